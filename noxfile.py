@@ -1,0 +1,231 @@
+"""Sessions of the workspace: `nox --list` shows them, `nox` runs the ones a change has to pass.
+
+The packages are found, not listed: whatever stands under `packages/` with a `pyproject.toml` is
+built, linted, typed and tested. Environments take our packages as freshly built wheels, everything
+else from the tested versions of `constraints.txt`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import nox
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+nox.needs_version = ">=2026.10"  # sessions that require other sessions
+nox.options.default_venv_backend = "virtualenv"  # with pip, which knows the user's own sources
+nox.options.error_on_external_run = True
+nox.options.sessions = ["lint", "types", "tests", "integration"]
+
+ROOT = Path(__file__).parent.resolve()
+WHEELS = ROOT / "dist"
+CONSTRAINTS = ROOT / "constraints.txt"
+FRAMEWORKS = {"lightning", "tensorflow", "tensorflow-cpu", "torch"}
+TEST_TOOLS = ["hypothesis", "pytest"]
+WORKSPACE_TOOLS = [*TEST_TOOLS, "import-linter", "nox"]  # what the tests at the top use besides
+STUBS = ["scipy-stubs", "types-PyYAML"]
+
+PACKAGES: dict[str, dict[str, Any]] = {
+    path.parent.name: nox.project.load_toml(path)
+    for path in sorted(ROOT.glob("packages/*/pyproject.toml"))
+}
+
+
+def requirements(name: str, extras: set[str]) -> list[Requirement]:
+    """Return what a workspace package with these extras asks for."""
+    project = PACKAGES[name]["project"]
+    optional = project.get("optional-dependencies", {})
+    lines = [
+        *project.get("dependencies", ()),
+        *(line for e in sorted(extras) for line in optional[e]),
+    ]
+    return [Requirement(line) for line in lines]
+
+
+def closure(*wanted: str) -> tuple[dict[str, set[str]], list[Requirement]]:
+    """Split requirements, followed through the workspace, into (siblings, outside requirements).
+
+    `siblings` maps each workspace package to the extras it is needed with.
+    """
+    siblings: dict[str, set[str]] = {}
+    outside: dict[str, Requirement] = {}
+    queue = [Requirement(line) for line in wanted]
+    while queue:
+        requirement = queue.pop()
+        name = canonicalize_name(requirement.name)
+        if name not in PACKAGES:
+            outside[str(requirement)] = requirement
+        elif name not in siblings or not requirement.extras <= siblings[name]:
+            siblings.setdefault(name, set()).update(requirement.extras)
+            queue.extend(requirements(name, siblings[name]))
+    return dict(sorted(siblings.items())), [outside[line] for line in sorted(outside)]
+
+
+def needs_framework(name: str) -> bool:
+    """Tell whether a package cannot be installed without a deep-learning framework."""
+    return any(canonicalize_name(r.name) in FRAMEWORKS for r in closure(name)[1])
+
+
+def everything(extra: str) -> list[str]:
+    """Return every package, with the extra where it has that one."""
+    return [
+        f"{name}[{extra}]" if extra in data["project"].get("optional-dependencies", {}) else name
+        for name, data in PACKAGES.items()
+    ]
+
+
+def oldest(*wanted: str) -> list[str]:
+    """Return pins of the outside requirements to the oldest versions that satisfy all of them."""
+    bounds: dict[str, Version] = {}
+    for requirement in closure(*wanted)[1]:
+        for bound in requirement.specifier:
+            if bound.operator == ">=":
+                version = Version(bound.version)
+                bounds[requirement.name] = max(version, bounds.get(requirement.name, version))
+    return [f"{name}=={version}" for name, version in bounds.items()]
+
+
+def wheel(name: str, extras: set[str]) -> str:
+    """Return the requirement that installs a package, with extras, from its built wheel."""
+    (path,) = WHEELS.glob(f"{name.replace('-', '_')}-*.whl")
+    return f"{path}[{','.join(sorted(extras))}]" if extras else str(path)
+
+
+def install(
+    session: nox.Session, *wanted: str, tools: list[str], constraints: Path = CONSTRAINTS
+) -> None:
+    """Install workspace packages, with only what they ask for, and the tools of the session."""
+    siblings, outside = closure(*wanted)
+    # pip takes a wheel of the version it has for installed already: an environment that is used
+    # a second time would keep the old code.
+    session.run_install(
+        "python", "-m", "pip", "uninstall", "--quiet", "--yes", *PACKAGES, silent=True
+    )
+    wheels = [wheel(name, extras) for name, extras in siblings.items()]
+    extra = [str(r) for r in outside if str(r) in wanted]
+    session.install("-c", str(constraints), *wheels, *extra, *tools)
+    session.run_install("python", "-m", "pip", "check", silent=True)
+
+
+def pytest(session: nox.Session, *paths: str, marks: str, options: tuple[str, ...] = ()) -> None:
+    """Run pytest on the installed packages; arguments after `--` go to pytest."""
+    env = {"MPLBACKEND": "Agg", "PYTHONPATH": None}
+    # A selection of the user's own may be empty in one package of many (pytest's code 5).
+    codes = [0, 5] if session.posargs else [0]
+    command = ["python", "-m", "pytest", "-m", marks, *options, *paths, *session.posargs]
+    session.run(*command, env=env, success_codes=codes)
+
+
+@nox.session(tags=["cpu"])
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and the layers of the packages."""
+    session.install("-c", str(CONSTRAINTS), "ruff", "import-linter")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    sources = ":".join(f"packages/{name}/src" for name in PACKAGES)
+    session.run("lint-imports", "--no-logo", env={"PYTHONPATH": sources})
+
+
+@nox.session(tags=["cpu"])
+def types(session: nox.Session) -> None:
+    """Check types: strictly, and leniently in the packages that stand on a framework."""
+    outside = [r for r in closure(*PACKAGES)[1] if canonicalize_name(r.name) not in FRAMEWORKS]
+    session.install("-c", str(CONSTRAINTS), "mypy", *STUBS, *map(str, outside))
+    sources = [f"packages/{name}/src" for name in PACKAGES]
+    session.run("mypy", *sources, env={"MYPYPATH": ":".join(sources)})
+
+
+@nox.session(default=False)
+def build(session: nox.Session) -> None:
+    """Build the wheel of every package into dist/."""
+    session.install("-c", str(CONSTRAINTS), "hatchling")
+    for old in WHEELS.glob("*.whl"):
+        old.unlink()
+    folders = [f"./packages/{name}" for name in PACKAGES]
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(WHEELS)]
+    session.run("python", "-m", "pip", "wheel", *options, *folders)
+
+
+@nox.session(requires=["build"], tags=["cpu"])
+@nox.parametrize("package", list(PACKAGES))
+def tests(session: nox.Session, package: str) -> None:
+    """Test a package alone: its own requirements, its `test` group and the test tools."""
+    group = PACKAGES[package].get("dependency-groups", {}).get("test", [])
+    install(session, package, *group, tools=TEST_TOOLS)
+    pytest(session, f"packages/{package}/tests", marks="not gpu and not slow")
+
+
+@nox.session(requires=["build"], tags=["cpu"])
+def integration(session: nox.Session) -> None:
+    """Test all packages together, with PyTorch.
+
+    A package that asks for the framework itself has met it in its own session: the others run
+    again, now with every backend present, and a missing one is an error.
+    """
+    install(session, *everything("torch"), tools=WORKSPACE_TOOLS)
+    session.env["PTYCHO_REQUIRE_BACKENDS"] = "numpy,torch"
+    again = [f"packages/{name}/tests" for name in PACKAGES if not needs_framework(name)]
+    pytest(session, "tests", *again, marks="not gpu and not slow")
+
+
+@nox.session(requires=["build"], default=False, tags=["cpu"])
+def slow(session: nox.Session) -> None:
+    """Run the tests marked slow, in all packages, with PyTorch."""
+    install(session, *everything("torch"), tools=WORKSPACE_TOOLS)
+    pytest(session, "packages", "tests", marks="slow and not gpu")
+
+
+@nox.session(requires=["build"], default=False, tags=["cpu"])
+@nox.parametrize("package", [name for name in PACKAGES if not needs_framework(name)])
+def lowest(session: nox.Session, package: str) -> None:
+    """Test a light package with the oldest versions that it says it supports."""
+    group = PACKAGES[package].get("dependency-groups", {}).get("test", [])
+    tools = re.compile(rf"^({'|'.join(TEST_TOOLS)})==", re.MULTILINE)
+    tested = [line for line in CONSTRAINTS.read_text("utf-8").splitlines() if tools.match(line)]
+    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints.write_text("\n".join([*oldest(package, *group), *tested]), "utf-8")
+    install(session, package, *group, tools=TEST_TOOLS, constraints=constraints)
+    # Old versions warn about their neighbours: not for us to mend.
+    options = ("-W", "default")
+    pytest(session, f"packages/{package}/tests", marks="not gpu and not slow", options=options)
+
+
+@nox.session(requires=["build"], default=False, tags=["cpu"])
+def demo(session: nox.Session) -> None:
+    """Simulate, train and reconstruct a small scan; the pictures stand in demo/."""
+    install(session, "ptycho-cli[torch]", tools=[])
+    session.run("ptycho", "demo", *(session.posargs or ["-o", "demo"]))
+
+
+@nox.session(requires=["build"], default=False, tags=["cpu"])
+def bench(session: nox.Session) -> None:
+    """Run the benchmark programs; the figures go to benchmarks/results/."""
+    install(session, *everything("torch"), tools=[])
+    run_benchmarks(session)
+
+
+def run_benchmarks(session: nox.Session) -> None:
+    """Run every program benchmarks/bench_*.py, each with its own file of figures."""
+    for program in sorted(ROOT.glob("benchmarks/bench_*.py")):
+        output = ROOT / "benchmarks" / "results" / f"{program.stem.removeprefix('bench_')}.json"
+        session.run("python", str(program), "--output", str(output), *session.posargs)
+
+
+@nox.session(requires=["build"], default=False, tags=["gpu"])
+@nox.parametrize("job", ["tests", "bench", "demo"])
+def gpu(session: nox.Session, job: str) -> None:
+    """Do on a GPU what the sessions of the same names do on a CPU."""
+    install(session, *everything("torch"), tools=WORKSPACE_TOOLS)
+    check = "import sys, torch; torch.cuda.is_available() or sys.exit('PyTorch sees no GPU here')"
+    session.run("python", "-c", check)
+    if job == "tests":
+        session.env["PTYCHO_REQUIRE_BACKENDS"] = "numpy,torch"
+        pytest(session, "packages", "tests", marks="gpu")
+    elif job == "bench":
+        run_benchmarks(session)
+    else:
+        session.run("ptycho", "demo", *(session.posargs or ["-o", "demo", "--accelerator", "cuda"]))

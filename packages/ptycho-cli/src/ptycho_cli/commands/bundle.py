@@ -1,0 +1,85 @@
+"""``ptycho bundle``: what a trained model is, and whether it is whole."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from ptycho_data import Bundle, check_bundle, load_bundle
+
+from ptycho_cli.console import table
+from ptycho_cli.sections import Command, section
+
+__all__ = ["bundle"]
+
+INPUT = click.Path(path_type=Path, exists=True)
+
+
+def _report(found: Bundle) -> dict[str, Any]:
+    return {
+        "backend": found.backend,
+        "created": found.created,
+        "versions": found.versions,
+        "configuration": found.config,
+        "overrides_applied": found.overrides_applied,
+        "scaling": found.scaling,
+        "probe": {"modes": found.probe.shape[0], "N": found.probe.shape[-1]},
+        "weights": {name: list(array.shape) for name, array in found.weights.items()},
+        "parameters": sum(int(array.size) for array in found.weights.values()),
+        "history": found.history,
+    }
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{name}.")
+        else:
+            rows.append((prefix + name, str(value)))
+    return rows
+
+
+@click.group()
+def bundle() -> None:
+    """Look into a trained model (the file wts.h5.zip, or the folder that holds it)."""
+
+
+@bundle.command(cls=Command)
+@click.argument("path", metavar="BUNDLE", type=INPUT)
+@section("Output")("--json", "as_json", is_flag=True, help="Print JSON, weight shapes included.")
+def show(path: Path, as_json: bool) -> None:
+    """Show manifest, configuration and losses of BUNDLE."""
+    report = _report(load_bundle(path))
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+        return
+    model = report["configuration"].get("model", {})
+    rows = [
+        ("backend", report["backend"]),
+        ("created", report["created"]),
+        (
+            "architecture",
+            f"{model.get('architecture', 'unknown')}, gridsize {model.get('gridsize')}",
+        ),
+        ("parameters", f"{report['parameters']} in {len(report['weights'])} arrays"),
+        ("probe", f"{report['probe']['modes']} mode(s) of {report['probe']['N']} pixels"),
+    ]
+    for name, values in report["history"].items():
+        if values:
+            rows.append((name, f"{values[0]:.6g} -> {values[-1]:.6g} in {len(values)} epochs"))
+    click.echo(f"{path}\n{table(rows)}")
+    for title in ("configuration", "scaling", "versions"):
+        lines = _flat(report[title])
+        if lines:
+            click.echo(f"{title}\n{table(lines)}")
+
+
+@bundle.command(cls=Command)
+@click.argument("path", metavar="BUNDLE", type=INPUT)
+def check(path: Path) -> None:
+    """Check that BUNDLE is complete and undamaged: sizes, hashes, format."""
+    manifest = check_bundle(path)
+    load_bundle(path)  # the hashes are right; are the members what they should be, too?
+    members = len(manifest["members"]) if "members" in manifest else len(manifest)
+    click.echo(f"{path}: intact, {members} members, trained with {manifest['backend']}")

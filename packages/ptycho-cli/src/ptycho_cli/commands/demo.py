@@ -1,0 +1,126 @@
+"""``ptycho demo``: simulate, train, reconstruct, evaluate, on a laptop, in minutes."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from ptycho_config import Layer
+from ptycho_data import load_scan, save_scan
+
+from ptycho_cli import sources as make
+from ptycho_cli.backends import require
+from ptycho_cli.commands.evaluate import EVALUATION_FILES, metrics_table, save_evaluation
+from ptycho_cli.commands.infer import run_inference
+from ptycho_cli.commands.simulate import simulate_scan
+from ptycho_cli.commands.train import TRAINING_FILES, run_training
+from ptycho_cli.comparison import Placed, compare_placed, metrics_of, read_reconstruction
+from ptycho_cli.console import current_state, note
+from ptycho_cli.layers import INFERENCE_DEFAULTS, TRAINING_DEFAULTS, Sources
+from ptycho_cli.outputs import output_folder
+from ptycho_cli.results import RESULT_FILES
+from ptycho_cli.sections import Command, section
+
+__all__ = ["demo"]
+
+PATH = click.Path(path_type=Path)
+N = 64
+SIZE = 176
+PATTERNS = 320
+PHOTONS = 1e6
+
+
+def _simulate(path: Path, seed: int, *, overwrite: bool) -> None:
+    shape = (SIZE, SIZE)
+    positions = make.make_scan(
+        "fermat", shape, N, number=PATTERNS, step=None, jitter=0.5, seed=seed
+    )
+    parts = make.Parts(
+        object=make.make_object("siemens", SIZE, SIZE, seed),
+        probe=make.make_probe("defocused", N, None),
+        positions=positions,
+    )
+    save_scan(path, simulate_scan(parts, PHOTONS, seed), overwrite=overwrite)
+
+
+def _layers(fixed: dict[str, Any], given: dict[str, Any], defaults: dict[str, Any]) -> Sources:
+    layers = [Layer("command line", {**given, **fixed}), Layer("command default", defaults)]
+    if current_state().verbosity < 0:
+        layers.append(Layer("execution", {"enable_progress_bar": False}))
+    return Sources(tuple(layers))
+
+
+@click.command(cls=Command)
+@section("Demo")(
+    "-o",
+    "--output-dir",
+    "output",
+    type=PATH,
+    default=Path("demo"),
+    show_default=True,
+    help="Folder to write to.",
+)
+@section("Demo")("--overwrite", is_flag=True, help="Replace an earlier demo.")
+@section("Demo")(
+    "--nepochs",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Passes over the scan while training.",
+)
+@section("Demo")(
+    "--accelerator",
+    type=click.Choice(["auto", "cpu", "gpu", "cuda", "tpu", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Kind of device to run on.",
+)
+@section("Demo")(
+    "--backend",
+    type=click.Choice(["pytorch", "tensorflow"]),
+    default="pytorch",
+    show_default=True,
+    help="Framework that trains the network.",
+)
+@section("Demo")("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+def demo(
+    output: Path, overwrite: bool, nepochs: int, accelerator: str, backend: str, seed: int
+) -> None:
+    """Simulate a small scan, train a network on it, reconstruct it, and print the quality.
+
+    Every step is a command of its own, shown as it would be typed.
+    """
+    require(backend)
+    scan, model, result = output / "scan.npz", output / "model", output / "result"
+    for folder, names in (
+        (output, ("scan.npz", *EVALUATION_FILES)),
+        (model, TRAINING_FILES),
+        (result, RESULT_FILES),
+    ):
+        output_folder(folder, names, overwrite=overwrite)
+    note(f"1/4 ptycho simulate -o {scan} --size {SIZE} --n-patterns {PATTERNS}")
+    _simulate(scan, seed, overwrite=overwrite)
+    note(f"2/4 ptycho train {scan} -o {model} --nepochs {nepochs}")
+    given = {"nepochs": nepochs, "accelerator": accelerator, "backend": backend, "seed": seed}
+    fixed = {"train_data_file": scan, "output_dir": model}
+    sources = _layers(fixed, given, dict(TRAINING_DEFAULTS))
+    run_training(sources, overwrite=overwrite, resume=False)
+    note(f"3/4 ptycho infer {model} {scan} -o {result}")
+    fixed = {"model_path": model, "test_data_file": scan, "output_dir": result}
+    sources = _layers(fixed, {"accelerator": accelerator}, dict(INFERENCE_DEFAULTS))
+    run_inference(sources, overwrite=overwrite)
+    note(f"4/4 ptycho evaluate {result} {scan} -o {output}")
+    _evaluate(output, scan, result, overwrite=overwrite)
+
+
+def _evaluate(output: Path, scan: Path, result: Path, *, overwrite: bool) -> None:
+    truth = load_scan(scan).object_guess
+    assert truth is not None  # noqa: S101 - simulated with its object a moment ago
+    comparison, box = compare_placed(
+        read_reconstruction(result), Placed(name=scan.name, values=truth)
+    )
+    save_evaluation(comparison, box, output, overwrite=overwrite)
+    click.echo("quality against the object that was simulated")
+    click.echo(metrics_table(metrics_of(comparison, box)))
+    click.echo("pictures")
+    for path in (*(result / name for name in RESULT_FILES[2:4]), output / EVALUATION_FILES[1]):
+        click.echo(f"  {path}")

@@ -1,0 +1,181 @@
+"""``ptycho evaluate``: a reconstruction against a reference, in figures and in pictures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from ptycho_data import write_json
+from ptycho_physics.metrics import Comparison
+
+from ptycho_cli.comparison import (
+    Box,
+    Placed,
+    compare_placed,
+    metrics_of,
+    read_reconstruction,
+    read_reference,
+)
+from ptycho_cli.console import table
+from ptycho_cli.figures import View, draw, new_figure, object_views, robust_limits, save_figure
+from ptycho_cli.outputs import output_folder
+from ptycho_cli.sections import Command, section
+
+__all__ = ["EVALUATION_FILES", "evaluate", "metrics_table", "save_evaluation", "write_figure"]
+
+PATH = click.Path(path_type=Path)
+INPUT = click.Path(path_type=Path, exists=True)
+EVALUATION_FILES = ("evaluation.json", "evaluation.png")
+
+
+def _number(value: float | None, pattern: str) -> str:
+    return "none" if value is None else pattern.format(value)
+
+
+def metrics_table(metrics: dict[str, Any]) -> str:
+    """Lay out the figures of a comparison for people."""
+    ring, region = metrics["frc"], metrics["region"]
+    rows = [
+        ("complex correlation", f"{metrics['correlation']:.4f}"),
+        ("  with the mean removed", f"{metrics['mean_removed_correlation']:.4f}"),
+        ("amplitude PSNR", _number(metrics["amplitude_psnr"], "{:.2f} dB")),
+        ("amplitude SSIM", f"{metrics['amplitude_ssim']:.4f}"),
+        ("phase PSNR", _number(metrics["phase_psnr"], "{:.2f} dB")),
+        ("phase SSIM", f"{metrics['phase_ssim']:.4f}"),
+        ("FRC falls below 0.5 at", f"{ring['cutoff_half']:.3f} cycles/pixel"),
+        ("FRC falls below half-bit at", f"{ring['cutoff_half_bit']:.3f} cycles/pixel"),
+        ("shift removed (x, y)", "{:.3f}, {:.3f} pixels".format(*metrics["shift"])),
+        ("rectangle", "x {}..{}, y {}..{}".format(*region["x"], *region["y"])),
+    ]
+    if any(metrics["ramp"]):
+        rows.append(("ramp removed (x, y)", "{:.5f}, {:.5f} rad/pixel".format(*metrics["ramp"])))
+    return table(rows)
+
+
+def _difference(a: View, b: View, *, circular: bool) -> View:
+    """Difference of two views on a symmetric map; phases modulo the circle."""
+    values = np.asarray(a.image - b.image)
+    if circular:
+        values = np.angle(np.exp(1j * values))
+    low, high = robust_limits(values)
+    reach = max(abs(low), abs(high))
+    return View(
+        image=np.ma.masked_array(values),
+        title=f"{a.title.split(',')[0]}, difference",
+        label=a.label,
+        limits=(-reach, reach),
+        colours="RdBu_r",
+        extent=a.extent,
+    )
+
+
+def write_figure(
+    comparison: Comparison,
+    box: Box,
+    path: Path,
+    *,
+    pixel_size_m: float | None = None,
+    overwrite: bool,
+) -> None:
+    """Draw amplitude and phase of both, their differences and the Fourier ring correlation.
+
+    Parameters
+    ----------
+    comparison, box
+        From :func:`ptycho_cli.comparison.compare_placed`.
+    path
+        Picture to write.
+    pixel_size_m
+        Object pixel in metres, for the scale bar.
+    overwrite
+        Replace an existing picture.
+    """
+    figure = new_figure(17, 7)
+    axes = figure.subplots(2, 4)
+    corner = (float(box[0]), float(box[1]))
+    ours = object_views(comparison.aligned, origin=corner, suffix=", reconstruction")
+    theirs = object_views(comparison.reference, origin=corner, suffix=", reference")
+    for row, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        # Both in the contrast of the reference: a difference in contrast shall be seen.
+        same = View(
+            image=a.image, title=a.title, label=a.label, limits=b.limits, colours=b.colours,
+            extent=a.extent,
+        )  # fmt: skip
+        difference = _difference(a, b, circular=row == 1)
+        for place, view in zip(axes[row], (same, b, difference), strict=False):
+            draw(place, view, pixel_size_m)
+    _ring_plot(axes[0, 3], comparison)
+    axes[1, 3].axis("off")
+    axes[1, 3].text(
+        -0.1, 0.95, metrics_table(metrics_of(comparison, box)), va="top", family="monospace", size=8
+    )
+    save_figure(figure, path, overwrite=overwrite)
+
+
+def _ring_plot(axes: Any, comparison: Comparison) -> None:
+    ring = comparison.frc
+    axes.plot(ring.frequency, ring.correlation, label="FRC")
+    axes.plot(ring.frequency, ring.half_bit, "--", label="half-bit")
+    axes.axhline(0.5, color="0.6", linewidth=0.8, label="0.5")
+    axes.set(
+        xlabel="spatial frequency / cycles per pixel",
+        title="Fourier ring correlation",
+        ylim=(min(-0.05, float(ring.correlation.min())), 1.05),
+        xlim=(0, 0.5),
+        box_aspect=1,
+    )
+    axes.legend(loc="lower left", fontsize="small")
+
+
+def save_evaluation(
+    comparison: Comparison,
+    box: Box,
+    folder: Path,
+    *,
+    pixel_size_m: float | None = None,
+    overwrite: bool,
+) -> None:
+    """Write ``evaluation.json`` and ``evaluation.png``; parameters as :func:`write_figure`."""
+    write_json(folder / EVALUATION_FILES[0], metrics_of(comparison, box), overwrite=overwrite)
+    picture = folder / EVALUATION_FILES[1]
+    write_figure(comparison, box, picture, pixel_size_m=pixel_size_m, overwrite=overwrite)
+
+
+@click.command(cls=Command)
+@click.argument("recon", type=INPUT)
+@click.argument("reference", type=INPUT)
+@section("Output")("-o", "--output-dir", "output", type=PATH, help="Folder for figures and JSON.")
+@section("Output")("--overwrite", is_flag=True, help="Replace existing results.")
+@section("Output")("--json", "as_json", is_flag=True, help="Print JSON.")
+@section("Comparison")(
+    "--remove-ramp", is_flag=True, help="Remove a linear phase ramp before comparing."
+)
+def evaluate(
+    recon: Path,
+    reference: Path,
+    output: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    remove_ramp: bool,
+) -> None:
+    """Compare RECON (a folder or reconstruction.npz) with REFERENCE.
+
+    REFERENCE is a scan with objectGuess or another reconstruction. They are compared over the
+    scanned rectangle (the bounding box of the patch centres), after removing a shift and one
+    complex factor.
+    """
+    if output is not None:
+        output_folder(output, EVALUATION_FILES, overwrite=overwrite)
+    ours: Placed = read_reconstruction(recon)
+    comparison, box = compare_placed(ours, read_reference(reference), remove_ramp=remove_ramp)
+    metrics = metrics_of(comparison, box)
+    if as_json:
+        click.echo(json.dumps(metrics, indent=2))
+    else:
+        click.echo(f"{recon} against {reference}")
+        click.echo(metrics_table(metrics))
+    if output is not None:
+        save_evaluation(
+            comparison, box, output, pixel_size_m=ours.pixel_size_m, overwrite=overwrite
+        )

@@ -1,0 +1,189 @@
+"""What a run says: verbosity, log lines, progress and tables.
+
+Results go to standard output, everything about the run to standard error.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import click
+from attrs import define
+
+__all__ = [
+    "State",
+    "allowed_color",
+    "counter",
+    "current_state",
+    "log",
+    "logging_to_stderr",
+    "note",
+    "progress",
+    "table",
+]
+
+log = logging.getLogger("ptycho_cli")
+
+#: Seconds between two progress lines where there is no terminal.
+LOG_INTERVAL = 10.0
+
+
+@define
+class State:
+    """What the options before and after the command's name agreed on.
+
+    Attributes
+    ----------
+    verbosity
+        -1 quiet, 0 normal, 1 and more verbose.
+    debug
+        Whether an error shows its traceback.
+    """
+
+    verbosity: int = 0
+    debug: bool = False
+
+
+def current_state() -> State:
+    """State of the running command, or a fresh one outside a command."""
+    ctx = click.get_current_context(silent=True)
+    return ctx.ensure_object(State) if ctx is not None else State()
+
+
+class _StderrHandler(logging.Handler):
+    """Write records of our packages at the chosen level, of others from WARNING on."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__()
+        self.state = state
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        ours = record.name.startswith("ptycho")
+        if self.state.verbosity < 0 or not ours:
+            return record.levelno >= logging.WARNING
+        return record.levelno >= (logging.DEBUG if self.state.verbosity else logging.INFO)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            text = click.style(f"{record.levelname.lower()}: ", fg="yellow") + text
+        click.echo(text, err=True, color=allowed_color())
+
+
+@contextmanager
+def logging_to_stderr(state: State) -> Iterator[None]:
+    """Send log records to standard error for the time of one command.
+
+    Our loggers have no common parent, so the handler hangs on the root logger and the level of
+    each of our packages is opened; both are put back at the end.
+    """
+    handler = _StderrHandler(state)
+    root = logging.getLogger()
+    names = [f"ptycho_{part}" for part in ("cli", "config", "data", "physics", "torch", "tf")]
+    levels = {name: logging.getLogger(name).level for name in (*names, "ptycho")}
+    root.addHandler(handler)
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def allowed_color() -> bool | None:
+    """``color`` of :func:`click.echo`: never with ``NO_COLOR`` set, else as the stream allows."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def note(text: str) -> None:
+    """Log one line about the run (hidden by ``--quiet``)."""
+    log.info(text)
+
+
+@contextmanager
+def progress(total: int, label: str) -> Iterator[Callable[[int, str], None]]:
+    """Bar on a terminal, a log line now and then elsewhere, nothing when quiet.
+
+    Parameters
+    ----------
+    total
+        Number of steps.
+    label
+        What is being done.
+
+    Yields
+    ------
+    Callable
+        ``update(done, remark)``: ``done`` steps are finished so far.
+    """
+    if current_state().verbosity >= 0 and sys.stderr.isatty():
+        with click.progressbar(
+            length=total, label=label, file=sys.stderr, item_show_func=lambda item: item or None
+        ) as bar:
+
+            def advance(done: int, remark: str = "") -> None:
+                bar.update(done - bar.pos, remark)
+
+            yield advance
+        return
+    last = time.monotonic()
+
+    def update(done: int, remark: str = "") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done >= total or now - last >= LOG_INTERVAL:
+            last = now
+            note(f"{label}: {done}/{total} {remark}".rstrip())
+
+    yield update
+
+
+@contextmanager
+def counter(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Like :func:`progress`, for work that tells its length only when it has begun.
+
+    Parameters
+    ----------
+    label
+        What is being done.
+
+    Yields
+    ------
+    Callable
+        ``update(done, total)``.
+    """
+    with ExitStack() as stack:
+        advance: Callable[[int, str], None] | None = None
+
+        def update(done: int, total: int) -> None:
+            nonlocal advance
+            if advance is None:
+                advance = stack.enter_context(progress(total, label))
+            advance(done, "")
+
+        yield update
+
+
+def table(rows: Iterable[Sequence[str]], indent: int = 2) -> str:
+    """Lay out rows of text in aligned columns.
+
+    Parameters
+    ----------
+    rows
+        Rows of equal length.
+    indent
+        Spaces before each line.
+    """
+    lines = [tuple(row) for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    pad = " " * indent
+    return "\n".join(
+        pad
+        + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

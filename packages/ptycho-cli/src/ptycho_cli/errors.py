@@ -1,0 +1,104 @@
+"""Exit codes, and how an exception becomes one or two lines.
+
+Our packages raise exceptions of their own, ValueError and RuntimeError (a missing backend) with
+messages meant for the user; the operating system raises OSError. These mean that the work failed.
+Anything else is a defect of ours and says so.
+"""
+
+import os
+import sys
+import traceback
+from types import TracebackType
+
+import click
+
+from ptycho_cli.console import allowed_color
+
+__all__ = ["FAILED", "INTERRUPTED", "OK", "USAGE", "report", "shorten"]
+
+OK = 0
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+
+#: Longest line of an error message, in characters.
+LINE_LIMIT = 1000
+
+
+def shorten(text: str, lines: int = 2) -> str:
+    """Fold a message into at most ``lines`` lines, losing no words up to a sane length."""
+    parts = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    head, tail = parts[: lines - 1], parts[lines - 1 :]
+    folded = [*head, "; ".join(tail)] if tail else head
+    return "\n".join(
+        line if len(line) <= LINE_LIMIT else line[: LINE_LIMIT - 4] + " ..." for line in folded
+    )
+
+
+def _innermost_module(tb: TracebackType | None) -> str:
+    while tb is not None and tb.tb_next is not None:
+        tb = tb.tb_next
+    return str(tb.tb_frame.f_globals.get("__name__", "")) if tb is not None else ""
+
+
+def _ours(error: BaseException) -> bool:
+    """Whether the message was written by one of our packages, for the user."""
+    if type(error).__module__.startswith("ptycho"):
+        return True
+    plain = isinstance(error, (ValueError, RuntimeError))
+    return plain and _innermost_module(error.__traceback__).startswith("ptycho")
+
+
+def _os_message(error: OSError) -> str:
+    if error.strerror and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _describe(error: BaseException) -> tuple[str, int]:
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx is not None else "ptycho"
+        return f"{error.format_message()}\nsee `{command} --help`", USAGE
+    if isinstance(error, click.ClickException):
+        return error.format_message(), error.exit_code
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        return "interrupted", INTERRUPTED
+    if isinstance(error, OSError):
+        return _os_message(error), FAILED
+    if isinstance(error, MemoryError):
+        return "not enough memory for this work; use fewer patterns or a smaller batch", FAILED
+    if _ours(error):
+        return str(error), FAILED
+    kind = type(error).__name__
+    return f"internal error: {kind}: {error}\nplease report it; --debug shows the traceback", FAILED
+
+
+def report(error: BaseException, *, debug: bool = False) -> int:
+    """Print an error on standard error.
+
+    Parameters
+    ----------
+    error
+        What ended the command.
+    debug
+        Print the traceback first.
+
+    Returns
+    -------
+    int
+        Exit code: 1 the work failed, 2 wrong usage, 130 interrupted.
+    """
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show(sys.stderr)
+        return USAGE
+    if debug:
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    text, code = _describe(error)
+    if code == INTERRUPTED:
+        click.echo(text, err=True)
+        return code
+    first, *rest = shorten(text).splitlines() or [type(error).__name__]
+    click.echo(click.style("error: ", fg="red", bold=True) + first, err=True, color=allowed_color())
+    for line in rest:
+        click.echo(f"  {line}", err=True)
+    return code

@@ -1,0 +1,206 @@
+"""Figures about a scan: dose, saturation, overlap, and the settings they suggest.
+
+Diffraction is read in pieces: a scan larger than memory is inspected in constant memory.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+from ptycho_data import Scan
+from scipy.spatial import cKDTree
+
+__all__ = [
+    "Dose",
+    "Overlap",
+    "Saturation",
+    "dose",
+    "overlap",
+    "probe_diameter",
+    "saturation",
+    "suggestions",
+]
+
+#: Bytes of diffraction looked at together.
+CHUNK_BYTES = 32 * 2**20
+#: A largest value reached by this many pixels of a scan looks like a detector's limit.
+PLATEAU_PIXELS = 10
+
+
+def _pieces(scan: Scan) -> list[slice]:
+    itemsize = np.dtype(scan.diffraction.dtype).itemsize
+    rows = max(1, CHUNK_BYTES // (scan.N * scan.N * max(itemsize, 8)))
+    return [slice(start, min(start + rows, scan.n)) for start in range(0, scan.n, rows)]
+
+
+@frozen(kw_only=True)
+class Dose:
+    """Photons per pattern: smallest, median, mean and largest over the scan."""
+
+    minimum: float
+    median: float
+    mean: float
+    maximum: float
+
+
+def dose(scan: Scan, nphotons: float | None = None) -> Dose | None:
+    """Count the photons of each pattern.
+
+    Parameters
+    ----------
+    scan
+        The scan.
+    nphotons
+        Mean photons per pattern of an amplitude scan that does not state it.
+
+    Returns
+    -------
+    Dose or None
+        None where the absolute scale is unknown.
+    """
+    totals = scan.intensity_totals
+    if scan.domain == "amplitude":
+        stated = scan.nphotons if scan.nphotons is not None else nphotons
+        if stated is None:
+            return None
+        totals = totals * (stated / float(totals.mean()))
+    return Dose(
+        minimum=float(totals.min()),
+        median=float(np.median(totals)),
+        mean=float(totals.mean()),
+        maximum=float(totals.max()),
+    )
+
+
+@frozen(kw_only=True)
+class Saturation:
+    """How much of a scan sits at the largest value.
+
+    Attributes
+    ----------
+    largest
+        Largest value of all patterns.
+    pixels
+        How many pixels have it.
+    patterns
+        How many patterns have such a pixel.
+    suspected
+        Whether this looks like the limit of the detector or of the dtype.
+    """
+
+    largest: float
+    pixels: int
+    patterns: int
+    suspected: bool
+
+
+def saturation(scan: Scan) -> Saturation:
+    """Look for a plateau at the largest value, which a clipped detector leaves behind."""
+    largest, pixels, patterns = -math.inf, 0, 0
+    for piece in _pieces(scan):
+        values = np.asarray(scan.diffraction[piece])
+        top = float(values.max())
+        if top < largest:
+            continue
+        if top > largest:
+            largest, pixels, patterns = top, 0, 0
+        hits = values == values.max()
+        pixels += int(hits.sum())
+        patterns += int(hits.any(axis=(1, 2)).sum())
+    kind = np.dtype(scan.diffraction.dtype)
+    at_limit = kind.kind in "iu" and largest >= np.iinfo(kind).max
+    # Small numbers repeat by chance: a scan of few photons has many pixels with 3 counts.
+    plateau = pixels >= PLATEAU_PIXELS and (largest > 100 or scan.domain == "amplitude")
+    return Saturation(
+        largest=largest, pixels=pixels, patterns=patterns, suspected=bool(at_limit or plateau)
+    )
+
+
+def probe_diameter(probe: NDArray[np.complexfloating]) -> float:
+    """Diameter in pixels of the uniform disk that is as concentrated as the probe.
+
+    Parameters
+    ----------
+    probe : (M, N, N) complex array
+        Its intensity ``I`` covers the area ``(sum I)^2 / sum I^2``: exact for a uniform disk,
+        insensitive to faint tails.
+    """
+    light = np.sum(np.abs(probe.astype(np.complex128)) ** 2, axis=0)
+    area = float(light.sum()) ** 2 / float((light**2).sum())
+    return 2 * math.sqrt(area / math.pi)
+
+
+@frozen(kw_only=True)
+class Overlap:
+    """Geometry of a scan.
+
+    Attributes
+    ----------
+    step
+        Median distance to the nearest neighbour, pixels.
+    diameter
+        Diameter of the probe, pixels.
+    fraction
+        ``1 - step / diameter``, at least 0.
+    neighbours
+        Median number of other positions within one probe diameter.
+    """
+
+    step: float
+    diameter: float
+    fraction: float
+    neighbours: float
+
+
+def overlap(scan: Scan) -> Overlap | None:
+    """Measure how much neighbouring patterns see of the same object; None for one pattern."""
+    if scan.n < 2:
+        return None
+    diameter = probe_diameter(scan.probe)
+    tree = cKDTree(scan.positions)
+    distances = np.asarray(tree.query(scan.positions, k=2)[0])
+    step = float(np.median(distances[:, 1]))
+    some = scan.positions[:: max(1, scan.n // 2000)]
+    counts = tree.query_ball_point(some, r=diameter, return_length=True)
+    return Overlap(
+        step=step,
+        diameter=diameter,
+        fraction=max(0.0, 1 - step / diameter),
+        neighbours=float(np.median(counts)) - 1,
+    )
+
+
+def suggestions(
+    scan: Scan, seen: Overlap | None, light: Dose | None, full: Saturation
+) -> dict[str, Any]:
+    """Suggest settings for ``ptycho train``, with remarks on what limits the result.
+
+    Returns
+    -------
+    dict
+        ``options`` (option name -> value) and ``remarks`` (list of sentences).
+    """
+    remarks: list[str] = []
+    options: dict[str, Any] = {"gridsize": 1, "batch_size": 16 if scan.N <= 128 else 8}
+    if seen is not None and seen.fraction >= 0.5 and scan.n >= 64:
+        options["gridsize"] = 2
+        options["neighbor_count"] = 7
+    elif seen is not None and seen.fraction < 0.5:
+        remarks.append(
+            f"neighbouring patterns overlap by {seen.fraction:.0%} only; 60 % and more is usual"
+        )
+    if scan.n > 2048:
+        options["n_groups"] = 2048
+        remarks.append("training needs a part of the patterns; inference uses all of them")
+    if light is None:
+        remarks.append("the absolute dose is unknown: state it with --nphotons")
+    elif light.mean < 1e4:
+        remarks.append(f"{light.mean:.3g} photons per pattern are few: expect a noisy picture")
+    if full.suspected:
+        remarks.append(
+            f"{full.pixels} pixels in {full.patterns} patterns have the largest value "
+            f"{full.largest:g}: the detector may be saturated; mark them in bad_pixels"
+        )
+    return {"options": options, "remarks": remarks}

@@ -1,0 +1,182 @@
+"""From the command line, a file, the data and the command to one configuration."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+from attrs import frozen
+from ptycho_config import (
+    CONFIG_CLASSES,
+    ConfigError,
+    InferenceConfig,
+    Layer,
+    ModelConfig,
+    PyTorchExecutionConfig,
+    Resolved,
+    TrainingConfig,
+    load_config_file,
+    option_specs,
+)
+from ptycho_data import Scan, load_probe, load_scan
+
+from ptycho_cli.console import current_state, note
+from ptycho_cli.options import given_values
+
+__all__ = [
+    "INFERENCE_DEFAULTS",
+    "INFERENCE_ONLY",
+    "TRAINING_DEFAULTS",
+    "TRAINING_ONLY",
+    "Sources",
+    "gather",
+    "read_scan",
+    "say_configuration",
+]
+
+#: What ``ptycho train`` and ``ptycho infer`` take where nothing else decides.
+TRAINING_DEFAULTS: Mapping[str, object] = {
+    "backend": "pytorch",
+    "architecture": "unrolled",
+    "accelerator": "auto",
+}
+INFERENCE_DEFAULTS: Mapping[str, object] = {"accelerator": "auto"}
+
+#: Execution settings that mean nothing in a reconstruction, and in training.
+TRAINING_ONLY = (
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "accum_steps",
+    "learning_rate",
+    "scheduler",
+    "enable_checkpointing",
+    "checkpoint_save_top_k",
+    "checkpoint_monitor_metric",
+    "checkpoint_mode",
+    "early_stop_patience",
+    "logger_backend",
+)
+INFERENCE_ONLY = ("inference_batch_size", "middle_trim", "pad_eval")
+
+
+@frozen
+class Sources:
+    """The layers of a command, before and after the data are known.
+
+    Attributes
+    ----------
+    layers
+        Sources of settings, in any order.
+    """
+
+    layers: tuple[Layer, ...]
+
+    def adding(self, origin: str, values: Mapping[str, Any], source: str = "") -> "Sources":
+        """Return the same sources and one more."""
+        return Sources((*self.layers, Layer(origin, values, source)))
+
+
+def gather(
+    ctx: click.Context,
+    config_class: type[TrainingConfig] | type[InferenceConfig],
+    config_file: Path | None,
+    fixed: Mapping[str, object],
+    defaults: Mapping[str, object],
+) -> Sources:
+    """Collect what the command line, a configuration file and the command say.
+
+    Parameters
+    ----------
+    ctx
+        Context of the running command.
+    config_class
+        Whose fields the command has as options, with those of the model and of the execution.
+    config_file
+        Value of ``--config``.
+    fixed
+        Fields given as arguments: input files and the output folder.
+    defaults
+        The command's own defaults.
+    """
+    given = given_values(ctx, config_class, ModelConfig, PyTorchExecutionConfig)
+    layers = [
+        Layer("command line", {**given, **fixed}),
+        Layer("command default", dict(defaults)),
+    ]
+    if current_state().verbosity < 0:
+        layers.append(Layer("execution", {"enable_progress_bar": False}))
+    if config_file is not None:
+        layers.append(load_config_file(config_file))
+    return Sources(tuple(layers))
+
+
+def read_scan(path: Path, config: TrainingConfig | InferenceConfig) -> Scan:
+    """Read a scan in the domain, and with the probe, that the configuration asks for.
+
+    Raises
+    ------
+    ScanFormatError
+        The file breaks the contract.
+    ValueError
+        The probe file holds no probe, or one of another size.
+    """
+    scan = load_scan(path, domain=config.domain)
+    return with_probe_file(scan, config.probe_file)
+
+
+def with_probe_file(scan: Scan, probe_file: Path | None) -> Scan:
+    """Return the scan with the probe of another file, where one is given.
+
+    Raises
+    ------
+    ValueError
+        The file holds no probe, or one of another size than the patterns.
+    """
+    if probe_file is None:
+        return scan
+    probe = load_probe(probe_file)
+    if probe.shape[-1] != scan.N:
+        msg = (
+            f"{probe_file}: probe must have the {scan.N} x {scan.N} pixels of the patterns, "
+            f"found {probe.shape[-1]} x {probe.shape[-1]}"
+        )
+        raise ValueError(msg)
+    return attrs.evolve(scan, probe=probe)
+
+
+def check_size(resolved: Resolved[Any], scan: Scan, path: Path) -> None:
+    """Refuse a configured N that is not the scan's.
+
+    Raises
+    ------
+    ConfigError
+        Saying who asked for the other N.
+    """
+    N = resolved.config.model.N
+    if scan.N != N:
+        origin = resolved.origins["N"]
+        where = "of the bundle " if origin == "bundle" else f"({origin}) "
+        problem = (
+            f"N {where}is {N}, but {path} has patterns of {scan.N} x {scan.N}; "
+            "use a scan and a model of one size"
+        )
+        raise ConfigError(problem)
+
+
+def say_configuration(
+    resolve: Callable[[Sequence[Layer]], Resolved[Any]], sources: Sources
+) -> Resolved[Any]:
+    """Resolve the layers and log which settings are not at their default, and why."""
+    resolved = resolve(sources.layers)
+    for name in resolved.unused:
+        note(f"setting {name!r} is of another command: not used here")
+    by_origin: dict[str, list[str]] = {}
+    usual = {spec.name: spec.default for cls in CONFIG_CLASSES for spec in option_specs(cls)}
+    for name, entry in resolved.overrides_applied.items():
+        if entry["origin"] == "bundle" and entry["value"] == usual.get(name):
+            continue  # a bundle states every setting of its model
+        by_origin.setdefault(entry["origin"], []).append(f"{name}={entry['value']}")
+    for origin, settings in by_origin.items():
+        note(f"settings from {origin}: {', '.join(settings)}")
+    return resolved

@@ -1,0 +1,76 @@
+"""The ``ptycho`` command: its list of commands and its way out."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+import click
+
+from ptycho_cli.__about__ import __version__
+from ptycho_cli.console import State, allowed_color, logging_to_stderr
+from ptycho_cli.errors import OK, report
+from ptycho_cli.lazy import LazyGroup
+from ptycho_cli.sections import common_params
+
+__all__ = ["cli", "main"]
+
+COMMANDS = {
+    "demo": ("demo:demo", "Simulate a small scan, train, reconstruct: pictures in minutes."),
+    "simulate": ("simulate:simulate", "Make a scan from an object, a probe and a scan pattern."),
+    "inspect": ("inspect:inspect", "Show what is in a scan file and what to do with it."),
+    "train": ("train:train", "Train a network on a scan."),
+    "infer": ("infer:infer", "Reconstruct a scan with a trained network."),
+    "reconstruct": ("reconstruct:reconstruct", "Reconstruct a scan by iteration alone."),
+    "evaluate": ("evaluate:evaluate", "Compare a reconstruction with a reference."),
+    "bundle": ("bundle:bundle", "Look into a trained model."),
+    "env": ("env:env", "Show versions, devices and backends."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={k: (f"ptycho_cli.commands.{path}", text) for k, (path, text) in COMMANDS.items()},
+    params=common_params(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Each command explains itself: ptycho COMMAND --help.",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="ptycho")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """From a ptychographic scan to a picture, with physics-constrained neural networks."""
+    ctx.with_resource(logging_to_stderr(ctx.ensure_object(State)))
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], *_: object, **__: object
+) -> None:
+    text = " ".join(str(message).split())
+    kind = "deprecated: " if issubclass(category, DeprecationWarning) else "warning: "
+    click.echo(click.style(kind, fg="yellow") + text, err=True, color=allowed_color())
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    args
+        Arguments after the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted.
+    """
+    state = State()
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            code = cli.main(args, "ptycho", standalone_mode=False, obj=state, color=allowed_color())
+        except (Exception, KeyboardInterrupt) as error:
+            return report(error, debug=state.debug)
+    return code if isinstance(code, int) else OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Places to write to, checked before any work is done for them."""
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from ptycho_data import OutputExistsError
+
+__all__ = ["not_an_input", "output_file", "output_folder"]
+
+
+def _make_writable(folder: Path) -> None:
+    """Make a folder and prove that a file can be written in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (FileExistsError, NotADirectoryError) as error:
+        msg = f"{folder}: is not a folder; choose another output folder"
+        raise NotADirectoryError(msg) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        msg = f"{folder}: cannot write into this folder ({reason}); choose another output folder"
+        raise PermissionError(msg) from error
+
+
+def output_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> Path:
+    """Prepare an output folder.
+
+    Parameters
+    ----------
+    folder
+        Made with its parents if missing.
+    names
+        Files that the work will write there.
+    overwrite
+        Accept that they exist.
+
+    Returns
+    -------
+    Path
+        ``folder``.
+
+    Raises
+    ------
+    OutputExistsError
+        One of the files exists and ``overwrite`` is not set; nothing has been touched.
+    OSError
+        The folder cannot be made or written to.
+    """
+    if not overwrite:
+        for name in names:
+            if os.path.lexists(folder / name):
+                raise OutputExistsError(folder / name)
+    _make_writable(folder)
+    return folder
+
+
+def output_file(path: Path, *, overwrite: bool) -> Path:
+    """Prepare one output file; see :func:`output_folder` for what is raised."""
+    if path.is_dir():
+        msg = f"{path}: is a folder, not a file; name the output file in it"
+        raise IsADirectoryError(msg)
+    output_folder(path.parent, [path.name], overwrite=overwrite)
+    return path
+
+
+def not_an_input(output: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to write over an input, whatever ``--overwrite`` says.
+
+    Raises
+    ------
+    ValueError
+        ``output`` is one of the inputs.
+    """
+    for path in inputs:
+        if output.exists() and path.exists() and output.samefile(path):
+            msg = f"{output}: is an input of this command; write to another file"
+            raise ValueError(msg)

@@ -1,0 +1,133 @@
+"""What ``run.json`` says about a run: configuration, versions, inputs, timings.
+
+Nothing of the machine or its user goes in: no host, no user name, no folder of an input.
+"""
+
+import hashlib
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+__all__ = ["Stopwatch", "describe_input", "installed_versions", "portable", "run_record"]
+
+PACKAGES = (
+    *(f"ptycho-{part}" for part in ("cli", "config", "data", "physics", "torch", "tf")),
+    *("ptychopinn", "numpy", "scipy", "h5py", "matplotlib", "torch", "lightning"),
+    *("tensorflow", "keras", "safetensors"),
+)
+
+#: Configuration fields that hold paths: only the last part of them is recorded.
+PATH_FIELDS = ("train_data_file", "test_data_file", "output_dir", "model_path", "probe_file")
+
+
+def installed_versions() -> dict[str, str]:
+    """Version of Python and of every package of ours and below us that is installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def describe_input(path: Path) -> dict[str, Any]:
+    """Name, size in bytes and SHA-256 of an input.
+
+    A folder is described by the bundle in it, or by the manifest of the unpacked bundle, which
+    holds the hashes of all members.
+    """
+    if path.is_dir():
+        inside = [path / name for name in ("wts.h5.zip", "manifest.json")]
+        path = next((member for member in inside if member.is_file()), path)
+    if not path.is_file():
+        return {"name": path.name}
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": _digest(path)}
+
+
+def portable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy nested values with every path shortened to its last part."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if key.rpartition(".")[2] in PATH_FIELDS:
+            result[key] = _last_part(value)
+        else:
+            result[key] = portable(value) if isinstance(value, Mapping) else value
+    return result
+
+
+def _last_part(value: object) -> object:
+    if isinstance(value, Mapping):  # an entry of overrides_applied: {"value": ..., "origin": ...}
+        return {k: _last_part(v) if k == "value" else v for k, v in value.items()}
+    return Path(value).name if isinstance(value, str | Path) else value
+
+
+@define
+class Stopwatch:
+    """Wall-clock seconds per named stage."""
+
+    seconds: dict[str, float] = field(factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time spent in the block to stage ``name``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed = time.perf_counter() - start
+            self.seconds[name] = self.seconds.get(name, 0.0) + elapsed
+
+    def rounded(self) -> dict[str, float]:
+        """Seconds per stage and their ``total``, to the millisecond."""
+        values = {**self.seconds, "total": sum(self.seconds.values())}
+        return {name: round(value, 3) for name, value in values.items()}
+
+
+def run_record(
+    command: str,
+    *,
+    inputs: Mapping[str, Path],
+    clock: Stopwatch,
+    configuration: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    **more: object,
+) -> dict[str, Any]:
+    """Build the content of ``run.json``.
+
+    Parameters
+    ----------
+    command
+        Name of the command.
+    inputs
+        Role -> file.
+    clock
+        The stages of the run.
+    configuration
+        Everything that was decided, resolved.
+    overrides
+        ``overrides_applied`` of the resolved configuration.
+    more
+        Further entries, e.g. ``backend``.
+    """
+    return {
+        "command": command,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **more,
+        "inputs": {role: describe_input(path) for role, path in inputs.items()},
+        "configuration": portable(configuration),
+        "overrides_applied": portable(overrides or {}),
+        "versions": installed_versions(),
+        "timings_s": clock.rounded(),
+    }

@@ -1,0 +1,94 @@
+"""Commands whose help is divided into titled sections, and the options every command has."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import click
+
+from ptycho_cli.console import State
+
+__all__ = ["Command", "SectionOption", "common_params", "section"]
+
+GENERAL = "General"
+
+
+class SectionOption(click.Option):
+    """Option that knows the help section it belongs to."""
+
+    def __init__(self, *args: Any, section: str = GENERAL, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.section = section
+
+
+def section(title: str) -> Callable[..., Callable[[Any], Any]]:
+    """``click.option`` for the help section called ``title``."""
+    return partial(click.option, cls=SectionOption, section=title)
+
+
+def _louder(ctx: click.Context, _param: click.Parameter, value: int) -> None:
+    if value:
+        ctx.ensure_object(State).verbosity = value
+
+
+def _quieter(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(State).verbosity = -1
+
+
+def _debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(State).debug = True
+
+
+def common_params() -> list[click.Parameter]:
+    """``-v``, ``-q`` and ``--debug``: accepted before and after the command's name."""
+    return [
+        SectionOption(
+            ["-v", "--verbose"],
+            count=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_louder,
+            help="Say more.",
+        ),
+        SectionOption(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_quieter,
+            help="Warnings and errors only.",
+        ),
+        SectionOption(
+            ["--debug"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_debug,
+            help="Show the traceback of an error.",
+        ),
+    ]
+
+
+class Command(click.Command):
+    """Command with sectioned help and the common options."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.extend(common_params())
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one definition list per section, the general options last."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is None or isinstance(param, click.Argument):
+                continue
+            sections.setdefault(getattr(param, "section", GENERAL), []).append(record)
+        general = sections.pop(GENERAL, None)
+        if general:
+            sections[GENERAL] = general
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)

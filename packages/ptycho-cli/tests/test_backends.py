@@ -1,0 +1,44 @@
+import sys
+
+import pytest
+from ptycho_cli import backends
+from ptycho_cli.backends import Backend, reconstructor, require, trainer
+
+
+def test_missing_framework_is_named_with_the_pip_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # what the import system reads as: not there
+    with pytest.raises(RuntimeError, match=r'torch.*missing.*pip install "ptycho-cli\[torch\]"'):
+        trainer("pytorch")
+
+
+def test_unknown_backend_is_named():
+    with pytest.raises(ValueError, match="'caffe' is unknown; choose one of pytorch, tensorflow"):
+        require("caffe")
+
+
+def test_selecting_imports_nothing_of_the_other(stand_in, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert trainer("pytorch").__module__ == "stand_in_backend.training"
+    assert reconstructor("pytorch").__module__ == "stand_in_backend.reconstruction"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("import nothing_like_this", "does not load"),
+        ("raise ImportError('libfoo.so: cannot open')", "libfoo.so.*--force-reinstall"),
+        (None, "cannot do this yet"),
+    ],
+)
+def test_broken_backend_is_told_from_a_missing_one(source, message, tmp_path, monkeypatch):
+    name = f"broken_backend_{abs(hash(source))}"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").touch()
+    if source is not None:
+        (tmp_path / name / "training.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    broken = Backend(name="broken", package=name, framework="math", extra="x")
+    monkeypatch.setitem(backends.BACKENDS, "broken", broken)
+    with pytest.raises(RuntimeError, match=message):
+        trainer("broken")

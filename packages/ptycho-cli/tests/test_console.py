@@ -1,0 +1,49 @@
+import logging
+
+import pytest
+from ptycho_cli.console import State, counter, log, logging_to_stderr, progress, table
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "shown"),
+    [(-1, {"warned"}), (0, {"warned", "said", "foreign warning"}), (1, None)],
+)
+def test_levels(verbosity, shown, capsys):
+    with logging_to_stderr(State(verbosity=verbosity)):
+        logging.getLogger("ptycho_torch.training").warning("warned")
+        log.info("said")
+        logging.getLogger("ptycho_data.scan").debug("whispered")
+        logging.getLogger("else").info("foreign")
+        logging.getLogger("else").warning("foreign warning")
+    lines = {line.removeprefix("warning: ") for line in capsys.readouterr().err.splitlines()}
+    expected = shown or {"warned", "said", "whispered", "foreign warning"}
+    assert lines - {"foreign warning"} == expected - {"foreign warning"}
+
+
+def test_handler_goes_away(capsys):
+    before = list(logging.getLogger().handlers)
+    with logging_to_stderr(State()):
+        pass
+    assert logging.getLogger().handlers == before
+    assert log.level == logging.NOTSET
+
+
+def test_progress_without_a_terminal_is_a_line_at_the_end(capsys):
+    with logging_to_stderr(State()), progress(3, "working") as update:
+        for done in (1, 2, 3):
+            update(done, f"step {done}")
+    assert capsys.readouterr().err == "working: 3/3 step 3\n"
+
+
+def test_counter_learns_its_length_late(capsys):
+    with logging_to_stderr(State()):
+        with counter("counting") as update:
+            update(1, 2)
+            update(2, 2)
+        with counter("nothing"):
+            pass
+    assert capsys.readouterr().err == "counting: 2/2\n"
+
+
+def test_table_aligns():
+    assert table([("a", "1"), ("long", "22")]) == "  a     1\n  long  22"

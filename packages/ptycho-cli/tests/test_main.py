@@ -1,0 +1,159 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from ptycho_cli import __version__
+from ptycho_cli.commands import env as env_command
+from ptycho_cli.main import COMMANDS, cli
+
+HEAVY = ("numpy", "scipy", "h5py", "matplotlib", "torch", "lightning", "tensorflow", "PIL")
+
+
+def python(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *args]
+    return subprocess.run(  # noqa: S603 - this interpreter, our own arguments
+        command, capture_output=True, text=True, env={**os.environ, **env}, check=False
+    )
+
+
+def loaded_after(*args: str) -> set[str]:
+    code = (
+        f"import sys\nfrom ptycho_cli.main import main\nassert main({list(args)!r}) == 0\n"
+        f"print('loaded', *[name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = python("-W", "error", "-c", code)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split()[1:])
+
+
+@pytest.mark.parametrize("args", [("--help",), ("--version",)])
+def test_help_and_version_load_nothing_heavy(args):
+    assert loaded_after(*args) == set()
+
+
+def test_help_of_train_loads_no_framework():
+    assert not loaded_after("train", "--help") & {"torch", "lightning", "tensorflow", "matplotlib"}
+
+
+def test_help_is_fast():
+    # The best of several, less the interpreter's own start: machines are shared and slow.
+    def best(*args: str) -> float:
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            python(*args)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    assert best("-m", "ptycho_cli", "--help") - best("-c", "pass") < 0.3
+
+
+def test_help_lists_every_command(ptycho):
+    shown = ptycho("--help")
+    assert shown.code == 0
+    for name, (_, text) in COMMANDS.items():
+        assert name in shown.out
+        assert text.split()[0] in shown.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(ptycho, name):
+    shown = ptycho(name, "--help")
+    assert shown.code == 0
+    assert shown.out.startswith(f"Usage: ptycho {name}")
+
+
+def test_version(ptycho):
+    assert ptycho("--version").out == f"ptycho, version {__version__}\n"
+
+
+def test_no_arguments_show_help_as_wrong_usage(ptycho):
+    shown = ptycho()
+    assert shown.code == 2
+    assert "Commands:" in shown.err
+
+
+def test_misspelt_command_gets_a_suggestion(ptycho):
+    shown = ptycho("recontruct")
+    assert shown.code == 2
+    assert shown.fails_with("'recontruct'", "'reconstruct'")
+
+
+def test_unknown_option_is_wrong_usage(ptycho):
+    shown = ptycho("env", "--nonsense")
+    assert shown.code == 2
+    assert shown.fails_with("--nonsense", "ptycho env --help")
+
+
+def test_a_defect_is_one_line_and_debug_shows_where(ptycho, monkeypatch):
+    monkeypatch.setattr(env_command, "collect", lambda: {}["versions"])
+    shown = ptycho("env")
+    assert shown.code == 1
+    assert shown.err.startswith("error: internal error: KeyError")
+    assert "Traceback" not in shown.err
+    for args in (("--debug", "env"), ("env", "--debug")):
+        assert "Traceback" in ptycho(*args).err
+
+
+def test_keyboard_interrupt_is_130(ptycho, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(env_command, "collect", interrupt)
+    shown = ptycho("env")
+    assert shown.code == 130
+    assert shown.err.strip() == "interrupted"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT for a child on Windows")
+def test_ctrl_c_ends_the_process_with_130(scan_file, tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from ptycho_cli.commands import reconstruct\n"
+        "from ptycho_cli.main import main\n"
+        "reconstruct.load_scan = lambda *a, **k: os.kill(os.getpid(), signal.SIGINT)\n"
+        f"sys.exit(main(['reconstruct', {str(scan_file)!r}, '-o', {str(tmp_path / 'r')!r}]))"
+    )
+    done = python("-c", code)
+    assert done.returncode == 130
+    assert done.stderr.strip() == "interrupted"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_warnings_are_one_line(ptycho, edited, scan_file):
+    dark = edited(diffraction=None)
+    del dark
+    import numpy as np
+
+    with np.load(scan_file) as file:
+        diffraction = file["diffraction"]
+    diffraction[3] = 0
+    path = edited("dark.npz", diffraction=diffraction)
+    shown = ptycho("inspect", path)
+    assert shown.code == 0
+    assert "warning: " in shown.out
+    assert "1 of 60 patterns hold no photons" in shown.out
+
+
+def test_no_color(monkeypatch, ptycho):
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in ptycho("nothing").err
+
+
+def test_shell_completion_offers_commands_and_values():
+    done = python(
+        "-m",
+        "ptycho_cli",
+        _PTYCHO_COMPLETE="bash_complete",
+        COMP_WORDS="ptycho recon",
+        COMP_CWORD="1",
+    )
+    assert "reconstruct" in done.stdout
+
+
+def test_commands_return_nothing(ptycho):
+    # With standalone_mode off click hands return values on: they would become exit codes.
+    assert cli.main(["env", "--json"], standalone_mode=False) is None

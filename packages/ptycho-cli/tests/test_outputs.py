@@ -1,0 +1,50 @@
+import tempfile
+
+import pytest
+from ptycho_cli.outputs import not_an_input, output_file, output_folder
+from ptycho_data import OutputExistsError
+
+
+def test_folder_is_made_and_left_empty(tmp_path):
+    folder = output_folder(tmp_path / "a" / "b", ["x"], overwrite=False)
+    assert folder.is_dir()
+    assert not list(folder.iterdir())
+
+
+def test_existing_output_needs_overwrite(tmp_path):
+    (tmp_path / "x").write_text("old")
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        output_folder(tmp_path, ["y", "x"], overwrite=False)
+    output_folder(tmp_path, ["x"], overwrite=True)
+    assert (tmp_path / "x").read_text() == "old"
+
+
+def test_file_in_the_way_of_a_folder(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(NotADirectoryError, match="is not a folder"):
+            output_folder(path, ["x"], overwrite=True)
+
+
+def test_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    # Permissions do not bind a superuser, which tests may run as: refuse like the system would.
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(PermissionError, match="cannot write into this folder"):
+        output_folder(tmp_path, ["x"], overwrite=True)
+
+
+def test_output_file(tmp_path):
+    assert output_file(tmp_path / "new" / "x", overwrite=False) == tmp_path / "new" / "x"
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        output_file(tmp_path, overwrite=True)
+
+
+def test_inputs_are_never_outputs(tmp_path):
+    path = tmp_path / "scan.npz"
+    path.touch()
+    not_an_input(tmp_path / "other", [path])
+    with pytest.raises(ValueError, match="is an input"):
+        not_an_input(tmp_path / "." / "scan.npz", [path])

@@ -1,0 +1,72 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from ptycho_cli.record import (
+    Stopwatch,
+    describe_input,
+    installed_versions,
+    portable,
+    run_record,
+)
+
+
+def test_input_is_named_sized_and_hashed(tmp_path):
+    path = tmp_path / "scan.npz"
+    path.write_bytes(b"counts")
+    expected = hashlib.sha256(b"counts").hexdigest()
+    assert describe_input(path) == {"name": "scan.npz", "bytes": 6, "sha256": expected}
+
+
+def test_folder_stands_for_the_bundle_in_it(tmp_path):
+    assert describe_input(tmp_path) == {"name": tmp_path.name}
+    (tmp_path / "manifest.json").write_bytes(b"{}")
+    assert describe_input(tmp_path)["name"] == "manifest.json"
+    (tmp_path / "wts.h5.zip").write_bytes(b"zip")
+    assert describe_input(tmp_path)["name"] == "wts.h5.zip"
+
+
+def test_no_folder_of_an_input_is_recorded():
+    values = {
+        "train_data_file": "/home/someone/scan.npz",
+        "probe_file": None,
+        "model": {"N": 64},
+        "output_dir": Path("/home/someone/out"),
+    }
+    overrides = {"train_data_file": {"value": "/home/someone/scan.npz", "origin": "command line"}}
+    assert portable(values)["train_data_file"] == "scan.npz"
+    assert portable(values)["output_dir"] == "out"
+    assert portable(values)["model"] == {"N": 64}
+    assert portable(overrides)["train_data_file"] == {
+        "value": "scan.npz",
+        "origin": "command line",
+    }
+
+
+def test_stopwatch_adds_up():
+    clock = Stopwatch()
+    for _ in range(2):
+        with clock.stage("a"):
+            pass
+    with clock.stage("b"):
+        pass
+    rounded = clock.rounded()
+    assert list(rounded) == ["a", "b", "total"]
+    assert np.isclose(sum(clock.seconds.values()), rounded["total"], atol=1e-3)
+
+
+def test_versions_name_what_is_installed():
+    versions = installed_versions()
+    assert {"python", "ptycho-cli", "numpy"} <= versions.keys()
+
+
+def test_run_record(tmp_path):
+    path = tmp_path / "scan.npz"
+    path.write_bytes(b"counts")
+    record = run_record(
+        "train", inputs={"scan": path}, clock=Stopwatch(), configuration={"a": 1}, backend="x"
+    )
+    assert record["inputs"]["scan"]["name"] == "scan.npz"
+    assert record["backend"] == "x"
+    assert record["created"].endswith("Z")
+    assert str(tmp_path) not in str(record)

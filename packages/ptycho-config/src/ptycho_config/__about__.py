@@ -1,0 +1,3 @@
+"""Version of ptycho-config."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,149 @@
+"""Conversion and checking of field values; nothing in here raises but `ConfigError`."""
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import attrs
+
+from ptycho_config.errors import ConfigError
+from ptycho_config.options import OptionSpec, option_specs
+from ptycho_config.types import Scheduler
+
+NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+SHOWN_LENGTH = 80
+LARGEST = 2**63 - 1  # beyond it neither TOML nor an array index can hold an integer
+
+# The fields a rule looks at, and a function that returns the problem it finds: the rule runs only
+# when each of these fields is valid by itself.
+Rule = tuple[tuple[str, ...], Callable[[Any], str | None]]
+
+
+class Rejected:
+    """Stand-in for a value whose problem has been reported already: fails without a message."""
+
+
+def shown(value: object) -> str:
+    """Write a received value on one line, shortened, whatever it is."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a foreign __repr__ may raise anything, and so does an int of 5000 digits
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 3] + "..."
+
+
+def as_path(value: str | os.PathLike[str]) -> Path:
+    """Convert to a path, ``~`` expanded; anything else is left for the check to report."""
+    return cast("Path", _path_or_same(value))
+
+
+def as_optional_path(value: str | os.PathLike[str] | None) -> Path | None:
+    """`as_path`, for fields that may be None."""
+    return None if value is None else as_path(value)
+
+
+def _path_or_same(value: object) -> object:
+    try:
+        text = os.fspath(cast("str", value))
+        return Path(text).expanduser() if isinstance(text, str) and text else value
+    except Exception:  # a foreign __fspath__ may raise anything; ~ without a home raises too
+        return Path(value) if isinstance(value, str) else value
+
+
+def as_scheduler(value: str) -> Scheduler:
+    """Convert the name of a schedule; anything else is left for the check to report."""
+    try:
+        return Scheduler(value)
+    except Exception:  # an unhashable or foreign value may raise anything
+        return cast("Scheduler", value)
+
+
+def validate(config: attrs.AttrsInstance, rules: tuple[Rule, ...] = ()) -> None:
+    """Check every field of a configuration and the rules between fields.
+
+    Whole numbers given for float fields and NumPy scalars are replaced by Python's own numbers, so
+    that equal configurations are written equally.
+
+    Parameters
+    ----------
+    config : attrs instance
+        A configuration under construction.
+    rules : tuple of Rule
+        Rules between fields, run for those fields that are valid by themselves.
+
+    Raises
+    ------
+    ConfigError
+        With all violations.
+    """
+    bad: set[str] = {
+        field.name
+        for field in attrs.fields(type(config))
+        if isinstance(getattr(config, field.name), Rejected)
+    }
+    problems: list[str] = []
+    for spec in option_specs(type(config)):
+        if spec.name in bad:
+            continue
+        received = getattr(config, spec.name)
+        value = _python_scalar(spec, received)
+        if _accepts(spec, value):
+            object.__setattr__(config, spec.name, value)
+        else:
+            bad.add(spec.name)
+            problems.append(f"{spec.name} must be {spec.rule}, got {shown(received)}")
+    problems += _nested_problems(config, bad)
+    problems += [text for names, rule in rules if bad.isdisjoint(names) and (text := rule(config))]
+    if problems or bad:
+        raise ConfigError(*problems)
+
+
+def _nested_problems(config: attrs.AttrsInstance, bad: set[str]) -> Iterator[str]:
+    """Check that a field without a spec of its own holds the configuration it is annotated with."""
+    described = {spec.name for spec in option_specs(type(config))} | bad
+    for field in attrs.fields(type(config)):
+        value = getattr(config, field.name)
+        if field.name in described or isinstance(value, cast("type", field.type)):
+            continue
+        bad.add(field.name)
+        expected = cast("type", field.type).__name__
+        yield f"{field.name} must be a {expected}, got {shown(value)}"
+
+
+def _python_scalar(spec: OptionSpec, value: object) -> object:
+    """Replace a NumPy scalar, and a whole number given for a float, by Python's own."""
+    try:
+        if getattr(value, "shape", None) == () and hasattr(value, "item"):
+            value = value.item()
+        if spec.type is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+    except Exception:  # foreign attributes may raise anything; an int of 400 digits is no float
+        return value
+    return value
+
+
+def _accepts(spec: OptionSpec, value: object) -> bool:
+    if value is None:
+        return spec.optional
+    if spec.choices:  # types first: 1 == True, and foreign values may compare as they like
+        kinds = {type(choice) for choice in spec.choices}
+        return (type(value) in kinds or isinstance(value, Scheduler)) and value in spec.choices
+    if spec.type is bool:
+        return type(value) is bool
+    if spec.type is Path:
+        return isinstance(value, Path) and "\0" not in str(value)
+    if spec.type is str:
+        return isinstance(value, str) and NAME_PATTERN.fullmatch(value) is not None
+    return type(value) is spec.type and _within(spec, cast("float", value))
+
+
+def _within(spec: OptionSpec, value: float) -> bool:
+    return (
+        (abs(value) <= LARGEST if isinstance(value, int) else math.isfinite(value))
+        and (spec.minimum is None or value >= spec.minimum)
+        and (spec.maximum is None or value <= spec.maximum)
+        and (spec.above is None or value > spec.above)
+    )

@@ -1,0 +1,191 @@
+"""How to run: devices, precision, optimiser, checkpoints, loaders; never what to compute."""
+
+from functools import partial
+from typing import ClassVar, Literal
+
+import attrs
+
+from ptycho_config.checks import Rule, as_scheduler, validate
+from ptycho_config.options import about, documented
+from ptycho_config.types import (
+    Accelerator,
+    CheckpointMode,
+    ClipAlgorithm,
+    LoggerBackend,
+    Precision,
+    Scheduler,
+)
+
+_about = partial(about, legacy=None)  # execution settings never reach the legacy dictionary
+
+
+def _persistent_needs_workers(config: "PyTorchExecutionConfig") -> str | None:
+    if not config.persistent_workers or config.num_workers > 0:
+        return None
+    return "persistent_workers must be false unless num_workers >= 1, got true with num_workers 0"
+
+
+def _prefetch_needs_workers(config: "PyTorchExecutionConfig") -> str | None:
+    if config.prefetch_factor is None or config.num_workers > 0:
+        return None
+    return (
+        "prefetch_factor must be none unless num_workers >= 1, "
+        f"got {config.prefetch_factor} with num_workers 0"
+    )
+
+
+_RULES: tuple[Rule, ...] = (
+    (("persistent_workers", "num_workers"), _persistent_needs_workers),
+    (("prefetch_factor", "num_workers"), _prefetch_needs_workers),
+)
+
+
+@documented
+@attrs.frozen(kw_only=True)
+class PyTorchExecutionConfig:
+    """Where and how the PyTorch backend runs.
+
+    Raises
+    ------
+    ConfigError
+        With every violation, each naming field, rule and received value.
+    """
+
+    GROUP: ClassVar[str] = "Execution"
+
+    accelerator: Accelerator = attrs.field(
+        default="cpu",
+        metadata=_about("Kind of device to run on; 'auto' takes the best one present."),
+    )
+    devices: int = attrs.field(
+        default=1, metadata=_about("Devices to use on each node.", minimum=1)
+    )
+    num_nodes: int = attrs.field(default=1, metadata=_about("Computers to run on.", minimum=1))
+    strategy: str = attrs.field(
+        default="auto",
+        metadata=_about(
+            "How several devices share the work, by Lightning's name: 'ddp' for example."
+        ),
+    )
+    precision: Precision = attrs.field(
+        default="32-true",
+        metadata=_about("Number format of the network; the mixed ones are faster on GPUs."),
+    )
+    deterministic: bool | Literal["warn"] = attrs.field(
+        default=True,
+        metadata=_about(
+            "Give bit-identical results for the same seed on the same machine; "
+            "'warn' allows operations that cannot, with a warning."
+        ),
+    )
+    gradient_clip_val: float | None = attrs.field(
+        default=None,
+        metadata=_about(
+            "Largest gradient allowed in a training step.",
+            above=0,
+            none_means="no limit",
+            example=1.0,
+        ),
+    )
+    gradient_clip_algorithm: ClipAlgorithm = attrs.field(
+        default="norm",
+        metadata=_about("Clip the norm of the whole gradient, or the value of each component."),
+    )
+    accum_steps: int = attrs.field(
+        default=1,
+        metadata=_about(
+            "Batches whose gradients are added up before the weights change.", minimum=1
+        ),
+    )
+    num_workers: int = attrs.field(
+        default=0,
+        metadata=_about("Processes that load data; 0 loads in the main process.", minimum=0),
+    )
+    pin_memory: bool = attrs.field(
+        default=False,
+        metadata=_about("Load into page-locked memory, which speeds up the way to a GPU."),
+    )
+    persistent_workers: bool = attrs.field(
+        default=False,
+        metadata=_about("Keep the loading processes between epochs; needs --num-workers."),
+    )
+    prefetch_factor: int | None = attrs.field(
+        default=None,
+        metadata=_about(
+            "Batches that each loading process prepares ahead; needs --num-workers.",
+            minimum=1,
+            none_means="the choice of PyTorch",
+            example=2,
+        ),
+    )
+    learning_rate: float = attrs.field(
+        default=1e-3, metadata=_about("Step size of the optimiser.", above=0)
+    )
+    scheduler: Scheduler = attrs.field(
+        default=Scheduler.DEFAULT,
+        converter=as_scheduler,
+        metadata=_about(
+            "How the learning rate changes during training; 'Default' is the schedule recommended "
+            "for the architecture."
+        ),
+    )
+    enable_progress_bar: bool = attrs.field(
+        default=True,
+        metadata=_about("Show a progress bar when the output is a terminal."),
+    )
+    enable_checkpointing: bool = attrs.field(
+        default=True,
+        metadata=_about("Save checkpoints during training, to resume from and to keep the best."),
+    )
+    checkpoint_save_top_k: int = attrs.field(
+        default=1,
+        metadata=_about("Best checkpoints to keep; -1 keeps all, 0 none.", minimum=-1),
+    )
+    checkpoint_monitor_metric: str = attrs.field(
+        default="val_loss",
+        metadata=_about(
+            "Logged quantity that decides which checkpoint is best and when to stop early. "
+            "'val_loss' is the validation loss, or the training loss without validation data."
+        ),
+    )
+    checkpoint_mode: CheckpointMode = attrs.field(
+        default="min",
+        metadata=_about("Whether the smallest or the largest monitored value is the best."),
+    )
+    early_stop_patience: int = attrs.field(
+        default=100,
+        metadata=_about(
+            "Epochs without improvement of the monitored value before training stops.", minimum=1
+        ),
+    )
+    logger_backend: LoggerBackend = attrs.field(
+        default="csv", metadata=_about("Where the losses of each epoch are written.")
+    )
+    inference_batch_size: int | None = attrs.field(
+        default=None,
+        metadata=_about(
+            "Groups of patterns per step of a reconstruction.",
+            minimum=1,
+            none_means="chosen for the device",
+            example=64,
+        ),
+    )
+    middle_trim: int = attrs.field(
+        default=0,
+        metadata=_about(
+            "Side, in pixels, of the central square of each patch that enters the stitched "
+            "object; 0 uses whole patches.",
+            minimum=0,
+        ),
+    )
+    pad_eval: bool = attrs.field(
+        default=False,
+        metadata=_about(
+            "Fill the last, smaller batch of a reconstruction up to the full size, so that the "
+            "network sees a single shape."
+        ),
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Check all fields and the rules between them."""
+        validate(self, _RULES)

@@ -1,0 +1,252 @@
+"""What is known about each field: read from the classes, used by checks, options, schema, docs."""
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import attrs
+
+METADATA_KEY = "ptycho_config"
+SAME_NAME = "="
+ConfigClass = TypeVar("ConfigClass", bound=type)
+
+
+@attrs.frozen(kw_only=True, eq=False)  # one object per field; writing less code imports faster
+class OptionSpec:
+    """One field of a configuration class, described well enough to generate an option from it.
+
+    Attributes
+    ----------
+    name : str
+        Name of the field, the key in configuration files.
+    group : str
+        Heading to list it under: Model, Training, Inference or Execution.
+    type : type
+        ``int``, ``float``, ``bool``, ``str`` or ``pathlib.Path``.
+    choices : tuple
+        The values allowed; empty when they are not a closed set.
+    minimum, maximum : float or None
+        Inclusive bounds.
+    above : float or None
+        Exclusive lower bound.
+    optional : bool
+        Whether None is a value.
+    required : bool
+        Whether there is no default.
+    default : object
+        Default of the class; None when required.
+    none_means : str
+        What None stands for, for people: "all patterns".
+    example : object
+        A valid value to show where the default is None or missing.
+    legacy : str or None
+        Key in the legacy dictionary, None when the field never reaches it.
+    help : str
+        Meaning, unit and effect.
+    """
+
+    name: str
+    group: str
+    type: type
+    choices: tuple[object, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    optional: bool = False
+    required: bool = False
+    default: object = None
+    none_means: str = ""
+    example: object = None
+    legacy: str | None = None
+    help: str = ""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Command line flags: one that takes a value, or one per value of a switch."""
+        stem = self.name.replace("_", "-")
+        if self.type is not bool:
+            return (f"--{stem}",)
+        words = [str(choice) for choice in self.choices if isinstance(choice, str)]
+        return (f"--{stem}", f"--no-{stem}", *(f"--{stem}-{word}" for word in words))
+
+    @property
+    def flag_values(self) -> tuple[object, ...]:
+        """Value that each of `flags` sets; empty when the flag takes a value.
+
+        A switch with a third state has a third flag, never an optional value: that would swallow
+        the positional argument after it.
+        """
+        if self.type is not bool:
+            return ()
+        return (True, False, *(choice for choice in self.choices if isinstance(choice, str)))
+
+    @property
+    def rule(self) -> str:
+        """The rule in words: ``an integer >= 1``."""
+        if self.choices:
+            text = "one of " + ", ".join(shown_choice(choice) for choice in self.choices)
+        else:
+            text = _NOUNS[self.type] + self._bounds()
+        return f"{text}, or none" if self.optional else text
+
+    def _bounds(self) -> str:
+        if self.above is not None:
+            return f" > {self.above:g}"
+        if self.minimum is not None and self.maximum is not None:
+            return f" from {self.minimum:g} to {self.maximum:.10g}"
+        return f" >= {self.minimum:g}" if self.minimum is not None else ""
+
+    def default_text(self, default: object = attrs.NOTHING) -> str:
+        """Write a default for people.
+
+        Parameters
+        ----------
+        default : object, optional
+            A command's own default; that of the class when left out.
+        """
+        if default is attrs.NOTHING:
+            if self.required:
+                return "required"
+            default = self.default
+        if default is None:
+            return self.none_means or "none"
+        return shown_number(default) if isinstance(default, float) else shown_choice(default)
+
+
+_NOUNS: Mapping[type, str] = MappingProxyType(
+    {
+        int: "an integer",
+        float: "a finite number",
+        bool: "true or false",
+        str: "a name (a letter, then letters, digits, _ . / -)",
+        Path: "a path",
+    }
+)
+
+
+def shown_choice(value: object) -> str:
+    """Write a plain value as people type it: ``true``, ``64``, ``warn``."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def shown_number(value: float) -> str:
+    """Write a float as people type it: ``1e9``, ``0.001``, ``4``."""
+    text = f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].strip("+"), text)
+
+
+def about(
+    text: str,
+    *,
+    legacy: str | None = SAME_NAME,
+    choices: tuple[object, ...] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    none_means: str = "",
+    example: object = None,
+) -> dict[str, object]:
+    """Metadata of a field: its help and what its annotation cannot say.
+
+    Parameters
+    ----------
+    text : str
+        Help for a beamline scientist: meaning, unit, effect.
+    legacy : str or None
+        Key in the legacy dictionary; the field's own name by default, None for none.
+    choices, minimum, maximum, above, none_means, example
+        As in `OptionSpec`.
+
+    Returns
+    -------
+    dict
+        To be passed as ``attrs.field(metadata=...)``.
+    """
+    facts = {
+        "help": text,
+        "legacy": legacy,
+        "choices": choices,
+        "minimum": minimum,
+        "maximum": maximum,
+        "above": above,
+        "none_means": none_means,
+        "example": example,
+    }
+    return {METADATA_KEY: facts}
+
+
+@cache
+def option_specs(cls: type) -> tuple[OptionSpec, ...]:
+    """Describe the fields of a configuration class, in the order of definition.
+
+    Parameters
+    ----------
+    cls : type
+        One of the configuration classes. A nested configuration (``model``) is left out: ask
+        for the specs of its class.
+
+    Returns
+    -------
+    tuple of OptionSpec
+    """
+    return tuple(
+        _spec_of(cls, field) for field in attrs.fields(cls) if METADATA_KEY in field.metadata
+    )
+
+
+def _spec_of(cls: type, field: "attrs.Attribute[Any]") -> OptionSpec:
+    facts = dict(field.metadata[METADATA_KEY])
+    kind, choices, optional = _read_annotation(field.type)
+    required = field.default is attrs.NOTHING
+    facts["choices"] = facts["choices"] or choices
+    if facts["legacy"] == SAME_NAME:
+        facts["legacy"] = field.name
+    return OptionSpec(
+        name=field.name,
+        group=getattr(cls, "GROUP", cls.__name__),
+        type=kind,
+        optional=optional,
+        required=required,
+        default=None if required else plain_value(field.default),
+        **facts,
+    )
+
+
+def _read_annotation(annotation: object) -> tuple[type, tuple[object, ...], bool]:
+    """Split an annotation into scalar type, allowed values and whether None is one."""
+    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
+    kinds: list[type] = []
+    choices: list[object] = []
+    for member in members:
+        if get_origin(member) is Literal:
+            kinds.append(str)
+            choices.extend(get_args(member))
+        elif isinstance(member, type) and issubclass(member, Enum):
+            kinds.append(str)
+            choices.extend(item.value for item in member)
+        elif isinstance(member, type) and member is not type(None):
+            kinds.append(member)
+    if bool in kinds and choices:  # a switch with further states: bool | Literal["warn"]
+        choices = [True, False, *choices]
+    return (bool if bool in kinds else kinds[0]), tuple(choices), type(None) in members
+
+
+def plain_value(value: object) -> object:
+    """Turn a field's value into what JSON can hold: paths and enumerations become strings."""
+    if isinstance(value, Enum):
+        return value.value
+    return str(value) if isinstance(value, Path) else value
+
+
+def documented(cls: ConfigClass) -> ConfigClass:
+    """Extend the docstring of a class by its fields, from the same text that options show."""
+    lines = [cls.__doc__ or "", "", "    Attributes", "    ----------"]
+    for spec in option_specs(cls):
+        lines += [f"    {spec.name} : {spec.rule}; default {spec.default_text()}"]
+        lines += [f"        {spec.help}"]
+    cls.__doc__ = "\n".join(lines) + "\n    "
+    return cls

@@ -1,0 +1,196 @@
+"""One configuration out of many sources, with a record of where each value came from."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from ptycho_config.checks import shown
+from ptycho_config.convert import (
+    assemble,
+    classes_of,
+    field_names,
+    flatten,
+    to_dict,
+    unknown_key,
+)
+from ptycho_config.errors import ConfigError
+from ptycho_config.execution import PyTorchExecutionConfig
+from ptycho_config.inference import InferenceConfig
+from ptycho_config.model import ModelConfig
+from ptycho_config.options import plain_value
+from ptycho_config.training import TrainingConfig
+
+C = TypeVar("C", TrainingConfig, InferenceConfig)
+
+#: Sources of values, the highest first.
+ORIGINS = (
+    "override",
+    "execution",
+    "command line",
+    "config file",
+    "bundle",
+    "data",
+    "command default",
+    "default",
+)
+# These describe more than one command: settings of another command in them are no mistake.
+_SHARED_ORIGINS = ("config file", "bundle", "data")
+
+
+def _known_origin(_: object, __: object, origin: str) -> None:
+    if origin not in ORIGINS:
+        raise ConfigError(f"origin must be one of {', '.join(ORIGINS)}, got {shown(origin)}")
+
+
+@attrs.frozen
+class Layer:
+    """Settings from one source.
+
+    Attributes
+    ----------
+    origin : str
+        One of `ORIGINS`.
+    values : mapping
+        Field name to value, flat; ``model`` and ``execution`` may also be tables or configuration
+        objects, all of whose fields then count as given. Only what the source really gave: None is
+        a value.
+    source : str
+        What to call the source in errors, a file name for example.
+    """
+
+    origin: str = attrs.field(validator=_known_origin)
+    values: Mapping[str, Any]
+    source: str = ""
+
+    def __str__(self) -> str:
+        """Name the layer: ``config file scan.toml``."""
+        return f"{self.origin} {self.source}".rstrip()
+
+
+@attrs.frozen(kw_only=True)
+class Resolved(Generic[C]):
+    """A resolved configuration and its history.
+
+    Attributes
+    ----------
+    config : TrainingConfig or InferenceConfig
+        What to compute.
+    execution : PyTorchExecutionConfig
+        How to run it.
+    overrides_applied : dict
+        Field name to ``{"value": ..., "origin": ...}`` for every field that a source above the
+        defaults decided; ready for JSON.
+    unused : tuple of str
+        Settings of other commands that a shared source held and this one did not need.
+    """
+
+    config: C
+    execution: PyTorchExecutionConfig
+    overrides_applied: dict[str, dict[str, Any]]
+    unused: tuple[str, ...] = ()
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Origin of every field, model and execution included."""
+        names = field_names((*classes_of(type(self.config)), PyTorchExecutionConfig))
+        audit = self.overrides_applied
+        return {name: audit[name]["origin"] if name in audit else "default" for name in names}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write everything as plain values that a configuration file may hold, ready for JSON."""
+        return {**to_dict(self.config), "execution": to_dict(self.execution)}
+
+
+def resolve_training(layers: Iterable[Layer]) -> Resolved[TrainingConfig]:
+    """Resolve the configuration of a training run.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        Sources in any order: `ORIGINS` decides which wins, field by field. Of two layers with the
+        same origin the later one wins.
+
+    Returns
+    -------
+    Resolved[TrainingConfig]
+
+    Raises
+    ------
+    ConfigError
+        With the violations of all layers and of the result; each says where the value came from.
+    """
+    return _resolve(TrainingConfig, layers)
+
+
+def resolve_inference(layers: Iterable[Layer]) -> Resolved[InferenceConfig]:
+    """Resolve the configuration of a reconstruction.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        As for `resolve_training`. A layer of origin ``bundle`` may hold the whole configuration
+        that the bundle was trained with: only its model counts.
+
+    Returns
+    -------
+    Resolved[InferenceConfig]
+
+    Raises
+    ------
+    ConfigError
+        As `resolve_training`.
+    """
+    return _resolve(InferenceConfig, layers)
+
+
+def _resolve(cls: type[C], layers: Iterable[Layer]) -> Resolved[C]:
+    chosen: dict[str, tuple[Any, Layer]] = {}
+    problems: list[str] = []
+    unused: dict[str, None] = {}
+    for layer in sorted(layers, key=lambda layer: -ORIGINS.index(layer.origin)):
+        values, more, foreign = _read(cls, layer)
+        problems += more
+        unused.update(dict.fromkeys(foreign))
+        chosen.update({name: (value, layer) for name, value in values.items()})
+    flat = {name: value for name, (value, _) in chosen.items()}
+    config, config_problems = assemble(cls, flat)
+    execution, execution_problems = assemble(PyTorchExecutionConfig, flat)
+    for problem in config_problems + execution_problems:
+        field = problem.partition(" ")[0]
+        problems.append(f"{problem} ({chosen[field][1]})" if field in chosen else problem)
+    if problems or config is None or execution is None:
+        raise ConfigError(*problems)
+    return Resolved(
+        config=config,
+        execution=execution,
+        overrides_applied=_audit(chosen, (config, config.model, execution)),
+        unused=tuple(unused),
+    )
+
+
+def _read(cls: type, layer: Layer) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Take a layer apart into values, problems and settings of other commands."""
+    of_bundle = cls is InferenceConfig and layer.origin == "bundle"
+    classes = (ModelConfig,) if of_bundle else (*classes_of(cls), PyTorchExecutionConfig)
+    values = layer.values
+    if of_bundle and isinstance(values, Mapping) and "model" in values:
+        values = {"model": values["model"]}
+    flat = flatten(values, classes)
+    problems, foreign = list(flat.problems), flat.foreign
+    if layer.origin not in _SHARED_ORIGINS:
+        problems += [unknown_key(name, flat.known) for name in foreign]
+    return flat.values, [f"{text} ({layer})" for text in problems], [] if of_bundle else foreign
+
+
+def _audit(
+    chosen: Mapping[str, tuple[Any, Layer]], configs: tuple[Any, ...]
+) -> dict[str, dict[str, Any]]:
+    """Record value, as used, and origin of every field that is not a default."""
+    audit: dict[str, dict[str, Any]] = {}
+    for config in configs:
+        for name in field_names([type(config)]):
+            if name in chosen and chosen[name][1].origin != "default":
+                value = plain_value(getattr(config, name))
+                audit[name] = {"value": value, "origin": chosen[name][1].origin}
+    return audit

@@ -1,0 +1,139 @@
+"""JSON schema, commented template and reference page, generated from the classes."""
+
+from pathlib import Path
+from typing import Any
+
+from ptycho_config.checks import NAME_PATTERN
+from ptycho_config.convert import CONFIG_CLASSES, SCHEMA_KEY, TABLES, classes_of
+from ptycho_config.execution import PyTorchExecutionConfig
+from ptycho_config.options import OptionSpec, option_specs, plain_value, shown_number
+from ptycho_config.training import TrainingConfig
+
+_JSON_TYPES = {int: "integer", float: "number", bool: "boolean", str: "string", Path: "string"}
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema(cls: type | None = None) -> dict[str, Any]:
+    """Write a JSON schema (draft 2020-12).
+
+    Parameters
+    ----------
+    cls : type, optional
+        Configuration class: the schema of what `to_dict` gives. Left out, the schema of a
+        configuration file, in which the fields of all classes may stand.
+
+    Returns
+    -------
+    dict
+        Ready for JSON. Rules between fields are not part of it.
+    """
+    if cls is not None:
+        return {"$schema": _DIALECT, **_object(cls)}
+    properties: dict[str, Any] = {SCHEMA_KEY: {"type": "string"}}
+    for part in CONFIG_CLASSES:
+        for spec in option_specs(part):
+            properties.setdefault(spec.name, _property(spec))
+    for name, part in TABLES.items():
+        properties[name] = _object(part)
+    return {
+        "$schema": _DIALECT,
+        "title": "Configuration file",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _object(cls: type) -> dict[str, Any]:
+    specs = option_specs(cls)
+    properties = {spec.name: _property(spec) for spec in specs}
+    for nested in classes_of(cls)[1:]:
+        properties |= {name: _object(part) for name, part in TABLES.items() if part is nested}
+    return {
+        "title": cls.__name__,
+        "type": "object",
+        "properties": properties,
+        "required": [spec.name for spec in specs if spec.required],
+        "additionalProperties": False,
+    }
+
+
+def _property(spec: OptionSpec) -> dict[str, Any]:
+    name = _JSON_TYPES[spec.type]
+    entry: dict[str, Any] = {"description": spec.help}
+    if spec.choices:
+        entry["enum"] = [*spec.choices, None] if spec.optional else list(spec.choices)
+    else:
+        entry["type"] = [name, "null"] if spec.optional else name
+    bounds = {"minimum": spec.minimum, "maximum": spec.maximum, "exclusiveMinimum": spec.above}
+    entry |= {word: bound for word, bound in bounds.items() if bound is not None}
+    if spec.type is Path:
+        entry["minLength"] = 1
+    elif spec.type is str and not spec.choices:
+        entry["pattern"] = f"^{NAME_PATTERN.pattern}$"
+    if not spec.required:
+        entry["default"] = plain_value(spec.default)
+    return entry
+
+
+def toml_template(cls: type = TrainingConfig) -> str:
+    """Write a TOML configuration file with every setting explained and commented out.
+
+    Parameters
+    ----------
+    cls : type
+        ``TrainingConfig`` or ``InferenceConfig``.
+
+    Returns
+    -------
+    str
+        As it stands it changes nothing; remove ``# `` in front of a setting to use it.
+    """
+    blocks = [
+        "# Remove '# ' in front of a setting to change it. The command line wins over this file.",
+        *(_toml_entry(spec) for spec in option_specs(cls)),
+    ]
+    for table, part in TABLES.items():
+        if part in (*classes_of(cls), PyTorchExecutionConfig):
+            blocks += [f"[{table}]", *(_toml_entry(spec) for spec in option_specs(part))]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _toml_entry(spec: OptionSpec) -> str:
+    value = spec.example if spec.default is None else spec.default
+    return (
+        f"## {spec.help}\n## {spec.rule}; default: {spec.default_text()}\n"
+        f"# {spec.name} = {_toml_value(value)}"
+    )
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        text = shown_number(value)
+        return text if "." in text or "e" in text else f"{text}.0"
+    if isinstance(value, int):
+        return str(value)
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def reference_page() -> str:
+    """Write the reference of all settings as Markdown, one table per class."""
+    parts = ["# Settings"]
+    for cls in CONFIG_CLASSES:
+        parts += [f"\n## {cls.__name__}\n", (cls.__doc__ or "").strip().partition("\n")[0]]
+        parts += [
+            "\n| setting | values | default | meaning | legacy key |",
+            "|---|---|---|---|---|",
+        ]
+        for spec in option_specs(cls):
+            cells = (
+                f"`{spec.name}`",
+                spec.rule,
+                spec.default_text(),
+                spec.help,
+                f"`{spec.legacy}`" if spec.legacy else "",
+            )
+            parts.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return "\n".join(parts) + "\n"

@@ -1,0 +1,250 @@
+"""Training: data, losses, selection of patterns, outputs."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import attrs
+
+from ptycho_config._gather import GATHER_RULES, SEED_LIMIT
+from ptycho_config.checks import Rule, as_optional_path, as_path, validate
+from ptycho_config.model import ModelConfig
+from ptycho_config.options import about, documented
+from ptycho_config.types import Backend, Domain
+
+_LOSSES = ("nll_weight", "mae_weight", "realspace_weight", "realspace_mae_weight")
+
+
+def _some_loss(config: "TrainingConfig") -> str | None:
+    if any(getattr(config, name) > 0 for name in _LOSSES):
+        return None
+    return f"nll_weight must be > 0, or another loss weight ({', '.join(_LOSSES[1:])}), got 0"
+
+
+def _oversampling_grouped(config: "TrainingConfig") -> str | None:
+    if not config.enable_oversampling or config.model.gridsize > 1:
+        return None
+    return "enable_oversampling must be false unless gridsize > 1, got true with gridsize 1"
+
+
+def _pool_used(config: "TrainingConfig") -> str | None:
+    if config.neighbor_pool_size is None or config.enable_oversampling:
+        return None
+    return (
+        "neighbor_pool_size must be none unless enable_oversampling is true, "
+        f"got {config.neighbor_pool_size}"
+    )
+
+
+def _pool_fills_group(config: "TrainingConfig") -> str | None:
+    channels = config.model.channels
+    if not config.enable_oversampling or channels == 1:
+        return None
+    pool = config.neighbor_pool_size
+    name = "neighbor_count" if pool is None else "neighbor_pool_size"
+    size = config.neighbor_count if pool is None else pool
+    if size >= channels:
+        return None
+    return (
+        f"{name} must be >= {channels} for oversampling with gridsize {config.model.gridsize} "
+        f"(gridsize**2 patterns per group), got {size}"
+    )
+
+
+_RULES: tuple[Rule, ...] = (
+    *GATHER_RULES,
+    (_LOSSES, _some_loss),
+    (("enable_oversampling", "model"), _oversampling_grouped),
+    (("enable_oversampling", "neighbor_pool_size"), _pool_used),
+    (("enable_oversampling", "neighbor_pool_size", "neighbor_count", "model"), _pool_fills_group),
+)
+
+
+@documented
+@attrs.frozen(kw_only=True)
+class TrainingConfig:
+    """A training run: its model, data, losses and outputs.
+
+    Raises
+    ------
+    ConfigError
+        With every violation, each naming field, rule and received value.
+    """
+
+    GROUP: ClassVar[str] = "Training"
+
+    model: ModelConfig = attrs.field(factory=ModelConfig)
+    train_data_file: Path = attrs.field(
+        converter=as_path,
+        metadata=about("Scan to train on.", legacy="train_data_file_path", example="scan.npz"),
+    )
+    test_data_file: Path | None = attrs.field(
+        default=None,
+        converter=as_optional_path,
+        metadata=about(
+            "Scan to validate on after each epoch.",
+            legacy="test_data_file_path",
+            none_means="a part of the training scan",
+            example="validation.npz",
+        ),
+    )
+    batch_size: int = attrs.field(
+        default=16,
+        metadata=about("Groups of patterns per training step.", minimum=1),
+    )
+    nepochs: int = attrs.field(
+        default=50,
+        metadata=about("Passes over the training groups.", minimum=1),
+    )
+    nll_weight: float = attrs.field(
+        default=1.0,
+        metadata=about(
+            "Weight of the Poisson likelihood of the measured counts in the loss.", minimum=0
+        ),
+    )
+    mae_weight: float = attrs.field(
+        default=0.0,
+        metadata=about(
+            "Weight of the mean absolute error of the diffraction amplitude in the loss; "
+            "for data whose absolute counts are unknown.",
+            minimum=0,
+        ),
+    )
+    realspace_weight: float = attrs.field(
+        default=0.0,
+        metadata=about(
+            "Weight of the smoothness of the object (total variation) in the loss.", minimum=0
+        ),
+    )
+    realspace_mae_weight: float = attrs.field(
+        default=0.0,
+        metadata=about(
+            "Weight of the mean absolute error against known object patches in the loss; "
+            "needs a scan that holds them.",
+            minimum=0,
+        ),
+    )
+    nphotons: float = attrs.field(
+        default=1e9,
+        metadata=about(
+            "Mean photons per pattern, the absolute scale of data in the amplitude domain. "
+            "A value stated in the data file wins over the default, one given here over both.",
+            above=0,
+        ),
+    )
+    n_groups: int | None = attrs.field(
+        default=None,
+        metadata=about(
+            "Groups of patterns to train on.",
+            minimum=1,
+            none_means="all",
+            example=512,
+        ),
+    )
+    n_subsample: int | None = attrs.field(
+        default=None,
+        metadata=about(
+            "Patterns to keep, drawn at random before grouping.",
+            minimum=1,
+            none_means="all",
+            example=2048,
+        ),
+    )
+    subsample_seed: int | None = attrs.field(
+        default=None,
+        metadata=about(
+            "Seed for drawing patterns and groups; the same seed draws the same ones.",
+            minimum=0,
+            maximum=SEED_LIMIT,
+            none_means="the value of seed",
+            example=1,
+        ),
+    )
+    neighbor_count: int = attrs.field(
+        default=4,
+        metadata=about(
+            "Nearest positions that the members of a group are drawn from; at least "
+            "gridsize**2 - 1 when gridsize > 1.",
+            minimum=1,
+        ),
+    )
+    enable_oversampling: bool = attrs.field(
+        default=False,
+        metadata=about(
+            "Make more groups than there are patterns, from different combinations of "
+            "neighbours; needs gridsize > 1.",
+        ),
+    )
+    neighbor_pool_size: int | None = attrs.field(
+        default=None,
+        metadata=about(
+            "Nearest positions whose combinations oversampling draws from; at least gridsize**2.",
+            minimum=1,
+            none_means="the value of neighbor_count",
+            example=8,
+        ),
+    )
+    positions_provided: bool = attrs.field(
+        default=True,
+        metadata=about(
+            "Use the measured scan positions of the file; otherwise its nominal ones.",
+            legacy="positions.provided",
+        ),
+    )
+    probe_trainable: bool = attrs.field(
+        default=False,
+        metadata=about("Refine the probe together with the network.", legacy="probe.trainable"),
+    )
+    intensity_scale_trainable: bool = attrs.field(
+        default=True,
+        metadata=about(
+            "Refine the factor between the model's intensity and the counts while training.",
+            legacy="intensity_scale.trainable",
+        ),
+    )
+    sequential_sampling: bool = attrs.field(
+        default=False,
+        metadata=about("Take the first groups in scan order instead of a random selection."),
+    )
+    seed: int = attrs.field(
+        default=0,
+        metadata=about(
+            "Seed of the initial weights and of the order of batches.",
+            minimum=0,
+            maximum=SEED_LIMIT,
+            legacy=None,
+        ),
+    )
+    domain: Domain | None = attrs.field(
+        default=None,
+        metadata=about(
+            "What the patterns are: detector counts, or amplitudes (square root of intensity).",
+            none_means="what the file states, else told from its number type",
+            example="counts",
+            legacy=None,
+        ),
+    )
+    probe_file: Path | None = attrs.field(
+        default=None,
+        converter=as_optional_path,
+        metadata=about(
+            "NPZ file with an array 'probe' or 'probeGuess' to use instead of the scan's probe.",
+            none_means="the probe of the scan",
+            example="probe.npz",
+            legacy=None,
+        ),
+    )
+    output_dir: Path = attrs.field(
+        default=Path("training_outputs"),
+        converter=as_path,
+        metadata=about(
+            "Folder for the trained bundle, checkpoints and metrics.", legacy="output_prefix"
+        ),
+    )
+    backend: Backend = attrs.field(
+        default="tensorflow",
+        metadata=about("Framework that trains the network.", legacy=None),
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Check all fields and the rules between them."""
+        validate(self, _RULES)

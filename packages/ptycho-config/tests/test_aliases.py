@@ -1,0 +1,63 @@
+import warnings
+
+import pytest
+from ptycho_config import (
+    DEPRECATED_ALIASES,
+    ConfigError,
+    Layer,
+    TrainingConfig,
+    from_dict,
+    resolve_alias,
+    resolve_training,
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "value", "field", "expected"),
+    [
+        ("n_images", 64, "n_groups", 64),
+        ("device", "cpu", "accelerator", "cpu"),
+        ("disable_mlflow", True, "logger_backend", "none"),
+        ("disable_mlflow", False, "logger_backend", "csv"),
+    ],
+)
+def test_old_names_map_and_warn_once(old, value, field, expected):
+    with pytest.warns(DeprecationWarning, match=f"^{old} is deprecated, use {field}") as caught:
+        resolved = resolve_training([Layer("override", {"train_data_file": "s", old: value})])
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert resolved.overrides_applied[field] == {"value": expected, "origin": "override"}
+
+
+def test_default_filters_report_a_calling_line_once():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            from_dict(TrainingConfig, {"train_data_file": "s", "n_images": 4})
+    assert len(caught) == 1
+
+
+def test_the_flag_as_written_can_be_named():
+    with pytest.warns(DeprecationWarning, match=r"^--device is deprecated, use accelerator$"):
+        assert resolve_alias("device", "gpu", "--device") == ("accelerator", "gpu")
+
+
+def test_old_and_new_name_together_are_a_mistake():
+    with (
+        pytest.warns(DeprecationWarning, match="n_images"),
+        pytest.raises(ConfigError, match="n_groups must be given once"),
+    ):
+        from_dict(TrainingConfig, {"train_data_file": "s", "n_images": 4, "n_groups": 4})
+
+
+def test_a_bad_value_is_reported_under_the_new_name():
+    with (
+        pytest.warns(DeprecationWarning, match="disable_mlflow"),
+        pytest.raises(ConfigError, match=r"logger_backend must be one of .*, got 'yes'"),
+    ):
+        resolve_training([Layer("override", {"train_data_file": "s", "disable_mlflow": "yes"})])
+
+
+def test_aliases_point_to_fields_of_a_training_run():
+    names = resolve_training([Layer("override", {"train_data_file": "s"})]).origins
+    assert {alias.target for alias in DEPRECATED_ALIASES.values()} <= set(names)

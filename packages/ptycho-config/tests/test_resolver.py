@@ -1,0 +1,203 @@
+import json
+import os
+from itertools import combinations, pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ptycho_config import (
+    ORIGINS,
+    ConfigError,
+    InferenceConfig,
+    Layer,
+    ModelConfig,
+    PyTorchExecutionConfig,
+    TrainingConfig,
+    from_dict,
+    option_specs,
+    resolve_inference,
+    resolve_training,
+)
+
+GIVEN = {
+    TrainingConfig: {"train_data_file": "s"},
+    InferenceConfig: {"model_path": "b", "test_data_file": "s"},
+}
+RESOLVE = {TrainingConfig: resolve_training, InferenceConfig: resolve_inference}
+# What has to stand beside a field so that any valid value of it makes a valid whole.
+COMPANY = {"neighbor_count": 30, "num_workers": 2, "nll_weight": 1.0}
+OVERSAMPLED = {"gridsize": 2, "enable_oversampling": True}
+SAMPLING = ("neighbor_pool_size", "enable_oversampling")
+NARROW = {
+    "neighbor_count": st.integers(25, 99),
+    "neighbor_pool_size": st.integers(25, 99),
+    "num_workers": st.integers(1, 9),
+    "nll_weight": st.floats(0.5, 2),
+}
+FIELDS = [
+    (cls, spec)
+    for cls in (TrainingConfig, InferenceConfig)
+    for part in (ModelConfig, cls, PyTorchExecutionConfig)
+    for spec in option_specs(part)
+]
+
+
+def value_in(resolved, name):
+    for config in (resolved.config, resolved.config.model, resolved.execution):
+        if hasattr(config, name):
+            return getattr(config, name)
+    raise AssertionError(name)
+
+
+def same(received, value):
+    if isinstance(received, os.PathLike):
+        return str(received) == value
+    return received == value and isinstance(received, bool) == isinstance(value, bool)
+
+
+@pytest.mark.parametrize(("cls", "spec"), FIELDS, ids=lambda part: getattr(part, "name", None))
+@settings(max_examples=2)
+@given(data=st.data())
+def test_of_every_pair_of_sources_the_higher_wins_and_is_named(cls, spec, data, valid):
+    values = NARROW.get(spec.name, valid(spec))
+    high, low = data.draw(st.tuples(values, values))
+    names = {item.name for kind, item in FIELDS if kind is cls} - {spec.name}
+    company = {**GIVEN[cls], **COMPANY, **(OVERSAMPLED if spec.name in SAMPLING else {})}
+    base = Layer("default", {name: company[name] for name in company if name in names})
+    for higher, lower in combinations(ORIGINS, 2):
+        if "bundle" in (higher, lower) and cls is InferenceConfig and spec.group != "Model":
+            continue  # of a bundle only the model counts: tested below
+        layers = [layer_of(higher, spec, high), layer_of(lower, spec, low)]
+        for ordered in (layers, layers[::-1]):
+            resolved = RESOLVE[cls]([base, *ordered])
+            assert same(value_in(resolved, spec.name), high)
+            assert resolved.origins[spec.name] == higher
+            assert resolved.overrides_applied[spec.name] == {"value": high, "origin": higher}
+
+
+def layer_of(origin, spec, value):
+    """Write the field flat in some sources, in its table in others."""
+    table = {"Model": "model", "Execution": "execution"}.get(spec.group)
+    in_table = table and ORIGINS.index(origin) % 2
+    return Layer(origin, {table: {spec.name: value}} if in_table else {spec.name: value})
+
+
+@given(data=st.data())
+def test_scattered_over_sources_the_result_is_the_same(data, whole):
+    values = data.draw(whole(TrainingConfig))
+    where = {name: data.draw(st.sampled_from(ORIGINS)) for name in values}
+    layers = [
+        Layer(origin, {name: values[name] for name in values if where[name] == origin})
+        for origin in ORIGINS
+    ]
+    resolved = resolve_training(layers)
+    assert resolved.origins == where
+    model = {spec.name for part in (TrainingConfig, ModelConfig) for spec in option_specs(part)}
+    flat = {name: value for name, value in values.items() if name in model}
+    assert resolved.config == from_dict(TrainingConfig, flat)
+    assert json.loads(json.dumps(resolved.overrides_applied)) == resolved.overrides_applied
+    again = resolve_training([Layer("config file", json.loads(json.dumps(resolved.to_dict())))])
+    assert (again.config, again.execution) == (resolved.config, resolved.execution)
+
+
+def test_nothing_given_nothing_recorded():
+    resolved = resolve_training([Layer("default", {"train_data_file": "s"})])
+    assert resolved.overrides_applied == {}
+    assert set(resolved.origins.values()) == {"default"}
+    assert resolved.execution == PyTorchExecutionConfig()
+
+
+def test_order_of_origins():
+    expected = ["override", "execution", "command line", "config file", "bundle", "data"]
+    assert list(ORIGINS) == [*expected, "command default", "default"]
+    layers = [Layer(origin, {"batch_size": n}) for n, origin in enumerate(ORIGINS, start=1)]
+    layers.append(Layer("default", {"train_data_file": "s"}))
+    for higher, lower in pairwise(layers[:-1]):
+        resolved = resolve_training([lower, layers[-1], higher])
+        assert resolved.config.batch_size == higher.values["batch_size"]
+
+
+def test_of_two_layers_of_one_origin_the_later_wins():
+    files = [Layer("config file", {"train_data_file": "s", "nepochs": n}) for n in (1, 2)]
+    assert resolve_training(files).config.nepochs == 2
+
+
+def test_none_is_a_value():
+    layers = [
+        Layer("config file", {"train_data_file": "s", "n_groups": 5}),
+        Layer("command line", {"n_groups": None}),
+    ]
+    resolved = resolve_training(layers)
+    assert resolved.config.n_groups is None
+    assert resolved.overrides_applied["n_groups"] == {"value": None, "origin": "command line"}
+
+
+def test_command_defaults_give_way_to_data():
+    layers = [
+        Layer("command line", {"train_data_file": "s"}),
+        Layer("command default", {"backend": "pytorch", "N": 64, "accelerator": "auto"}),
+        Layer("data", {"N": 128}),
+    ]
+    resolved = resolve_training(layers)
+    assert (resolved.config.model.N, resolved.config.backend) == (128, "pytorch")
+    assert resolved.execution.accelerator == "auto"
+
+
+def test_an_execution_object_counts_whole():
+    layers = [
+        Layer("command line", {"train_data_file": "s", "accelerator": "gpu"}),
+        Layer("execution", {"execution": PyTorchExecutionConfig(devices=2)}),
+    ]
+    assert resolve_training(layers).execution == PyTorchExecutionConfig(devices=2)
+
+
+def test_problems_of_all_layers_and_parts_say_where_from():
+    layers = [
+        Layer("config file", {"N": 65, "batchsize": 1}, "scan.toml"),
+        Layer("command line", {"learning_rate": -1.0}),
+    ]
+    with pytest.raises(ConfigError) as caught:
+        resolve_training(layers)
+    assert caught.value.problems == (
+        "batchsize is not a setting, did you mean batch_size? (config file scan.toml)",
+        "N must be one of 64, 128, 256, got 65 (config file scan.toml)",
+        "train_data_file must be given, got nothing",
+        "learning_rate must be a finite number > 0, got -1.0 (command line)",
+    )
+
+
+def test_a_file_may_serve_several_commands():
+    layers = [
+        Layer("command line", {"model_path": "b", "test_data_file": "s"}),
+        Layer("config file", {"batch_size": 4, "n_groups": 9, "num_workers": 1}),
+    ]
+    resolved = resolve_inference(layers)
+    assert (resolved.config.n_groups, resolved.execution.num_workers) == (9, 1)
+    assert resolved.unused == ("batch_size",)
+
+
+@pytest.mark.parametrize("origin", ["override", "execution", "command line", "command default"])
+def test_settings_of_another_command_are_mistakes_elsewhere(origin):
+    with pytest.raises(ConfigError, match="batch_size belongs to training"):
+        resolve_inference([Layer(origin, {**GIVEN[InferenceConfig], "batch_size": 4})])
+
+
+def test_of_a_bundle_only_the_model_counts_at_inference():
+    trained = resolve_training(
+        [Layer("override", {"train_data_file": "s", "N": 128, "output_dir": "o", "n_groups": 3})]
+    )
+    layers = [
+        Layer("command line", {"model_path": "b", "test_data_file": "s"}),
+        Layer("bundle", trained.to_dict()),
+    ]
+    resolved = resolve_inference(layers)
+    assert resolved.config == from_dict(
+        InferenceConfig, {"model_path": "b", "test_data_file": "s", "N": 128}
+    )
+    assert resolved.origins["N"] == "bundle"
+
+
+@pytest.mark.parametrize("origin", ["file", "", None, 3, []])
+def test_origins_are_a_closed_set(origin):
+    with pytest.raises(ConfigError, match="origin must be one of"):
+        Layer(origin, {})

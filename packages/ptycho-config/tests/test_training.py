@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import pytest
+from ptycho_config import ConfigError, ModelConfig, TrainingConfig, to_dict
+
+
+def problems(**values):
+    with pytest.raises(ConfigError) as caught:
+        TrainingConfig(**{"train_data_file": "scan.npz", **values})
+    return caught.value.problems
+
+
+def test_defaults_are_the_contract():
+    values = to_dict(TrainingConfig(train_data_file="scan.npz"))
+    assert values.pop("model") == to_dict(ModelConfig())
+    assert values == {
+        "train_data_file": "scan.npz",
+        "test_data_file": None,
+        "batch_size": 16,
+        "nepochs": 50,
+        "nll_weight": 1.0,
+        "mae_weight": 0.0,
+        "realspace_weight": 0.0,
+        "realspace_mae_weight": 0.0,
+        "nphotons": 1e9,
+        "n_groups": None,
+        "n_subsample": None,
+        "subsample_seed": None,
+        "neighbor_count": 4,
+        "enable_oversampling": False,
+        "neighbor_pool_size": None,
+        "positions_provided": True,
+        "probe_trainable": False,
+        "intensity_scale_trainable": True,
+        "sequential_sampling": False,
+        "seed": 0,
+        "domain": None,
+        "probe_file": None,
+        "output_dir": "training_outputs",
+        "backend": "tensorflow",
+    }
+
+
+def test_data_file_is_required():
+    with pytest.raises(TypeError, match="train_data_file"):
+        TrainingConfig()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("batch_size", 0),
+        ("nepochs", 0),
+        ("mae_weight", -1),
+        ("nphotons", 0),
+        ("n_groups", 0),
+        ("n_subsample", 0),
+        ("subsample_seed", -1),
+        ("subsample_seed", 2**32),
+        ("seed", None),
+        ("neighbor_count", 0),
+        ("backend", "jax"),
+        ("domain", "intensity"),
+        ("train_data_file", ""),
+        ("train_data_file", None),
+        ("output_dir", 3),
+    ],
+)
+def test_bad_value_names_field_rule_and_value(field, value):
+    (problem,) = problems(**{field: value})
+    assert problem.startswith(f"{field} must be ")
+    assert problem.endswith(f", got {value!r}")
+
+
+def test_some_loss_must_count():
+    (problem,) = problems(nll_weight=0)
+    assert problem.startswith("nll_weight must be > 0")
+    assert TrainingConfig(train_data_file="s", nll_weight=0, mae_weight=1).mae_weight == 1
+
+
+@pytest.mark.parametrize(("gridsize", "needed"), [(2, 3), (3, 8), (5, 24)])
+def test_groups_need_neighbours(gridsize, needed):
+    model = ModelConfig(gridsize=gridsize)
+    (problem,) = problems(model=model, neighbor_count=needed - 1)
+    assert problem.startswith(f"neighbor_count must be >= {needed} for gridsize {gridsize}")
+    assert problem.endswith(f", got {needed - 1}")
+    TrainingConfig(train_data_file="s", model=model, neighbor_count=needed)
+
+
+def test_oversampling_needs_groups():
+    (problem,) = problems(enable_oversampling=True)
+    assert problem.startswith("enable_oversampling")
+    assert "gridsize > 1" in problem
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"neighbor_pool_size": 3}, "neighbor_pool_size"),
+        ({"neighbor_count": 3}, "neighbor_count"),
+    ],
+)
+def test_oversampling_pool_fills_a_group(values, field):
+    (problem,) = problems(model=ModelConfig(gridsize=2), enable_oversampling=True, **values)
+    assert problem.startswith(f"{field} must be >= 4 for oversampling")
+
+
+def test_pool_without_oversampling_would_be_ignored():
+    (problem,) = problems(model=ModelConfig(gridsize=2), neighbor_pool_size=8)
+    assert problem.startswith("neighbor_pool_size must be none unless enable_oversampling")
+
+
+def test_rules_between_fields_wait_for_valid_fields():
+    (problem,) = problems(model=ModelConfig(gridsize=3), neighbor_count="many")
+    assert problem == "neighbor_count must be an integer >= 1, got 'many'"
+
+
+@pytest.mark.parametrize("model", [None, 64, {"N": 64}])
+def test_model_must_be_a_model(model):
+    assert problems(model=model) == (f"model must be a ModelConfig, got {model!r}",)
+
+
+def test_home_is_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert TrainingConfig(train_data_file="~/s.npz").train_data_file == tmp_path / "s.npz"
+
+
+def test_paths_come_as_text_or_path():
+    assert TrainingConfig(train_data_file=Path("a")) == TrainingConfig(train_data_file="a")

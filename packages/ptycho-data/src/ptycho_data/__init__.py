@@ -1,0 +1,60 @@
+"""Read, check, group and write ptychography scans."""
+
+from ptycho_data.__about__ import __version__
+from ptycho_data.atomic import OutputExistsError, atomic_path, write_json, write_npz
+from ptycho_data.batches import spatial_batches
+from ptycho_data.bundle import (
+    BUNDLE_NAME,
+    Bundle,
+    BundleError,
+    check_bundle,
+    load_bundle,
+    save_bundle,
+)
+from ptycho_data.contents import Domain
+from ptycho_data.errors import ScanFormatError, ScanFormatWarning, Violation
+from ptycho_data.grouping import group_positions, subsample
+from ptycho_data.npz import load_arrays
+from ptycho_data.probe_file import load_probe
+from ptycho_data.product import save_product
+from ptycho_data.reconstruction import (
+    Reconstruction,
+    ReconstructionError,
+    load_reconstruction,
+    save_reconstruction,
+)
+from ptycho_data.scan import Scan
+from ptycho_data.scan_io import load_scan, save_scan, scan_from_arrays, validate
+
+__all__ = [
+    "BUNDLE_NAME",
+    "Bundle",
+    "BundleError",
+    "Domain",
+    "OutputExistsError",
+    "Reconstruction",
+    "ReconstructionError",
+    "Scan",
+    "ScanFormatError",
+    "ScanFormatWarning",
+    "Violation",
+    "__version__",
+    "atomic_path",
+    "check_bundle",
+    "group_positions",
+    "load_arrays",
+    "load_bundle",
+    "load_probe",
+    "load_reconstruction",
+    "load_scan",
+    "save_bundle",
+    "save_product",
+    "save_reconstruction",
+    "save_scan",
+    "scan_from_arrays",
+    "spatial_batches",
+    "subsample",
+    "validate",
+    "write_json",
+    "write_npz",
+]

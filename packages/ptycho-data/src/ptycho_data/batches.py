@@ -1,0 +1,88 @@
+"""Batches of patterns that lie close together, so that their patches overlap."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def spatial_batches(
+    positions: ArrayLike, size: int, seed: int | Sequence[int] | None = 0
+) -> list[NDArray[np.int64]]:
+    """Partition positions into compact batches, differently for each seed.
+
+    An overlap constraint only acts between patterns of one batch, so batches are compact; and
+    they are cut elsewhere in every epoch, so that no border between batches stays one. The scan
+    is turned by a random angle and cut into strips with a whole number of batches each, about as
+    wide as a batch is long; each strip is cut across into batches (sort-tile-recursive packing,
+    Leutenegger, Lopez and Edgington, ICDE 1997). The first strip has a random width, which moves
+    the cuts even where the angle happens to repeat. Two sorts do all the work.
+
+    Parameters
+    ----------
+    positions : array_like, (n, 2)
+        Positions, or centres of groups; finite.
+    size
+        Members of a batch, >= 1.
+    seed
+        Of angle, offset and order; ``(seed, epoch)`` gives each epoch batches of its own. None
+        for other batches each time.
+
+    Returns
+    -------
+    list of ndarray, each (size,) int64
+        Every index occurs exactly once. One batch is shorter if `size` does not divide n. The
+        order of the batches is random.
+
+    Raises
+    ------
+    ValueError
+        If positions are not (n, 2) and finite, or size < 1.
+    """
+    points = np.asarray(positions, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise ValueError(f"positions: expected finite (n, 2), found shape {points.shape} or NaN")
+    if size < 1:
+        raise ValueError(f"size: a batch has at least 1 member, found {size}")
+    n = len(points)
+    if n == 0:
+        return []
+    rng = np.random.default_rng(seed)
+    across, along = _turned(points, rng)
+    batches = -(-n // size)
+    depth = _batches_per_strip(across, along, batches)
+    rank = np.empty(n, np.int64)
+    rank[np.argsort(across, kind="stable")] = np.arange(n)
+    shift = int(rng.random() * depth)
+    strip = (rank // size + shift) // depth
+    order = np.lexsort((along, strip))
+    cuts = np.arange(size, n, size)
+    pieces = np.split(order, cuts)
+    return [pieces[index] for index in np.argsort(rng.random(batches), kind="stable")]
+
+
+def _turned(
+    points: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Turn by a random angle and maybe exchange the axes.
+
+    The half-angle formulas need no sine, whose last digit depends on the platform.
+    """
+    t = rng.random()
+    cosine, sine = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
+    x, y = points[:, 0], points[:, 1]
+    u, v = cosine * x - sine * y, sine * x + cosine * y
+    sign = 1.0 if rng.random() < 0.5 else -1.0
+    return (sign * u, v) if rng.random() < 0.5 else (sign * v, u)
+
+
+def _batches_per_strip(
+    across: NDArray[np.float64], along: NDArray[np.float64], batches: int
+) -> int:
+    """Choose strips about as wide as their batches are long."""
+    width, length = float(np.ptp(across)), float(np.ptp(along))
+    if width == 0:
+        return batches
+    depth = round(math.sqrt(batches * length / width)) if length else 1
+    return min(max(depth, 1), batches)

@@ -1,0 +1,237 @@
+"""The values of a scan: finite, non-negative, not empty, and in a stated domain."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from ptycho_data.contract import STACK_KEYS, Layout, has_trailing_mode
+from ptycho_data.errors import Findings
+from ptycho_data.stacks import StackStatistics, all_finite, measure
+
+Domain = Literal["counts", "amplitude"]
+"""What the diffraction values are: photons, or square roots of (scaled) photons."""
+
+DOMAINS: tuple[str, ...] = get_args(Domain)
+
+_DAMAGED = ("bytes that differ from the archive's CRC-32", "an undamaged array")
+
+
+@frozen(kw_only=True)
+class Checksum:
+    """Where the CRC-32 of a mapped array starts and what it must become."""
+
+    start: int
+    target: int
+
+
+@frozen(kw_only=True)
+class Stated:
+    """What a scan says about itself outside its arrays; None where it is silent."""
+
+    domain: str | None = None
+    nphotons: float | None = None
+    pixel_size_m: float | None = None
+    axes: str | None = None
+
+
+def read_statements(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> Stated:
+    """Read domain, photons, pixel size and axis order from scalars and ``_metadata``.
+
+    Parameters
+    ----------
+    arrays
+        Contract key to array, layouts already checked. A key of its own wins over the JSON
+        object in ``_metadata`` (where ``physics_parameters`` may hold ``nphotons``).
+    findings
+        Receives unknown domains, impossible numbers and text that is not JSON.
+
+    Returns
+    -------
+    Stated
+        The statements.
+    """
+    metadata = _read_metadata(arrays, findings)
+    physics = metadata.get("physics_parameters")
+    nested = physics if isinstance(physics, dict) else {}
+    domain = _text(arrays, "domain", findings) or metadata.get("domain")
+    if domain is not None and domain not in DOMAINS:
+        findings.add("domain", repr(domain)[:60], "counts or amplitude")
+        domain = None
+    nphotons = _positive(arrays, "nphotons", findings)
+    if nphotons is None:
+        stated = metadata.get("nphotons", nested.get("nphotons"))
+        known = isinstance(stated, int | float) and 0 < stated < float("inf")
+        nphotons = float(stated) if known else None  # type: ignore[arg-type]
+    axes = metadata.get("axes")
+    return Stated(
+        domain=domain,
+        nphotons=nphotons,
+        pixel_size_m=_positive(arrays, "pixel_size_m", findings),
+        axes=axes if isinstance(axes, str) else None,
+    )
+
+
+def check_small(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> None:
+    """Check the values of everything but the stacks.
+
+    Parameters
+    ----------
+    arrays
+        Contract key to array, layouts already checked.
+    findings
+        Receives every violation.
+    """
+    for key in ("xcoords", "ycoords", "xcoords_start", "ycoords_start", "probeGuess",
+                "objectGuess", "scan_index"):  # fmt: skip
+        values = arrays.get(key)
+        if values is not None and not np.isfinite(values).all():
+            bad = int(np.size(values) - np.isfinite(values).sum())
+            findings.add(key, f"{bad} NaN or infinite values", "finite values")
+    probe = arrays.get("probeGuess")
+    if probe is not None and not np.any(probe):
+        findings.add("probeGuess", "zeros only", "a probe with power")
+    x, y = arrays.get("xcoords"), arrays.get("ycoords")
+    if x is not None and y is not None and len(x) > 1 and np.ptp(x) == 0 == np.ptp(y):
+        findings.add("xcoords", "all positions equal (in ycoords too)", "a scan that moves")
+    index = arrays.get("scan_index")
+    if index is not None and index.dtype.kind == "f" and not np.array_equal(index, np.rint(index)):
+        findings.add("scan_index", "fractions", "whole numbers")
+    bad_pixels = arrays.get("bad_pixels")
+    if bad_pixels is not None and bad_pixels.size and np.all(bad_pixels):
+        findings.add("bad_pixels", "every pixel masked", "True for bad pixels only")
+
+
+def check_diffraction(
+    stack: NDArray[Any],
+    domain: str | None,
+    bad_pixels: NDArray[np.bool_] | None,
+    checksum: Checksum | None,
+    findings: Findings,
+) -> tuple[Domain | None, StackStatistics]:
+    """Check all patterns in one pass of flat memory and settle their domain.
+
+    Parameters
+    ----------
+    stack : (n, N, N)
+        Patterns, in memory or mapped.
+    domain
+        Stated domain, if any. Otherwise integers are counts, floats of at most 1 (to rounding)
+        are amplitudes, and anything else is a violation.
+    bad_pixels : (N, N) bool, optional
+        Pixels whose values do not matter.
+    checksum
+        Of a mapped stack, to find damage that the values do not show.
+    findings
+        Receives every violation.
+
+    Returns
+    -------
+    domain : {"counts", "amplitude"} or None
+        The domain; None if it cannot be known.
+    statistics : StackStatistics
+        Extremes and sums of the patterns.
+    """
+    is_float = stack.dtype.kind == "f"
+    squares = domain == "amplitude" or (domain is None and is_float)
+    start = None if checksum is None else checksum.start
+    statistics = measure(stack, bad_pixels=bad_pixels, squares=squares, crc=start)
+    if checksum is not None and statistics.crc != checksum.target:
+        findings.add("diffraction", *_DAMAGED)
+    broken = np.flatnonzero(~np.isfinite(statistics.totals))
+    if len(broken):
+        found = f"NaN or infinity in {len(broken)} patterns, first in pattern {broken[0]}"
+        findings.add("diffraction", found, "finite values (mark dead pixels in bad_pixels)")
+    if statistics.minimum < 0:
+        found = f"negative values down to {statistics.minimum:g}"
+        findings.add("diffraction", found, "counts or amplitudes >= 0")
+    if statistics.minimum == 0 == statistics.maximum:
+        findings.add("diffraction", "all-zero patterns only", "patterns with photons")
+    if domain is None and is_float and not statistics.maximum <= 1 + 1e-6:
+        found = f"{stack.dtype} up to {statistics.maximum:g} without a stated domain"
+        hint = "state it: --domain counts or --domain amplitude (or a key 'domain' in the file)"
+        findings.add("diffraction", found, hint)
+        return None, statistics
+    return _as_domain(domain or ("amplitude" if is_float else "counts")), statistics
+
+
+def check_patches(patches: NDArray[Any], checksum: Checksum | None, findings: Findings) -> None:
+    """Check the ground-truth patches in one pass of flat memory."""
+    finite, crc = all_finite(patches, None if checksum is None else checksum.start)
+    if checksum is not None and crc != checksum.target:
+        findings.add("Y", *_DAMAGED)
+    if not finite:
+        findings.add("Y", "NaN or infinite values", "finite values")
+
+
+def arrange(arrays: Mapping[str, NDArray[Any]], layout: Layout) -> dict[str, NDArray[Any]]:
+    """Bring accepted layouts to the contract's own, as views where possible.
+
+    Parameters
+    ----------
+    arrays
+        Contract key to array.
+    layout
+        From `check_layout`.
+
+    Returns
+    -------
+    dict
+        Stacks as (n, N, N), the probe as (M, N, N), masks as bool, scalars as they were.
+    """
+    out = dict(arrays)
+    for key in STACK_KEYS:
+        if key in out:
+            stack = out[key][..., 0] if out[key].ndim == 4 else out[key]
+            out[key] = np.moveaxis(stack, 2, 0) if key in layout.transposed else stack
+    if "probeGuess" in out:
+        probe = out["probeGuess"]
+        modes = probe[..., 0] if has_trailing_mode(probe.shape) else probe
+        out["probeGuess"] = modes[np.newaxis] if modes.ndim == 2 else modes
+    if "bad_pixels" in out:
+        mask = out["bad_pixels"]
+        # A bool array from a file may hold bytes other than 0 and 1.
+        out["bad_pixels"] = (mask.view(np.uint8) if mask.dtype == np.bool_ else mask) != 0
+    return out
+
+
+def _as_domain(name: str) -> Domain:
+    return "counts" if name == "counts" else "amplitude"
+
+
+def _text(arrays: Mapping[str, NDArray[Any]], key: str, findings: Findings) -> str | None:
+    if key not in arrays:
+        return None
+    try:
+        value = arrays[key].reshape(()).item()
+        return value.decode() if isinstance(value, bytes) else str(value)
+    except ValueError:
+        findings.add(key, "bytes that are no text", "text")
+        return None
+
+
+def _positive(arrays: Mapping[str, NDArray[Any]], key: str, findings: Findings) -> float | None:
+    if key not in arrays:
+        return None
+    value = float(arrays[key].reshape(()))
+    if not 0 < value < float("inf"):
+        findings.add(key, f"{value:g}", "a positive number")
+        return None
+    return value
+
+
+def _read_metadata(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> dict[str, Any]:
+    text = _text(arrays, "_metadata", findings)
+    if text is None:
+        return {}
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        findings.add("_metadata", "text that is no JSON object", "a JSON object")
+        return {}
+    return content

@@ -1,0 +1,295 @@
+"""NPZ archives read without trust.
+
+NumPy's own reader believes the header of a member: one that declares terabytes makes it allocate
+terabytes. Here the zip entry, the name, the ``.npy`` header and the sizes are checked against
+each other before any memory is taken, and nothing is ever unpickled. Members that are stored
+uncompressed can be memory-mapped in place, so a stack larger than memory is never read whole.
+"""
+
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from ptycho_data.errors import WHOLE_FILE, ScanFormatError, Violation
+from ptycho_data.npy_header import NpyHeader, NpyHeaderError, read_header
+
+_LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+_BLOCK = 1 << 20
+# Deflate cannot do better than about 1032:1, so a larger claim is a lie; real detector data stay
+# far below 200:1, so a large member beyond that is a decompression bomb.
+_DEFLATE_LIMIT = 1040
+_BOMB_RATIO = 200
+_BOMB_BYTES = 64 << 20
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError,
+           OverflowError, NotImplementedError, RuntimeError)  # fmt: skip
+
+
+@frozen(kw_only=True)
+class Member:
+    """One array of an archive, described and not yet read.
+
+    Attributes
+    ----------
+    name
+        Key of the array (the member's name without ``.npy``).
+    header
+        Shape, dtype and memory order.
+    info
+        The zip entry.
+    offset
+        Position of the array's first byte in the file; None if the member is compressed.
+    """
+
+    name: str
+    header: NpyHeader
+    info: zipfile.ZipInfo
+    offset: int | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return self.header.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the array."""
+        return self.header.dtype
+
+
+class Archive:
+    """An NPZ file opened for distrustful reading; use it in a ``with`` statement.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Keys of all arrays, in the order of the file.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file is missing, unreadable or not an intact zip archive.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            found = "something that is no regular file" if self.path.exists() else "no such file"
+            self._fail(WHOLE_FILE, found, "an NPZ file")
+        try:
+            self._file = self.path.open("rb")
+        except OSError as error:
+            self._fail(WHOLE_FILE, f"a file that cannot be read ({error.strerror})", "an NPZ file")
+        try:
+            self._zip = zipfile.ZipFile(self._file)
+        except _DAMAGE as error:
+            self._file.close()
+            self._fail(
+                WHOLE_FILE,
+                f"no intact zip archive ({error})",
+                "an NPZ file, complete and undamaged",
+            )
+        self._size = self.path.stat().st_size
+        names = [i.filename[:-4] for i in self._zip.infolist() if i.filename.endswith(".npy")]
+        self._copies = Counter(names)
+        self.names: tuple[str, ...] = tuple(self._copies)
+
+    def __enter__(self) -> Self:
+        """Return the open archive."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file; memory maps made from it stay valid."""
+        self._zip.close()
+        self._file.close()
+
+    def _fail(self, key: str, found: str, expected: str) -> NoReturn:
+        raise ScanFormatError(
+            [Violation(file=str(self.path), key=key, found=found, expected=expected)]
+        ) from None
+
+    def member(self, name: str) -> Member:
+        """Describe one array after checking that its sizes are true.
+
+        Parameters
+        ----------
+        name
+            A key out of `names`.
+
+        Returns
+        -------
+        Member
+            Shape, dtype and place of the array.
+
+        Raises
+        ------
+        ScanFormatError
+            If the name is absent or occurs twice, the zip entry is damaged, encrypted or
+            compressed by an unusual method, the header is malformed, the dtype needs pickle, or
+            declared and real sizes differ.
+        """
+        if self._copies[name] != 1:
+            found = f"{self._copies[name]} arrays of this name"
+            self._fail(name, found, f"exactly one (the file holds: {', '.join(self.names)})")
+        info = self._zip.getinfo(f"{name}.npy")
+        self._check_entry(name, info)
+        try:
+            with self._zip.open(info) as stream:
+                header = read_header(stream)
+            start = self._data_start(info)
+        except NpyHeaderError as error:
+            self._fail(name, error.found, error.expected)
+        except _DAMAGE as error:
+            self._fail(name, f"a damaged zip member ({error})", "an undamaged .npy member")
+        real = info.file_size - header.size
+        if header.nbytes != real:
+            found = f"a header that declares {header.nbytes} bytes ({header.describe()})"
+            self._fail(name, found, f"the {real} bytes that the member holds")
+        if start + info.compress_size > self._size:
+            self._fail(name, "a member that runs past the end of the file", "a complete file")
+        stored = info.compress_type == zipfile.ZIP_STORED
+        offset = start + header.size if stored else None
+        return Member(name=name, header=header, info=info, offset=offset)
+
+    def _check_entry(self, name: str, info: zipfile.ZipInfo) -> None:
+        """Reject zip entries that no NPZ writer produces, before anything is inflated."""
+        packed, size = info.compress_size, info.file_size
+        if info.flag_bits & 0x1:
+            self._fail(name, "an encrypted member", "an unencrypted one")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            self._fail(name, f"zip compression method {info.compress_type}", "stored or deflated")
+        if info.compress_type == zipfile.ZIP_STORED and packed != size:
+            self._fail(name, f"{packed} stored bytes declared as {size}", "equal sizes")
+        if size > packed * _DEFLATE_LIMIT + _BLOCK:
+            self._fail(name, f"{packed} bytes declared to inflate to {size}", "a possible size")
+        if size > _BOMB_BYTES and size > packed * _BOMB_RATIO:
+            found = f"{packed} bytes that inflate to {size} (a decompression bomb?)"
+            self._fail(name, found, "an uncompressed array: rewrite it with numpy.savez")
+
+    def _data_start(self, info: zipfile.ZipInfo) -> int:
+        """Return the position of the member's first byte, from its local header."""
+        self._file.seek(info.header_offset)
+        fields = _LOCAL_HEADER.unpack(self._file.read(_LOCAL_HEADER.size))
+        return int(info.header_offset + _LOCAL_HEADER.size + fields[-2] + fields[-1])
+
+    def read(self, member: Member) -> NDArray[Any]:
+        """Read one array into memory; the archive's CRC-32 is checked on the way.
+
+        Parameters
+        ----------
+        member
+            From `member`.
+
+        Returns
+        -------
+        ndarray
+            The array, in its stored dtype.
+
+        Raises
+        ------
+        ScanFormatError
+            If the member is damaged, or does not fit in memory.
+        """
+        header = member.header
+        try:
+            raw = np.empty(header.nbytes, np.uint8)
+        except MemoryError:
+            found = f"a compressed array of {header.nbytes} bytes, more than the memory"
+            self._fail(member.name, found, "an uncompressed one (numpy.savez), which can be mapped")
+        try:
+            with self._zip.open(member.info) as stream:
+                stream.read(header.size)
+                for start in range(0, header.nbytes, _BLOCK):
+                    block = stream.read(min(_BLOCK, header.nbytes - start))
+                    raw[start : start + len(block)] = np.frombuffer(block, np.uint8)
+        except _DAMAGE as error:
+            self._fail(member.name, f"a damaged zip member ({error})", "an undamaged .npy member")
+        if not header.nbytes:
+            return np.zeros(header.shape, header.dtype)
+        flat: NDArray[Any] = raw.view(header.dtype)
+        return flat.reshape(header.shape, order="F" if header.fortran else "C")
+
+    def map(self, member: Member) -> tuple[NDArray[Any], int | None]:
+        """Map one array read-only if it is stored uncompressed, otherwise read it.
+
+        Parameters
+        ----------
+        member
+            From `member`.
+
+        Returns
+        -------
+        array : ndarray or memmap
+            The array, in its stored dtype.
+        crc : int or None
+            CRC-32 of the ``.npy`` header when mapped: continued over the array's bytes in file
+            order it must reach ``member.info.CRC``. None when read, hence already checked.
+        """
+        header = member.header
+        if member.offset is None or not header.nbytes:
+            return self.read(member), None
+        self._file.seek(member.offset - header.size)
+        crc = zlib.crc32(self._file.read(header.size))
+        # Mapped in file order, since a Fortran array is the transpose of a C array.
+        shape = header.shape[::-1] if header.fortran else header.shape
+        mapped = np.memmap(
+            self._file, dtype=header.dtype, mode="r", offset=member.offset, shape=shape
+        )
+        return (mapped.T if header.fortran else mapped), crc
+
+
+def load_arrays(
+    path: str | PathLike[str], names: Iterable[str], *, optional: Iterable[str] = ()
+) -> dict[str, NDArray[Any]]:
+    """Read single arrays of an NPZ file into memory, with every size checked first.
+
+    Parameters
+    ----------
+    path
+        An NPZ file; it need not be a scan.
+    names
+        Keys that must be there.
+    optional
+        Keys that are read if they are there.
+
+    Returns
+    -------
+    dict
+        Key to array, in the stored dtypes.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file cannot be read, or any of the arrays is missing or malformed; all of them
+        are listed.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    violations: list[Violation] = []
+    with Archive(path) as archive:
+        for name in [*names, *(name for name in optional if name in archive.names)]:
+            try:
+                arrays[name] = archive.read(archive.member(name))
+            except ScanFormatError as error:
+                violations.extend(error.violations)
+    if violations:
+        raise ScanFormatError(violations)
+    return arrays

@@ -1,0 +1,165 @@
+"""A reconstruction as a ptychodus product, so that it opens there with everything in its place.
+
+Where a pixel is
+----------------
+A position of this package is the object pixel under patch pixel ``[N//2, N//2]``. ptychodus puts a
+position at the geometric centre of the patch, at index ``(N - 1) / 2``, and the stated centre of
+the object at index ``(W - 1) / 2`` of its array (``ObjectGeometry.map_coordinates_probe_to_object``
+and ``ProbeGeometry.resolve_patch_bounds`` of ptychodus 1.7). For even N the two differ by half a
+pixel. Here the positions in metres stay plain multiples of the pixel size, ``x_m = x * pixel``,
+zero at object-grid pixel 0, as a scan reader would have given them; the half pixel goes into
+the centre of the object. ptychodus then cuts, for each position, exactly the patch that was
+reconstructed.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from ptycho_data.__about__ import __version__
+from ptycho_data.atomic import atomic_path
+from ptycho_data.reconstruction import Reconstruction
+
+__all__ = ["NOMINAL_PIXEL_SIZE_M", "save_product"]
+
+# Stands in for a pixel size nobody stated: a size of the right order for hard X-rays, so that
+# ptychodus shows the picture at a sensible zoom. The product says so in its comments.
+NOMINAL_PIXEL_SIZE_M = 1e-8
+
+
+@frozen
+class _Placement:
+    """Where things are in metres: pixel size, positions (k,), centre of the object (x, y)."""
+
+    pixel_size_m: float
+    x_m: npt.NDArray[np.float64]
+    y_m: npt.NDArray[np.float64]
+    center_m: tuple[float, float]
+
+
+def save_product(
+    path: str | os.PathLike[str],
+    rec: Reconstruction,
+    overwrite: bool = False,
+    *,
+    nominal_pixel_size_m: float = NOMINAL_PIXEL_SIZE_M,
+    name: str = "ptychopinn",
+    comments: str = "",
+    photon_energy_ev: float = 0.0,
+    detector_distance_m: float = 0.0,
+    exposure_time_s: float = 0.0,
+    photons: float | None = None,
+    losses: Sequence[float] = (),
+) -> Path:
+    """Write a ptychodus product (HDF5), atomically.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    rec
+        The reconstruction.
+    overwrite
+        Replace an existing file.
+    nominal_pixel_size_m
+        Pixel size in metres where `rec` states none. The comments of the product then say that
+        its lengths are nominal.
+    name, comments
+        Free text, shown by ptychodus.
+    photon_energy_ev, detector_distance_m, exposure_time_s
+        The experiment, in eV, metres and seconds; 0 where unknown, as ptychodus has it.
+    photons
+        Mean photons per pattern. ptychodus keeps them as the power of the probe, so the probe is
+        written scaled to ``sum |P|^2 = photons``; None leaves it as it is, with a count of 0.
+    losses
+        One value per epoch, from epoch 1.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    ValueError
+        The nominal pixel size, energy, distance, time or photons is not a usable number.
+    OutputExistsError, OSError
+        As :func:`ptycho_data.atomic_path`.
+    """
+    pixel_size = rec.pixel_size_m
+    if pixel_size is None:
+        pixel_size = nominal_pixel_size_m
+        note = f"Pixel size unknown: lengths are in nominal pixels of {pixel_size:g} m."
+        comments = f"{comments}\n{note}" if comments else note
+    _require(math.isfinite(pixel_size) and pixel_size > 0, "nominal_pixel_size_m", pixel_size)
+    _require(photons is None or (math.isfinite(photons) and photons > 0), "photons", photons)
+    attributes: dict[str, float] = {
+        "photon_energy_eV": photon_energy_ev,
+        "detector_object_distance_m": detector_distance_m,
+        "exposure_time_s": exposure_time_s,
+    }
+    for key, value in attributes.items():
+        _require(math.isfinite(value) and value >= 0, key, value)
+    attributes |= {
+        "probe_photon_count": photons or 0.0,
+        "mass_attenuation_m2_per_kg": 0.0,
+        "tomography_angle_deg": 0.0,
+    }
+    place = _place(rec, pixel_size)
+    with atomic_path(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["name"] = name
+        file.attrs["comments"] = comments
+        file.attrs["writer"] = f"ptycho-data {__version__}"
+        file.attrs.update(attributes)
+        _write_arrays(file, rec, place, photons)
+        file["loss_epochs"] = np.arange(1, len(losses) + 1)
+        file["loss_values"] = np.asarray(losses, dtype=np.float64)
+    return Path(path)
+
+
+def _place(rec: Reconstruction, pixel_size_m: float) -> _Placement:
+    height, width = rec.object.shape
+    n = rec.probe.shape[-1]
+    # From patch pixel N//2, ours, to the middle of the patch, theirs: half a pixel for even N.
+    half = n // 2 - (n - 1) / 2
+    x0, y0 = (float(v) for v in rec.origin)
+    return _Placement(
+        pixel_size_m=pixel_size_m,
+        x_m=(rec.xcoords + x0) * pixel_size_m,
+        y_m=(rec.ycoords + y0) * pixel_size_m,
+        center_m=(
+            (x0 + (width - 1) / 2 + half) * pixel_size_m,
+            (y0 + (height - 1) / 2 + half) * pixel_size_m,
+        ),
+    )
+
+
+def _write_arrays(
+    file: h5py.File, rec: Reconstruction, place: _Placement, photons: float | None
+) -> None:
+    probe = rec.probe
+    if photons is not None:
+        power = float(np.sum(np.abs(probe.astype(np.complex128)) ** 2))
+        probe = (probe * math.sqrt(photons / power)).astype(np.complex64)
+    file["probe_position_indexes"] = rec.indices
+    file["probe_position_x_m"] = place.x_m
+    file["probe_position_y_m"] = place.y_m
+    file["probe"] = probe[np.newaxis]  # (opr, modes, H, W): one probe for all positions
+    file["object"] = rec.object[np.newaxis]  # (layers, H, W)
+    file["object_layer_spacing_m"] = np.zeros(0)
+    for dataset in (file["probe"], file["object"]):
+        dataset.attrs["pixel_width_m"] = place.pixel_size_m
+        dataset.attrs["pixel_height_m"] = place.pixel_size_m
+    file["object"].attrs["center_x_m"], file["object"].attrs["center_y_m"] = place.center_m
+
+
+def _require(condition: bool, name: str, value: object) -> None:
+    if not condition:
+        rule = "must be a finite number, not negative, and for sizes and photons above 0"
+        raise ValueError(f"{name}: {rule}, found {value}")

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ptycho_data import spatial_batches
+
+
+def spread(batches, points):
+    """Mean distance of members from the centre of their batch."""
+    return np.mean([np.linalg.norm(points[b] - points[b].mean(0), axis=1).mean() for b in batches])
+
+
+@given(st.integers(0, 300), st.integers(1, 40), st.integers(0, 2**32 - 1), st.integers(1, 100))
+def test_partition_into_full_batches(n, size, seed, distinct):
+    points = np.random.default_rng(seed).integers(0, distinct, (n, 2))
+    batches = spatial_batches(points, size, seed)
+    lengths = [len(batch) for batch in batches]
+    np.testing.assert_array_equal(np.sort(np.concatenate([*batches, []])), np.arange(n))
+    assert lengths.count(size) >= len(lengths) - 1
+    assert len(lengths) == -(-n // size)
+    again = spatial_batches(points, size, seed)
+    assert all(np.array_equal(a, b) for a, b in zip(batches, again, strict=True))
+
+
+@pytest.mark.parametrize("extent", [(1.0, 1.0), (1.0, 8.0)])
+@pytest.mark.parametrize("size", [16, 50])
+def test_batches_are_compact(extent, size):
+    points = np.random.default_rng(0).random((1600, 2)) * extent
+    # Mean distance from the centre of a square with area A is 0.3826 sqrt(A).
+    ideal = 0.3826 * np.sqrt(extent[0] * extent[1] * size / len(points))
+    found = [spread(spatial_batches(points, size, (0, epoch)), points) for epoch in range(8)]
+    assert max(found) < 1.4 * ideal
+    order = np.random.default_rng(1).permutation(1600)
+    assert max(found) < spread(np.split(order, 1600 // size), points) / 3
+
+
+def test_epochs_cut_elsewhere_and_mix_all_neighbours():
+    y, x = np.divmod(np.arange(400), 20)
+    points = np.stack([x, y], axis=1)
+    together = np.zeros((400, 400), bool)
+    for epoch in range(30):
+        for batch in spatial_batches(points, 16, (3, epoch)):
+            together[np.ix_(batch, batch)] = True
+    right = [together[i, i + 1] for i in range(399) if x[i] < 19]
+    assert np.mean(right) > 0.99  # no pair of neighbours stays separated for long
+
+
+def test_a_line_scan_is_cut_into_segments():
+    points = np.stack([np.arange(60.0), np.zeros(60)], axis=1)
+    for seed in range(5):
+        assert all(np.ptp(batch) == 9 for batch in spatial_batches(points, 10, seed))
+
+
+def test_equal_positions_are_still_batched():
+    assert len(spatial_batches(np.zeros((10, 2)), 3)) == 4
+
+
+@pytest.mark.parametrize(
+    ("points", "size", "message"),
+    [(np.zeros((3, 3)), 2, "positions"), ([[np.nan, 0]], 1, "positions"), ([[0, 0]], 0, "size")],
+)
+def test_impossible_arguments_are_named(points, size, message):
+    with pytest.raises(ValueError, match=f"^{message}: "):
+        spatial_batches(points, size)

@@ -1,0 +1,201 @@
+"""The model bundle: what goes in comes out, in the same bytes, from any of its forms."""
+
+import json
+import math
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from ptycho_data.atomic import OutputExistsError
+from ptycho_data.bundle import (
+    BUNDLE_NAME,
+    Bundle,
+    BundleError,
+    check_bundle,
+    load_bundle,
+    save_bundle,
+)
+
+MEMBERS = [
+    "manifest.json",
+    "config.json",
+    "history.json",
+    "probe.npy",
+    "scaling.json",
+    "weights.safetensors",
+]
+
+
+def make(**changes: object) -> Bundle:
+    rng = np.random.default_rng(1)
+    values: dict[str, object] = {
+        "config": {"model": {"N": 8, "architecture": "cnn"}, "train_data_file": Path("a/b.npz")},
+        "overrides_applied": {"N": {"value": 8, "origin": "data"}},
+        "scaling": {"input_scale": 0.1, "domain": "counts", "nphotons": np.float64(1e6)},
+        "probe": rng.normal(size=(2, 8, 8)) + 1j,
+        "weights": {
+            "encoder.0.conv.weight": rng.normal(size=(4, 1, 3, 3)).astype(np.float32),
+            "encoder.0.conv.bias": np.zeros(4, np.float32),
+            "intensity_scale": np.float32(2.5),
+            "norm.num_batches_tracked": np.int64(7),
+        },
+        "history": {"train_loss": [3.0, 2.0], "val_loss": [math.nan, 2.5]},
+        "backend": "pytorch",
+        "versions": {"ptycho-data": "0.1.0"},
+        "created": "2030-01-02T03:04:05+00:00",
+    }
+    return Bundle(**(values | changes))
+
+
+def assert_equal(one: Bundle, two: Bundle) -> None:
+    np.testing.assert_array_equal(one.probe, two.probe)
+    assert one.probe.dtype == two.probe.dtype == np.complex64
+    assert one.weights.keys() == two.weights.keys()
+    for name, value in one.weights.items():
+        assert value.shape == two.weights[name].shape
+        assert value.dtype == two.weights[name].dtype
+        np.testing.assert_array_equal(value, two.weights[name])
+    np.testing.assert_equal(one.history, two.history)
+    for name in ("backend", "versions", "created", "overrides_applied", "scaling"):
+        assert getattr(one, name) == getattr(two, name)
+
+
+def test_round_trip_from_every_form(tmp_path):
+    bundle = make()
+    file = save_bundle(tmp_path / "run", bundle)
+    assert file == tmp_path / "run" / BUNDLE_NAME
+    unpacked = tmp_path / "unpacked"
+    with zipfile.ZipFile(file) as archive:
+        archive.extractall(unpacked)
+    (unpacked / "checkpoint.ckpt").write_bytes(b"another file beside the members")
+    for place in (file, file.parent, unpacked, str(file)):
+        back = load_bundle(place)
+        assert_equal(bundle, back)
+        assert back.config == {**bundle.config, "train_data_file": "a/b.npz"}
+
+
+def test_a_folder_with_both_gives_the_file(tmp_path):
+    file = save_bundle(tmp_path, make(created="new"))
+    with zipfile.ZipFile(save_bundle(tmp_path / "old.zip", make(created="old"))) as archive:
+        archive.extractall(tmp_path)
+    assert file.parent == tmp_path
+    assert load_bundle(tmp_path).created == "new"
+
+
+def test_a_file_name_is_taken_as_given(tmp_path):
+    assert save_bundle(tmp_path / "m.zip", make()) == tmp_path / "m.zip"
+    assert load_bundle(tmp_path / "m.zip").backend == "pytorch"
+
+
+def test_it_is_a_plain_zip_with_the_members_of_the_contract(tmp_path):
+    with zipfile.ZipFile(save_bundle(tmp_path, make())) as archive:
+        assert archive.namelist() == MEMBERS
+        assert archive.testzip() is None
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
+        manifest = json.loads(archive.read("manifest.json"))
+        assert manifest["models"] == ["autoencoder", "diffraction_to_obj"]
+        assert json.loads(archive.read("history.json"))["val_loss"] == [None, 2.5]
+        with archive.open("probe.npy") as stream:
+            assert np.load(stream, allow_pickle=False).shape == (2, 8, 8)
+
+
+def test_equal_content_gives_equal_bytes(tmp_path):
+    one = make()
+    two = make(
+        weights={k: np.array(v, order="F") for k, v in reversed(one.weights.items())},
+        scaling=dict(reversed(one.scaling.items())),
+        probe=one.probe.astype(">c16"),
+    )
+    first = save_bundle(tmp_path / "1.zip", one).read_bytes()
+    assert save_bundle(tmp_path / "2.zip", two).read_bytes() == first
+    third = save_bundle(tmp_path / "3.zip", make(created="later"))
+    assert third.read_bytes() != first
+    assert save_bundle(tmp_path / "4.zip", load_bundle(tmp_path / "1.zip")).read_bytes() == first
+
+
+WEIGHTS = st.dictionaries(
+    st.from_regex(r"\A[a-z0-9_]{1,5}(\.[a-z0-9_]{1,5}){0,2}\Z"),
+    hnp.arrays(
+        st.sampled_from([np.float16, np.float32, ">f4", np.float64, np.int64, np.bool_]),
+        hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3),
+    ),
+    max_size=4,
+)
+
+
+@given(weights=WEIGHTS)
+def test_any_numbers_of_any_shape_come_back(tmp_path_factory, weights):
+    bundle = make(weights=weights)
+    assert_equal(bundle, load_bundle(save_bundle(tmp_path_factory.mktemp("w"), bundle)))
+
+
+def test_an_existing_bundle_stays(tmp_path):
+    save_bundle(tmp_path, make(created="first"))
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        save_bundle(tmp_path, make(created="second"))
+    assert load_bundle(tmp_path).created == "first"
+    save_bundle(tmp_path, make(created="second"), overwrite=True)
+    assert load_bundle(tmp_path).created == "second"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"probe": np.ones((8, 8))}, r"probe: must have shape \(M, N, N\), found \(8, 8\)"),
+        ({"probe": np.full((1, 2, 2), np.nan)}, "probe: must be finite"),
+        ({"weights": {"a/b": np.ones(1)}}, "dotted words, found 'a/b'"),
+        ({"weights": {"a": np.array([None])}}, "'a' must be numbers, found object"),
+        ({"weights": {"a": np.ones(1, complex)}}, "'a' must be numbers, found complex128"),
+        ({"backend": "jax"}, "must be one of pytorch, tensorflow, found 'jax'"),
+    ],
+)
+def test_a_field_that_breaks_a_rule_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make(**changes)
+
+
+def test_a_setting_json_cannot_keep_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"Bundle.config.model.lr\[1\]: must be finite"):
+        save_bundle(tmp_path, make(config={"model": {"lr": [1.0, math.inf]}}))
+    with pytest.raises(TypeError, match="no form in JSON"):
+        save_bundle(tmp_path, make(scaling={"f": object()}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_creation_time_is_utc_when_not_given():
+    given = make()
+    fresh = Bundle(config={}, scaling={}, probe=given.probe, weights={}, backend="tensorflow")
+    assert fresh.created.endswith("+00:00")
+
+
+def test_a_check_reads_no_weights_and_returns_the_manifest(tmp_path):
+    manifest = check_bundle(save_bundle(tmp_path, make()))
+    assert manifest["backend"] == "pytorch"
+    assert sorted(manifest["members"]) == sorted(MEMBERS[1:])
+
+
+def test_the_module_loads_without_safetensors(tmp_path):
+    program = (
+        "import sys\n"
+        "sys.modules['safetensors'] = None\n"
+        "from ptycho_data.bundle import check_bundle, load_bundle\n"
+        "check_bundle(sys.argv[1])\n"
+        "try:\n"
+        "    load_bundle(sys.argv[1])\n"
+        "except ModuleNotFoundError as error:\n"
+        "    assert 'ptycho-data[bundle]' in str(error)\n"
+        "else:\n"
+        "    raise SystemExit('no error')\n"
+    )
+    file = save_bundle(tmp_path, make())
+    subprocess.run([sys.executable, "-c", program, str(file)], check=True)  # noqa: S603
+
+
+def test_a_bundle_error_is_a_value_error():
+    assert issubclass(BundleError, ValueError)

@@ -1,0 +1,148 @@
+r"""From an object patch to expected counts: the forward model.
+
+For probe modes :math:`P_m` and an object patch :math:`O`,
+
+.. math:: rate = photons \sum_m |FFT_2(P_m O)|^2
+
+with the orthonormal FFT, whose zero frequency is shifted to pixel ``[N//2, N//2]``. The probe is
+used at unit power (`normalise_probe`), so ``photons`` is the mean number of counts per pattern
+behind an object of unit amplitude (J. Goodman, *Introduction to Fourier Optics*, ch. 4).
+"""
+
+from typing import Any
+
+from ptycho_physics._namespace import Array, abs2, fft2, ifft2, namespace
+
+
+def normalise_probe(probe: Array, *, xp: Any | None = None) -> Array:
+    """Scale a probe to unit power, summed over modes and pixels.
+
+    Parameters
+    ----------
+    probe : (M, N, N) complex array
+        Probe modes.
+
+    Returns
+    -------
+    (M, N, N) complex array
+
+    Raises
+    ------
+    ValueError
+        If the probe is zero everywhere.
+    """
+    xp = namespace(probe, xp=xp)
+    power = xp.sum(abs2(probe, xp))
+    if not float(power) > 0:
+        msg = f"probe: power must be > 0, found {float(power)}; give a probe that lights something"
+        raise ValueError(msg)
+    return probe / xp.sqrt(power)
+
+
+def probe_intensity(probe: Array, *, xp: Any | None = None) -> Array:
+    """Return the illumination ``sum_m |P_m|^2`` of shape (N, N) of a probe (M, N, N)."""
+    xp = namespace(probe, xp=xp)
+    return xp.sum(abs2(probe, xp), axis=-3)
+
+
+def probe_weight(probe: Array, floor: float = 1e-3, *, xp: Any | None = None) -> Array:
+    """Return the weight of each patch pixel when patches are merged.
+
+    A patch knows only what was lit: the weight is the illumination relative to its maximum, plus
+    a small floor that keeps the rim defined.
+
+    Parameters
+    ----------
+    probe : (M, N, N) complex array
+    floor
+        Weight of an unlit pixel, relative to the brightest.
+
+    Returns
+    -------
+    (N, N) real array in ``[floor, 1 + floor]``
+    """
+    xp = namespace(probe, xp=xp)
+    light = probe_intensity(probe, xp=xp)
+    return light / xp.max(light) + floor
+
+
+def illuminate(probe: Array, patches: Array, *, xp: Any | None = None) -> Array:
+    """Return the exit waves ``P_m * O`` of every mode.
+
+    Parameters
+    ----------
+    probe : (M, N, N) complex array
+        Probe modes.
+    patches : (..., N, N) complex array
+        Object patches.
+
+    Returns
+    -------
+    (..., M, N, N) complex array
+    """
+    xp = namespace(probe, patches, xp=xp)
+    return xp.expand_dims(patches, axis=-3) * probe
+
+
+def propagate(wave: Array, *, xp: Any | None = None) -> Array:
+    """Propagate exit waves to the far field.
+
+    Parameters
+    ----------
+    wave : (..., N, N) complex array
+        Field behind the object.
+
+    Returns
+    -------
+    (..., N, N) complex array
+        Orthonormal FFT, zero frequency at ``[N//2, N//2]``: power is conserved.
+    """
+    xp = namespace(wave, xp=xp)
+    return xp.fft.fftshift(fft2(wave, xp), axes=(-2, -1))
+
+
+def back_propagate(field: Array, *, xp: Any | None = None) -> Array:
+    """Inverse, and adjoint, of `propagate`."""
+    xp = namespace(field, xp=xp)
+    return ifft2(xp.fft.ifftshift(field, axes=(-2, -1)), xp)
+
+
+def intensity(patches: Array, probe: Array, *, xp: Any | None = None) -> Array:
+    """Return the diffraction intensity, the incoherent sum over probe modes.
+
+    Parameters
+    ----------
+    patches : (..., N, N) complex array
+        Object patches.
+    probe : (M, N, N) complex array
+        Probe modes.
+
+    Returns
+    -------
+    (..., N, N) real array
+    """
+    xp = namespace(patches, probe, xp=xp)
+    waves = propagate(illuminate(probe, patches, xp=xp), xp=xp)
+    return xp.sum(abs2(waves, xp), axis=-3)
+
+
+def expected_counts(
+    patches: Array, probe: Array, photons: Array | float, *, xp: Any | None = None
+) -> Array:
+    """Return the expected counts per pixel, ``photons * intensity``.
+
+    Parameters
+    ----------
+    patches : (..., N, N) complex array
+        Object patches.
+    probe : (M, N, N) complex array
+        Probe modes at unit power.
+    photons
+        Counts of a pattern behind an object of unit amplitude: a number, or an array that
+        broadcasts against (..., N, N).
+
+    Returns
+    -------
+    (..., N, N) real array
+    """
+    return intensity(patches, probe, xp=xp) * photons

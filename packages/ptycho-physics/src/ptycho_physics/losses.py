@@ -1,0 +1,101 @@
+"""How well expected counts explain measured ones."""
+
+from typing import Any
+
+from ptycho_physics._namespace import Array, log_factorial, namespace
+
+SMALLEST_RATE = 1e-8
+"""Expected counts are clamped to this before the logarithm."""
+
+
+def _sum_pixels(values: Array, mask: Array | None, xp: Any) -> Array:
+    if mask is not None:
+        values = xp.where(mask, xp.zeros_like(values), values)
+    return xp.sum(values, axis=(-2, -1))
+
+
+def poisson_nll(
+    rate: Array,
+    counts: Array,
+    mask: Array | None = None,
+    *,
+    constant: bool = False,
+    xp: Any | None = None,
+) -> Array:
+    """Poisson negative log-likelihood of each pattern, ``sum(rate - counts log(rate))``.
+
+    Parameters
+    ----------
+    rate : (..., N, N) real array
+        Expected counts, clamped to at least ``SMALLEST_RATE``.
+    counts : (..., N, N) real array
+        Measured counts, not necessarily integers.
+    mask : (N, N) boolean array, optional
+        True where a pixel is bad; it contributes nothing.
+    constant
+        Add the constant ``log(counts!)``, for an absolute likelihood.
+
+    Returns
+    -------
+    (...) real array
+        One number per pattern, in nats.
+    """
+    xp = namespace(rate, counts, xp=xp)
+    rate = xp.clip(rate, SMALLEST_RATE)
+    values = rate - counts * xp.log(rate)
+    if constant:
+        values = values + log_factorial(counts, xp)
+    return _sum_pixels(values, mask, xp)
+
+
+def poisson_deviance(
+    rate: Array, counts: Array, mask: Array | None = None, *, xp: Any | None = None
+) -> Array:
+    """Poisson deviance of each pattern: twice the likelihood lost against a perfect model.
+
+    ``2 sum(rate - counts + counts log(counts / rate))``. Its gradient is that of twice
+    `poisson_nll`; it is zero for a perfect model and about one per pixel for a true one
+    (P. McCullagh and J. Nelder, *Generalized Linear Models*, ch. 2).
+
+    Parameters and shapes are those of `poisson_nll`.
+    """
+    xp = namespace(rate, counts, xp=xp)
+    rate = xp.clip(rate, SMALLEST_RATE)
+    positive = xp.clip(counts, SMALLEST_RATE)
+    values = 2 * (rate - counts + counts * (xp.log(positive) - xp.log(rate)))
+    return _sum_pixels(values, mask, xp)
+
+
+def amplitude_mae(
+    rate: Array, counts: Array, mask: Array | None = None, *, xp: Any | None = None
+) -> Array:
+    """Sum of ``|sqrt(rate) - sqrt(counts)|`` of each pattern, for counts of unknown absolute scale.
+
+    Parameters and shapes are those of `poisson_nll`.
+    """
+    xp = namespace(rate, counts, xp=xp)
+    # the clamp keeps the gradient of the square root finite at dark pixels
+    values = xp.abs(xp.sqrt(xp.clip(rate, SMALLEST_RATE)) - xp.sqrt(counts))
+    return _sum_pixels(values, mask, xp)
+
+
+def total_variation(patches: Array, *, xp: Any | None = None) -> Array:
+    """Sum of absolute differences between neighbouring pixels of each patch.
+
+    Anisotropic total variation (L. Rudin, S. Osher and E. Fatemi, *Physica D* 60, 259, 1992) of
+    real and imaginary part together.
+
+    Parameters
+    ----------
+    patches : (..., N, N) complex array
+        Object patches.
+
+    Returns
+    -------
+    (...) real array
+    """
+    xp = namespace(patches, xp=xp)
+    across = patches[..., :, 1:] - patches[..., :, :-1]
+    down = patches[..., 1:, :] - patches[..., :-1, :]
+    parts = (xp.real(across), xp.imag(across), xp.real(down), xp.imag(down))
+    return sum(xp.sum(xp.abs(part), axis=(-2, -1)) for part in parts)

@@ -1,0 +1,208 @@
+"""One comparison of a reconstruction with a reference: registration and all figures of merit."""
+
+import math
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from ptycho_physics.metrics.frc import FourierRingCorrelation, frc
+from ptycho_physics.metrics.quality import (
+    Complex,
+    _same_shape,
+    complex_correlation,
+    global_factor,
+    psnr,
+    ssim,
+)
+from ptycho_physics.metrics.registration import (
+    BORDER,
+    Complex128,
+    Shift,
+    find_ramp,
+    find_shift,
+    interior,
+    ramp_phase,
+    translate,
+)
+
+_FIGURES = (
+    "correlation",
+    "mean_removed_correlation",
+    "amplitude_psnr",
+    "phase_psnr",
+    "amplitude_ssim",
+    "phase_ssim",
+)
+_CUTOFFS = ("cutoff_half", "cutoff_half_bit", "resolution_half", "resolution_half_bit")
+_CURVES = ("frequency", "correlation", "half_bit")
+
+
+@frozen(kw_only=True, eq=False)
+class Comparison:
+    """How a reconstruction compares with a reference, after alignment.
+
+    Attributes
+    ----------
+    correlation, mean_removed_correlation : float
+        Complex correlation, of the images and of the images without their mean.
+    amplitude_psnr, phase_psnr : float
+        In dB, relative to the range (largest minus smallest value) of the reference: its amplitude,
+        or its phase wrapped around its mean. Phases are subtracted modulo 2 pi. A reference without
+        range is given its mean amplitude, or pi, instead.
+    amplitude_ssim, phase_ssim : float
+        Structural similarity with the same ranges.
+    frc : FourierRingCorrelation
+        Fourier ring correlation of the aligned images.
+    shift : (float, float)
+        ``(dx, dy)`` in pixels by which the reconstruction was moved.
+    ramp : (float, float)
+        ``(rx, ry)`` phase in radians per pixel that was added; zero unless asked for.
+    factor : complex
+        Least-squares factor the reconstruction was multiplied with.
+    aligned, reference : (h, w) complex64
+        Both images on the region compared, borders lost by the shift cut off.
+    """
+
+    correlation: float
+    mean_removed_correlation: float
+    amplitude_psnr: float
+    phase_psnr: float
+    amplitude_ssim: float
+    phase_ssim: float
+    frc: FourierRingCorrelation
+    shift: Shift
+    ramp: Shift
+    factor: complex
+    aligned: NDArray[np.complex64] = field(repr=False)
+    reference: NDArray[np.complex64] = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all numbers, without the images, ready for JSON; infinities become None."""
+        return {
+            **{name: _finite(getattr(self, name)) for name in _FIGURES},
+            "shift": list(self.shift),
+            "ramp": list(self.ramp),
+            "factor": [self.factor.real, self.factor.imag],
+            "shape": list(self.reference.shape),
+            "frc": {
+                **{name: _finite(getattr(self.frc, name)) for name in _CUTOFFS},
+                **{name: getattr(self.frc, name).tolist() for name in _CURVES},
+            },
+        }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def compare(
+    reconstruction: Complex,
+    reference: Complex,
+    *,
+    remove_ramp: bool = False,
+    max_shift: float | None = None,
+) -> Comparison:
+    """Compare a reconstruction with a reference, after removing what ptychography cannot know.
+
+    In this order: a shift, found by cross-correlation, borders cut off; if asked, a linear phase
+    ramp (a probe with the opposite ramp explains the same data); one complex factor, by least
+    squares. A shift is kept only if it raises the correlation.
+
+    Parameters
+    ----------
+    reconstruction, reference : (H, W) complex arrays
+        The same region of both, to within ``max_shift``; at least 16 pixels a side. Cut away what
+        was not lit before: it counts like the rest.
+    remove_ramp
+        Whether to remove a linear phase ramp.
+    max_shift
+        Largest shift in x and in y in pixels; an eighth of the shorter side if not given, 0 for
+        none.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ValueError
+        If shapes differ or are too small, a value is not finite, or the reference is zero.
+    """
+    image, target = _checked(reconstruction, reference)
+    if max_shift is None:
+        smaller = min(target.shape)
+        max_shift = max(min(smaller // 8, (smaller - 12) // 2 - BORDER), 0)
+    shift, ramp = _align(image, target, remove_ramp, max_shift)
+    image = interior(translate(image * ramp_phase(image.shape, ramp), shift), shift)
+    target = interior(target, shift)
+    factor = global_factor(image, target)
+    return _measure(image * factor, target, shift=shift, ramp=ramp, factor=factor)
+
+
+def _checked(reconstruction: Complex, reference: Complex) -> tuple[Complex128, Complex128]:
+    image, target = (np.asarray(a, dtype=np.complex128) for a in (reconstruction, reference))
+    _same_shape(image, target, "compare")
+    if image.ndim != 2 or min(image.shape) < 16:
+        msg = f"compare needs (H, W) images of at least 16 pixels a side, found {image.shape}"
+        raise ValueError(msg)
+    for name, array in (("reconstruction", image), ("reference", target)):
+        if not np.all(np.isfinite(array)):
+            msg = f"{name} must be finite, found NaN or infinity"
+            raise ValueError(msg)
+    if not np.any(target):
+        msg = "reference is zero everywhere; nothing to compare with"
+        raise ValueError(msg)
+    return image, target
+
+
+def _align(
+    image: Complex128, target: Complex128, remove_ramp: bool, max_shift: float
+) -> tuple[Shift, Shift]:
+    """Find shift and ramp. Each hides the other, so both are tried first, then alternate."""
+    still = (0.0, 0.0)
+    if not remove_ramp:
+        return find_shift(image, target, max_shift), still
+    unmoved = find_ramp(image, target)
+    candidates = [(still, unmoved)]
+    for ramp in (unmoved, still):
+        for _ in range(3):
+            flat = image * ramp_phase(image.shape, ramp)
+            shift = find_shift(flat, target, max_shift)
+            moved = interior(translate(flat, shift), shift)
+            extra = find_ramp(moved, interior(target, shift))
+            ramp = (ramp[0] + extra[0], ramp[1] + extra[1])
+        candidates.append((shift, ramp))
+    return max(candidates, key=lambda c: _score(image, target, *c))
+
+
+def _score(image: Complex128, target: Complex128, shift: Shift, ramp: Shift) -> float:
+    moved = translate(image * ramp_phase(image.shape, ramp), shift)
+    return complex_correlation(interior(moved, shift), interior(target, shift))
+
+
+def _measure(
+    image: Complex128, target: Complex128, *, shift: Shift, ramp: Shift, factor: complex
+) -> Comparison:
+    amplitude, target_amplitude = np.abs(image), np.abs(target)
+    # Around the mean phase an object of moderate phase does not wrap.
+    target_phase = np.angle(target * np.exp(-1j * np.angle(np.sum(target))))
+    # Where the image wraps and the target does not, continue it next to the target.
+    phase = target_phase + np.angle(image * np.conj(target))
+    amplitude_range = float(np.ptp(target_amplitude)) or float(np.mean(target_amplitude))
+    phase_range = float(np.ptp(target_phase)) or math.pi
+    return Comparison(
+        correlation=complex_correlation(image, target),
+        mean_removed_correlation=complex_correlation(image, target, mean_removed=True),
+        amplitude_psnr=psnr(amplitude, target_amplitude, amplitude_range),
+        phase_psnr=psnr(phase, target_phase, phase_range),
+        amplitude_ssim=ssim(amplitude, target_amplitude, amplitude_range),
+        phase_ssim=ssim(phase, target_phase, phase_range),
+        frc=frc(image, target),
+        shift=shift,
+        ramp=ramp,
+        factor=factor,
+        aligned=image.astype(np.complex64),
+        reference=target.astype(np.complex64),
+    )

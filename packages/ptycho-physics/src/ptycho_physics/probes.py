@@ -1,0 +1,237 @@
+r"""Probes to simulate with: a disk, a Gaussian, a defocused zone plate.
+
+Every factory returns complex64 modes (M, N, N) of unit total power, centred on pixel
+``[N//2, N//2]``. Lengths are pixels of the object plane unless a name ends in ``_m`` (metres).
+
+A field propagates as :math:`\exp(+ikz)`; positive distances are downstream of the focus.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_physics._shapes import offsets, soft_step
+from ptycho_physics.forward import normalise_probe
+
+ComplexField = NDArray[np.complexfloating]
+
+
+def _check(name: str, value: float, low: float, high: float = math.inf) -> None:
+    if not low < value <= high:
+        upper = "" if math.isinf(high) else f" and <= {high:g}"
+        msg = f"{name} must be > {low:g}{upper}, found {value:g}"
+        raise ValueError(msg)
+
+
+def _check_size(N: int) -> None:
+    if N < 2:
+        msg = f"N must be >= 2 pixels, found {N}"
+        raise ValueError(msg)
+
+
+def _modes(field: ComplexField) -> NDArray[np.complex64]:
+    """Give a field (..., N, N) its axis of modes, unit power and the dtype of probes."""
+    probe = normalise_probe(field.reshape((-1, *field.shape[-2:])))
+    return np.asarray(probe, dtype=np.complex64)
+
+
+def disk_probe(
+    N: int, diameter: float | None = None, *, edge: float = 2.0, curvature: float = 0.0
+) -> NDArray[np.complex64]:
+    """Return a uniformly lit disk with a soft edge, as behind a pinhole.
+
+    Parameters
+    ----------
+    N
+        Patch size in pixels.
+    diameter
+        Full width at half maximum amplitude, in pixels; ``N / 2`` if not given.
+    edge
+        Width of the edge in pixels, > 0.
+    curvature
+        Phase at the rim relative to the centre, in radians; it grows with the radius squared. A
+        curved probe spreads the bright centre of the diffraction pattern.
+
+    Returns
+    -------
+    (1, N, N) complex64 array of unit power
+
+    Raises
+    ------
+    ValueError
+        If a size is outside its range.
+    """
+    _check_size(N)
+    diameter = N / 2 if diameter is None else diameter
+    _check("diameter", diameter, 0, N)
+    _check("edge", edge, 0)
+    x, y = offsets((N, N), (N // 2, N // 2))
+    radius = np.hypot(x, y)
+    phase = curvature * (2 * radius / diameter) ** 2
+    return _modes(soft_step(diameter / 2 - radius, edge) * np.exp(1j * phase))
+
+
+def gaussian_probe(N: int, fwhm: float | None = None) -> NDArray[np.complex64]:
+    """Return a Gaussian beam at its waist.
+
+    Parameters
+    ----------
+    N
+        Patch size in pixels.
+    fwhm
+        Full width at half maximum of the intensity, in pixels; ``N / 4`` if not given. The waist
+        of the textbooks, where intensity falls to ``exp(-2)``, is ``fwhm / sqrt(2 log 2)``
+        (B. Saleh and M. Teich, *Fundamentals of Photonics*, ch. 3).
+
+    Returns
+    -------
+    (1, N, N) complex64 array of unit power
+
+    Raises
+    ------
+    ValueError
+        If a size is outside its range.
+    """
+    _check_size(N)
+    fwhm = N / 4 if fwhm is None else fwhm
+    _check("fwhm", fwhm, 0)
+    x, y = offsets((N, N), (N // 2, N // 2))
+    amplitude = np.exp(-2 * math.log(2) * (x**2 + y**2) / fwhm**2)
+    return _modes(amplitude.astype(np.complex128))
+
+
+def defocused_probe(
+    N: int,
+    diameter: float | None = None,
+    *,
+    aperture: float = 0.4,
+    central_stop: float = 0.4,
+) -> NDArray[np.complex64]:
+    """Return the cone of light behind a zone plate, out of focus.
+
+    Parameters
+    ----------
+    N
+        Patch size in pixels.
+    diameter
+        Diameter of the cone of rays at the object, in pixels; ``N / 2`` if not given. Negative:
+        upstream of the focus. Zero: in focus.
+    aperture
+        Diameter of the zone plate's image on the detector, as a fraction of the detector's width,
+        in (0, 1]. The focus is about ``1.22 / aperture`` pixels from centre to first dark ring.
+    central_stop
+        Diameter of the central stop as a fraction of the zone plate's, in [0, 1).
+
+    Returns
+    -------
+    (1, N, N) complex64 array of unit power
+
+    Raises
+    ------
+    ValueError
+        If a size is outside its range.
+
+    See Also
+    --------
+    zone_plate_probe : The same from lengths in metres.
+    """
+    diameter = N / 2 if diameter is None else diameter
+    _check_size(N)
+    _check("abs(diameter)", abs(diameter), -1, N)
+    _check("aperture", aperture, 0, 1)
+    # Rays leave the focus at up to aperture / 2 cycles per pixel.
+    return _zone_plate(N, aperture, central_stop, diameter / aperture)
+
+
+def zone_plate_probe(
+    N: int,
+    *,
+    wavelength_m: float,
+    pixel_size_m: float,
+    outer_zone_width_m: float,
+    defocus_m: float,
+    central_stop: float = 0.4,
+) -> NDArray[np.complex64]:
+    """Return the probe of a Fresnel zone plate at a distance from its focus.
+
+    The numerical aperture is ``wavelength / (2 outer zone width)``: the lens is fully described by
+    its outer zone width (D. Attwood, *Soft X-Rays and Extreme Ultraviolet Radiation*, ch. 9).
+
+    Parameters
+    ----------
+    N
+        Patch size in pixels.
+    wavelength_m
+        Wavelength in metres.
+    pixel_size_m
+        Pixel of the object plane in metres.
+    outer_zone_width_m
+        Width of the outermost zone in metres, at least one pixel.
+    defocus_m
+        Distance from the focus to the object in metres, positive downstream.
+    central_stop
+        Diameter of the central stop as a fraction of the zone plate's, in [0, 1).
+
+    Returns
+    -------
+    (1, N, N) complex64 array of unit power
+
+    Raises
+    ------
+    ValueError
+        If a length is outside its range, or the cone of light is wider than the patch.
+    """
+    _check_size(N)
+    _check("wavelength_m", wavelength_m, 0)
+    _check("pixel_size_m", pixel_size_m, 0)
+    _check("outer_zone_width_m", outer_zone_width_m, 0)
+    aperture = pixel_size_m / outer_zone_width_m
+    _check("pixel_size_m / outer_zone_width_m", aperture, 0, 1)
+    defocus = wavelength_m * defocus_m / pixel_size_m**2
+    _check("diameter of the beam at the object in pixels", abs(defocus * aperture), -1, N)
+    return _zone_plate(N, aperture, central_stop, defocus)
+
+
+def _zone_plate(
+    N: int, aperture: float, central_stop: float, defocus: float
+) -> NDArray[np.complex64]:
+    """Propagate the focus of an annular lens; ``defocus`` is ``wavelength * z / pixel^2``."""
+    if not 0 <= central_stop < 1:
+        msg = f"central_stop must be >= 0 and < 1, found {central_stop:g}"
+        raise ValueError(msg)
+    u, v = offsets((N, N), (N // 2, N // 2))
+    radius = np.hypot(u, v)
+    outer = aperture * N / 2
+    # Soft over one detector pixel: a sharp pupil would ring across the whole patch.
+    pupil = soft_step(outer - radius, 1.0)
+    if central_stop > 0:
+        pupil = pupil * soft_step(radius - central_stop * outer, 1.0)
+    focus = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(pupil)))
+    return _modes(fresnel_propagate(focus, defocus, wavelength=1.0, pixel_size=1.0))
+
+
+def fresnel_propagate(
+    field: ComplexField, distance: float, *, wavelength: float, pixel_size: float
+) -> NDArray[np.complex128]:
+    r"""Propagate a paraxial field through free space, keeping its pixel size.
+
+    Multiplies the spectrum by :math:`\exp(-i \pi \lambda z (u^2 + v^2))` (J. Goodman,
+    *Introduction to Fourier Optics*, sec. 4.2), the constant phase ``exp(ikz)`` left out. Power
+    is conserved. The field is periodic: light that leaves one side enters at the other.
+
+    Parameters
+    ----------
+    field : (..., N, N) complex array
+    distance, wavelength, pixel_size
+        In one unit of length; a negative distance propagates back.
+
+    Returns
+    -------
+    (..., N, N) complex128 array
+    """
+    rows, columns = (np.fft.fftfreq(n, d=pixel_size) for n in field.shape[-2:])
+    squared = rows[:, None] ** 2 + columns[None, :] ** 2
+    transfer = np.exp(-1j * math.pi * wavelength * distance * squared)
+    spectrum = np.fft.fft2(np.asarray(field, dtype=np.complex128))
+    return np.asarray(np.fft.ifft2(spectrum * transfer))

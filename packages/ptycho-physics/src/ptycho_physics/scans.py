@@ -1,0 +1,251 @@
+"""Scan patterns: where the probe stops, such that every patch lies on the object.
+
+Every pattern takes the object's shape ``(H, W)``, the patch size ``N``, and either ``number`` (this
+many positions, spread over the whole object) or ``step`` (as many as fit at this distance). It
+returns positions (n, 2) float64 in the order ``(x, y)``, pixels of the object, in scan order. A
+position is the object coordinate of patch pixel ``[N//2, N//2]``.
+
+``jitter`` moves every position by up to so many pixels in x and in y, uniformly: regular scans
+print their period into the picture. The jittered positions still lie inside.
+"""
+
+import math
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
+
+
+@frozen
+class _Area:
+    """The rectangle of allowed positions, before jitter, and how to fill it."""
+
+    centre: tuple[float, float]
+    extent: tuple[float, float]
+    number: int | None
+    step: float | None
+
+    @property
+    def pitch(self) -> float:
+        """Distance between neighbours: as asked, or such that ``number`` points fill the area."""
+        if self.step is not None:
+            return self.step
+        return math.sqrt(self.extent[0] * self.extent[1] / (self.number or 1))
+
+
+def _area(
+    shape: tuple[int, int], N: int, number: int | None, step: float | None, jitter: float
+) -> _Area:
+    if (number is None) == (step is None):
+        msg = f"give either number or step, found number={number} and step={step}"
+        raise ValueError(msg)
+    if number is not None and number < 1:
+        msg = f"number of positions must be >= 1, found {number}"
+        raise ValueError(msg)
+    if step is not None and not step > 0:
+        msg = f"step must be > 0 pixels, found {step:g}"
+        raise ValueError(msg)
+    if not jitter >= 0:
+        msg = f"jitter must be >= 0 pixels, found {jitter:g}"
+        raise ValueError(msg)
+    height, width = shape
+    extent = (width - N - 2 * jitter, height - N - 2 * jitter)
+    if min(extent) < 0:
+        msg = (
+            f"object of {width} x {height} pixels has no room for patches of {N} with a jitter of "
+            f"{jitter:g}; at least {N + 2 * math.ceil(jitter)} pixels are needed"
+        )
+        raise ValueError(msg)
+    centre = ((width - N) / 2 + N // 2, (height - N) / 2 + N // 2)
+    return _Area(centre=centre, extent=extent, number=number, step=step)
+
+
+def _place(
+    offsets: NDArray[np.float64], area: _Area, jitter: float, seed: int
+) -> NDArray[np.float64]:
+    """Centre offsets (n, 2) on the area and jitter them."""
+    positions = offsets + area.centre
+    if jitter > 0:
+        moves = np.random.default_rng(seed).uniform(-jitter, jitter, positions.shape)
+        positions = positions + moves
+    # Rounding alone may put a position a hair outside.
+    centre, half = np.asarray(area.centre), np.asarray(area.extent) / 2 + jitter
+    return np.clip(positions, centre - half, centre + half)
+
+
+def _grid(area: _Area) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Return column offsets, row offsets and the number of positions of a rectangular grid."""
+    width, height = area.extent
+    if area.number is None:
+        pitch = area.pitch
+        counts = [int(extent / pitch + 1e-9) + 1 for extent in (width, height)]
+        x, y = (np.asarray((np.arange(n) - (n - 1) / 2) * pitch, np.float64) for n in counts)
+        return x, y, len(x) * len(y)
+    tall = math.sqrt(area.number * (height + 1) / (width + 1))
+    rows = min(max(round(tall), 1), area.number)
+    columns = math.ceil(area.number / rows)
+    rows = math.ceil(area.number / columns)
+    x, y = (
+        np.linspace(-extent / 2, extent / 2, n) if n > 1 else np.zeros(1)
+        for extent, n in ((width, columns), (height, rows))
+    )
+    return x, y, area.number
+
+
+def raster_scan(
+    shape: tuple[int, int],
+    N: int,
+    *,
+    number: int | None = None,
+    step: float | None = None,
+    jitter: float = 0.0,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Scan row by row, every row from left to right.
+
+    With ``number`` the last row may be incomplete.
+
+    Parameters
+    ----------
+    shape
+        Object shape ``(H, W)`` in pixels.
+    N
+        Patch size in pixels.
+    number, step
+        Number of positions, or distance between neighbours in pixels: one of them.
+    jitter
+        Largest random move in x and in y, in pixels.
+    seed
+        Seed of the jitter.
+
+    Returns
+    -------
+    (n, 2) float64 array of ``(x, y)``
+
+    Raises
+    ------
+    ValueError
+        If both or neither of ``number`` and ``step`` are given, or the object is too small.
+    """
+    area = _area(shape, N, number, step, jitter)
+    x, y, n = _grid(area)
+    columns, rows = np.meshgrid(x, y)
+    offsets = np.stack([columns.ravel(), rows.ravel()], axis=1)[:n]
+    return _place(offsets, area, jitter, seed)
+
+
+def snake_scan(
+    shape: tuple[int, int],
+    N: int,
+    *,
+    number: int | None = None,
+    step: float | None = None,
+    jitter: float = 0.0,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Scan row by row, to and fro: the raster without the long way back.
+
+    Parameters, result and errors are those of `raster_scan`.
+    """
+    area = _area(shape, N, number, step, jitter)
+    x, y, n = _grid(area)
+    columns, rows = np.meshgrid(x, y)
+    columns[1::2] = columns[1::2, ::-1]
+    offsets = np.stack([columns.ravel(), rows.ravel()], axis=1)[:n]
+    return _place(offsets, area, jitter, seed)
+
+
+def _fill_outward(
+    radius: NDArray[np.float64], angle: NDArray[np.float64], area: _Area
+) -> NDArray[np.float64]:
+    """Keep the points of a spiral, given at unit density, that lie in the area.
+
+    The scale that puts exactly ``number`` points inside is where the next one, ordered by how far
+    out it lies relative to the rectangle, touches the border.
+    """
+    unit = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    half = np.asarray(area.extent) / 2
+    reach = np.max(np.abs(unit) / np.maximum(half, 1e-9), axis=1)
+    if area.number is None:
+        return np.asarray(unit[reach * area.pitch <= 1 + 1e-12] * area.pitch)
+    inside = np.sort(np.argsort(reach, kind="stable")[: area.number])
+    farthest = float(np.max(reach[inside]))
+    return np.asarray(unit[inside] / farthest if farthest > 0 else unit[inside])
+
+
+def _enough(area: _Area) -> NDArray[np.float64]:
+    """Return indices of enough points of a spiral of unit density to cover the area's corners."""
+    width, height = area.extent
+    if area.number is not None and area.number > 1 and min(width, height) <= 0:
+        msg = "a spiral needs an object larger than the patch and the jitter in x and in y"
+        raise ValueError(msg)
+    reach = math.hypot(width, height) / 2 / area.pitch if area.pitch > 0 else 0.0
+    return np.arange(math.ceil(1.5 * math.pi * reach**2) + 16, dtype=np.float64)
+
+
+def spiral_scan(
+    shape: tuple[int, int],
+    N: int,
+    *,
+    number: int | None = None,
+    step: float | None = None,
+    jitter: float = 0.0,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Scan an Archimedean spiral from the centre outwards, clipped to the object.
+
+    Turns, and stops along a turn, lie about ``step`` apart: one position per ``step^2``.
+
+    Parameters, result and errors are those of `raster_scan`.
+    """
+    area = _area(shape, N, number, step, jitter)
+    k = _enough(area)
+    offsets = _fill_outward(np.sqrt(k / math.pi), 2 * np.sqrt(math.pi * k), area)
+    return _place(offsets, area, jitter, seed)
+
+
+def fermat_scan(
+    shape: tuple[int, int],
+    N: int,
+    *,
+    number: int | None = None,
+    step: float | None = None,
+    jitter: float = 0.0,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Scan a Fermat spiral, the seeds of a sunflower: even overlap without any period.
+
+    One position per ``step^2``; successive positions are a golden angle apart (X. Huang et al.,
+    Opt. Express 22, 12634, 2014).
+
+    Parameters, result and errors are those of `raster_scan`.
+    """
+    area = _area(shape, N, number, step, jitter)
+    k = _enough(area)
+    offsets = _fill_outward(np.sqrt(k / math.pi), GOLDEN_ANGLE * k, area)
+    return _place(offsets, area, jitter, seed)
+
+
+def random_scan(
+    shape: tuple[int, int],
+    N: int,
+    *,
+    number: int | None = None,
+    step: float | None = None,
+    jitter: float = 0.0,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Scatter positions independently and uniformly over the object.
+
+    With ``step`` their number is that of a raster of this step; ``jitter`` only adds to what is
+    random already and is there so that all patterns are called alike.
+
+    Parameters, result and errors are those of `raster_scan`.
+    """
+    area = _area(shape, N, number, step, jitter)
+    n = _grid(area)[2]
+    half = np.asarray(area.extent) / 2
+    offsets = np.random.default_rng(seed).uniform(-half, half, (n, 2))
+    return _place(offsets, area, jitter, seed + 1)

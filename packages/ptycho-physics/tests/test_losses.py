@@ -1,0 +1,90 @@
+import math
+
+import numpy as np
+import pytest
+from ptycho_physics import amplitude_mae, poisson_deviance, poisson_nll, total_variation
+
+
+def as_arrays(library, *values):
+    return tuple(library.array(np.asarray(v)) for v in values)
+
+
+def test_poisson_nll_is_the_written_out_sum(library, rng):
+    rate, counts = rng.uniform(0.1, 9, (3, 4, 4)), rng.poisson(4, (3, 4, 4)).astype(float)
+    found = library.numpy(poisson_nll(*as_arrays(library, rate, counts)))
+    np.testing.assert_allclose(found, (rate - counts * np.log(rate)).sum((1, 2)), rtol=1e-12)
+
+
+def test_constant_makes_it_the_log_probability(library, rng):
+    rate, counts = rng.uniform(0.1, 900, (2, 4, 4)), rng.integers(0, 900, (2, 4, 4)).astype(float)
+    found = library.numpy(poisson_nll(*as_arrays(library, rate, counts), constant=True))
+    log_probability = counts * np.log(rate) - rate - np.vectorize(math.lgamma)(counts + 1)
+    np.testing.assert_allclose(found, -log_probability.sum((1, 2)), rtol=1e-9)
+
+
+def test_the_truth_is_the_minimum(library, rng):
+    counts = rng.uniform(1, 9, (1, 4, 4))
+    best = library.numpy(poisson_nll(*as_arrays(library, counts, counts)))[0]
+    for factor in (0.9, 0.99, 1.01, 1.1):
+        assert library.numpy(poisson_nll(*as_arrays(library, factor * counts, counts)))[0] > best
+
+
+def test_deviance_is_twice_the_likelihood_above_its_minimum(library, rng):
+    rate, counts = rng.uniform(0.1, 9, (3, 4, 4)), rng.uniform(0.1, 9, (3, 4, 4))
+    r, c = as_arrays(library, rate, counts)
+    above = library.numpy(poisson_nll(r, c)) - library.numpy(poisson_nll(c, c))
+    np.testing.assert_allclose(library.numpy(poisson_deviance(r, c)), 2 * above, rtol=1e-9)
+
+
+def test_deviance_of_noise_is_about_one_per_pixel(library, rng):
+    rate = np.full((50, 16, 16), 100.0)
+    counts = rng.poisson(rate).astype(float)
+    deviance = library.numpy(poisson_deviance(*as_arrays(library, rate, counts)))
+    np.testing.assert_allclose(deviance.mean() / 256, 1, atol=0.05)
+
+
+def test_zero_rate_and_zero_counts_are_finite(library):
+    zero = np.zeros((1, 2, 2))
+    for loss in (poisson_nll, poisson_deviance, amplitude_mae):
+        assert np.isfinite(library.numpy(loss(*as_arrays(library, zero, zero)))).all()
+        assert np.isfinite(library.numpy(loss(*as_arrays(library, zero, zero + 3)))).all()
+
+
+def test_zero_counts_cost_their_rate(library):
+    found = library.numpy(
+        poisson_nll(*as_arrays(library, np.full((1, 3, 3), 2.0), np.zeros((1, 3, 3))))
+    )
+    np.testing.assert_allclose(found, 18.0, rtol=1e-12)
+
+
+def test_amplitude_mae_is_the_written_out_sum(library, rng):
+    rate, counts = rng.uniform(0.1, 9, (3, 4, 4)), rng.uniform(0.1, 9, (3, 4, 4))
+    found = library.numpy(amplitude_mae(*as_arrays(library, rate, counts)))
+    np.testing.assert_allclose(found, np.abs(np.sqrt(rate) - np.sqrt(counts)).sum((1, 2)))
+
+
+@pytest.mark.parametrize("loss", [poisson_nll, poisson_deviance, amplitude_mae])
+def test_bad_pixels_contribute_nothing(library, rng, loss):
+    rate, counts = rng.uniform(0.1, 9, (2, 4, 4)), rng.uniform(0.1, 9, (2, 4, 4))
+    bad = np.zeros((4, 4), dtype=bool)
+    bad[1, 2] = bad[3, 0] = True
+    spoiled = np.where(bad, 1e6, counts)
+    r, c, s, m = as_arrays(library, rate, counts, spoiled, bad)
+    np.testing.assert_allclose(
+        library.numpy(loss(r, s, m)), library.numpy(loss(r, c, m)), rtol=1e-12
+    )
+    assert (library.numpy(loss(r, c, m)) != library.numpy(loss(r, c))).all()
+
+
+def test_total_variation_counts_the_steps(library):
+    patch = np.zeros((1, 4, 4), dtype=np.complex128)
+    patch[0, :, 2:] = 3 - 2j  # one edge, four pixels long, of height 3 and 2
+    np.testing.assert_allclose(library.numpy(total_variation(library.array(patch))), [20.0])
+
+
+@pytest.mark.parametrize("loss", [poisson_nll, poisson_deviance, amplitude_mae])
+def test_gradient_matches_finite_differences(rng, loss):
+    torch = pytest.importorskip("torch", reason="gradients need torch; the alone session has NumPy")
+    rate = torch.from_numpy(rng.uniform(1, 9, (2, 3, 3))).requires_grad_()
+    counts = torch.from_numpy(rng.uniform(10, 19, (2, 3, 3)))
+    assert torch.autograd.gradcheck(lambda r: loss(r, counts), (rate,))

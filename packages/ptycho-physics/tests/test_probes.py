@@ -1,0 +1,169 @@
+import math
+
+import numpy as np
+import pytest
+from ptycho_physics.forward import propagate
+from ptycho_physics.probes import (
+    defocused_probe,
+    disk_probe,
+    fresnel_propagate,
+    gaussian_probe,
+    zone_plate_probe,
+)
+
+FACTORIES = [disk_probe, gaussian_probe, defocused_probe]
+
+
+def width(field):
+    """Root mean square radius per axis of the intensity, about pixel [N//2, N//2]."""
+    light = np.abs(field.astype(complex)) ** 2
+    x = np.arange(light.shape[-1]) - light.shape[-1] // 2
+    return math.sqrt(np.sum(light * x**2) / np.sum(light))
+
+
+def fresnel_integral(limit):
+    """Integrate exp(i pi t^2 / 2) from 0 to each limit, by a fine midpoint sum."""
+    steps = 4000
+    t = (np.arange(steps) + 0.5) / steps
+    return np.sum(np.exp(0.5j * np.pi * (np.outer(limit, t)) ** 2), axis=1) * limit / steps
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize("N", [32, 33, 64])
+def test_probes_have_modes_first_unit_power_and_their_centre_at_half(factory, N):
+    probe = factory(N)
+    assert probe.shape == (1, N, N)
+    assert probe.dtype == np.complex64
+    assert np.sum(np.abs(probe) ** 2) == pytest.approx(1, abs=1e-5)
+    # An odd window about the centre pixel is symmetric under point reflection.
+    half = (N - 1) // 2
+    core = probe[0, N // 2 - half : N // 2 + half + 1, N // 2 - half : N // 2 + half + 1]
+    np.testing.assert_allclose(core, core[::-1, ::-1], atol=1e-6)
+    np.testing.assert_allclose(core, core.T, atol=1e-6)
+
+
+def test_disk_has_its_area_and_a_flat_top():
+    probe = np.abs(disk_probe(64, 30)[0])
+    light = probe / probe[32, 32]
+    assert np.sum(light) == pytest.approx(math.pi * 15**2, rel=0.01)
+    assert light[32, 32 + 13] == pytest.approx(1)
+    assert light[32, 32 + 17] == 0
+    assert light[32, 32 + 15] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_disk_curvature_is_the_phase_at_the_rim():
+    probe = disk_probe(64, 40, curvature=2.0)[0]
+    assert np.angle(probe[32, 52] / probe[32, 32]) == pytest.approx(2.0, abs=1e-5)
+
+
+def test_gaussian_has_its_width_and_a_gaussian_far_field():
+    N, fwhm = 64, 10.0
+    probe = gaussian_probe(N, fwhm)[0]
+    light = np.abs(probe) ** 2
+    assert light[32, 32 + 5] / light[32, 32] == pytest.approx(0.5, rel=1e-5)
+    # exp(-(r/w)^2) transforms to exp(-(pi w f)^2)
+    w = fwhm / math.sqrt(2 * math.log(2))
+    far = np.abs(propagate(probe))
+    f = np.arange(N) - N // 2
+    np.testing.assert_allclose(
+        far[32] / far[32, 32], np.exp(-((math.pi * w * f / N) ** 2)), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("distance", [-3e-3, 1e-3, 4e-3])
+def test_defocused_gaussian_spreads_as_a_gaussian_beam(distance):
+    N, wavelength, pixel = 256, 1e-10, 20e-9
+    waist = 10 * pixel
+    fwhm = waist * math.sqrt(2 * math.log(2)) / pixel
+    beam = gaussian_probe(N, fwhm)[0]
+    moved = fresnel_propagate(beam, distance, wavelength=wavelength, pixel_size=pixel)
+    rayleigh = math.pi * waist**2 / wavelength
+    expected = 10 / 2 * math.sqrt(1 + (distance / rayleigh) ** 2)
+    assert width(moved) == pytest.approx(expected, rel=1e-3)
+
+
+def test_propagation_conserves_power_and_can_be_undone():
+    field = np.random.default_rng(0).normal(size=(2, 32, 32, 2)) @ [1, 1j]
+    moved = fresnel_propagate(field, 7.0, wavelength=2.0, pixel_size=1.5)
+    assert np.linalg.norm(moved) == pytest.approx(np.linalg.norm(field))
+    back = fresnel_propagate(moved, -7.0, wavelength=2.0, pixel_size=1.5)
+    np.testing.assert_allclose(back, field, atol=1e-12)
+
+
+def test_square_aperture_gives_the_fresnel_pattern():
+    # Goodman, sec. 4.5: the field is a product of Fresnel integrals of the scaled coordinates.
+    N, half, defocus = 512, 40.0, 400.0
+    x = np.arange(N) - N // 2
+    inside = np.clip(half + 0.5 - np.abs(x), 0, 1)
+    field = fresnel_propagate(
+        np.outer(inside, inside).astype(complex), defocus, wavelength=1.0, pixel_size=1.0
+    )
+    scale = math.sqrt(2 / defocus)
+    edges = [fresnel_integral(scale * (sign * half - x)) for sign in (1, -1)]
+    line = np.abs(edges[0] - edges[1]) / math.sqrt(2)
+    middle = slice(N // 2 - 60, N // 2 + 60)
+    expected = np.outer(line, line)[middle, middle]
+    difference = np.abs(field)[middle, middle] - expected
+    assert np.sqrt(np.mean(difference**2)) < 0.02
+    assert np.max(expected) > 1.3  # the fringes are really there
+
+
+def test_defocus_spreads_light_to_the_cone_of_rays():
+    def enclosed(probe, diameter):
+        y, x = np.indices(probe.shape[-2:]) - 64
+        return np.sum(np.abs(probe[0]) ** 2 * (np.hypot(x, y) <= diameter / 2))
+
+    probe = defocused_probe(128, 60, aperture=0.4, central_stop=0)
+    assert enclosed(probe, 66) > 0.9
+    assert enclosed(probe, 30) == pytest.approx(0.25, abs=0.05)  # evenly lit
+    assert enclosed(defocused_probe(128, 0, aperture=0.4), 12) > 0.8  # the focus is small
+
+
+def test_defocus_leaves_the_far_field_an_annulus():
+    far = np.abs(propagate(defocused_probe(64, 32, aperture=0.5, central_stop=0.5)[0])) ** 2
+    y, x = np.indices(far.shape) - 32
+    r = np.hypot(x, y)
+    assert np.sum(far[(r > 7.5) & (r < 16.5)]) > 0.999
+    assert far[32, 32] < 1e-9
+
+
+def test_opposite_defocus_is_the_conjugate_probe():
+    below, above = defocused_probe(64, 30), defocused_probe(64, -30)
+    np.testing.assert_allclose(above, np.conj(below), atol=1e-6)
+
+
+def test_zone_plate_in_metres_is_the_probe_in_pixels():
+    pixel, zone, wavelength = 20e-9, 50e-9, 1.5e-10
+    aperture = pixel / zone
+    defocus = 30 / aperture * pixel**2 / wavelength  # 30 pixels across
+    metres = zone_plate_probe(
+        64,
+        wavelength_m=wavelength,
+        pixel_size_m=pixel,
+        outer_zone_width_m=zone,
+        defocus_m=defocus,
+    )
+    np.testing.assert_allclose(metres, defocused_probe(64, 30, aperture=aperture), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: disk_probe(1), "N must be >= 2"),
+        (lambda: disk_probe(32, 40), "diameter must be > 0 and <= 32"),
+        (lambda: disk_probe(32, edge=0), "edge must be > 0"),
+        (lambda: gaussian_probe(32, 0), "fwhm must be > 0"),
+        (lambda: defocused_probe(32, 100), "diameter"),
+        (lambda: defocused_probe(32, aperture=1.5), "aperture must be > 0 and <= 1"),
+        (lambda: defocused_probe(32, central_stop=1), "central_stop"),
+        (
+            lambda: zone_plate_probe(
+                32, wavelength_m=1e-10, pixel_size_m=1e-8, outer_zone_width_m=5e-8, defocus_m=1
+            ),
+            "diameter of the beam",
+        ),
+    ],
+)
+def test_sizes_out_of_range_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

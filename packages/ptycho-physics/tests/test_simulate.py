@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from ptycho_physics.forward import intensity
+from ptycho_physics.modes import orthogonal_modes
+from ptycho_physics.objects import random_cells
+from ptycho_physics.patches import extract_patches
+from ptycho_physics.probes import defocused_probe, gaussian_probe
+from ptycho_physics.scans import fermat_scan
+from ptycho_physics.simulate import simulate_counts
+
+N = 32
+
+
+@pytest.fixture(scope="module")
+def scene():
+    made = random_cells((80, 90), seed=2)
+    return made, defocused_probe(N), fermat_scan(made.shape, N, number=40)
+
+
+def test_counts_are_whole_float32_numbers_with_the_mean_asked_for(scene):
+    counts = simulate_counts(*scene, photons=1e5, seed=0)
+    assert counts.shape == (40, N, N)
+    assert counts.dtype == np.float32
+    assert np.all(counts == np.floor(counts))
+    assert np.all(counts >= 0)
+    # 4e6 photons: the mean is known to 0.05 per cent
+    assert counts.sum(axis=(1, 2)).mean() == pytest.approx(1e5, rel=3e-3)
+
+
+def test_counts_follow_the_poisson_distribution_of_the_model(scene):
+    made, probe, positions = scene
+    rate = intensity(extract_patches(made, positions, N), probe).astype(float)
+    rate *= 1e6 / rate.sum(axis=(1, 2)).mean()
+    counts = simulate_counts(made, probe, positions, 1e6, 1)
+    bright = rate > 20
+    chi2 = np.mean((counts - rate)[bright] ** 2 / rate[bright])
+    assert chi2 == pytest.approx(1, abs=5 * np.sqrt(2 / bright.sum()))
+
+
+def test_empty_object_gives_the_far_field_of_the_probe():
+    probe = gaussian_probe(N, 8.0)
+    positions = np.array([[16.0, 16.0], [20.25, 18.5]])
+    counts = simulate_counts(np.ones((40, 40), complex), probe, positions, 1e8, 0)
+    waist = 8 / np.sqrt(2 * np.log(2))
+    f = (np.arange(N) - N // 2) / N
+    line = np.exp(-2 * (np.pi * waist * f) ** 2)
+    expected = np.outer(line, line)
+    expected *= 1e8 / expected.sum()
+    bright = expected > 1e4
+    np.testing.assert_allclose(counts[0][bright], expected[bright], rtol=0.05)
+    assert np.unravel_index(np.argmax(counts[1]), (N, N)) == (N // 2, N // 2)
+
+
+def test_batch_does_not_change_the_counts_and_seed_does(scene):
+    counts = simulate_counts(*scene, photons=1e4, seed=3)
+    np.testing.assert_array_equal(simulate_counts(*scene, photons=1e4, seed=3, batch=7), counts)
+    assert np.any(simulate_counts(*scene, photons=1e4, seed=4) != counts)
+
+
+def test_only_the_relative_power_of_modes_matters(scene):
+    made, probe, positions = scene
+    modes = orthogonal_modes(probe, 3)
+    # a power of two is exact in floating point, so the same random numbers are drawn
+    once, twice = (simulate_counts(made, p, positions, 1e5, 0) for p in (modes, 4 * modes))
+    np.testing.assert_array_equal(once, twice)
+    assert np.any(once != simulate_counts(made, probe, positions, 1e5, 0))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"object": np.ones((2, 80, 90), complex)}, "object must have shape"),
+        ({"object": np.full((80, 90), np.nan + 0j)}, "object must be finite"),
+        ({"object": np.zeros((80, 90), complex)}, "no light passes"),
+        ({"probe": np.ones((N, N), complex)}, "probe must have shape"),
+        ({"positions": np.zeros((0, 2))}, "positions must have shape"),
+        ({"positions": np.array([[3.0, 40.0]])}, "positions"),
+        ({"photons": 0.0}, "photons must be > 0"),
+        ({"batch": 0}, "batch"),
+    ],
+)
+def test_bad_input_is_named(scene, change, message):
+    arguments = dict(zip(("object", "probe", "positions"), scene, strict=True))
+    with pytest.raises(ValueError, match=message):
+        simulate_counts(**{**arguments, "photons": 1e4, "seed": 0, **change})

@@ -1,0 +1,179 @@
+import numpy as np
+import pytest
+from ptycho_physics import (
+    Canvas,
+    DivergenceError,
+    defocused_probe,
+    extract_patches,
+    normalise_probe,
+    random_cells,
+    simulate_counts,
+    snake_scan,
+    solve,
+)
+from ptycho_physics.metrics import complex_correlation
+
+N = 32
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    truth = random_cells((72, 76), radius=(4, 9), seed=3)
+    positions = snake_scan(truth.shape, N, step=4.0, jitter=0.4, seed=1)
+    probe = defocused_probe(N)
+    counts = simulate_counts(truth, probe, positions, 1e6, seed=5)
+    return truth, positions, probe, counts
+
+
+def scanned(solution, positions):
+    """The scanned rectangle of a solution, and of the object it came from."""
+    x0, y0 = solution.canvas.origin
+    (left, top), (right, bottom) = (
+        np.ceil(positions.min(0)).astype(int),
+        positions.max(0).astype(int),
+    )
+    return np.s_[top - y0 : bottom - y0, left - x0 : right - x0], np.s_[top:bottom, left:right]
+
+
+def score(library, solution, truth, positions):
+    here, there = scanned(solution, positions)
+    return complex_correlation(library.numpy(solution.object)[here], truth[there])
+
+
+def test_finds_the_object_from_a_flat_start(library, experiment):
+    truth, positions, probe, counts = experiment
+    solution = solve(library.array(counts), positions, library.array(probe), epochs=10)
+    assert score(library, solution, truth, positions) > 0.995
+    assert solution.r_factors[-1] < 0.1 * solution.r_factors[0] + 0.05
+    assert library.numpy(solution.object).dtype == np.complex64
+    assert solution.canvas == Canvas.covering(positions, N)
+
+
+def test_numpy_and_torch_take_the_same_steps(experiment):
+    torch = pytest.importorskip("torch", reason="the alone session has NumPy only")
+    _, positions, probe, counts = experiment
+    # One epoch: where a photon arrives at a dark pixel the update depends on rounding, and the
+    # difference grows from epoch to epoch as it does between two NumPy runs that differ by 1e-7.
+    first = solve(counts, positions, probe, epochs=1, update_probe=True, probe_start=0)
+    second = solve(
+        torch.from_numpy(counts),
+        positions,
+        torch.from_numpy(probe),
+        epochs=1,
+        update_probe=True,
+        probe_start=0,
+    )
+    np.testing.assert_allclose(first.object, second.object.numpy(), atol=5e-3)
+    np.testing.assert_allclose(first.probe, second.probe.numpy(), atol=5e-4)
+    np.testing.assert_allclose(first.r_factors, second.r_factors, rtol=1e-3)
+
+
+def test_truth_is_a_fixed_point(library, experiment):
+    truth, positions, probe, _ = experiment
+    P = normalise_probe(probe)
+    canvas = Canvas.covering(positions, N)
+    x0, y0 = canvas.origin
+    start = truth[y0 : y0 + canvas.shape[0], x0 : x0 + canvas.shape[1]]
+    waves = np.fft.fft2(extract_patches(start, canvas.local(positions), N) * P[0], norm="ortho")
+    counts = np.fft.fftshift(np.abs(waves) ** 2, axes=(-2, -1)).astype(np.float32)
+    counts /= counts.sum((1, 2)).mean()  # photons = 1 ...
+    gain = np.sqrt((np.abs(waves) ** 2).sum((1, 2)).mean())  # ... so the object takes this gauge
+    initial = (start / gain).astype(np.complex64)
+    solution = solve(
+        library.array(counts), positions, library.array(P), initial=library.array(initial), epochs=1
+    )
+    assert solution.r_factors[0] < 1e-4
+    np.testing.assert_allclose(library.numpy(solution.object), initial, atol=1e-3)
+
+
+def test_bright_pixel_comes_back_where_it_is(library):
+    truth = np.ones((60, 64), dtype=np.complex64)
+    truth[29, 33] = 0.2
+    positions = snake_scan(truth.shape, N, step=4.0, jitter=0.4, seed=1)
+    probe = defocused_probe(N)
+    counts = simulate_counts(truth, probe, positions, 1e7, seed=5)
+    solution = solve(library.array(counts), positions, library.array(probe), epochs=20)
+    here, there = scanned(solution, positions)
+    found = np.abs(library.numpy(solution.object)[here])
+    expected = np.abs(truth[there])
+    assert np.unravel_index(found.argmin(), found.shape) == np.unravel_index(
+        expected.argmin(), expected.shape
+    )
+
+
+def test_refining_the_probe_repairs_a_wrong_one(library, experiment):
+    truth, positions, probe, counts = experiment
+    wrong = library.array(
+        (probe * np.exp(1j * 0.6 * np.linspace(-1, 1, N) ** 2)).astype(np.complex64)
+    )
+    kept = solve(library.array(counts), positions, wrong, epochs=25)
+    refined = solve(library.array(counts), positions, wrong, epochs=25, update_probe=True)
+    assert refined.r_factors[-1] < 0.7 * kept.r_factors[-1]
+    power = (np.abs(library.numpy(refined.probe)) ** 2).sum()
+    np.testing.assert_allclose(power, 1, rtol=1e-3)
+    assert score(library, refined, truth, positions) > score(library, kept, truth, positions)
+
+
+def test_bad_pixels_do_not_spoil_the_object(library, experiment):
+    truth, positions, probe, counts = experiment
+    bad = np.zeros((N, N), dtype=bool)
+    bad[N // 2 + 3, N // 2 - 2] = bad[10, 12] = True
+    spoiled = np.where(bad, np.float32(1e5), counts)
+    masked = np.where(bad, np.float32(0), counts)
+    ignored = solve(library.array(spoiled), positions, library.array(probe), epochs=8)
+    used = solve(
+        library.array(masked), positions, library.array(probe), epochs=8, mask=library.array(bad)
+    )
+    assert score(library, used, truth, positions) > 0.99
+    assert score(library, used, truth, positions) > score(library, ignored, truth, positions)
+
+
+def test_dose_and_probe_power_do_not_change_the_object(library, experiment):
+    _, positions, probe, counts = experiment
+    first = solve(library.array(counts), positions, library.array(probe), epochs=2)
+    second = solve(
+        library.array(7 * counts), positions, library.array(np.complex64(3) * probe), epochs=2
+    )
+    np.testing.assert_allclose(library.numpy(first.object), library.numpy(second.object), atol=2e-3)
+
+
+def test_callback_hears_of_every_epoch(experiment):
+    _, positions, probe, counts = experiment
+    heard = []
+    solution = solve(
+        counts[:20], positions[:20], probe, epochs=3, callback=lambda k, r: heard.append((k, r))
+    )
+    assert heard == list(zip([1, 2, 3], solution.r_factors, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"counts": np.zeros((4, 8, 8), np.float32)}, "counts: some light expected"),
+        ({"counts": np.ones((4, 8, 7), np.float32)}, "counts: shape"),
+        ({"probe": np.ones((8, 8), np.complex64)}, "probe: shape"),
+        ({"positions": np.zeros((3, 2))}, "positions: shape"),
+        ({"initial": np.ones((3, 3), np.complex64)}, "initial: shape"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, message):
+    arguments = {
+        "counts": np.ones((4, 8, 8), np.float32),
+        "positions": np.arange(8.0).reshape(4, 2),
+        "probe": np.ones((1, 8, 8), np.complex64),
+    } | change
+    initial = arguments.pop("initial", None)
+    with pytest.raises(ValueError, match=message):
+        solve(*arguments.values(), initial=initial)
+
+
+def test_divergence_is_an_error_and_never_a_result():
+    counts = np.ones((4, 8, 8), np.float32)
+    initial = np.full((14, 14), np.nan, np.complex64)
+    with pytest.raises(DivergenceError, match="diverged in epoch 1"):
+        solve(
+            counts,
+            np.arange(8.0).reshape(4, 2),
+            np.ones((1, 8, 8), np.complex64),
+            initial=initial,
+        )

@@ -1,0 +1,115 @@
+"""Between a PyTorch model and the portable bundle."""
+
+import importlib.metadata
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from ptycho_config import TrainingConfig, from_dict, to_dict
+from ptycho_data import Bundle
+
+from ptycho_torch.model import PtychoModel, input_scale
+
+BACKEND = "pytorch"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that make a model what it is."""
+    names = ("ptycho-config", "ptycho-data", "ptycho-physics", "ptycho-torch", "torch", "lightning")
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def bundle_of(
+    model: PtychoModel,
+    config: TrainingConfig,
+    *,
+    photons: float,
+    domain: str,
+    history: Mapping[str, list[float]],
+    overrides_applied: Mapping[str, Any],
+) -> Bundle:
+    """Collect everything that a bundle keeps of a trained model.
+
+    Parameters
+    ----------
+    model
+        Trained, on any device.
+    config
+        Its configuration.
+    photons
+        Mean counts per pattern of the training patterns.
+    domain
+        ``counts`` or ``amplitude``, as the training scan had it.
+    history
+        Losses by name, one value per epoch.
+    overrides_applied
+        Where the configuration came from.
+    """
+    N = config.model.N
+    gain = float(torch.exp(model.log_scale.detach()))
+    kept = {"log_scale": model.log_scale} | {
+        f"network.{name}": value for name, value in model.network.state_dict().items()
+    }
+    return Bundle(
+        config=to_dict(config),
+        overrides_applied=dict(overrides_applied),
+        scaling={
+            "photons": photons,
+            "input_scale": input_scale(N, photons),
+            "intensity_scale": gain / input_scale(N, photons),
+            "domain": domain,
+            "nphotons": config.nphotons,
+        },
+        probe=model.probe.detach().cpu().numpy(),
+        weights={name: value.detach().cpu().numpy() for name, value in kept.items()},
+        history={name: list(values) for name, values in history.items()},
+        backend=BACKEND,
+        versions=versions(),
+    )
+
+
+def model_from(
+    bundle: Bundle,
+    probe: NDArray[np.complex64] | None = None,
+    bad_pixels: NDArray[np.bool_] | None = None,
+) -> PtychoModel:
+    """Rebuild the model of a bundle, ready to reconstruct.
+
+    Parameters
+    ----------
+    bundle
+        Loaded bundle of either backend.
+    probe : (M, N, N) complex64, optional
+        Probe of the scan at hand. Default: the bundle's own.
+    bad_pixels : (N, N) bool, optional
+        Bad pixels of the scan at hand.
+
+    Raises
+    ------
+    ValueError
+        If this backend does not know the architecture, the probe has another size, or the weights
+        are not those of the architecture.
+    """
+    config = from_dict(TrainingConfig, bundle.config)
+    try:
+        model = PtychoModel(config.model, bundle.probe if probe is None else probe, bad_pixels)
+    except ValueError as error:
+        msg = f"bundle trained with {bundle.backend}, to run with {BACKEND}: {error}"
+        raise ValueError(msg) from error
+    weights = {name: torch.from_numpy(np.array(value)) for name, value in bundle.weights.items()}
+    try:
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:  # torch's word for a shape that differs
+        first = str(error).splitlines()[-1].strip()
+        msg = f"bundle: weights must fit architecture {config.model.architecture!r}: {first}"
+        raise ValueError(msg) from error
+    if missing or unexpected:
+        name = [*missing, *unexpected][0]
+        msg = (
+            f"bundle: weights must be those of architecture {config.model.architecture!r}, found "
+            f"{len(missing)} missing and {len(unexpected)} unexpected, {name!r} for one"
+        )
+        raise ValueError(msg)
+    return model.eval()

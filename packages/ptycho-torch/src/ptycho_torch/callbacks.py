@@ -1,0 +1,48 @@
+"""What happens at the end of each epoch besides Lightning's own checkpoints."""
+
+import logging
+from typing import Any
+
+import lightning.pytorch as pl
+
+log = logging.getLogger(__name__)
+
+
+class LossHistory(pl.Callback):
+    """Keeps the losses of every epoch and reports them through `logging`.
+
+    The history travels with the checkpoint, so a resumed training has the whole of it.
+
+    Attributes
+    ----------
+    epochs : list of dict
+        One dictionary of named values per finished epoch.
+    """
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Record the epoch that has just ended, after its validation."""
+        values = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith(("train_", "val_"))
+        }
+        values["learning_rate"] = float(pl_module.optimizers().param_groups[0]["lr"])
+        self.epochs.append(values)
+        losses = ", ".join(f"{k} {v:.5g}" for k, v in values.items() if k.endswith("_loss"))
+        log.info("epoch %d/%d: %s", trainer.current_epoch + 1, trainer.max_epochs, losses)
+
+    def columns(self) -> dict[str, list[float]]:
+        """Return name -> one value per epoch; an epoch without the value has NaN."""
+        names = sorted({name for epoch in self.epochs for name in epoch})
+        return {name: [epoch.get(name, float("nan")) for epoch in self.epochs] for name in names}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the history of a checkpoint."""
+        self.epochs = list(state_dict["epochs"])

@@ -1,0 +1,34 @@
+"""The networks, by name: a new one is one file and one line here."""
+
+from ptycho_config import ModelConfig
+
+from ptycho_torch.networks.base import Network
+from ptycho_torch.networks.cnn import CNN
+from ptycho_torch.networks.unrolled import Unrolled
+
+ARCHITECTURES: dict[str, type[Network]] = {
+    "cnn": CNN,
+    "unrolled": Unrolled,
+}
+
+
+def build_network(model: ModelConfig) -> Network:
+    """Build the network that ``model.architecture`` names.
+
+    Raises
+    ------
+    ValueError
+        If there is no architecture of that name.
+    """
+    try:
+        builder = ARCHITECTURES[model.architecture]
+    except KeyError:
+        msg = (
+            f"architecture: one of {', '.join(sorted(ARCHITECTURES))} expected in the PyTorch "
+            f"backend, found {model.architecture!r}"
+        )
+        raise ValueError(msg) from None
+    return builder(model)
+
+
+__all__ = ["ARCHITECTURES", "Network", "build_network"]

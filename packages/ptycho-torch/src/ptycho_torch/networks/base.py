@@ -1,0 +1,39 @@
+"""What every network is: diffraction in, complex object patches out."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class Network(nn.Module, ABC):
+    """Maps groups of diffraction patterns to complex object patches.
+
+    Attributes
+    ----------
+    recommended_scheduler : str
+        The learning-rate schedule that ``scheduler="Default"`` stands for.
+    """
+
+    recommended_scheduler: str
+
+    @abstractmethod
+    def forward(self, x: Tensor, positions: Tensor, probe: Tensor, bad_pixels: Tensor) -> Tensor:
+        """Reconstruct the patches of a batch of groups.
+
+        Parameters
+        ----------
+        x : (B, C, N, N) float32
+            Diffraction amplitude times ``(N/2) / sqrt(mean counts per pattern)``: order one.
+        positions : (B, C, 1, 2) float
+            Patch centres ``(x, y)`` in pixels; only differences within a group matter.
+        probe : (M, N, N) complex64
+            Probe modes at unit power.
+        bad_pixels : (N, N) bool
+            True where the detector is not to be believed.
+
+        Returns
+        -------
+        (B, C, N, N) complex64
+            Object patches, each centred on its own position; one is an object that absorbs as
+            much as the scan does on average.
+        """

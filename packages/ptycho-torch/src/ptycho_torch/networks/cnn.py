@@ -1,0 +1,131 @@
+"""The plain convolutional network: an encoder and two decoders, amplitude and phase.
+
+It learns the inversion of diffraction from the patterns alone and does not look at the probe.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from ptycho_config import ModelConfig
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ptycho_torch.networks.base import Network
+
+FILTERS = 32
+PERIPHERY_CHANNELS = 8
+
+# Each activation is scaled or shifted so that zero gives an object of unit amplitude.
+_UNIT_SWISH = 1.2784645427610738  # where x * sigmoid(x) = 1
+AMPLITUDE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": lambda h: 2 * torch.sigmoid(h),
+    "swish": lambda h: F.silu(h + _UNIT_SWISH),
+    "softplus": lambda h: F.softplus(h) / math.log(2),
+    "relu": lambda h: F.relu(h + 1),
+}
+
+
+def _conv_pair(channels_in: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(channels_out, channels_out, 3, padding=1),
+        nn.ReLU(),
+    )
+
+
+class Decoder(nn.Module):
+    """From features to one real plane per channel of the group.
+
+    With ``pad_object`` the central N/2 pixels are decoded at full resolution; the periphery is
+    zero or, with ``probe_big``, decoded from a few channels at an eighth of the resolution.
+    """
+
+    def __init__(self, model: ModelConfig, widths: list[int]) -> None:
+        super().__init__()
+        ups = widths[::-1]
+        self.central = model.pad_object
+        # every encoder level halves; the centre alone needs one doubling less
+        doublings = len(widths) - 1 if self.central else len(widths)
+        blocks: list[nn.Module] = []
+        channels = ups[0]
+        for level in range(doublings):
+            channels_out = ups[min(level + 1, len(ups) - 1)]
+            blocks += [_conv_pair(channels, channels_out), nn.Upsample(scale_factor=2)]
+            channels = channels_out
+        self.body = nn.Sequential(*blocks)
+        self.head = nn.Conv2d(channels, model.channels, 3, padding=1)
+        self.periphery: nn.Module | None = None
+        if self.central and model.probe_big:
+            self.periphery = nn.Sequential(
+                nn.Conv2d(ups[0], PERIPHERY_CHANNELS, 3, padding=1),
+                nn.ReLU(),
+                nn.Conv2d(PERIPHERY_CHANNELS, model.channels, 3, padding=1),
+            )
+
+    def forward(self, features: Tensor, N: int) -> Tensor:
+        """Map features (B, F, n, n) to planes (B, C, N, N)."""
+        plane = self.head(self.body(features))
+        if not self.central:
+            return plane
+        rim = N // 4
+        plane = F.pad(plane, (rim, rim, rim, rim))
+        if self.periphery is None:
+            return plane
+        around = F.interpolate(
+            self.periphery(features), size=(N, N), mode="bilinear", align_corners=False
+        )
+        centre = torch.ones_like(plane[:1, :1, 2 * rim :, 2 * rim :])
+        return plane + around * (1 - F.pad(centre, (rim, rim, rim, rim)))
+
+
+class CNN(Network):
+    """Encoder-decoder network: see the module's description.
+
+    Parameters
+    ----------
+    model
+        ``N`` sets the depth, ``n_filters_scale`` the width, ``gridsize`` the channels in and out,
+        ``amp_activation`` the range of the amplitude.
+    """
+
+    recommended_scheduler = "ReduceLROnPlateau"
+
+    def __init__(self, model: ModelConfig) -> None:
+        super().__init__()
+        depth = 3 + int(math.log2(model.N // 64))
+        widths = [model.n_filters_scale * FILTERS * 2**level for level in range(depth)]
+        inputs = [model.channels, *widths[:-1]]
+        self.N = model.N
+        self.encoder = nn.Sequential(
+            *(
+                nn.Sequential(_conv_pair(a, b), nn.MaxPool2d(2))
+                for a, b in zip(inputs, widths, strict=True)
+            )
+        )
+        self.amplitude = Decoder(model, widths)
+        self.phase = Decoder(model, widths)
+        self.activation = AMPLITUDE_ACTIVATIONS[model.amp_activation]
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor, positions: Tensor, probe: Tensor, bad_pixels: Tensor) -> Tensor:  # noqa: ARG002 - the contract of Network; a plain CNN sees patterns only
+        """Reconstruct the patches of a batch of groups: see `Network.forward`.
+
+        Raises
+        ------
+        ValueError
+            If the patterns are not of the size the network was built for.
+        """
+        if x.shape[-1] != self.N:
+            msg = (
+                f"cnn: built for N={self.N}, found patterns of N={x.shape[-1]}; train at that size"
+            )
+            raise ValueError(msg)
+        features = self.encoder(torch.where(bad_pixels, torch.zeros_like(x), x))
+        amplitude = self.activation(self.amplitude(features, self.N)).float()
+        phase = math.pi * torch.tanh(self.phase(features, self.N).float())
+        return torch.polar(amplitude, phase)

@@ -1,0 +1,106 @@
+"""Patches that overlap must agree: merging on common canvases and cutting out again.
+
+Numerator and denominator carry the same weights, so a canvas of ones stays a canvas of ones.
+"""
+
+import torch
+from attrs import frozen
+from ptycho_physics import extract_patches, merge_patches
+from torch import Tensor
+
+SMALLEST_WEIGHT = 1e-9
+"""Added to the summed weight, far below the floor of `ptycho_physics.probe_weight`."""
+
+
+def weighted_sums(
+    patches: Tensor, positions: Tensor, weight: Tensor, shape: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Merge weighted patches, and their weights, on one canvas.
+
+    Parameters
+    ----------
+    patches : (..., N, N) complex
+        Object patches.
+    positions : (..., 2) float
+        Patch centres ``(x, y)`` on the canvas.
+    weight : (N, N) float
+        Weight of each patch pixel.
+    shape
+        Canvas shape ``(H, W)``.
+
+    Returns
+    -------
+    total : (H, W) complex
+    coverage : (H, W) float
+    """
+    total = merge_patches(patches * weight, positions, shape)
+    coverage = merge_patches(weight.expand(patches.shape), positions, shape)
+    return total, coverage
+
+
+def agree(patches: Tensor, positions: Tensor, weight: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Merge patches on one canvas by weighted mean and cut them out again.
+
+    Parameters and shapes are those of `weighted_sums`; returns patches of the same shape.
+    """
+    total, coverage = weighted_sums(patches, positions, weight, shape)
+    return extract_patches(total / (coverage + SMALLEST_WEIGHT), positions, patches.shape[-1])
+
+
+@frozen(eq=False)
+class GroupCanvases:
+    """One small canvas for each group of a batch, laid out below each other on a tall one.
+
+    A group of one pattern has nothing to agree with: every operation is then the plain one.
+
+    Attributes
+    ----------
+    positions : (B, C, 2) float
+        Patch centres on the tall canvas.
+    shape : (int, int)
+        Of the tall canvas.
+    """
+
+    positions: Tensor
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, positions: Tensor, N: int) -> "GroupCanvases":
+        """Lay out the canvases of groups at ``positions`` (B, C, 1, 2) for patches of N pixels."""
+        local = positions.squeeze(-2)
+        local = local - local.amin(dim=1, keepdim=True) + N // 2
+        # one spare pixel absorbs rounding when the largest coordinate is close to an integer
+        width, height = (local.amax(dim=(0, 1)).ceil().long() - N // 2 + N + 1).tolist()
+        below = torch.arange(len(local), device=local.device, dtype=local.dtype) * height
+        local = local + torch.stack([torch.zeros_like(below), below], dim=-1)[:, None]
+        return cls(local, (height * len(local), width))
+
+    @property
+    def single(self) -> bool:
+        """Whether each group is one pattern."""
+        return self.positions.shape[1] == 1
+
+    def agree(self, patches: Tensor, weight: Tensor) -> Tensor:
+        """Make the patches (B, C, N, N) of each group agree under ``weight`` (N, N)."""
+        if self.single:
+            return patches
+        return agree(patches, self.positions, weight, self.shape)
+
+    def precondition(self, gradient: Tensor, light: Tensor, relaxation: float) -> Tensor:
+        """Divide summed gradients by summed light, within each group.
+
+        Parameters
+        ----------
+        gradient : (B, C, N, N) complex
+            Back-propagated change of each patch.
+        light : (N, N) float
+            Illumination of a patch.
+        relaxation
+            Share of the brightest light in the denominator.
+        """
+        if self.single:
+            return gradient / ((1 - relaxation) * light + relaxation * light.max())
+        total = merge_patches(gradient, self.positions, self.shape)
+        lit = merge_patches(light.expand(gradient.shape), self.positions, self.shape)
+        step = total / ((1 - relaxation) * lit + relaxation * light.max())
+        return extract_patches(step, self.positions, gradient.shape[-1])

@@ -1,0 +1,317 @@
+"""Training: from a scan to a bundle."""
+
+import logging
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from attrs import frozen
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from numpy.typing import NDArray
+from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_data import (
+    BUNDLE_NAME,
+    OutputExistsError,
+    Scan,
+    group_positions,
+    load_probe,
+    save_bundle,
+    subsample,
+)
+
+from ptycho_torch.bundles import bundle_of
+from ptycho_torch.callbacks import LossHistory
+from ptycho_torch.data import ScanDataModule, ScanGroups, mean_counts
+from ptycho_torch.loggers import make_logger
+from ptycho_torch.model import PtychoModel
+from ptycho_torch.module import PtychoModule
+
+log = logging.getLogger(__name__)
+
+VALIDATION_FRACTION = 0.1
+FEWEST_VALIDATION_GROUPS = 4
+CHECKPOINTS = "checkpoints"
+
+
+@frozen(kw_only=True)
+class TrainingResult:
+    """What training left behind.
+
+    Attributes
+    ----------
+    bundle_path : Path
+        The bundle written.
+    history : dict of str to list of float
+        Losses by name, one value per epoch.
+    seconds : float
+        Wall time of the training.
+    epochs : int
+        Epochs finished, those before a resume included.
+    """
+
+    bundle_path: Path
+    history: dict[str, list[float]]
+    seconds: float
+    epochs: int
+
+
+def make_groups(scan: Scan, config: TrainingConfig) -> NDArray[np.int64]:
+    """Draw the groups (B, C) of pattern indices that ``config`` asks for."""
+    kept = subsample(scan.n, config.n_subsample, config.subsample_seed)
+    groups = group_positions(
+        scan.positions[kept],
+        config.model.gridsize,
+        n_groups=config.n_groups,
+        neighbor_count=config.neighbor_pool_size or config.neighbor_count,
+        seed=config.subsample_seed,
+        sequential=config.sequential_sampling,
+        oversample=config.enable_oversampling,
+    )
+    return kept[groups]
+
+
+def split_validation(
+    scan: Scan, groups: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Set the groups at the right edge of the scan apart for validation.
+
+    A strip, not a random choice: neighbours overlap, and a random group would have been seen.
+    Scans of fewer than 40 groups keep everything for training.
+    """
+    count = round(VALIDATION_FRACTION * len(groups))
+    if count < FEWEST_VALIDATION_GROUPS:
+        return groups, None
+    order = np.argsort(scan.positions[groups][..., 0].mean(axis=1), kind="stable")
+    return groups[np.sort(order[:-count])], groups[np.sort(order[-count:])]
+
+
+def _needs_truth(config: TrainingConfig) -> bool:
+    return config.model.model_type == "supervised" or config.realspace_mae_weight > 0
+
+
+def _prepare(
+    scan: Scan, test_scan: Scan | None, config: TrainingConfig
+) -> tuple[ScanGroups, ScanGroups | None]:
+    """Choose training and validation groups and fix the scale of each scan."""
+
+    def used(source: Scan, groups: NDArray[np.int64]) -> ScanGroups:
+        photons = mean_counts(source, np.unique(groups), config.nphotons)
+        return ScanGroups(
+            scan=source,
+            groups=groups,
+            photons=photons,
+            nphotons=config.nphotons,
+            with_truth=_needs_truth(config),
+        )
+
+    groups = make_groups(scan, config)
+    if test_scan is not None:
+        return used(scan, groups), used(test_scan, make_groups(test_scan, config))
+    train, validation = split_validation(scan, groups)
+    if validation is None:
+        log.info("training on all %d groups, without validation", len(train))
+        return used(scan, train), None
+    log.info(
+        "training on %d groups, validating on %d at its right edge", len(train), len(validation)
+    )
+    return used(scan, train), used(scan, validation)
+
+
+def _resolve_monitor(execution: PyTorchExecutionConfig, *, validated: bool) -> str:
+    metric = execution.checkpoint_monitor_metric
+    known = ("train_loss", "val_loss") if validated else ("train_loss",)
+    if metric == "val_loss" and not validated:
+        return "train_loss"
+    if metric not in known:
+        msg = f"checkpoint_monitor_metric: one of {', '.join(known)} expected, found {metric!r}"
+        raise ValueError(msg)
+    return metric
+
+
+def _make_trainer(
+    output_dir: Path, config: TrainingConfig, execution: PyTorchExecutionConfig, monitor: str
+) -> tuple[pl.Trainer, LossHistory, ModelCheckpoint | None]:
+    history = LossHistory()
+    best: ModelCheckpoint | None = None
+    callbacks: list[Callback] = [
+        history,
+        EarlyStopping(
+            monitor, patience=execution.early_stop_patience, mode=execution.checkpoint_mode
+        ),
+    ]
+    if execution.enable_checkpointing:
+        best = ModelCheckpoint(
+            output_dir / CHECKPOINTS,
+            filename="best-{epoch:03d}",
+            monitor=monitor,
+            mode=execution.checkpoint_mode,
+            save_top_k=execution.checkpoint_save_top_k,
+            save_last=True,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+        callbacks.append(best)
+    trainer = pl.Trainer(
+        accelerator=execution.accelerator,
+        devices=execution.devices,
+        num_nodes=execution.num_nodes,
+        strategy=execution.strategy,
+        precision=execution.precision,
+        deterministic=execution.deterministic,
+        gradient_clip_val=execution.gradient_clip_val,
+        gradient_clip_algorithm=execution.gradient_clip_algorithm,
+        accumulate_grad_batches=execution.accum_steps,
+        max_epochs=config.nepochs,
+        callbacks=callbacks,
+        logger=make_logger(execution.logger_backend, output_dir),
+        enable_checkpointing=execution.enable_checkpointing,
+        enable_progress_bar=execution.enable_progress_bar and sys.stderr.isatty(),
+        enable_model_summary=False,
+        use_distributed_sampler=False,  # the batches are dealt out by their own sampler
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        default_root_dir=output_dir,
+    )
+    return trainer, history, best
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Silence hints that do not apply: batches are cheap to load, and few."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        # Lightning's own use of an older signature in torch's tree utilities
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        yield
+
+
+def _fit(
+    trainer: pl.Trainer, module: PtychoModule, data: ScanDataModule, resume: Path | None
+) -> bool:
+    """Train; return whether it was interrupted (Ctrl-C or SIGTERM)."""
+    previous = signal.getsignal(signal.SIGINT)
+    try:
+        with _quiet_lightning():
+            trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    except SystemExit:  # how Lightning ends after a signal
+        return True
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    return bool(trainer.interrupted)
+
+
+def _load_best(model: PtychoModel, best: ModelCheckpoint | None) -> None:
+    if best is None or not best.best_model_path:
+        return
+    checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    prefix = "model."
+    state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items()}
+    model.load_state_dict(state)
+
+
+def train(
+    scan: Scan,
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig,
+    *,
+    test_scan: Scan | None = None,
+    overrides_applied: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> TrainingResult:
+    """Train a model on a scan and write its bundle to ``config.output_dir``.
+
+    Parameters
+    ----------
+    scan
+        Patterns, positions and probe to learn from.
+    config
+        What to compute.
+    execution
+        How to run it.
+    test_scan
+        Scan to validate on. Default: groups at the right edge of ``scan`` are set apart.
+    overrides_applied
+        Origins of the configuration, kept in the bundle.
+    resume
+        Go on from the last checkpoint in the output folder.
+    overwrite
+        Replace a bundle that is there.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    OutputExistsError
+        If there is a bundle already and neither ``overwrite`` nor ``resume`` is set.
+    FileNotFoundError
+        If there is nothing to resume from.
+    ValueError
+        If scan and configuration do not fit.
+    KeyboardInterrupt
+        After an interrupt, when the checkpoint and the bundle of the best epoch are written.
+    """
+    output_dir = Path(config.output_dir)
+    target = output_dir / BUNDLE_NAME
+    if target.exists() and not (overwrite or resume):
+        raise OutputExistsError(target)
+    last = output_dir / CHECKPOINTS / "last.ckpt"
+    if resume and not last.exists():
+        msg = f"{last}: nothing to resume from; train without resume first"
+        raise FileNotFoundError(msg)
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    train_part, validation = _prepare(scan, test_scan, config)
+    monitor = _resolve_monitor(execution, validated=validation is not None)
+    probe = scan.probe if config.probe_file is None else load_probe(config.probe_file)
+    model = PtychoModel(
+        config.model,
+        probe,
+        scan.bad_pixels,
+        probe_trainable=config.probe_trainable,
+        intensity_scale_trainable=config.intensity_scale_trainable,
+    )
+    module = PtychoModule(model, config, execution, monitor)
+    data = ScanDataModule(
+        train_part,
+        validation,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        execution=execution,
+    )
+    trainer, history, best = _make_trainer(output_dir, config, execution, monitor)
+    start = time.perf_counter()
+    interrupted = _fit(trainer, module, data, last if resume else None)
+    seconds = time.perf_counter() - start
+    if interrupted and not history.epochs:
+        raise KeyboardInterrupt
+    _load_best(model, best)
+    if trainer.is_global_zero:
+        bundle = bundle_of(
+            model,
+            config,
+            photons=train_part.photons,
+            domain=scan.domain,
+            history=history.columns(),
+            overrides_applied=overrides_applied or {},
+        )
+        save_bundle(output_dir, bundle, overwrite=overwrite or resume)
+    if interrupted:
+        log.warning("interrupted after %d epochs; resume to go on", len(history.epochs))
+        raise KeyboardInterrupt
+    return TrainingResult(
+        bundle_path=target,
+        history=history.columns(),
+        seconds=seconds,
+        epochs=len(history.epochs),
+    )

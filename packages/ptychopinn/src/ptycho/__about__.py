@@ -1,0 +1,3 @@
+"""Version of ptychopinn."""
+
+__version__ = "0.1.0"
