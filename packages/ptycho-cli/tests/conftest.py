@@ -115,7 +115,7 @@ def stand_in(tmp_path, monkeypatch):
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "training.py").write_text(
-        dedent('''
+        dedent("""
         import numpy as np
         from attrs import frozen
         from ptycho_config import to_dict
@@ -141,10 +141,10 @@ def stand_in(tmp_path, monkeypatch):
             )
             path = save_bundle(config.output_dir, bundle, overwrite)
             return Result(path, history, 0.5, 2)
-        ''')
+        """)
     )
     (package / "reconstruction.py").write_text(
-        dedent('''
+        dedent("""
         from attrs import frozen
         from ptycho_cli.commands.reconstruct import reconstruction_of
         from ptycho_physics import solve
@@ -165,7 +165,7 @@ def stand_in(tmp_path, monkeypatch):
             progress(scan.n, scan.n)
             rec = reconstruction_of(solution, scan)
             return Result(rec, solution.r_factors[-1], {"stitch": 0.1}, 600.0)
-        ''')
+        """)
     )
     monkeypatch.syspath_prepend(tmp_path / "path")
     monkeypatch.setitem(

@@ -16,7 +16,8 @@ def test_unknown_backend_is_named():
         require("caffe")
 
 
-def test_selecting_imports_nothing_of_the_other(stand_in, monkeypatch):
+@pytest.mark.usefixtures("stand_in")
+def test_selecting_imports_nothing_of_the_other(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert trainer("pytorch").__module__ == "stand_in_backend.training"

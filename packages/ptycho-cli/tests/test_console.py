@@ -20,7 +20,7 @@ def test_levels(verbosity, shown, capsys):
     assert lines - {"foreign warning"} == expected - {"foreign warning"}
 
 
-def test_handler_goes_away(capsys):
+def test_handler_goes_away():
     before = list(logging.getLogger().handlers)
     with logging_to_stderr(State()):
         pass

@@ -19,7 +19,11 @@ def raised(function):
     [
         (ConfigError("N must be one of 64, 128, 256, got 65"), FAILED, "got 65"),
         (OutputExistsError("here"), FAILED, "here: exists already"),
-        (FileNotFoundError(2, "No such file or directory", "gone.npz"), FAILED, "gone.npz: No such"),
+        (
+            FileNotFoundError(2, "No such file or directory", "gone.npz"),
+            FAILED,
+            "gone.npz: No such",
+        ),
         (MemoryError(), FAILED, "not enough memory"),
         (click.UsageError("bad"), USAGE, "bad"),
         (click.FileError("x", "broken"), FAILED, "broken"),

@@ -5,10 +5,11 @@ from ptycho_cli.outputs import not_an_input, output_file, output_folder
 from ptycho_data import OutputExistsError
 
 
-def test_folder_is_made_and_left_empty(tmp_path):
-    folder = output_folder(tmp_path / "a" / "b", ["x"], overwrite=False)
-    assert folder.is_dir()
-    assert not list(folder.iterdir())
+def test_checking_leaves_nothing_behind(tmp_path):
+    (tmp_path / "there").mkdir()
+    assert output_folder(tmp_path / "a" / "b", ["x"], overwrite=False) == tmp_path / "a" / "b"
+    output_folder(tmp_path / "there", ["x"], overwrite=False)
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
 
 
 def test_existing_output_needs_overwrite(tmp_path):

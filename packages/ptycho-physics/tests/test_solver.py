@@ -49,23 +49,18 @@ def test_finds_the_object_from_a_flat_start(library, experiment):
     assert solution.canvas == Canvas.covering(positions, N)
 
 
-def test_numpy_and_torch_take_the_same_steps(experiment):
+def test_numpy_and_torch_take_the_same_step(experiment):
     torch = pytest.importorskip("torch", reason="the alone session has NumPy only")
     _, positions, probe, counts = experiment
-    # One epoch: where a photon arrives at a dark pixel the update depends on rounding, and the
-    # difference grows from epoch to epoch as it does between two NumPy runs that differ by 1e-7.
-    first = solve(counts, positions, probe, epochs=1, update_probe=True, probe_start=0)
-    second = solve(
-        torch.from_numpy(counts),
-        positions,
-        torch.from_numpy(probe),
-        epochs=1,
-        update_probe=True,
-        probe_start=0,
-    )
-    np.testing.assert_allclose(first.object, second.object.numpy(), atol=5e-3)
-    np.testing.assert_allclose(first.probe, second.probe.numpy(), atol=5e-4)
-    np.testing.assert_allclose(first.r_factors, second.r_factors, rtol=1e-3)
+    # One step on all patterns. In a longer run rounding decides the phase of pixels predicted
+    # dark where a photon arrives, and two runs drift apart as two NumPy runs 1e-7 apart do.
+    options = {"epochs": 1, "batch_size": len(counts), "update_probe": True, "probe_start": 0}
+    first = solve(counts, positions, probe, **options)
+    second = solve(torch.from_numpy(counts), positions, torch.from_numpy(probe), **options)
+    np.testing.assert_allclose(first.object, second.object.numpy(), atol=1.4e-3)
+    np.testing.assert_allclose(first.probe, second.probe.numpy(), atol=1.4e-3)
+    np.testing.assert_allclose(first.coverage, second.coverage.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(first.r_factors, second.r_factors, rtol=1e-5)
 
 
 def test_truth_is_a_fixed_point(library, experiment):

@@ -1,5 +1,6 @@
 """Places to write to, checked before any work is done for them."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterable
@@ -10,8 +11,9 @@ from ptycho_data import OutputExistsError
 __all__ = ["not_an_input", "output_file", "output_folder"]
 
 
-def _make_writable(folder: Path) -> None:
-    """Make a folder and prove that a file can be written in it."""
+def _prove_writable(folder: Path) -> None:
+    """Write a file in a folder and take it away again, with the folders made for it."""
+    made = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -23,15 +25,19 @@ def _make_writable(folder: Path) -> None:
         reason = error.strerror or str(error)
         msg = f"{folder}: cannot write into this folder ({reason}); choose another output folder"
         raise PermissionError(msg) from error
+    finally:
+        for path in made:  # a command that fails later shall not leave an empty folder behind
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
 
 def output_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> Path:
-    """Prepare an output folder.
+    """Check that an output folder can be written to, and leave everything as it is.
 
     Parameters
     ----------
     folder
-        Made with its parents if missing.
+        May be missing, with its parents: writers make it.
     names
         Files that the work will write there.
     overwrite
@@ -53,12 +59,12 @@ def output_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> Pat
         for name in names:
             if os.path.lexists(folder / name):
                 raise OutputExistsError(folder / name)
-    _make_writable(folder)
+    _prove_writable(folder)
     return folder
 
 
 def output_file(path: Path, *, overwrite: bool) -> Path:
-    """Prepare one output file; see :func:`output_folder` for what is raised."""
+    """Check one output file; see :func:`output_folder` for what is raised."""
     if path.is_dir():
         msg = f"{path}: is a folder, not a file; name the output file in it"
         raise IsADirectoryError(msg)

@@ -11,7 +11,7 @@ behind an object of unit amplitude (J. Goodman, *Introduction to Fourier Optics*
 
 from typing import Any
 
-from ptycho_physics._namespace import Array, abs2, fft2, ifft2, namespace
+from ptycho_physics._namespace import Array, abs2, fft2, ifft2, namespace, without_gradient
 
 
 def normalise_probe(probe: Array, *, xp: Any | None = None) -> Array:
@@ -33,8 +33,9 @@ def normalise_probe(probe: Array, *, xp: Any | None = None) -> Array:
     """
     xp = namespace(probe, xp=xp)
     power = xp.sum(abs2(probe, xp))
-    if not float(power) > 0:
-        msg = f"probe: power must be > 0, found {float(power)}; give a probe that lights something"
+    found = float(without_gradient(power))
+    if not found > 0:
+        msg = f"probe: power must be > 0, found {found}; give a probe that lights something"
         raise ValueError(msg)
     return probe / xp.sqrt(power)
 

@@ -1,9 +1,9 @@
 """Patches of a canvas at sub-pixel positions, and the adjoint: patches merged onto a canvas.
 
 A position ``(x, y)`` is the canvas coordinate of patch pixel ``[N//2, N//2]``. A patch at an
-integer position is a plain cut-out, ``canvas[y-N//2 : y-N//2+N, x-N//2 : x-N//2+N]``; between pixels the
-canvas is interpolated bilinearly. Both directions work on *blocks* of ``(N+1, N+1)`` canvas pixels,
-so that each patch touches the canvas once.
+integer position is a plain cut-out: it starts at canvas pixel ``[y - N//2, x - N//2]``. Between
+pixels the canvas is interpolated bilinearly. Both directions work on *blocks* of ``(N+1, N+1)``
+canvas pixels, so that each patch touches the canvas once.
 """
 
 from typing import Any

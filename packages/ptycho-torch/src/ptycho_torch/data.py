@@ -161,6 +161,10 @@ class SpatialBatchSampler(Sampler[NDArray[np.int64]]):
         return -(-len(self.centres) // (self.batch_size * self.world_size))
 
 
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
 class ScanDataModule(pl.LightningDataModule):
     """Training and validation batches.
 
@@ -188,7 +192,8 @@ class ScanDataModule(pl.LightningDataModule):
         execution: PyTorchExecutionConfig,
     ) -> None:
         super().__init__()
-        self.parts = {"train": train, "validation": validation}
+        self.train_groups = train
+        self.validation_groups = validation
         self.batch_size = batch_size
         self.seed = seed
         self.execution = execution
@@ -207,6 +212,7 @@ class ScanDataModule(pl.LightningDataModule):
             GroupDataset(data),
             sampler=sampler,
             batch_size=None,
+            collate_fn=_as_it_is,
             num_workers=self.execution.num_workers,
             pin_memory=self.execution.pin_memory,
             persistent_workers=self.execution.persistent_workers,
@@ -215,9 +221,10 @@ class ScanDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> "DataLoader[Batch]":
         """Spatial batches in another partition every epoch."""
-        return self._loader(self.parts["train"], fixed=False)
+        return self._loader(self.train_groups, fixed=False)
 
     def val_dataloader(self) -> "list[DataLoader[Batch]]":
-        """The same batches every epoch, or nothing."""
-        validation = self.parts["validation"]
-        return [] if validation is None else [self._loader(validation, fixed=True)]
+        """Return the same batches every epoch, or nothing."""
+        if self.validation_groups is None:
+            return []
+        return [self._loader(self.validation_groups, fixed=True)]

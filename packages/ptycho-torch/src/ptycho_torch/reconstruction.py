@@ -76,13 +76,14 @@ def _check_fit(bundle: Bundle, scan: Scan) -> TrainingConfig:
 
 def make_groups(scan: Scan, config: InferenceConfig, gridsize: int) -> NDArray[np.int64]:
     """Draw the groups (B, C) to reconstruct: by default one around every pattern."""
-    kept = subsample(scan.n, config.n_subsample, config.subsample_seed)
+    seed = config.subsample_seed or 0
+    kept = subsample(scan.n, config.n_subsample, seed)
     groups = group_positions(
         scan.positions[kept],
         gridsize,
         n_groups=config.n_groups,
         neighbor_count=max(config.neighbor_count, gridsize**2 - 1),
-        seed=config.subsample_seed,
+        seed=seed,
     )
     return kept[groups]
 
@@ -98,13 +99,13 @@ class _Pass:
     photons: float
 
     def counts(self, indices: NDArray[np.int64]) -> Tensor:
-        """Counts (..., N, N) of patterns ``indices``, on the device."""
+        """Return the counts (..., N, N) of patterns ``indices``, on the device."""
         values = self.scan.counts(indices.reshape(-1), self.nphotons)
         shape = (*indices.shape, self.scan.N, self.scan.N)
         return torch.from_numpy(values).to(self.device).reshape(shape)
 
     def positions(self, indices: NDArray[np.int64]) -> Tensor:
-        """Canvas positions (..., 2) of patterns ``indices``, on the device."""
+        """Return the canvas positions (..., 2) of patterns ``indices``, on the device."""
         local = self.canvas.local(self.scan.positions[indices])
         return torch.from_numpy(local.astype(np.float32)).to(self.device)
 

@@ -13,7 +13,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
@@ -65,13 +65,14 @@ class TrainingResult:
 
 def make_groups(scan: Scan, config: TrainingConfig) -> NDArray[np.int64]:
     """Draw the groups (B, C) of pattern indices that ``config`` asks for."""
-    kept = subsample(scan.n, config.n_subsample, config.subsample_seed)
+    seed = config.seed if config.subsample_seed is None else config.subsample_seed
+    kept = subsample(scan.n, config.n_subsample, seed)
     groups = group_positions(
         scan.positions[kept],
         config.model.gridsize,
         n_groups=config.n_groups,
         neighbor_count=config.neighbor_pool_size or config.neighbor_count,
-        seed=config.subsample_seed,
+        seed=seed,
         sequential=config.sequential_sampling,
         oversample=config.enable_oversampling,
     )
@@ -101,6 +102,8 @@ def _prepare(
     scan: Scan, test_scan: Scan | None, config: TrainingConfig
 ) -> tuple[ScanGroups, ScanGroups | None]:
     """Choose training and validation groups and fix the scale of each scan."""
+    if not config.positions_provided:
+        scan = evolve(scan, xcoords=scan.start_positions[:, 0], ycoords=scan.start_positions[:, 1])
 
     def used(source: Scan, groups: NDArray[np.int64]) -> ScanGroups:
         photons = mean_counts(source, np.unique(groups), config.nphotons)

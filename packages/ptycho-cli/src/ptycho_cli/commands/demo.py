@@ -27,6 +27,8 @@ N = 64
 SIZE = 176
 PATTERNS = 320
 PHOTONS = 1e6
+#: A narrow network and a bold step: the demo shall end while somebody is watching.
+SETTINGS: dict[str, Any] = {"n_filters_scale": 1, "learning_rate": 4e-3}
 
 
 def _simulate(path: Path, seed: int, *, overwrite: bool) -> None:
@@ -63,7 +65,7 @@ def _layers(fixed: dict[str, Any], given: dict[str, Any], defaults: dict[str, An
 @section("Demo")(
     "--nepochs",
     type=click.IntRange(min=1),
-    default=20,
+    default=40,
     show_default=True,
     help="Passes over the scan while training.",
 )
@@ -99,8 +101,15 @@ def demo(
         output_folder(folder, names, overwrite=overwrite)
     note(f"1/4 ptycho simulate -o {scan} --size {SIZE} --n-patterns {PATTERNS}")
     _simulate(scan, seed, overwrite=overwrite)
-    note(f"2/4 ptycho train {scan} -o {model} --nepochs {nepochs}")
-    given = {"nepochs": nepochs, "accelerator": accelerator, "backend": backend, "seed": seed}
+    flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in SETTINGS.items())
+    note(f"2/4 ptycho train {scan} -o {model} --nepochs {nepochs} {flags}")
+    given = {
+        **SETTINGS,
+        "nepochs": nepochs,
+        "accelerator": accelerator,
+        "backend": backend,
+        "seed": seed,
+    }
     fixed = {"train_data_file": scan, "output_dir": model}
     sources = _layers(fixed, given, dict(TRAINING_DEFAULTS))
     run_training(sources, overwrite=overwrite, resume=False)

@@ -1,14 +1,14 @@
 r"""Unrolled phase retrieval: physics steps with learned corrections in between.
 
-The probe is known, so the network need not learn to invert a Fourier transform. From a flat object
-it repeats: replace the modulus of the predicted diffraction by the measured one, carry the change
-back to the object with the probe's own preconditioner,
+The probe is known, so the network need not learn to invert a Fourier transform. From a flat
+object it repeats: replace the modulus of the predicted diffraction by the measured one, carry the
+change back to the object with the probe's own preconditioner,
 
 .. math:: \Delta O = \frac{\sum_m \bar P_m R_m}{(1 - a) \sum_m |P_m|^2 + a \max \sum_m |P_m|^2}
 
-(the regularised PIE of A. Maiden, D. Johnson and P. Li, *Optica* 4, 736, 2017), and let a U-Net that
-sees the estimate, the step and the probe add what physics alone misses. Patches of a group share
-one canvas at every step. Because the probe is an input, a trained network takes any probe.
+(the regularised PIE of A. Maiden, D. Johnson and P. Li, *Optica* 4, 736, 2017), and let a U-Net
+that sees the estimate, the step and the probe add what physics alone misses. Patches of a group
+share one canvas at every step. Because the probe is an input, a trained network takes any probe.
 """
 
 import torch

@@ -1,0 +1,24 @@
+import sys
+
+
+def test_from_nothing_to_pictures(ptycho, tmp_path, stand_in):
+    done = ptycho("demo", "-o", tmp_path / "demo", "--nepochs", "2")
+    assert done.code == 0, done.err
+    pictures = [line.strip() for line in done.out.splitlines() if line.endswith(".png")]
+    assert len(pictures) == 3
+    for name in ("scan.npz", "evaluation.json", "evaluation.png", "model/wts.h5.zip"):
+        assert (tmp_path / "demo" / name).is_file()
+    assert "complex correlation" in done.out
+    assert "1/4" in done.err
+    config = stand_in("training")[-1]["config"]
+    assert config.nepochs == 2
+    again = ptycho("demo", "-o", tmp_path / "demo")
+    assert again.code == 1
+    assert again.fails_with("--overwrite")
+
+
+def test_without_a_framework(ptycho, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    done = ptycho("demo", "-o", tmp_path / "demo")
+    assert done.fails_with('pip install "ptycho-cli[torch]"')
+    assert not (tmp_path / "demo").exists()

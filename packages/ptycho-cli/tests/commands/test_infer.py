@@ -1,0 +1,94 @@
+import json
+
+import pytest
+from ptycho_cli.results import RESULT_FILES
+from ptycho_data import load_bundle, save_bundle
+
+
+@pytest.fixture
+def model(ptycho, scan_file, tmp_path, stand_in):  # noqa: ARG001 - what it trains with
+    folder = tmp_path / "model"
+    args = ["--gridsize", "2", "--neighbor-count", "6"]
+    assert ptycho("train", scan_file, "-o", folder, *args).code == 0
+    return folder
+
+
+def test_outputs(ptycho, model, scan_file, tmp_path):
+    done = ptycho("infer", model, scan_file, "-o", tmp_path / "r")
+    assert done.code == 0, done.err
+    assert {path.name for path in (tmp_path / "r").iterdir()} == set(RESULT_FILES)
+    metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert metrics["r_factor"] < 0.5
+    assert metrics["correlation"] > 0.9
+    run = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert run["backend"] == "pytorch"
+    assert run["patterns_per_second"] == 600
+    assert run["inputs"]["model_path"]["name"] == "wts.h5.zip"
+    assert "R-factor" in done.out
+    assert "correlation" in done.out
+
+
+def test_model_and_grouping_come_from_the_bundle(ptycho, model, scan_file, tmp_path, stand_in):
+    assert ptycho("infer", model / "wts.h5.zip", scan_file, "-o", tmp_path / "r").code == 0
+    call = stand_in("reconstruction")[-1]
+    assert call["config"].model.gridsize == 2
+    assert call["config"].neighbor_count == 6
+    assert call["config"].backend == "pytorch"
+    assert call["execution"].accelerator == "auto"
+    args = ["--neighbor-count", "5", "--inference-batch-size", "8", "--accelerator", "cpu"]
+    assert ptycho("infer", model, scan_file, "-o", tmp_path / "r", *args, "--overwrite").code == 0
+    call = stand_in("reconstruction")[-1]
+    assert call["config"].neighbor_count == 5
+    assert call["execution"].inference_batch_size == 8
+    assert call["execution"].accelerator == "cpu"
+
+
+def test_scan_without_a_reference(ptycho, model, edited, tmp_path):
+    assert ptycho("infer", model, edited(objectGuess=None), "-o", tmp_path / "r").code == 0
+    metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert metrics.keys() == {"r_factor"}
+
+
+def test_size_of_bundle_and_scan(ptycho, model, tmp_path):
+    args = ["--n", "128", "--size", "150", "--n-patterns", "4"]
+    assert ptycho("simulate", "-o", tmp_path / "big.npz", *args).code == 0
+    done = ptycho("infer", model, tmp_path / "big.npz", "-o", tmp_path / "r")
+    assert done.code == 1
+    assert done.fails_with("N of the bundle is 64", "128 x 128")
+
+
+def test_bundles_that_are_none(ptycho, model, scan_file, tmp_path):
+    out = ["-o", tmp_path / "r"]
+    assert ptycho("infer", tmp_path / "gone", scan_file, *out).code == 2
+    assert ptycho("infer", scan_file, scan_file, *out).fails_with("scan.npz")
+    data = bytearray((model / "wts.h5.zip").read_bytes())
+    (tmp_path / "cut.zip").write_bytes(data[: len(data) // 2])
+    assert ptycho("infer", tmp_path / "cut.zip", scan_file, *out).fails_with("cut.zip")
+
+
+def test_refusals(ptycho, model, scan_file, tmp_path):
+    assert ptycho("infer", model, tmp_path / "gone.npz", "-o", tmp_path / "r").code == 2
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "run.json").touch()
+    assert ptycho("infer", model, scan_file, "-o", tmp_path / "r").fails_with("run.json")
+    assert ptycho("infer", model, scan_file, "-o", tmp_path / "r", "--backend", "jax").code == 2
+
+
+def test_other_backend_is_asked_for_by_name(ptycho, model, scan_file, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    done = ptycho("infer", model, scan_file, "-o", tmp_path / "r", "--backend", "tensorflow")
+    assert done.fails_with('pip install "ptycho-cli[tf]"')
+
+
+def test_bundle_of_the_other_backend_names_it(ptycho, model, scan_file, tmp_path, monkeypatch):
+    import sys
+
+    import attrs
+
+    other = attrs.evolve(load_bundle(model), backend="tensorflow")
+    save_bundle(tmp_path / "other.zip", other)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    done = ptycho("infer", tmp_path / "other.zip", scan_file, "-o", tmp_path / "r")
+    assert done.fails_with("backend tensorflow is not installed")

@@ -1,0 +1,77 @@
+import json
+
+import numpy as np
+import pytest
+
+
+def test_text_says_what_matters(ptycho, scan_file):
+    done = ptycho("inspect", scan_file)
+    assert done.code == 0
+    for words in (
+        "60 x 64 x 64",
+        "no violation",
+        "counts (stated in the file)",
+        " per pattern (",
+        "overlap",
+        f"ptycho train {scan_file} -o model",
+    ):
+        assert words in done.out
+
+
+def test_json(ptycho, scan_file):
+    done = ptycho("inspect", scan_file, "--json")
+    report = json.loads(done.out)
+    assert (report["patterns"], report["N"], report["domain"]) == (60, 64, "counts")
+    assert report["violations"] == []
+    assert {"key": "diffraction", "shape": [60, 64, 64], "dtype": "uint16"} in report["arrays"]
+    assert report["photons_per_pattern"]["mean"] == pytest.approx(1e6, rel=0.01)
+    assert 0 < report["overlap"]["fraction"] < 1
+
+
+def test_domain_and_why(ptycho, edited, amplitude_file):
+    plain = edited(domain=None, _metadata=None)
+    assert "counts (from the number type" in ptycho("inspect", plain).out
+    assert "counts (stated by --domain)" in ptycho("inspect", plain, "--domain", "counts").out
+    text = ptycho("inspect", amplitude_file).out
+    assert "amplitude (stated in the file)" in text
+    assert "photons" in text
+    assert "unknown" in text
+    assert "--nphotons" in text
+
+
+def test_all_violations_are_listed(ptycho, edited, scan_file):
+    with np.load(scan_file) as file:
+        diffraction = file["diffraction"].astype(np.float32)
+    diffraction[3, 4, 5] = np.nan
+    path = edited(diffraction=diffraction, ycoords=None, probeGuess=np.ones((32, 32), np.complex64))
+    done = ptycho("inspect", path)
+    assert done.code == 1
+    for key in ("diffraction", "ycoords", "probeGuess"):
+        assert f"\n  {key}: found" in done.out
+    report = json.loads(ptycho("inspect", path, "--json").out)
+    assert len(report["violations"]) >= 3
+    assert "patterns" not in report
+
+
+def test_plot(ptycho, scan_file, amplitude_file, tmp_path):
+    for path, name in ((scan_file, "a.png"), (amplitude_file, "b.png")):
+        assert ptycho("inspect", path, "--plot", tmp_path / name).code == 0
+        assert (tmp_path / name).stat().st_size > 10_000
+    again = ptycho("inspect", scan_file, "--plot", tmp_path / "a.png")
+    assert again.fails_with("a.png", "--overwrite")
+    assert ptycho("inspect", scan_file, "--plot", tmp_path / "a.png", "--overwrite").code == 0
+    assert ptycho("inspect", scan_file, "--plot", scan_file, "--overwrite").fails_with("an input")
+
+
+def test_what_is_no_scan(ptycho, scan_file, tmp_path):
+    assert ptycho("inspect", tmp_path / "gone.npz").code == 2
+    (tmp_path / "text.npz").write_text("hello")
+    assert ptycho("inspect", tmp_path / "text.npz").fails_with("text.npz", "zip")
+    cut = tmp_path / "cut.npz"
+    cut.write_bytes(scan_file.read_bytes()[:5000])
+    assert ptycho("inspect", cut).fails_with("cut.npz", "zip")
+    np.savez(tmp_path / "keys.npz", apples=[1])
+    done = ptycho("inspect", tmp_path / "keys.npz")
+    assert done.code == 1
+    assert "apples" in done.out
+    assert "diffraction: found" in done.out

@@ -1,0 +1,87 @@
+import json
+
+import h5py
+import numpy as np
+import pytest
+from ptycho_cli.results import RESULT_FILES
+from ptycho_data import load_reconstruction, load_scan
+
+
+def test_outputs(solved, scan_file):
+    assert {path.name for path in solved.iterdir()} == set(RESULT_FILES)
+    rec, scan = load_reconstruction(solved / "reconstruction.npz"), load_scan(scan_file)
+    np.testing.assert_allclose(rec.positions + rec.origin, scan.positions)
+    np.testing.assert_array_equal(rec.indices, np.arange(60))
+    with h5py.File(solved / "product.h5") as file:
+        np.testing.assert_array_equal(file["object"][0], rec.object)
+    for name in RESULT_FILES[2:4]:
+        assert (solved / name).stat().st_size > 10_000
+
+
+def test_metrics_and_run(solved):
+    metrics = json.loads((solved / "metrics.json").read_text())
+    assert metrics["correlation"] > 0.99
+    assert metrics["r_factor"] == metrics["r_factors"][-1] < 0.2
+    assert len(metrics["r_factors"]) == 6
+    run = json.loads((solved / "run.json").read_text())
+    assert run["inputs"]["scan"]["name"] == "scan.npz"
+    assert run["configuration"]["epochs"] == 6
+    assert run["timings_s"].keys() == {"read", "solve", "evaluate", "write", "pictures", "total"}
+    assert run["patterns_per_second"] > 0
+    assert "/" not in json.dumps({k: run[k] for k in ("inputs", "configuration")})
+
+
+def test_amplitudes_without_photons_reconstruct_the_same(ptycho, solved, amplitude_file, tmp_path):
+    done = ptycho("reconstruct", amplitude_file, "-o", tmp_path / "r", "--epochs", "6")
+    assert done.code == 0
+    a = load_reconstruction(solved / "reconstruction.npz").object
+    b = load_reconstruction(tmp_path / "r" / "reconstruction.npz").object
+    assert np.abs(np.vdot(a, b)) / np.linalg.norm(a) / np.linalg.norm(b) > 0.9999
+
+
+def test_probe_is_refined_on_request(ptycho, scan_file, tmp_path):
+    scan = load_scan(scan_file)
+    np.savez(tmp_path / "p.npz", probe=scan.probe * np.linspace(0.5, 1.5, 64, dtype=np.float32))
+    factors = []
+    for flags in ([], ["--update-probe"]):
+        out = tmp_path / f"r{len(flags)}"
+        args = ["--probe-file", tmp_path / "p.npz", "--epochs", "6", *flags]
+        assert ptycho("reconstruct", scan_file, "-o", out, *args).code == 0
+        factors.append(json.loads((out / "metrics.json").read_text())["r_factor"])
+    assert factors[1] < 0.9 * factors[0]
+    run = json.loads((out / "run.json").read_text())
+    assert run["inputs"]["probe_file"]["name"] == "p.npz"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"diffraction": np.full((60, 64, 64), np.nan, np.float32)}, ("NaN",)),
+        ({"diffraction": np.zeros((60, 64, 64), np.uint16)}, ("zero",)),
+        ({"diffraction": None}, ("diffraction",)),
+        ({"xcoords": np.zeros(7)}, ("xcoords",)),
+        ({"probeGuess": np.ones((32, 32), np.complex64)}, ("probeGuess",)),
+        ({"diffraction": np.full((60, 64, 64), 7.5), "domain": None, "_metadata": None},
+         ("--domain",)),
+    ],
+)  # fmt: skip
+def test_bad_scans_are_one_clear_line(ptycho, edited, tmp_path, changes, words):
+    done = ptycho("reconstruct", edited(**changes), "-o", tmp_path / "r")
+    assert done.code == 1
+    assert done.fails_with("edited.npz", *words)
+
+
+def test_refusals(ptycho, scan_file, solved, tmp_path):
+    assert ptycho("reconstruct", tmp_path / "gone.npz", "-o", tmp_path / "r").code == 2
+    assert not (tmp_path / "r").exists()
+    again = ptycho("reconstruct", scan_file, "-o", solved)
+    assert again.code == 1
+    assert again.fails_with("--overwrite")
+    assert ptycho("reconstruct", scan_file, "-o", scan_file).fails_with("is not a folder")
+    assert ptycho("reconstruct", scan_file, "-o", tmp_path / "r", "--epochs", "0").code == 2
+
+
+def test_overwrite(ptycho, scan_file, tmp_path):
+    for flags in ([], ["--overwrite"]):
+        args = ["-o", tmp_path / "r", "--epochs", "1", *flags]
+        assert ptycho("reconstruct", scan_file, *args).code == 0

@@ -1,0 +1,107 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+from ptycho_data import load_bundle
+
+
+def test_missing_framework_is_one_line_with_the_pip_command(
+    ptycho, scan_file, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    done = ptycho("train", scan_file, "-o", tmp_path / "m")
+    assert done.code == 1
+    assert done.fails_with("pytorch", 'pip install "ptycho-cli[torch]"')
+    assert not (tmp_path / "m").exists()
+
+
+def test_outputs_and_defaults_of_the_command(ptycho, scan_file, tmp_path, stand_in):
+    done = ptycho("train", scan_file, "-o", tmp_path / "m", "--gridsize", "2")
+    assert done.code == 0, done.err
+    assert {p.name for p in (tmp_path / "m").iterdir()} == {
+        "wts.h5.zip",
+        "metrics.json",
+        "run.json",
+    }
+    call = stand_in("training")[-1]
+    assert call["config"].backend == "pytorch"
+    assert call["config"].model.architecture == "unrolled"
+    assert call["config"].model.gridsize == 2
+    assert call["config"].nphotons == 1e6  # of the file
+    assert call["execution"].accelerator == "auto"
+    run = json.loads((tmp_path / "m" / "run.json").read_text())
+    origins = {name: entry["origin"] for name, entry in run["overrides_applied"].items()}
+    assert origins["gridsize"] == "command line"
+    assert origins["N"] == origins["nphotons"] == "data"
+    assert origins["backend"] == "command default"
+    assert run["configuration"]["train_data_file"] == "scan.npz"
+    assert run["inputs"]["train_data_file"].keys() == {"name", "bytes", "sha256"}
+    assert load_bundle(tmp_path / "m").overrides_applied["gridsize"]["value"] == 2
+    metrics = json.loads((tmp_path / "m" / "metrics.json").read_text())
+    assert metrics["final"] == {"train_loss": 1.0, "val_loss": 1.5}
+    assert "val_loss 1.5" in done.out
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.toml", "nepochs = 7\nbatch_size = 4\n[model]\ngridsize = 2\n"),
+        ("c.yaml", "nepochs: 7\nbatch_size: 4\ngridsize: 2\n"),
+        ("c.json", '{"nepochs": 7, "batch_size": 4, "gridsize": 2}'),
+    ],
+)
+def test_config_file_and_the_command_line_over_it(
+    ptycho, scan_file, tmp_path, stand_in, name, text
+):
+    (tmp_path / name).write_text(text)
+    args = ["-o", tmp_path / "m", "--config", tmp_path / name, "--batch-size", "8"]
+    assert ptycho("train", scan_file, *args).code == 0
+    config = stand_in("training")[-1]["config"]
+    assert (config.nepochs, config.batch_size, config.model.gridsize) == (7, 8, 2)
+
+
+def test_photons_of_amplitudes(ptycho, amplitude_file, tmp_path, stand_in):
+    def photons(path, *flags):
+        args = ["-o", tmp_path / "m", "--overwrite", *flags]
+        assert ptycho("train", path, *args).code == 0
+        return stand_in("training")[-1]["scan"].nphotons
+
+    assert photons(amplitude_file) == 1e9
+    assert photons(amplitude_file, "--nphotons", "1e5") == 1e5
+    with np.load(amplitude_file) as file:
+        np.savez(tmp_path / "stated.npz", **file, nphotons=2e5)
+    assert photons(tmp_path / "stated.npz") == 2e5
+    assert photons(tmp_path / "stated.npz", "--nphotons", "3e5") == 3e5
+
+
+def test_validation_scan_and_resume(ptycho, scan_file, tmp_path, stand_in):
+    args = ["-o", tmp_path / "m", "--test-data-file", scan_file]
+    assert ptycho("train", scan_file, *args).code == 0
+    assert stand_in("training")[-1]["test_scan"].n == 60
+    again = ptycho("train", scan_file, *args)
+    assert again.code == 1
+    assert again.fails_with("wts.h5.zip", "--overwrite")
+    assert ptycho("train", scan_file, *args, "--resume").code == 0
+    assert stand_in("training")[-1]["resume"] is True
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_mistakes_are_one_line_before_any_work(ptycho, scan_file, tmp_path):
+    out = ["-o", tmp_path / "m"]
+    size = ptycho("train", scan_file, *out, "--N", "128")
+    assert size.fails_with("N (command line) is 128", "64 x 64")
+    assert ptycho("train", scan_file, *out, "--gridsize", "9").code == 2
+    (tmp_path / "c.toml").write_text("nepoch = 3\n")
+    typo = ptycho("train", scan_file, *out, "--config", tmp_path / "c.toml")
+    assert typo.fails_with("nepoch", "nepochs", "c.toml")
+    (tmp_path / "broken.json").write_text("{")
+    assert ptycho("train", scan_file, *out, "--config", tmp_path / "broken.json").fails_with("JSON")
+    assert ptycho("train", tmp_path / "gone.npz", *out).code == 2
+    assert ptycho("train", scan_file).code == 2
+    few = ptycho("train", scan_file, *out, "--gridsize", "3", "--neighbor-count", "2")
+    assert few.fails_with("neighbor_count")
+    assert ptycho("train", scan_file, "-o", scan_file / "m").fails_with("is not a folder")
+    (tmp_path / "text.npz").write_text("hello")
+    assert ptycho("train", tmp_path / "text.npz", *out).fails_with("text.npz", "zip")
+    assert not (tmp_path / "m").exists()

@@ -1,0 +1,115 @@
+import attrs
+import numpy as np
+import pytest
+from ptycho_cli import inspection
+from ptycho_data import Scan
+
+
+def make(diffraction, *, step=2.0, domain="counts", nphotons=None):
+    n, N = len(diffraction), diffraction.shape[-1]
+    yy, xx = np.mgrid[:N, :N] - N // 2
+    probe = ((xx**2 + yy**2) < (N / 4) ** 2).astype(np.complex64)
+    side = int(np.ceil(np.sqrt(n)))
+    index = np.arange(n)
+    return Scan(
+        diffraction=diffraction,
+        xcoords=step * (index % side),
+        ycoords=step * (index // side),
+        probe=probe,
+        domain=domain,
+        nphotons=nphotons,
+    )
+
+
+@pytest.fixture
+def counts():
+    return np.random.default_rng(0).poisson(5.0, (64, 32, 32)).astype(np.uint16)
+
+
+def test_dose_of_counts(counts):
+    light = inspection.dose(make(counts))
+    totals = counts.sum(axis=(1, 2))
+    assert light.mean == pytest.approx(totals.mean())
+    assert (light.minimum, light.maximum) == (totals.min(), totals.max())
+    assert light.median == pytest.approx(np.median(totals))
+
+
+def test_dose_of_amplitudes_needs_a_scale(counts):
+    amplitude = np.sqrt(counts).astype(np.float32)
+    amplitude /= amplitude.max()
+    assert inspection.dose(make(amplitude, domain="amplitude")) is None
+    light = inspection.dose(make(amplitude, domain="amplitude"), nphotons=1e5)
+    assert light.mean == pytest.approx(1e5)
+    stated = inspection.dose(make(amplitude, domain="amplitude", nphotons=2e5), nphotons=1e5)
+    assert stated.mean == pytest.approx(2e5)
+
+
+def test_saturation_of_clipped_counts(counts):
+    assert not inspection.saturation(make(counts)).suspected
+    clipped = np.minimum(counts.astype(int) * 100, 900).astype(np.uint16)
+    found = inspection.saturation(make(clipped))
+    assert found.suspected
+    assert found.largest == 900
+    assert found.pixels == np.sum(clipped == 900)
+    assert found.patterns == np.sum((clipped == 900).any(axis=(1, 2)))
+
+
+def test_one_pixel_at_the_limit_of_its_type_is_enough(counts):
+    counts[5, 3, 3] = 65535
+    found = inspection.saturation(make(counts))
+    assert (found.suspected, found.pixels, found.patterns) == (True, 1, 1)
+
+
+def test_saturation_in_pieces_is_the_same(counts, monkeypatch):
+    whole = inspection.saturation(make(counts))
+    monkeypatch.setattr(inspection, "CHUNK_BYTES", 3 * 32 * 32 * 8)
+    assert inspection.saturation(make(counts)) == whole
+
+
+def test_probe_diameter_of_a_disk_is_exact():
+    yy, xx = np.mgrid[:64, :64] - 32
+    disk = (np.hypot(xx, yy) <= 12).astype(np.complex64)
+    assert inspection.probe_diameter(disk[None]) == pytest.approx(
+        2 * np.sqrt(disk.real.sum() / np.pi)
+    )
+    assert inspection.probe_diameter(3 * disk[None]) == inspection.probe_diameter(disk[None])
+
+
+@pytest.mark.parametrize("step", [2.0, 4.0, 40.0])
+def test_overlap(counts, step):
+    scan = make(counts, step=step)
+    seen = inspection.overlap(scan)
+    assert seen.step == pytest.approx(step)
+    assert seen.fraction == pytest.approx(max(0, 1 - step / seen.diameter))
+    assert (seen.neighbours > 0) == (step < seen.diameter)
+
+
+def test_one_pattern_overlaps_nothing(counts):
+    assert inspection.overlap(make(counts[:1])) is None
+
+
+def suggest(scan):
+    return inspection.suggestions(
+        scan, inspection.overlap(scan), inspection.dose(scan), inspection.saturation(scan)
+    )
+
+
+def test_suggestions_follow_the_overlap(counts):
+    assert suggest(make(counts, step=2.0))["options"]["gridsize"] == 2
+    sparse = suggest(make(counts, step=12.0))
+    assert sparse["options"]["gridsize"] == 1
+    assert any("overlap" in remark for remark in sparse["remarks"])
+
+
+def test_remarks_on_dose(counts):
+    assert any("photons per pattern are few" in text for text in suggest(make(counts))["remarks"])
+    bright = suggest(make((counts * 100).astype(np.uint16)))
+    assert not any("few" in remark for remark in bright["remarks"])
+    amplitude = np.sqrt(counts) / np.sqrt(counts.max())
+    unknown = suggest(make(amplitude.astype(np.float32), domain="amplitude"))
+    assert any("--nphotons" in remark for remark in unknown["remarks"])
+
+
+def test_reports_are_plain_values(counts):
+    for part in (inspection.overlap(make(counts)), inspection.saturation(make(counts))):
+        assert all(type(value) in (int, float, bool) for value in attrs.asdict(part).values())

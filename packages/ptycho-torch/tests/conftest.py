@@ -1,0 +1,89 @@
+"""A small scan that every test of this package can afford."""
+
+import numpy as np
+import pytest
+import torch
+from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
+from ptycho_data import Scan
+from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan
+
+PHOTONS = 1e5
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def scan():
+    truth = random_cells((120, 124), radius=(6, 14), seed=2)
+    positions = snake_scan(truth.shape, 64, number=48, jitter=0.4, seed=1)
+    probe = defocused_probe(64)
+    counts = simulate_counts(truth, probe, positions, PHOTONS, seed=3)
+    return Scan(
+        diffraction=counts,
+        xcoords=positions[:, 0],
+        ycoords=positions[:, 1],
+        probe=probe,
+        domain="counts",
+        object_guess=truth,
+    )
+
+
+@pytest.fixture
+def training(tmp_path):
+    """Make training configurations that finish within a second or two."""
+
+    def make(model=None, **changes):
+        defaults = {"architecture": "unrolled", "n_filters_scale": 1}
+        settings = {
+            "train_data_file": "scan.npz",
+            "backend": "pytorch",
+            "nepochs": 2,
+            "batch_size": 8,
+            "output_dir": tmp_path / "model",
+        } | changes
+        return TrainingConfig(model=ModelConfig(**(defaults | (model or {}))), **settings)
+
+    return make
+
+
+@pytest.fixture
+def inference(tmp_path):
+    def make(**changes):
+        settings = {
+            "model_path": tmp_path / "model",
+            "test_data_file": "scan.npz",
+            "backend": "pytorch",
+        } | changes
+        return InferenceConfig(**settings)
+
+    return make
+
+
+@pytest.fixture
+def execution():
+    def make(**changes):
+        settings = {"learning_rate": 2e-3, "logger_backend": "none"} | changes
+        return PyTorchExecutionConfig(**settings)
+
+    return make
+
+
+@pytest.fixture
+def patterns(scan):
+    """Network input, positions, probe and bad pixels for groups of ``C`` patterns."""
+
+    def make(C, B=3):
+        rng = np.random.default_rng(0)
+        indices = np.arange(B)[:, None] * 5 + np.arange(C)
+        counts = torch.from_numpy(scan.counts(indices.ravel()).reshape(B, C, 64, 64))
+        x = counts.sqrt() * 32 / PHOTONS**0.5
+        positions = torch.from_numpy(scan.positions[indices].astype(np.float32)).unsqueeze(-2)
+        probe = torch.from_numpy(scan.probe)
+        del rng
+        return x, positions, probe, torch.zeros(64, 64, dtype=torch.bool)
+
+    return make

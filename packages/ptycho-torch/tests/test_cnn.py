@@ -1,0 +1,52 @@
+import pytest
+import torch
+from ptycho_config import ModelConfig
+from ptycho_torch.networks import build_network
+from ptycho_torch.networks.cnn import AMPLITUDE_ACTIVATIONS
+
+
+def make(**settings):
+    return build_network(ModelConfig(architecture="cnn", n_filters_scale=1, **settings))
+
+
+@pytest.mark.parametrize("name", sorted(AMPLITUDE_ACTIVATIONS))
+def test_zero_is_an_object_of_unit_amplitude(name):
+    activation = AMPLITUDE_ACTIVATIONS[name]
+    torch.testing.assert_close(activation(torch.zeros(3)), torch.ones(3))
+    assert (activation(torch.linspace(-9, 9, 50)) >= (-0.3 if name == "swish" else 0)).all()
+
+
+@pytest.mark.parametrize(("N", "levels"), [(64, 3), (128, 4), (256, 5)])
+def test_one_more_level_per_doubling_of_n(N, levels):
+    network = make(N=N)
+    assert len(network.encoder) == levels
+    assert network.encoder[0][0][0].out_channels == 32
+    assert network.encoder[-1][0][2].out_channels == 32 * 2 ** (levels - 1)
+
+
+def test_patterns_of_another_size_are_refused(patterns):
+    x, positions, probe, _ = patterns(1)
+    with pytest.raises(ValueError, match="built for N=128, found patterns of N=64"):
+        make(N=128)(x, positions, probe, torch.zeros(64, 64, dtype=torch.bool))
+
+
+def test_pad_object_decodes_the_centre_and_leaves_a_plain_rim(patterns):
+    x, positions, probe, bad = patterns(1)
+    patches = make(pad_object=True, probe_big=False)(x, positions, probe, bad)
+    rim = torch.ones(64, 64, dtype=torch.bool)
+    rim[16:48, 16:48] = False
+    torch.testing.assert_close(patches[:, :, rim], torch.ones_like(patches[:, :, rim]))
+    assert patches[..., ~rim].std() > 0
+
+
+@pytest.mark.parametrize(("pad_object", "probe_big"), [(True, True), (False, False)])
+def test_the_rim_is_decoded_otherwise(patterns, pad_object, probe_big):
+    x, positions, probe, bad = patterns(1)
+    patches = make(pad_object=pad_object, probe_big=probe_big)(x, positions, probe, bad)
+    assert patches[..., :16, :].std() > 0
+
+
+def test_every_channel_of_a_group_is_its_own_patch(patterns):
+    x, positions, probe, bad = patterns(4)
+    patches = make(gridsize=2)(x, positions, probe, bad)
+    assert (patches[:, 0] - patches[:, 1]).abs().max() > 0

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import torch
+from attrs import evolve
+from ptycho_config import PyTorchExecutionConfig
+from ptycho_physics import extract_patches
+from ptycho_torch.data import (
+    GroupDataset,
+    ScanDataModule,
+    ScanGroups,
+    SpatialBatchSampler,
+    mean_counts,
+    truth_patches,
+)
+
+
+@pytest.fixture
+def groups(scan):
+    indices = np.arange(scan.n)[:, None]
+    return ScanGroups(scan=scan, groups=indices, photons=scan.mean_photons())
+
+
+def test_batch_holds_what_its_documentation_says(scan):
+    pairs = np.stack([np.arange(10), np.arange(10) + 1], axis=1)
+    dataset = GroupDataset(ScanGroups(scan=scan, groups=pairs, photons=5.0, with_truth=True))
+    batch = dataset[np.array([2, 7, 3])]
+    assert batch["counts"].shape == batch["truth"].shape == (3, 2, 64, 64)
+    assert batch["counts"].dtype == torch.float32
+    assert batch["positions"].shape == (3, 2, 1, 2)
+    assert float(batch["photons"]) == 5
+    np.testing.assert_array_equal(batch["counts"][1, 1].numpy(), scan.counts([8])[0])
+
+
+def test_positions_of_a_batch_are_those_of_its_canvas(scan, groups):
+    chosen = np.array([4, 5, 17])
+    batch = GroupDataset(groups)[chosen]
+    local = batch["positions"].squeeze(-2).squeeze(1).numpy()
+    moved = scan.positions[chosen] - local
+    np.testing.assert_allclose(moved, np.broadcast_to(moved[0], moved.shape), atol=1e-4)
+    np.testing.assert_allclose(moved, np.round(moved), atol=1e-4)  # by whole pixels
+    H, W = batch["canvas"]
+    patches = extract_patches(torch.zeros(H, W), torch.from_numpy(local), 64)  # all inside
+    assert patches.shape == (3, 64, 64)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_every_group_is_seen_once_an_epoch(groups, world_size):
+    seen = []
+    lengths = set()
+    for rank in range(world_size):
+        sampler = SpatialBatchSampler(groups.centres, 8, 0, rank=rank, world_size=world_size)
+        batches = list(sampler)
+        assert len(batches) == len(sampler)
+        lengths.add(len(batches))
+        seen += [i for batch in batches for i in batch]
+    assert len(lengths) == 1  # no process waits for another
+    assert set(seen) == set(range(48))
+    if 48 % (8 * world_size) == 0:
+        assert len(seen) == 48
+
+
+def test_batches_change_with_the_epoch_and_repeat_with_the_seed(groups):
+    def of(epoch, **options):
+        sampler = SpatialBatchSampler(groups.centres, 8, 0, **options)
+        sampler.set_epoch(epoch)
+        return [tuple(batch) for batch in sampler]
+
+    assert of(3) == of(3)
+    assert of(3) != of(4)
+    assert of(3, fixed=True) == of(4, fixed=True)
+
+
+def test_mean_counts_of_part_of_a_scan(scan):
+    some = np.array([1, 5, 30])
+    expected = scan.counts(some).sum((1, 2)).mean()
+    assert mean_counts(scan, some, None) == pytest.approx(expected, rel=1e-5)
+
+
+def test_truth_comes_from_the_object_or_from_y(scan):
+    some = np.array([3, 9])
+    cut = truth_patches(scan, some)
+    assert cut.shape == (2, 64, 64)
+    own = evolve(scan, patches=np.full((scan.n, 64, 64), 2j, dtype=np.complex64))
+    assert (truth_patches(own, some) == 2j).all()
+    with pytest.raises(ValueError, match="objectGuess or Y: needed"):
+        truth_patches(evolve(scan, object_guess=None), some)
+
+
+def test_workers_read_the_same_batches(groups):
+    def batches(workers):
+        module = ScanDataModule(
+            groups,
+            None,
+            batch_size=16,
+            seed=0,
+            execution=PyTorchExecutionConfig(num_workers=workers),
+        )
+        return list(module.train_dataloader())
+
+    for one, two in zip(batches(0), batches(1), strict=True):
+        assert one["canvas"] == two["canvas"]
+        torch.testing.assert_close(one["counts"], two["counts"], rtol=0, atol=0)
+        torch.testing.assert_close(one["positions"], two["positions"], rtol=0, atol=0)

@@ -1,0 +1,63 @@
+import pytest
+import torch
+from ptycho_config import ModelConfig
+from ptycho_physics import normalise_probe
+from ptycho_torch.networks import ARCHITECTURES, Network, build_network
+
+SMALL = {"n_filters_scale": 1}
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("gridsize", [1, 2, 3])
+@pytest.mark.parametrize("N", [64, 128])
+def test_channels_follow_gridsize(architecture, gridsize, N):
+    model = ModelConfig(architecture=architecture, gridsize=gridsize, N=N, **SMALL)
+    C = model.channels
+    network = build_network(model)
+    probe = normalise_probe(torch.randn(2, N, N, dtype=torch.complex64))
+    positions = 70 + 4 * torch.rand(2, C, 1, 2)
+    bad = torch.zeros(N, N, dtype=torch.bool)
+    patches = network(torch.rand(2, C, N, N), positions, probe, bad)
+    assert patches.shape == (2, C, N, N)
+    assert patches.dtype == torch.complex64
+    assert torch.isfinite(torch.view_as_real(patches)).all()
+
+
+def test_an_unknown_architecture_is_named_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"one of cnn, unrolled expected .* found 'resnet'"):
+        build_network(ModelConfig(architecture="resnet"))
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_every_network_recommends_a_schedule(architecture):
+    assert issubclass(ARCHITECTURES[architecture], Network)
+    assert ARCHITECTURES[architecture].recommended_scheduler in {
+        "WarmupCosine",
+        "ReduceLROnPlateau",
+    }
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("C", [1, 4])
+def test_a_group_does_not_depend_on_its_batch(patterns, architecture, C):
+    gridsize = {1: 1, 4: 2}[C]
+    network = build_network(ModelConfig(architecture=architecture, gridsize=gridsize, **SMALL))
+    x, positions, probe, bad = patterns(C)
+    with torch.no_grad():
+        together = network(x, positions, probe, bad)
+        alone = network(x[1:2], positions[1:2], probe, bad)
+    torch.testing.assert_close(together[1:2], alone, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_bad_pixels_are_not_looked_at(patterns, architecture):
+    network = build_network(ModelConfig(architecture=architecture, **SMALL))
+    x, positions, probe, bad = patterns(1)
+    bad = bad.clone()
+    bad[30, 33] = True
+    spoiled = x.clone()
+    spoiled[..., 30, 33] = 1e3
+    with torch.no_grad():
+        torch.testing.assert_close(
+            network(spoiled, positions, probe, bad), network(x, positions, probe, bad)
+        )

@@ -1,0 +1,75 @@
+import pytest
+import torch
+from ptycho_torch.overlap import GroupCanvases, agree, weighted_sums
+
+
+@pytest.fixture
+def weight():
+    return torch.rand(8, 8) + 1e-3
+
+
+def spread(B, C):
+    return 10 + 5 * torch.rand(B, C, 1, 2)
+
+
+def test_a_constant_stays_constant(weight):
+    patches = torch.full((6, 8, 8), 2 - 1j, dtype=torch.complex64)
+    where = 5 + 6 * torch.rand(6, 2)
+    torch.testing.assert_close(agree(patches, where, weight, (20, 20)), patches)
+
+
+def test_agreeing_patches_stay_as_they_are(weight):
+    canvas = torch.randn(20, 20, dtype=torch.complex64)
+    where = torch.tensor([[6.0, 7.0], [9.0, 8.0], [7.0, 11.0]])
+    patches = torch.stack([canvas[3:11, 2:10], canvas[4:12, 5:13], canvas[7:15, 3:11]])
+    torch.testing.assert_close(agree(patches, where, weight, (20, 20)), patches)
+
+
+def test_disagreeing_patches_meet_at_the_weighted_mean():
+    patches = torch.stack([torch.full((8, 8), 1.0), torch.full((8, 8), 4.0)]).to(torch.complex64)
+    where = torch.tensor([[6.0, 6.0], [6.0, 6.0]])
+    total, coverage = weighted_sums(patches, where, torch.full((8, 8), 0.5), (12, 12))
+    assert coverage[6, 6] == 1
+    assert total[6, 6] == 2.5
+    assert coverage[0, 0] == 0
+
+
+def test_bright_patch_pixel_lands_on_its_position():
+    patches = torch.zeros(1, 8, 8, dtype=torch.complex64)
+    patches[0, 4, 4] = 1
+    total, _ = weighted_sums(patches, torch.tensor([[6.0, 9.0]]), torch.ones(8, 8), (16, 14))
+    assert total[9, 6] == 1
+    assert total.abs().sum() == 1
+
+
+def test_groups_do_not_touch_each_other(weight):
+    patches = torch.randn(3, 4, 8, 8, dtype=torch.complex64)
+    positions = spread(3, 4)
+    together = GroupCanvases.of(positions, 8).agree(patches, weight)
+    for k in range(3):
+        alone = GroupCanvases.of(positions[k : k + 1], 8).agree(patches[k : k + 1], weight)
+        torch.testing.assert_close(together[k : k + 1], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_where_a_group_lies_does_not_matter(weight):
+    patches, positions = torch.randn(2, 4, 8, 8, dtype=torch.complex64), spread(2, 4)
+    here = GroupCanvases.of(positions, 8).agree(patches, weight)
+    there = GroupCanvases.of(positions + 128, 8).agree(patches, weight)
+    torch.testing.assert_close(here, there, rtol=1e-3, atol=1e-3)
+
+
+def test_a_single_pattern_has_nothing_to_agree_with(weight):
+    patches = torch.randn(5, 1, 8, 8, dtype=torch.complex64)
+    canvases = GroupCanvases.of(spread(5, 1), 8)
+    assert canvases.single
+    assert canvases.agree(patches, weight) is patches
+
+
+def test_a_group_of_one_position_is_preconditioned_like_a_single_pattern():
+    gradient, light = torch.randn(2, 1, 8, 8, dtype=torch.complex64), torch.rand(8, 8)
+    single = GroupCanvases.of(spread(2, 1), 8).precondition(gradient, light, 0.1)
+    torch.testing.assert_close(single, gradient / (0.9 * light + 0.1 * light.max()))
+    twins = gradient.expand(2, 2, 8, 8)
+    where = torch.full((2, 2, 1, 2), 30.0)
+    pair = GroupCanvases.of(where, 8).precondition(twins, light, 1e-6)
+    torch.testing.assert_close(pair[:, 0], gradient[:, 0] / light, rtol=1e-2, atol=1e-2)

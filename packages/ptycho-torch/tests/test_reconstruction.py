@@ -1,0 +1,193 @@
+import numpy as np
+import pytest
+from attrs import evolve
+from ptycho_config import ModelConfig, to_dict
+from ptycho_data import load_bundle, save_bundle
+from ptycho_physics import Canvas, defocused_probe, simulate_counts, snake_scan
+from ptycho_torch.bundles import bundle_of, model_from
+from ptycho_torch.model import PtychoModel
+from ptycho_torch.reconstruction import reconstruct
+from ptycho_torch.training import train
+
+
+@pytest.fixture
+def untrained(scan, training):
+    """Bundles of untrained networks: for `unrolled` a physical solver, so objects mean something."""
+
+    def make(model=None, **changes):
+        config = training(model, **changes)
+        network = PtychoModel(config.model, scan.probe)
+        return bundle_of(
+            network,
+            config,
+            photons=scan.mean_photons(),
+            domain="counts",
+            history={},
+            overrides_applied={},
+        )
+
+    return make
+
+
+def test_result_is_complete_and_on_the_canvas_of_the_scan(scan, untrained, inference, execution):
+    result = reconstruct(untrained(), scan, inference(), execution())
+    rec = result.reconstruction
+    canvas = Canvas.covering(scan.positions, 64)
+    assert rec.object.shape == rec.coverage.shape == canvas.shape
+    assert tuple(rec.origin) == canvas.origin
+    np.testing.assert_allclose(rec.positions + rec.origin, scan.positions)
+    np.testing.assert_array_equal(rec.indices, np.arange(scan.n))
+    assert result.backend == "pytorch"
+    assert 0 < result.r_factor < 0.5
+    assert set(result.timings) == {"prepare", "reconstruct", "score"}
+    assert (rec.coverage > 0).mean() > 0.9
+
+
+@pytest.mark.parametrize("gridsize", [1, 2])
+def test_bright_pixel_is_found_again(training, inference, execution, gridsize):
+    truth = np.ones((124, 128), dtype=np.complex64)
+    truth[61, 66] = 0.1
+    positions = snake_scan(truth.shape, 64, number=100, jitter=0.4, seed=1)
+    probe = defocused_probe(64)
+    counts = simulate_counts(truth, probe, positions, 1e7, seed=5)
+    from ptycho_data import Scan
+
+    scan = Scan(
+        diffraction=counts,
+        xcoords=positions[:, 0],
+        ycoords=positions[:, 1],
+        probe=probe,
+        domain="counts",
+    )
+    config = training({"gridsize": gridsize})
+    bundle = bundle_of(
+        PtychoModel(config.model, probe),
+        config,
+        photons=1e7,
+        domain="counts",
+        history={},
+        overrides_applied={},
+    )
+    rec = reconstruct(bundle, scan, inference(), execution()).reconstruction
+    amplitude = np.where(rec.coverage > 0.2 * rec.coverage.max(), np.abs(rec.object), 1)
+    y, x = np.unravel_index(amplitude.argmin(), amplitude.shape)
+    assert (x + rec.origin[0], y + rec.origin[1]) == (66, 61)
+
+
+def test_batch_size_and_padding_do_not_change_the_object(scan, untrained, inference, execution):
+    bundle = untrained()
+    reference = reconstruct(bundle, scan, inference(), execution()).reconstruction.object
+    for changes in (
+        {"inference_batch_size": 7},
+        {"inference_batch_size": 7, "pad_eval": True},
+        {"inference_batch_size": 1000},
+    ):
+        other = reconstruct(bundle, scan, inference(), execution(**changes)).reconstruction
+        np.testing.assert_allclose(other.object, reference, atol=2e-3)
+
+
+def test_dose_and_probe_power_do_not_change_the_object(scan, untrained, inference, execution):
+    bundle = untrained()
+    reference = reconstruct(bundle, scan, inference(), execution()).reconstruction.object
+    brighter = evolve(scan, diffraction=9 * scan.diffraction, probe=np.complex64(3) * scan.probe)
+    other = reconstruct(bundle, brighter, inference(), execution()).reconstruction.object
+    np.testing.assert_allclose(other, reference, atol=2e-3)
+
+
+def test_another_place_gives_the_same_object_elsewhere(scan, untrained, inference, execution):
+    bundle = untrained()
+    reference = reconstruct(bundle, scan, inference(), execution()).reconstruction
+    moved = evolve(scan, xcoords=scan.xcoords - 500, ycoords=scan.ycoords + 12, object_guess=None)
+    other = reconstruct(bundle, moved, inference(), execution()).reconstruction
+    np.testing.assert_array_equal(other.origin - reference.origin, [-500, 12])
+    np.testing.assert_allclose(other.object, reference.object, atol=2e-3)
+
+
+def test_some_groups_of_a_scan(scan, untrained, inference, execution):
+    rec = reconstruct(
+        untrained({"gridsize": 2}), scan, inference(n_groups=5, subsample_seed=3), execution()
+    ).reconstruction
+    assert 4 <= len(rec.indices) <= 20
+    assert len(np.unique(rec.indices)) == len(rec.indices)
+
+
+def test_middle_trim_stitches_the_centres_only(scan, untrained, inference, execution):
+    rec = reconstruct(untrained(), scan, inference(), execution(middle_trim=20)).reconstruction
+    canvas = Canvas.covering(scan.positions, 64)
+    assert rec.object.shape == canvas.shape
+    assert (rec.coverage[:20] == 0).all()  # 64/2 - 20/2 = 22 pixels of rim
+    assert (rec.object[:20] == 1).all()
+    assert (rec.coverage[30:-30, 30:-30] > 0).any()
+
+
+def test_a_bundle_for_another_size_names_both(scan, untrained, inference, execution):
+    bundle = untrained()
+    bundle.config["model"]["N"] = 128
+    with pytest.raises(ValueError, match="trained for patterns of 128 pixels, .* has 64"):
+        reconstruct(bundle, scan, inference(), execution())
+
+
+def test_probe_of_the_scan_of_the_bundle_or_of_a_file(
+    scan, untrained, inference, execution, tmp_path
+):
+    other = defocused_probe(64, 20)
+    scan_with_other = evolve(scan, probe=other)
+
+    def used(bundle, config):
+        probe = reconstruct(bundle, scan_with_other, config, execution()).reconstruction.probe
+        return [
+            name
+            for name, known in {"scan": other, "bundle": scan.probe}.items()
+            if np.allclose(probe, known, atol=1e-4)
+        ]
+
+    assert used(untrained(), inference()) == ["scan"]
+    assert used(untrained(probe_trainable=True), inference()) == ["bundle"]
+    file = tmp_path / "probe.npz"
+    np.savez(file, probe=scan.probe)
+    assert used(untrained(), inference(probe_file=file)) == ["bundle"]
+
+
+def test_progress_counts_all_groups(scan, untrained, inference, execution):
+    heard = []
+    reconstruct(
+        untrained(),
+        scan,
+        inference(),
+        execution(inference_batch_size=20),
+        progress=lambda done, total: heard.append((done, total)),
+    )
+    assert heard == [(20, 48), (40, 48), (48, 48)]
+
+
+def test_a_saved_model_reconstructs_like_the_one_in_memory(
+    scan, training, inference, execution, tmp_path
+):
+    result = train(scan, training(nepochs=1), execution())
+    bundle = load_bundle(result.bundle_path)
+    copy = load_bundle(save_bundle(tmp_path / "copy", bundle))
+    first = reconstruct(bundle, scan, inference(), execution()).reconstruction.object
+    second = reconstruct(copy, scan, inference(), execution()).reconstruction.object
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda b: b.config["model"].update(architecture="resnet"), "found 'resnet'"),
+        (lambda b: b.weights.pop("log_scale"), "1 missing and 0 unexpected, 'log_scale'"),
+        (lambda b: b.config["model"].update(n_filters_scale=2), "weights must fit"),
+    ],
+)
+def test_a_bundle_that_does_not_fit_is_refused(untrained, spoil, message):
+    bundle = untrained()
+    spoil(bundle)
+    with pytest.raises(ValueError, match=message):
+        model_from(bundle)
+
+
+def test_config_of_the_bundle_is_the_whole_configuration(untrained, training):
+    assert untrained().config == to_dict(training())
+    assert untrained().config["model"] == to_dict(
+        ModelConfig(architecture="unrolled", n_filters_scale=1)
+    )

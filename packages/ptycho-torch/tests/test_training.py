@@ -1,0 +1,253 @@
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from attrs import evolve
+from ptycho_data import OutputExistsError, load_bundle, save_scan
+from ptycho_torch.training import make_groups, split_validation, train
+
+
+def weights(result):
+    return load_bundle(result.bundle_path).weights
+
+
+def same(first, second):
+    return all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_training_lowers_the_losses_and_writes_a_bundle(scan, training, execution):
+    result = train(scan, training(nepochs=4), execution())
+    assert result.epochs == 4
+    assert result.history["train_loss"][-1] < 0.8 * result.history["train_loss"][0]
+    assert result.history["val_loss"][-1] < result.history["val_loss"][0]
+    bundle = load_bundle(result.bundle_path)
+    assert bundle.backend == "pytorch"
+    assert bundle.config["model"]["architecture"] == "unrolled"
+    assert bundle.history["train_loss"] == result.history["train_loss"]
+    photons = bundle.scaling["photons"]
+    assert photons == pytest.approx(scan.mean_photons(), rel=0.05)
+    assert bundle.scaling["input_scale"] == pytest.approx(32 / photons**0.5)
+    gain = np.exp(bundle.weights["log_scale"])
+    assert bundle.scaling["intensity_scale"] == pytest.approx(gain * photons**0.5 / 32)
+
+
+@pytest.mark.parametrize("architecture", ["cnn", "unrolled"])
+@pytest.mark.parametrize("gridsize", [1, 2])
+def test_every_network_trains_with_every_gridsize(
+    scan, training, execution, architecture, gridsize
+):
+    config = training({"architecture": architecture, "gridsize": gridsize}, n_groups=16, nepochs=1)
+    result = train(scan, config, execution())
+    assert np.isfinite(result.history["train_loss"]).all()
+    assert load_bundle(result.bundle_path).config["model"]["gridsize"] == gridsize
+
+
+def test_cnn_at_128_does_not_collapse_to_a_flat_object(scan, training, execution):
+    big = evolve(
+        scan,
+        diffraction=np.pad(scan.diffraction, ((0, 0), (32, 32), (32, 32))),
+        probe=np.pad(scan.probe, ((0, 0), (32, 32), (32, 32))),
+        object_guess=None,
+    )
+    config = training({"architecture": "cnn", "N": 128}, nepochs=6, batch_size=4)
+    result = train(big, config, execution(learning_rate=1e-3))
+    losses = result.history["train_nll"]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_same_seed_same_weights_bit_by_bit(scan, training, execution, tmp_path):
+    first = train(scan, training(output_dir=tmp_path / "a"), execution())
+    second = train(scan, training(output_dir=tmp_path / "b"), execution())
+    other = train(scan, training(output_dir=tmp_path / "c", seed=1), execution())
+    assert same(weights(first), weights(second))
+    assert not same(weights(first), weights(other))
+
+
+def test_accumulating_two_half_batches_is_a_step_of_its_own(scan, training, execution):
+    result = train(scan, training(nepochs=2), execution(accum_steps=2))
+    assert np.isfinite(result.history["train_loss"]).all()
+
+
+def test_validation_is_a_strip_at_the_right_edge(scan, training):
+    groups = make_groups(scan, training())
+    train_part, validation = split_validation(scan, groups)
+    assert len(validation) == round(0.1 * len(groups))
+    assert scan.xcoords[train_part].max() <= scan.xcoords[validation].min()
+    assert set(train_part.ravel()) | set(validation.ravel()) == set(range(scan.n))
+    few, none = split_validation(scan, groups[:30])
+    assert none is None
+    assert len(few) == 30
+
+
+def test_a_test_scan_replaces_the_split(scan, training, execution):
+    result = train(scan, training(nepochs=1), execution(), test_scan=scan)
+    assert set(result.history) >= {"val_loss", "train_loss", "val_nll", "learning_rate"}
+
+
+@pytest.mark.parametrize(
+    ("weight", "term"),
+    [
+        ("nll_weight", "train_nll"),
+        ("mae_weight", "train_mae"),
+        ("realspace_weight", "train_realspace"),
+        ("realspace_mae_weight", "train_realspace_mae"),
+    ],
+)
+def test_each_loss_weight_brings_its_term(scan, training, execution, weight, term):
+    settings = {"nll_weight": 0.0, weight: 0.5, "nepochs": 1, "n_groups": 16}
+    history = train(scan, training(**settings), execution()).history
+    terms = {name for name in history if name.startswith("train_")} - {"train_loss"}
+    assert terms == {term}
+    assert history["train_loss"] == history[term]
+
+
+def test_supervised_learns_from_the_truth(scan, training, execution):
+    config = training({"model_type": "supervised", "architecture": "cnn"}, nepochs=3)
+    history = train(scan, config, execution()).history
+    assert history["train_realspace_mae"][-1] < history["train_realspace_mae"][0]
+    blind = evolve(scan, object_guess=None)
+    with pytest.raises(ValueError, match="objectGuess or Y: needed"):
+        train(blind, config, execution(), overwrite=True)
+
+
+def test_trainable_probe_repairs_a_wrong_one(scan, training, execution):
+    tilt = np.exp(0.9j * np.linspace(-1, 1, 64) ** 2).astype(np.complex64)
+    wrong = evolve(scan, probe=scan.probe * tilt)
+    config = training(nepochs=12, probe_trainable=True)
+    refined = load_bundle(train(wrong, config, execution()).bundle_path).probe
+
+    def likeness(probe):
+        return abs(np.vdot(probe, scan.probe)) / np.linalg.norm(probe) / np.linalg.norm(scan.probe)
+
+    assert likeness(refined) > likeness(wrong.probe) + 0.1 * (1 - likeness(wrong.probe))
+
+
+def test_amplitudes_train_like_the_counts_they_came_from(scan, training, execution, tmp_path):
+    amplitude = np.sqrt(scan.diffraction).astype(np.float32)
+    as_amplitude = evolve(
+        scan,
+        diffraction=amplitude / amplitude.max(),
+        domain="amplitude",
+        nphotons=scan.mean_photons(),
+    )
+    counts = train(scan, training(output_dir=tmp_path / "a"), execution())
+    amplitudes = train(as_amplitude, training(output_dir=tmp_path / "b"), execution())
+    np.testing.assert_allclose(
+        amplitudes.history["train_loss"], counts.history["train_loss"], rtol=1e-2
+    )
+
+
+def test_an_existing_bundle_is_kept_unless_told(scan, training, execution):
+    config = training(nepochs=1, n_groups=8)
+    first = train(scan, config, execution()).bundle_path.read_bytes()
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        train(scan, config, execution())
+    assert (config.output_dir / "wts.h5.zip").read_bytes() == first
+    train(scan, config, execution(), overwrite=True)
+
+
+def test_a_loss_that_is_never_logged_is_an_error_before_training(scan, training, execution):
+    with pytest.raises(ValueError, match="checkpoint_monitor_metric: one of train_loss, val_loss"):
+        train(scan, training(), execution(checkpoint_monitor_metric="val_accuracy"))
+
+
+def test_resuming_gives_the_identical_end_result(scan, training, execution, tmp_path):
+    whole = train(scan, training(nepochs=4, output_dir=tmp_path / "whole"), execution())
+    script = textwrap.dedent("""
+        import signal, sys
+        from attrs import evolve
+        from lightning.pytorch import Callback, Trainer
+        import ptycho_torch.callbacks as callbacks
+        from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
+        from ptycho_data import load_scan
+        from ptycho_torch.training import train
+        import torch
+
+        torch.set_num_threads(1)
+        scan, out, stop = load_scan(sys.argv[1]), sys.argv[2], sys.argv[3] == "stop"
+        config = TrainingConfig(
+            model=ModelConfig(architecture="unrolled", n_filters_scale=1),
+            train_data_file="scan.npz", backend="pytorch", nepochs=4, batch_size=8, output_dir=out,
+        )
+        if stop:  # the signal arrives in the middle of the third epoch
+            class Kill(callbacks.LossHistory):
+                def on_train_batch_start(self, trainer, module, batch, index):
+                    if trainer.current_epoch == 2 and index == 1:
+                        signal.raise_signal(getattr(signal, sys.argv[4]))
+            import ptycho_torch.training as training
+            training.LossHistory = Kill
+        execution = PyTorchExecutionConfig(learning_rate=2e-3, logger_backend="none")
+        try:
+            train(scan, config, execution, resume=not stop)
+        except KeyboardInterrupt:
+            sys.exit(130)
+    """)
+    path = tmp_path / "scan.npz"
+    save_scan(path, scan)
+    for name in ("SIGINT", "SIGTERM"):
+        out = tmp_path / name
+
+        def run(*arguments, out=out):
+            command = [sys.executable, "-c", script, str(path), str(out), *arguments]
+            return subprocess.run(command, capture_output=True, text=True, check=False).returncode
+
+        assert run("stop", name) == 130
+        best = load_bundle(out)  # valid, of the best of the two epochs that ended
+        assert len(best.history["train_loss"]) == 2
+        assert run("go") == 0
+        assert same(load_bundle(out).weights, weights(whole))
+        assert load_bundle(out).history["train_loss"] == whole.history["train_loss"]
+
+
+def test_nothing_to_resume_from_is_said(scan, training, execution):
+    with pytest.raises(FileNotFoundError, match="nothing to resume from"):
+        train(scan, training(), execution(), resume=True)
+
+
+def test_csv_logger_writes_the_losses(scan, training, execution):
+    config = training(nepochs=1, n_groups=8)
+    train(scan, config, execution(logger_backend="csv"))
+    header = (config.output_dir / "logs" / "metrics.csv").read_text().splitlines()[0]
+    assert "train_loss" in header
+
+
+def test_a_missing_logger_is_named_with_the_pip_command(scan, training, execution):
+    import importlib.util
+
+    if importlib.util.find_spec("mlflow") is not None:
+        pytest.skip("mlflow is installed here")
+    with pytest.raises(RuntimeError, match="pip install mlflow"):
+        train(scan, training(), execution(logger_backend="mlflow"))
+
+
+def test_two_processes_train_like_one(scan, training, execution, tmp_path):
+    script = textwrap.dedent("""
+        import json, sys
+        import torch
+        from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
+        from ptycho_data import load_scan
+        from ptycho_torch.training import train
+
+        torch.set_num_threads(1)
+        scan, out, devices = load_scan(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+        config = TrainingConfig(
+            model=ModelConfig(architecture="unrolled", n_filters_scale=1),
+            train_data_file="scan.npz", backend="pytorch", nepochs=1,
+            batch_size=8, output_dir=out, n_groups=32,
+        )
+        execution = PyTorchExecutionConfig(
+            learning_rate=1e-3, logger_backend="none", devices=devices,
+            strategy="ddp" if devices > 1 else "auto", accum_steps=3 - devices,
+        )
+        train(scan, config, execution)
+    """)
+    path = tmp_path / "scan.npz"
+    save_scan(path, scan)
+    for devices in (1, 2):  # two batches a step: one after the other, or side by side
+        command = [sys.executable, "-c", script, str(path), str(tmp_path / f"{devices}")]
+        subprocess.run([*command, str(devices)], check=True, capture_output=True, timeout=120)
+    one, two = (load_bundle(tmp_path / f"{devices}").weights for devices in (1, 2))
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], atol=2e-4, err_msg=name)

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import torch
+from ptycho_config import ModelConfig
+from ptycho_physics import extract_patches, intensity, normalise_probe
+from ptycho_torch.networks import build_network
+
+
+@pytest.fixture
+def network():
+    return build_network(ModelConfig(architecture="unrolled", n_filters_scale=1)).eval()
+
+
+def misfit(patches, x, probe):
+    predicted = intensity(patches, probe).sqrt()
+    return float((predicted - x / 32).abs().sum() / (x / 32).sum())
+
+
+def test_untrained_it_is_a_physical_solver(network, patterns):
+    x, positions, probe, bad = patterns(1, B=8)
+    with torch.no_grad():
+        solved = network(x, positions, probe, bad)
+    assert misfit(solved, x, probe) < 0.5 * misfit(torch.ones_like(solved), x, probe)
+
+
+def test_the_truth_explains_its_own_patterns_in_the_networks_units(scan, patterns):
+    x, _, probe, _ = patterns(1, B=8)
+    truth = extract_patches(scan.object_guess, scan.positions[np.arange(8) * 5], 64)
+    truth = torch.from_numpy(truth)[:, None]
+    gain = (x / 32).square().sum() / intensity(truth, probe).sum()
+    assert misfit(truth * gain.sqrt(), x, probe) < 0.12  # what the noise leaves
+
+
+def test_patches_of_a_group_agree_where_they_overlap(patterns):
+    network = build_network(
+        ModelConfig(architecture="unrolled", gridsize=2, n_filters_scale=1)
+    ).eval()
+    for layer in network.corrections:  # corrections that would tear the patches apart
+        torch.nn.init.normal_(layer.last.weight, std=0.3)
+    x, positions, probe, bad = patterns(4, B=1)
+    positions = torch.tensor([[[[40.0, 40.0]], [[44.0, 40.0]], [[40.0, 46.0]], [[44.0, 46.0]]]])
+    with torch.no_grad():
+        first, right, below, _ = network(x, positions, probe, bad)[0]
+    torch.testing.assert_close(first[:, 4:], right[:, :-4], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(first[6:], below[:-6], rtol=1e-4, atol=1e-4)
+
+
+def test_it_runs_at_another_size_than_it_was_built_for(network):
+    probe = normalise_probe(torch.randn(1, 128, 128, dtype=torch.complex64))
+    bad = torch.zeros(128, 128, dtype=torch.bool)
+    patches = network(torch.rand(1, 1, 128, 128), torch.full((1, 1, 1, 2), 64.0), probe, bad)
+    assert patches.shape == (1, 1, 128, 128)
+
+
+def test_gradients_reach_every_weight_but_none_is_lost(network, patterns):
+    for layer in network.corrections:
+        torch.nn.init.normal_(layer.last.weight, std=0.01)
+    x, positions, probe, bad = patterns(1)
+    network(x, positions, probe, bad).abs().square().sum().backward()
+    for name, weight in network.named_parameters():
+        assert weight.grad is not None, name
+        assert torch.isfinite(weight.grad).all(), name
+        assert weight.grad.abs().sum() > 0, name
