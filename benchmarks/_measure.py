@@ -1,7 +1,8 @@
-"""What the benchmark programs share: timing with warm-up and medians, the machine, the output."""
+"""What the benchmark programs share: options, timing with medians, the machine, the output."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -14,22 +15,61 @@ from pathlib import Path
 from typing import Any
 
 
-def measure(action: Callable[[], object], *, warmup: int, repeats: int) -> dict[str, Any]:
-    """Time an action; return the median, the extremes and every run, in seconds."""
-    for _ in range(warmup):
-        action()
-    runs = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        action()
-        runs.append(time.perf_counter() - start)
+def parse(description: str | None) -> argparse.Namespace:
+    """Read the options that every program takes: output, quick, threads."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--output", type=Path, help="JSON file for the figures")
+    parser.add_argument(
+        "--quick", action="store_true", help="smallest sizes, one run: does it still work?"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch [default: 1]")
+    return parser.parse_args()
+
+
+def torch_devices(threads: int) -> list[str]:
+    """Give PyTorch this many threads, and return the devices to measure: the CPU, a GPU if any."""
+    import torch
+
+    torch.set_num_threads(threads)
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def wait_for(device: str) -> Callable[[], object]:
+    """Return what waits until a device has done what it was told: a GPU works on its own time."""
+    import torch
+
+    return torch.cuda.synchronize if device == "cuda" else lambda: None
+
+
+def summarise(runs: list[float], **more: object) -> dict[str, Any]:
+    """Return the median, the extremes and every run, in seconds, and whatever else belongs."""
     return {
         "median_s": statistics.median(runs),
         "min_s": min(runs),
         "max_s": max(runs),
         "runs_s": runs,
-        "warmup": warmup,
+        **more,
     }
+
+
+def measure(
+    action: Callable[[], object],
+    *,
+    warmup: int,
+    repeats: int,
+    wait: Callable[[], object] = lambda: None,
+) -> dict[str, Any]:
+    """Time an action; `wait` ends each run, for a device that works on after the call."""
+    for _ in range(warmup):
+        action()
+    wait()
+    runs = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        wait()
+        runs.append(time.perf_counter() - start)
+    return summarise(runs, warmup=warmup)
 
 
 def processor() -> str:
@@ -58,11 +98,28 @@ def machine() -> dict[str, Any]:
     }
 
 
-def report(name: str, results: dict[str, Any], output: Path | None) -> None:
-    """Print one line per result, and write all of it, with the machine, as JSON."""
+def graphics() -> str | None:
+    """Return the name of the GPU that PyTorch would use; only for programs that use PyTorch."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def report(name: str, results: dict[str, Any], options: argparse.Namespace, **more: object) -> None:
+    """Print one line per result, and write all of it, with the machine, as JSON.
+
+    A result is what `measure` or `summarise` returns, with the ``figures`` made of it by name.
+    """
     for label, result in results.items():
-        print(f"{name}: {label}: {result['median_s'] * 1e3:.1f} ms")
-    if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        record = {"benchmark": name, "machine": machine(), "results": results}
-        output.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+        figures = [f"{key} {value:.4g}" for key, value in result.get("figures", {}).items()]
+        print(f"{name}: {label}: " + ", ".join([f"{result['median_s'] * 1e3:.2f} ms", *figures]))
+    if options.output is not None:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        record = {
+            "benchmark": name,
+            "machine": machine() | more,
+            "threads": options.threads,
+            "quick": options.quick,
+            "results": results,
+        }
+        options.output.write_text(json.dumps(record, indent=2) + "\n", "utf-8")

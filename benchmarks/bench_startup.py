@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
+import os
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 
-from _measure import measure, report
+from _measure import measure, parse, report
 
 LIGHT = ["ptycho", "ptycho_cli", "ptycho_config", "ptycho_data", "ptycho_physics", "ptycho_tf"]
 PROGRAMS = {
@@ -19,25 +18,25 @@ PROGRAMS = {
 }
 
 
-def start(program: str) -> None:
+def start(program: str, threads: int) -> None:
     """Run a program in a new interpreter, and see that it ends well."""
     subprocess.run(  # noqa: S603  our own interpreter, the programs above
-        [sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL
+        [sys.executable, "-c", program],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
     )
 
 
 def main() -> None:
     """Measure every program and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, help="JSON file for the figures")
-    parser.add_argument("--quick", action="store_true", help="one run each: does it still work?")
-    options = parser.parse_args()
+    options = parse(__doc__)
     warmup, repeats = (0, 1) if options.quick else (2, 15)
     results = {
-        label: measure(partial(start, program), warmup=warmup, repeats=repeats)
+        label: measure(partial(start, program, options.threads), warmup=warmup, repeats=repeats)
         for label, program in PROGRAMS.items()
     }
-    report("startup", results, options.output)
+    report("startup", results, options)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def test_light_packages_pull_no_framework(noxfile):
 def test_closure_follows_extras(noxfile):
     siblings, outside = noxfile.closure("ptychopinn[torch]")
     assert siblings["ptychopinn"] == siblings["ptycho-cli"] == {"torch"}
-    assert siblings["ptycho-data"] == {"bundle"}
+    assert siblings["ptycho-data"] == {"bundle", "pictures"}
     assert {"torch", "safetensors"} <= {r.name for r in outside}
     assert "ptycho-tf" not in siblings
 

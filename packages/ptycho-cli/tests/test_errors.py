@@ -29,6 +29,7 @@ def raised(function):
         (click.FileError("x", "broken"), FAILED, "broken"),
         (click.Abort(), INTERRUPTED, "interrupted"),
         (KeyboardInterrupt(), INTERRUPTED, "interrupted"),
+        (KeyboardInterrupt("interrupted after 3 epochs"), INTERRUPTED, "after 3 epochs"),
     ],
 )
 def test_code_and_text(error, code, text, capsys):

@@ -110,19 +110,48 @@ def test_keyboard_interrupt_is_130(ptycho, monkeypatch):
     assert shown.err.strip() == "interrupted"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no SIGINT for a child on Windows")
-def test_ctrl_c_ends_the_process_with_130(scan_file, tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="no signals for a child on Windows")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_signals_end_the_process_with_130(scan_file, tmp_path, name):
     code = (
         "import os, signal, sys\n"
         "from ptycho_cli.commands import reconstruct\n"
         "from ptycho_cli.main import main\n"
-        "reconstruct.load_scan = lambda *a, **k: os.kill(os.getpid(), signal.SIGINT)\n"
+        f"reconstruct.load_scan = lambda *a, **k: os.kill(os.getpid(), signal.{name})\n"
         f"sys.exit(main(['reconstruct', {str(scan_file)!r}, '-o', {str(tmp_path / 'r')!r}]))"
     )
     done = python("-c", code)
     assert done.returncode == 130
     assert done.stderr.strip() == "interrupted"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGTERM ends the process at once on Windows")
+def test_who_takes_sigterm_over_ends_the_work_himself(ptycho, monkeypatch):
+    # As Lightning does while it trains: its own handler, then the one it found.
+    def work():
+        found = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, found_and_called := lambda *args: found(*args))
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is found_and_called
+        return {}
+
+    monkeypatch.setattr(env_command, "collect", work)
+    assert ptycho("env", "--json").code == 0
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_handlers_of_the_calling_program_stay(ptycho, monkeypatch):
+    def handler(*_):
+        pass
+
+    monkeypatch.setattr(env_command, "collect", lambda: {"mine": str(signal.getsignal(15))})
+    previous = signal.signal(signal.SIGTERM, handler)
+    try:
+        assert str(handler) in ptycho("env", "--json").out
+        assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def test_warnings_are_one_line(ptycho, edited, scan_file):

@@ -28,12 +28,12 @@ def test_folder_stands_for_the_bundle_in_it(tmp_path):
 
 def test_no_folder_of_an_input_is_recorded():
     values = {
-        "train_data_file": "/home/someone/scan.npz",
+        "train_data_file": "/data/someone/scan.npz",
         "probe_file": None,
         "model": {"N": 64},
-        "output_dir": Path("/home/someone/out"),
+        "output_dir": Path("/data/someone/out"),
     }
-    overrides = {"train_data_file": {"value": "/home/someone/scan.npz", "origin": "command line"}}
+    overrides = {"train_data_file": {"value": "/data/someone/scan.npz", "origin": "command line"}}
     assert portable(values)["train_data_file"] == "scan.npz"
     assert portable(values)["output_dir"] == "out"
     assert portable(values)["model"] == {"N": 64}

@@ -1,22 +1,7 @@
 import attrs
-import h5py
 import numpy as np
-from ptycho_cli.record import Stopwatch
-from ptycho_cli.results import RESULT_FILES, reference_metrics, summary, write_results
+from ptycho_cli.results import reference_metrics, summary
 from ptycho_data import load_reconstruction, load_scan
-
-
-def test_all_files_are_written(solved, tmp_path):
-    rec = attrs.evolve(load_reconstruction(solved / "reconstruction.npz"), pixel_size_m=1e-8)
-    clock = Stopwatch()
-    write_results(
-        tmp_path, rec, metrics={"r_factor": 0.1}, clock=clock, photons=1e6, overwrite=False
-    )
-    assert {path.name for path in tmp_path.iterdir()} == set(RESULT_FILES) - {"run.json"}
-    assert clock.seconds.keys() == {"write", "pictures"}
-    assert load_reconstruction(tmp_path / "reconstruction.npz").pixel_size_m == 1e-8
-    with h5py.File(tmp_path / "product.h5") as file:
-        assert file.attrs["probe_photon_count"] == 1e6
 
 
 def test_reference_metrics(solved, scan_file):

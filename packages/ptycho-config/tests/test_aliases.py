@@ -6,6 +6,7 @@ from ptycho_config import (
     ConfigError,
     Layer,
     TrainingConfig,
+    current_flags,
     from_dict,
     resolve_alias,
     resolve_training,
@@ -61,3 +62,41 @@ def test_a_bad_value_is_reported_under_the_new_name():
 def test_aliases_point_to_fields_of_a_training_run():
     names = resolve_training([Layer("override", {"train_data_file": "s"})]).origins
     assert {alias.target for alias in DEPRECATED_ALIASES.values()} <= set(names)
+
+
+KNOWN = ["-o", "--batch-size", "--n-groups", "--accelerator", "--logger-backend", "--max_epochs"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "used", "warned"),
+    [
+        (["--batch_size", "4"], ["--batch-size", "4"], ["--batch_size is deprecated, use --batch"]),
+        (["--batch_size=4"], ["--batch-size=4"], ["--batch_size is deprecated"]),
+        (["--n_images", "9"], ["--n-groups", "9"], ["--n_images is deprecated, use n_groups"]),
+        (["--n-images=9"], ["--n-groups=9"], ["--n-images is deprecated, use n_groups"]),
+        (["--device", "cpu"], ["--accelerator", "cpu"], ["--device is deprecated"]),
+        (
+            ["--disable_mlflow", "-o", "x"],
+            ["--logger-backend", "none", "-o", "x"],
+            ["--disable_mlflow is deprecated, use logger_backend = 'none'"],
+        ),
+        (["--max-epochs", "3"], ["--max_epochs", "3"], []),
+        (["--max_epochs", "--batch-size"], ["--max_epochs", "--batch-size"], []),
+        (["--what_is_this", "1"], ["--what_is_this", "1"], []),
+        (["scan_file.npz", "-o_x"], ["scan_file.npz", "-o_x"], []),
+        (["--", "--batch_size"], ["--", "--batch_size"], []),
+    ],
+)
+def test_flags_of_old_scripts(typed, used, warned):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert current_flags(typed, KNOWN) == used
+    assert len(caught) == len(warned)
+    for warning, start in zip(caught, warned, strict=True):
+        assert str(warning.message).startswith(start)
+        assert warning.category is DeprecationWarning
+        assert warning.filename == __file__
+
+
+def test_flags_a_command_does_not_have_are_left_for_it_to_refuse():
+    assert current_flags(["--device", "cpu"], ["--batch-size"]) == ["--device", "cpu"]

@@ -201,3 +201,44 @@ def test_of_a_bundle_only_the_model_counts_at_inference():
 def test_origins_are_a_closed_set(origin):
     with pytest.raises(ConfigError, match="origin must be one of"):
         Layer(origin, {})
+
+
+@pytest.mark.parametrize("gridsize", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("oversampling", [False, True])
+def test_gridsize_alone_is_enough(gridsize, oversampling):
+    values = {**GIVEN[TrainingConfig], "gridsize": gridsize}
+    if oversampling and gridsize > 1:
+        values["enable_oversampling"] = True
+    resolved = resolve_training([Layer("override", values)])
+    count = max(4, gridsize**2)
+    assert resolved.config.neighbor_count == count
+    entry = {"value": count, "origin": "command default"} if count > 4 else None
+    assert resolved.overrides_applied.get("neighbor_count") == entry
+
+
+def test_too_few_neighbours_remain_an_error_where_they_were_asked_for():
+    layer = Layer("override", {**GIVEN[TrainingConfig], "gridsize": 3, "neighbor_count": 4})
+    with pytest.raises(ConfigError, match=r"neighbor_count must be >= 8 .*, got 4 \(override\)"):
+        resolve_training([layer])
+
+
+@pytest.mark.parametrize("gridsize", [9, 10**5000, -3, 3.0, True, "3", None, [3]])
+def test_a_bad_gridsize_is_the_only_problem(gridsize):
+    layer = Layer("override", {**GIVEN[TrainingConfig], "gridsize": gridsize})
+    with pytest.raises(ConfigError) as caught:
+        resolve_training([layer])
+    (problem,) = caught.value.problems
+    assert problem.startswith("gridsize must be an integer from 1 to 5, got ")
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+def test_a_bad_value_of_any_source_is_a_config_error_that_names_it(data, bad):
+    cls, spec = data.draw(st.sampled_from(FIELDS))
+    layers = [
+        Layer("default", GIVEN[cls]),
+        Layer(data.draw(st.sampled_from(ORIGINS[:4])), {spec.name: data.draw(bad(spec))}),
+    ]
+    with pytest.raises(ConfigError) as caught:
+        RESOLVE[cls](layers)
+    assert any(text.startswith(f"{spec.name} must be ") for text in caught.value.problems)

@@ -22,7 +22,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from ptycho_data import atomic
-from ptycho_data.atomic import OutputExistsError, atomic_path, write_json, write_npy, write_npz
+from ptycho_data.atomic import (
+    OutputExistsError,
+    atomic_path,
+    refuse_existing,
+    write_json,
+    write_npy,
+    write_npz,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -261,3 +268,12 @@ def test_npz_refuses_python_objects_before_it_starts(tmp_path):
     with pytest.raises(ValueError, match="'bad' holds Python objects"):
         write_npz(tmp_path / "a.npz", {"good": [1], "bad": np.array([None])})
     assert names(tmp_path) == []
+
+
+def test_first_existing_output_is_refused(tmp_path):
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    refuse_existing(paths)
+    (tmp_path / "b").symlink_to(tmp_path / "nowhere")  # dangling, and somebody's all the same
+    (tmp_path / "c").touch()
+    with pytest.raises(OutputExistsError, match="b: exists already"):
+        refuse_existing(paths)

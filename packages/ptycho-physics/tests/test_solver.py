@@ -59,7 +59,8 @@ def test_numpy_and_torch_take_the_same_step(experiment):
     second = solve(torch.from_numpy(counts), positions, torch.from_numpy(probe), **options)
     np.testing.assert_allclose(first.object, second.object.numpy(), atol=1.4e-3)
     np.testing.assert_allclose(first.probe, second.probe.numpy(), atol=1.4e-3)
-    np.testing.assert_allclose(first.coverage, second.coverage.numpy(), rtol=1e-4)
+    largest = float(first.coverage.max())
+    np.testing.assert_allclose(first.coverage, second.coverage.numpy(), atol=1.4e-3 * largest)
     np.testing.assert_allclose(first.r_factors, second.r_factors, rtol=1e-5)
 
 

@@ -1,8 +1,13 @@
+import numpy as np
 import pytest
 import torch
-from ptycho_config import ModelConfig
+from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
+from ptycho_data import Scan, load_bundle
+from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan
 from ptycho_torch.networks import build_network
 from ptycho_torch.networks.cnn import AMPLITUDE_ACTIVATIONS
+from ptycho_torch.reconstruction import reconstruct
+from ptycho_torch.training import train
 
 
 def make(**settings):
@@ -44,6 +49,41 @@ def test_the_rim_is_decoded_otherwise(patterns, pad_object, probe_big):
     x, positions, probe, bad = patterns(1)
     patches = make(pad_object=pad_object, probe_big=probe_big)(x, positions, probe, bad)
     assert patches[..., :16, :].std() > 0
+
+
+@pytest.mark.slow
+def test_at_128_the_amplitude_does_not_collapse(tmp_path):
+    """Networks without skips are known to end in a flat amplitude under the count likelihood."""
+    truth = random_cells((180, 180), radius=(10, 20), seed=2)
+    positions = snake_scan(truth.shape, 128, number=36, jitter=0.4, seed=1)
+    probe = defocused_probe(128)
+    scan = Scan(
+        diffraction=simulate_counts(truth, probe, positions, 1e5, seed=3),
+        xcoords=positions[:, 0],
+        ycoords=positions[:, 1],
+        probe=probe,
+        domain="counts",
+    )
+    model = ModelConfig(architecture="cnn", n_filters_scale=1, N=128)
+    config = TrainingConfig(
+        model=model,
+        train_data_file="scan.npz",
+        backend="pytorch",
+        nepochs=60,
+        batch_size=4,
+        output_dir=tmp_path,
+    )
+    execution = PyTorchExecutionConfig(learning_rate=1e-3, logger_backend="none")
+    history = train(scan, config, execution).history
+    assert history["train_nll"][-1] < 0.4 * history["train_nll"][0]
+    settings = InferenceConfig(model_path=tmp_path, test_data_file="scan.npz", backend="pytorch")
+    rec = reconstruct(load_bundle(tmp_path), scan, settings, execution).reconstruction
+    x, y = rec.origin
+    height, width = rec.object.shape
+    found = np.abs(rec.object)[30:-30, 30:-30]
+    expected = np.abs(truth[y : y + height, x : x + width])[30:-30, 30:-30]
+    assert found.std() > 0.5 * expected.std()
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.4
 
 
 def test_every_channel_of_a_group_is_its_own_patch(patterns):

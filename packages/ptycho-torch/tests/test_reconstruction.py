@@ -12,7 +12,7 @@ from ptycho_torch.training import train
 
 @pytest.fixture
 def untrained(scan, training):
-    """Bundles of untrained networks: for `unrolled` a physical solver, so objects mean something."""
+    """Bundles of untrained networks: `unrolled` is a physical solver even then."""
 
     def make(model=None, **changes):
         config = training(model, **changes)
@@ -123,7 +123,7 @@ def test_middle_trim_stitches_the_centres_only(scan, untrained, inference, execu
 def test_a_bundle_for_another_size_names_both(scan, untrained, inference, execution):
     bundle = untrained()
     bundle.config["model"]["N"] = 128
-    with pytest.raises(ValueError, match="trained for patterns of 128 pixels, .* has 64"):
+    with pytest.raises(ValueError, match=r"trained for patterns of 128 pixels, .* has 64"):
         reconstruct(bundle, scan, inference(), execution())
 
 

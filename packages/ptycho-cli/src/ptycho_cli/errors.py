@@ -62,7 +62,8 @@ def _describe(error: BaseException) -> tuple[str, int]:
     if isinstance(error, click.ClickException):
         return error.format_message(), error.exit_code
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        return "interrupted", INTERRUPTED
+        # click's Abort comes from the KeyboardInterrupt, which may say what is left to go on with.
+        return str(error.__cause__ or error) or "interrupted", INTERRUPTED
     if isinstance(error, OSError):
         return _os_message(error), FAILED
     if isinstance(error, MemoryError):

@@ -33,6 +33,7 @@ __all__ = [
     "gather",
     "read_scan",
     "say_configuration",
+    "with_probe_file",
 ]
 
 #: What ``ptycho train`` and ``ptycho infer`` take where nothing else decides.
@@ -40,6 +41,9 @@ TRAINING_DEFAULTS: Mapping[str, object] = {
     "backend": "pytorch",
     "architecture": "unrolled",
     "accelerator": "auto",
+    # The recipe that trains well; the classes keep the defaults that scripts rely on.
+    "learning_rate": 2e-3,
+    "gradient_clip_val": 1.0,
 }
 INFERENCE_DEFAULTS: Mapping[str, object] = {"accelerator": "auto"}
 
@@ -112,17 +116,22 @@ def gather(
 
 
 def read_scan(path: Path, config: TrainingConfig | InferenceConfig) -> Scan:
-    """Read a scan in the domain, and with the probe, that the configuration asks for.
+    """Read a scan in the domain that the configuration asks for.
+
+    A probe file is the backend's to read; whether there is one is told before anything is read.
 
     Raises
     ------
+    FileNotFoundError
+        There is no such probe file.
     ScanFormatError
-        The file breaks the contract.
-    ValueError
-        The probe file holds no probe, or one of another size.
+        The scan breaks the contract.
     """
-    scan = load_scan(path, domain=config.domain)
-    return with_probe_file(scan, config.probe_file)
+    probe_file = config.probe_file
+    if probe_file is not None and not probe_file.is_file():
+        msg = f"{probe_file}: no such file; name an NPZ with `probe` or `probeGuess`"
+        raise FileNotFoundError(msg)
+    return load_scan(path, domain=config.domain)
 
 
 def with_probe_file(scan: Scan, probe_file: Path | None) -> Scan:

@@ -1,8 +1,11 @@
 """The ``ptycho`` command: its list of commands and its way out."""
 
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
@@ -49,6 +52,29 @@ def _show_warning(
     click.echo(click.style(kind, fg="yellow") + text, err=True, color=allowed_color())
 
 
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does: files put in order, one line, exit code 130.
+
+    A handler of the program that calls us stays as it is, and so is one that a framework puts
+    around ours while it trains: it ends its work itself.
+    """
+
+    def interrupt(*_: object) -> None:
+        if signal.getsignal(signal.SIGTERM) is interrupt:
+            raise KeyboardInterrupt
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -66,7 +92,10 @@ def main(args: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            code = cli.main(args, "ptycho", standalone_mode=False, obj=state, color=allowed_color())
+            with _sigterm_as_ctrl_c():
+                code = cli.main(
+                    args, "ptycho", standalone_mode=False, obj=state, color=allowed_color()
+                )
         except (Exception, KeyboardInterrupt) as error:
             return report(error, debug=state.debug)
     return code if isinstance(code, int) else OK

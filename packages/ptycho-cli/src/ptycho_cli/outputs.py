@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from ptycho_data import OutputExistsError
+from ptycho_data.atomic import refuse_existing
 
 __all__ = ["not_an_input", "output_file", "output_folder"]
 
@@ -56,9 +56,7 @@ def output_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> Pat
         The folder cannot be made or written to.
     """
     if not overwrite:
-        for name in names:
-            if os.path.lexists(folder / name):
-                raise OutputExistsError(folder / name)
+        refuse_existing(folder / name for name in names)
     _prove_writable(folder)
     return folder
 

@@ -14,7 +14,17 @@ from typing import Any
 
 from attrs import define, field
 
-__all__ = ["Stopwatch", "describe_input", "installed_versions", "portable", "run_record"]
+__all__ = [
+    "RUN_FILE",
+    "Stopwatch",
+    "describe_input",
+    "installed_versions",
+    "portable",
+    "run_record",
+]
+
+#: File, beside the results, that holds the record of the run.
+RUN_FILE = "run.json"
 
 PACKAGES = (
     *(f"ptycho-{part}" for part in ("cli", "config", "data", "physics", "torch", "tf")),

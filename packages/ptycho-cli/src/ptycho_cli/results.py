@@ -1,32 +1,19 @@
-"""The files of a reconstruction, the same from the network and from the solver."""
+"""What the commands say about a reconstruction besides the files that every backend writes."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ptycho_data import (
-    Reconstruction,
-    Scan,
-    save_product,
-    save_reconstruction,
-    write_json,
-)
+from ptycho_data import RESULT_FILES, Reconstruction, Scan
 
 from ptycho_cli.comparison import Placed, compare_placed, metrics_of
 from ptycho_cli.console import note
-from ptycho_cli.figures import View, draw, new_figure, object_views, save_figure
-from ptycho_cli.record import Stopwatch
+from ptycho_cli.record import RUN_FILE
 
-__all__ = ["RESULT_FILES", "reference_metrics", "summary", "write_pictures", "write_results"]
+__all__ = ["OUTPUT_FILES", "reference_metrics", "summary"]
 
-RESULT_FILES = (
-    "reconstruction.npz",
-    "product.h5",
-    "reconstructed_amplitude.png",
-    "reconstructed_phase.png",
-    "metrics.json",
-    "run.json",
-)
+#: All that ``ptycho infer`` and ``ptycho reconstruct`` write.
+OUTPUT_FILES = (*RESULT_FILES, RUN_FILE)
 
 
 def reference_metrics(rec: Reconstruction, scan: Scan) -> dict[str, Any]:
@@ -43,56 +30,6 @@ def reference_metrics(rec: Reconstruction, scan: Scan) -> dict[str, Any]:
     except ValueError as error:
         note(f"no comparison with objectGuess: {error}")
         return {}
-
-
-def _single(view: View, pixel_size_m: float | None, path: Path, *, overwrite: bool) -> None:
-    height, width = view.image.shape
-    ratio = min(max(height / width, 0.3), 2.0)
-    figure = new_figure(7.4, 6.2 * ratio + 0.8)
-    draw(figure.subplots(), view, pixel_size_m)
-    save_figure(figure, path, overwrite=overwrite)
-
-
-def write_pictures(folder: Path, rec: Reconstruction, *, overwrite: bool) -> None:
-    """Write ``reconstructed_amplitude.png`` and ``reconstructed_phase.png``."""
-    origin = (float(rec.origin[0]), float(rec.origin[1]))
-    views = object_views(rec.object, rec.coverage, origin)
-    for view, name in zip(views, RESULT_FILES[2:4], strict=True):
-        _single(view, rec.pixel_size_m, folder / name, overwrite=overwrite)
-
-
-def write_results(
-    folder: Path,
-    rec: Reconstruction,
-    *,
-    metrics: Mapping[str, Any],
-    clock: Stopwatch,
-    photons: float | None = None,
-    overwrite: bool,
-) -> None:
-    """Write everything but ``run.json``, which follows when the clock has stopped.
-
-    Parameters
-    ----------
-    folder
-        An output folder that has been prepared.
-    rec
-        The reconstruction.
-    metrics
-        Content of ``metrics.json``.
-    clock
-        Gets the stage ``write``.
-    photons
-        Mean photons per pattern, for the product.
-    overwrite
-        Replace existing files.
-    """
-    with clock.stage("write"):
-        save_reconstruction(folder / "reconstruction.npz", rec, overwrite=overwrite)
-        save_product(folder / "product.h5", rec, overwrite=overwrite, photons=photons)
-        write_json(folder / "metrics.json", dict(metrics), overwrite=overwrite)
-    with clock.stage("pictures"):
-        write_pictures(folder, rec, overwrite=overwrite)
 
 
 def summary(folder: Path, metrics: Mapping[str, Any], rate: float, patterns: int) -> str:

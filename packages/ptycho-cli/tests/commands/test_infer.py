@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from ptycho_cli.results import RESULT_FILES
+from ptycho_cli.results import OUTPUT_FILES
 from ptycho_data import load_bundle, save_bundle
 
 
@@ -16,12 +16,14 @@ def model(ptycho, scan_file, tmp_path, stand_in):  # noqa: ARG001 - what it trai
 def test_outputs(ptycho, model, scan_file, tmp_path):
     done = ptycho("infer", model, scan_file, "-o", tmp_path / "r")
     assert done.code == 0, done.err
-    assert {path.name for path in (tmp_path / "r").iterdir()} == set(RESULT_FILES)
+    assert {path.name for path in (tmp_path / "r").iterdir()} == set(OUTPUT_FILES)
     metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert metrics["r_factor"] < 0.5
     assert metrics["correlation"] > 0.9
     run = json.loads((tmp_path / "r" / "run.json").read_text())
     assert run["backend"] == "pytorch"
+    stages = {"load bundle", "read", "reconstruct", "evaluate", "write", "pictures", "total"}
+    assert run["timings_s"].keys() == stages
     assert run["patterns_per_second"] == 600
     assert run["inputs"]["model_path"]["name"] == "wts.h5.zip"
     assert "R-factor" in done.out

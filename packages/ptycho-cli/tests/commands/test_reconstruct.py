@@ -3,18 +3,19 @@ import json
 import h5py
 import numpy as np
 import pytest
-from ptycho_cli.results import RESULT_FILES
+from ptycho_cli.results import OUTPUT_FILES
 from ptycho_data import load_reconstruction, load_scan
+from ptycho_data.results import PICTURE_FILES
 
 
 def test_outputs(solved, scan_file):
-    assert {path.name for path in solved.iterdir()} == set(RESULT_FILES)
+    assert {path.name for path in solved.iterdir()} == set(OUTPUT_FILES)
     rec, scan = load_reconstruction(solved / "reconstruction.npz"), load_scan(scan_file)
     np.testing.assert_allclose(rec.positions + rec.origin, scan.positions)
     np.testing.assert_array_equal(rec.indices, np.arange(60))
     with h5py.File(solved / "product.h5") as file:
         np.testing.assert_array_equal(file["object"][0], rec.object)
-    for name in RESULT_FILES[2:4]:
+    for name in PICTURE_FILES:
         assert (solved / name).stat().st_size > 10_000
 
 

@@ -1,5 +1,7 @@
 import json
+import re
 import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -30,6 +32,8 @@ def test_outputs_and_defaults_of_the_command(ptycho, scan_file, tmp_path, stand_
     assert call["config"].model.gridsize == 2
     assert call["config"].nphotons == 1e6  # of the file
     assert call["execution"].accelerator == "auto"
+    assert call["execution"].learning_rate == 2e-3
+    assert call["execution"].gradient_clip_val == 1
     run = json.loads((tmp_path / "m" / "run.json").read_text())
     origins = {name: entry["origin"] for name, entry in run["overrides_applied"].items()}
     assert origins["gridsize"] == "command line"
@@ -59,6 +63,55 @@ def test_config_file_and_the_command_line_over_it(
     assert ptycho("train", scan_file, *args).code == 0
     config = stand_in("training")[-1]["config"]
     assert (config.nepochs, config.batch_size, config.model.gridsize) == (7, 8, 2)
+
+
+def test_help_states_the_defaults_of_the_command(ptycho):
+    text = " ".join(ptycho("train", "--help").out.split())
+    assert re.search(r"--learning-rate NUMBER [^\[]*\[default: 0\.002\]", text)
+    assert re.search(r"--gradient-clip-val NUMBER [^\[]*\[default: 1\]", text)
+    assert re.search(r"--architecture NAME [^\[]*\[default: unrolled\]", text)
+
+
+def test_recipe_gives_way_to_the_user(ptycho, scan_file, tmp_path, stand_in):
+    (tmp_path / "c.toml").write_text("[execution]\nlearning_rate = 5e-4\n")
+    args = ["--config", tmp_path / "c.toml", "--gradient-clip-val", "none"]
+    assert ptycho("train", scan_file, "-o", tmp_path / "m", *args).code == 0
+    execution = stand_in("training")[-1]["execution"]
+    assert (execution.learning_rate, execution.gradient_clip_val) == (5e-4, None)
+
+
+def test_interrupt_keeps_what_the_backend_wrote(ptycho, scan_file, tmp_path, stand_in, monkeypatch):
+    module = import_module("stand_in_backend.training")
+    whole = module.train
+
+    def interrupted(*args, **settings):
+        whole(*args, **settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "train", interrupted)
+    done = ptycho("train", scan_file, "-o", tmp_path / "m")
+    assert done.code == 130
+    assert done.err.splitlines()[-1] == "interrupted"
+    assert done.err.count("interrupted") == 1
+    assert not done.out
+    assert [path.name for path in (tmp_path / "m").iterdir()] == ["wts.h5.zip"]
+    monkeypatch.setattr(module, "train", whole)
+    assert ptycho("train", scan_file, "-o", tmp_path / "m", "--resume").code == 0
+    assert stand_in("training")[-1]["resume"] is True
+    assert (tmp_path / "m" / "run.json").exists()
+
+
+def test_probe_file_is_the_backends_to_read(ptycho, scan_file, tmp_path, stand_in):
+    np.savez(tmp_path / "p.npz", probe=np.full((2, 64, 64), 1j, np.complex64))
+    args = ["-o", tmp_path / "m", "--probe-file", tmp_path / "p.npz"]
+    assert ptycho("train", scan_file, *args).code == 0
+    call = stand_in("training")[-1]
+    assert call["config"].probe_file == tmp_path / "p.npz"
+    assert call["scan"].probe.shape == (1, 64, 64)
+    run = json.loads((tmp_path / "m" / "run.json").read_text())
+    assert run["inputs"]["probe_file"]["name"] == "p.npz"
+    gone = ptycho("train", scan_file, "-o", tmp_path / "n", "--probe-file", tmp_path / "gone.npz")
+    assert gone.fails_with("gone.npz: no such file")
 
 
 def test_photons_of_amplitudes(ptycho, amplitude_file, tmp_path, stand_in):

@@ -7,7 +7,7 @@ there. `resolve_training` and `resolve_inference` merge sources and record which
 """
 
 from ptycho_config.__about__ import __version__
-from ptycho_config.aliases import DEPRECATED_ALIASES, Alias, resolve_alias
+from ptycho_config.aliases import DEPRECATED_ALIASES, Alias, current_flags, resolve_alias
 from ptycho_config.convert import CONFIG_CLASSES, from_dict, to_dict
 from ptycho_config.errors import ConfigError
 from ptycho_config.execution import PyTorchExecutionConfig
@@ -43,6 +43,7 @@ __all__ = [
     "Scheduler",
     "TrainingConfig",
     "__version__",
+    "current_flags",
     "from_dict",
     "json_schema",
     "load_config_file",

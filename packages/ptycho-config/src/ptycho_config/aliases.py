@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 
 import attrs
@@ -68,12 +68,68 @@ def resolve_alias(name: str, value: object, shown_as: str | None = None) -> tupl
     alias = DEPRECATED_ALIASES[name]
     new = alias.convert(value)
     hint = alias.target if new is value else f"{alias.target} = {new!r}"
-    warnings.warn(
-        f"{shown_as or name} is deprecated, use {hint}",
-        DeprecationWarning,
-        stacklevel=_levels_to_caller(),
-    )
+    _deprecated(shown_as or name, hint)
     return alias.target, new
+
+
+def current_flags(args: Sequence[str], known: Collection[str]) -> list[str]:
+    """Replace deprecated flags among command line arguments.
+
+    Parameters
+    ----------
+    args : sequence of str
+        Arguments as typed. What stands after ``--`` is left alone.
+    known : collection of str
+        Flags that the command has. Only what is none of them is replaced, and only by one of them:
+        a deprecated name (``--device``), or another spelling (``--batch_size`` for
+        ``--batch-size``).
+
+    Returns
+    -------
+    list of str
+        Arguments in the command's own words.
+
+    Warns
+    -----
+    DeprecationWarning
+        For each flag that was replaced.
+    """
+    spelled = {_in_kebab_case(flag): flag for flag in known}
+    end = args.index("--") if "--" in args else len(args)
+    words: list[str] = []
+    for arg in args[:end]:
+        flag, equals, value = arg.partition("=")
+        if not flag.startswith("--") or flag in known:
+            words.append(arg)
+            continue
+        current, *more = _current_flag(flag, spelled)
+        words += [f"{current}{equals}{value}", *more]
+    return [*words, *args[end:]]
+
+
+def _current_flag(flag: str, spelled: Mapping[str, str]) -> list[str]:
+    """Name the flag to use, and the value that it implies, if any."""
+    plain = _in_kebab_case(flag)
+    if plain in spelled:
+        if "_" in flag:
+            _deprecated(flag, spelled[plain])
+        return [spelled[plain]]
+    name = plain.removeprefix("--").replace("-", "_")
+    target = DEPRECATED_ALIASES[name].target if name in DEPRECATED_ALIASES else ""
+    if _in_kebab_case(f"--{target}") not in spelled:
+        return [flag]
+    _, implied = resolve_alias(name, True, shown_as=flag)  # True: all that a bare flag says
+    return [spelled[_in_kebab_case(f"--{target}")], *([] if implied is True else [str(implied)])]
+
+
+def _in_kebab_case(flag: str) -> str:
+    return flag.replace("_", "-")
+
+
+def _deprecated(old: str, new: str) -> None:
+    warnings.warn(
+        f"{old} is deprecated, use {new}", DeprecationWarning, stacklevel=_levels_to_caller()
+    )
 
 
 def _levels_to_caller() -> int:

@@ -8,6 +8,8 @@ from ptycho_config.checks import validate
 from ptycho_config.options import about, documented
 from ptycho_config.types import AmplitudeActivation, ModelType
 
+LARGEST_GRIDSIZE = 5
+
 
 @documented
 @attrs.frozen(kw_only=True)
@@ -35,7 +37,7 @@ class ModelConfig:
             "Neighbouring patterns that the network sees together, per side of their group: "
             "1 is single-shot, 2 makes groups of four.",
             minimum=1,
-            maximum=5,
+            maximum=LARGEST_GRIDSIZE,
         ),
     )
     n_filters_scale: int = attrs.field(

@@ -17,7 +17,7 @@ from ptycho_config.convert import (
 from ptycho_config.errors import ConfigError
 from ptycho_config.execution import PyTorchExecutionConfig
 from ptycho_config.inference import InferenceConfig
-from ptycho_config.model import ModelConfig
+from ptycho_config.model import LARGEST_GRIDSIZE, ModelConfig
 from ptycho_config.options import plain_value
 from ptycho_config.training import TrainingConfig
 
@@ -153,6 +153,7 @@ def _resolve(cls: type[C], layers: Iterable[Layer]) -> Resolved[C]:
         problems += more
         unused.update(dict.fromkeys(foreign))
         chosen.update({name: (value, layer) for name, value in values.items()})
+    _widen_neighbourhood(chosen)
     flat = {name: value for name, (value, _) in chosen.items()}
     config, config_problems = assemble(cls, flat)
     execution, execution_problems = assemble(PyTorchExecutionConfig, flat)
@@ -167,6 +168,20 @@ def _resolve(cls: type[C], layers: Iterable[Layer]) -> Resolved[C]:
         overrides_applied=_audit(chosen, (config, config.model, execution)),
         unused=tuple(unused),
     )
+
+
+def _widen_neighbourhood(chosen: dict[str, tuple[Any, Layer]]) -> None:
+    """Give large groups enough neighbours where nobody has said how many.
+
+    The default of ``neighbor_count`` fills groups up to gridsize 2; without this, a larger gridsize
+    alone would be an error.
+    """
+    gridsize = chosen["gridsize"][0] if "gridsize" in chosen else None
+    given = "neighbor_count" in chosen
+    if not given and type(gridsize) is int and 2 < gridsize <= LARGEST_GRIDSIZE:
+        count = gridsize**2
+        layer = Layer("command default", {"neighbor_count": count}, f"for gridsize {gridsize}")
+        chosen["neighbor_count"] = count, layer
 
 
 def _read(cls: type, layer: Layer) -> tuple[dict[str, Any], list[str], list[str]]:

@@ -23,11 +23,13 @@ from ptycho_data.reconstruction import (
     load_reconstruction,
     save_reconstruction,
 )
+from ptycho_data.results import RESULT_FILES, write_pictures, write_results
 from ptycho_data.scan import Scan
 from ptycho_data.scan_io import load_scan, save_scan, scan_from_arrays, validate
 
 __all__ = [
     "BUNDLE_NAME",
+    "RESULT_FILES",
     "Bundle",
     "BundleError",
     "Domain",
@@ -57,4 +59,6 @@ __all__ = [
     "validate",
     "write_json",
     "write_npz",
+    "write_pictures",
+    "write_results",
 ]

@@ -13,7 +13,7 @@ import errno
 import os
 import secrets
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from ptycho_data.plain_json import json_bytes
 
-__all__ = ["OutputExistsError", "atomic_path", "write_json", "write_npz"]
+__all__ = ["OutputExistsError", "atomic_path", "refuse_existing", "write_json", "write_npz"]
 
 # The earliest time a ZIP can state: members carry no clock, equal content gives equal bytes.
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -46,6 +46,24 @@ class OutputExistsError(FileExistsError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild from the path, so that the error crosses process borders."""
         return type(self), (self.path,)
+
+
+def refuse_existing(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Check that none of the outputs of some work is there yet.
+
+    Parameters
+    ----------
+    paths
+        The files that the work will write.
+
+    Raises
+    ------
+    OutputExistsError
+        For the first that exists; a dangling link is something of the user's, too.
+    """
+    for path in paths:
+        if os.path.lexists(path):
+            raise OutputExistsError(path)
 
 
 @contextlib.contextmanager
@@ -81,9 +99,8 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     target = Path(path)
     if os.path.isdir(target):  # noqa: PTH112 - Path.is_dir raises where it may not look
         raise IsADirectoryError(f"{target}: is a folder, not a file; name the output file in it")
-    # lexists: a dangling link is something of the user's, too.
-    if not overwrite and os.path.lexists(target):
-        raise OutputExistsError(target)
+    if not overwrite:
+        refuse_existing([target])
     temporary = _create_temporary(target)
     try:
         yield temporary

@@ -27,7 +27,8 @@ def load_probe(path: str | PathLike[str]) -> NDArray[np.complex64]:
     Raises
     ------
     ScanFormatError
-        If there is no such file, it is not an NPZ file, or its probe is not complex, square, finite and lit.
+        If there is no such file, it is not an NPZ file, or its probe is not complex, square,
+        finite and lit.
     """
     found = load_arrays(path, (), optional=KEYS)
     values = next((found[key] for key in KEYS if key in found), None)

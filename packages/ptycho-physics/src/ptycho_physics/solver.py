@@ -61,60 +61,119 @@ class Solution:
 
 
 @define
-class _State:
-    """The canvas and probe while they change, and the bookkeeping of one epoch."""
+class _Estimate:
+    """The measured patterns of a run, and object and probe while they change."""
 
+    counts: Array  # (n, N, N), zero frequency in the centre
+    positions: NDArray[np.float64]  # (n, 2) on the canvas
+    shape: tuple[int, int]
+    photons: float
+    good: Array | None  # (N, N) real, 0 at bad pixels, zero frequency in the corner
     canvas: Array  # (H*W,) complex
     weight: Array  # (H*W,) real scratch, zero between batches
     probe: Array  # (M, N, N)
-    shape: tuple[int, int]
+    relaxation: float
+    xp: Any
     misfit: float = 0.0
     total: float = 0.0
 
+    def amplitude(self, batch: NDArray[np.int64]) -> Array:
+        """Measured amplitude (b, N, N) in units of the mean pattern, corner-centred."""
+        xp = self.xp
+        chosen = xp.take(self.counts, as_like(xp.asarray(batch), self.counts, xp), axis=0)
+        values = xp.sqrt(xp.astype(chosen, xp.float32) / self.photons)
+        return xp.fft.ifftshift(values, axes=(-2, -1))
 
-def _wave_residual(
-    waves: Array, amplitude: Array, mask: Array | None, state: _State, xp: Any
-) -> Array:
-    """Change of the exit waves that gives their patterns the measured modulus."""
-    fields = fft2(waves, xp)
-    modulus = xp.sqrt(xp.sum(abs2(fields, xp), axis=-3))
-    ratio = amplitude / (modulus + SMALLEST_MODULUS) - 1
-    misfit = xp.abs(modulus - amplitude)
+    def step(self, batch: NDArray[np.int64], *, update_probe: bool) -> None:
+        """Move object, and probe if asked for, towards the patterns of ``batch``."""
+        xp, N = self.xp, self.probe.shape[-1]
+        where = as_like(xp.asarray(self.positions[batch]), self.counts, xp)
+        index, fx, fy = block_index(where, N, self.shape, xp=xp)
+        fx, fy = xp.astype(fx, xp.float32), xp.astype(fy, xp.float32)
+        blocks = xp.take(self.canvas, xp.reshape(index, (-1,)), axis=0)
+        patches = blocks_to_patches(xp.reshape(blocks, tuple(index.shape)), fx, fy)
+        residual = self._residual(patches[:, None] * self.probe, self.amplitude(batch))
+        self._update_object(residual, index, fx, fy)
+        if update_probe:
+            self._update_probe(patches, residual)
+
+    def _residual(self, waves: Array, amplitude: Array) -> Array:
+        """Change of the exit waves that gives their patterns the measured modulus."""
+        xp = self.xp
+        fields = fft2(waves, xp)
+        modulus = xp.sqrt(xp.sum(abs2(fields, xp), axis=-3))
+        ratio = amplitude / (modulus + SMALLEST_MODULUS) - 1
+        misfit = xp.abs(modulus - amplitude)
+        if self.good is not None:
+            ratio, misfit, amplitude = ratio * self.good, misfit * self.good, amplitude * self.good
+        self.misfit += float(xp.sum(misfit))
+        self.total += float(xp.sum(amplitude))
+        return ifft2(fields * ratio[:, None], xp)
+
+    def _update_object(self, residual: Array, index: Array, fx: Array, fy: Array) -> None:
+        xp, a = self.xp, self.relaxation
+        light = probe_intensity(self.probe, xp=xp)
+        gradient = xp.sum(xp.conj(self.probe) * residual, axis=-3)
+        numerator = patches_to_blocks(gradient, fx, fy, xp=xp)
+        lights = patches_to_blocks(xp.broadcast_to(light, gradient.shape), fx, fy, xp=xp)
+        flat = xp.reshape(index, (-1,))
+        scatter_add(self.weight, flat, xp.reshape(lights, (-1,)))
+        # Dividing each block before adding it equals dividing the sum, and touches lit pixels only.
+        weight = xp.reshape(xp.take(self.weight, flat, axis=0), tuple(index.shape))
+        step = numerator / ((1 - a) * weight + a * xp.max(weight))
+        scatter_add(self.canvas, flat, xp.reshape(step, (-1,)))
+        self.weight[flat] = 0
+
+    def _update_probe(self, patches: Array, residual: Array) -> None:
+        xp, a = self.xp, self.relaxation
+        weight = xp.sum(abs2(patches, xp), axis=0)
+        gradient = xp.sum(xp.conj(patches)[:, None] * residual, axis=0)
+        self.probe = self.probe + gradient / ((1 - a) * weight + a * xp.max(weight))
+
+    def fix_gauge(self) -> None:
+        """Return the probe to unit power; the object takes the factor, the patterns stay."""
+        power = float(self.xp.sum(abs2(self.probe, self.xp)))
+        self.probe = self.probe / math.sqrt(power)
+        self.canvas = self.canvas * math.sqrt(power)
+
+
+def _start(
+    counts: Array,
+    probe: Array,
+    canvas: Canvas,
+    positions: NDArray[np.float64],
+    initial: Array | None,
+    mask: Array | None,
+    relaxation: float,
+    xp: Any,
+) -> _Estimate:
+    """Set up a run: normalised probe, flat or given object, scale of the counts."""
+    photons = float(xp.sum(counts, dtype=xp.float64)) / counts.shape[0]
+    if not photons > 0:
+        msg = "counts: some light expected, found zero in every pattern; is this a dark scan?"
+        raise ValueError(msg)
+    pixels = canvas.shape[0] * canvas.shape[1]
+    start = xp.ones(pixels, dtype=xp.complex64)
+    if initial is not None:
+        if tuple(initial.shape) != canvas.shape:
+            msg = f"initial: shape {canvas.shape} expected, found {tuple(initial.shape)}"
+            raise ValueError(msg)
+        start = xp.asarray(xp.reshape(initial, (-1,)), dtype=xp.complex64, copy=True)
+    good = None
     if mask is not None:
-        good = xp.astype(~mask, amplitude.dtype)
-        ratio, misfit, amplitude = ratio * good, misfit * good, amplitude * good
-    state.misfit += float(xp.sum(misfit))
-    state.total += float(xp.sum(amplitude))
-    return ifft2(fields * ratio[:, None], xp)
-
-
-def _update_object(
-    state: _State, residual: Array, index: Array, fx: Array, fy: Array, a: float, xp: Any
-) -> None:
-    light = probe_intensity(state.probe, xp=xp)
-    gradient = xp.sum(xp.conj(state.probe) * residual, axis=-3)
-    numerator = patches_to_blocks(gradient, fx, fy, xp=xp)
-    lights = patches_to_blocks(xp.broadcast_to(light, gradient.shape), fx, fy, xp=xp)
-    flat = xp.reshape(index, (-1,))
-    scatter_add(state.weight, flat, xp.reshape(lights, (-1,)))
-    # Dividing each block before adding it equals dividing the sum, and touches lit pixels only.
-    weight = xp.reshape(xp.take(state.weight, flat, axis=0), tuple(index.shape))
-    step = numerator / ((1 - a) * weight + a * xp.max(weight))
-    scatter_add(state.canvas, flat, xp.reshape(step, (-1,)))
-    state.weight[flat] = 0
-
-
-def _update_probe(state: _State, patches: Array, residual: Array, a: float, xp: Any) -> None:
-    weight = xp.sum(abs2(patches, xp), axis=0)
-    gradient = xp.sum(xp.conj(patches)[:, None] * residual, axis=0)
-    state.probe = state.probe + gradient / ((1 - a) * weight + a * xp.max(weight))
-
-
-def _fix_gauge(state: _State, xp: Any) -> None:
-    """Return the probe to unit power; the object takes the factor, the patterns stay the same."""
-    power = float(xp.sum(abs2(state.probe, xp)))
-    state.probe = state.probe / math.sqrt(power)
-    state.canvas = state.canvas * math.sqrt(power)
+        good = xp.fft.ifftshift(xp.astype(~mask, xp.float32), axes=(-2, -1))
+    return _Estimate(
+        counts=counts,
+        positions=canvas.local(positions),
+        shape=canvas.shape,
+        photons=photons,
+        good=good,
+        canvas=as_like(start, counts, xp),
+        weight=as_like(xp.zeros(pixels, dtype=xp.float32), counts, xp),
+        probe=xp.astype(normalise_probe(probe, xp=xp), xp.complex64),
+        relaxation=relaxation,
+        xp=xp,
+    )
 
 
 def _batches(n: int, size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
@@ -193,61 +252,26 @@ def solve(
     xp = namespace(counts, probe, xp=xp)
     positions = np.asarray(positions, dtype=np.float64)
     _check(counts, positions, probe)
-    n, N = counts.shape[0], counts.shape[-1]
-    canvas = Canvas.covering(positions, N)
-    local = canvas.local(positions)
-    real = xp.float32
-    photons = float(xp.sum(xp.astype(counts, xp.float64))) / n
-    if not photons > 0:
-        msg = "counts: some light expected, found zero in every pattern; is this a dark scan?"
-        raise ValueError(msg)
-    corner = (-2, -1)
-    probe = xp.astype(normalise_probe(probe, xp=xp), xp.complex64)
-    pixels = canvas.shape[0] * canvas.shape[1]
-    flat = xp.ones(pixels, dtype=xp.complex64)
-    if initial is not None:
-        if tuple(initial.shape) != canvas.shape:
-            msg = f"initial: shape {canvas.shape} expected, found {tuple(initial.shape)}"
-            raise ValueError(msg)
-        flat = xp.asarray(xp.reshape(initial, (-1,)), dtype=xp.complex64, copy=True)
-    state = _State(
-        canvas=as_like(flat, counts, xp),
-        weight=as_like(xp.zeros(pixels, dtype=real), counts, xp),
-        probe=probe,
-        shape=canvas.shape,
-    )
-    if mask is not None:
-        mask = xp.fft.ifftshift(mask, axes=corner)
+    canvas = Canvas.covering(positions, counts.shape[-1])
+    estimate = _start(counts, probe, canvas, positions, initial, mask, relaxation, xp)
     rng = np.random.default_rng(seed)
     r_factors: list[float] = []
     for epoch in range(epochs):
-        state.misfit = state.total = 0.0
-        for batch in _batches(n, batch_size, rng):
-            chosen = as_like(xp.asarray(batch), counts, xp)
-            where = as_like(xp.asarray(local[batch]), counts, xp)
-            measured = xp.astype(xp.take(counts, chosen, axis=0), real) / photons
-            amplitude = xp.fft.ifftshift(xp.sqrt(measured), axes=corner)
-            index, fx, fy = block_index(where, N, canvas.shape, xp=xp)
-            fx, fy = xp.astype(fx, real), xp.astype(fy, real)
-            blocks = xp.take(state.canvas, xp.reshape(index, (-1,)), axis=0)
-            patches = blocks_to_patches(xp.reshape(blocks, tuple(index.shape)), fx, fy)
-            waves = patches[:, None] * state.probe
-            residual = _wave_residual(waves, amplitude, mask, state, xp)
-            if not math.isfinite(state.misfit):
+        estimate.misfit = estimate.total = 0.0
+        for batch in _batches(len(positions), batch_size, rng):
+            estimate.step(batch, update_probe=update_probe and epoch >= probe_start)
+            if not math.isfinite(estimate.misfit):
                 msg = f"solver: diverged in epoch {epoch + 1}; raise relaxation or lower batch_size"
                 raise DivergenceError(msg)
-            _update_object(state, residual, index, fx, fy, relaxation, xp)
-            if update_probe and epoch >= probe_start:
-                _update_probe(state, patches, residual, relaxation, xp)
         if update_probe:
-            _fix_gauge(state, xp)
-        r_factors.append(state.misfit / state.total)
+            estimate.fix_gauge()
+        r_factors.append(estimate.misfit / estimate.total)
         if callback is not None:
             callback(epoch + 1, r_factors[-1])
     return Solution(
-        object=xp.reshape(state.canvas, canvas.shape),
-        coverage=_coverage(state.probe, local, canvas, counts, xp),
-        probe=state.probe,
+        object=xp.reshape(estimate.canvas, canvas.shape),
+        coverage=_coverage(estimate.probe, estimate.positions, canvas, counts, xp),
+        probe=estimate.probe,
         canvas=canvas,
         r_factors=r_factors,
     )

@@ -22,6 +22,11 @@ class LossHistory(pl.Callback):
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []
 
+    @property
+    def state_key(self) -> str:
+        """Name under which a checkpoint keeps the history."""
+        return "LossHistory"
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the epoch that has just ended, after its validation."""
         values = {

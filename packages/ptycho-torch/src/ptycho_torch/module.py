@@ -13,10 +13,14 @@ from ptycho_torch.model import PtychoModel, input_scale
 from ptycho_torch.schedules import lightning_schedule
 
 BACKGROUND = 1e-3
-"""Counts per pixel added to expected and measured counts: bounds the gradient of the logarithm
-where the model predicts darkness and a stray photon arrived."""
+"""Counts per pixel added to expected and measured counts in the likelihood: bounds the gradient of
+the logarithm where the model predicts darkness and a stray photon arrived."""
 
 WEIGHT_DECAY = 1e-4
+
+PROBE_RATE = 2
+"""Learning rate of a trainable probe relative to the network's. It polishes a good probe; a poor
+one is better refined by the solver first, whose steps are preconditioned."""
 
 
 class PtychoModule(pl.LightningModule):
@@ -75,14 +79,13 @@ class PtychoModule(pl.LightningModule):
         if config.model.model_type == "supervised":
             return {"realspace_mae": self._truth_error(patches, batch["truth"])}
         patches = self.model.constrain(patches, batch["positions"], batch["canvas"])
-        rate = self.model.predict_counts(patches, photons) + BACKGROUND
-        measured = counts + BACKGROUND
+        rate = self.model.predict_counts(patches, photons)
         if config.nll_weight:
-            deviance = poisson_deviance(rate, measured, bad)
+            deviance = poisson_deviance(rate + BACKGROUND, counts + BACKGROUND, bad)
             terms["nll"] = config.nll_weight * deviance.mean() / (2 * photons)
         if config.mae_weight:
-            error = amplitude_mae(rate, measured, bad)
-            terms["mae"] = config.mae_weight * error.sum() / (measured.sqrt() * ~bad).sum()
+            error = amplitude_mae(rate, counts, bad)
+            terms["mae"] = config.mae_weight * error.sum() / (counts.sqrt() * ~bad).sum()
         if config.realspace_weight:
             pixels = counts.shape[-1] ** 2
             terms["realspace"] = config.realspace_weight * total_variation(patches).mean() / pixels
@@ -111,10 +114,17 @@ class PtychoModule(pl.LightningModule):
         self._log("val", self.losses(batch), batch["counts"].shape[0])
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW and the schedule."""
-        optimizer = torch.optim.AdamW(
-            self.model.parameters(), self.execution.learning_rate, weight_decay=WEIGHT_DECAY
-        )
+        """Return AdamW and the schedule. The probe has a rate of its own."""
+        rate = self.execution.learning_rate
+        # Decay would pull the probe back to where it started, and the scale to one.
+        groups: list[dict[str, Any]] = [
+            {"params": self.model.network.parameters(), "weight_decay": WEIGHT_DECAY},
+            {"params": [self.model.log_scale], "weight_decay": 0.0},
+        ]
+        if self.model.probe_change is not None:
+            probe = {"params": [self.model.probe_change], "lr": PROBE_RATE * rate}
+            groups.append({**probe, "weight_decay": 0.0})
+        optimizer = torch.optim.AdamW(groups, rate)
         name = Scheduler(self.execution.scheduler)
         if name is Scheduler.DEFAULT:
             name = Scheduler(self.model.network.recommended_scheduler)

@@ -16,6 +16,7 @@ from ptycho_physics import Canvas, extract_patches, merge_patches, probe_weight
 from torch import Tensor
 
 from ptycho_torch.bundles import BACKEND, model_from
+from ptycho_torch.lightning_manners import make, quiet_lightning
 from ptycho_torch.model import PtychoModel, input_scale
 from ptycho_torch.overlap import SMALLEST_WEIGHT
 
@@ -164,10 +165,6 @@ def _score(model: PtychoModel, work: _Pass, object_: Tensor, indices: NDArray[np
     return misfit / total
 
 
-def _default_device(execution: PyTorchExecutionConfig) -> Fabric:
-    return Fabric(accelerator=execution.accelerator, devices=1, precision=execution.precision)
-
-
 @torch.inference_mode()
 def reconstruct(
     bundle: Bundle,
@@ -207,7 +204,10 @@ def reconstruct(
     """
     started = time.perf_counter()
     trained = _check_fit(bundle, scan)
-    fabric = _default_device(execution)
+    with quiet_lightning():
+        fabric = make(
+            Fabric, accelerator=execution.accelerator, devices=1, precision=execution.precision
+        )
     model = model_from(bundle, choose_probe(bundle, scan, config), scan.bad_pixels)
     model = model.to(fabric.device)
     groups = make_groups(scan, config, trained.model.gridsize)

@@ -4,9 +4,7 @@ import logging
 import signal
 import sys
 import time
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from ptycho_data import (
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.callbacks import LossHistory
 from ptycho_torch.data import ScanDataModule, ScanGroups, mean_counts
+from ptycho_torch.lightning_manners import make, quiet_lightning
 from ptycho_torch.loggers import make_logger
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
@@ -140,7 +139,12 @@ def _resolve_monitor(execution: PyTorchExecutionConfig, *, validated: bool) -> s
 
 
 def _make_trainer(
-    output_dir: Path, config: TrainingConfig, execution: PyTorchExecutionConfig, monitor: str
+    output_dir: Path,
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig,
+    monitor: str,
+    *,
+    validated: bool,
 ) -> tuple[pl.Trainer, LossHistory, ModelCheckpoint | None]:
     history = LossHistory()
     best: ModelCheckpoint | None = None
@@ -162,7 +166,8 @@ def _make_trainer(
             enable_version_counter=False,
         )
         callbacks.append(best)
-    trainer = pl.Trainer(
+    trainer = make(
+        pl.Trainer,
         accelerator=execution.accelerator,
         devices=execution.devices,
         num_nodes=execution.num_nodes,
@@ -173,6 +178,7 @@ def _make_trainer(
         gradient_clip_algorithm=execution.gradient_clip_algorithm,
         accumulate_grad_batches=execution.accum_steps,
         max_epochs=config.nepochs,
+        limit_val_batches=None if validated else 0,
         callbacks=callbacks,
         logger=make_logger(execution.logger_backend, output_dir),
         enable_checkpointing=execution.enable_checkpointing,
@@ -186,25 +192,13 @@ def _make_trainer(
     return trainer, history, best
 
 
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Silence hints that do not apply: batches are cheap to load, and few."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
-        # Lightning's own use of an older signature in torch's tree utilities
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        yield
-
-
 def _fit(
     trainer: pl.Trainer, module: PtychoModule, data: ScanDataModule, resume: Path | None
 ) -> bool:
     """Train; return whether it was interrupted (Ctrl-C or SIGTERM)."""
     previous = signal.getsignal(signal.SIGINT)
     try:
-        with _quiet_lightning():
-            trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     except SystemExit:  # how Lightning ends after a signal
         return True
     finally:
@@ -292,9 +286,12 @@ def train(
         seed=config.seed,
         execution=execution,
     )
-    trainer, history, best = _make_trainer(output_dir, config, execution, monitor)
     start = time.perf_counter()
-    interrupted = _fit(trainer, module, data, last if resume else None)
+    with quiet_lightning():
+        trainer, history, best = _make_trainer(
+            output_dir, config, execution, monitor, validated=validation is not None
+        )
+        interrupted = _fit(trainer, module, data, last if resume else None)
     seconds = time.perf_counter() - start
     if interrupted and not history.epochs:
         raise KeyboardInterrupt

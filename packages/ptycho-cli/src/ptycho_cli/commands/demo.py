@@ -6,6 +6,7 @@ from typing import Any
 import click
 from ptycho_config import Layer
 from ptycho_data import load_scan, save_scan
+from ptycho_data.results import PICTURE_FILES
 
 from ptycho_cli import sources as make
 from ptycho_cli.backends import require
@@ -17,7 +18,7 @@ from ptycho_cli.comparison import Placed, compare_placed, metrics_of, read_recon
 from ptycho_cli.console import current_state, note
 from ptycho_cli.layers import INFERENCE_DEFAULTS, TRAINING_DEFAULTS, Sources
 from ptycho_cli.outputs import output_folder
-from ptycho_cli.results import RESULT_FILES
+from ptycho_cli.results import OUTPUT_FILES
 from ptycho_cli.sections import Command, section
 
 __all__ = ["demo"]
@@ -27,8 +28,8 @@ N = 64
 SIZE = 176
 PATTERNS = 320
 PHOTONS = 1e6
-#: A narrow network and a bold step: the demo shall end while somebody is watching.
-SETTINGS: dict[str, Any] = {"n_filters_scale": 1, "learning_rate": 4e-3}
+#: A narrow network: the demo shall end while somebody is watching.
+SETTINGS: dict[str, Any] = {"n_filters_scale": 1}
 
 
 def _simulate(path: Path, seed: int, *, overwrite: bool) -> None:
@@ -65,7 +66,7 @@ def _layers(fixed: dict[str, Any], given: dict[str, Any], defaults: dict[str, An
 @section("Demo")(
     "--nepochs",
     type=click.IntRange(min=1),
-    default=40,
+    default=36,
     show_default=True,
     help="Passes over the scan while training.",
 )
@@ -96,7 +97,7 @@ def demo(
     for folder, names in (
         (output, ("scan.npz", *EVALUATION_FILES)),
         (model, TRAINING_FILES),
-        (result, RESULT_FILES),
+        (result, OUTPUT_FILES),
     ):
         output_folder(folder, names, overwrite=overwrite)
     note(f"1/4 ptycho simulate -o {scan} --size {SIZE} --n-patterns {PATTERNS}")
@@ -131,5 +132,5 @@ def _evaluate(output: Path, scan: Path, result: Path, *, overwrite: bool) -> Non
     click.echo("quality against the object that was simulated")
     click.echo(metrics_table(metrics_of(comparison, box)))
     click.echo("pictures")
-    for path in (*(result / name for name in RESULT_FILES[2:4]), output / EVALUATION_FILES[1]):
+    for path in (*(result / name for name in PICTURE_FILES), output / EVALUATION_FILES[1]):
         click.echo(f"  {path}")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 import numpy as np
 from ptycho_data import write_json
+from ptycho_data.figures import View, draw, new_figure, object_views, robust_limits, save_figure
 from ptycho_physics.metrics import Comparison
 
 from ptycho_cli.comparison import (
@@ -18,7 +19,6 @@ from ptycho_cli.comparison import (
     read_reference,
 )
 from ptycho_cli.console import table
-from ptycho_cli.figures import View, draw, new_figure, object_views, robust_limits, save_figure
 from ptycho_cli.outputs import output_folder
 from ptycho_cli.sections import Command, section
 

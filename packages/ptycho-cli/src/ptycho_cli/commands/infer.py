@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, resolve_inference
-from ptycho_data import load_bundle, write_json
+from ptycho_data import load_bundle, write_json, write_results
 
 from ptycho_cli.backends import reconstructor, require
 from ptycho_cli.console import counter, current_state
@@ -20,8 +20,8 @@ from ptycho_cli.layers import (
 )
 from ptycho_cli.options import field_options
 from ptycho_cli.outputs import output_folder
-from ptycho_cli.record import Stopwatch, run_record
-from ptycho_cli.results import RESULT_FILES, reference_metrics, summary, write_results
+from ptycho_cli.record import RUN_FILE, Stopwatch, run_record
+from ptycho_cli.results import OUTPUT_FILES, reference_metrics, summary
 from ptycho_cli.sections import Command, section
 
 __all__ = ["infer", "run_inference"]
@@ -90,7 +90,7 @@ def run_inference(sources: Sources, *, overwrite: bool) -> dict[str, Any]:
     """
     clock = Stopwatch()
     first = resolve_inference(sources.layers).config
-    folder = output_folder(first.output_dir, RESULT_FILES, overwrite=overwrite)
+    folder = output_folder(first.output_dir, OUTPUT_FILES, overwrite=overwrite)
     with clock.stage("load bundle"):
         bundle = load_bundle(first.model_path)
     # Grouping as in training, and the framework that trained, unless something else is asked for.
@@ -112,7 +112,12 @@ def run_inference(sources: Sources, *, overwrite: bool) -> dict[str, Any]:
     with clock.stage("evaluate"):
         metrics = {"r_factor": result.r_factor, **reference_metrics(rec, scan)}
     write_results(
-        folder, rec, metrics=metrics, clock=clock, photons=scan.nphotons, overwrite=overwrite
+        folder,
+        rec,
+        metrics=metrics,
+        photons=scan.nphotons,
+        overwrite=overwrite,
+        stage=clock.stage,
     )
     inputs = {"model_path": config.model_path, "test_data_file": config.test_data_file}
     if config.probe_file is not None:
@@ -128,6 +133,6 @@ def run_inference(sources: Sources, *, overwrite: bool) -> dict[str, Any]:
         patterns_per_second=result.patterns_per_second,
         backend_timings_s=result.timings,
     )
-    write_json(folder / "run.json", record, overwrite=overwrite)
+    write_json(folder / RUN_FILE, record, overwrite=overwrite)
     click.echo(summary(folder, metrics, result.patterns_per_second, len(rec.indices)))
     return metrics

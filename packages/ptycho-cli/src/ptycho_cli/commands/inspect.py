@@ -9,11 +9,11 @@ import attrs
 import click
 import numpy as np
 from ptycho_data import Domain, Scan, ScanFormatError, load_arrays, load_scan, validate
+from ptycho_data.figures import draw, new_figure, object_views, save_figure
 from ptycho_data.npz import Archive
 
 from ptycho_cli import inspection
 from ptycho_cli.console import table
-from ptycho_cli.figures import draw, new_figure, object_views, save_figure
 from ptycho_cli.outputs import not_an_input, output_file
 from ptycho_cli.sections import Command, section
 

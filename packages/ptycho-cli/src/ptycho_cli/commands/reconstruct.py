@@ -5,14 +5,14 @@ from typing import Any
 
 import click
 import numpy as np
-from ptycho_data import Domain, Reconstruction, Scan, load_scan, write_json
+from ptycho_data import Domain, Reconstruction, Scan, load_scan, write_json, write_results
 from ptycho_physics import Solution, solve
 
 from ptycho_cli.console import progress
 from ptycho_cli.layers import with_probe_file
 from ptycho_cli.outputs import output_folder
-from ptycho_cli.record import Stopwatch, run_record
-from ptycho_cli.results import RESULT_FILES, reference_metrics, summary, write_results
+from ptycho_cli.record import RUN_FILE, Stopwatch, run_record
+from ptycho_cli.results import OUTPUT_FILES, reference_metrics, summary
 from ptycho_cli.sections import Command, section
 
 __all__ = ["reconstruct", "reconstruction_of", "solve_scan"]
@@ -128,7 +128,7 @@ def reconstruct(
     ptycho reconstruct scan.npz -o result --epochs 50 --update-probe
     """
     clock = Stopwatch()
-    folder = output_folder(output, RESULT_FILES, overwrite=overwrite)
+    folder = output_folder(output, OUTPUT_FILES, overwrite=overwrite)
     settings: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -145,7 +145,12 @@ def reconstruct(
         metrics = {"r_factor": solution.r_factors[-1], **reference_metrics(rec, data)}
     metrics["r_factors"] = solution.r_factors
     write_results(
-        folder, rec, metrics=metrics, clock=clock, photons=data.nphotons, overwrite=overwrite
+        folder,
+        rec,
+        metrics=metrics,
+        photons=data.nphotons,
+        overwrite=overwrite,
+        stage=clock.stage,
     )
     rate = data.n / clock.seconds["solve"]
     record = run_record(
@@ -157,5 +162,5 @@ def reconstruct(
         patterns=data.n,
         patterns_per_second=rate,
     )
-    write_json(folder / "run.json", record, overwrite=overwrite)
+    write_json(folder / RUN_FILE, record, overwrite=overwrite)
     click.echo(summary(folder, metrics, rate, data.n))

@@ -26,12 +26,12 @@ from ptycho_cli.layers import (
 )
 from ptycho_cli.options import field_options
 from ptycho_cli.outputs import output_folder
-from ptycho_cli.record import Stopwatch, run_record
+from ptycho_cli.record import RUN_FILE, Stopwatch, run_record
 from ptycho_cli.sections import Command, section
 
 __all__ = ["TRAINING_FILES", "run_training", "train"]
 
-TRAINING_FILES = ("wts.h5.zip", "metrics.json", "run.json")
+TRAINING_FILES = ("wts.h5.zip", "metrics.json", RUN_FILE)
 PATH = click.Path(path_type=Path)
 INPUT = click.Path(path_type=Path, exists=True)
 
@@ -162,7 +162,7 @@ def _write(
         backend=config.backend,
         epochs=result.epochs,
     )
-    write_json(folder / "run.json", record, overwrite=overwrite)
+    write_json(folder / RUN_FILE, record, overwrite=overwrite)
     losses = ", ".join(f"{name} {value:.6g}" for name, value in final.items() if "loss" in name)
     click.echo(
         f"{result.bundle_path}: {result.epochs} epochs in {clock.seconds['train']:.1f} s, {losses}"

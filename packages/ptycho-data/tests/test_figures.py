@@ -1,10 +1,11 @@
 import math
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from ptycho_cli import figures
-from ptycho_data import OutputExistsError
+from ptycho_data import OutputExistsError, figures
 
 
 @pytest.fixture
@@ -101,7 +102,17 @@ def test_saving_refuses(tmp_path):
 
 
 def test_no_pyplot_is_involved():
-    import sys
-
     figures.new_figure(2, 2)
     assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_without_matplotlib_the_message_says_what_to_install():
+    code = (
+        "import sys\n"
+        "sys.modules['matplotlib'] = None\n"
+        "from ptycho_data import figures\n"
+        "figures.new_figure(2, 2)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)  # noqa: S603
+    message = "pictures need the package matplotlib: pip install 'ptycho-data[pictures]'"
+    assert done.stderr.splitlines()[-1] == f"ModuleNotFoundError: {message}"

@@ -1,0 +1,102 @@
+"""The flat, mutable dictionary of older callers: one per process, empty until a configuration is in.
+
+It starts empty on purpose: a default that nobody chose would be taken for the configuration in
+use. New code passes configurations on and never reads this.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ptycho_config.checks import shown
+from ptycho_config.legacy import LEGACY_KEYS, update_legacy_dict
+
+__all__ = ["cfg", "get", "populate_legacy_params", "set"]
+
+#: Legacy key to value. Callers may keep keys of their own in it.
+cfg: dict[str, Any] = {}
+
+_SHOWN_CONFLICTS = 4
+
+
+def get(key: str) -> Any:
+    """Read one value.
+
+    Parameters
+    ----------
+    key : str
+        A key of `cfg`: a legacy key, or one that a caller has set.
+
+    Raises
+    ------
+    KeyError
+        If it is not there, saying what to do or what may have been meant.
+    """
+    if key not in cfg:
+        raise KeyError(_absent(key))
+    return cfg[key]
+
+
+def set(key: str, value: object) -> None:  # noqa: A001  # the name older callers use
+    """Write one value.
+
+    Parameters
+    ----------
+    key : str
+        A legacy key, or any other name.
+    value : object
+        Its value; nothing checks it, and no configuration changes with it.
+    """
+    cfg[key] = value
+
+
+def populate_legacy_params(config: object, force: bool = False) -> None:
+    """Write a configuration into `cfg`.
+
+    Older code keeps what it read: a second, different configuration in one process would leave it
+    with a mixture of both. So that is refused unless asked for; writing the same values again is
+    not.
+
+    Parameters
+    ----------
+    config : ModelConfig, TrainingConfig or InferenceConfig
+        As for `update_legacy_dict`. Keys that it does not know keep their values.
+    force : bool
+        Replace values that are there.
+
+    Raises
+    ------
+    ValueError
+        If `cfg` holds other values and `force` is not set; nothing is written then.
+    TypeError
+        If `config` has no field with a legacy key: execution settings stay out.
+    """
+    new: dict[str, Any] = {}
+    update_legacy_dict(new, config)
+    conflicts = [
+        f"{key} is {shown(cfg[key])}, not {shown(value)}"
+        for key, value in new.items()
+        if key in cfg and cfg[key] != value
+    ]
+    if conflicts and not force:
+        more = len(conflicts) - _SHOWN_CONFLICTS
+        listed = ", ".join(conflicts[:_SHOWN_CONFLICTS]) + (f", {more} more" if more > 0 else "")
+        raise ValueError(
+            f"params.cfg must not mix configurations, got another one than it holds ({listed}); "
+            "pass force=True to replace it"
+        )
+    cfg.update(new)
+
+
+def _absent(key: object) -> str:
+    """Say why a key has no value: nothing was written yet, or another name was meant."""
+    if key in LEGACY_KEYS.values():
+        return f"{key} has no value yet: update_legacy_dict(params.cfg, config) writes it"
+    name = key if isinstance(key, str) else shown(key)
+    meant = LEGACY_KEYS.get(name) or _nearest(name, (*LEGACY_KEYS.values(), *cfg))
+    return f"{name} is no key of params.cfg" + (f", did you mean {meant}?" if meant else "")
+
+
+def _nearest(name: str, keys: Iterable[str]) -> str | None:
+    from difflib import get_close_matches  # needed for errors only
+
+    return next(iter(get_close_matches(name, keys, n=1)), None)

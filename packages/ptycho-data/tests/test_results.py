@@ -1,0 +1,97 @@
+"""The files of a reconstruction."""
+
+import json
+import struct
+from contextlib import contextmanager
+
+import attrs
+import h5py
+import numpy as np
+import pytest
+from ptycho_data import OutputExistsError, load_reconstruction
+from ptycho_data.reconstruction import Reconstruction
+from ptycho_data.results import PICTURE_FILES, RESULT_FILES, write_pictures, write_results
+
+
+@pytest.fixture
+def rec():
+    y, x = np.mgrid[:30, :48]
+    coverage = np.ones((30, 48), np.float32)
+    coverage[:, 40:] = 0
+    return Reconstruction(
+        object=((1 + 0.2 * np.sin(x / 5)) * np.exp(0.5j * np.cos(y / 4))).astype(np.complex64),
+        coverage=coverage,
+        xcoords=np.array([10.0, 20.5]),
+        ycoords=np.array([9.0, 12.25]),
+        indices=np.array([0, 3]),
+        probe=np.full((1, 8, 8), 0.1j, np.complex64),
+        origin=np.array([5, -3]),
+        pixel_size_m=1e-8,
+    )
+
+
+def png_size(path):
+    return struct.unpack(">II", path.read_bytes()[16:24])
+
+
+def test_all_files_are_written(rec, tmp_path):
+    folder = tmp_path / "new" / "folder"
+    write_results(folder, rec, metrics={"r_factor": 0.1, "psnr": np.inf}, photons=1e6)
+    assert {path.name for path in folder.iterdir()} == set(RESULT_FILES)
+    back = load_reconstruction(folder / "reconstruction.npz")
+    np.testing.assert_array_equal(back.object, rec.object)
+    assert back.pixel_size_m == 1e-8
+    with h5py.File(folder / "product.h5") as file:
+        assert file.attrs["probe_photon_count"] == 1e6
+    assert json.loads((folder / "metrics.json").read_text()) == {"r_factor": 0.1, "psnr": None}
+
+
+def test_photons_may_be_unknown(rec, tmp_path):
+    write_results(str(tmp_path), rec, metrics={})
+    with h5py.File(tmp_path / "product.h5") as file:
+        assert file.attrs["probe_photon_count"] == 0
+
+
+@pytest.mark.parametrize("name", RESULT_FILES)
+def test_one_file_in_the_way_keeps_all_from_being_written(rec, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputExistsError, match=name):
+        write_results(tmp_path, rec, metrics={})
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_overwrite_replaces_every_file(rec, tmp_path):
+    for name in RESULT_FILES:
+        (tmp_path / name).write_text("old")
+    write_results(tmp_path, rec, metrics={}, overwrite=True)
+    assert all((tmp_path / name).read_bytes() != b"old" for name in RESULT_FILES)
+
+
+def test_stages_enclose_their_part(rec, tmp_path):
+    seen = {}
+
+    @contextmanager
+    def stage(name):
+        before = {path.name for path in tmp_path.iterdir()}
+        yield
+        seen[name] = {path.name for path in tmp_path.iterdir()} - before
+
+    write_results(tmp_path, rec, metrics={}, stage=stage)
+    assert seen == {
+        "write": set(RESULT_FILES) - set(PICTURE_FILES),
+        "pictures": set(PICTURE_FILES),
+    }
+
+
+def test_pictures_are_cropped_to_what_is_covered(rec, tmp_path):
+    write_pictures(tmp_path / "part", rec)
+    write_pictures(
+        tmp_path / "narrow", attrs.evolve(rec, coverage=rec.coverage * (np.arange(48) < 15))
+    )
+    for name in PICTURE_FILES:
+        # The page follows the shape of what is shown: 30 x 40, then 30 x 15.
+        wide, tall = (png_size(tmp_path / folder / name) for folder in ("part", "narrow"))
+        assert tall[1] / tall[0] > 1.5 * wide[1] / wide[0]
+    with pytest.raises(OutputExistsError):
+        write_pictures(tmp_path / "part", rec)

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import torch
+from ptycho_torch.data import GroupDataset, ScanGroups
+from ptycho_torch.model import PtychoModel
+from ptycho_torch.module import PROBE_RATE, WEIGHT_DECAY, PtychoModule
+
+
+@pytest.fixture
+def batch(scan):
+    groups = np.arange(scan.n)[:, None]
+    data = ScanGroups(scan=scan, groups=groups, photons=scan.mean_photons(), with_truth=True)
+    return GroupDataset(data)[np.arange(6)]
+
+
+@pytest.fixture
+def module(scan, training, execution):
+    def make(probe=None, **changes):
+        config = training(**changes)
+        model = PtychoModel(
+            config.model,
+            scan.probe if probe is None else probe,
+            probe_trainable=config.probe_trainable,
+        )
+        return PtychoModule(model, config, execution(), "val_loss")
+
+    return make
+
+
+def test_terms_do_not_depend_on_the_dose(module, batch):
+    weights = {"nll_weight": 1.0, "mae_weight": 1.0}
+    terms = module(**weights).losses(batch)
+    # The constant background is 4 counts of 1e5: what remains of the dose.
+    brighter = batch | {"counts": 1e3 * batch["counts"], "photons": 1e3 * batch["photons"]}
+    for name, value in module(**weights).losses(brighter).items():
+        torch.testing.assert_close(value, terms[name], rtol=1e-2, atol=0)
+
+
+def test_descending_on_the_probe_alone_lowers_the_loss(scan, module, batch):
+    bend = np.exp(6j * np.linspace(-1, 1, 64) ** 2).astype(np.complex64)
+    wrong = module(probe=scan.probe * bend, probe_trainable=True)
+    wrong.model.network.requires_grad_(requires_grad=False)
+    optimizer = torch.optim.Adam([wrong.model.probe_change], 0.005)
+    losses = []
+    for _ in range(25):
+        optimizer.zero_grad()
+        loss = wrong.losses(batch)["nll"]
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.98 * losses[0]
+
+
+def test_probe_and_scale_do_not_decay_and_the_probe_learns_faster(module, monkeypatch):
+    trained = module(probe_trainable=True)
+    seen = {}
+
+    class Steps:
+        estimated_stepping_batches = 10
+
+    monkeypatch.setattr(trained, "_trainer", Steps())
+    optimizer = trained.configure_optimizers()["optimizer"]
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            seen[weight.shape] = (group["weight_decay"], group["initial_lr"])
+    assert seen[trained.model.probe_change.shape] == (0, PROBE_RATE * 2e-3)
+    assert seen[trained.model.log_scale.shape] == (0, 2e-3)
+    assert seen[trained.model.network.corrections[0].last.weight.shape] == (WEIGHT_DECAY, 2e-3)
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(
+        list(trained.parameters())
+    )
+
+
+def test_bad_pixels_do_not_enter_the_loss(scan, training, execution, batch):
+    config = training(mae_weight=1.0)
+    bad = np.zeros((64, 64), dtype=bool)
+    bad[30:34, 31] = True
+    model = PtychoModel(config.model, scan.probe, bad)
+    module = PtychoModule(model, config, execution(), "val_loss")
+    spoiled = batch | {"counts": torch.where(torch.from_numpy(bad), 1e6, batch["counts"])}
+    for name, value in module.losses(spoiled).items():
+        torch.testing.assert_close(value, module.losses(batch)[name])
+
+
+def test_supervised_loss_vanishes_for_the_truth_alone(module, batch):
+    supervised = module(model={"model_type": "supervised"})
+    assert set(supervised.losses(batch)) == {"realspace_mae"}
+    assert float(supervised._truth_error(batch["truth"], batch["truth"])) == 0
+    assert float(supervised._truth_error(batch["truth"] * 1.1, batch["truth"])) > 0.05
