@@ -2,13 +2,15 @@
 
 `ptycho_torch.reconstruction.reconstruct` is run with untrained networks (they compute what trained
 ones do) on scans held in memory. Time is that of the pass from counts to the stitched object and
-of its R-factor, start-up apart. Memory is what the process needs at its peak above what it had
-with the scan loaded, measured for 1000 and for 4000 patterns; every case has its own process.
+of its R-factor, start-up apart. Memory is what the process has at its peak, and how much of it
+came on top of what it had with the scan in memory, measured for 1000 and for 4000 patterns; every
+case has its own process.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -23,7 +25,6 @@ from ptycho_torch.bundles import bundle_of
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.reconstruction import reconstruct
 
-MEBIBYTE = 2**20
 STATUS = Path("/proc/self/status")
 FORGET_PEAK = Path("/proc/self/clear_refs")  # Linux: "5" resets the peak
 
@@ -67,15 +68,28 @@ def untrained(scan: Scan, case: Case) -> Bundle:
     )
 
 
-def memory(name: str) -> int:
-    """Return an entry of the process's status in bytes, 0 where the system keeps none.
-
-    ``VmRSS`` is the memory resident now, ``VmHWM`` its peak.
-    """
-    if not STATUS.exists():
-        return 0
+def memory(name: str) -> float:
+    """Return an entry of the process's status in MiB: ``VmRSS`` now, ``VmHWM`` at its peak."""
     lines = STATUS.read_text("utf-8").splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(name + ":"))
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name + ":"))
+
+
+class Memory:
+    """The memory of this process from here on; Linux only, elsewhere there are no figures."""
+
+    def __init__(self) -> None:
+        self.known = FORGET_PEAK.exists()
+        if self.known:
+            FORGET_PEAK.write_text("5", "ascii")
+            self.start = memory("VmRSS")
+
+    def figures(self, scan: Scan) -> dict[str, float]:
+        """Return peaks: all of it, and what came on top of the start."""
+        if not self.known:
+            return {}
+        peak = memory("VmHWM")
+        held = scan.diffraction.nbytes / 2**20
+        return {"MiB of the scan": held, "MiB at peak": peak, "MiB added": peak - self.start}
 
 
 def run(case: Case, device: str, threads: int, repeats: int) -> dict[str, Any]:
@@ -87,10 +101,8 @@ def run(case: Case, device: str, threads: int, repeats: int) -> dict[str, Any]:
     bundle = untrained(scan, case)
     config = InferenceConfig(model_path="model", test_data_file="scan.npz", backend="pytorch")
     execution = PyTorchExecutionConfig(accelerator=device)
+    used, runs, rates = Memory(), [], []
     reconstruct(bundle, scan, evolve(config, n_groups=min(case.n, 64)), execution)
-    if FORGET_PEAK.exists():
-        FORGET_PEAK.write_text("5", "ascii")
-    loaded, runs, rates = memory("VmRSS"), [], []
     cpu = time.process_time()
     for _ in range(repeats):
         start = time.perf_counter()
@@ -98,14 +110,12 @@ def run(case: Case, device: str, threads: int, repeats: int) -> dict[str, Any]:
         runs.append(time.perf_counter() - start)
     cpu = time.process_time() - cpu
     figures = {
-        "patterns per second": sorted(rates)[len(rates) // 2],
+        "patterns per second": statistics.median(rates),
         "patterns per CPU second": repeats * case.n / cpu,
-        "MiB of the scan": scan.diffraction.nbytes / MEBIBYTE,
-        "MiB added": (memory("VmHWM") - loaded) / MEBIBYTE,
-        "MiB at peak": memory("VmHWM") / MEBIBYTE,
+        **used.figures(scan),
     }
     if device == "cuda":
-        figures["MiB of the GPU"] = torch.cuda.max_memory_allocated() / MEBIBYTE
+        figures["MiB of the GPU"] = torch.cuda.max_memory_allocated() / 2**20
     return summarise(runs, figures=figures)
 
 
@@ -123,7 +133,7 @@ def main() -> None:
     for device in torch_devices(options.threads):
         for case in QUICK if options.quick else CASES:
             start = run if options.quick else run_apart
-            repeats = 1 if options.quick or case.n > 1000 else 3
+            repeats = 3 if not options.quick and case.n < 1000 else 1
             results[f"{device}, {case}"] = start(case, device, options.threads, repeats)
     report("inference", results, options, gpu=graphics())
 

@@ -65,8 +65,8 @@ def test_of_every_pair_of_sources_the_higher_wins_and_is_named(cls, spec, data, 
     company = {**GIVEN[cls], **COMPANY, **(OVERSAMPLED if spec.name in SAMPLING else {})}
     base = Layer("default", {name: company[name] for name in company if name in names})
     for higher, lower in combinations(ORIGINS, 2):
-        if "bundle" in (higher, lower) and cls is InferenceConfig and spec.group != "Model":
-            continue  # of a bundle only the model counts: tested below
+        if "bundle" in (higher, lower) and cls is InferenceConfig:
+            continue  # of a bundle only the model counts, and nothing overrules it: tested below
         layers = [layer_of(higher, spec, high), layer_of(lower, spec, low)]
         for ordered in (layers, layers[::-1]):
             resolved = RESOLVE[cls]([base, *ordered])
@@ -222,7 +222,7 @@ def test_too_few_neighbours_remain_an_error_where_they_were_asked_for():
         resolve_training([layer])
 
 
-@pytest.mark.parametrize("gridsize", [9, 10**5000, -3, 3.0, True, "3", None, [3]])
+@pytest.mark.parametrize("gridsize", [9, 10**300, -3, 3.0, True, "3", None, [3]])
 def test_a_bad_gridsize_is_the_only_problem(gridsize):
     layer = Layer("override", {**GIVEN[TrainingConfig], "gridsize": gridsize})
     with pytest.raises(ConfigError) as caught:
@@ -242,3 +242,35 @@ def test_a_bad_value_of_any_source_is_a_config_error_that_names_it(data, bad):
     with pytest.raises(ConfigError) as caught:
         RESOLVE[cls](layers)
     assert any(text.startswith(f"{spec.name} must be ") for text in caught.value.problems)
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+@pytest.mark.parametrize(("field", "other"), [("N", 128), ("gridsize", 2), ("probe_big", False)])
+def test_nothing_overrules_the_model_of_a_bundle(origin, field, other):
+    trained = resolve_training([Layer("override", {"train_data_file": "s"})])
+    value = getattr(trained.config.model, field)
+    base = [Layer("default", GIVEN[InferenceConfig]), Layer("bundle", trained.to_dict(), "b.zip")]
+    agreeing = resolve_inference([*base, Layer(origin, {"model": {field: value}})])
+    assert getattr(agreeing.config.model, field) == value
+    layers = [*base, Layer(origin, {"model": {field: other}})]
+    if ORIGINS.index(origin) > ORIGINS.index("bundle"):
+        assert resolve_inference(layers).config == agreeing.config
+    elif origin != "bundle":
+        with pytest.raises(ConfigError) as caught:
+            resolve_inference(layers)
+        expected = f"{field} must be that of the bundle, {value}, got {other} ({origin})"
+        assert caught.value.problems == (expected,)
+
+
+def test_summary_is_a_line_per_source():
+    trained = resolve_training([Layer("override", {"train_data_file": "s", "N": 128})])
+    layers = [
+        Layer("command line", {"model_path": "b", "test_data_file": "s", "n_groups": None}),
+        Layer("bundle", trained.to_dict()),
+        Layer("config file", {"num_workers": 2}),
+    ]
+    assert resolve_inference(layers).summary() == [
+        "settings from command line: model_path=b, test_data_file=s, n_groups=None",
+        "settings from bundle: N=128",
+        "settings from config file: num_workers=2",
+    ]

@@ -95,6 +95,14 @@ def test_template_shows_defaults():
             assert isinstance(table[spec.name], spec.type) or isinstance(shown, str)
 
 
+def test_template_shows_a_commands_own_defaults():
+    text = toml_template(defaults={"architecture": "unrolled", "n_groups": 7, "learning_rate": 2.0})
+    values = tomllib.loads(_uncommented(text))
+    assert values["model"]["architecture"] == "unrolled"
+    assert (values["n_groups"], values["execution"]["learning_rate"]) == (7, 2.0)
+    assert "; default: unrolled\n" in text
+
+
 def test_template_can_be_used_whole():
     text = _uncommented(toml_template()).replace("gridsize = 1", "gridsize = 2")
     text = text.replace("enable_oversampling = false", "enable_oversampling = true")

@@ -8,7 +8,6 @@ import attrs
 import click
 from attrs import frozen
 from ptycho_config import (
-    CONFIG_CLASSES,
     ConfigError,
     InferenceConfig,
     Layer,
@@ -17,9 +16,8 @@ from ptycho_config import (
     Resolved,
     TrainingConfig,
     load_config_file,
-    option_specs,
 )
-from ptycho_data import Scan, load_probe, load_scan
+from ptycho_data import Bundle, Scan, load_probe, load_scan
 
 from ptycho_cli.console import current_state, note
 from ptycho_cli.options import given_values
@@ -31,6 +29,7 @@ __all__ = [
     "TRAINING_ONLY",
     "Sources",
     "gather",
+    "of_bundle",
     "read_scan",
     "say_configuration",
     "with_probe_file",
@@ -47,8 +46,18 @@ TRAINING_DEFAULTS: Mapping[str, object] = {
 }
 INFERENCE_DEFAULTS: Mapping[str, object] = {"accelerator": "auto"}
 
-#: Execution settings that mean nothing in a reconstruction, and in training.
+#: Execution settings that mean nothing in a reconstruction, which runs on one device and reads its
+#: patterns as it goes; and in training.
 TRAINING_ONLY = (
+    "devices",
+    "num_nodes",
+    "strategy",
+    "deterministic",
+    "num_workers",
+    "pin_memory",
+    "persistent_workers",
+    "prefetch_factor",
+    "enable_progress_bar",
     "gradient_clip_val",
     "gradient_clip_algorithm",
     "accum_steps",
@@ -113,6 +122,18 @@ def gather(
     if config_file is not None:
         layers.append(load_config_file(config_file))
     return Sources(tuple(layers))
+
+
+def of_bundle(sources: Sources, bundle: Bundle, path: Path) -> Sources:
+    """Add what a bundle says: its model, and as defaults its backend and its neighbours.
+
+    Grouping as in training, and the framework that trained, unless something else is asked for.
+    """
+    usual: dict[str, object] = {"backend": bundle.backend}
+    if "neighbor_count" in bundle.config:
+        usual["neighbor_count"] = bundle.config["neighbor_count"]
+    with_model = sources.adding("bundle", bundle.config, str(path))
+    return with_model.adding("command default", usual)
 
 
 def read_scan(path: Path, config: TrainingConfig | InferenceConfig) -> Scan:
@@ -180,12 +201,6 @@ def say_configuration(
     resolved = resolve(sources.layers)
     for name in resolved.unused:
         note(f"setting {name!r} is of another command: not used here")
-    by_origin: dict[str, list[str]] = {}
-    usual = {spec.name: spec.default for cls in CONFIG_CLASSES for spec in option_specs(cls)}
-    for name, entry in resolved.overrides_applied.items():
-        if entry["origin"] == "bundle" and entry["value"] == usual.get(name):
-            continue  # a bundle states every setting of its model
-        by_origin.setdefault(entry["origin"], []).append(f"{name}={entry['value']}")
-    for origin, settings in by_origin.items():
-        note(f"settings from {origin}: {', '.join(settings)}")
+    for line in resolved.summary():
+        note(line)
     return resolved

@@ -26,6 +26,7 @@ COMMANDS = {
     "reconstruct": ("reconstruct:reconstruct", "Reconstruct a scan by iteration alone."),
     "evaluate": ("evaluate:evaluate", "Compare a reconstruction with a reference."),
     "bundle": ("bundle:bundle", "Look into a trained model."),
+    "config": ("config:config", "Show settings and where they come from; schema, template."),
     "env": ("env:env", "Show versions, devices and backends."),
 }
 
@@ -91,6 +92,8 @@ def main(args: Sequence[str] | None = None) -> int:
     state = State()
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
+        # Python hides deprecations from users: those of our options are meant for them.
+        warnings.filterwarnings("once", category=DeprecationWarning, module=r"ptycho_cli\.")
         try:
             with _sigterm_as_ctrl_c():
                 code = cli.main(

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import click
+from ptycho_config import current_flags
 
 from ptycho_cli.console import State
 
@@ -72,11 +73,16 @@ def common_params() -> list[click.Parameter]:
 
 
 class Command(click.Command):
-    """Command with sectioned help and the common options."""
+    """Command with sectioned help, the common options, and an ear for flags of older scripts."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.extend(common_params())
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, with flags of older scripts replaced: ``--batch_size``, ``--n_images``."""
+        known = [o for param in self.params for o in (*param.opts, *param.secondary_opts)]
+        return super().parse_args(ctx, current_flags(args, known))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one definition list per section, the general options last."""

@@ -158,3 +158,22 @@ def test_mistakes_are_one_line_before_any_work(ptycho, scan_file, tmp_path):
     (tmp_path / "text.npz").write_text("hello")
     assert ptycho("train", tmp_path / "text.npz", *out).fails_with("text.npz", "zip")
     assert not (tmp_path / "m").exists()
+
+
+def test_flags_and_settings_of_old_scripts_map_and_are_named_once(
+    ptycho, scan_file, tmp_path, stand_in
+):
+    (tmp_path / "c.json").write_text('{"n_images": 30}')
+    args = ["-o", tmp_path / "m", "--config", tmp_path / "c.json", "--n_filters_scale", "1"]
+    done = ptycho("train", scan_file, *args, "--device", "cpu", "--disable_mlflow")
+    assert done.code == 0, done.err
+    call = stand_in("training")[-1]
+    assert (call["config"].n_groups, call["config"].model.n_filters_scale) == (30, 1)
+    assert (call["execution"].accelerator, call["execution"].logger_backend) == ("cpu", "none")
+    said = [line for line in done.err.splitlines() if line.startswith("deprecated: ")]
+    assert said == [
+        "deprecated: --n_filters_scale is deprecated, use --n-filters-scale",
+        "deprecated: --device is deprecated, use accelerator",
+        "deprecated: --disable_mlflow is deprecated, use logger_backend = 'none'",
+        "deprecated: n_images is deprecated, use n_groups",
+    ]

@@ -1,4 +1,4 @@
-"""The flat, mutable dictionary of older callers: one per process, empty until a configuration is in.
+"""The flat, mutable dictionary of older callers: one per process.
 
 It starts empty on purpose: a default that nobody chose would be taken for the configuration in
 use. New code passes configurations on and never reads this.
@@ -84,7 +84,7 @@ def populate_legacy_params(config: object, force: bool = False) -> None:
             f"params.cfg must not mix configurations, got another one than it holds ({listed}); "
             "pass force=True to replace it"
         )
-    cfg.update(new)
+    update_legacy_dict(cfg, config)
 
 
 def _absent(key: object) -> str:

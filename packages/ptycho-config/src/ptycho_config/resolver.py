@@ -1,12 +1,13 @@
 """One configuration out of many sources, with a record of where each value came from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import attrs
 
 from ptycho_config.checks import shown
 from ptycho_config.convert import (
+    CONFIG_CLASSES,
     assemble,
     classes_of,
     field_names,
@@ -18,7 +19,7 @@ from ptycho_config.errors import ConfigError
 from ptycho_config.execution import PyTorchExecutionConfig
 from ptycho_config.inference import InferenceConfig
 from ptycho_config.model import LARGEST_GRIDSIZE, ModelConfig
-from ptycho_config.options import plain_value
+from ptycho_config.options import option_specs, plain_value
 from ptycho_config.training import TrainingConfig
 
 C = TypeVar("C", TrainingConfig, InferenceConfig)
@@ -97,6 +98,20 @@ class Resolved(Generic[C]):
         audit = self.overrides_applied
         return {name: audit[name]["origin"] if name in audit else "default" for name in names}
 
+    def summary(self) -> list[str]:
+        """Say which settings are not at their default, one line for each source.
+
+        A bundle states every setting of its model: those at their default are left out.
+        """
+        usual = {s.name: s.default for cls in CONFIG_CLASSES for s in option_specs(cls)}
+        by_origin: dict[str, list[str]] = {}
+        for name, entry in self.overrides_applied.items():
+            if entry["origin"] != "bundle" or entry["value"] != usual[name]:
+                by_origin.setdefault(entry["origin"], []).append(f"{name}={entry['value']}")
+        return [
+            f"settings from {origin}: {', '.join(texts)}" for origin, texts in by_origin.items()
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Write everything as plain values that a configuration file may hold, ready for JSON."""
         return {**to_dict(self.config), "execution": to_dict(self.execution)}
@@ -130,7 +145,7 @@ def resolve_inference(layers: Iterable[Layer]) -> Resolved[InferenceConfig]:
     ----------
     layers : iterable of Layer
         As for `resolve_training`. A layer of origin ``bundle`` may hold the whole configuration
-        that the bundle was trained with: only its model counts.
+        that the bundle was trained with: only its model counts, and that one is fixed.
 
     Returns
     -------
@@ -139,7 +154,7 @@ def resolve_inference(layers: Iterable[Layer]) -> Resolved[InferenceConfig]:
     Raises
     ------
     ConfigError
-        As `resolve_training`.
+        As `resolve_training`, and if another source asks for another model than the bundle's.
     """
     return _resolve(InferenceConfig, layers)
 
@@ -148,7 +163,8 @@ def _resolve(cls: type[C], layers: Iterable[Layer]) -> Resolved[C]:
     chosen: dict[str, tuple[Any, Layer]] = {}
     problems: list[str] = []
     unused: dict[str, None] = {}
-    for layer in sorted(layers, key=lambda layer: -ORIGINS.index(layer.origin)):
+    layers = sorted(layers, key=lambda layer: -ORIGINS.index(layer.origin))
+    for layer in layers:
         values, more, foreign = _read(cls, layer)
         problems += more
         unused.update(dict.fromkeys(foreign))
@@ -156,6 +172,8 @@ def _resolve(cls: type[C], layers: Iterable[Layer]) -> Resolved[C]:
     _widen_neighbourhood(chosen)
     flat = {name: value for name, (value, _) in chosen.items()}
     config, config_problems = assemble(cls, flat)
+    if isinstance(config, InferenceConfig):
+        problems += _another_model(config.model, chosen, layers)
     execution, execution_problems = assemble(PyTorchExecutionConfig, flat)
     for problem in config_problems + execution_problems:
         field = problem.partition(" ")[0]
@@ -168,6 +186,18 @@ def _resolve(cls: type[C], layers: Iterable[Layer]) -> Resolved[C]:
         overrides_applied=_audit(chosen, (config, config.model, execution)),
         unused=tuple(unused),
     )
+
+
+def _another_model(
+    model: ModelConfig, chosen: Mapping[str, tuple[Any, Layer]], layers: Iterable[Layer]
+) -> Iterator[str]:
+    """Find what makes the model another one than that whose weights the bundle holds."""
+    values = to_dict(model)
+    for bundle in (layer for layer in layers if layer.origin == "bundle"):
+        for name, trained in _read(InferenceConfig, bundle)[0].items():
+            if chosen[name][1].origin != "bundle" and values[name] != trained:
+                found = f"got {shown(values[name])} ({chosen[name][1]})"
+                yield f"{name} must be that of the bundle, {shown(trained)}, {found}"
 
 
 def _widen_neighbourhood(chosen: dict[str, tuple[Any, Layer]]) -> None:

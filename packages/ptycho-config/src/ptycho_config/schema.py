@@ -1,5 +1,6 @@
 """JSON schema, commented template and reference page, generated from the classes."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from ptycho_config.checks import NAME_PATTERN
 from ptycho_config.convert import CONFIG_CLASSES, SCHEMA_KEY, TABLES, classes_of
 from ptycho_config.execution import PyTorchExecutionConfig
 from ptycho_config.options import OptionSpec, option_specs, plain_value, shown_number
+from ptycho_config.resolver import ORIGINS
 from ptycho_config.training import TrainingConfig
 
 _JSON_TYPES = {int: "integer", float: "number", bool: "boolean", str: "string", Path: "string"}
@@ -76,35 +78,39 @@ def _property(spec: OptionSpec) -> dict[str, Any]:
     return entry
 
 
-def toml_template(cls: type = TrainingConfig) -> str:
+def toml_template(
+    cls: type = TrainingConfig, *, defaults: Mapping[str, object] | None = None
+) -> str:
     """Write a TOML configuration file with every setting explained and commented out.
 
     Parameters
     ----------
     cls : type
         ``TrainingConfig`` or ``InferenceConfig``.
+    defaults : mapping, optional
+        A command's own defaults, field name to value, where they differ from the classes'.
 
     Returns
     -------
     str
         As it stands it changes nothing; remove ``# `` in front of a setting to use it.
     """
+    own = defaults or {}
     blocks = [
         "# Remove '# ' in front of a setting to change it. The command line wins over this file.",
-        *(_toml_entry(spec) for spec in option_specs(cls)),
+        *(_toml_entry(spec, own) for spec in option_specs(cls)),
     ]
     for table, part in TABLES.items():
         if part in (*classes_of(cls), PyTorchExecutionConfig):
-            blocks += [f"[{table}]", *(_toml_entry(spec) for spec in option_specs(part))]
+            blocks += [f"[{table}]", *(_toml_entry(spec, own) for spec in option_specs(part))]
     return "\n\n".join(blocks) + "\n"
 
 
-def _toml_entry(spec: OptionSpec) -> str:
-    value = spec.example if spec.default is None else spec.default
-    return (
-        f"## {spec.help}\n## {spec.rule}; default: {spec.default_text()}\n"
-        f"# {spec.name} = {_toml_value(value)}"
-    )
+def _toml_entry(spec: OptionSpec, defaults: Mapping[str, object]) -> str:
+    default = defaults.get(spec.name, spec.default)
+    value = spec.example if default is None else default
+    text = "required" if spec.required else spec.default_text(default)
+    return f"## {spec.help}\n## {spec.rule}; default: {text}\n# {spec.name} = {_toml_value(value)}"
 
 
 def _toml_value(value: object) -> str:
@@ -118,9 +124,19 @@ def _toml_value(value: object) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+_INTRODUCTION = f"""# Settings
+
+One name everywhere: `batch_size` in a configuration file and in Python is `--batch-size` on the
+command line; a switch such as `probe_trainable` is `--probe-trainable` or `--no-probe-trainable`,
+and `none` stands for no value. A file is TOML, YAML or JSON, flat or with tables `model` and
+`execution`.
+
+Of several sources the highest decides, setting by setting: {", ".join(ORIGINS)}."""
+
+
 def reference_page() -> str:
     """Write the reference of all settings as Markdown, one table per class."""
-    parts = ["# Settings"]
+    parts = [_INTRODUCTION]
     for cls in CONFIG_CLASSES:
         parts += [f"\n## {cls.__name__}\n", (cls.__doc__ or "").strip().partition("\n")[0]]
         parts += [

@@ -15,6 +15,7 @@ from ptycho_data.contents import Domain
 from ptycho_data.errors import ScanFormatError, ScanFormatWarning, Violation
 from ptycho_data.grouping import group_positions, subsample
 from ptycho_data.npz import load_arrays
+from ptycho_data.preview import probe_size, stated_photons
 from ptycho_data.probe_file import load_probe
 from ptycho_data.product import save_product
 from ptycho_data.reconstruction import (
@@ -49,12 +50,14 @@ __all__ = [
     "load_probe",
     "load_reconstruction",
     "load_scan",
+    "probe_size",
     "save_bundle",
     "save_product",
     "save_reconstruction",
     "save_scan",
     "scan_from_arrays",
     "spatial_batches",
+    "stated_photons",
     "subsample",
     "validate",
     "write_json",

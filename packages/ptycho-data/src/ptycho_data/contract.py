@@ -79,6 +79,14 @@ def has_trailing_mode(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[2] == 1 != shape[1]
 
 
+def probe_side(shape: tuple[int, ...]) -> int | None:
+    """Return N of a probe of shape (N, N), (M, N, N) or (N, N, 1); None for any other shape."""
+    plane = shape[:2] if has_trailing_mode(shape) else shape[-2:]
+    if len(shape) not in (2, 3) or 0 in shape or plane[0] != plane[1]:
+        return None
+    return plane[0]
+
+
 def check_layout(
     headers: Mapping[str, Described], findings: Findings, names: Iterable[str] = ()
 ) -> Layout:
@@ -164,10 +172,9 @@ class _LayoutCheck:
         shape = self._shape("probeGuess", _COMPLEX)
         if shape is None:
             return
-        plane = shape[:2] if has_trailing_mode(shape) else shape[-2:]
         size = "N" if self.N is None else self.N
-        square = len(plane) == 2 and plane[0] == plane[1]
-        if len(shape) not in (2, 3) or 0 in shape or not square or self.N not in (None, plane[0]):
+        side = probe_side(shape)
+        if side is None or self.N not in (None, side):
             self._wrong("probeGuess", f"({size}, {size}) or (M, {size}, {size}) like the patterns")
 
     def optional(self) -> None:

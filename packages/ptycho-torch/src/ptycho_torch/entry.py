@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ptycho_config import resolve_alias
+from ptycho_config import current_flags, resolve_alias
 
 INTERRUPTED = 130
 
@@ -28,15 +28,35 @@ class Deprecated(argparse.Action):
         setattr(namespace, name, value)
 
 
-def make_parser(program: str, description: str | None) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Parser that also takes its flags in snake_case, with a warning."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.flags: list[str] = []
+        super().__init__(**settings)
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        """Add an argument, and remember its flags."""
+        action = super().add_argument(*names, **settings)
+        self.flags += action.option_strings
+        return action
+
+    def parse(self, arguments: Sequence[str] | None) -> dict[str, Any]:
+        """Parse, and return what was given."""
+        words = sys.argv[1:] if arguments is None else list(arguments)
+        return vars(self.parse_args(current_flags(words, self.flags)))
+
+
+def make_parser(program: str, description: str | None) -> Parser:
     """Return a parser whose options leave no trace unless given."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"python -m {program}",
         description=description,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
     parser.add_argument("--accelerator", help="auto, cpu, gpu, cuda, tpu or mps")
+    parser.add_argument("--device", action=Deprecated, help="deprecated: use --accelerator")
     parser.add_argument("--num-workers", type=int, help="processes that load data")
     parser.add_argument(
         "--n_images", dest="n_groups", type=int, help="groups of patterns to use (default: all)"
@@ -45,7 +65,9 @@ def make_parser(program: str, description: str | None) -> argparse.ArgumentParse
     return parser
 
 
-def run(work: Callable[[dict[str, Any]], None], parser: argparse.ArgumentParser, argv: Any) -> int:
+def run(
+    work: Callable[[dict[str, Any]], None], parser: Parser, arguments: Sequence[str] | None
+) -> int:
     """Parse, work, and turn failures into one line and an exit code.
 
     Returns
@@ -55,14 +77,14 @@ def run(work: Callable[[dict[str, Any]], None], parser: argparse.ArgumentParser,
     """
     # Python shows deprecations only where __main__ itself triggers them: users shall see ours.
     warnings.filterwarnings("default", category=DeprecationWarning, module="ptycho_torch")
-    arguments: Sequence[str] | None = argv
-    options = vars(parser.parse_args(arguments))
+    options = parser.parse(arguments)
     quiet = options.pop("quiet")
     options["enable_progress_bar"] = not quiet
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
     try:
         work(options)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        sys.stderr.write(f"{interrupt or 'interrupted'}\n")
         return INTERRUPTED
     except (ValueError, OSError, RuntimeError) as error:
         sys.stderr.write(f"{parser.prog}: error: {error}\n")

@@ -3,22 +3,20 @@
 The flags of existing scripts; `ptycho infer` offers every setting.
 """
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from ptycho_config import Layer, resolve_inference
 from ptycho_data import load_bundle, load_scan, write_results
 
-from ptycho_torch.entry import make_parser, run
+from ptycho_torch.config_factory import create_inference_payload
+from ptycho_torch.entry import Parser, make_parser, run
 
 log = logging.getLogger(__name__)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser of the command line."""
     result = make_parser("ptycho_torch.inference", __doc__)
     add = result.add_argument
@@ -31,23 +29,18 @@ def parser() -> argparse.ArgumentParser:
 
 def work(options: dict[str, Any]) -> None:
     """Reconstruct with the settings that were given."""
-    from ptycho_torch.reconstruction import reconstruct
-
-    bundle = load_bundle(options["model_path"])
-    usual = {"backend": "pytorch", "neighbor_count": bundle.config["neighbor_count"]}
-    resolved = resolve_inference(
-        [
-            Layer("command line", options),
-            Layer("bundle", bundle.config, options["model_path"]),
-            Layer("command default", usual),
-        ]
+    model, scan_file = options.pop("model_path"), options.pop("test_data_file")
+    payload = create_inference_payload(
+        model, scan_file, options.pop("output_dir"), None, options, origin="command line"
     )
-    scan = load_scan(resolved.config.test_data_file)
-    result = reconstruct(bundle, scan, resolved.config, resolved.execution)
-    folder = Path(resolved.config.output_dir)
+    from ptycho_torch.reconstruction import reconstruct  # loads PyTorch: not for mistakes
+
+    config = payload.config
+    bundle, scan = load_bundle(config.model_path), load_scan(config.test_data_file)
+    result = reconstruct(bundle, scan, config, payload.execution)
     metrics = {"r_factor": result.r_factor, "patterns_per_second": result.patterns_per_second}
-    write_results(folder, result.reconstruction, metrics=metrics, overwrite=True)
-    log.info("%s: R-factor %.4f", folder, result.r_factor)
+    write_results(config.output_dir, result.reconstruction, metrics=metrics, overwrite=True)
+    log.info("%s: R-factor %.4f", config.output_dir, result.r_factor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

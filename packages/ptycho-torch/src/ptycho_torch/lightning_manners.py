@@ -45,7 +45,7 @@ def make(factory: Callable[..., T], **settings: Any) -> T:
     """
     try:
         return factory(**settings)
-    except (MisconfigurationException, RuntimeError) as error:
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         msg = (
             f"execution: accelerator {settings.get('accelerator')!r}, devices "

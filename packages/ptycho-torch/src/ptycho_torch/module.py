@@ -98,11 +98,17 @@ class PtychoModule(pl.LightningModule):
         weight = probe_weight(self.model.probe)
         return ((patches - truth).abs() * weight).mean() / weight.mean()
 
-    def _log(self, stage: str, terms: dict[str, Tensor], patterns: int) -> Tensor:
+    def _log(self, stage: str, terms: dict[str, Tensor], groups: int) -> Tensor:
         loss = torch.stack(list(terms.values())).sum()
-        named = {f"{stage}_{name}": value for name, value in terms.items()} if terms else {}
-        for name, value in {f"{stage}_loss": loss, **named}.items():
-            self.log(name, value, batch_size=patterns, on_step=False, on_epoch=True, sync_dist=True)
+        for name, value in {"loss": loss, **terms}.items():
+            self.log(
+                f"{stage}_{name}",
+                value,
+                batch_size=groups,
+                on_step=False,
+                on_epoch=True,
+                sync_dist=True,
+            )
         return loss
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's signature

@@ -9,15 +9,16 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ptycho_config import Layer, Scheduler, resolve_training
+from ptycho_config import Scheduler
 from ptycho_data import load_scan
 
-from ptycho_torch.entry import Deprecated, make_parser, run
+from ptycho_torch.config_factory import create_training_payload
+from ptycho_torch.entry import Deprecated, Parser, make_parser, run
 
 log = logging.getLogger(__name__)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser of the command line."""
     result = make_parser("ptycho_torch.train", __doc__)
     add = result.add_argument
@@ -38,29 +39,23 @@ def parser() -> argparse.ArgumentParser:
     add("--checkpoint-mode", choices=["min", "max"], help="which value of it is best")
     add("--early-stop-patience", type=int, help="epochs without improvement before stopping")
     add("--logger", dest="logger_backend", help="csv, tensorboard, mlflow or none")
-    add("--device", action=Deprecated, help="deprecated: use --accelerator")
     add("--disable_mlflow", action=Deprecated, nargs=0, help="deprecated: use --logger none")
     return result
 
 
 def work(options: dict[str, Any]) -> None:
     """Train with the settings that were given."""
-    from ptycho_torch.training import train
+    files = options.pop("train_data_file"), options.pop("output_dir")
+    payload = create_training_payload(*files, None, options, origin="command line")
+    from ptycho_torch.training import train  # loads PyTorch: only for settings that are in order
 
-    layers = [Layer("command line", options), Layer("command default", {"backend": "pytorch"})]
-    path = resolve_training(layers).config.train_data_file
-    scan = load_scan(path)
-    data: dict[str, object] = {"N": scan.N}
-    if scan.nphotons is not None:
-        data["nphotons"] = scan.nphotons
-    resolved = resolve_training([*layers, Layer("data", data, str(path))])
-    test_file = resolved.config.test_data_file
+    config = payload.config
     result = train(
-        scan,
-        resolved.config,
-        resolved.execution,
-        test_scan=None if test_file is None else load_scan(test_file),
-        overrides_applied=resolved.overrides_applied,
+        load_scan(config.train_data_file),
+        config,
+        payload.execution,
+        test_scan=None if config.test_data_file is None else load_scan(config.test_data_file),
+        overrides_applied=payload.overrides_applied,
         overwrite=True,  # as existing scripts expect: a second run replaces the first
     )
     log.info("%s: %d epochs in %.1f s", result.bundle_path, result.epochs, result.seconds)

@@ -9,25 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
-from attrs import evolve, frozen
+from attrs import frozen
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_data import (
     BUNDLE_NAME,
     OutputExistsError,
     Scan,
-    group_positions,
     load_probe,
     save_bundle,
-    subsample,
 )
 
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.callbacks import LossHistory
-from ptycho_torch.data import ScanDataModule, ScanGroups, mean_counts
+from ptycho_torch.data import ScanDataModule
+from ptycho_torch.groups import prepare
 from ptycho_torch.lightning_manners import make, quiet_lightning
 from ptycho_torch.loggers import make_logger
 from ptycho_torch.model import PtychoModel
@@ -35,8 +32,6 @@ from ptycho_torch.module import PtychoModule
 
 log = logging.getLogger(__name__)
 
-VALIDATION_FRACTION = 0.1
-FEWEST_VALIDATION_GROUPS = 4
 CHECKPOINTS = "checkpoints"
 
 
@@ -60,71 +55,6 @@ class TrainingResult:
     history: dict[str, list[float]]
     seconds: float
     epochs: int
-
-
-def make_groups(scan: Scan, config: TrainingConfig) -> NDArray[np.int64]:
-    """Draw the groups (B, C) of pattern indices that ``config`` asks for."""
-    seed = config.seed if config.subsample_seed is None else config.subsample_seed
-    kept = subsample(scan.n, config.n_subsample, seed)
-    groups = group_positions(
-        scan.positions[kept],
-        config.model.gridsize,
-        n_groups=config.n_groups,
-        neighbor_count=config.neighbor_pool_size or config.neighbor_count,
-        seed=seed,
-        sequential=config.sequential_sampling,
-        oversample=config.enable_oversampling,
-    )
-    return kept[groups]
-
-
-def split_validation(
-    scan: Scan, groups: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """Set the groups at the right edge of the scan apart for validation.
-
-    A strip, not a random choice: neighbours overlap, and a random group would have been seen.
-    Scans of fewer than 40 groups keep everything for training.
-    """
-    count = round(VALIDATION_FRACTION * len(groups))
-    if count < FEWEST_VALIDATION_GROUPS:
-        return groups, None
-    order = np.argsort(scan.positions[groups][..., 0].mean(axis=1), kind="stable")
-    return groups[np.sort(order[:-count])], groups[np.sort(order[-count:])]
-
-
-def _needs_truth(config: TrainingConfig) -> bool:
-    return config.model.model_type == "supervised" or config.realspace_mae_weight > 0
-
-
-def _prepare(
-    scan: Scan, test_scan: Scan | None, config: TrainingConfig
-) -> tuple[ScanGroups, ScanGroups | None]:
-    """Choose training and validation groups and fix the scale of each scan."""
-    if not config.positions_provided:
-        scan = evolve(scan, xcoords=scan.start_positions[:, 0], ycoords=scan.start_positions[:, 1])
-
-    def used(source: Scan, groups: NDArray[np.int64]) -> ScanGroups:
-        photons = mean_counts(source, np.unique(groups), config.nphotons)
-        return ScanGroups(
-            scan=source,
-            groups=groups,
-            photons=photons,
-            nphotons=config.nphotons,
-            with_truth=_needs_truth(config),
-        )
-
-    groups = make_groups(scan, config)
-    if test_scan is not None:
-        return used(scan, groups), used(test_scan, make_groups(test_scan, config))
-    train, validation = split_validation(scan, groups)
-    if validation is None:
-        log.info("training on all %d groups, without validation", len(train))
-        return used(scan, train), None
-    log.info(
-        "training on %d groups, validating on %d at its right edge", len(train), len(validation)
-    )
-    return used(scan, train), used(scan, validation)
 
 
 def _resolve_monitor(execution: PyTorchExecutionConfig, *, validated: bool) -> str:
@@ -268,7 +198,7 @@ def train(
         msg = f"{last}: nothing to resume from; train without resume first"
         raise FileNotFoundError(msg)
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    train_part, validation = _prepare(scan, test_scan, config)
+    train_part, validation = prepare(scan, test_scan, config)
     monitor = _resolve_monitor(execution, validated=validation is not None)
     probe = scan.probe if config.probe_file is None else load_probe(config.probe_file)
     model = PtychoModel(
@@ -294,7 +224,7 @@ def train(
         interrupted = _fit(trainer, module, data, last if resume else None)
     seconds = time.perf_counter() - start
     if interrupted and not history.epochs:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
     _load_best(model, best)
     if trainer.is_global_zero:
         bundle = bundle_of(
@@ -307,8 +237,8 @@ def train(
         )
         save_bundle(output_dir, bundle, overwrite=overwrite or resume)
     if interrupted:
-        log.warning("interrupted after %d epochs; resume to go on", len(history.epochs))
-        raise KeyboardInterrupt
+        done = len(history.epochs)
+        raise KeyboardInterrupt(f"interrupted after {done} epochs: resume to go on from there")
     return TrainingResult(
         bundle_path=target,
         history=history.columns(),

@@ -15,6 +15,7 @@ from ptycho_cli.layers import (
     Sources,
     check_size,
     gather,
+    of_bundle,
     read_scan,
     say_configuration,
 )
@@ -93,12 +94,7 @@ def run_inference(sources: Sources, *, overwrite: bool) -> dict[str, Any]:
     folder = output_folder(first.output_dir, OUTPUT_FILES, overwrite=overwrite)
     with clock.stage("load bundle"):
         bundle = load_bundle(first.model_path)
-    # Grouping as in training, and the framework that trained, unless something else is asked for.
-    of_bundle = {"backend": bundle.backend}
-    if "neighbor_count" in bundle.config:
-        of_bundle["neighbor_count"] = bundle.config["neighbor_count"]
-    sources = sources.adding("bundle", bundle.config, str(first.model_path))
-    sources = sources.adding("command default", of_bundle)
+    sources = of_bundle(sources, bundle, first.model_path)
     resolved = say_configuration(resolve_inference, sources)
     config = resolved.config
     require(config.backend)

@@ -1,0 +1,220 @@
+"""``ptycho config``: which settings a command would take, and what settings there are."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from ptycho_config import (
+    CONFIG_CLASSES,
+    InferenceConfig,
+    ModelConfig,
+    OptionSpec,
+    PyTorchExecutionConfig,
+    Resolved,
+    TrainingConfig,
+    json_schema,
+    option_specs,
+    reference_page,
+    resolve_inference,
+    resolve_training,
+    toml_template,
+)
+from ptycho_data import atomic_path, load_bundle, probe_size, stated_photons
+
+from ptycho_cli.console import note, table
+from ptycho_cli.layers import INFERENCE_DEFAULTS, TRAINING_DEFAULTS, Sources, gather, of_bundle
+from ptycho_cli.options import field_options
+from ptycho_cli.outputs import output_file
+from ptycho_cli.sections import Command, section
+
+__all__ = ["config", "reference_text"]
+
+PATH = click.Path(path_type=Path)
+INPUT = click.Path(path_type=Path, exists=True)
+NOT_GIVEN = "not given"
+
+_output = section("Output")("-o", "--output", type=PATH, help="File to write; default: print.")
+_overwrite = section("Output")("--overwrite", is_flag=True, help="Replace an existing file.")
+_for = section("Content")(
+    "--for",
+    "command",
+    type=click.Choice(["train", "infer"]),
+    default="train",
+    help="Command to write it for.  [default: train]",
+)
+
+
+@click.group()
+def config() -> None:
+    """Show the settings of a run before it is made, and what settings there are."""
+
+
+@config.command(cls=Command)
+@_for
+@_output
+@_overwrite
+def template(command: str, output: Path | None, overwrite: bool) -> None:
+    """Write a configuration file with every setting explained and commented out (TOML)."""
+    cls, defaults = {
+        "train": (TrainingConfig, TRAINING_DEFAULTS),
+        "infer": (InferenceConfig, INFERENCE_DEFAULTS),
+    }[command]
+    _give(toml_template(cls, defaults=defaults), output, overwrite=overwrite)
+
+
+@config.command(cls=Command)
+@_output
+@_overwrite
+def schema(output: Path | None, overwrite: bool) -> None:
+    """Write the JSON schema of configuration files, by which editors complete and check them.
+
+    Name it in the file: "$schema": "schema.json" in JSON and YAML, "#:schema schema.json" in TOML.
+    """
+    _give(json.dumps(json_schema(), indent=2) + "\n", output, overwrite=overwrite)
+
+
+@config.command(cls=Command)
+@_output
+@_overwrite
+def reference(output: Path | None, overwrite: bool) -> None:
+    """Write the reference of all settings (Markdown)."""
+    _give(reference_text(), output, overwrite=overwrite)
+
+
+def reference_text() -> str:
+    """Write the reference page, with the defaults that are the commands' own."""
+    specs = {spec.name: spec for cls in CONFIG_CLASSES for spec in option_specs(cls)}
+    lines = [
+        "## Defaults of the commands",
+        "",
+        "Where nothing else decides, `ptycho train` and `ptycho infer` take these instead of the",
+        "defaults above.",
+        "",
+        "| setting | `ptycho train` | `ptycho infer` |",
+        "|---|---|---|",
+    ]
+    for name in TRAINING_DEFAULTS:
+        texts = [
+            specs[name].default_text(defaults[name]) if name in defaults else ""
+            for defaults in (TRAINING_DEFAULTS, INFERENCE_DEFAULTS)
+        ]
+        lines.append(f"| `{name}` | {' | '.join(texts)} |")
+    notes = [
+        "",
+        "`ptycho infer` takes the model and, unless told otherwise, `backend` and",
+        "`neighbor_count` from the bundle. `ptycho config show` prints what a run would take.",
+    ]
+    return "\n".join([reference_page().rstrip("\n"), "", *lines, *notes]) + "\n"
+
+
+@field_options(
+    TrainingConfig,
+    ModelConfig,
+    PyTorchExecutionConfig,
+    skip=("train_data_file",),
+    defaults=TRAINING_DEFAULTS,
+)
+@config.command(cls=Command)
+@click.argument("scan", type=INPUT, required=False)
+@section("Input and output")(
+    "--bundle", type=INPUT, help="Show what `ptycho infer` would take with this bundle."
+)
+@section("Input and output")(
+    "--config", "config_file", type=INPUT, help="Settings in TOML, YAML or JSON; options win."
+)
+@section("Input and output")("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def show(
+    ctx: click.Context,
+    /,
+    scan: Path | None,
+    bundle: Path | None,
+    config_file: Path | None,
+    as_json: bool,
+    **_: Any,
+) -> None:
+    r"""Show every setting that a run would take, and where it comes from.
+
+    Takes the options of `ptycho train`. N and the photons come from SCAN, whose patterns are not
+    read.
+
+    \b
+    ptycho config show scan.npz --config settings.toml --gridsize 2
+    ptycho config show scan.npz --bundle model
+    """
+    resolved = _resolve(ctx, scan, bundle, config_file)
+    held: tuple[Any, ...] = (resolved.config.model, resolved.config, resolved.execution)
+    parts: dict[type, Any] = {type(part): part for part in held}
+    settings = [
+        (spec, getattr(part, spec.name))
+        for cls, part in parts.items()
+        for spec in option_specs(cls)
+    ]
+    origins = resolved.origins
+    # A required setting has no default: what stands in for it was given by nobody.
+    missing = {
+        spec.name for spec, _ in settings if spec.required and origins[spec.name] == "default"
+    }
+    origins |= dict.fromkeys(missing, NOT_GIVEN)
+    if as_json:
+        values = {**resolved.to_dict(), **dict.fromkeys(missing)}
+        click.echo(json.dumps({"configuration": values, "origins": origins}, indent=2))
+    else:
+        click.echo(_listing(settings, origins))
+
+
+def _resolve(
+    ctx: click.Context, scan: Path | None, bundle: Path | None, config_file: Path | None
+) -> Resolved[Any]:
+    """Resolve what `ptycho train` would, or with a bundle `ptycho infer`."""
+    role, defaults = "train_data_file", TRAINING_DEFAULTS
+    fixed: dict[str, object] = {}
+    if bundle is not None:
+        role, defaults = "test_data_file", INFERENCE_DEFAULTS
+        fixed["model_path"] = bundle
+    if scan is not None:
+        fixed[role] = scan
+    # All options of the command: what the other kind of run alone knows is told as a mistake.
+    sources = gather(ctx, TrainingConfig, config_file, fixed, defaults)
+    sources = sources.adding("default", {role: "SCAN"})
+    if bundle is not None:
+        sources = of_bundle(sources, load_bundle(bundle), bundle)
+    if scan is not None:
+        sources = _of_scan(sources, scan, training=bundle is None)
+    resolve = resolve_training if bundle is None else resolve_inference
+    return resolve(sources.layers)
+
+
+def _of_scan(sources: Sources, scan: Path, *, training: bool) -> Sources:
+    """Add what the headers of a scan say."""
+    data: dict[str, object] = {"N": probe_size(scan)}
+    photons = stated_photons(scan) if training else None
+    if photons is not None:
+        data["nphotons"] = photons
+    return sources.adding("data", data, str(scan))
+
+
+def _listing(settings: list[tuple[OptionSpec, object]], origins: Mapping[str, str]) -> str:
+    """Lay out name, value and origin, under one heading for each class."""
+    rows: list[tuple[str, str, str]] = []
+    group = ""
+    for spec, value in settings:
+        if spec.group != group:
+            group = spec.group
+            rows.append((f"[{group.lower()}]", "", ""))
+        text = "" if origins[spec.name] == NOT_GIVEN else spec.default_text(value)
+        rows.append((f"  {spec.name}", text, origins[spec.name]))
+    return table(rows, indent=0)
+
+
+def _give(text: str, output: Path | None, *, overwrite: bool) -> None:
+    """Print a text, or write it into a file."""
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    output_file(output, overwrite=overwrite)
+    with atomic_path(output, overwrite=overwrite) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    note(f"{output}: written")

@@ -1,0 +1,254 @@
+"""From files and overrides to one resolved configuration, without loading a framework.
+
+Precedence: overrides, then execution settings, then what the bundle and the scan say, then
+defaults. Each payload records which of them decided.
+"""
+
+import logging
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+from ptycho_config import (
+    ConfigError,
+    InferenceConfig,
+    Layer,
+    PyTorchExecutionConfig,
+    Resolved,
+    TrainingConfig,
+    resolve_inference,
+    resolve_training,
+    to_dict,
+)
+from ptycho_config.params import populate_legacy_params
+from ptycho_data import load_bundle, probe_size, stated_photons
+
+__all__ = [
+    "InferencePayload",
+    "TrainingPayload",
+    "create_inference_payload",
+    "create_training_payload",
+    "infer_probe_size",
+    "populate_legacy_params",
+]
+
+log = logging.getLogger(__name__)
+
+BACKEND = "pytorch"
+AnyPath = str | PathLike[str]
+C = TypeVar("C", TrainingConfig, InferenceConfig)
+
+
+@attrs.frozen(kw_only=True)
+class TrainingPayload:
+    """What `ptycho_torch.training.train` needs besides the scan.
+
+    Attributes
+    ----------
+    config : TrainingConfig
+        What to compute.
+    execution : PyTorchExecutionConfig
+        How to run it.
+    overrides_applied : dict
+        Field name to ``{"value": ..., "origin": ...}`` for every field that was not left at its
+        default; ready for JSON.
+    """
+
+    config: TrainingConfig
+    execution: PyTorchExecutionConfig
+    overrides_applied: dict[str, dict[str, Any]]
+
+
+@attrs.frozen(kw_only=True)
+class InferencePayload:
+    """What `ptycho_torch.reconstruction.reconstruct` needs besides bundle and scan.
+
+    Attributes
+    ----------
+    config : InferenceConfig
+        What to compute.
+    execution : PyTorchExecutionConfig
+        How to run it.
+    overrides_applied : dict
+        As in `TrainingPayload`.
+    """
+
+    config: InferenceConfig
+    execution: PyTorchExecutionConfig
+    overrides_applied: dict[str, dict[str, Any]]
+
+
+def create_training_payload(
+    train_data_file: AnyPath,
+    output_dir: AnyPath,
+    execution_config: PyTorchExecutionConfig | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    origin: str = "override",
+) -> TrainingPayload:
+    """Resolve the configuration of a training run.
+
+    ``N`` and ``nphotons`` are taken from the scan where no override names them; its patterns are
+    not read.
+
+    Parameters
+    ----------
+    train_data_file
+        Scan to train on.
+    output_dir
+        Folder for the bundle.
+    execution_config
+        How to run it; a field that is not at its default gives way to an override only.
+    overrides
+        Field name to value: settings of the training, the model (flat, or in a table ``model``)
+        and the execution. None is required.
+    origin
+        What the record calls the arguments and overrides.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the scan, or another file that an override names, is missing.
+    ConfigError
+        A ValueError, with all violations: unknown names, bad values, another backend.
+    ScanFormatError
+        A ValueError: the scan has no probe of a shape that tells N.
+    """
+    given = _arguments(overrides, origin, train_data_file=train_data_file, output_dir=output_dir)
+    layers = [Layer("command default", {"backend": BACKEND}), *_execution(execution_config), given]
+    # First without the scan: a mistake in the settings is told whatever the scan looks like.
+    first = resolve_training(layers).config
+    path = first.train_data_file
+    _need_files(train_data_file=path, test_data_file=first.test_data_file,
+                probe_file=first.probe_file)  # fmt: skip
+    data: dict[str, object] = {"N": probe_size(path)}
+    photons = stated_photons(path)
+    if photons is not None:
+        data["nphotons"] = photons
+    resolved = resolve_training([*layers, Layer("data", data, str(path))])
+    _finish(resolved)
+    return TrainingPayload(
+        config=resolved.config,
+        execution=resolved.execution,
+        overrides_applied=resolved.overrides_applied,
+    )
+
+
+def create_inference_payload(
+    model_path: AnyPath,
+    test_data_file: AnyPath,
+    output_dir: AnyPath,
+    execution_config: PyTorchExecutionConfig | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    origin: str = "override",
+) -> InferencePayload:
+    """Resolve the configuration of a reconstruction.
+
+    The model is that of the bundle, and so is ``neighbor_count`` where no override names it.
+
+    Parameters
+    ----------
+    model_path
+        Bundle, or the folder that holds it.
+    test_data_file
+        Scan to reconstruct.
+    output_dir
+        Folder for the results.
+    execution_config, overrides, origin
+        As for `create_training_payload`, with the settings of inference.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the bundle, the scan, or another file that an override names is missing.
+    ConfigError
+        A ValueError, with all violations: unknown names, bad values, another backend or model.
+    BundleError
+        A ValueError: what is there is no intact bundle.
+    """
+    given = _arguments(
+        overrides,
+        origin,
+        model_path=model_path,
+        test_data_file=test_data_file,
+        output_dir=output_dir,
+    )
+    layers = [Layer("command default", {"backend": BACKEND}), *_execution(execution_config), given]
+    first = resolve_inference(layers).config
+    _need_files(test_data_file=first.test_data_file, probe_file=first.probe_file)
+    path = first.model_path
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        msg = f"{path}: no bundle there; name a bundle or the folder that a training wrote it to"
+        raise FileNotFoundError(msg)
+    bundle = load_bundle(path)
+    usual = {name: bundle.config[name] for name in ("neighbor_count",) if name in bundle.config}
+    layers += [Layer("bundle", bundle.config, str(path)), Layer("command default", usual)]
+    resolved = resolve_inference(layers)
+    _finish(resolved)
+    return InferencePayload(
+        config=resolved.config,
+        execution=resolved.execution,
+        overrides_applied=resolved.overrides_applied,
+    )
+
+
+def infer_probe_size(data_file: AnyPath) -> int:
+    """Read the size N of the patterns of a scan from the header of its probe.
+
+    Parameters
+    ----------
+    data_file
+        A scan of any size; milliseconds are enough, since no array is read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ScanFormatError
+        A ValueError: the file is no NPZ file, or has no square probe.
+    """
+    _need_files(data_file=Path(data_file))
+    return probe_size(data_file)
+
+
+def _arguments(overrides: Mapping[str, Any] | None, origin: str, **arguments: AnyPath) -> Layer:
+    """Join arguments and overrides; naming one thing in both ways is a mistake."""
+    twice = arguments.keys() & (overrides or {}).keys()
+    if twice:
+        names = sorted(twice)
+        raise ConfigError(
+            *(f"{name} must be given once, got it as an override too" for name in names)
+        )
+    return Layer(origin, {**(overrides or {}), **arguments})
+
+
+def _execution(config: PyTorchExecutionConfig | None) -> list[Layer]:
+    """Make a layer of those execution settings that are not at their default."""
+    if config is None:
+        return []
+    if not isinstance(config, PyTorchExecutionConfig):
+        raise ConfigError(
+            f"execution_config must be a PyTorchExecutionConfig, got a {type(config).__name__}"
+        )
+    usual = to_dict(PyTorchExecutionConfig())
+    chosen = {name: value for name, value in to_dict(config).items() if value != usual[name]}
+    return [Layer("execution", chosen)]
+
+
+def _need_files(**files: Path | None) -> None:
+    for name, path in files.items():
+        if path is not None and not path.exists():
+            raise FileNotFoundError(f"{path}: no such file; {name} must name an NPZ file")
+
+
+def _finish(resolved: Resolved[C]) -> None:
+    """Refuse another backend, and log what is not at its default, and why."""
+    backend = resolved.config.backend
+    if backend != BACKEND:
+        origin = resolved.origins["backend"]
+        raise ConfigError(f"backend must be {BACKEND} in ptycho_torch, got {backend!r} ({origin})")
+    for line in resolved.summary():
+        log.info("%s", line)

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+from attrs import evolve
+from ptycho_torch.groups import make_groups, prepare, split_validation
+
+
+def test_validation_is_a_strip_at_the_right_edge(scan, training):
+    groups = make_groups(scan, training())
+    train_part, validation = split_validation(scan, groups)
+    assert len(validation) == round(0.1 * len(groups))
+    assert scan.xcoords[train_part].max() <= scan.xcoords[validation].min()
+    assert set(train_part.ravel()) | set(validation.ravel()) == set(range(scan.n))
+    few, none = split_validation(scan, groups[:30])
+    assert none is None
+    assert len(few) == 30
+
+
+def test_groups_follow_the_seed(scan, training):
+    def groups(**settings):
+        return make_groups(scan, training({"gridsize": 2}, n_groups=12, **settings)).tolist()
+
+    assert groups(seed=1) == groups(seed=1)
+    assert groups(seed=1) != groups(seed=2)
+    assert groups(seed=1, subsample_seed=5) == groups(seed=2, subsample_seed=5)
+
+
+def test_sequential_sampling_takes_the_first(scan, training):
+    groups = make_groups(scan, training(n_groups=5, sequential_sampling=True))
+    np.testing.assert_array_equal(groups[:, 0], np.arange(5))
+
+
+def test_subsampled_patterns_are_numbered_as_in_the_scan(scan, training):
+    groups = make_groups(scan, training({"gridsize": 2}, n_subsample=20))
+    assert len(np.unique(groups)) <= 20
+    assert groups.max() > 20
+
+
+def test_nominal_positions_are_used_when_asked_for(scan, training):
+    shifted = evolve(scan, xcoords_start=scan.xcoords + 3, ycoords_start=scan.ycoords - 2)
+    measured, _ = prepare(shifted, None, training())
+    nominal, _ = prepare(shifted, None, training(positions_provided=False))
+    moved = nominal.scan.positions - measured.scan.positions
+    np.testing.assert_allclose(moved, np.broadcast_to([3, -2], moved.shape))
+
+
+def test_each_scan_has_its_own_scale(scan, training):
+    brighter = evolve(scan, diffraction=4 * scan.diffraction)
+    train_part, validation = prepare(scan, brighter, training())
+    assert validation.photons == pytest.approx(4 * train_part.photons, rel=1e-5)

@@ -1,0 +1,132 @@
+"""The pages of docs/: their examples run, their links lead somewhere, their options exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from ptycho_cli.main import cli
+from ptycho_data import Reconstruction, load_scan, save_reconstruction
+from ptycho_physics import defocused_probe, normalise_probe, simulate_counts, solve
+from ptycho_physics.objects import random_cells
+from ptycho_physics.scans import fermat_scan
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = {page.name: page.read_text("utf-8") for page in sorted(DOCS.glob("*.md"))}
+
+
+def blocks(name, kind="python"):
+    return re.findall(rf"```{kind}\n(.*?)```", PAGES[name], re.DOTALL)
+
+
+def execute(code, name):
+    exec(compile(code, name, "exec"), {})  # noqa: S102 - our own page
+
+
+@pytest.mark.parametrize("number", range(len(blocks("conventions.md"))))
+def test_conventions_hold(number):
+    execute(blocks("conventions.md")[number], f"conventions.md block {number}")
+
+
+@pytest.fixture
+def star_file(tmp_path, monkeypatch):
+    """A small file in the layout of the public scan, in the folder where the page's code runs."""
+    monkeypatch.chdir(tmp_path)
+    shape, N = (96, 112), 32
+    positions = fermat_scan(shape, N, number=120)
+    probe = defocused_probe(N)
+    counts = simulate_counts(random_cells(shape), probe, positions, 1e5, seed=0)
+    np.savez(
+        "siemens_top.npz",
+        counts=np.fft.ifftshift(counts, axes=(-2, -1)).astype(np.uint16),
+        scan_rowcol_px=(positions - [56, 48])[:, ::-1].astype(np.float32),
+        probe=probe[0],
+    )
+    return positions - [56, 48], counts
+
+
+def test_conversion_is_right(star_file):
+    positions, counts = star_file
+    execute(blocks("real-data.md")[0], "real-data.md")
+    scan = load_scan("siemens.npz")
+    assert np.array_equal(scan.counts(), counts)
+    assert np.allclose(scan.positions, positions, atol=1e-4)
+    solution = solve(scan.counts(), scan.positions, scan.probe, epochs=5)
+    assert solution.r_factors[-1] < 0.2  # swapped or mirrored positions stay far above
+
+
+@pytest.mark.usefixtures("star_file")
+def test_refined_probe_replaces_the_first():
+    execute(blocks("real-data.md")[0], "real-data.md")
+    refined = normalise_probe(defocused_probe(32, 12))
+    flat = np.ones((40, 40))
+    rec = Reconstruction(
+        object=flat.astype(np.complex64),
+        coverage=flat.astype(np.float32),
+        xcoords=[16.0],
+        ycoords=[16.0],
+        indices=[0],
+        probe=refined,
+        origin=[0, 0],
+    )
+    save_reconstruction("refined/reconstruction.npz", rec)
+    execute(blocks("real-data.md")[1], "real-data.md")
+    assert np.array_equal(load_scan("siemens_refined.npz").probe, refined)
+
+
+def commands():
+    for name, text in PAGES.items():
+        for block in re.findall(r"```(?:bash|sh)\n(.*?)```", text, re.DOTALL):
+            lines = block.replace("\\\n", " ").splitlines()
+            yield from ((name, line) for line in lines if line.startswith("ptycho "))
+
+
+def options_of(command):
+    return {opt for param in command.params for opt in (*param.opts, *param.secondary_opts)}
+
+
+def test_every_command_and_option_exists():
+    found = list(commands())
+    assert len(found) > 15
+    for name, line in found:
+        context, command = click.Context(cli), cli
+        words = shlex.split(line)[1:]
+        while isinstance(command, click.Group):
+            word = words.pop(0)
+            command = command.get_command(context, word)
+            assert command is not None, f"{name}: {line}"
+        given = {word for word in words if word.startswith("-")}
+        assert given <= options_of(command), f"{name}: {line}"
+
+
+def test_options_in_the_text_exist():
+    context = click.Context(cli)
+    every = (cli.get_command(context, name) for name in cli.list_commands(context))
+    known = set().union(*map(options_of, every))
+    for name, text in PAGES.items():
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - {"--help"}
+        assert named <= known, name
+
+
+def anchors(text):
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name):
+    links = re.findall(r"\]\(\s*([^)\s]+)\s*\)", PAGES[name])
+    assert links
+    for link in links:
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (DOCS / path).resolve()
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text("utf-8")), link
+
+
+def test_index_names_every_page():
+    assert [name for name in PAGES if f"({name})" not in PAGES["README.md"]] == ["README.md"]
