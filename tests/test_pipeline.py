@@ -203,7 +203,7 @@ def test_bad_scans_are_one_clear_line(bad, command, kind, tmp_path, trained):
 
 def test_a_scan_of_another_size_names_both(tmp_path, trained):
     scan = tmp_path / "big.npz"
-    ptycho("simulate", "-o", scan, "--n", 128, "--size", 160, "--n-patterns", 9, "-q")
+    ptycho("simulate", "-o", scan, "--N", 128, "--size", 160, "--n-patterns", 9, "-q")
     done = ptycho("infer", trained, scan, "-o", tmp_path / "out", check=False)
     assert refused(done, "64", "128"), done.stderr
 

@@ -48,7 +48,7 @@ def ptycho(capsys):
 @pytest.fixture(scope="session")
 def _simulated(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("data") / "scan.npz"
-    args = ["simulate", "-o", str(path), "--n", "64", "--size", "104", "--n-patterns", "60", "-q"]
+    args = ["simulate", "-o", str(path), "--N", "64", "--size", "104", "--n-patterns", "60", "-q"]
     assert main([*args, "--object", "random", "--photons", "1e6"]) == 0
     return path
 

@@ -94,11 +94,73 @@ def suggest(scan):
     )
 
 
-def test_suggestions_follow_the_overlap(counts):
-    assert suggest(make(counts, step=2.0))["options"]["gridsize"] == 2
-    sparse = suggest(make(counts, step=12.0))
-    assert sparse["options"]["gridsize"] == 1
-    assert any("overlap" in remark for remark in sparse["remarks"])
+@pytest.fixture
+def sized():
+    """64 patterns of a size that networks take."""
+    return np.random.default_rng(0).poisson(5.0, (64, 64, 64)).astype(np.uint16)
+
+
+def test_suggestions_follow_the_overlap(sized):
+    dense = suggest(make(sized, step=4.0))
+    # A step holds about 16 patterns, whatever the size of a group.
+    assert dense["options"] == {"gridsize": 2, "batch_size": 4, "neighbor_count": 7}
+    single = {"gridsize": 1, "batch_size": 16}
+    usual = suggest(make(sized, step=11.0))  # 66 %
+    assert usual["options"] == single
+    sparse = suggest(make(sized, step=20.0))
+    assert sparse["options"] == single
+    told = [
+        any("overlap" in remark for remark in found["remarks"])
+        for found in (dense, usual, sparse)
+    ]
+    assert told == [False, False, True]
+    assert suggest(make(sized[:30], step=4.0))["options"] == single
+
+
+def test_suggestions_for_large_patterns():
+    big = np.random.default_rng(0).poisson(1.0, (64, 256, 256)).astype(np.uint8)
+    assert suggest(make(big, step=4.0))["options"]["batch_size"] == 2
+    assert suggest(make(big, step=60.0))["options"]["batch_size"] == 8
+
+
+@pytest.mark.parametrize(
+    ("N", "ways"),
+    [
+        (32, "pad them with zeros to 64 x 64, so that pixel [16, 16]"),
+        (100, "pad them with zeros to 128 x 128 or crop them to 64 x 64, so"),
+        (512, "crop them to 256 x 256, so"),
+    ],
+)
+def test_a_size_that_no_network_takes(N, ways):
+    found = suggest(make(np.ones((4, N, N), np.float32)))
+    assert (found["command"], found["options"]) == ("reconstruct", {})
+    text = found["remarks"][0]
+    assert f"64, 128 or 256 pixels, not of {N}: {ways}" in text
+    assert "multiply xcoords and ycoords by M/" in found["remarks"][1]
+
+
+@pytest.mark.parametrize("N", inspection.network_sizes())
+def test_sizes_that_networks_take(N):
+    found = suggest(make(np.ones((4, N, N), np.float32)))
+    assert found["command"] == "train"
+    assert not any("ptycho train" in remark for remark in found["remarks"])
+
+
+def test_padded_and_cropped_patterns_are_of_the_scan_that_the_remark_describes():
+    # The recipe itself: a far-field pattern of 48 pixels, widened to 64, with the coarser pixel.
+    N, M = 48, 64
+    rng = np.random.default_rng(1)
+    waves = rng.normal(size=(N, N)) + 1j * rng.normal(size=(N, N))  # of probe times object
+    pattern = np.pad(waves, M // 2 - N // 2)
+    assert pattern[M // 2, M // 2] == waves[N // 2, N // 2]
+
+    def field(spectrum, x, y):  # at a place in units of the field of view
+        k = np.arange(len(spectrum)) - len(spectrum) // 2
+        return np.exp(2j * np.pi * k * y) @ spectrum @ np.exp(2j * np.pi * k * x)
+
+    # Detector pixel unchanged: same field of view, so x pixels of it are x * M / N of the new.
+    x, y = 7.0, -3.0
+    assert field(pattern, x * M / N / M, y * M / N / M) == pytest.approx(field(waves, x / N, y / N))
 
 
 def test_remarks_on_dose(counts):

@@ -68,6 +68,25 @@ def test_every_command_explains_itself(ptycho, name):
     assert shown.out.startswith(f"Usage: ptycho {name}")
 
 
+@pytest.mark.parametrize(
+    "name", ["simulate", "train", "infer", "reconstruct", ("config", "show")]
+)
+def test_examples_stand_on_lines_of_their_own(ptycho, name):
+    words = [name] if isinstance(name, str) else list(name)
+    shown = ptycho(*words, "--help").out
+    assert "\\b" not in shown
+    assert "\b" not in shown
+    lines = [line for line in shown.splitlines() if line.startswith("  ptycho ")]
+    assert lines
+    assert all(line.startswith(f"  ptycho {' '.join(words)} ") for line in lines)
+
+
+def test_defaults_in_words_have_one_pair_of_brackets(ptycho):
+    text = " ".join(ptycho("simulate", "--help").out.split())
+    assert "[default: 3 N; x>=8]" in text
+    assert "RANGE" not in text
+
+
 def test_version(ptycho):
     assert ptycho("--version").out == f"ptycho, version {__version__}\n"
 

@@ -143,6 +143,7 @@ def test_probe_of_the_scan_of_the_bundle_or_of_a_file(
 
     assert used(untrained(), inference()) == ["scan"]
     assert used(untrained(probe_trainable=True), inference()) == ["bundle"]
+    assert used(untrained(probe_file="refined.npz"), inference()) == ["bundle"]
     file = tmp_path / "probe.npz"
     np.savez(file, probe=scan.probe)
     assert used(untrained(), inference(probe_file=file)) == ["bundle"]

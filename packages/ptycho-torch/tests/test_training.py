@@ -123,6 +123,15 @@ def test_an_existing_bundle_is_kept_unless_told(scan, training, execution):
         train(scan, config, execution())
     assert (config.output_dir / "wts.h5.zip").read_bytes() == first
     train(scan, config, execution(), overwrite=True)
+    assert len(list((config.output_dir / "checkpoints").iterdir())) == 2  # best and last
+
+
+def test_a_checkpoint_without_a_bundle_is_kept_unless_told(scan, training, execution):
+    config = training(nepochs=1, n_groups=8)
+    train(scan, config, execution()).bundle_path.unlink()  # what a killed run leaves
+    with pytest.raises(OutputExistsError, match=r"last\.ckpt: exists already"):
+        train(scan, config, execution())
+    train(scan, config, execution(), resume=True)
 
 
 def test_a_loss_that_is_never_logged_is_an_error_before_training(scan, training, execution):

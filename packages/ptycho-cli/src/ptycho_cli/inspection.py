@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
+from ptycho_config import ModelConfig, option_specs
 from ptycho_data import Scan
 from scipy.spatial import cKDTree
+
+from ptycho_cli.centring import Light, corner_remark
 
 __all__ = [
     "Dose",
     "Overlap",
     "Saturation",
     "dose",
+    "network_sizes",
     "overlap",
     "probe_diameter",
     "saturation",
@@ -27,6 +31,11 @@ __all__ = [
 CHUNK_BYTES = 32 * 2**20
 #: A largest value reached by this many pixels of a scan looks like a detector's limit.
 PLATEAU_PIXELS = 10
+#: Overlap of neighbours below which a scan is poor, and from which groups of them pay off.
+USUAL_OVERLAP = 0.6
+GOOD_OVERLAP = 0.7
+#: Fewest patterns to make groups of.
+GROUPING_PATTERNS = 64
 
 
 def _pieces(scan: Scan) -> list[slice]:
@@ -173,26 +182,42 @@ def overlap(scan: Scan) -> Overlap | None:
 
 
 def suggestions(
-    scan: Scan, seen: Overlap | None, light: Dose | None, full: Saturation
+    scan: Scan,
+    seen: Overlap | None,
+    light: Dose | None,
+    full: Saturation,
+    where: Light | None = None,
 ) -> dict[str, Any]:
-    """Suggest settings for ``ptycho train``, with remarks on what limits the result.
+    """Suggest a command and its settings, with remarks on what limits the result.
+
+    Parameters
+    ----------
+    scan
+        The scan.
+    seen, light, full, where
+        From :func:`overlap`, :func:`dose`, :func:`saturation` and
+        :func:`ptycho_cli.centring.light_of`.
 
     Returns
     -------
     dict
+        ``command`` (``train``, or ``reconstruct`` for patterns of a size that no network takes),
         ``options`` (option name -> value) and ``remarks`` (list of sentences).
     """
     remarks: list[str] = []
-    options: dict[str, Any] = {"gridsize": 1, "batch_size": 16 if scan.N <= 128 else 8}
-    if seen is not None and seen.fraction >= 0.5 and scan.n >= 64:
-        options["gridsize"] = 2
-        options["neighbor_count"] = 7
-    elif seen is not None and seen.fraction < 0.5:
+    if where is not None and where.corner_centred:
+        remarks.append(corner_remark(scan.N))
+    command, options = "train", _training_options(scan, seen)
+    sizes = network_sizes()
+    if scan.N not in sizes:
+        command, options = "reconstruct", {}
+        remarks += _size_remarks(scan.N, sizes)
+    if seen is not None and seen.fraction < USUAL_OVERLAP:
         remarks.append(
-            f"neighbouring patterns overlap by {seen.fraction:.0%} only; 60 % and more is usual"
+            f"neighbouring patterns overlap by {seen.fraction:.0%} only; "
+            f"{USUAL_OVERLAP:.0%} and more is usual"
         )
-    if scan.n > 2048:
-        options["n_groups"] = 2048
+    if "n_groups" in options:
         remarks.append("training needs a part of the patterns; inference uses all of them")
     if light is None:
         remarks.append("the absolute dose is unknown: state it with --nphotons")
@@ -203,4 +228,44 @@ def suggestions(
             f"{full.pixels} pixels in {full.patterns} patterns have the largest value "
             f"{full.largest:g}: the detector may be saturated; mark them in bad_pixels"
         )
-    return {"options": options, "remarks": remarks}
+    return {"command": command, "options": options, "remarks": remarks}
+
+
+def network_sizes() -> tuple[int, ...]:
+    """Pattern sizes N that a network can be built for, in pixels, ascending."""
+    return tuple(
+        sorted(int(n) for s in option_specs(ModelConfig) if s.name == "N" for n in s.choices)
+    )
+
+
+def _training_options(scan: Scan, seen: Overlap | None) -> dict[str, Any]:
+    """Single patterns; groups of four where neighbours see much of the same object."""
+    grouping = (
+        seen is not None and seen.fraction >= GOOD_OVERLAP and scan.n >= GROUPING_PATTERNS
+    )
+    gridsize = 2 if grouping else 1
+    patterns = 16 if scan.N <= 128 else 8  # in a step, whatever the size of a group
+    options: dict[str, Any] = {"gridsize": gridsize, "batch_size": patterns // gridsize**2}
+    if grouping:
+        options["neighbor_count"] = 7
+    if scan.n > 2048:
+        options["n_groups"] = 2048
+    return options
+
+
+def _size_remarks(N: int, sizes: tuple[int, ...]) -> list[str]:
+    """Say how patterns of another size become patterns that a network takes."""
+    larger, smaller = (
+        min((size for size in sizes if size > N), default=None),
+        max((size for size in sizes if size < N), default=None),
+    )
+    ways = [f"pad them with zeros to {larger} x {larger}"] if larger else []
+    ways += [f"crop them to {smaller} x {smaller}"] if smaller else []
+    names = ", ".join(map(str, sizes[:-1]))
+    return [
+        f"`ptycho train` takes patterns of {names} or {sizes[-1]} pixels, not of {N}: "
+        f"{' or '.join(ways)}, so that pixel [{N // 2}, {N // 2}] becomes the new [M//2, M//2]",
+        f"with M pixels instead of {N} the object pixel is {N}/M of the old one: multiply xcoords "
+        f"and ycoords by M/{N}, pixel_size_m by {N}/M, pad or crop the Fourier transform of the "
+        "probe like the patterns, and leave objectGuess out",
+    ]

@@ -19,6 +19,7 @@ from ptycho_config import (
 )
 from ptycho_data import Bundle, Scan, load_probe, load_scan
 
+from ptycho_cli.centring import caution_if_cornered
 from ptycho_cli.console import current_state, note
 from ptycho_cli.options import given_values
 
@@ -28,6 +29,7 @@ __all__ = [
     "TRAINING_DEFAULTS",
     "TRAINING_ONLY",
     "Sources",
+    "credited",
     "gather",
     "of_bundle",
     "read_scan",
@@ -81,13 +83,16 @@ class Sources:
     ----------
     layers
         Sources of settings, in any order.
+    from_bundle
+        Settings whose command default is that of the bundle.
     """
 
     layers: tuple[Layer, ...]
+    from_bundle: tuple[str, ...] = ()
 
     def adding(self, origin: str, values: Mapping[str, Any], source: str = "") -> "Sources":
         """Return the same sources and one more."""
-        return Sources((*self.layers, Layer(origin, values, source)))
+        return attrs.evolve(self, layers=(*self.layers, Layer(origin, values, source)))
 
 
 def gather(
@@ -133,13 +138,29 @@ def of_bundle(sources: Sources, bundle: Bundle, path: Path) -> Sources:
     if "neighbor_count" in bundle.config:
         usual["neighbor_count"] = bundle.config["neighbor_count"]
     with_model = sources.adding("bundle", bundle.config, str(path))
-    return with_model.adding("command default", usual)
+    return attrs.evolve(with_model.adding("command default", usual), from_bundle=tuple(usual))
+
+
+def credited(resolved: Resolved[Any], sources: Sources) -> Resolved[Any]:
+    """Name the bundle as the origin of the defaults that it gave.
+
+    They rank as defaults of the command, below a configuration file; but the command did not
+    choose them.
+    """
+    audit = {
+        name: {**entry, "origin": "bundle"}
+        if name in sources.from_bundle and entry["origin"] == "command default"
+        else entry
+        for name, entry in resolved.overrides_applied.items()
+    }
+    return attrs.evolve(resolved, overrides_applied=audit)
 
 
 def read_scan(path: Path, config: TrainingConfig | InferenceConfig) -> Scan:
     """Read a scan in the domain that the configuration asks for.
 
     A probe file is the backend's to read; whether there is one is told before anything is read.
+    Patterns that seem to have zero frequency in the corner are warned of.
 
     Raises
     ------
@@ -152,7 +173,9 @@ def read_scan(path: Path, config: TrainingConfig | InferenceConfig) -> Scan:
     if probe_file is not None and not probe_file.is_file():
         msg = f"{probe_file}: no such file; name an NPZ with `probe` or `probeGuess`"
         raise FileNotFoundError(msg)
-    return load_scan(path, domain=config.domain)
+    scan = load_scan(path, domain=config.domain)
+    caution_if_cornered(scan, path)
+    return scan
 
 
 def with_probe_file(scan: Scan, probe_file: Path | None) -> Scan:
@@ -198,7 +221,7 @@ def say_configuration(
     resolve: Callable[[Sequence[Layer]], Resolved[Any]], sources: Sources
 ) -> Resolved[Any]:
     """Resolve the layers and log which settings are not at their default, and why."""
-    resolved = resolve(sources.layers)
+    resolved = credited(resolve(sources.layers), sources)
     for name in resolved.unused:
         note(f"setting {name!r} is of another command: not used here")
     for line in resolved.summary():

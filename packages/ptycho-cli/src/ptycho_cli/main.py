@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -45,12 +45,22 @@ def cli(ctx: click.Context) -> None:
     ctx.with_resource(logging_to_stderr(ctx.ensure_object(State)))
 
 
-def _show_warning(
-    message: Warning | str, category: type[Warning], *_: object, **__: object
-) -> None:
-    text = " ".join(str(message).split())
-    kind = "deprecated: " if issubclass(category, DeprecationWarning) else "warning: "
-    click.echo(click.style(kind, fg="yellow") + text, err=True, color=allowed_color())
+def _telling_once() -> Callable[..., None]:
+    """Make a replacement of `warnings.showwarning`: one line each, no line twice.
+
+    Python's own memory of what it has shown is lost whenever anybody changes the filters.
+    """
+    told: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        text = " ".join(str(message).split())
+        if text in told:
+            return
+        told.add(text)
+        kind = "deprecated: " if issubclass(category, DeprecationWarning) else "warning: "
+        click.echo(click.style(kind, fg="yellow") + text, err=True, color=allowed_color())
+
+    return show
 
 
 @contextmanager
@@ -91,9 +101,9 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     state = State()
     with warnings.catch_warnings():
-        warnings.showwarning = _show_warning
+        warnings.showwarning = _telling_once()
         # Python hides deprecations from users: those of our options are meant for them.
-        warnings.filterwarnings("once", category=DeprecationWarning, module=r"ptycho_cli\.")
+        warnings.filterwarnings("always", category=DeprecationWarning, module=r"ptycho_cli\.")
         try:
             with _sigterm_as_ctrl_c():
                 code = cli.main(

@@ -1,11 +1,11 @@
 """Commands whose help is divided into titled sections, and the options every command has."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import click
-from ptycho_config import current_flags
 
 from ptycho_cli.console import State
 
@@ -20,6 +20,17 @@ class SectionOption(click.Option):
     def __init__(self, *args: Any, section: str = GENERAL, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.section = section
+        # As the options of the configuration have it; the range itself follows the default.
+        if self.metavar is None and isinstance(self.type, click.IntRange | click.FloatRange):
+            self.metavar = "INTEGER" if isinstance(self.type, click.IntRange) else "NUMBER"
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Usage and help; a default in words stands there without click's brackets around it."""
+        record = super().get_help_record(ctx)
+        if record is None or not isinstance(self.show_default, str):
+            return record
+        usage, text = record
+        return usage, text.replace(f"({self.show_default})", self.show_default)
 
 
 def section(title: str) -> Callable[..., Callable[[Any], Any]]:
@@ -73,14 +84,22 @@ def common_params() -> list[click.Parameter]:
 
 
 class Command(click.Command):
-    """Command with sectioned help, the common options, and an ear for flags of older scripts."""
+    r"""Command with sectioned help, the common options, and an ear for flags of older scripts.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    A line ``\b`` in its docstring keeps the lines of the paragraph below it as they are. It may be
+    the two characters of a raw docstring.
+    """
+
+    def __init__(self, *args: Any, help: str | None = None, **kwargs: Any) -> None:  # noqa: A002 - click's own name
+        if help is not None:
+            help = re.sub(r"^( *)\\b$", "\\1\b", help, flags=re.MULTILINE)  # noqa: A001
+        super().__init__(*args, help=help, **kwargs)
         self.params.extend(common_params())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, with flags of older scripts replaced: ``--batch_size``, ``--n_images``."""
+        from ptycho_config import current_flags  # `ptycho --help` does without
+
         known = [o for param in self.params for o in (*param.opts, *param.secondary_opts)]
         return super().parse_args(ctx, current_flags(args, known))
 

@@ -45,6 +45,22 @@ def test_model_and_grouping_come_from_the_bundle(ptycho, model, scan_file, tmp_p
     assert call["execution"].accelerator == "cpu"
 
 
+def test_what_the_bundle_gave_is_said_to_be_its_own(ptycho, model, scan_file, tmp_path):
+    args = ["infer", model, scan_file, "-o", tmp_path / "r"]
+    done = ptycho(*args)
+    assert "settings from bundle: gridsize=2, " in done.err
+    said = {line.partition(": ")[0]: line for line in done.err.splitlines()}
+    assert "neighbor_count=6" in said["settings from bundle"]
+    assert "accelerator=auto" in said["settings from command default"]
+    assert "neighbor_count" not in said["settings from command default"]
+    run = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert run["overrides_applied"]["neighbor_count"] == {"value": 6, "origin": "bundle"}
+    # It stays a default: a configuration file is above it.
+    (tmp_path / "c.toml").write_text("neighbor_count = 5\n")
+    done = ptycho(*args, "--overwrite", "--config", tmp_path / "c.toml")
+    assert "settings from config file: neighbor_count=5" in done.err
+
+
 def test_scan_without_a_reference(ptycho, model, edited, tmp_path):
     assert ptycho("infer", model, edited(objectGuess=None), "-o", tmp_path / "r").code == 0
     metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
@@ -52,7 +68,7 @@ def test_scan_without_a_reference(ptycho, model, edited, tmp_path):
 
 
 def test_size_of_bundle_and_scan(ptycho, model, tmp_path):
-    args = ["--n", "128", "--size", "150", "--n-patterns", "4"]
+    args = ["--N", "128", "--size", "150", "--n-patterns", "4"]
     assert ptycho("simulate", "-o", tmp_path / "big.npz", *args).code == 0
     done = ptycho("infer", model, tmp_path / "big.npz", "-o", tmp_path / "r")
     assert done.code == 1

@@ -53,6 +53,27 @@ def test_all_violations_are_listed(ptycho, edited, scan_file):
     assert "patterns" not in report
 
 
+def test_a_suggested_command_works(ptycho, scan_file, tmp_path, stand_in):
+    text = ptycho("inspect", scan_file).out
+    line = next(row for row in text.splitlines() if row.startswith("  ptycho train"))
+    words = line.replace("-o model", f"-o {tmp_path / 'model'}").split()
+    assert ptycho(*words[1:]).code == 0
+    assert stand_in("training")[-1]["config"].batch_size == 16
+
+
+def test_a_size_that_no_network_takes(ptycho, tmp_path):
+    path = tmp_path / "scan.npz"
+    args = ["--N", "40", "--size", "80", "--n-patterns", "70", "-q"]
+    assert ptycho("simulate", "-o", path, *args).code == 0
+    text = ptycho("inspect", path).out
+    assert f"\n  ptycho reconstruct {path} -o result\n" in text
+    assert "\n  ptycho train" not in text
+    assert "note: `ptycho train` takes patterns of 64, 128 or 256 pixels, not of 40: pad" in text
+    report = json.loads(ptycho("inspect", path, "--json").out)
+    assert report["suggestions"]["command"] == "reconstruct"
+    assert ptycho("reconstruct", path, "-o", tmp_path / "result", "--epochs", "1").code == 0
+
+
 def test_plot(ptycho, scan_file, amplitude_file, tmp_path):
     for path, name in ((scan_file, "a.png"), (amplitude_file, "b.png")):
         assert ptycho("inspect", path, "--plot", tmp_path / name).code == 0

@@ -5,7 +5,7 @@ from ptycho_physics import expected_counts, extract_patches
 
 
 def simulate(ptycho, path, *args):
-    small = ["--n", "64", "--size", "80", "--n-patterns", "12"]
+    small = ["--N", "64", "--size", "80", "--n-patterns", "12"]
     done = ptycho("simulate", "-o", path, *small, *args)
     assert done.code == 0, done.err
     return load_scan(path)
@@ -106,13 +106,13 @@ def test_probe_from_a_file(ptycho, scan_file, tmp_path):
     args = ["--size", "80", "--n-patterns", "4", "--probe", scan_file]
     assert ptycho("simulate", "-o", path, *args).code == 0
     np.testing.assert_array_equal(load_scan(path).probe, load_scan(scan_file).probe)
-    wrong = ptycho("simulate", "-o", path, *args, "--n", "128", "--overwrite")
-    assert wrong.fails_with("--n is 128, found 64")
+    wrong = ptycho("simulate", "-o", path, *args, "--N", "128", "--overwrite")
+    assert wrong.fails_with("--N is 128, found 64")
 
 
 def test_refusals(ptycho, scan_file, tmp_path):
     before = scan_file.read_bytes()
-    small = ["--n", "64", "--size", "80", "--n-patterns", "4"]
+    small = ["--N", "64", "--size", "80", "--n-patterns", "4"]
     exists = ptycho("simulate", "-o", scan_file, *small)
     assert exists.code == 1
     assert exists.fails_with("scan.npz", "--overwrite")
@@ -131,3 +131,9 @@ def test_refusals(ptycho, scan_file, tmp_path):
         assert ptycho("simulate", "-o", tmp_path / "n.npz", flag, "0").code == 2
     assert scan_file.read_bytes() == before
     assert not (tmp_path / "n.npz").exists()
+
+
+def test_pixels_are_capital_n_as_in_training(ptycho, tmp_path):
+    done = ptycho("simulate", "-o", tmp_path / "s.npz", "--n", "64")
+    assert done.code == 2
+    assert done.fails_with("--n", "--N")

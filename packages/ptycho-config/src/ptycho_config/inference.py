@@ -65,7 +65,7 @@ class InferenceConfig:
         default=4,
         metadata=about(
             "Nearest positions that the members of a group are drawn from; at least "
-            "gridsize**2 - 1 when gridsize > 1.",
+            "gridsize**2 - 1 when gridsize > 1. Not given, it grows to gridsize**2 with gridsize.",
             minimum=1,
         ),
     )

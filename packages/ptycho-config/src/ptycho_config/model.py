@@ -65,7 +65,10 @@ class ModelConfig:
     )
     amp_activation: AmplitudeActivation = attrs.field(
         default="sigmoid",
-        metadata=about("Last function of the amplitude decoder; 'sigmoid' keeps it within 0..1."),
+        metadata=about(
+            "Last function of the amplitude decoder of 'cnn', scaled or shifted so that zero gives "
+            "unit amplitude; 'sigmoid' spans 0..2."
+        ),
     )
     object_big: bool = attrs.field(
         default=True,
@@ -96,7 +99,7 @@ class ModelConfig:
     probe_scale: float = attrs.field(
         default=4.0,
         metadata=about(
-            "Historical normalisation of the probe: its mean amplitude is 1/probe_scale.",
+            "Kept for older callers and without effect: the probe is used at unit power here.",
             above=0,
         ),
     )

@@ -172,8 +172,8 @@ def _resolve(cls: type[C], layers: Iterable[Layer]) -> Resolved[C]:
     _widen_neighbourhood(chosen)
     flat = {name: value for name, (value, _) in chosen.items()}
     config, config_problems = assemble(cls, flat)
-    if isinstance(config, InferenceConfig):
-        problems += _another_model(config.model, chosen, layers)
+    if cls is InferenceConfig:
+        problems += _another_model(flat, chosen, layers)
     execution, execution_problems = assemble(PyTorchExecutionConfig, flat)
     for problem in config_problems + execution_problems:
         field = problem.partition(" ")[0]
@@ -189,9 +189,12 @@ def _resolve(cls: type[C], layers: Iterable[Layer]) -> Resolved[C]:
 
 
 def _another_model(
-    model: ModelConfig, chosen: Mapping[str, tuple[Any, Layer]], layers: Iterable[Layer]
+    flat: Mapping[str, Any], chosen: Mapping[str, tuple[Any, Layer]], layers: Iterable[Layer]
 ) -> Iterator[str]:
     """Find what makes the model another one than that whose weights the bundle holds."""
+    model, _ = assemble(ModelConfig, flat)
+    if model is None:
+        return
     values = to_dict(model)
     for bundle in (layer for layer in layers if layer.origin == "bundle"):
         for name, trained in _read(InferenceConfig, bundle)[0].items():

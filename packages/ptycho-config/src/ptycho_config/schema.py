@@ -131,7 +131,12 @@ command line; a switch such as `probe_trainable` is `--probe-trainable` or `--no
 and `none` stands for no value. A file is TOML, YAML or JSON, flat or with tables `model` and
 `execution`.
 
-Of several sources the highest decides, setting by setting: {", ".join(ORIGINS)}."""
+Of several sources the highest decides, setting by setting:
+
+{" > ".join(ORIGINS)}
+
+An override and execution settings are given in Python; data is what the scan file says, such as N.
+Each run keeps, as `overrides_applied`, every setting that is not at its default and its source."""
 
 
 def reference_page() -> str:
@@ -151,5 +156,10 @@ def reference_page() -> str:
                 spec.help,
                 f"`{spec.legacy}`" if spec.legacy else "",
             )
-            parts.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+            parts.append("| " + " | ".join(map(_cell, cells)) + " |")
     return "\n".join(parts) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Escape what Markdown takes for the end of a cell, or for emphasis."""
+    return text.replace("|", r"\|").replace("**", r"\*\*")

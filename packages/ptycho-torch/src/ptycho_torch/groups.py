@@ -38,7 +38,7 @@ def split_validation(
     """Set the groups at the right edge of the scan apart for validation.
 
     A strip, not a random choice: neighbours overlap, and a random group would have been seen.
-    Scans of fewer than 40 groups keep everything for training.
+    Where a tenth of the groups is fewer than four, everything is for training.
     """
     count = round(VALIDATION_FRACTION * len(groups))
     if count < FEWEST_VALIDATION_GROUPS:

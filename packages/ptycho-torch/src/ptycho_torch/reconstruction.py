@@ -22,8 +22,9 @@ from ptycho_torch.overlap import SMALLEST_WEIGHT
 
 log = logging.getLogger(__name__)
 
-PATTERNS_PER_STEP = 64
-"""Default of ``inference_batch_size`` times the channels: larger gains nothing on a CPU."""
+PIXELS_PER_STEP = 64 * 64**2
+"""Pixels of the patterns of one step, where ``inference_batch_size`` does not say: larger steps
+gain nothing on a CPU and cost memory."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -51,16 +52,18 @@ class InferenceResult:
 
 
 def choose_probe(bundle: Bundle, scan: Scan, config: InferenceConfig) -> NDArray[np.complex64]:
-    """Return the probe to reconstruct with.
+    """Return the probe to reconstruct with, and log which it is.
 
-    The file that ``config`` names; else the bundle's, if training refined it; else the scan's.
+    The file that ``config`` names; else the bundle's, if training did not use its scan's own probe
+    as it was but refined it or took it from a file; else the scan's.
     """
     if config.probe_file is not None:
         log.info("probe: from %s", config.probe_file)
         return load_probe(config.probe_file)
-    if bundle.config.get("probe_trainable"):
-        log.info("probe: the one refined in training, kept in the bundle")
+    if bundle.config.get("probe_trainable") or bundle.config.get("probe_file"):
+        log.info("probe: the one the network was trained with, kept in the bundle")
         return bundle.probe
+    log.info("probe: from the scan")
     return scan.probe
 
 
@@ -132,7 +135,7 @@ def _stitch(
 ) -> tuple[Tensor, Tensor]:
     """Run the network over all groups and add the weighted patches up on the canvas."""
     N, C = work.scan.N, groups.shape[1]
-    size = execution.inference_batch_size or max(1, PATTERNS_PER_STEP // C)
+    size = execution.inference_batch_size or max(1, PIXELS_PER_STEP // (N**2 * C))
     weight = probe_weight(model.probe)
     if execution.middle_trim:
         rim = (N - min(N, execution.middle_trim)) // 2
@@ -156,7 +159,7 @@ def _score(model: PtychoModel, work: _Pass, object_: Tensor, indices: NDArray[np
     """R-factor of the stitched object over the patterns ``indices``."""
     good = ~model.bad_pixels
     misfit = total = 0.0
-    for chosen in _chunks(indices, PATTERNS_PER_STEP):
+    for chosen in _chunks(indices, max(1, PIXELS_PER_STEP // work.scan.N**2)):
         patches = extract_patches(object_, work.positions(chosen), work.scan.N)
         measured = work.counts(chosen).sqrt()
         predicted = model.predict_counts(patches, work.photons).sqrt()

@@ -1,6 +1,7 @@
 """Training: from a scan to a bundle."""
 
 import logging
+import shutil
 import signal
 import sys
 import time
@@ -145,6 +146,18 @@ def _load_best(model: PtychoModel, best: ModelCheckpoint | None) -> None:
     model.load_state_dict(state)
 
 
+def _check_outputs(target: Path, last: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse to replace a bundle, or the checkpoint of a run that may be resumed, unasked."""
+    if resume:
+        if not last.exists():
+            msg = f"{last}: nothing to resume from; train without resume first"
+            raise FileNotFoundError(msg)
+        return
+    for path in (target, last):
+        if path.exists() and not overwrite:
+            raise OutputExistsError(path)
+
+
 def train(
     scan: Scan,
     config: TrainingConfig,
@@ -181,7 +194,8 @@ def train(
     Raises
     ------
     OutputExistsError
-        If there is a bundle already and neither ``overwrite`` nor ``resume`` is set.
+        If there is a bundle, or a checkpoint to resume from, and neither ``overwrite`` nor
+        ``resume`` is set.
     FileNotFoundError
         If there is nothing to resume from.
     ValueError
@@ -191,12 +205,8 @@ def train(
     """
     output_dir = Path(config.output_dir)
     target = output_dir / BUNDLE_NAME
-    if target.exists() and not (overwrite or resume):
-        raise OutputExistsError(target)
     last = output_dir / CHECKPOINTS / "last.ckpt"
-    if resume and not last.exists():
-        msg = f"{last}: nothing to resume from; train without resume first"
-        raise FileNotFoundError(msg)
+    _check_outputs(target, last, resume=resume, overwrite=overwrite)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     train_part, validation = prepare(scan, test_scan, config)
     monitor = _resolve_monitor(execution, validated=validation is not None)
@@ -216,6 +226,8 @@ def train(
         seed=config.seed,
         execution=execution,
     )
+    if last.exists() and not resume:  # of the run that is replaced: none is the new one's best
+        shutil.rmtree(last.parent)
     start = time.perf_counter()
     with quiet_lightning():
         trainer, history, best = _make_trainer(

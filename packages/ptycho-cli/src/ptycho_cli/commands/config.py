@@ -105,6 +105,9 @@ def reference_text() -> str:
         "",
         "`ptycho infer` takes the model and, unless told otherwise, `backend` and",
         "`neighbor_count` from the bundle. `ptycho config show` prints what a run would take.",
+        "",
+        "[How it works](how-it-works.md) says what the model's settings do,",
+        "[Conventions](conventions.md) in which units.",
     ]
     return "\n".join([reference_page().rstrip("\n"), "", *lines, *notes]) + "\n"
 

@@ -84,7 +84,13 @@ def _layers(fixed: dict[str, Any], given: dict[str, Any], defaults: dict[str, An
     show_default=True,
     help="Framework that trains the network.",
 )
-@section("Demo")("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@section("Demo")(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of all random numbers.",
+)
 def demo(
     output: Path, overwrite: bool, nepochs: int, accelerator: str, backend: str, seed: int
 ) -> None:

@@ -1,6 +1,7 @@
 """``ptycho evaluate``: a reconstruction against a reference, in figures and in pictures."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,18 @@ __all__ = ["EVALUATION_FILES", "evaluate", "metrics_table", "save_evaluation", "
 PATH = click.Path(path_type=Path)
 INPUT = click.Path(path_type=Path, exists=True)
 EVALUATION_FILES = ("evaluation.json", "evaluation.png")
+
+#: The figure, in inches: side of a square picture, least and largest side of any, what titles,
+#: labels and a colour bar need beside and below it, and the column of curve and table.
+PICTURE, SMALLEST_SIDE, LARGEST_SIDE = 2.9, 1.0, 8.0
+LABELS = (1.7, 0.75)
+SIDE = (4.3, 6.6)
+#: Gap before a colour bar and its width, inches.
+BAR = (0.09, 0.14)
+#: Wanted width of the figure over its height.
+PAGE = 1.7
+#: Reconstruction, reference and difference of amplitude and of phase.
+PANELS = 6
 
 
 def _number(value: float | None, pattern: str) -> str:
@@ -91,8 +104,15 @@ def write_figure(
     overwrite
         Replace an existing picture.
     """
-    figure = new_figure(17, 7)
-    axes = figure.subplots(2, 4)
+    columns, panel = _layout((box[2] - box[0]) / (box[3] - box[1]))
+    rows = PANELS // columns
+    widths, height = (columns * panel[0], SIDE[0]), max(rows * panel[1], SIDE[1])
+    figure = new_figure(sum(widths), height)
+    figure.set_layout_engine("constrained", w_pad=0.12)
+    pictures, side = figure.subfigures(1, 2, width_ratios=widths)
+    places = pictures.subplots(rows, columns, squeeze=False)
+    # Amplitudes side by side, phases below; or below each other, phases beside them.
+    axes = (places.T if columns == 2 else places).reshape(2, 3)
     corner = (float(box[0]), float(box[1]))
     ours = object_views(comparison.aligned, origin=corner, suffix=", reconstruction")
     theirs = object_views(comparison.reference, origin=corner, suffix=", reference")
@@ -103,14 +123,64 @@ def write_figure(
             extent=a.extent,
         )  # fmt: skip
         difference = _difference(a, b, circular=row == 1)
-        for place, view in zip(axes[row], (same, b, difference), strict=False):
+        for place, view in zip(axes[row], (same, b, difference), strict=True):
             draw(place, view, pixel_size_m)
-    _ring_plot(axes[0, 3], comparison)
-    axes[1, 3].axis("off")
-    axes[1, 3].text(
+            _fit_colour_bar(place)
+    ring, text = side.subplots(2, 1)
+    _ring_plot(ring, comparison)
+    text.axis("off")
+    text.text(
         -0.1, 0.95, metrics_table(metrics_of(comparison, box)), va="top", family="monospace", size=8
     )
     save_figure(figure, path, overwrite=overwrite)
+
+
+def _fit_colour_bar(axes: Any) -> None:
+    """Put the colour bar of a picture beside it, as tall as the picture.
+
+    Left to itself it is as tall as the frame that the picture is centred in, or shorter.
+    """
+    from matplotlib.transforms import Bbox
+
+
+    def beside(bar: Any, _renderer: Any) -> Any:
+        bar.set_box_aspect(None)  # the layout has set one
+        axes.apply_aspect()
+        picture = axes.get_position()
+        inch = axes.figure.dpi / axes.figure.bbox.width
+        left = picture.x1 + BAR[0] * inch
+        return Bbox.from_bounds(left, picture.y0, BAR[1] * inch, picture.height)
+
+    axes.images[0].colorbar.ax.set_axes_locator(beside)
+
+
+def _layout(aspect: float) -> tuple[int, tuple[float, float]]:
+    """Arrange the pictures so that the figure is near to the shape of a page.
+
+    Parameters
+    ----------
+    aspect
+        Width of the object over its height.
+
+    Returns
+    -------
+    columns
+        Of pictures.
+    panel
+        Width and height of a picture with its labels, inches: a frame of the object's own shape
+        leaves nothing blank, and its colour bar has its height.
+    """
+    width = min(max(PICTURE * math.sqrt(aspect), SMALLEST_SIDE), LARGEST_SIDE)
+    height = min(max(width / aspect, SMALLEST_SIDE), LARGEST_SIDE)
+    width = min(width, max(height * aspect, SMALLEST_SIDE))
+    panel = (width + LABELS[0], height + LABELS[1])
+
+    def unlike_a_page(columns: int) -> float:
+        across = columns * panel[0] + SIDE[0]
+        down = max(PANELS // columns * panel[1], SIDE[1])
+        return abs(math.log(across / down / PAGE))
+
+    return min((1, 2, 3, 6), key=unlike_a_page), panel
 
 
 def _ring_plot(axes: Any, comparison: Comparison) -> None:

@@ -35,7 +35,11 @@ INPUT = click.Path(path_type=Path, exists=True)
     InferenceConfig,
     PyTorchExecutionConfig,
     skip=("model_path", "test_data_file", "output_dir", "debug", *TRAINING_ONLY),
-    defaults={**INFERENCE_DEFAULTS, "backend": "the one that trained the bundle"},
+    defaults={
+        **INFERENCE_DEFAULTS,
+        "neighbor_count": "as in training",
+        "backend": "the one that trained the bundle",
+    },
 )
 @click.command(cls=Command)
 @click.argument("bundle", type=INPUT)

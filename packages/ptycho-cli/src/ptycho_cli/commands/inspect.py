@@ -13,6 +13,7 @@ from ptycho_data.figures import draw, new_figure, object_views, save_figure
 from ptycho_data.npz import Archive
 
 from ptycho_cli import inspection
+from ptycho_cli.centring import light_of
 from ptycho_cli.console import table
 from ptycho_cli.outputs import not_an_input, output_file
 from ptycho_cli.sections import Command, section
@@ -52,6 +53,7 @@ def _describe(path: Path, scan: Scan, domain: str | None) -> dict[str, Any]:
     light = inspection.dose(scan)
     seen = inspection.overlap(scan)
     full = inspection.saturation(scan)
+    where = light_of(scan)
     positions = scan.positions
     return {
         "patterns": scan.n,
@@ -62,6 +64,7 @@ def _describe(path: Path, scan: Scan, domain: str | None) -> dict[str, Any]:
         "photons_per_pattern": None if light is None else attrs.asdict(light),
         "nphotons": scan.nphotons,
         "saturation": attrs.asdict(full),
+        "light": None if where is None else attrs.asdict(where),
         "positions": {
             "x": [float(positions[:, 0].min()), float(positions[:, 0].max())],
             "y": [float(positions[:, 1].min()), float(positions[:, 1].max())],
@@ -74,7 +77,7 @@ def _describe(path: Path, scan: Scan, domain: str | None) -> dict[str, Any]:
         "bad_pixels": 0 if scan.bad_pixels is None else int(scan.bad_pixels.sum()),
         "object": None if scan.object_guess is None else list(scan.object_guess.shape),
         "pixel_size_m": scan.pixel_size_m,
-        "suggestions": inspection.suggestions(scan, seen, light, full),
+        "suggestions": inspection.suggestions(scan, seen, light, full, where),
     }
 
 
@@ -116,8 +119,10 @@ def _print(found: dict[str, Any], path: Path) -> None:
     size = found["pixel_size_m"]
     rows.append(("pixel size", "unknown" if size is None else f"{size * 1e9:.4g} nm"))
     click.echo(table(rows))
-    flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in options.items())
-    click.echo(f"suggested\n  ptycho train {path} -o model {flags}")
+    command = found["suggestions"]["command"]
+    words = ["ptycho", command, str(path), "-o", "model" if command == "train" else "result"]
+    words += [f"--{name.replace('_', '-')} {value}" for name, value in options.items()]
+    click.echo(f"suggested\n  {' '.join(words)}")
     for remark in remarks:
         click.echo(f"  note: {remark}")
 

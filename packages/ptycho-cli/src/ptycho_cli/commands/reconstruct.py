@@ -8,6 +8,7 @@ import numpy as np
 from ptycho_data import Domain, Reconstruction, Scan, load_scan, write_json, write_results
 from ptycho_physics import Solution, solve
 
+from ptycho_cli.centring import caution_if_cornered
 from ptycho_cli.console import progress
 from ptycho_cli.layers import with_probe_file
 from ptycho_cli.outputs import output_folder
@@ -106,7 +107,7 @@ def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:
     type=click.FloatRange(min=0, max=1, min_open=True),
     default=0.1,
     show_default=True,
-    help="Care at the dim rim: larger is slower and steadier.",
+    help="Damping where the probe is dim: larger is slower and steadier.",
 )
 @section("Solver")("--update-probe", is_flag=True, help="Refine the probe as well.")
 @section("Solver")("--seed", type=int, default=0, show_default=True, help="Order of patterns.")
@@ -138,6 +139,7 @@ def reconstruct(
     }
     with clock.stage("read"):
         data = with_probe_file(load_scan(scan, domain=domain), probe_file)
+        caution_if_cornered(data, scan)
     with clock.stage("solve"):
         solution = solve_scan(data, **settings)
     rec = reconstruction_of(solution, data)

@@ -84,7 +84,10 @@ def simulate_scan(parts: sources.Parts, photons: float, seed: int) -> Scan:
     help="Object, or a picture whose grey is its thickness.  [default: siemens]",
 )
 @section("Scene")(
-    "--size", type=click.IntRange(min=8), help="Side of the object in pixels.  [default: 3 N]"
+    "--size",
+    type=click.IntRange(min=8),
+    show_default="3 N",
+    help="Side of the object in pixels.",
 )
 @section("Scene")(
     "--probe",
@@ -95,11 +98,15 @@ def simulate_scan(parts: sources.Parts, photons: float, seed: int) -> Scan:
 @section("Scene")(
     "--probe-size",
     type=click.FloatRange(min=0, min_open=True),
-    help="Diameter (gaussian: full width at half maximum) in pixels.  "
-    "[default: N/2; gaussian: N/4]",
+    show_default="N/2, for gaussian N/4",
+    help="Diameter (gaussian: full width at half maximum) in pixels.",
 )
 @section("Scene")(
-    "--n", "--N", "n", type=click.IntRange(min=8), help="Pixels across a pattern.  [default: 64]"
+    "--N",
+    "pixels",
+    type=click.IntRange(min=8),
+    show_default="64",
+    help="Side of a pattern in pixels.",
 )
 @section("Scan")(
     "--scan",
@@ -107,11 +114,14 @@ def simulate_scan(parts: sources.Parts, photons: float, seed: int) -> Scan:
     type=click.Choice(list(sources.SCANS)),
     help="Scan pattern.  [default: fermat]",
 )
-@section("Scan")("--n-patterns", type=click.IntRange(min=1), help="Number of patterns.")
+@section("Scan")(
+    "--n-patterns", type=click.IntRange(min=1), help="Number of patterns, instead of --step."
+)
 @section("Scan")(
     "--step",
     type=click.FloatRange(min=0, min_open=True),
-    help="Distance between neighbours in pixels, instead of a number.  [default: N/10]",
+    show_default="N/10",
+    help="Distance between neighbours in pixels.",
 )
 @section("Scan")(
     "--jitter",
@@ -124,7 +134,8 @@ def simulate_scan(parts: sources.Parts, photons: float, seed: int) -> Scan:
     "--photons",
     type=click.FloatRange(min=0, min_open=True),
     default=1e6,
-    help="Mean photons per pattern.  [default: 1e6]",
+    show_default="1e6",
+    help="Mean photons per pattern.",
 )
 @section("Dose")(
     "--seed", type=int, default=0, show_default=True, help="Seed of all random numbers."
@@ -159,7 +170,7 @@ def _complete(
     size: int | None,
     probe_source: str | None,
     probe_size: float | None,
-    n: int | None,
+    pixels: int | None,
     kind: str | None,
     n_patterns: int | None,
     step: float | None,
@@ -168,10 +179,12 @@ def _complete(
     **_: object,
 ) -> sources.Parts:
     """Make what is asked for, keep what the file gave, make the defaults of the rest."""
-    if parts.probe is None or probe_source is not None or probe_size is not None or n is not None:
-        probe = sources.make_probe(probe_source or "defocused", n or 64, probe_size)
-        if n is not None and probe.shape[-1] != n:
-            msg = f"probe {probe_source}: --n is {n}, found {probe.shape[-1]} pixels; leave --n out"
+    asked = any(option is not None for option in (probe_source, probe_size, pixels))
+    if parts.probe is None or asked:
+        probe = sources.make_probe(probe_source or "defocused", pixels or 64, probe_size)
+        found = probe.shape[-1]
+        if pixels is not None and found != pixels:
+            msg = f"probe {probe_source}: --N is {pixels}, found {found} pixels; leave --N out"
             raise ValueError(msg)
         parts = attrs.evolve(parts, probe=probe)
     assert parts.probe is not None  # noqa: S101 - for the type checker
