@@ -110,8 +110,7 @@ def test_suggestions_follow_the_overlap(sized):
     sparse = suggest(make(sized, step=20.0))
     assert sparse["options"] == single
     told = [
-        any("overlap" in remark for remark in found["remarks"])
-        for found in (dense, usual, sparse)
+        any("overlap" in remark for remark in found["remarks"]) for found in (dense, usual, sparse)
     ]
     assert told == [False, False, True]
     assert suggest(make(sized[:30], step=4.0))["options"] == single
@@ -144,23 +143,6 @@ def test_sizes_that_networks_take(N):
     found = suggest(make(np.ones((4, N, N), np.float32)))
     assert found["command"] == "train"
     assert not any("ptycho train" in remark for remark in found["remarks"])
-
-
-def test_padded_and_cropped_patterns_are_of_the_scan_that_the_remark_describes():
-    # The recipe itself: a far-field pattern of 48 pixels, widened to 64, with the coarser pixel.
-    N, M = 48, 64
-    rng = np.random.default_rng(1)
-    waves = rng.normal(size=(N, N)) + 1j * rng.normal(size=(N, N))  # of probe times object
-    pattern = np.pad(waves, M // 2 - N // 2)
-    assert pattern[M // 2, M // 2] == waves[N // 2, N // 2]
-
-    def field(spectrum, x, y):  # at a place in units of the field of view
-        k = np.arange(len(spectrum)) - len(spectrum) // 2
-        return np.exp(2j * np.pi * k * y) @ spectrum @ np.exp(2j * np.pi * k * x)
-
-    # Detector pixel unchanged: same field of view, so x pixels of it are x * M / N of the new.
-    x, y = 7.0, -3.0
-    assert field(pattern, x * M / N / M, y * M / N / M) == pytest.approx(field(waves, x / N, y / N))
 
 
 def test_remarks_on_dose(counts):

@@ -68,9 +68,7 @@ def test_every_command_explains_itself(ptycho, name):
     assert shown.out.startswith(f"Usage: ptycho {name}")
 
 
-@pytest.mark.parametrize(
-    "name", ["simulate", "train", "infer", "reconstruct", ("config", "show")]
-)
+@pytest.mark.parametrize("name", ["simulate", "train", "infer", "reconstruct", ("config", "show")])
 def test_examples_stand_on_lines_of_their_own(ptycho, name):
     words = [name] if isinstance(name, str) else list(name)
     shown = ptycho(*words, "--help").out

@@ -234,15 +234,19 @@ def suggestions(
 def network_sizes() -> tuple[int, ...]:
     """Pattern sizes N that a network can be built for, in pixels, ascending."""
     return tuple(
-        sorted(int(n) for s in option_specs(ModelConfig) if s.name == "N" for n in s.choices)
+        sorted(
+            size
+            for spec in option_specs(ModelConfig)
+            if spec.name == "N"
+            for size in spec.choices
+            if isinstance(size, int)
+        )
     )
 
 
 def _training_options(scan: Scan, seen: Overlap | None) -> dict[str, Any]:
     """Single patterns; groups of four where neighbours see much of the same object."""
-    grouping = (
-        seen is not None and seen.fraction >= GOOD_OVERLAP and scan.n >= GROUPING_PATTERNS
-    )
+    grouping = seen is not None and seen.fraction >= GOOD_OVERLAP and scan.n >= GROUPING_PATTERNS
     gridsize = 2 if grouping else 1
     patterns = 16 if scan.N <= 128 else 8  # in a step, whatever the size of a group
     options: dict[str, Any] = {"gridsize": gridsize, "batch_size": patterns // gridsize**2}

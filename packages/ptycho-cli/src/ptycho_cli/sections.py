@@ -90,10 +90,10 @@ class Command(click.Command):
     the two characters of a raw docstring.
     """
 
-    def __init__(self, *args: Any, help: str | None = None, **kwargs: Any) -> None:  # noqa: A002 - click's own name
-        if help is not None:
-            help = re.sub(r"^( *)\\b$", "\\1\b", help, flags=re.MULTILINE)  # noqa: A001
-        super().__init__(*args, help=help, **kwargs)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("help") is not None:
+            kwargs["help"] = re.sub(r"^( *)\\b$", "\\1\b", kwargs["help"], flags=re.MULTILINE)
+        super().__init__(*args, **kwargs)
         self.params.extend(common_params())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -90,7 +90,7 @@ def test_show_of_a_reconstruction(ptycho, scan_file, bundle_file):
     assert set(shown["origins"]) == set(INFERENCE)
     wanted = {
         "gridsize": "bundle",
-        "neighbor_count": "command default",
+        "neighbor_count": "bundle",
         "model_path": "command line",
         "n_groups": "command line",
     }

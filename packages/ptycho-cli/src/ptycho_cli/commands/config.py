@@ -51,7 +51,7 @@ def config() -> None:
     """Show the settings of a run before it is made, and what settings there are."""
 
 
-@config.command(cls=Command)
+@config.command(cls=Command, short_help="Write a commented configuration file.")
 @_for
 @_output
 @_overwrite
@@ -64,7 +64,7 @@ def template(command: str, output: Path | None, overwrite: bool) -> None:
     _give(toml_template(cls, defaults=defaults), output, overwrite=overwrite)
 
 
-@config.command(cls=Command)
+@config.command(cls=Command, short_help="Write the JSON schema of configuration files.")
 @_output
 @_overwrite
 def schema(output: Path | None, overwrite: bool) -> None:
@@ -119,7 +119,7 @@ def reference_text() -> str:
     skip=("train_data_file",),
     defaults=TRAINING_DEFAULTS,
 )
-@config.command(cls=Command)
+@config.command(cls=Command, short_help="Show every setting and where it comes from.")
 @click.argument("scan", type=INPUT, required=False)
 @section("Input and output")(
     "--bundle", type=INPUT, help="Show what `ptycho infer` would take with this bundle."
@@ -187,7 +187,7 @@ def _resolve(
     if scan is not None:
         sources = _of_scan(sources, scan, training=bundle is None)
     resolve = resolve_training if bundle is None else resolve_inference
-    return resolve(sources.layers)
+    return credited(resolve(sources.layers), sources)
 
 
 def _of_scan(sources: Sources, scan: Path, *, training: bool) -> Sources:

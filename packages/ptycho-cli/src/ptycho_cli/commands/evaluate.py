@@ -37,7 +37,7 @@ SIDE = (4.3, 6.6)
 #: Gap before a colour bar and its width, inches.
 BAR = (0.09, 0.14)
 #: Wanted width of the figure over its height.
-PAGE = 1.7
+PAGE = 1.8
 #: Reconstruction, reference and difference of amplitude and of phase.
 PANELS = 6
 
@@ -109,7 +109,8 @@ def write_figure(
     widths, height = (columns * panel[0], SIDE[0]), max(rows * panel[1], SIDE[1])
     figure = new_figure(sum(widths), height)
     figure.set_layout_engine("constrained", w_pad=0.12)
-    pictures, side = figure.subfigures(1, 2, width_ratios=widths)
+    parts: Any = figure.subfigures(1, 2, width_ratios=widths)
+    pictures, side = parts
     places = pictures.subplots(rows, columns, squeeze=False)
     # Amplitudes side by side, phases below; or below each other, phases beside them.
     axes = (places.T if columns == 2 else places).reshape(2, 3)
@@ -141,7 +142,6 @@ def _fit_colour_bar(axes: Any) -> None:
     Left to itself it is as tall as the frame that the picture is centred in, or shorter.
     """
     from matplotlib.transforms import Bbox
-
 
     def beside(bar: Any, _renderer: Any) -> Any:
         bar.set_box_aspect(None)  # the layout has set one
