@@ -24,7 +24,14 @@ from ptycho_config import (
 from ptycho_data import atomic_path, load_bundle, probe_size, stated_photons
 
 from ptycho_cli.console import note, table
-from ptycho_cli.layers import INFERENCE_DEFAULTS, TRAINING_DEFAULTS, Sources, gather, of_bundle
+from ptycho_cli.layers import (
+    INFERENCE_DEFAULTS,
+    TRAINING_DEFAULTS,
+    Sources,
+    credited,
+    gather,
+    of_bundle,
+)
 from ptycho_cli.options import field_options
 from ptycho_cli.outputs import output_file
 from ptycho_cli.sections import Command, section
