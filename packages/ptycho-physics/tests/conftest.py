@@ -38,6 +38,14 @@ def library(request):
 
 
 @pytest.fixture
+def torch():
+    """PyTorch, for gradients: an error where it is required, a skip where it is optional."""
+    if "torch" in REQUIRED:
+        return importlib.import_module("torch")
+    return pytest.importorskip("torch", reason="gradients need torch; alone there is NumPy only")
+
+
+@pytest.fixture
 def rng():
     return np.random.default_rng(0)
 

@@ -139,15 +139,13 @@ def test_a_dark_probe_is_refused(library):
 
 
 @pytest.mark.parametrize("value", [1.0, 0.0])
-def test_gradient_is_finite_also_where_the_field_is_zero(complex_normal, value):
-    torch = pytest.importorskip("torch", reason="gradients need torch; the alone session has NumPy")
+def test_gradient_is_finite_also_where_the_field_is_zero(complex_normal, value, torch):
     patch = torch.full((8, 8), value, dtype=torch.complex128, requires_grad=True)
     intensity(patch, torch.from_numpy(complex_normal(1, 8, 8))).sum().backward()
     assert torch.isfinite(torch.view_as_real(patch.grad)).all()
 
 
-def test_gradient_matches_finite_differences(complex_normal):
-    torch = pytest.importorskip("torch", reason="gradients need torch; the alone session has NumPy")
+def test_gradient_matches_finite_differences(complex_normal, torch):
     probe = torch.from_numpy(complex_normal(2, 4, 4))
     patch = torch.from_numpy(complex_normal(3, 4, 4)).requires_grad_()
     assert torch.autograd.gradcheck(lambda p: expected_counts(p, probe, 3.0), (patch,))

@@ -133,8 +133,7 @@ def test_float32_positions_and_float64_positions_agree(library, complex_normal):
     np.testing.assert_array_equal(double, single)
 
 
-def test_gradients_match_finite_differences(complex_normal):
-    torch = pytest.importorskip("torch", reason="gradients need torch; the alone session has NumPy")
+def test_gradients_match_finite_differences(complex_normal, torch):
     canvas = torch.from_numpy(complex_normal(9, 9)).requires_grad_()
     patches = torch.from_numpy(complex_normal(2, 4, 4)).requires_grad_()
     where = torch.tensor([[4.3, 4.6], [5.2, 3.7]], dtype=torch.float64, requires_grad=True)

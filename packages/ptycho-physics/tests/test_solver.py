@@ -49,8 +49,7 @@ def test_finds_the_object_from_a_flat_start(library, experiment):
     assert solution.canvas == Canvas.covering(positions, N)
 
 
-def test_numpy_and_torch_take_the_same_step(experiment):
-    torch = pytest.importorskip("torch", reason="the alone session has NumPy only")
+def test_numpy_and_torch_take_the_same_step(experiment, torch):
     _, positions, probe, counts = experiment
     # One step on all patterns. In a longer run rounding decides the phase of pixels predicted
     # dark where a photon arrives, and two runs drift apart as two NumPy runs 1e-7 apart do.
