@@ -129,6 +129,7 @@ def stand_in(tmp_path, monkeypatch):
             history: object
             seconds: float
             epochs: int
+            main_process: bool = True
 
         def train(scan, config, execution, *, test_scan, overrides_applied, resume, overwrite):
             CALLS.append(dict(scan=scan, config=config, execution=execution, test_scan=test_scan,

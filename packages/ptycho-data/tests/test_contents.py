@@ -71,6 +71,7 @@ def test_all_zero_stack(findings, dtype):
         ("probeGuess", {"probeGuess": np.full((1, 3, 3), np.inf + 0j)}, "9 NaN or infinite"),
         ("probeGuess", {"probeGuess": np.zeros((1, 3, 3), complex)}, "zeros only"),
         ("xcoords", {"xcoords": np.ones(3), "ycoords": np.ones(3)}, "all positions equal"),
+        ("xcoords", {"xcoords": np.arange(3) * 1e-7, "ycoords": np.ones(3)}, "within 2.0e-07"),
         ("scan_index", {"scan_index": np.array([0, 0.5, 1])}, "fractions"),
         ("bad_pixels", {"bad_pixels": np.ones((3, 3), bool)}, "every pixel masked"),
     ],

@@ -139,3 +139,12 @@ def test_to_dict_is_json_without_infinities(scene):
 def test_what_cannot_be_compared_is_named(images, message):
     with pytest.raises(ValueError, match=message):
         compare(*images)
+
+
+def test_a_slow_phase_error_is_not_taken_for_a_shift():
+    rng = np.random.default_rng(3)
+    truth = random_cells((90, 92), radius=(6, 14), seed=1)
+    y, x = np.mgrid[-1:1:90j, -1:1:92j]
+    drift = np.exp(1j * (0.6 * x * y + 0.4 * y**2))
+    noise = 0.02 * (rng.normal(size=truth.shape) + 1j * rng.normal(size=truth.shape))
+    assert compare(truth * drift + noise, truth).shift == (0.0, 0.0)

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from ptycho_physics._namespace import abs2, log_factorial, scatter_add
+from ptycho_physics._namespace import abs2, as_like, log_factorial, scatter_add
 
 
 def test_log_factorial_matches_lgamma():
@@ -30,3 +30,21 @@ def test_abs2_takes_real_and_complex():
     import array_api_compat.numpy as xp
 
     np.testing.assert_allclose(abs2(np.array([3 + 4j]), xp), [25])
+
+
+def test_log_factorial_of_many_counts_is_finite_in_single_precision(library):
+    import array_api_compat
+
+    counts = library.array(np.array([3e4, 1e6], dtype=np.float32))
+    found = library.numpy(log_factorial(counts, array_api_compat.array_namespace(counts)))
+    np.testing.assert_allclose(found, [math.lgamma(3e4 + 1), math.lgamma(1e6 + 1)], rtol=1e-5)
+
+
+def test_tensors_go_to_the_device_of_the_others(torch):
+    import array_api_compat.torch as xp
+
+    there = torch.zeros(2, device="meta")  # a device that every machine has
+    assert as_like(torch.zeros(3), there, xp).device.type == "meta"
+    assert as_like(np.zeros(3), there, xp).device.type == "meta"
+    kept = torch.zeros(3, requires_grad=True)
+    assert as_like(kept * 2, torch.zeros(2), xp).requires_grad

@@ -172,3 +172,44 @@ def test_divergence_is_an_error_and_never_a_result():
             np.ones((1, 8, 8), np.complex64),
             initial=initial,
         )
+
+
+@pytest.mark.parametrize("value", [3e5, np.nan])
+def test_what_a_bad_pixel_holds_does_not_matter(library, experiment, value):
+    _, positions, probe, counts = experiment
+    bad = np.zeros((N, N), dtype=bool)
+    bad[N // 2 + 3, N // 2 - 2] = True
+    found = [
+        library.numpy(
+            solve(
+                library.array(np.where(bad, np.float32(hot), counts)),
+                positions,
+                library.array(probe),
+                epochs=1,
+                mask=library.array(bad),
+            ).object
+        )
+        for hot in (0, value)
+    ]
+    np.testing.assert_allclose(*found, atol=1.4e-3)
+
+
+def test_a_beam_stop_does_not_make_the_object_brighter(library, experiment):
+    _, positions, probe, counts = experiment
+    stop = np.zeros((N, N), dtype=bool)
+    stop[N // 2 - 3 : N // 2 + 3, N // 2 - 3 : N // 2 + 3] = True
+    masked = library.array(np.where(stop, np.float32(0), counts))
+    free = solve(library.array(counts), positions, library.array(probe), epochs=8)
+    stopped = solve(masked, positions, library.array(probe), epochs=8, mask=library.array(stop))
+    here = np.abs(library.numpy(free.object))[20:-20, 20:-20].mean()
+    there = np.abs(library.numpy(stopped.object))[20:-20, 20:-20].mean()
+    assert there == pytest.approx(here, rel=0.06)
+
+
+@pytest.mark.gpu
+def test_it_runs_on_a_gpu(torch, experiment):
+    truth, positions, probe, counts = experiment
+    solution = solve(torch.from_numpy(counts).cuda(), positions, torch.from_numpy(probe).cuda())
+    assert solution.object.is_cuda
+    here, there = scanned(solution, positions)
+    assert complex_correlation(solution.object.cpu().numpy()[here], truth[there]) > 0.995

@@ -90,3 +90,11 @@ def test_every_channel_of_a_group_is_its_own_patch(patterns):
     x, positions, probe, bad = patterns(4)
     patches = make(gridsize=2)(x, positions, probe, bad)
     assert (patches[:, 0] - patches[:, 1]).abs().max() > 0
+
+
+def test_half_precision_leaves_the_amplitude_its_grey_levels(patterns):
+    x, positions, probe, bad = patterns(1)
+    network = make(pad_object=False)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        amplitude = network(x, positions, probe, bad).abs()
+    assert len(amplitude.unique()) > 100

@@ -22,7 +22,7 @@ def groups(scan):
 
 def test_batch_holds_what_its_documentation_says(scan):
     pairs = np.stack([np.arange(10), np.arange(10) + 1], axis=1)
-    dataset = GroupDataset(ScanGroups(scan=scan, groups=pairs, photons=5.0, with_truth=True))
+    dataset = GroupDataset(ScanGroups(scan=scan, groups=pairs, photons=5.0, truth_gain=1.0))
     batch = dataset[np.array([2, 7, 3])]
     assert batch["counts"].shape == batch["truth"].shape == (3, 2, 64, 64)
     assert batch["counts"].dtype == torch.float32
@@ -73,7 +73,7 @@ def test_batches_change_with_the_epoch_and_repeat_with_the_seed(groups):
 def test_mean_counts_of_part_of_a_scan(scan):
     some = np.array([1, 5, 30])
     expected = scan.counts(some).sum((1, 2)).mean()
-    assert mean_counts(scan, some, None) == pytest.approx(expected, rel=1e-5)
+    assert mean_counts(scan, some, None, scan.probe) == pytest.approx(expected, rel=1e-5)
 
 
 def test_truth_comes_from_the_object_or_from_y(scan):

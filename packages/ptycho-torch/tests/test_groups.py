@@ -47,3 +47,24 @@ def test_each_scan_has_its_own_scale(scan, training):
     brighter = evolve(scan, diffraction=4 * scan.diffraction)
     train_part, validation = prepare(scan, brighter, training())
     assert validation.photons == pytest.approx(4 * train_part.photons, rel=1e-5)
+
+
+def test_no_pattern_is_in_both_parts(scan, training):
+    train_part, validation = prepare(scan, None, training({"gridsize": 2}))
+    assert not np.intersect1d(train_part.groups, validation.groups).size
+    assert validation.photons == train_part.photons  # one exposure, one scale
+
+
+def test_bad_pixels_do_not_change_the_scale(scan, training):
+    stop = np.zeros((64, 64), dtype=bool)
+    stop[29:35, 29:35] = True
+    masked, _ = prepare(evolve(scan, bad_pixels=stop), None, training())
+    free, _ = prepare(scan, None, training())
+    assert masked.photons == pytest.approx(free.photons, rel=0.1)
+
+
+def test_truth_is_given_in_the_units_of_the_network(scan, training):
+    brighter = evolve(scan, object_guess=5 * scan.object_guess)
+    config = training({"model_type": "supervised"})
+    gains = [prepare(each, None, config)[0].truth_gain for each in (scan, brighter)]
+    assert gains[1] == pytest.approx(5 * gains[0], rel=1e-5)

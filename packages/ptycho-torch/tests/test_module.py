@@ -9,7 +9,7 @@ from ptycho_torch.module import PROBE_RATE, WEIGHT_DECAY, PtychoModule
 @pytest.fixture
 def batch(scan):
     groups = np.arange(scan.n)[:, None]
-    data = ScanGroups(scan=scan, groups=groups, photons=scan.mean_photons(), with_truth=True)
+    data = ScanGroups(scan=scan, groups=groups, photons=scan.mean_photons(), truth_gain=1.0)
     return GroupDataset(data)[np.arange(6)]
 
 

@@ -192,3 +192,10 @@ def test_config_of_the_bundle_is_the_whole_configuration(untrained, training):
     assert untrained().config["model"] == to_dict(
         ModelConfig(architecture="unrolled", n_filters_scale=1)
     )
+
+
+def test_nominal_positions_are_used_if_training_used_them(scan, untrained, inference, execution):
+    shifted = evolve(scan, xcoords_start=scan.xcoords + 7, ycoords_start=scan.ycoords)
+    bundle = untrained(positions_provided=False)
+    rec = reconstruct(bundle, shifted, inference(), execution()).reconstruction
+    np.testing.assert_allclose(rec.positions + rec.origin - scan.positions, [[7, 0]] * scan.n)

@@ -1,11 +1,14 @@
 import subprocess
 import sys
 import textwrap
+import threading
 
 import numpy as np
 import pytest
 from attrs import evolve
 from ptycho_data import OutputExistsError, load_bundle, save_scan
+from ptycho_physics import DivergenceError
+from ptycho_torch.reconstruction import reconstruct
 from ptycho_torch.training import train
 
 
@@ -238,3 +241,57 @@ def test_two_processes_train_like_one(scan, tmp_path):
     one, two = (load_bundle(tmp_path / f"{devices}").weights for devices in (1, 2))
     for name in one:
         np.testing.assert_allclose(two[name], one[name], atol=2e-4, err_msg=name)
+
+
+def test_training_works_in_a_thread(scan, training, execution):
+    config = training(nepochs=1, n_groups=8)
+    thread = threading.Thread(target=train, args=(scan, config, execution()))
+    thread.start()
+    thread.join()
+    assert load_bundle(config.output_dir).history["train_loss"]
+
+
+def test_divergence_is_an_error_and_the_old_checkpoints_stay(scan, training, execution):
+    config = training(nepochs=1, n_groups=8)
+    train(scan, config, execution())
+    before = {p.name for p in (config.output_dir / "checkpoints").iterdir()}
+    with pytest.raises(DivergenceError, match="lower learning_rate"):
+        train(scan, evolve(config, nepochs=5), execution(learning_rate=1e12), overwrite=True)
+    assert {p.name for p in (config.output_dir / "checkpoints").iterdir()} == before
+    assert np.isfinite(load_bundle(config.output_dir).history["train_loss"]).all()
+
+
+def test_patterns_without_light_do_not_harm(scan, training, execution):
+    dark = scan.diffraction.copy()
+    dark[:20] = 0
+    config = training(nepochs=1, batch_size=1, n_groups=30, nll_weight=0.0, mae_weight=1.0)
+    history = train(evolve(scan, diffraction=dark), config, execution()).history
+    assert np.isfinite(history["train_loss"]).all()
+
+
+def test_a_supervised_network_leaves_the_scale_alone(scan, training, execution):
+    config = training({"model_type": "supervised"}, nepochs=1, n_groups=16)
+    assert float(weights(train(scan, config, execution()))["log_scale"]) == 0
+
+
+def test_resuming_keeps_the_losses_of_the_log(scan, training, execution):
+    log = execution(logger_backend="csv")
+    config = training(nepochs=1, n_groups=8)
+    train(scan, config, log)
+    train(scan, evolve(config, nepochs=2), log, resume=True)
+    logs = config.output_dir / "logs"
+    assert (logs / "metrics.csv").is_file()
+    assert (logs / "resumed-1" / "metrics.csv").is_file()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("gridsize", [1, 2])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_it_trains_and_reconstructs_on_a_gpu(
+    scan, training, inference, execution, gridsize, precision
+):
+    config = training({"gridsize": gridsize}, n_groups=16, probe_trainable=True)
+    settings = execution(accelerator="cuda", precision=precision)
+    result = train(scan, config, settings)
+    rec = reconstruct(load_bundle(result.bundle_path), scan, inference(), settings)
+    assert rec.r_factor < 0.6

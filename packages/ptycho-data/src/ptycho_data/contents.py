@@ -17,6 +17,9 @@ Domain = Literal["counts", "amplitude"]
 
 DOMAINS: tuple[str, ...] = get_args(Domain)
 
+#: Positions that spread less than this, in pixels, are in metres.
+SMALLEST_SPAN = 1e-3
+
 _DAMAGED = ("bytes that differ from the archive's CRC-32", "an undamaged array")
 
 
@@ -75,6 +78,11 @@ def read_statements(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> S
     )
 
 
+def _span(x: NDArray[Any], y: NDArray[Any]) -> float:
+    """Larger extent of the positions; 0 for a single one."""
+    return max(float(np.ptp(x)), float(np.ptp(y))) if len(x) > 1 and len(y) > 1 else 0.0
+
+
 def check_small(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> None:
     """Check the values of everything but the stacks.
 
@@ -97,6 +105,9 @@ def check_small(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> None:
     x, y = arrays.get("xcoords"), arrays.get("ycoords")
     if x is not None and y is not None and len(x) > 1 and np.ptp(x) == 0 == np.ptp(y):
         findings.add("xcoords", "all positions equal (in ycoords too)", "a scan that moves")
+    elif x is not None and y is not None and 0 < _span(x, y) < SMALLEST_SPAN:
+        span = f"positions within {_span(x, y):.1e} pixels"
+        findings.add("xcoords", span, "pixels of the object; metres divided by the pixel size")
     index = arrays.get("scan_index")
     if index is not None and index.dtype.kind == "f" and not np.array_equal(index, np.rint(index)):
         findings.add("scan_index", "fractions", "whole numbers")

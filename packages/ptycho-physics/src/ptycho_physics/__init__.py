@@ -3,6 +3,7 @@
 from ptycho_physics.__about__ import __version__
 from ptycho_physics.forward import (
     back_propagate,
+    detected_fraction,
     expected_counts,
     illuminate,
     intensity,
@@ -44,6 +45,7 @@ __all__ = [
     "back_propagate",
     "compare",
     "defocused_probe",
+    "detected_fraction",
     "disk_probe",
     "expected_counts",
     "extract_patches",

@@ -67,6 +67,30 @@ def probe_weight(probe: Array, floor: float = 1e-3, *, xp: Any | None = None) ->
     return light / xp.max(light) + floor
 
 
+def detected_fraction(probe: Array, bad_pixels: Array, *, xp: Any | None = None) -> float:
+    """Return the share of the light behind an empty sample that falls on good pixels.
+
+    Parameters
+    ----------
+    probe : (M, N, N) complex array
+        Probe modes.
+    bad_pixels : (N, N) boolean array
+        True where the detector is not to be believed.
+
+    Raises
+    ------
+    ValueError
+        If no light at all falls on good pixels.
+    """
+    xp = namespace(probe, xp=xp)
+    light = xp.sum(abs2(propagate(probe, xp=xp), xp), axis=-3)
+    fraction = float(xp.sum(xp.where(bad_pixels, xp.zeros_like(light), light)) / xp.sum(light))
+    if not fraction > 0:
+        msg = f"bad_pixels: must leave some light of the probe, found a share of {fraction}"
+        raise ValueError(msg)
+    return fraction
+
+
 def illuminate(probe: Array, patches: Array, *, xp: Any | None = None) -> Array:
     """Return the exit waves ``P_m * O`` of every mode.
 

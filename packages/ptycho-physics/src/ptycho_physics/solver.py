@@ -18,7 +18,7 @@ from attrs import define, frozen
 from numpy.typing import NDArray
 
 from ptycho_physics._namespace import Array, abs2, as_like, fft2, ifft2, namespace, scatter_add
-from ptycho_physics.forward import normalise_probe, probe_intensity
+from ptycho_physics.forward import detected_fraction, normalise_probe, probe_intensity
 from ptycho_physics.geometry import Canvas
 from ptycho_physics.patches import (
     block_index,
@@ -29,6 +29,10 @@ from ptycho_physics.patches import (
 
 SMALLEST_MODULUS = 1e-6
 """Predicted modulus below which a pixel's phase is taken as undefined; counts are order one."""
+
+
+CHUNK = 64
+"""Patterns at a time where a whole scan is passed over."""
 
 
 class DivergenceError(ArithmeticError):
@@ -82,7 +86,9 @@ class _Estimate:
         xp = self.xp
         chosen = xp.take(self.counts, as_like(xp.asarray(batch), self.counts, xp), axis=0)
         values = xp.sqrt(xp.astype(chosen, xp.float32) / self.photons)
-        return xp.fft.ifftshift(values, axes=(-2, -1))
+        values = xp.fft.ifftshift(values, axes=(-2, -1))
+        # a bad pixel may hold anything, also what no product with zero removes
+        return values if self.good is None else xp.where(self.good > 0, values, 0.0 * self.good)
 
     def step(self, batch: NDArray[np.int64], *, update_probe: bool) -> None:
         """Move object, and probe if asked for, towards the patterns of ``batch``."""
@@ -147,6 +153,17 @@ def _keep_freed_memory() -> None:
     np.empty(31 * 2**20, dtype=np.uint8)
 
 
+def _mean_counts(counts: Array, mask: Array | None, xp: Any) -> float:
+    """Mean sum of the good pixels of a pattern, in chunks: a whole stack is never copied."""
+    total = 0.0
+    for start in range(0, counts.shape[0], CHUNK):
+        part = xp.astype(counts[start : start + CHUNK], xp.float32)
+        if mask is not None:
+            part = xp.where(mask, xp.zeros_like(part), part)
+        total += sum(float(v) for v in xp.sum(part, axis=(-2, -1)))
+    return total / int(counts.shape[0])
+
+
 def _start(
     counts: Array,
     probe: Array,
@@ -158,7 +175,7 @@ def _start(
     xp: Any,
 ) -> _Estimate:
     """Set up a run: normalised probe, flat or given object, scale of the counts."""
-    photons = float(xp.sum(counts, dtype=xp.float64)) / counts.shape[0]
+    photons = _mean_counts(counts, mask, xp)
     if not photons > 0:
         msg = "counts: some light expected, found zero in every pattern; is this a dark scan?"
         raise ValueError(msg)
@@ -171,6 +188,7 @@ def _start(
         start = xp.asarray(xp.reshape(initial, (-1,)), dtype=xp.complex64, copy=True)
     good = None
     if mask is not None:
+        photons /= detected_fraction(probe, mask, xp=xp)
         good = xp.fft.ifftshift(xp.astype(~mask, xp.float32), axes=(-2, -1))
     return _Estimate(
         counts=counts,
@@ -294,8 +312,8 @@ def _coverage(
     light = probe_intensity(probe, xp=xp)
     light = light / xp.max(light)
     total = as_like(xp.zeros(canvas.shape, dtype=light.dtype), like, xp)
-    for start in range(0, len(local), 1024):
-        where = as_like(xp.asarray(local[start : start + 1024]), like, xp)
+    for start in range(0, len(local), CHUNK):
+        where = as_like(xp.asarray(local[start : start + CHUNK]), like, xp)
         patches = xp.broadcast_to(light, (where.shape[0], *light.shape))
         total = merge_patches(patches, where, canvas.shape, onto=total, xp=xp)
     return total

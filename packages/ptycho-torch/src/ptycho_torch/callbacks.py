@@ -36,6 +36,8 @@ class LossHistory(pl.Callback):
         }
         values["learning_rate"] = float(pl_module.optimizers().param_groups[0]["lr"])
         self.epochs.append(values)
+        if not trainer.is_global_zero:
+            return
         losses = ", ".join(f"{k} {v:.5g}" for k, v in values.items() if k.endswith("_loss"))
         log.info("epoch %d/%d: %s", trainer.current_epoch + 1, trainer.max_epochs, losses)
 

@@ -11,9 +11,11 @@ A batch is a dictionary:
 ``photons`` float32 scalar
     mean counts per pattern of the scan;
 ``truth`` (B, C, N, N) complex64
-    ground-truth patches, for losses that need them.
+    ground-truth patches, for losses that need them; one is an object that absorbs as much as the
+    scan does on average.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,7 +26,13 @@ from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
 from ptycho_data import Scan, spatial_batches
-from ptycho_physics import Canvas, extract_patches
+from ptycho_physics import (
+    Canvas,
+    detected_fraction,
+    extract_patches,
+    normalise_probe,
+    probe_intensity,
+)
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 Batch = dict[str, Any]
@@ -40,18 +48,19 @@ class ScanGroups:
     groups : (B, C) int64 array
         Pattern indices of each group.
     photons : float
-        Mean counts per pattern that fixes the scale.
+        Mean counts per pattern that fixes the scale: see `mean_counts`.
     nphotons : float or None
         Mean photons per pattern, for scans in the amplitude domain that do not state it.
-    with_truth : bool
-        Whether batches carry ground truth.
+    truth_gain : float or None
+        Divides the ground truth, so that it is in the network's units: see `truth_gain`. None for
+        batches without ground truth.
     """
 
     scan: Scan
     groups: NDArray[np.int64]
     photons: float
     nphotons: float | None = None
-    with_truth: bool = False
+    truth_gain: float | None = None
 
     @property
     def centres(self) -> NDArray[np.float64]:
@@ -59,10 +68,22 @@ class ScanGroups:
         return self.scan.positions[self.groups].mean(axis=1)
 
 
-def mean_counts(scan: Scan, indices: NDArray[np.int64], nphotons: float | None) -> float:
-    """Mean counts per pattern over the patterns ``indices`` of a scan."""
+def mean_counts(
+    scan: Scan,
+    indices: NDArray[np.int64],
+    nphotons: float | None,
+    probe: NDArray[np.complex64],
+) -> float:
+    """Mean counts per pattern over the patterns ``indices`` of a scan.
+
+    What bad pixels would have counted is made up for, by the light that the probe alone sends
+    there: a beam stop does not make the sample darker.
+    """
     totals = scan.intensity_totals
-    return scan.mean_photons(nphotons) * float(totals[indices].mean() / totals.mean())
+    mean = scan.mean_photons(nphotons) * float(totals[indices].mean() / totals.mean())
+    if scan.bad_pixels is None:
+        return mean
+    return mean / detected_fraction(probe, scan.bad_pixels)
 
 
 def truth_patches(scan: Scan, indices: NDArray[np.int64]) -> NDArray[np.complex64]:
@@ -79,6 +100,19 @@ def truth_patches(scan: Scan, indices: NDArray[np.int64]) -> NDArray[np.complex6
         msg = "objectGuess or Y: needed for supervised training and real-space losses, found none"
         raise ValueError(msg)
     return extract_patches(scan.object_guess, scan.positions[indices], scan.N)
+
+
+def truth_gain(scan: Scan, indices: NDArray[np.int64], probe: NDArray[np.complex64]) -> float:
+    """Root of the mean transmitted power of the ground truth behind a probe of unit power.
+
+    Dividing by it gives the truth the scale of what the network finds from the counts.
+    """
+    light = probe_intensity(normalise_probe(probe))
+    power = 0.0
+    for start in range(0, len(indices), 64):
+        patches = truth_patches(scan, indices[start : start + 64])
+        power += float((np.abs(patches) ** 2 * light).sum())
+    return math.sqrt(power / len(indices))
 
 
 class GroupDataset(Dataset[Batch]):
@@ -103,8 +137,9 @@ class GroupDataset(Dataset[Batch]):
             "canvas": canvas.shape,
             "photons": torch.tensor(data.photons, dtype=torch.float32),
         }
-        if data.with_truth:
-            batch["truth"] = torch.from_numpy(truth_patches(scan, flat).reshape(shape))
+        if data.truth_gain is not None:
+            truth = truth_patches(scan, flat).reshape(shape) / np.float32(data.truth_gain)
+            batch["truth"] = torch.from_numpy(truth)
         return batch
 
 

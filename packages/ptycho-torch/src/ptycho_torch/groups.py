@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ptycho_config import TrainingConfig
 from ptycho_data import Scan, group_positions, subsample
 
-from ptycho_torch.data import ScanGroups, mean_counts
+from ptycho_torch.data import ScanGroups, mean_counts, truth_gain
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +44,49 @@ def split_validation(
     if count < FEWEST_VALIDATION_GROUPS:
         return groups, None
     order = np.argsort(scan.positions[groups][..., 0].mean(axis=1), kind="stable")
-    return groups[np.sort(order[:-count])], groups[np.sort(order[-count:])]
+    train, validation = groups[np.sort(order[:-count])], groups[np.sort(order[-count:])]
+    # A group at the border may hold patterns of the strip: it belongs to neither part.
+    return train[~np.isin(train, validation).any(axis=1)], validation
+
+
+def with_positions(scan: Scan, *, measured: bool) -> Scan:
+    """Return the scan with its measured positions, or with the nominal ones as its positions."""
+    if measured:
+        return scan
+    x, y = scan.start_positions.T
+    return evolve(scan, xcoords=x, ycoords=y)
 
 
 def _needs_truth(config: TrainingConfig) -> bool:
     return config.model.model_type == "supervised" or config.realspace_mae_weight > 0
 
 
+def _scaled(
+    scan: Scan,
+    groups: NDArray[np.int64],
+    config: TrainingConfig,
+    probe: NDArray[np.complex64],
+    photons: float | None = None,
+) -> ScanGroups:
+    """Fix the scale of the groups of a scan, from its own counts unless ``photons`` is given."""
+    used = np.unique(groups)
+    if photons is None:
+        photons = mean_counts(scan, used, config.nphotons, probe)
+    with_truth = _needs_truth(config)
+    return ScanGroups(
+        scan=scan,
+        groups=groups,
+        photons=photons,
+        nphotons=config.nphotons,
+        truth_gain=truth_gain(scan, used, probe) if with_truth else None,
+    )
+
+
 def prepare(
-    scan: Scan, test_scan: Scan | None, config: TrainingConfig
+    scan: Scan,
+    test_scan: Scan | None,
+    config: TrainingConfig,
+    probe: NDArray[np.complex64] | None = None,
 ) -> tuple[ScanGroups, ScanGroups | None]:
     """Choose training and validation groups and fix the scale of each scan.
 
@@ -64,33 +98,27 @@ def prepare(
         What to validate on; None sets a part of ``scan`` apart, if it is large enough.
     config
         Sampling, grouping and losses.
+    probe : (M, N, N) complex64, optional
+        Probe that is used instead of the scan's own.
 
     Returns
     -------
     train, validation
         The latter is None where there is none.
     """
-    if not config.positions_provided:
-        scan = evolve(scan, xcoords=scan.start_positions[:, 0], ycoords=scan.start_positions[:, 1])
-
-    def used(source: Scan, groups: NDArray[np.int64]) -> ScanGroups:
-        photons = mean_counts(source, np.unique(groups), config.nphotons)
-        return ScanGroups(
-            scan=source,
-            groups=groups,
-            photons=photons,
-            nphotons=config.nphotons,
-            with_truth=_needs_truth(config),
-        )
-
+    probe = scan.probe if probe is None else probe
+    scan = with_positions(scan, measured=config.positions_provided)
     groups = make_groups(scan, config)
     if test_scan is not None:
-        return used(scan, groups), used(test_scan, make_groups(test_scan, config))
-    train, validation = split_validation(scan, groups)
-    if validation is None:
-        log.info("training on all %d groups, without validation", len(train))
-        return used(scan, train), None
+        test_scan = with_positions(test_scan, measured=config.positions_provided)
+        test_groups = make_groups(test_scan, config)
+        return _scaled(scan, groups, config, probe), _scaled(test_scan, test_groups, config, probe)
+    chosen, held_back = split_validation(scan, groups)
+    train = _scaled(scan, chosen, config, probe)
+    if held_back is None:
+        log.info("training on all %d groups, without validation", len(chosen))
+        return train, None
     log.info(
-        "training on %d groups, validating on %d at its right edge", len(train), len(validation)
+        "training on %d groups, validating on %d at its right edge", len(chosen), len(held_back)
     )
-    return used(scan, train), used(scan, validation)
+    return train, _scaled(scan, held_back, config, probe, train.photons)

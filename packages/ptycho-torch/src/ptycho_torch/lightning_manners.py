@@ -13,7 +13,7 @@ T = TypeVar("T")
 _LOGGERS = ("lightning.pytorch", "lightning.fabric")
 _HINTS = (
     ".*does not have many workers.*",  # batches are cheap to load
-    ".*exists and is not empty.*",  # checkpoints are replaced only when that was asked for
+    ".*exists and is not empty.*",  # results are replaced only when that was asked for
     ".*LeafSpec.*",  # Lightning's own use of a name that torch is about to change
     ".*GPU available but not used.*",  # the accelerator is chosen by the configuration
 )

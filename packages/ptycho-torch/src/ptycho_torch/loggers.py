@@ -9,8 +9,10 @@ FOLDER = "logs"
 _PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
 
 
-def make_logger(name: str, output_dir: Path) -> Logger | bool:
+def make_logger(name: str, output_dir: Path, *, resume: bool = False) -> Logger | bool:
     """Return the logger ``name`` writing below ``output_dir``, or False for ``none``.
+
+    A resumed training writes beside the losses of the epochs before, not over them.
 
     Raises
     ------
@@ -21,11 +23,12 @@ def make_logger(name: str, output_dir: Path) -> Logger | bool:
     if package is not None and importlib.util.find_spec(package) is None:
         msg = f"logger {name}: the package {package} is missing; run: pip install {package}"
         raise RuntimeError(msg)
+    version = f"resumed-{len(list(output_dir.glob(f'{FOLDER}/resumed-*'))) + 1}" if resume else ""
     match name:
         case "csv":
-            return CSVLogger(output_dir, name=FOLDER, version="")
+            return CSVLogger(output_dir, name=FOLDER, version=version)
         case "tensorboard":
-            return TensorBoardLogger(output_dir, name=FOLDER, version="")
+            return TensorBoardLogger(output_dir, name=FOLDER, version=version)
         case "mlflow":
             return MLFlowLogger(tracking_uri=f"file:{(output_dir / 'mlruns').resolve()}")
         case "none":

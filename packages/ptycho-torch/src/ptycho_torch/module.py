@@ -59,7 +59,7 @@ class PtychoModule(pl.LightningModule):
         ``nll``
             Poisson negative log-likelihood above its minimum, per photon;
         ``mae``
-            amplitude error over the summed measured amplitude: an R-factor;
+            amplitude error over ``sqrt(photons) * N / 2``, the order of a pattern's amplitude;
         ``realspace``
             total variation per pixel;
         ``realspace_mae``
@@ -85,7 +85,9 @@ class PtychoModule(pl.LightningModule):
             terms["nll"] = config.nll_weight * deviance.mean() / (2 * photons)
         if config.mae_weight:
             error = amplitude_mae(rate, counts, bad)
-            terms["mae"] = config.mae_weight * error.sum() / (counts.sqrt() * ~bad).sum()
+            # not over the amplitude of the batch, which is zero where the shutter was closed
+            amplitude = photons.sqrt() * counts.shape[-1] / 2
+            terms["mae"] = config.mae_weight * error.mean() / amplitude
         if config.realspace_weight:
             pixels = counts.shape[-1] ** 2
             terms["realspace"] = config.realspace_weight * total_variation(patches).mean() / pixels

@@ -16,6 +16,8 @@ from ptycho_physics import Canvas, extract_patches, merge_patches, probe_weight
 from torch import Tensor
 
 from ptycho_torch.bundles import BACKEND, model_from
+from ptycho_torch.data import mean_counts
+from ptycho_torch.groups import with_positions
 from ptycho_torch.lightning_manners import make, quiet_lightning
 from ptycho_torch.model import PtychoModel, input_scale
 from ptycho_torch.overlap import SMALLEST_WEIGHT
@@ -211,7 +213,9 @@ def reconstruct(
         fabric = make(
             Fabric, accelerator=execution.accelerator, devices=1, precision=execution.precision
         )
-    model = model_from(bundle, choose_probe(bundle, scan, config), scan.bad_pixels)
+    scan = with_positions(scan, measured=trained.positions_provided)
+    probe = choose_probe(bundle, scan, config)
+    model = model_from(bundle, probe, scan.bad_pixels)
     model = model.to(fabric.device)
     groups = make_groups(scan, config, trained.model.gridsize)
     indices = np.unique(groups)
@@ -220,7 +224,7 @@ def reconstruct(
         canvas=Canvas.covering(scan.positions[indices], scan.N),
         device=fabric.device,
         nphotons=trained.nphotons,
-        photons=scan.mean_photons(trained.nphotons),
+        photons=mean_counts(scan, indices, trained.nphotons, probe),
     )
     prepared = time.perf_counter()
     done = 0

@@ -1,11 +1,14 @@
 """Training: from a scan to a bundle."""
 
 import logging
+import math
 import shutil
 import signal
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from ptycho_data import (
     load_probe,
     save_bundle,
 )
+from ptycho_physics import DivergenceError
 
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.callbacks import LossHistory
@@ -50,12 +54,15 @@ class TrainingResult:
         Wall time of the training.
     epochs : int
         Epochs finished, those before a resume included.
+    main_process : bool
+        Whether this is the process, of several, that reports and writes.
     """
 
     bundle_path: Path
     history: dict[str, list[float]]
     seconds: float
     epochs: int
+    main_process: bool
 
 
 def _resolve_monitor(execution: PyTorchExecutionConfig, *, validated: bool) -> str:
@@ -76,6 +83,7 @@ def _make_trainer(
     monitor: str,
     *,
     validated: bool,
+    resume: bool = False,
 ) -> tuple[pl.Trainer, LossHistory, ModelCheckpoint | None]:
     history = LossHistory()
     best: ModelCheckpoint | None = None
@@ -111,7 +119,7 @@ def _make_trainer(
         max_epochs=config.nepochs,
         limit_val_batches=None if validated else 0,
         callbacks=callbacks,
-        logger=make_logger(execution.logger_backend, output_dir),
+        logger=make_logger(execution.logger_backend, output_dir, resume=resume),
         enable_checkpointing=execution.enable_checkpointing,
         enable_progress_bar=execution.enable_progress_bar and sys.stderr.isatty(),
         enable_model_summary=False,
@@ -127,14 +135,46 @@ def _fit(
     trainer: pl.Trainer, module: PtychoModule, data: ScanDataModule, resume: Path | None
 ) -> bool:
     """Train; return whether it was interrupted (Ctrl-C or SIGTERM)."""
+    # Lightning ignores Ctrl-C once it has seen one; only the main thread may have handlers.
+    main_thread = threading.current_thread() is threading.main_thread()
     previous = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     except SystemExit:  # how Lightning ends after a signal
         return True
     finally:
-        signal.signal(signal.SIGINT, previous)
+        if main_thread and previous is not None:
+            signal.signal(signal.SIGINT, previous)
     return bool(trainer.interrupted)
+
+
+def _counts_decide(config: TrainingConfig) -> bool:
+    """Whether a loss compares counts: nothing else can tell the intensity scale."""
+    pinn = config.model.model_type == "pinn"
+    return pinn and (config.nll_weight > 0 or config.mae_weight > 0)
+
+
+def _check_finite(history: LossHistory) -> None:
+    loss = history.epochs[-1]["train_loss"] if history.epochs else 0.0
+    if not math.isfinite(loss):
+        msg = f"training diverged in epoch {len(history.epochs)}: lower learning_rate, found {loss}"
+        raise DivergenceError(msg)
+
+
+@contextmanager
+def _replacing(folder: Path, *, keep: bool) -> Iterator[None]:
+    """Start with an empty folder; if the work fails, the old one comes back."""
+    old = folder.with_name(f"{folder.name}.old")
+    if folder.exists() and not keep:
+        folder.replace(old)
+    try:
+        yield
+    except Exception:
+        if old.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            old.replace(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _load_best(model: PtychoModel, best: ModelCheckpoint | None) -> None:
@@ -200,6 +240,8 @@ def train(
         If there is nothing to resume from.
     ValueError
         If scan and configuration do not fit.
+    DivergenceError
+        If the loss is no longer finite.
     KeyboardInterrupt
         After an interrupt, when the checkpoint and the bundle of the best epoch are written.
     """
@@ -208,15 +250,15 @@ def train(
     last = output_dir / CHECKPOINTS / "last.ckpt"
     _check_outputs(target, last, resume=resume, overwrite=overwrite)
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    train_part, validation = prepare(scan, test_scan, config)
-    monitor = _resolve_monitor(execution, validated=validation is not None)
     probe = scan.probe if config.probe_file is None else load_probe(config.probe_file)
+    train_part, validation = prepare(scan, test_scan, config, probe)
+    monitor = _resolve_monitor(execution, validated=validation is not None)
     model = PtychoModel(
         config.model,
         probe,
         scan.bad_pixels,
         probe_trainable=config.probe_trainable,
-        intensity_scale_trainable=config.intensity_scale_trainable,
+        intensity_scale_trainable=config.intensity_scale_trainable and _counts_decide(config),
     )
     module = PtychoModule(model, config, execution, monitor)
     data = ScanDataModule(
@@ -226,14 +268,13 @@ def train(
         seed=config.seed,
         execution=execution,
     )
-    if last.exists() and not resume:  # of the run that is replaced: none is the new one's best
-        shutil.rmtree(last.parent)
     start = time.perf_counter()
-    with quiet_lightning():
+    with quiet_lightning(), _replacing(last.parent, keep=resume):
         trainer, history, best = _make_trainer(
-            output_dir, config, execution, monitor, validated=validation is not None
+            output_dir, config, execution, monitor, validated=validation is not None, resume=resume
         )
         interrupted = _fit(trainer, module, data, last if resume else None)
+        _check_finite(history)
     seconds = time.perf_counter() - start
     if interrupted and not history.epochs:
         raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
@@ -248,6 +289,7 @@ def train(
             overrides_applied=overrides_applied or {},
         )
         save_bundle(output_dir, bundle, overwrite=overwrite or resume)
+    trainer.strategy.barrier()  # whoever returns finds the bundle
     if interrupted:
         done = len(history.epochs)
         raise KeyboardInterrupt(f"interrupted after {done} epochs: resume to go on from there")
@@ -256,4 +298,5 @@ def train(
         history=history.columns(),
         seconds=seconds,
         epochs=len(history.epochs),
+        main_process=trainer.is_global_zero,
     )

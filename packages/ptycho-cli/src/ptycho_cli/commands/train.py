@@ -119,7 +119,8 @@ def run_training(sources: Sources, *, overwrite: bool, resume: bool) -> Any:
             resume=resume,
             overwrite=overwrite or resume,
         )
-    _write(folder, resolved, result, clock, overwrite=overwrite or resume)
+    if result.main_process:
+        _write(folder, resolved, result, clock, overwrite=overwrite or resume)
     return result
 
 

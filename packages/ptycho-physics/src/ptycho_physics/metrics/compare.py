@@ -97,6 +97,10 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+WORTH_MOVING = 0.1
+"""Part of the missing correlation that a shift must explain to be kept."""
+
+
 def compare(
     reconstruction: Complex,
     reference: Complex,
@@ -108,7 +112,8 @@ def compare(
 
     In this order: a shift, found by cross-correlation, borders cut off; if asked, a linear phase
     ramp (a probe with the opposite ramp explains the same data); one complex factor, by least
-    squares. A shift is kept only if it raises the correlation.
+    squares. A shift is kept only if it explains a tenth of what the correlation lacks: the slow
+    phase errors of a good reconstruction otherwise pull at it.
 
     Parameters
     ----------
@@ -163,7 +168,10 @@ def _align(
     """Find shift and ramp. Each hides the other, so both are tried first, then alternate."""
     still = (0.0, 0.0)
     if not remove_ramp:
-        return find_shift(image, target, max_shift), still
+        shift = find_shift(image, target, max_shift)
+        stayed = complex_correlation(interior(image, shift), interior(target, shift))
+        gained = _score(image, target, shift, still) - stayed
+        return (shift if gained > WORTH_MOVING * (1 - stayed) else still), still
     unmoved = find_ramp(image, target)
     candidates = [(still, unmoved)]
     for ramp in (unmoved, still):

@@ -126,6 +126,7 @@ class CNN(Network):
             )
             raise ValueError(msg)
         features = self.encoder(torch.where(bad_pixels, torch.zeros_like(x), x))
-        amplitude = self.activation(self.amplitude(features, self.N)).float()
+        # in float32 before the activation: half precision would leave a handful of grey levels
+        amplitude = self.activation(self.amplitude(features, self.N).float())
         phase = math.pi * torch.tanh(self.phase(features, self.N).float())
         return torch.polar(amplitude, phase)

@@ -56,6 +56,9 @@ class Unrolled(Network):
         amplitude = torch.fft.ifftshift(x * (2 / N), dim=(-2, -1))
         good = torch.fft.ifftshift(~bad_pixels, dim=(-2, -1)).to(amplitude.dtype)
         strongest = probe[probe.abs().square().sum((-2, -1)).argmax()]
+        # The phase of a probe is a matter of taste: its brightest part is shown at phase zero.
+        phase = (strongest * strongest.abs()).sum()
+        strongest = strongest * (phase.conj() / phase.abs().clamp(min=SMALLEST_MODULUS))
         shape_of_probe = (strongest / strongest.abs().max()).expand(x.shape).flatten(0, 1)
         patches = torch.ones(x.shape, dtype=torch.complex64, device=x.device)
         for _ in range(PHYSICS_STEPS_FIRST):
