@@ -1,6 +1,7 @@
 """Train a network on a scan: ``python -m ptycho_torch.train --train_data_file SCAN ...``.
 
-The flags of existing scripts; `ptycho train` offers every setting.
+The flags of existing scripts, and their network, `cnn`; `ptycho train` offers every setting and
+takes `unrolled` where nothing else is asked for.
 """
 
 import argparse

@@ -132,7 +132,7 @@ def simulate_scan(parts: sources.Parts, photons: float, seed: int) -> Scan:
 )
 @section("Dose")(
     "--photons",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=1e15),
     default=1e6,
     show_default="1e6",
     help="Mean photons per pattern.",
