@@ -155,6 +155,8 @@ def test_resuming_gives_the_identical_end_result(scan, training, execution, tmp_
         import torch
 
         torch.set_num_threads(1)
+        # a process started in the background of a script inherits that it ignores Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         scan, out, stop = load_scan(sys.argv[1]), sys.argv[2], sys.argv[3] == "stop"
         config = TrainingConfig(
             model=ModelConfig(architecture="unrolled", n_filters_scale=1),
