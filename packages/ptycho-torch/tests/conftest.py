@@ -77,13 +77,11 @@ def patterns(scan):
     """Network input, positions, probe and bad pixels for groups of ``C`` patterns."""
 
     def make(C, B=3):
-        rng = np.random.default_rng(0)
         indices = np.arange(B)[:, None] * 5 + np.arange(C)
         counts = torch.from_numpy(scan.counts(indices.ravel()).reshape(B, C, 64, 64))
         x = counts.sqrt() * 32 / PHOTONS**0.5
         positions = torch.from_numpy(scan.positions[indices].astype(np.float32)).unsqueeze(-2)
         probe = torch.from_numpy(scan.probe)
-        del rng
         return x, positions, probe, torch.zeros(64, 64, dtype=torch.bool)
 
     return make

@@ -263,6 +263,16 @@ def test_divergence_is_an_error_and_the_old_checkpoints_stay(scan, training, exe
     assert np.isfinite(load_bundle(config.output_dir).history["train_loss"]).all()
 
 
+def test_leftovers_of_a_killed_run_do_not_stop_the_next(scan, training, execution):
+    config = training(nepochs=1, n_groups=8)
+    train(scan, config, execution())
+    left = config.output_dir / "checkpoints.old"
+    left.mkdir()
+    (left / "last.ckpt").write_bytes(b"of a run before that")
+    train(scan, config, execution(), overwrite=True)
+    assert not left.exists()
+
+
 def test_patterns_without_light_do_not_harm(scan, training, execution):
     dark = scan.diffraction.copy()
     dark[:20] = 0

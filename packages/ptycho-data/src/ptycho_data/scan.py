@@ -129,10 +129,15 @@ class Scan:
         """Pattern size in pixels."""
         return int(self.diffraction.shape[1])
 
-    @property
+    @cached_property
     def positions(self) -> NDArray[np.float64]:
-        """Positions (n, 2) as (x, y) = (column, row), in pixels."""
-        return np.stack([self.xcoords, self.ycoords], axis=1)
+        """Positions (n, 2) as (x, y) = (column, row), in pixels; not to be written to.
+
+        Made once: batches of a long scan ask for a few of them at a time.
+        """
+        stacked = np.stack([self.xcoords, self.ycoords], axis=1)
+        stacked.flags.writeable = False
+        return stacked
 
     @property
     def start_positions(self) -> NDArray[np.float64]:

@@ -13,7 +13,11 @@ SMALLEST_WEIGHT = 1e-9
 
 
 def weighted_sums(
-    patches: Tensor, positions: Tensor, weight: Tensor, shape: tuple[int, int]
+    patches: Tensor,
+    positions: Tensor,
+    weight: Tensor,
+    shape: tuple[int, int],
+    onto: tuple[Tensor | None, Tensor | None] = (None, None),
 ) -> tuple[Tensor, Tensor]:
     """Merge weighted patches, and their weights, on one canvas.
 
@@ -27,14 +31,16 @@ def weighted_sums(
         Weight of each patch pixel.
     shape
         Canvas shape ``(H, W)``.
+    onto
+        Total and coverage so far, to add to in place.
 
     Returns
     -------
     total : (H, W) complex
     coverage : (H, W) float
     """
-    total = merge_patches(patches * weight, positions, shape)
-    coverage = merge_patches(weight.expand(patches.shape), positions, shape)
+    total = merge_patches(patches * weight, positions, shape, onto=onto[0])
+    coverage = merge_patches(weight.expand(patches.shape), positions, shape, onto=onto[1])
     return total, coverage
 
 

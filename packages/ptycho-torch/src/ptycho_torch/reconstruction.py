@@ -12,7 +12,7 @@ from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig, from_dict
 from ptycho_data import Bundle, Reconstruction, Scan, group_positions, load_probe, subsample
-from ptycho_physics import Canvas, extract_patches, merge_patches, probe_weight
+from ptycho_physics import Canvas, extract_patches, probe_weight
 from torch import Tensor
 
 from ptycho_torch.bundles import BACKEND, model_from
@@ -20,7 +20,7 @@ from ptycho_torch.data import mean_counts
 from ptycho_torch.groups import with_positions
 from ptycho_torch.lightning_manners import make, quiet_lightning
 from ptycho_torch.model import PtychoModel, input_scale
-from ptycho_torch.overlap import SMALLEST_WEIGHT
+from ptycho_torch.overlap import SMALLEST_WEIGHT, weighted_sums
 
 log = logging.getLogger(__name__)
 
@@ -151,8 +151,7 @@ def _stitch(
         with autocast():
             patches = model.diffraction_to_obj(x, positions.unsqueeze(-2))
         patches, positions = patches[: len(rows)], positions[: len(rows)]
-        merge_patches(patches * weight, positions, work.canvas.shape, onto=total)
-        merge_patches(weight.expand(patches.shape), positions, work.canvas.shape, onto=coverage)
+        weighted_sums(patches, positions, weight, work.canvas.shape, onto=(total, coverage))
         progress(len(rows))
     return total, coverage
 

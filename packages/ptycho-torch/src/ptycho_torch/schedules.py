@@ -21,8 +21,8 @@ def _warmup_cosine(step: int, steps: int) -> float:
 
 def lightning_schedule(
     name: Scheduler, optimizer: Optimizer, *, steps: int, epochs: int, monitor: str
-) -> dict[str, Any] | None:
-    """Return the scheduler ``name`` in the form Lightning takes, or None for a constant rate.
+) -> dict[str, Any]:
+    """Return the scheduler ``name`` in the form Lightning takes.
 
     Parameters
     ----------
@@ -34,6 +34,11 @@ def lightning_schedule(
         Length of the training.
     monitor
         Logged loss that ``ReduceLROnPlateau`` watches; ``Adaptive`` watches the training loss.
+
+    Raises
+    ------
+    ValueError
+        For ``Default``.
     """
     match name:
         case Scheduler.WARMUP_COSINE:

@@ -166,6 +166,7 @@ def _replacing(folder: Path, *, keep: bool) -> Iterator[None]:
     """Start with an empty folder; if the work fails, the old one comes back."""
     old = folder.with_name(f"{folder.name}.old")
     if folder.exists() and not keep:
+        shutil.rmtree(old, ignore_errors=True)  # what a run killed in here left
         folder.replace(old)
     try:
         yield
