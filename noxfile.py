@@ -19,12 +19,14 @@ from packaging.version import Version
 nox.needs_version = ">=2026.10"  # sessions that require other sessions
 nox.options.default_venv_backend = "virtualenv"  # with pip, which knows the user's own sources
 nox.options.error_on_external_run = True
-nox.options.sessions = ["lint", "types", "tests", "integration"]
+nox.options.sessions = ["lint", "types", "tests", "integration", "backends", "client"]
 
 ROOT = Path(__file__).parent.resolve()
 WHEELS = ROOT / "dist"
 CONSTRAINTS = ROOT / "constraints.txt"
+CLIENT = ROOT / "tests" / "client"  # ptychodus, as its users have it, and our packages
 FRAMEWORKS = {"lightning", "tensorflow", "tensorflow-cpu", "torch"}
+ARRAY_LIBRARIES = {"array-api-strict", "jax", "numpy", "tensorflow-cpu", "torch"}
 TEST_TOOLS = ["hypothesis", "pytest"]
 WORKSPACE_TOOLS = [*TEST_TOOLS, "import-linter", "nox"]  # what the tests at the top use besides
 STUBS = ["scipy-stubs", "types-PyYAML"]
@@ -65,17 +67,31 @@ def closure(*wanted: str) -> tuple[dict[str, set[str]], list[Requirement]]:
     return dict(sorted(siblings.items())), [outside[line] for line in sorted(outside)]
 
 
+def test_group(name: str) -> list[str]:
+    """Return what the tests of a package need besides its own requirements."""
+    groups: dict[str, list[str]] = PACKAGES[name].get("dependency-groups", {})
+    return groups.get("test", [])
+
+
 def needs_framework(name: str) -> bool:
-    """Tell whether a package cannot be installed without a deep-learning framework."""
-    return any(canonicalize_name(r.name) in FRAMEWORKS for r in closure(name)[1])
+    """Tell whether a package cannot be tested without a deep-learning framework."""
+    outside = closure(name, *test_group(name))[1]
+    return any(canonicalize_name(r.name) in FRAMEWORKS for r in outside)
 
 
-def everything(extra: str) -> list[str]:
-    """Return every package, with the extra where it has that one."""
-    return [
-        f"{name}[{extra}]" if extra in data["project"].get("optional-dependencies", {}) else name
-        for name, data in PACKAGES.items()
-    ]
+def array_libraries(*wanted: str) -> str:
+    """Name the array libraries that these requirements bring: the tests may not do without one."""
+    found = ARRAY_LIBRARIES & {canonicalize_name(r.name) for r in closure(*wanted)[1]}
+    return ",".join(sorted(name.removesuffix("-cpu").replace("-", "_") for name in found))
+
+
+def everything(*extras: str) -> list[str]:
+    """Return every package, each with those of the extras that it has."""
+    wanted = []
+    for name, data in PACKAGES.items():
+        own = [e for e in extras if e in data["project"].get("optional-dependencies", {})]
+        wanted.append(f"{name}[{','.join(own)}]" if own else name)
+    return wanted
 
 
 def oldest(*wanted: str) -> list[str]:
@@ -154,8 +170,9 @@ def build(session: nox.Session) -> None:
 @nox.parametrize("package", list(PACKAGES))
 def tests(session: nox.Session, package: str) -> None:
     """Test a package alone: its own requirements, its `test` group and the test tools."""
-    group = PACKAGES[package].get("dependency-groups", {}).get("test", [])
-    install(session, package, *group, tools=TEST_TOOLS)
+    wanted = [package, *test_group(package)]
+    install(session, *wanted, tools=TEST_TOOLS)
+    session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
     pytest(session, f"packages/{package}/tests", marks="not gpu and not slow")
 
 
@@ -166,24 +183,47 @@ def integration(session: nox.Session) -> None:
     A package that asks for the framework itself has met it in its own session: the others run
     again, now with every backend present, and a missing one is an error.
     """
-    install(session, *everything("torch"), tools=WORKSPACE_TOOLS)
-    session.env["PTYCHO_REQUIRE_BACKENDS"] = "numpy,torch"
+    wanted = everything("torch")
+    install(session, *wanted, tools=WORKSPACE_TOOLS)
+    session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
     again = [f"packages/{name}/tests" for name in PACKAGES if not needs_framework(name)]
     pytest(session, "tests", *again, marks="not gpu and not slow")
 
 
+@nox.session(requires=["build"], tags=["cpu"])
+def backends(session: nox.Session) -> None:
+    """Compare PyTorch and TensorFlow: the one session with both in one process."""
+    wanted = everything("torch", "tf")
+    install(session, *wanted, tools=TEST_TOOLS)
+    session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
+    pytest(session, "tests/backends", marks="not gpu and not slow")
+
+
+@nox.session(requires=["build"], tags=["cpu"])
+def client(session: nox.Session) -> None:
+    """Let ptychodus drive our packages, and exchange files with it."""
+    constraints = Path(session.create_tmp()) / "constraints.txt"
+    lists = [CONSTRAINTS, CLIENT / "constraints.txt"]
+    constraints.write_text("\n".join(path.read_text("utf-8") for path in lists), "utf-8")
+    tools = [*TEST_TOOLS, "ptychodus"]
+    install(session, "ptychopinn[torch,tf]", tools=tools, constraints=constraints)
+    pytest(session, "tests/client", marks="not gpu and not slow")
+
+
 @nox.session(requires=["build"], default=False, tags=["cpu"])
-def slow(session: nox.Session) -> None:
-    """Run the tests marked slow, in all packages, with PyTorch."""
-    install(session, *everything("torch"), tools=WORKSPACE_TOOLS)
-    pytest(session, "packages", "tests", marks="slow and not gpu")
+def nightly(session: nox.Session) -> None:
+    """Run the tests marked slow, in all packages, with both backends."""
+    wanted = [*everything("torch", "tf"), *test_group("ptycho-physics")]
+    install(session, *wanted, tools=WORKSPACE_TOOLS)
+    session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
+    pytest(session, "packages", "tests", "tests/backends", marks="slow and not gpu")
 
 
 @nox.session(requires=["build"], default=False, tags=["cpu"])
 @nox.parametrize("package", [name for name in PACKAGES if not needs_framework(name)])
 def lowest(session: nox.Session, package: str) -> None:
     """Test a light package with the oldest versions that it says it supports."""
-    group = PACKAGES[package].get("dependency-groups", {}).get("test", [])
+    group = test_group(package)
     tools = re.compile(rf"^({'|'.join(TEST_TOOLS)})==", re.MULTILINE)
     tested = [line for line in CONSTRAINTS.read_text("utf-8").splitlines() if tools.match(line)]
     constraints = Path(session.create_tmp()) / "lowest.txt"
@@ -204,7 +244,7 @@ def demo(session: nox.Session) -> None:
 @nox.session(requires=["build"], default=False, tags=["cpu"])
 def bench(session: nox.Session) -> None:
     """Run the benchmark programs; the figures go to benchmarks/results/."""
-    install(session, *everything("torch"), tools=[])
+    install(session, *everything("torch", "tf"), tools=[])
     run_benchmarks(session)
 
 

@@ -2,9 +2,21 @@
 
 For a batch of patterns, the FFT and inverse FFT of its waves are measured in the same run, and
 every other figure is given as a multiple of that pair, alternating with it so that both see the
-same load: cutting patches out of the canvas, merging them, the expected counts and their Poisson
-likelihood (forward), the same with gradients on the canvas (PyTorch), and a whole step of the
-solver, which is a forward model and a gradient (both libraries).
+same load. Times are CPU times, but wall times on a GPU. What is measured:
+
+``extract``, ``merge``
+    Cutting patches out of the canvas at sub-pixel positions, and the way back.
+``forward``
+    Extract, illuminate, propagate, intensity, Poisson likelihood.
+``forward and gradient``
+    `canvas_gradient`: all of the forward model, the value of the likelihood, and the whole way back
+    to the gradient on the canvas, which is allocated and summed up.
+``autograd, by functions``
+    The same through `ptycho_torch.forward`, whose functions bring their own gradient (PyTorch).
+``autograd, plain``
+    The same left to PyTorch alone: what the hand-written gradient saves (PyTorch).
+``solver step``
+    A whole step of the solver: forward model, gradient, preconditioner, update of the canvas.
 """
 
 from __future__ import annotations
@@ -22,6 +34,7 @@ from _scans import PHOTONS, make_scan
 from attrs import frozen
 from ptycho_physics import (
     Canvas,
+    canvas_gradient,
     expected_counts,
     extract_patches,
     illuminate,
@@ -40,6 +53,7 @@ class Problem:
     """A batch of patterns of one size in one library, on one device."""
 
     xp: Any
+    on_cpu: bool
     canvas: Any  # (H, W) complex64
     probe: Any  # (1, N, N) complex64
     counts: Any  # (B, N, N) float32
@@ -62,9 +76,29 @@ class Problem:
         return self.xp.sum(poisson_nll(rate, self.counts))
 
     def gradient(self) -> Any:
+        """Return likelihood and gradient by the adjoints."""
+        return canvas_gradient(self.canvas, self.centres, self.probe, self.counts, PHOTONS)
+
+    def autograd(self) -> Any:
         """Return the gradient of the loss on the canvas (PyTorch)."""
         leaf = self.canvas.detach().requires_grad_()
         self.loss(leaf).backward()
+        return leaf.grad
+
+    def functions(self) -> Any:
+        """Return the gradient of the deviance on the canvas by our functions (PyTorch)."""
+        import torch
+        from ptycho_torch.forward import extract_patches as extract
+        from ptycho_torch.forward import patches_deviance
+
+        leaf = self.canvas.detach().requires_grad_()
+        patches = extract(leaf, self.centres, self.N)
+        photons, log_scale = torch.tensor(PHOTONS), torch.zeros(())
+        place = leaf.device
+        loss = patches_deviance(
+            patches, self.probe, self.counts, photons.to(place), log_scale.to(place)
+        )
+        loss.sum().backward()
         return leaf.grad
 
     def fft_pair(self, waves: Any) -> Any:
@@ -85,7 +119,7 @@ def problem(N: int, place: str) -> Problem:
         import torch
 
         arrays = tuple(torch.from_numpy(array).to(place) for array in arrays)
-    return Problem(compat.array_namespace(arrays[0]), *arrays, positions)
+    return Problem(compat.array_namespace(arrays[0]), place != "cuda", *arrays, positions)
 
 
 def actions(case: Problem, *, torch: bool) -> dict[str, Callable[[], object]]:
@@ -98,32 +132,43 @@ def actions(case: Problem, *, torch: bool) -> dict[str, Callable[[], object]]:
         "extract": case.patches,
         "merge": partial(merge_patches, patches, case.centres, shape),
         "forward": partial(case.loss, case.canvas),
-        **({"forward and backward": case.gradient} if torch else {}),
+        "forward and gradient": case.gradient,
+        **(
+            {"autograd, by functions": case.functions, "autograd, plain": case.autograd}
+            if torch
+            else {}
+        ),
     }
 
 
 def alternate(
-    tasks: dict[str, Callable[[], object]], wait: Callable[[], object], warmup: int, repeats: int
+    tasks: dict[str, Callable[[], object]],
+    clock: Callable[[], float],
+    wait: Callable[[], object],
+    warmup: int,
+    repeats: int,
 ) -> dict[str, list[float]]:
     """Time all tasks in turn, again and again: a change of the machine's load meets them all."""
     runs: dict[str, list[float]] = {name: [] for name in tasks}
     for k in range(warmup + repeats):
         for name, task in tasks.items():
-            start = time.perf_counter()
+            start = clock()
             task()
             wait()
             if k >= warmup:
-                runs[name].append(time.perf_counter() - start)
+                runs[name].append(clock() - start)
     return runs
 
 
-def solver_steps(case: Problem, wait: Callable[[], object], warmup: int, steps: int) -> list[float]:
+def solver_steps(
+    case: Problem, clock: Callable[[], float], wait: Callable[[], object], warmup: int, steps: int
+) -> list[float]:
     """Time single steps of the solver: epochs over one batch."""
     times = []
 
     def tick(*_: object) -> None:
         wait()
-        times.append(time.perf_counter())
+        times.append(clock())
 
     probe, counts = case.probe, case.counts
     solve(counts, case.positions, probe, epochs=warmup + steps + 1, batch_size=BATCH, callback=tick)
@@ -134,8 +179,9 @@ def measure_size(N: int, place: str, warmup: int, repeats: int) -> dict[str, Any
     """Measure everything for one size at one place."""
     wait = (lambda: None) if place == "numpy" else wait_for(place)
     case = problem(N, place)
-    runs = alternate(actions(case, torch=place != "numpy"), wait, warmup, repeats)
-    runs["solver step"] = solver_steps(case, wait, warmup, repeats)
+    clock = time.process_time if case.on_cpu else time.perf_counter
+    runs = alternate(actions(case, torch=place != "numpy"), clock, wait, warmup, repeats)
+    runs["solver step"] = solver_steps(case, clock, wait, warmup, repeats)
     pair = statistics.median(runs["fft pair"])
     name = place if place == "numpy" else f"torch {place}"
     return {
@@ -149,7 +195,7 @@ def measure_size(N: int, place: str, warmup: int, repeats: int) -> dict[str, Any
 def main() -> None:
     """Measure every size, NumPy and PyTorch, and report."""
     options = parse(__doc__)
-    warmup, repeats = (0, 1) if options.quick else (3, 15)
+    warmup, repeats = (0, 1) if options.quick else (3, 25)
     results: dict[str, Any] = {}
     for N in SIZES[:1] if options.quick else SIZES:
         for place in ("numpy", *torch_devices(options.threads)):

@@ -28,7 +28,7 @@ def test_every_session_names_its_device(sessions):
 
 def test_light_packages_pull_no_framework(noxfile):
     heavy = {name for name in noxfile.PACKAGES if noxfile.needs_framework(name)}
-    assert heavy == {"ptycho-torch"}
+    assert heavy == {"ptycho-tf", "ptycho-torch"}
 
 
 def test_closure_follows_extras(noxfile):
@@ -55,6 +55,6 @@ def test_constraints_pin_every_requirement(noxfile, root):
     pins = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert all("+" not in pin for pin in pins.values())  # local builds are the machine's choice
     pinned = {noxfile.canonicalize_name(name): pin for name, pin in pins.items()}
-    for requirement in noxfile.closure(*noxfile.everything("torch"))[1]:
+    for requirement in noxfile.closure(*noxfile.everything("torch", "tf"))[1]:
         name = noxfile.canonicalize_name(requirement.name)
         assert requirement.specifier.contains(pinned[name]), f"{requirement} is {pinned[name]}"

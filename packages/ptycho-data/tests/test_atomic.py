@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from ptycho_data import atomic
+from ptycho_data import stacks
 from ptycho_data.atomic import (
     OutputExistsError,
     atomic_path,
@@ -222,7 +222,8 @@ def test_npy_round_trip_in_pieces_of_any_size(array, transposed, chunk):
     array = array.T if transposed else array
     stream = io.BytesIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(atomic, "CHUNK_BYTES", chunk)
+        patch.setattr(stacks, "BLOCK_BYTES", chunk)
+        patch.setattr(stacks, "_STRIDED_BLOCK_BYTES", chunk)
         write_npy(stream, array)
     stream.seek(0)
     back = np.load(stream, allow_pickle=False)

@@ -202,3 +202,4 @@ def test_what_is_no_bundle(tmp_path):
     refused(as_zip(tmp_path, {"scan.npy": b""}), "not a bundle: no manifest.json in it")
     old = {"manifest.dill": b"", "autoencoder/params.dill": pickle.dumps(Bomb())}
     refused(as_zip(tmp_path, old), "pickled models of an older system, which are never opened")
+    refused(as_folder(tmp_path, {"manifest.dill": b""}), "pickled models of an older system")

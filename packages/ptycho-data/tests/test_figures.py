@@ -47,6 +47,32 @@ def test_views_mask_what_is_not_covered_and_crop_to_the_rest(field):
     assert amplitude.extent == (104.5, 124.5, 219.5, 209.5)
 
 
+def test_large_objects_are_averaged_over_blocks(field, monkeypatch):
+    coverage = np.ones(field.shape)
+    coverage[:5, :4] = 0  # five rows of the first block of six by six
+    coverage[:, 59] = 0
+    whole = figures.object_views(field, coverage, origin=(100, 200))
+    monkeypatch.setattr(figures, "LONGEST_SIDE", 10)
+    amplitude, phase = figures.object_views(field, coverage, origin=(100, 200))
+    assert amplitude.image.shape == phase.image.shape == (7, 10)  # 40 x 59 pixels, 6 x 6 each
+    assert amplitude.extent == (99.5, 159.5, 241.5, 199.5)
+    assert np.argwhere(amplitude.image.mask[:6]).tolist() == [[0, 0]]
+    inner = np.s_[6:36, 6:54]
+    for small, large in zip((amplitude, phase), whole, strict=True):
+        expected = large.image.data[inner].reshape(5, 6, 8, 6).mean(axis=(1, 3))
+        # Means of the phase and of phasors differ by its spread within a block, cubed.
+        np.testing.assert_allclose(small.image.data[1:6, 1:9], expected, atol=0.06)
+    expected = np.abs(field[36:40, 6:12]).mean()  # an incomplete block
+    assert amplitude.image.data[6, 1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_amplitude_survives_a_steep_phase(monkeypatch):
+    monkeypatch.setattr(figures, "LONGEST_SIDE", 10)
+    steep = np.exp(1j * np.arange(40) * 1.5) * np.ones((40, 1))
+    amplitude, _ = figures.object_views(steep)
+    np.testing.assert_allclose(amplitude.image, 1, rtol=1e-6)
+
+
 def test_phase_is_centred_and_perceptual(field):
     _, phase = figures.object_views(field * np.exp(2.5j))
     assert phase.colours == "viridis"

@@ -1,3 +1,4 @@
+import hashlib
 import math
 
 import numpy as np
@@ -57,6 +58,36 @@ def test_groups_are_pinned_for_every_platform():
     np.testing.assert_array_equal(
         groups, [[0, 6, 7, 8], [3, 4, 10, 1], [6, 0, 13, 8], [29, 23, 27, 16]]
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "digest"),
+    [
+        ("raster", {"gridsize": 2, "neighbor_count": 7}, "146ca518ff348bce"),
+        ("raster", {"gridsize": 3, "neighbor_count": 20, "n_groups": 5000}, "8a19e734b8679529"),
+        ("jittered", {"gridsize": 2, "neighbor_count": 7, "seed": 5}, "fd991123020cf717"),
+        (
+            "jittered",
+            {"gridsize": 2, "neighbor_count": 6, "n_groups": 50_000, "oversample": True},
+            "efe21e15136435a1",
+        ),
+        (
+            "coinciding",
+            {"gridsize": 2, "neighbor_count": 9, "sequential": True},
+            "37da5a86b895e9f3",
+        ),
+    ],
+)
+def test_many_groups_are_the_same_everywhere(kind, arguments, digest):
+    # Neither ties nor sorts, random numbers or blocks of work may depend on machine or library.
+    points = raster(180, 220)
+    if kind == "jittered":
+        points = points + np.random.default_rng(1).random(points.shape)
+    if kind == "coinciding":
+        points = points // 9  # three in one place, in each direction
+    groups = group_positions(points, **arguments)
+    found = hashlib.sha256(groups.astype("<i8").tobytes()).hexdigest()
+    assert found[:16] == digest
 
 
 def test_smallest_pool_is_the_nearest_neighbours():

@@ -73,7 +73,7 @@ def test_what_is_no_probe_is_described(scan_file, probe):
 
 
 def test_a_missing_probe_and_a_missing_file(scan_file, tmp_path):
-    with pytest.raises(ScanFormatError, match="probeGuess: found 0 arrays of this name"):
+    with pytest.raises(ScanFormatError, match="probeGuess: found no such array"):
         probe_size(scan_file(probeGuess=None))
     for look in (probe_size, stated_photons):
         with pytest.raises(ScanFormatError, match=r"none\.npz: .*no such file"):

@@ -19,7 +19,7 @@ def stack(request):
 
 @pytest.fixture(params=[100, 1 << 22])
 def chunk_bytes(request, monkeypatch):
-    monkeypatch.setattr(stacks, "_CHUNK_BYTES", request.param)
+    monkeypatch.setattr(stacks, "BLOCK_BYTES", request.param)
 
 
 @pytest.mark.usefixtures("chunk_bytes")

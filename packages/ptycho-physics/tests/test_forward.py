@@ -105,6 +105,17 @@ def test_object_shift_is_a_phase_ramp_that_leaves_a_flat_probe_pattern(library, 
     np.testing.assert_allclose(*patterns, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("N", [7, 8])
+def test_a_shifted_wave_has_a_phase_ramp_in_the_far_field(library, complex_normal, N):
+    wave = complex_normal(N, N)
+    still, moved = (
+        library.numpy(propagate(library.array(w))) for w in (wave, np.roll(wave, (2, -3), (0, 1)))
+    )
+    k = np.arange(N) - N // 2
+    ramp = np.exp(-2j * np.pi * (2 * k[:, None] - 3 * k) / N)
+    np.testing.assert_allclose(moved, still * ramp, atol=1e-12)
+
+
 def test_gaussian_probe_on_empty_object_has_a_gaussian_pattern(library):
     N, sigma = 64, 4.0
     x = np.arange(N) - N // 2

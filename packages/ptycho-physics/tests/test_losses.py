@@ -2,7 +2,15 @@ import math
 
 import numpy as np
 import pytest
-from ptycho_physics import amplitude_mae, poisson_deviance, poisson_nll, total_variation
+from ptycho_physics import (
+    amplitude_mae,
+    complex_mae,
+    expected_counts,
+    gaussian_probe,
+    poisson_deviance,
+    poisson_nll,
+    total_variation,
+)
 
 
 def as_arrays(library, *values):
@@ -87,3 +95,35 @@ def test_gradient_matches_finite_differences(rng, loss, torch):
     rate = torch.from_numpy(rng.uniform(1, 9, (2, 3, 3))).requires_grad_()
     counts = torch.from_numpy(rng.uniform(10, 19, (2, 3, 3)))
     assert torch.autograd.gradcheck(lambda r: loss(r, counts), (rate,))
+
+
+def test_complex_mae_is_the_written_out_sum(library, complex_normal):
+    a, b = complex_normal(3, 4, 4), complex_normal(3, 4, 4)
+    found = library.numpy(complex_mae(*as_arrays(library, a, b)))
+    np.testing.assert_allclose(found, np.abs(a - b).sum(axis=(1, 2)), rtol=1e-12)
+
+
+def test_complex_mae_does_not_see_where_a_phase_wraps(library):
+    a, b = (np.exp(1j * np.full((1, 2, 2), x)) for x in (np.pi - 1e-3, -np.pi + 1e-3))
+    np.testing.assert_allclose(
+        library.numpy(complex_mae(*as_arrays(library, a, b))), 4 * 2e-3, rtol=1e-5
+    )
+
+
+def test_gradient_of_complex_mae_is_finite_at_the_truth(torch):
+    patch = torch.ones((2, 4, 4), dtype=torch.complex64, requires_grad=True)
+    complex_mae(patch, torch.ones((2, 4, 4), dtype=torch.complex64)).sum().backward()
+    assert torch.equal(patch.grad, torch.zeros_like(patch))
+
+
+def test_the_likelihood_is_least_at_the_object_that_made_the_counts(complex_normal, torch):
+    probe = torch.from_numpy(gaussian_probe(8, 4).astype(complex))
+    truth = torch.from_numpy(1 + 0.2 * complex_normal(8, 8)).requires_grad_()
+    counts = expected_counts(truth, probe, 1e4).detach()
+    loss = poisson_nll(expected_counts(truth, probe, 1e4), counts)
+    loss.backward()
+    assert torch.linalg.norm(truth.grad) < 1e-8 * 1e4
+    for seed in range(5):
+        step = torch.from_numpy(np.random.default_rng(seed).normal(size=(2, 8, 8)))
+        moved = truth.detach() + 1e-3 * torch.complex(*step)
+        assert poisson_nll(expected_counts(moved, probe, 1e4), counts) > loss.detach()

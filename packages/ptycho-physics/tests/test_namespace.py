@@ -1,8 +1,17 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from ptycho_physics._namespace import abs2, as_like, log_factorial, scatter_add
+from ptycho_physics._namespace import (
+    abs2,
+    as_like,
+    complex_of,
+    known,
+    log_factorial,
+    scatter_add,
+    to_numpy,
+)
 
 
 def test_log_factorial_matches_lgamma():
@@ -11,17 +20,52 @@ def test_log_factorial_matches_lgamma():
     np.testing.assert_allclose(log_factorial(counts, np), expected, rtol=1e-10, atol=1e-10)
 
 
-def test_scatter_add_accumulates_repeated_indices(library):
-    flat = library.array(np.zeros(4, dtype=np.complex64))
-    index = library.array(np.array([1, 1, 3]))
-    values = library.array(np.array([1, 2j, 3], dtype=np.complex64))
-    np.testing.assert_array_equal(
-        library.numpy(scatter_add(flat, index, values)), [0, 1 + 2j, 0, 3]
-    )
+def test_scatter_add_accumulates_repeated_indices(any_library):
+    flat = any_library.array(np.zeros(4, dtype=np.complex64))
+    index = any_library.array(np.array([1, 1, 3]))
+    values = any_library.array(np.array([1, 2j, 3], dtype=np.complex64))
+    found = scatter_add(flat, index, values, any_library.xp)
+    np.testing.assert_array_equal(any_library.numpy(found), [0, 1 + 2j, 0, 3])
+
+
+def test_a_namespace_may_bring_its_own_scatter_add():
+    own = SimpleNamespace(beyond=SimpleNamespace(scatter_add=lambda *arguments: arguments))
+    assert scatter_add("flat", "index", "values", own) == ("flat", "index", "values")
+
+
+def test_known_is_none_where_a_compiler_traces():
+    jax = pytest.importorskip("jax", reason="only what compiles traces")
+    seen = []
+    jax.jit(lambda x: seen.append(known(x)))(1.0)
+    assert seen == [None]
+
+
+def test_known_is_the_number(any_library):
+    assert known(any_library.array(np.float64(2.5))) == 2.5
+
+
+def test_to_numpy_takes_any_library(any_library):
+    values = np.array([1 + 2j, 3])
+    found = to_numpy(any_library.array(values))
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_array_equal(found, values)
+
+
+def test_to_numpy_leaves_the_gradient_behind(torch):
+    leaf = torch.ones(2, dtype=torch.complex64, requires_grad=True)
+    np.testing.assert_array_equal(to_numpy((leaf * 2j).conj()), [-2j, -2j])
+
+
+@pytest.mark.parametrize(("dtype", "expected"), [(np.float32, np.complex64), (float, complex)])
+def test_complex_of_keeps_the_precision(any_library, dtype, expected):
+    parts = (any_library.array(np.array([x], dtype=dtype)) for x in (1, 2))
+    found = any_library.numpy(complex_of(*parts, any_library.xp))
+    assert found.dtype == expected
+    assert found[0] == 1 + 2j
 
 
 def test_scatter_add_refuses_what_it_does_not_know():
-    with pytest.raises(TypeError, match="NumPy or PyTorch arrays expected, found list"):
+    with pytest.raises(TypeError, match="an array of the array API standard expected, found list"):
         scatter_add([0.0], [0], [1.0])
 
 

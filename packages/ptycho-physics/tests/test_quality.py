@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ptycho_physics.losses import amplitude_mae
 from ptycho_physics.metrics import (
+    compare,
     complex_correlation,
     global_factor,
     psnr,
@@ -135,3 +137,15 @@ def test_r_factor_of_integer_counts_does_not_overflow():
 def test_what_cannot_be_compared_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_arrays_of_any_library_are_taken(any_library, rng):
+    a, b = rng.uniform(1, 2, (2, 16, 16))
+    ranged = (partial(figure, data_range=1.0) for figure in (psnr, ssim))
+    for figure in (complex_correlation, r_factor, *ranged):
+        found = figure(any_library.array(a), any_library.array(b))
+        assert isinstance(found, float)
+        assert found == figure(a, b)
+    fields = [a + 1j * b, b + 1j * a]
+    found = compare(*(any_library.array(field) for field in fields))
+    assert found.to_dict() == compare(*fields).to_dict()

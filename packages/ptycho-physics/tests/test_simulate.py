@@ -57,6 +57,21 @@ def test_batch_does_not_change_the_counts_and_seed_does(scene):
     assert np.any(simulate_counts(*scene, photons=1e4, seed=4) != counts)
 
 
+def test_the_detector_takes_its_toll(scene):
+    bad = np.zeros((N, N), dtype=bool)
+    bad[N // 2, N // 2] = True
+    options = {"read_noise": 2.0, "saturation": 40.0, "bad_pixels": bad}
+    counts = simulate_counts(*scene, photons=1e4, seed=3, **options)
+    ideal = simulate_counts(*scene, photons=1e4, seed=3)
+    assert (counts[:, bad] == 0).all()
+    assert counts.max() == 40 < ideal.max()
+    quiet = ideal[:, ~bad] < 20
+    assert 1.0 < (counts - ideal)[:, ~bad][quiet].std() < 2.0  # what is below zero is cut off
+    np.testing.assert_array_equal(
+        simulate_counts(*scene, photons=1e4, seed=3, batch=7, **options), counts
+    )
+
+
 def test_only_the_relative_power_of_modes_matters(scene):
     made, probe, positions = scene
     modes = orthogonal_modes(probe, 3)

@@ -13,9 +13,11 @@ from ptycho_data.bundle import (
 )
 from ptycho_data.contents import Domain
 from ptycho_data.errors import ScanFormatError, ScanFormatWarning, Violation
+from ptycho_data.fixture import axis_coverage, fixture_indices, save_fixture
+from ptycho_data.formats import FORMATS, Format, format_named, format_of
 from ptycho_data.grouping import group_positions, subsample
 from ptycho_data.npz import load_arrays
-from ptycho_data.preview import probe_size, stated_photons
+from ptycho_data.preview import list_arrays, load_parts, probe_size, stated_photons
 from ptycho_data.probe_file import load_probe
 from ptycho_data.product import save_product
 from ptycho_data.reconstruction import (
@@ -30,10 +32,12 @@ from ptycho_data.scan_io import load_scan, save_scan, scan_from_arrays, validate
 
 __all__ = [
     "BUNDLE_NAME",
+    "FORMATS",
     "RESULT_FILES",
     "Bundle",
     "BundleError",
     "Domain",
+    "Format",
     "OutputExistsError",
     "Reconstruction",
     "ReconstructionError",
@@ -43,15 +47,22 @@ __all__ = [
     "Violation",
     "__version__",
     "atomic_path",
+    "axis_coverage",
     "check_bundle",
+    "fixture_indices",
+    "format_named",
+    "format_of",
     "group_positions",
+    "list_arrays",
     "load_arrays",
     "load_bundle",
+    "load_parts",
     "load_probe",
     "load_reconstruction",
     "load_scan",
     "probe_size",
     "save_bundle",
+    "save_fixture",
     "save_product",
     "save_reconstruction",
     "save_scan",

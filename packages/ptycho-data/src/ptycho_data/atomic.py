@@ -2,7 +2,9 @@
 
 Every writer of this package goes through :func:`atomic_path`: the bytes are written to a temporary
 file in the folder of the target, flushed to disk, and only then given the target's name. A process
-killed at any moment leaves the old file, or the new one, never a part of either.
+killed at any moment leaves the old file, or the new one, never a part of either. What it had
+written so far stays behind under a hidden name; the first writer that comes to the folder a day
+later removes it.
 
 :func:`write_npz` and :func:`write_json` give the same bytes for the same content, so that a hash of
 an output says whether a result changed.
@@ -11,6 +13,7 @@ an output says whether a result changed.
 import contextlib
 import errno
 import os
+import re
 import secrets
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,15 +23,18 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from ptycho_data.lazy import LazyStack, Stack
 from ptycho_data.plain_json import json_bytes
+from ptycho_data.stacks import chunk_rows
 
 __all__ = ["OutputExistsError", "atomic_path", "refuse_existing", "write_json", "write_npz"]
 
 # The earliest time a ZIP can state: members carry no clock, equal content gives equal bytes.
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
-# Arrays go to disk in pieces of about this size: a memory-mapped stack is never copied whole.
-CHUNK_BYTES = 8 * 2**20
+# Temporary files that nobody has written to for this long belong to runs that were killed.
+LEFTOVER_AGE_S = 24 * 3600
+_TEMPORARY_NAME = re.compile(r"\.ptycho-[0-9a-f]{16}(\..*)?", re.DOTALL)
 
 # What a file system answers when it knows no hard links (FAT, some network and FUSE mounts).
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
@@ -127,7 +133,19 @@ def _create_temporary(target: Path) -> Path:
         raise type(error)(
             f"{folder}: cannot write into this folder ({reason}); choose another output folder"
         ) from error
+    _remove_leftovers(temporary)
     return temporary
+
+
+def _remove_leftovers(temporary: Path) -> None:
+    """Remove old temporary files beside a new one; its time is that of the same clock."""
+    with contextlib.suppress(OSError), os.scandir(temporary.parent) as entries:
+        limit = temporary.stat().st_mtime - LEFTOVER_AGE_S
+        for entry in entries:
+            ours = _TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+            if ours and entry.stat(follow_symlinks=False).st_mtime < limit:
+                with contextlib.suppress(OSError):  # another writer was faster
+                    Path(entry.path).unlink()
 
 
 def _publish(temporary: Path, target: Path, *, overwrite: bool) -> None:
@@ -202,7 +220,7 @@ def write_json(path: str | os.PathLike[str], obj: object, overwrite: bool = Fals
 
 def write_npz(
     path: str | os.PathLike[str],
-    arrays: Mapping[str, npt.ArrayLike],
+    arrays: Mapping[str, npt.ArrayLike | LazyStack],
     *,
     overwrite: bool = False,
     compress: bool = False,
@@ -235,7 +253,7 @@ def write_npz(
     OutputExistsError, OSError
         As :func:`atomic_path`.
     """
-    values = {name: np.asarray(value) for name, value in arrays.items()}
+    values = {name: _as_array(value) for name, value in arrays.items()}
     for name, value in values.items():
         if value.dtype.hasobject:
             raise ValueError(f"{path}: array '{name}' holds Python objects; give it a plain dtype")
@@ -260,8 +278,12 @@ def zip_member(name: str, method: int = zipfile.ZIP_STORED) -> zipfile.ZipInfo:
     return info
 
 
-def write_npy(stream: IO[bytes], array: npt.NDArray[Any]) -> None:
-    """Write `array` to `stream` in NPY format, C order, in pieces of about 8 MiB.
+def _as_array(value: npt.ArrayLike | LazyStack) -> Stack:
+    return value if isinstance(value, LazyStack) else np.asarray(value)
+
+
+def write_npy(stream: IO[bytes], array: Stack) -> None:
+    """Write `array` to `stream` in NPY format, C order, in pieces of some MiB.
 
     :func:`numpy.save` writes Fortran order where it finds it; here equal arrays give equal bytes.
     """
@@ -276,17 +298,14 @@ def write_npy(stream: IO[bytes], array: npt.NDArray[Any]) -> None:
         stream.write(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
 
 
-def _pieces(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+def _pieces(array: Stack) -> Iterator[npt.NDArray[Any]]:
     """Cut along the axes, first one first, until a piece is small; empty arrays give nothing."""
-    if array.size == 0:
-        return
-    if array.ndim == 0 or array.nbytes <= CHUNK_BYTES:
+    if isinstance(array, np.ndarray) and array.ndim == 0:
         yield array
         return
-    rows = max(1, CHUNK_BYTES * len(array) // array.nbytes)
-    for start in range(0, len(array), rows):
-        piece = array[start : start + rows]
-        if rows == 1 and array.ndim > 1:
+    for rows in chunk_rows(array) if array.nbytes else ():
+        piece = array[rows]
+        if len(piece) == 1 and piece.ndim > 1:
             yield from _pieces(piece[0])
         else:
             yield piece

@@ -12,6 +12,7 @@ from ptycho_data.bundle_zip import (
     Members,
     check_names,
     check_size,
+    old_models,
     open_members,
 )
 
@@ -87,7 +88,7 @@ def read_manifest(members: Members) -> dict[str, Any]:
     """
     path = members.path
     if MANIFEST not in members.sizes:
-        raise BundleError(path, _no_manifest(members))
+        raise BundleError(path, old_models(members.sizes) or f"not a bundle: no {MANIFEST} in it")
     manifest = parse_json(members, MANIFEST, members.read(MANIFEST))
     if manifest.get("format") != FORMAT:
         raise BundleError(path, f"not a bundle: {MANIFEST} does not state format {FORMAT!r}")
@@ -137,12 +138,6 @@ def parse_json(members: Members, name: str, data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BundleError(members.path, f"member {name!r} is not a JSON object")
     return value
-
-
-def _no_manifest(members: Members) -> str:
-    if any(name.endswith((".dill", ".pkl", ".pickle")) for name in members.sizes):
-        return "holds pickled models of an older system, which are never opened; train again"
-    return f"not a bundle: no {MANIFEST} in it"
 
 
 def _check_version(members: Members, version: object) -> None:

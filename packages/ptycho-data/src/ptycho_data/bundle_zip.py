@@ -11,7 +11,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -161,6 +161,13 @@ def check_size(path: Path, name: str, size: int, stored: int) -> None:
         raise BundleError(path, f"member {name!r} would inflate from {stored} to {size} bytes")
 
 
+def old_models(names: Iterable[str]) -> str | None:
+    """Say what is wrong where names tell of the pickled models of an older system, else None."""
+    if any(name.endswith((".dill", ".pkl", ".pickle")) for name in names):
+        return "holds pickled models of an older system, which are never opened; train again"
+    return None
+
+
 def _is_safe(name: str) -> bool:
     """Whether a name stays in its folder on every system; a folder's own entry ends in '/'."""
     parts = name.removesuffix("/").split("/")
@@ -237,9 +244,8 @@ def _open_folder(path: Path) -> _FolderMembers:
     except OSError as error:
         raise BundleError(path, f"cannot be read ({error.strerror or error})") from error
     if MANIFEST not in sizes:
-        raise BundleError(
-            path, f"no bundle here: neither {BUNDLE_NAME} nor {MANIFEST} in the folder"
-        )
+        missing = f"no bundle here: neither {BUNDLE_NAME} nor {MANIFEST} in the folder"
+        raise BundleError(path, old_models(sizes) or missing)
     for name in MEMBER_LIMITS.keys() & sizes.keys():
         check_size(path, name, sizes[name], sizes[name])
     return _FolderMembers(path, sizes)

@@ -5,17 +5,25 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from ptycho_data.contract import STACK_KEYS, Layout, has_trailing_mode
 from ptycho_data.errors import Findings
+from ptycho_data.lazy import Stack
 from ptycho_data.stacks import StackStatistics, all_finite, measure
 
 Domain = Literal["counts", "amplitude"]
 """What the diffraction values are: photons, or square roots of (scaled) photons."""
 
 DOMAINS: tuple[str, ...] = get_args(Domain)
+
+#: Key in ``_metadata`` to field of `Scan`.
+EXPERIMENT = {
+    "photon_energy_eV": "photon_energy_ev",
+    "detector_distance_m": "detector_distance_m",
+    "detector_pixel_size_m": "detector_pixel_size_m",
+}
 
 #: Positions that spread less than this, in pixels, are in metres.
 SMALLEST_SPAN = 1e-3
@@ -39,6 +47,7 @@ class Stated:
     nphotons: float | None = None
     pixel_size_m: float | None = None
     axes: str | None = None
+    experiment: Mapping[str, float] = field(factory=dict)
 
 
 def read_statements(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> Stated:
@@ -70,17 +79,28 @@ def read_statements(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> S
         known = isinstance(stated, int | float) and 0 < stated < float("inf")
         nphotons = float(stated) if known else None  # type: ignore[arg-type]
     axes = metadata.get("axes")
+    experiment = {
+        name: float(metadata[key])
+        for key, name in EXPERIMENT.items()
+        if isinstance(metadata.get(key), int | float) and 0 < metadata[key] < float("inf")
+    }
     return Stated(
         domain=domain,
         nphotons=nphotons,
         pixel_size_m=_positive(arrays, "pixel_size_m", findings),
         axes=axes if isinstance(axes, str) else None,
+        experiment=experiment,
     )
 
 
-def _span(x: NDArray[Any], y: NDArray[Any]) -> float:
-    """Larger extent of the positions; 0 for a single one."""
-    return max(float(np.ptp(x)), float(np.ptp(y))) if len(x) > 1 and len(y) > 1 else 0.0
+def _span(x: NDArray[Any] | None, y: NDArray[Any] | None) -> float | None:
+    """Larger extent of the positions; None for a single one, and where they are not known."""
+    if x is None or y is None or min(len(x), len(y)) < 2:
+        return None
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return None
+    # Python's numbers do not warn of overflow where positions are absurd.
+    return float(max(values.max().item() - values.min().item() for values in (x, y)))
 
 
 def check_small(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> None:
@@ -103,11 +123,12 @@ def check_small(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> None:
     if probe is not None and not np.any(probe):
         findings.add("probeGuess", "zeros only", "a probe with power")
     x, y = arrays.get("xcoords"), arrays.get("ycoords")
-    if x is not None and y is not None and len(x) > 1 and np.ptp(x) == 0 == np.ptp(y):
+    span = _span(x, y)
+    if span == 0:
         findings.add("xcoords", "all positions equal (in ycoords too)", "a scan that moves")
-    elif x is not None and y is not None and 0 < _span(x, y) < SMALLEST_SPAN:
-        span = f"positions within {_span(x, y):.1e} pixels"
-        findings.add("xcoords", span, "pixels of the object; metres divided by the pixel size")
+    elif span is not None and span < SMALLEST_SPAN:
+        found = f"positions within {span:.1e} pixels"
+        findings.add("xcoords", found, "pixels of the object; metres divided by the pixel size")
     index = arrays.get("scan_index")
     if index is not None and index.dtype.kind == "f" and not np.array_equal(index, np.rint(index)):
         findings.add("scan_index", "fractions", "whole numbers")
@@ -117,7 +138,7 @@ def check_small(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> None:
 
 
 def check_diffraction(
-    stack: NDArray[Any],
+    stack: Stack,
     domain: str | None,
     bad_pixels: NDArray[np.bool_] | None,
     checksum: Checksum | None,
@@ -169,7 +190,7 @@ def check_diffraction(
     return _as_domain(domain or ("amplitude" if is_float else "counts")), statistics
 
 
-def check_patches(patches: NDArray[Any], checksum: Checksum | None, findings: Findings) -> None:
+def check_patches(patches: Stack, checksum: Checksum | None, findings: Findings) -> None:
     """Check the ground-truth patches in one pass of flat memory."""
     finite, crc = all_finite(patches, None if checksum is None else checksum.start)
     if checksum is not None and crc != checksum.target:

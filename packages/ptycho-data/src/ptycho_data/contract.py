@@ -88,7 +88,11 @@ def probe_side(shape: tuple[int, ...]) -> int | None:
 
 
 def check_layout(
-    headers: Mapping[str, Described], findings: Findings, names: Iterable[str] = ()
+    headers: Mapping[str, Described],
+    findings: Findings,
+    names: Iterable[str] = (),
+    *,
+    optional: Iterable[str] = (),
 ) -> Layout:
     """Judge names, shapes and dtypes of all arrays of a scan.
 
@@ -101,6 +105,8 @@ def check_layout(
         Receives every violation.
     names
         All names in the source, told to who looks for a missing key.
+    optional
+        Required keys that may be missing this time.
 
     Returns
     -------
@@ -108,7 +114,7 @@ def check_layout(
         Sizes and the keys that are fit to be read.
     """
     check = _LayoutCheck(headers, findings)
-    check.required(sorted(names or headers))
+    check.required(sorted(names or headers), frozenset(optional))
     check.positions()
     check.diffraction()
     check.probe()
@@ -133,8 +139,9 @@ class _LayoutCheck:
         self.N: int | None = None
         self.transposed: set[str] = set()
 
-    def required(self, names: list[str]) -> None:
-        absent = [key for key in REQUIRED if key not in {*self.headers, *self.findings.keys()}]
+    def required(self, names: list[str], optional: frozenset[str]) -> None:
+        there_or_not = {*self.headers, *self.findings.keys(), *optional}
+        absent = [key for key in REQUIRED if key not in there_or_not]
         for key in absent:
             # The list of what is there is long enough once.
             there = f" (there: {', '.join(names) or 'nothing'})" if key == absent[0] else ""

@@ -81,6 +81,11 @@ class Findings:
         """Record one violation."""
         self.violations.append(Violation(file=self.file, key=key, found=found, expected=expected))
 
+    def of(self, keys: Iterable[str]) -> list[Violation]:
+        """Return the violations of these keys."""
+        wanted = set(keys)
+        return [violation for violation in self.violations if violation.key in wanted]
+
     def keys(self) -> set[str]:
         """Return the keys with at least one violation."""
         return {violation.key for violation in self.violations}

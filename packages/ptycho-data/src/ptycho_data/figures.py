@@ -26,6 +26,9 @@ PERCENTILES = (0.5, 99.5)
 CYCLIC_SPAN = 0.85 * 2 * math.pi
 #: Pixels with less than this part of the largest coverage were not really measured.
 COVERED = 0.02
+#: Objects with longer sides are shown by averages over blocks of pixels: a picture has no more
+#: pixels than that, and drawing takes some hundred bytes for each.
+LONGEST_SIDE = 1200
 
 AnyArray = NDArray[Any]
 
@@ -99,6 +102,30 @@ def _centred_phase(values: AnyArray, mask: AnyArray) -> AnyArray:
     return np.asarray(np.angle(values * np.exp(-1j * np.angle(direction))))
 
 
+def _averaged(values: AnyArray, mask: AnyArray, side: int) -> tuple[AnyArray, AnyArray, AnyArray]:
+    """Average blocks of ``side`` x ``side`` pixels, those of the mask alone.
+
+    Returns amplitude, complex values and mask of the blocks; the last ones may be incomplete. Phase
+    goes round in circles, so it is the complex values that are averaged for it; their amplitude
+    would suffer where the phase is steep. Few rows are worked on at a time.
+    """
+    if side == 1:
+        return np.abs(values), values, mask
+    starts = np.arange(0, values.shape[1], side)
+    amplitude, field, share = [], [], []
+    for row in range(0, len(values), side):
+        seen = mask[row : row + side]
+        part = np.where(seen, values[row : row + side], 0)
+        count = np.add.reduceat(seen.sum(axis=0), starts)
+        divisor = np.maximum(count, 1)
+        amplitude.append(np.add.reduceat(np.abs(part).sum(axis=0), starts) / divisor)
+        field.append(np.add.reduceat(part.sum(axis=0), starts) / divisor)
+        share.append(count / side**2)
+    kinds = (np.float32, np.complex64, bool)
+    blocks = (amplitude, field, [2 * part >= 1 for part in share])
+    return tuple(np.array(part, kind) for part, kind in zip(blocks, kinds, strict=True))  # type: ignore[return-value]
+
+
 def object_views(
     values: AnyArray,
     coverage: AnyArray | None = None,
@@ -110,7 +137,7 @@ def object_views(
     Parameters
     ----------
     values : (H, W) complex array
-        The object.
+        The object; one with more pixels than a picture shows is averaged over blocks of them.
     coverage : (H, W) float array, optional
         Weight sum; pixels with less than 2 % of the largest one are masked.
     origin
@@ -126,10 +153,11 @@ def object_views(
     """
     mask = np.ones(values.shape, bool) if coverage is None else covered_region(coverage)
     rows, columns = _box(mask)
-    values, mask = values[rows, columns], mask[rows, columns]
     left, top = origin[0] + columns.start - 0.5, origin[1] + rows.start - 0.5
-    extent = (left, left + values.shape[1], top + values.shape[0], top)
-    amplitude, phase = np.abs(values), _centred_phase(values, mask)
+    side = -(-max(rows.stop - rows.start, columns.stop - columns.start) // LONGEST_SIDE)
+    amplitude, field, mask = _averaged(values[rows, columns], mask[rows, columns], side)
+    extent = (left, left + side * mask.shape[1], top + side * mask.shape[0], top)
+    phase = _centred_phase(field, mask)
     limits = robust_limits(phase[mask])
     cyclic = limits[1] - limits[0] > CYCLIC_SPAN
     return (

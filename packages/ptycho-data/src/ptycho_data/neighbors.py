@@ -49,8 +49,10 @@ def nearest(positions: NDArray[np.float64], k: int, seeds: NDArray[np.int64]) ->
     # Seeds in the order of the tree's leaves: neighbours are then found in the CPU's caches.
     visit = np.argsort(place[seeds], kind="stable")
     out = np.empty((len(seeds), k), np.int64)
+    size = k + 1
     for rows in _blocks(len(seeds)):
-        out[visit[rows]] = _nearest_block(tree, positions, k, seeds[visit[rows]])
+        chosen = visit[rows]
+        out[chosen], size = _nearest_block(tree, positions, k, seeds[chosen], size)
     return out
 
 
@@ -60,13 +62,21 @@ def _blocks(rows: int) -> Iterator[slice]:
 
 
 def _nearest_block(
-    tree: "cKDTree", positions: NDArray[np.float64], k: int, seeds: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Ask the tree for more and more candidates until no tie is cut."""
+    tree: "cKDTree",
+    positions: NDArray[np.float64],
+    k: int,
+    seeds: NDArray[np.int64],
+    size: int,
+) -> tuple[NDArray[np.int64], int]:
+    """Ask the tree for more and more candidates until no tie is cut.
+
+    Also returns how many candidates were enough for most of the seeds: the next block starts with
+    them, since a raster has the same ties everywhere.
+    """
     n = len(positions)
     out = np.empty((len(seeds), k), np.int64)
     todo = np.arange(len(seeds))
-    size = min(n, k + 1)
+    size = enough = min(n, size)
     while len(todo):
         found = tree.query(positions[seeds[todo]], k=range(1, size + 1))
         distance, candidates = np.asarray(found[0]), np.asarray(found[1], np.int64)
@@ -75,14 +85,16 @@ def _nearest_block(
             complete[:] = True
         done = todo[complete]
         out[done] = _order(positions, seeds[done], candidates[complete], k)
+        if len(todo) > len(seeds) // 2:
+            enough = size
         todo = todo[~complete]
         if len(todo) and size >= _MAX_CANDIDATES:
             raise ValueError(
                 f"positions: more than {size} are equally far from position {seeds[todo[0]]}; "
                 "too many coincide, group a subset of them"
             )
-        size = min(n, 2 * size + 4)
-    return out
+        size = min(n, size + max(4, size // 2))
+    return out, enough
 
 
 def _order(

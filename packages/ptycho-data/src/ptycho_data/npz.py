@@ -34,6 +34,11 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, Valu
            OverflowError, NotImplementedError, RuntimeError)  # fmt: skip
 
 
+def _brief(error: BaseException) -> str:
+    """First part of a message: some of zipfile quote the damaged bytes at length."""
+    return " ".join(str(error).split())[:80]
+
+
 @frozen(kw_only=True)
 class Member:
     """One array of an archive, described and not yet read.
@@ -100,7 +105,7 @@ class Archive:
             self._file.close()
             self._fail(
                 WHOLE_FILE,
-                f"no intact zip archive ({error})",
+                f"no intact zip archive ({_brief(error)})",
                 "an NPZ file, complete and undamaged",
             )
         self._size = self.path.stat().st_size
@@ -119,8 +124,16 @@ class Archive:
         trace: TracebackType | None,
     ) -> None:
         """Close the file; memory maps made from it stay valid."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; memory maps made from it stay valid."""
         self._zip.close()
         self._file.close()
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether there is an array of this name."""
+        return name in self._copies
 
     def _fail(self, key: str, found: str, expected: str) -> NoReturn:
         raise ScanFormatError(
@@ -159,7 +172,7 @@ class Archive:
         except NpyHeaderError as error:
             self._fail(name, error.found, error.expected)
         except _DAMAGE as error:
-            self._fail(name, f"a damaged zip member ({error})", "an undamaged .npy member")
+            self._fail(name, f"a damaged zip member ({_brief(error)})", "an undamaged .npy member")
         real = info.file_size - header.size
         if header.nbytes != real:
             found = f"a header that declares {header.nbytes} bytes ({header.describe()})"
@@ -169,6 +182,10 @@ class Archive:
         stored = info.compress_type == zipfile.ZIP_STORED
         offset = start + header.size if stored else None
         return Member(name=name, header=header, info=info, offset=offset)
+
+    def header(self, name: str) -> NpyHeader:
+        """Describe one array; see `member`."""
+        return self.member(name).header
 
     def _check_entry(self, name: str, info: zipfile.ZipInfo) -> None:
         """Reject zip entries that no NPZ writer produces, before anything is inflated."""
@@ -191,13 +208,13 @@ class Archive:
         fields = _LOCAL_HEADER.unpack(self._file.read(_LOCAL_HEADER.size))
         return int(info.header_offset + _LOCAL_HEADER.size + fields[-2] + fields[-1])
 
-    def read(self, member: Member) -> NDArray[Any]:
+    def read(self, member: Member | str) -> NDArray[Any]:
         """Read one array into memory; the archive's CRC-32 is checked on the way.
 
         Parameters
         ----------
         member
-            From `member`.
+            From `member`, or a name.
 
         Returns
         -------
@@ -209,6 +226,7 @@ class Archive:
         ScanFormatError
             If the member is damaged, or does not fit in memory.
         """
+        member = self.member(member) if isinstance(member, str) else member
         header = member.header
         try:
             raw = np.empty(header.nbytes, np.uint8)
@@ -222,11 +240,47 @@ class Archive:
                     block = stream.read(min(_BLOCK, header.nbytes - start))
                     raw[start : start + len(block)] = np.frombuffer(block, np.uint8)
         except _DAMAGE as error:
-            self._fail(member.name, f"a damaged zip member ({error})", "an undamaged .npy member")
+            self._fail(
+                member.name, f"a damaged zip member ({_brief(error)})", "an undamaged .npy member"
+            )
         if not header.nbytes:
             return np.zeros(header.shape, header.dtype)
         flat: NDArray[Any] = raw.view(header.dtype)
         return flat.reshape(header.shape, order="F" if header.fortran else "C")
+
+    def number(self, name: str) -> float | None:
+        """Read a single number.
+
+        Returns
+        -------
+        float or None
+            None where there is no such array.
+
+        Raises
+        ------
+        ScanFormatError
+            If it is there and no single number.
+        """
+        if name not in self:
+            return None
+        member = self.member(name)
+        if member.shape not in ((), (1,)) or member.dtype.kind not in "biuf":
+            self._fail(name, member.header.describe(), "one number")
+        return float(self.read(member).reshape(()))
+
+    def stack(self, name: str) -> NDArray[Any]:
+        """Map a stack of patterns if it is stored uncompressed, otherwise read it.
+
+        Raises
+        ------
+        ScanFormatError
+            If it is missing, damaged, or does not have three axes.
+        """
+        member = self.member(name)
+        if len(member.shape) != 3 or 0 in member.shape:
+            expected = "a stack of three axes, none of them 0"
+            self._fail(name, member.header.describe(), expected)
+        return self.map(member)[0]
 
     def map(self, member: Member) -> tuple[NDArray[Any], int | None]:
         """Map one array read-only if it is stored uncompressed, otherwise read it.

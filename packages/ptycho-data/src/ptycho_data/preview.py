@@ -1,25 +1,105 @@
-"""What settings depend on, told from a scan file without reading its patterns."""
+"""Parts of a scan, told without reading its patterns."""
 
+import contextlib
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from typing import Any
 
 from numpy.typing import NDArray
 
 from ptycho_data.contents import read_statements
-from ptycho_data.contract import REQUIRED, probe_side
-from ptycho_data.errors import Findings, ScanFormatError
-from ptycho_data.npz import Archive
+from ptycho_data.contract import REQUIRED, STACK_KEYS, Described, probe_side
+from ptycho_data.errors import Findings, ScanFormatError, Violation
+from ptycho_data.formats import opened_scan
+from ptycho_data.formats.base import Raw
+
+__all__ = ["list_arrays", "load_parts", "probe_size", "stated_photons"]
 
 
-def probe_size(path: str | PathLike[str]) -> int:
-    """Read the size N of the patterns from the header of ``probeGuess``.
+@contextlib.contextmanager
+def _found(path: str | PathLike[str], findings: Findings) -> Iterator[Raw]:
+    with opened_scan(path, findings, patterns_needed=False) as (one, opened):
+        yield one.read(opened)
 
-    A few kilobytes are read, however large the file is.
+
+def _describe(header: Described) -> str:
+    return f"{header.dtype} {header.shape}"
+
+
+def list_arrays(path: str | PathLike[str]) -> list[tuple[str, Described | Violation]]:
+    """List what a scan's files hold, of any format, from headers alone.
 
     Parameters
     ----------
     path
-        A scan; only its probe needs to be in order.
+        A scan: a file, or a folder.
+
+    Returns
+    -------
+    list
+        Name, and shape and type; or what is wrong with it. Of a scan in several files, the
+        arrays of the one with the patterns first.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file cannot be opened.
+    """
+    out: list[tuple[str, Described | Violation]] = []
+    findings = Findings(str(path))
+    with opened_scan(path, findings) as (one, opened):
+        files = [opened.file]
+        with contextlib.suppress(ScanFormatError):
+            raw = one.read(opened)
+            files = [opened.also(file) for file in raw.files] or files
+        for file in files:
+            for name in file.names:
+                label = name if len(files) == 1 else f"{file.path.name}: {name}"
+                try:
+                    out.append((label, file.header(name)))
+                except ScanFormatError as error:
+                    out.append((label, error.violations[0]))
+    return out
+
+
+def load_parts(path: str | PathLike[str], keys: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Read arrays of a scan of any format, but for its patterns; it need not be complete.
+
+    Parameters
+    ----------
+    path
+        A scan, or a part of one: a product of ptychodus, say.
+    keys
+        Keys of the contract.
+
+    Returns
+    -------
+    dict
+        Those that are there, in the units of the contract; types and values are not checked.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file cannot be read, or one of these arrays is damaged.
+    """
+    findings = Findings(str(path))
+    with _found(path, findings) as raw:
+        wanted = set(keys) - set(STACK_KEYS)
+        arrays, _ = raw.read(frozenset(wanted & set(raw.headers)))
+    if findings.of(wanted):
+        raise ScanFormatError(findings.of(wanted))
+    return {key: array for key, array in arrays.items() if key in wanted}
+
+
+def probe_size(path: str | PathLike[str]) -> int:
+    """Read the size N of the patterns from the header of the probe.
+
+    A few kilobytes of an NPZ file are read, however large it is; of other formats the probe.
+
+    Parameters
+    ----------
+    path
+        A scan; only its probe needs to be in order, or its patterns where it has none.
 
     Returns
     -------
@@ -31,14 +111,21 @@ def probe_size(path: str | PathLike[str]) -> int:
     ScanFormatError
         If the file cannot be read, or has no probe of shape (N, N) or (M, N, N).
     """
-    with Archive(path) as archive:
-        header = archive.member("probeGuess").header
-    side = probe_side(header.shape) if header.dtype.kind == "c" else None
-    if side is None:
-        findings = Findings(str(path))
-        findings.add("probeGuess", header.describe(), REQUIRED["probeGuess"])
-        raise ScanFormatError(findings.violations)
-    return side
+    findings = Findings(str(path))
+    with _found(path, findings) as raw:
+        header, stack = raw.headers.get("probeGuess"), raw.headers.get("diffraction")
+        if header is None and stack is not None and "probeGuess" in raw.may_lack:
+            return int(stack.shape[-1])
+        side = None
+        if header is not None:
+            side = probe_side(header.shape) if header.dtype.kind == "c" else None
+        if side is not None:
+            return side
+        if not findings.of(["probeGuess"]):
+            there = ", ".join(raw.names[:20]) or "nothing"
+            found = f"no such array (there: {there})" if header is None else _describe(header)
+            findings.add("probeGuess", found, REQUIRED["probeGuess"])
+    raise ScanFormatError(findings.of(["probeGuess"]))
 
 
 def stated_photons(path: str | PathLike[str]) -> float | None:
@@ -60,17 +147,19 @@ def stated_photons(path: str | PathLike[str]) -> float | None:
         If the file cannot be read, or states an impossible number.
     """
     findings = Findings(str(path))
-    arrays: dict[str, NDArray[Any]] = {}
-    with Archive(path) as archive:
-        for key, kinds in (("nphotons", "iuf"), ("_metadata", "US")):
-            if key not in archive.names:
+    keys = ("nphotons", "_metadata")
+    with _found(path, findings) as raw:
+        usable: set[str] = set()
+        for key, kinds in zip(keys, ("iuf", "US"), strict=True):
+            header = raw.headers.get(key)
+            if header is None:
                 continue
-            member = archive.member(key)
-            if member.dtype.kind in kinds and member.shape in ((), (1,)):
-                arrays[key] = archive.read(member)
+            if header.dtype.kind in kinds and header.shape in ((), (1,)):
+                usable.add(key)
             else:
-                findings.add(key, member.header.describe(), "a single value")
-    photons = read_statements(arrays, findings).nphotons
-    if findings.violations:
-        raise ScanFormatError(findings.violations)
+                findings.add(key, _describe(header), "a single value")
+        arrays, _ = raw.read(frozenset(usable))
+        photons = read_statements(arrays, findings).nphotons
+    if findings.of(keys):
+        raise ScanFormatError(findings.of(keys))
     return photons

@@ -1,24 +1,28 @@
-"""A probe out of a file of its own: a scan, a reconstruction, or just the probe."""
+"""A probe out of a file: a scan or product of any format, a reconstruction, or just the probe."""
 
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_data.contract import has_trailing_mode
 from ptycho_data.errors import ScanFormatError, Violation
+from ptycho_data.formats import format_of
 from ptycho_data.npz import load_arrays
+from ptycho_data.preview import load_parts
 
 KEYS = ("probe", "probeGuess")
 
 
 def load_probe(path: str | PathLike[str]) -> NDArray[np.complex64]:
-    """Read the probe of an NPZ file.
+    """Read the probe of a file.
 
     Parameters
     ----------
     path
-        Holds ``probe``, as a reconstruction does, or ``probeGuess``, as a scan does.
+        An NPZ file that holds ``probe``, as a reconstruction does, or ``probeGuess``, as a scan
+        does; or a scan or product of any other format.
 
     Returns
     -------
@@ -27,10 +31,11 @@ def load_probe(path: str | PathLike[str]) -> NDArray[np.complex64]:
     Raises
     ------
     ScanFormatError
-        If there is no such file, it is not an NPZ file, or its probe is not complex, square,
+        If there is no such file, it is of no known format, or its probe is not complex, square,
         finite and lit.
     """
-    found = load_arrays(path, (), optional=KEYS)
+    contract = Path(path).is_file() and format_of(path).name == "npz"
+    found = load_arrays(path, (), optional=KEYS) if contract else load_parts(path, KEYS)
     values = next((found[key] for key in KEYS if key in found), None)
     problem: str | None = None
     if values is None:

@@ -5,12 +5,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import evolve, field, fields, frozen
 from numpy.typing import ArrayLike, NDArray
 
 from ptycho_data.contents import DOMAINS, Domain
 from ptycho_data.contract import check_layout
 from ptycho_data.errors import Findings, ScanFormatError
+from ptycho_data.lazy import (
+    LazyStack,
+    MappedSource,
+    MapReference,
+    Stack,
+    is_mapped,
+    portable,
+)
 from ptycho_data.stacks import measure, release
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -42,8 +50,9 @@ class Scan:
 
     Attributes
     ----------
-    diffraction : ndarray or memmap, (n, N, N)
-        Patterns in the dtype they were stored in; see `counts` for what to compute with.
+    diffraction : ndarray, memmap or LazyStack, (n, N, N)
+        Patterns in the dtype they were stored in, on disk where they are mapped or lazy: index
+        them for a few at a time. See `counts` for what to compute with.
     xcoords, ycoords : ndarray, (n,) float64
         Positions in pixels.
     probe : ndarray, (M, N, N) complex64
@@ -52,7 +61,7 @@ class Scan:
         What `diffraction` holds.
     object_guess : ndarray, (H, W) complex64, optional
         Object on the grid of the positions.
-    patches : ndarray or memmap, (n, N, N) complex64, optional
+    patches : ndarray, memmap or LazyStack, (n, N, N) complex64, optional
         Ground truth of each pattern's object patch.
     xcoords_start, ycoords_start : ndarray, (n,) float64, optional
         Nominal positions; where absent, the positions are the nominal ones.
@@ -64,8 +73,12 @@ class Scan:
         Mean photons per pattern: the absolute scale of amplitudes.
     pixel_size_m : float, optional
         Object pixel in metres.
+    photon_energy_ev, detector_distance_m, detector_pixel_size_m : float, optional
+        The experiment, where known: energy in eV, lengths in metres.
     source : Path, optional
-        File the scan came from.
+        File the patterns came from.
+    files : tuple of Path
+        All files the scan came from.
 
     Raises
     ------
@@ -73,20 +86,24 @@ class Scan:
         If shapes or dtypes contradict each other; every contradiction is listed.
     """
 
-    diffraction: NDArray[Any]
+    diffraction: Stack
     xcoords: NDArray[np.float64] = field(converter=_positions)
     ycoords: NDArray[np.float64] = field(converter=_positions)
     probe: NDArray[np.complex64] = field(converter=_modes)
     domain: Domain
     object_guess: NDArray[np.complex64] | None = None
-    patches: NDArray[np.complex64] | None = None
+    patches: Stack | None = None
     xcoords_start: NDArray[np.float64] | None = field(default=None, converter=_optional_positions)
     ycoords_start: NDArray[np.float64] | None = field(default=None, converter=_optional_positions)
     scan_index: NDArray[np.int64] | None = None
     bad_pixels: NDArray[np.bool_] | None = None
     nphotons: float | None = None
     pixel_size_m: float | None = None
+    photon_energy_ev: float | None = None
+    detector_distance_m: float | None = None
+    detector_pixel_size_m: float | None = None
     source: Path | None = None
+    files: tuple[Path, ...] = ()
     _known_totals: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -97,15 +114,27 @@ class Scan:
             findings.add(key, f"{self.arrays()[key].shape}", "(n, N, N), patterns first")
         if self.domain not in DOMAINS:
             findings.add("domain", repr(self.domain), "counts or amplitude")
-        for key, value in (("nphotons", self.nphotons), ("pixel_size_m", self.pixel_size_m)):
+        numbers = {"nphotons": self.nphotons, "pixel_size_m": self.pixel_size_m}
+        for key, value in (numbers | self.experiment()).items():
             if value is not None and not 0 < value < float("inf"):
                 findings.add(key, f"{value:g}", "a positive number")
         if findings.violations:
             raise ScanFormatError(findings.violations)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays under the keys of the NPZ contract, absent ones left out."""
-        candidates: dict[str, NDArray[Any] | None] = {
+    def experiment(self) -> dict[str, float | None]:
+        """Return what is known of the experiment, under the keys of ``_metadata``."""
+        return {
+            "photon_energy_eV": self.photon_energy_ev,
+            "detector_distance_m": self.detector_distance_m,
+            "detector_pixel_size_m": self.detector_pixel_size_m,
+        }
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the arrays under the keys of the NPZ contract, absent ones left out.
+
+        Stacks are as they are here, in memory or on disk.
+        """
+        candidates: dict[str, Stack | None] = {
             "diffraction": self.diffraction,
             "xcoords": self.xcoords,
             "ycoords": self.ycoords,
@@ -118,6 +147,13 @@ class Scan:
             "bad_pixels": self.bad_pixels,
         }
         return {key: array for key, array in candidates.items() if array is not None}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross process borders with stacks on disk as the names of their files."""
+        values = {f.name.lstrip("_"): getattr(self, f.name) for f in fields(type(self))}
+        for name in ("diffraction", "patches"):
+            values[name] = portable(values[name])
+        return _scan_again, (values,)
 
     @property
     def n(self) -> int:
@@ -212,7 +248,7 @@ class Scan:
             If the scan holds amplitudes and nobody states the photons, or all of them are 0.
         """
         chosen = slice(None) if indices is None else _as_index(indices)
-        counts: NDArray[np.float32] = self.diffraction[chosen].astype(np.float32)
+        counts: NDArray[np.float32] = np.asarray(self.diffraction[chosen]).astype(np.float32)
         release(self.diffraction)
         if self.domain == "amplitude":
             mean = float(self.intensity_totals.mean())
@@ -233,8 +269,9 @@ class Scan:
         Parameters
         ----------
         indices
-            Patterns wanted, in this order. A slice, or indices at a constant positive step,
-            leaves a memory map mapped; other indices copy the patterns they name.
+            Patterns wanted, in this order. Stacks on disk stay there, and are read when asked
+            for; of a stack in memory, a slice or indices at a constant positive step make a view,
+            other indices a copy.
 
         Returns
         -------
@@ -249,10 +286,10 @@ class Scan:
             nphotons = nphotons * ratio if 0 < ratio < float("inf") else nphotons
         return evolve(
             self,
-            diffraction=self.diffraction[chosen],
+            diffraction=_patterns(self.diffraction, chosen),
             xcoords=self.xcoords[chosen],
             ycoords=self.ycoords[chosen],
-            patches=_rows(self.patches, chosen),
+            patches=None if self.patches is None else _patterns(self.patches, chosen),
             xcoords_start=_rows(self.xcoords_start, chosen),
             ycoords_start=_rows(self.ycoords_start, chosen),
             scan_index=_rows(self.scan_index, chosen),
@@ -265,6 +302,22 @@ class Scan:
         """Whether sums of all patterns are at hand, or needed to keep the scale."""
         scaled = self.domain == "amplitude" and self.nphotons is not None
         return self._known_totals is not None or scaled
+
+
+def _scan_again(values: dict[str, Any]) -> Scan:
+    for name in ("diffraction", "patches"):
+        if isinstance(values[name], MapReference):
+            values[name] = values[name].open()
+    return Scan(**values)
+
+
+def _patterns(stack: Stack, chosen: NDArray[np.int64] | slice) -> Stack:
+    """Return some patterns of a stack, on disk if they were there."""
+    if isinstance(stack, LazyStack):
+        return stack.select(chosen)
+    if is_mapped(stack) and not isinstance(chosen, slice):
+        return LazyStack(MappedSource(stack)).select(chosen)
+    return stack[chosen]
 
 
 def _rows(

@@ -1,20 +1,18 @@
-"""Scans from and to files of the NPZ contract."""
+"""Scans from files of every known format, checked as a whole, and back to files."""
 
-import json
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from attrs import evolve
+from numpy.typing import ArrayLike
 
-from ptycho_data.atomic import write_npz
 from ptycho_data.contents import (
     DOMAINS,
-    Checksum,
     Domain,
     arrange,
     check_diffraction,
@@ -22,52 +20,72 @@ from ptycho_data.contents import (
     check_small,
     read_statements,
 )
-from ptycho_data.contract import STACK_KEYS, Described, Layout, check_layout, resolve_aliases
+from ptycho_data.contract import Layout, check_layout, resolve_aliases
 from ptycho_data.errors import Findings, ScanFormatError, ScanFormatWarning, Violation
-from ptycho_data.npz import Archive, Member
+from ptycho_data.first_probe import first_probe
+from ptycho_data.formats import opened_scan
+from ptycho_data.formats.base import Raw
+from ptycho_data.formats.write_npz import AXES, write_scan_npz
+from ptycho_data.lazy import LazyStack
 from ptycho_data.scan import Scan
-from ptycho_data.stacks import StackStatistics
+from ptycho_data.stacks import StackStatistics, is_patterns_first
 
 _log = logging.getLogger(__name__)
-# Axis order written into our own files, so that n == N is no question for them.
-_AXES = "nyx"
-# Patterns-last stacks up to this size are put in order in memory; larger ones stay on disk.
-_REORDER_BYTES = 1 << 30
+# Stacks with the patterns last are put in order in memory up to this size, a fixed price whatever
+# the scan; larger ones stay on disk, with a word on how to make them fast.
+_REORDER_BYTES = 256 << 20
+# Decompressing more than this for a single pattern is worth a word, too.
+_COSTLY_BYTES = 8 << 20
 
-_Loaded = tuple[dict[str, NDArray[Any]], dict[str, Checksum]]
 
+def load_scan(
+    path: str | PathLike[str],
+    domain: Domain | None = None,
+    *,
+    companion: str | PathLike[str] | None = None,
+    pixel_size_m: float | None = None,
+) -> Scan:
+    """Read a scan of any known format and check all of it.
 
-def load_scan(path: str | PathLike[str], domain: Domain | None = None) -> Scan:
-    """Read a scan from an NPZ file and check all of it.
-
-    Uncompressed stacks are memory-mapped; they are checked in one pass of flat memory.
+    The format is told by the content: the NPZ contract, NPZ as of LCLS, ptychodus (patterns and
+    product, HDF5 or NPZ), CXI 1.6, fold_slice. Uncompressed stacks are memory-mapped, compressed
+    HDF5 is read pattern by pattern when asked for; both are checked in one pass of flat memory.
 
     Parameters
     ----------
     path
-        The file.
+        The file; of a scan in two files either one, or the folder that holds both.
     domain : {"counts", "amplitude"}, optional
         What the patterns are; wins over what the file states. Where neither states it, integers
         are counts, floats of at most 1 are amplitudes, and anything else is an error.
+    companion
+        Of a scan in two files the other one, where it does not lie beside the first.
+    pixel_size_m
+        Size of an object pixel; wins over what the file states.
 
     Returns
     -------
     Scan
-        Diffraction in its stored dtype, everything else in the dtypes of the contract.
+        Diffraction in its stored dtype, everything else in the dtypes of the contract, positions
+        in pixels.
 
     Raises
     ------
     ScanFormatError
-        If the file breaks the contract; the message lists every violation.
+        If the file is no scan that can be read, or breaks the contract; the message lists every
+        violation.
 
     Warns
     -----
     ScanFormatWarning
-        If n == N leaves the axis order open, or some patterns hold no photons.
+        If something was decided that deserves a look: n == N leaves the axis order open, patterns
+        hold no photons, there is no probe, sizes contradict each other.
     """
     _check_argument(domain)
+    if pixel_size_m is not None and not 0 < pixel_size_m < float("inf"):
+        raise ValueError(f"pixel_size_m: expected a positive number, found {pixel_size_m}")
     findings = Findings(str(path))
-    scan = _load_file(Path(path), domain, findings)
+    scan = _load_file(Path(path), domain, findings, companion, pixel_size_m)
     return _accept(scan, findings)
 
 
@@ -101,15 +119,19 @@ def scan_from_arrays(
 
 
 def validate(
-    source: str | PathLike[str] | Mapping[str, ArrayLike], domain: Domain | None = None
+    source: str | PathLike[str] | Mapping[str, ArrayLike],
+    domain: Domain | None = None,
+    *,
+    companion: str | PathLike[str] | None = None,
+    pixel_size_m: float | None = None,
 ) -> list[Violation]:
     """List every violation of the contract.
 
     Parameters
     ----------
     source
-        An NPZ file, or arrays under the keys of the contract.
-    domain : {"counts", "amplitude"}, optional
+        A scan of any format, or arrays under the keys of the contract.
+    domain, companion, pixel_size_m
         As in `load_scan`.
 
     Returns
@@ -125,7 +147,7 @@ def validate(
             _load_mapping(source, domain, findings)
         else:
             findings = Findings(str(source))
-            _load_file(Path(source), domain, findings)
+            _load_file(Path(source), domain, findings, companion, pixel_size_m)
     return findings.violations
 
 
@@ -150,13 +172,7 @@ def save_scan(path: str | PathLike[str], scan: Scan, overwrite: bool = False) ->
     OutputExistsError
         If the file exists and `overwrite` is false.
     """
-    arrays = scan.arrays()
-    arrays["domain"] = np.array(scan.domain)
-    for key, value in (("nphotons", scan.nphotons), ("pixel_size_m", scan.pixel_size_m)):
-        if value is not None:
-            arrays[key] = np.array(value, dtype=np.float64)
-    arrays["_metadata"] = np.array(json.dumps({"axes": _AXES, "domain": scan.domain}))
-    write_npz(path, arrays, overwrite=overwrite)
+    write_scan_npz(path, scan, overwrite)
 
 
 def _check_argument(domain: str | None) -> None:
@@ -170,66 +186,45 @@ def _accept(scan: Scan | None, findings: Findings) -> Scan:
     return scan
 
 
-def _load_file(path: Path, domain: Domain | None, findings: Findings) -> Scan | None:
+def _load_file(
+    path: Path,
+    domain: Domain | None,
+    findings: Findings,
+    companion: str | PathLike[str] | None,
+    pixel_size_m: float | None,
+) -> Scan | None:
+    raw: Raw | None = None
+    scan: Scan | None = None
     try:
-        archive = Archive(path)
+        with opened_scan(path, findings, companion=companion, pixel_size_m=pixel_size_m) as (
+            one,
+            opened,
+        ):
+            raw = one.read(opened)
+            scan = _build(raw, domain, findings)
+            _log.info("%s: read as %s", path, one.title)
     except ScanFormatError as error:
         findings.violations.extend(error.violations)
-        return None
-    with archive:
-        headers: dict[str, Member] = {}
-        for key, name in resolve_aliases(archive.names).items():
-            try:
-                headers[key] = archive.member(name)
-            except ScanFormatError as error:
-                found = error.violations[0]
-                findings.add(key, found.found, found.expected)
-
-        def read(keys: frozenset[str]) -> _Loaded:
-            return _read_members(archive, {k: headers[k] for k in sorted(keys)}, findings)
-
-        return _build(headers, archive.names, read, domain, findings, path)
+    if raw is not None:
+        findings.violations[:] = [
+            evolve(found, key=raw.places.get(found.key, found.key)) for found in findings.violations
+        ]
+    if scan is not None and pixel_size_m is not None:
+        scan = evolve(scan, pixel_size_m=pixel_size_m)
+    return scan
 
 
 def _load_mapping(
     source: Mapping[str, ArrayLike], domain: Domain | None, findings: Findings
 ) -> Scan | None:
     arrays = {key: np.asarray(source[name]) for key, name in resolve_aliases(source).items()}
-
-    def read(keys: frozenset[str]) -> _Loaded:
-        return {key: arrays[key] for key in keys}, {}
-
-    return _build(arrays, source, read, domain, findings, None)
+    return _build(Raw.of_arrays(arrays, names=tuple(source)), domain, findings)
 
 
-def _read_members(archive: Archive, members: Mapping[str, Member], findings: Findings) -> _Loaded:
-    arrays: dict[str, NDArray[Any]] = {}
-    checksums: dict[str, Checksum] = {}
-    for key, member in members.items():
-        try:
-            if key not in STACK_KEYS:
-                arrays[key] = archive.read(member)
-                continue
-            arrays[key], start = archive.map(member)
-            if start is not None:
-                checksums[key] = Checksum(start=start, target=member.info.CRC)
-        except ScanFormatError as error:
-            found = error.violations[0]
-            findings.add(key, found.found, found.expected)
-    return arrays, checksums
-
-
-def _build(
-    headers: Mapping[str, Described],
-    names: Iterable[str],
-    read: Callable[[frozenset[str]], _Loaded],
-    domain: Domain | None,
-    findings: Findings,
-    path: Path | None,
-) -> Scan | None:
+def _build(raw: Raw, domain: Domain | None, findings: Findings) -> Scan | None:
     """Check layout, then values, as far as each key allows; None if anything is wrong."""
-    layout = check_layout(headers, findings, names)
-    arrays, checksums = read(layout.usable)
+    layout = check_layout(raw.headers, findings, raw.names, optional=raw.may_lack)
+    arrays, checksums = raw.read(layout.usable)
     stated = read_statements(arrays, findings)
     arrays = arrange(arrays, layout)
     check_small(arrays, findings)
@@ -243,13 +238,26 @@ def _build(
     )
     if findings.violations or settled is None:
         return None
-    _report(layout, stated.axes, statistics, findings.file)
     totals = statistics.square_totals if settled == "amplitude" else statistics.totals
+    if "probeGuess" not in arrays:
+        raw.cautions.append(
+            "no probe in the file: a first one was made from the mean pattern; give a better one "
+            "with --probe-file, or refine it with ptycho reconstruct --update-probe"
+        )
+        arrays["probeGuess"] = first_probe(stack, mask, settled)
+    _report(raw, layout, stated.axes, statistics, findings.file)
     fields = _cast(arrays) | {"nphotons": stated.nphotons, "pixel_size_m": stated.pixel_size_m}
-    return Scan(domain=settled, source=path, known_totals=totals, **fields)
+    fields |= stated.experiment
+    return Scan(
+        domain=settled,
+        source=raw.files[0] if raw.files else None,
+        files=raw.files,
+        known_totals=totals,
+        **fields,
+    )
 
 
-def _cast(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+def _cast(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Turn checked arrays into the fields of a scan, in the contract's dtypes."""
     optional: tuple[tuple[str, str, type], ...] = (
         ("object_guess", "objectGuess", np.complex64),
@@ -264,10 +272,11 @@ def _cast(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         for name, key, dtype in optional
         if key in arrays
     }
-    stack = arrays["diffraction"]
-    if stack.strides[0] != max(stack.strides) and stack.nbytes <= _REORDER_BYTES:
-        stack = np.ascontiguousarray(stack)
-    fields["diffraction"] = stack
+    for name, key in (("diffraction", "diffraction"), ("patches", "Y")):
+        stack = arrays.get(key)
+        if isinstance(stack, np.ndarray) and not is_patterns_first(stack):
+            fields[name] = np.ascontiguousarray(stack) if stack.nbytes <= _REORDER_BYTES else stack
+    fields.setdefault("diffraction", arrays["diffraction"])
     return fields | {
         "xcoords": arrays["xcoords"],
         "ycoords": arrays["ycoords"],
@@ -275,23 +284,41 @@ def _cast(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     }
 
 
-def _report(layout: Layout, axes: str | None, statistics: StackStatistics, file: str) -> None:
+def _report(
+    raw: Raw, layout: Layout, axes: str | None, statistics: StackStatistics, file: str
+) -> None:
     """Say what was decided silently and what looks odd."""
     for key in sorted(layout.transposed):
         _log.info("%s: FORMAT-001: %s stored as (H, W, n), read as (n, H, W)", file, key)
-    if layout.ambiguous and axes != _AXES:
-        warnings.warn(
-            f"{file}: FORMAT-001: {layout.n} patterns of {layout.N} pixels look the same in both "
-            "axis orders; read as (n, N, N), check the pictures",
-            ScanFormatWarning,
-            stacklevel=5,
+    for remark in raw.remarks:
+        _log.info("%s: %s", file, remark)
+    cautions = list(raw.cautions)
+    if layout.ambiguous and axes != AXES:
+        cautions.append(
+            f"FORMAT-001: {layout.n} patterns of {layout.N} pixels look the same in both "
+            "axis orders; read as (n, N, N), check the pictures"
         )
     blank = np.flatnonzero(statistics.totals == 0)
     if len(blank):
         shown = ", ".join(str(index) for index in blank[:5]) + (", ..." if len(blank) > 5 else "")
-        warnings.warn(
-            f"{file}: {len(blank)} of {len(statistics.totals)} patterns hold no photons "
-            f"({shown}); if the beam was off there, leave them out",
-            ScanFormatWarning,
-            stacklevel=5,
+        cautions.append(
+            f"{len(blank)} of {len(statistics.totals)} patterns hold no photons "
+            f"({shown}); if the beam was off there, leave them out"
         )
+    cautions.extend(_slow(raw, layout))
+    for caution in cautions:
+        warnings.warn(f"{file}: {caution}", ScanFormatWarning, stacklevel=6)
+
+
+def _slow(raw: Raw, layout: Layout) -> list[str]:
+    """Say where single patterns are dear to read, and what to do about it."""
+    stack = raw.headers["diffraction"]
+    advice = "rewrite it once, patterns one by one: ptycho convert IN OUT.npz"
+    if "diffraction" in layout.transposed:
+        size = int(np.prod(stack.shape, dtype=object)) * stack.dtype.itemsize
+        if size > _REORDER_BYTES:
+            return [f"every pattern is scattered over {size / 1e9:.1f} GB; {advice}"]
+    cost = getattr(stack.source, "cost", 0) if isinstance(stack, LazyStack) else 0
+    if cost > _COSTLY_BYTES:
+        return [f"reading one pattern means decompressing {cost / 1e6:.0f} MB; {advice}"]
+    return []

@@ -3,13 +3,19 @@
 import mmap
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-_CHUNK_BYTES = 4 << 20
+if TYPE_CHECKING:
+    from ptycho_data.lazy import Stack
+
+BLOCK_BYTES = 4 << 20
+"""Stacks are walked through in blocks of about this size."""
+#: Blocks of stacks whose patterns come last: shorter reads would fetch every page many times.
+_STRIDED_BLOCK_BYTES = 64 << 20
 
 
 @frozen(kw_only=True, eq=False)
@@ -35,20 +41,29 @@ class StackStatistics:
     crc: int | None
 
 
-def chunk_rows(array: NDArray[Any]) -> Iterator[slice]:
+def chunk_rows(array: "Stack") -> Iterator[slice]:
     """Yield slices of the first axis that together cover it, some megabytes each.
 
     Mapped pages are given back between the pieces, so resident memory stays flat.
     """
+    if not isinstance(array, np.ndarray):
+        yield from array.blocks()
+        return
     rows = array.shape[0]
-    step = max(1, _CHUNK_BYTES * rows // max(1, array.nbytes))
+    target = BLOCK_BYTES if is_patterns_first(array) else _STRIDED_BLOCK_BYTES
+    step = max(1, target * rows // max(1, array.nbytes))
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
         release(array)
 
 
+def is_patterns_first(array: NDArray[Any]) -> bool:
+    """Tell whether the first axis is the slowest in memory, so that a pattern lies together."""
+    return array.ndim == 0 or abs(array.strides[0]) == max(map(abs, array.strides))
+
+
 def measure(
-    stack: NDArray[Any],
+    stack: "Stack",
     *,
     bad_pixels: NDArray[np.bool_] | None = None,
     squares: bool = False,
@@ -58,7 +73,7 @@ def measure(
 
     Parameters
     ----------
-    stack : ndarray or memmap, (n, N, N)
+    stack : ndarray, memmap or LazyStack, (n, N, N)
         Real numbers, any memory order (a transposed view is followed in storage order, so a
         mapped file is read once from front to back).
     bad_pixels : ndarray, (N, N) bool, optional
@@ -73,8 +88,7 @@ def measure(
     StackStatistics
         Extremes and sums in float64.
     """
-    order = _storage_order(stack)
-    stored = stack.transpose(order)
+    order, stored = _in_storage_order(stack)
     mask = None if bad_pixels is None else np.broadcast_to(bad_pixels, stack.shape).transpose(order)
     pixel_axes = tuple(axis for axis, source in enumerate(order) if source != 0)
     totals, square_totals = np.zeros(len(stack)), np.zeros(len(stack))
@@ -101,12 +115,12 @@ def measure(
     )
 
 
-def all_finite(stack: NDArray[Any], crc: int | None = None) -> tuple[bool, int | None]:
+def all_finite(stack: "Stack", crc: int | None = None) -> tuple[bool, int | None]:
     """Tell whether a stack of any dtype is finite, piece by piece.
 
     Parameters
     ----------
-    stack : ndarray or memmap
+    stack : ndarray, memmap or LazyStack
         Any shape with at least one axis.
     crc
         CRC-32 to continue over the bytes in storage order; None to leave it out.
@@ -118,7 +132,7 @@ def all_finite(stack: NDArray[Any], crc: int | None = None) -> tuple[bool, int |
     crc : int or None
         The continued CRC-32.
     """
-    stored = stack.transpose(_storage_order(stack))
+    _, stored = _in_storage_order(stack)
     finite = True
     for rows in chunk_rows(stored):
         chunk = stored[rows]
@@ -128,7 +142,7 @@ def all_finite(stack: NDArray[Any], crc: int | None = None) -> tuple[bool, int |
     return finite, crc
 
 
-def release(array: NDArray[Any]) -> None:
+def release(array: object) -> None:
     """Give the resident pages of a read-only memory map back to the system.
 
     They stay in the page cache, so reading them again is cheap; but they no longer count as
@@ -144,9 +158,12 @@ def release(array: NDArray[Any]) -> None:
         base.madvise(mmap.MADV_DONTNEED)
 
 
-def _storage_order(stack: NDArray[Any]) -> tuple[int, ...]:
-    """Return the axes from the slowest to the fastest varying in memory."""
-    return tuple(sorted(range(stack.ndim), key=lambda axis: -abs(stack.strides[axis])))
+def _in_storage_order(stack: "Stack") -> tuple[tuple[int, ...], "Stack"]:
+    """Return the axes from the slowest to the fastest varying, and the stack turned that way."""
+    if not isinstance(stack, np.ndarray):
+        return tuple(range(stack.ndim)), stack
+    order = tuple(sorted(range(stack.ndim), key=lambda axis: -abs(stack.strides[axis])))
+    return order, stack.transpose(order)
 
 
 def _crc(chunk: NDArray[Any], crc: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import array_api_compat as compat
 
 Array = Any
-"""An array of any supported library: NumPy or PyTorch today."""
+"""An array of any library with an array-API namespace, its own or given as ``xp``."""
 
 
 def namespace(*arrays: Array, xp: Any | None = None) -> Any:
@@ -42,7 +42,9 @@ def abs2(field: Array, xp: Any) -> Array:
     if not xp.isdtype(field.dtype, "complex floating"):
         return field * field
     real, imag = xp.real(field), xp.imag(field)
-    return real * real + imag * imag
+    squared = real * real
+    squared += imag * imag
+    return squared
 
 
 def as_like(values: Array, like: Array, xp: Any) -> Array:
@@ -58,31 +60,93 @@ def as_like(values: Array, like: Array, xp: Any) -> Array:
     return xp.asarray(values, device=compat.device(like))
 
 
+def real_dtype(like: Array, xp: Any) -> Any:
+    """Return the real dtype of the precision of ``like``."""
+    return xp.float64 if like.dtype in (xp.float64, xp.complex128) else xp.float32
+
+
+def complex_dtype(like: Array, xp: Any) -> Any:
+    """Return the complex dtype of the precision of ``like``."""
+    return xp.complex128 if real_dtype(like, xp) == xp.float64 else xp.complex64
+
+
+def constant(values: Any, like: Array, xp: Any) -> Array:
+    """Bring a real NumPy array to the library, device and precision of ``like``."""
+    return as_like(xp.asarray(values, dtype=real_dtype(like, xp)), like, xp)
+
+
 def without_gradient(values: Array) -> Array:
     """Return ``values`` outside the graph of gradients, for checks."""
     return values.detach() if compat.is_torch_array(values) else values
 
 
-def scatter_add(flat: Array, index: Array, values: Array) -> Array:
+def known(value: Array) -> float | None:
+    """Return a single value as a number, for checks; None where a compiler only traces.
+
+    Inside `jax.jit` or `tf.function` an array has no values yet: what depends on them cannot be
+    checked there.
+    """
+    try:
+        # `float`, the function, is one that TensorFlow would trace as well.
+        number: float = without_gradient(value).__float__()
+    except (AttributeError, TypeError):
+        return None
+    return number
+
+
+def times(values: Array, factor: Array, xp: Any) -> Array:
+    """Multiply by a real array, of the same precision, also where a library promotes nothing."""
+    if hasattr(xp, "beyond"):
+        factor = xp.astype(factor, values.dtype)
+    return values * factor
+
+
+def complex_of(real: Array, imag: Array, xp: Any) -> Array:
+    """Return ``real + i imag`` of two real arrays of one dtype."""
+    dtype = complex_dtype(real, xp)
+    return xp.astype(real, dtype) + 1j * xp.astype(imag, dtype)
+
+
+def to_numpy(values: Array) -> Any:
+    """Copy an array of any library to NumPy, without its gradient."""
+    import numpy as np
+
+    if compat.is_torch_array(values):
+        return values.detach().cpu().resolve_conj().numpy()
+    return values.get() if compat.is_cupy_array(values) else np.asarray(values)
+
+
+def scatter_add(flat: Array, index: Array, values: Array, xp: Any = None) -> Array:
     """Add ``values`` to ``flat`` at ``index``, repeated indices accumulating, and return it.
 
     Parameters
     ----------
     flat : (p,) array
-        Written in place; the caller gives it away.
+        Written in place where the library can; the caller gives it away.
     index : (q,) integer array
         Each in ``[0, p)``.
     values : (q,) array
         Same dtype as ``flat``.
+    xp
+        A namespace with its own way brings it as ``xp.beyond.scatter_add``.
     """
+    if hasattr(xp, "beyond"):
+        return xp.beyond.scatter_add(flat, index, values)
     if compat.is_torch_array(flat):
         return flat.index_add_(0, index, values)
-    if compat.is_numpy_array(flat):
+    if compat.is_jax_array(flat):
+        return flat.at[index].add(values)
+    if compat.is_numpy_array(flat) or compat.is_cupy_array(flat):
+        compat.array_namespace(flat).add.at(flat, index, values)
+        return flat
+    if hasattr(flat, "__array_namespace__"):
         import numpy as np
 
-        np.add.at(flat, index, values)
-        return flat
-    msg = f"scatter_add: NumPy or PyTorch arrays expected, found {type(flat).__name__}"
+        # Any other library of the standard, by way of NumPy.
+        result = np.array(np.from_dlpack(flat))
+        np.add.at(result, np.asarray(np.from_dlpack(index), np.int64), np.from_dlpack(values))
+        return compat.array_namespace(flat).asarray(result)
+    msg = f"scatter_add: an array of the array API standard expected, found {type(flat).__name__}"
     raise TypeError(msg)
 
 

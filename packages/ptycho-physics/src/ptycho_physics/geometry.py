@@ -56,3 +56,16 @@ class Canvas:
         xp = namespace(positions, xp=xp)
         x0, y0 = self.origin
         return xp.stack([positions[..., 0] - x0, positions[..., 1] - y0], axis=-1)
+
+    def union(self, other: "Canvas") -> "Canvas":
+        """Return the smallest canvas that holds both."""
+        first = np.minimum(self.origin, other.origin)
+        ends = [np.add(c.origin, c.shape[::-1]) for c in (self, other)]
+        width, height = (np.maximum(*ends) - first).tolist()
+        return Canvas(origin=(int(first[0]), int(first[1])), shape=(height, width))
+
+    def window(self, part: "Canvas") -> tuple[slice, slice]:
+        """Return where a canvas that lies in this one is found in its arrays."""
+        left, top = np.subtract(part.origin, self.origin).tolist()
+        height, width = part.shape
+        return slice(top, top + height), slice(left, left + width)

@@ -99,3 +99,20 @@ def total_variation(patches: Array, *, xp: Any | None = None) -> Array:
     down = patches[..., 1:, :] - patches[..., :-1, :]
     parts = (xp.real(across), xp.imag(across), xp.real(down), xp.imag(down))
     return sum(xp.sum(xp.abs(part), axis=(-2, -1)) for part in parts)
+
+
+def complex_mae(patches: Array, reference: Array, *, xp: Any | None = None) -> Array:
+    """Sum of ``|patches - reference|`` of each patch: a real-space term, where a truth is known.
+
+    The modulus of the complex difference: amplitude and phase count together, and no phase wraps.
+
+    Parameters
+    ----------
+    patches, reference : (..., N, N) complex arrays
+
+    Returns
+    -------
+    (...) real array
+    """
+    xp = namespace(patches, reference, xp=xp)
+    return xp.sum(xp.abs(patches - reference), axis=(-2, -1))

@@ -1,9 +1,9 @@
-r"""Probes to simulate with: a disk, a Gaussian, a defocused zone plate.
+"""Probes to simulate with: a disk, a Gaussian, a defocused zone plate, one of your own.
 
 Every factory returns complex64 modes (M, N, N) of unit total power, centred on pixel
 ``[N//2, N//2]``. Lengths are pixels of the object plane unless a name ends in ``_m`` (metres).
 
-A field propagates as :math:`\exp(+ikz)`; positive distances are downstream of the focus.
+Positive distances are downstream of the focus; `ptycho_physics.propagation` says how light goes on.
 """
 
 import math
@@ -11,8 +11,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_physics._shapes import offsets, soft_step
+from ptycho_physics._shapes import blur, offsets, soft_step
 from ptycho_physics.forward import normalise_probe
+from ptycho_physics.propagation import fresnel_propagate
 
 ComplexField = NDArray[np.complexfloating]
 
@@ -211,27 +212,79 @@ def _zone_plate(
     return _modes(fresnel_propagate(focus, defocus, wavelength=1.0, pixel_size=1.0))
 
 
-def fresnel_propagate(
-    field: ComplexField, distance: float, *, wavelength: float, pixel_size: float
-) -> NDArray[np.complex128]:
-    r"""Propagate a paraxial field through free space, keeping its pixel size.
-
-    Multiplies the spectrum by :math:`\exp(-i \pi \lambda z (u^2 + v^2))` (J. Goodman,
-    *Introduction to Fourier Optics*, sec. 4.2), the constant phase ``exp(ikz)`` left out. Power
-    is conserved. The field is periodic: light that leaves one side enters at the other.
+def probe_from_array(array: NDArray[np.generic]) -> NDArray[np.complex64]:
+    """Return a probe from a field of your own.
 
     Parameters
     ----------
-    field : (..., N, N) complex array
-    distance, wavelength, pixel_size
-        In one unit of length; a negative distance propagates back.
+    array : (N, N) or (M, N, N) array
+        Modes, real or complex, of any power.
 
     Returns
     -------
-    (..., N, N) complex128 array
+    (M, N, N) complex64 array of unit power
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, a value is not finite, or the probe is dark.
     """
-    rows, columns = (np.fft.fftfreq(n, d=pixel_size) for n in field.shape[-2:])
-    squared = rows[:, None] ** 2 + columns[None, :] ** 2
-    transfer = np.exp(-1j * math.pi * wavelength * distance * squared)
-    spectrum = np.fft.fft2(np.asarray(field, dtype=np.complex128))
-    return np.asarray(np.fft.ifft2(spectrum * transfer))
+    field = np.asarray(array)
+    if field.ndim not in (2, 3) or field.shape[-1] != field.shape[-2] or field.size == 0:
+        msg = f"probe must have shape (N, N) or (M, N, N), found {field.shape}"
+        raise ValueError(msg)
+    if field.dtype.kind not in "iufc" or not np.all(np.isfinite(field)):
+        msg = f"probe must be finite real or complex numbers, found {field.dtype} or NaN"
+        raise ValueError(msg)
+    return _modes(field.astype(np.complex128))
+
+
+def circular_mask(N: int, diameter: float, *, edge: float = 1.0) -> NDArray[np.float64]:
+    """Return a disk of ones with a soft edge, to multiply a probe or its far field with.
+
+    Parameters
+    ----------
+    N
+        Patch size in pixels.
+    diameter
+        Full width at half maximum in pixels, > 0.
+    edge
+        Width of the edge in pixels, > 0.
+
+    Returns
+    -------
+    (N, N) float64 array in [0, 1], centred on pixel ``[N//2, N//2]``
+
+    Raises
+    ------
+    ValueError
+        If a size is outside its range.
+    """
+    _check_size(N)
+    _check("diameter", diameter, 0)
+    _check("edge", edge, 0)
+    x, y = offsets((N, N), (N // 2, N // 2))
+    return soft_step(diameter / 2 - np.hypot(x, y), edge)
+
+
+def smooth_probe(probe: ComplexField, sigma: float) -> NDArray[np.complex64]:
+    """Blur a probe with a Gaussian, against the noise of a measured or refined one.
+
+    Parameters
+    ----------
+    probe : (M, N, N) complex array
+    sigma
+        Standard deviation of the Gaussian in pixels, > 0.
+
+    Returns
+    -------
+    (M, N, N) complex64 array of unit power
+
+    Raises
+    ------
+    ValueError
+        If a size is outside its range, or nothing of the probe is left.
+    """
+    _check("sigma", sigma, 0)
+    smooth = [blur(mode.real, sigma) + 1j * blur(mode.imag, sigma) for mode in probe]
+    return _modes(np.stack(smooth))

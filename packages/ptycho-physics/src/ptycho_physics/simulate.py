@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_physics.forward import intensity, probe_intensity
+from ptycho_physics.noise import poisson_noise, read_out
 from ptycho_physics.patches import extract_patches
 
 
@@ -14,9 +15,12 @@ def simulate_counts(
     photons: float,
     seed: int,
     *,
+    read_noise: float = 0.0,
+    saturation: float | None = None,
+    bad_pixels: NDArray[np.bool_] | None = None,
     batch: int = 64,
 ) -> NDArray[np.float32]:
-    """Simulate the photon counts of a scan, with Poisson noise.
+    """Simulate the photon counts of a scan, with Poisson noise and what else a detector does.
 
     NumPy only. Memory beyond the result is that of ``batch`` patterns; the counts do not depend
     on ``batch``.
@@ -33,6 +37,8 @@ def simulate_counts(
         Expected counts per pattern, averaged over the scan, > 0.
     seed
         Seed of the noise.
+    read_noise, saturation, bad_pixels
+        Of the detector: those of `read_out`.
     batch
         Patterns computed at a time.
 
@@ -51,13 +57,19 @@ def simulate_counts(
     N, n = probe.shape[-1], len(positions)
     centres = np.asarray(positions, dtype=np.float64)
     scale = photons / _mean_transmitted(object, probe, centres, batch)
-    generator = np.random.default_rng(seed)
+    photon_noise, electronics = np.random.default_rng(seed), np.random.default_rng((seed, 1))
     counts = np.empty((n, N, N), dtype=np.float32)
     for start in range(0, n, batch):
         stop = min(start + batch, n)
         patches = extract_patches(object, centres[start:stop], N)
         rate = np.asarray(intensity(patches, probe), dtype=np.float64) * scale
-        counts[start:stop] = generator.poisson(rate)
+        counts[start:stop] = read_out(
+            poisson_noise(rate, photon_noise),
+            electronics,
+            read_noise=read_noise,
+            saturation=saturation,
+            bad_pixels=bad_pixels,
+        )
     return counts
 
 

@@ -1,10 +1,12 @@
 """How good a reconstruction is: with a reference, without one, and between two halves of a scan.
 
-NumPy only: metrics are computed once, at the end, in double precision.
+Metrics are computed once, at the end, with NumPy in double precision; arrays of other libraries are
+copied to it.
 """
 
 from ptycho_physics.metrics.compare import Comparison, compare
 from ptycho_physics.metrics.frc import FourierRingCorrelation, frc, half_bit_threshold
+from ptycho_physics.metrics.halves import frc_of_halves, split_halves
 from ptycho_physics.metrics.quality import (
     complex_correlation,
     global_factor,
@@ -23,11 +25,13 @@ __all__ = [
     "find_ramp",
     "find_shift",
     "frc",
+    "frc_of_halves",
     "global_factor",
     "half_bit_threshold",
     "psnr",
     "r_factor",
     "ramp_phase",
+    "split_halves",
     "ssim",
     "translate",
     "wrap",

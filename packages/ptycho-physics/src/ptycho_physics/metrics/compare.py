@@ -7,6 +7,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
+from ptycho_physics._namespace import to_numpy
 from ptycho_physics.metrics.frc import FourierRingCorrelation, frc
 from ptycho_physics.metrics.quality import (
     Complex,
@@ -147,7 +148,7 @@ def compare(
 
 
 def _checked(reconstruction: Complex, reference: Complex) -> tuple[Complex128, Complex128]:
-    image, target = (np.asarray(a, dtype=np.complex128) for a in (reconstruction, reference))
+    image, target = (to_numpy(a).astype(np.complex128) for a in (reconstruction, reference))
     _same_shape(image, target, "compare")
     if image.ndim != 2 or min(image.shape) < 16:
         msg = f"compare needs (H, W) images of at least 16 pixels a side, found {image.shape}"

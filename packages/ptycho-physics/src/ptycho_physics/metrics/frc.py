@@ -1,9 +1,10 @@
-"""Fourier ring correlation. NumPy only."""
+"""Fourier ring correlation."""
 
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
+from ptycho_physics._namespace import to_numpy
 from ptycho_physics.metrics.quality import Complex, _same_shape
 from ptycho_physics.metrics.registration import taper
 
@@ -105,6 +106,7 @@ def frc(a: Complex, b: Complex, *, window: float = 0.5) -> FourierRingCorrelatio
     ValueError
         If the shapes differ, or the images are smaller than 8 pixels.
     """
+    a, b = to_numpy(a), to_numpy(b)
     _same_shape(a, b, "frc")
     if min(a.shape) < 8:
         msg = f"frc needs at least 8 pixels a side, found {a.shape}"

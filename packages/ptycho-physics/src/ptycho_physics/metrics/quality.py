@@ -1,9 +1,11 @@
-"""Numbers that say how alike two images are. NumPy only, computed in double precision."""
+"""Numbers that say how alike two images are, computed with NumPy in double precision."""
 
 import math
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ptycho_physics._namespace import to_numpy
 
 Real = NDArray[np.floating]
 Complex = NDArray[np.complexfloating]
@@ -37,6 +39,7 @@ def global_factor(image: Complex, reference: Complex) -> complex:
     ValueError
         If the shapes differ.
     """
+    image, reference = to_numpy(image), to_numpy(reference)
     _same_shape(image, reference, "global_factor")
     power = float(np.vdot(image, image).real)
     return complex(np.vdot(image, reference) / power) if power > 0 else 0j
@@ -62,8 +65,8 @@ def complex_correlation(a: Complex, b: Complex, *, mean_removed: bool = False) -
     ValueError
         If the shapes differ.
     """
+    a, b = (to_numpy(part).astype(np.complex128) for part in (a, b))
     _same_shape(a, b, "complex_correlation")
-    a, b = np.asarray(a, dtype=np.complex128), np.asarray(b, dtype=np.complex128)
     if mean_removed:
         a, b = a - a.mean(), b - b.mean()
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))
@@ -89,6 +92,7 @@ def psnr(image: Real, reference: Real, data_range: float) -> float:
     ValueError
         If the shapes differ or the range is not positive.
     """
+    image, reference = to_numpy(image), to_numpy(reference)
     _same_shape(image, reference, "psnr")
     _check_range(data_range)
     difference = np.asarray(image, dtype=np.float64) - reference
@@ -137,6 +141,7 @@ def ssim(image: Real, reference: Real, data_range: float) -> float:
     ValueError
         If the shapes differ, are too small, or the range is not positive.
     """
+    image, reference = to_numpy(image), to_numpy(reference)
     _same_shape(image, reference, "ssim")
     _check_range(data_range)
     if min(image.shape) < 2 * SSIM_RADIUS + 1:
@@ -177,11 +182,11 @@ def r_factor(rate: Real, counts: Real, mask: NDArray[np.bool_] | None = None) ->
     ValueError
         If the shapes differ, or no counts remain to compare with.
     """
-    rate, counts = np.asarray(rate), np.asarray(counts)
+    rate, counts = to_numpy(rate), to_numpy(counts)
     _same_shape(rate, counts, "r_factor")
     measured = np.sqrt(counts, dtype=np.float64)
     difference = np.abs(np.sqrt(np.clip(rate, 0, None), dtype=np.float64) - measured)
-    good = True if mask is None else np.broadcast_to(~np.asarray(mask, dtype=bool), counts.shape)
+    good = True if mask is None else np.broadcast_to(~to_numpy(mask).astype(bool), counts.shape)
     total = float(np.sum(measured, where=good))
     if not total > 0:
         msg = "r_factor: counts are zero wherever the mask leaves pixels; nothing to compare with"

@@ -1,0 +1,177 @@
+"""A network trained on one half of a sample against a few patterns of the other half.
+
+    python benchmarks/sparse.py DATA_FOLDER -o OUT [--only run1084,siemens] [--threads 1]
+
+DATA_FOLDER is that of `real_data.py`, and so are the two scenes. The network learns from the left
+half of the scan, without labels. Then ever fewer patterns of the right half, as far apart from each
+other as can be, are reconstructed by the network, by the network and the solver after it
+(`--refine`), and by the solver alone from a flat object. Figures are complex correlations over the
+rectangle of all right-half positions: with the true object for run1084 (1e6 photons per pattern);
+for the measured star with the solver's result from all patterns, both without their mean. Nothing
+is registered. OUT keeps all results, `sparse.md` and `sparse.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from _measure import machine
+from attrs import asdict
+from numpy.typing import NDArray
+from ptycho_data import Scan, load_probe, load_reconstruction, load_scan, save_scan
+from ptycho_physics.metrics import complex_correlation
+from real_data import PROBE_REFINEMENT, Bound, Case, Runner, parse_folders, row, siemens_scan
+
+TRAINING = {"run1084": "--n-groups 512 --nepochs 50", "siemens": "--nepochs 40"}
+REFINEMENT = 10
+SOLVER_EPOCHS = 100
+Complex = NDArray[np.complex64]
+
+
+def farthest(positions: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Choose positions, each the farthest from those before, the first one first."""
+    if count >= len(positions):
+        return np.arange(len(positions))
+    chosen, distance = [0], np.full(len(positions), np.inf)
+    while len(chosen) < count:
+        distance = np.minimum(distance, np.sum((positions - positions[chosen[-1]]) ** 2, axis=1))
+        chosen.append(int(distance.argmax()))
+    return np.array(chosen)
+
+
+def on_rectangle(
+    image: Complex, origin: tuple[int, int], positions: NDArray[np.float64]
+) -> Complex:
+    """Cut out the rectangle of positions; one where the image does not reach."""
+    (x0, y0), (x1, y1) = np.ceil(positions.min(axis=0)), np.floor(positions.max(axis=0)) + 1
+    region = np.ones((int(y1 - y0), int(x1 - x0)), dtype=np.complex64)
+    rows, columns = np.arange(int(y0), int(y1)), np.arange(int(x0), int(x1))
+    rows, columns = rows - origin[1], columns - origin[0]
+    here = np.ix_(
+        (rows >= 0) & (rows < image.shape[0]), (columns >= 0) & (columns < image.shape[1])
+    )
+    region[here] = image[np.ix_(rows[here[0].ravel()], columns[here[1].ravel()])]
+    return region
+
+
+def compare_few(
+    run: Runner,
+    scan: Scan,
+    border: float,
+    counts: tuple[int, ...],
+    reference: Complex,
+    *,
+    mean_removed: bool,
+) -> None:
+    """Train on the left of ``border`` and reconstruct so many patterns from its right."""
+    left, right = (np.flatnonzero((scan.xcoords < border) == side) for side in (True, False))
+    save_scan(run.folder / "left.npz", scan.select(left))
+    run("train", "train", "left.npz", "-o", "model", *TRAINING[run.case.name].split())
+
+    def score(folder: str) -> float:
+        found = load_reconstruction(run.folder / folder / "reconstruction.npz")
+        x, y = found.origin.tolist()
+        region = on_rectangle(found.object, (x, y), scan.positions[right])
+        return complex_correlation(region, reference, mean_removed=mean_removed)
+
+    for count in (*counts, len(right)):
+        few = f"right_{count}.npz"
+        save_scan(run.folder / few, scan.select(right[farthest(scan.positions[right], count)]))
+        ways: dict[str, tuple[str, ...]] = {
+            "network": ("infer", "model", few),
+            "refined": ("infer", "model", few, "--refine", str(REFINEMENT)),
+            "solver": ("reconstruct", few, "--epochs", str(SOLVER_EPOCHS)),
+        }
+        for way, command in ways.items():
+            run(f"{way} {count}", *command, "-o", f"{way}_{count}")
+            run.case.figures[f"{way} {count}"] = score(f"{way}_{count}")
+
+
+def run1084(run: Runner) -> None:
+    """Simulate counts of a measured scene: the truth is known."""
+    run.simulate(1e6)
+    scan = load_scan(run.folder / "scan.npz")
+    right = scan.positions[scan.xcoords >= 113]
+    assert scan.object_guess is not None  # noqa: S101  simulate --from keeps it
+    truth = on_rectangle(scan.object_guess, (0, 0), right)
+    compare_few(run, scan, 113, (6, 12, 24), truth, mean_removed=False)
+
+
+def siemens(run: Runner) -> None:
+    """Measured counts; the probe is refined with all of them, and that result is the reference."""
+    scan = siemens_scan(run.data / "siemens_top.npz")
+    save_scan(run.folder / "scan.npz", scan)
+    run("solver", "reconstruct", "scan.npz", "-o", "solver", *PROBE_REFINEMENT.split())
+    refined = load_reconstruction(run.folder / "solver" / "reconstruction.npz")
+    probe = load_probe(run.folder / "solver" / "reconstruction.npz")
+    scan = Scan(
+        diffraction=scan.diffraction,
+        xcoords=scan.xcoords,
+        ycoords=scan.ycoords,
+        probe=probe,
+        domain="counts",
+    )
+    border = float(np.median(scan.xcoords))
+    right = scan.positions[scan.xcoords >= border]
+    x, y = refined.origin.tolist()
+    few = tuple(round(part * len(right)) for part in (0.1, 0.2))
+    whole = on_rectangle(refined.object, (x, y), right)
+    compare_few(run, scan, border, few, whole, mean_removed=True)
+
+
+CASES: dict[str, tuple[Callable[[Runner], None], list[Bound]]] = {
+    "run1084": (
+        run1084,
+        [
+            Bound("network 6", least=0.97),
+            Bound("refined 6", least=0.98),
+            Bound("refined 12", least=0.985),
+            Bound("refined 24", least=0.99),
+        ],
+    ),
+    "siemens": (siemens, [Bound("network 13", least=0.94), Bound("network 26", least=0.96)]),
+}
+
+
+def table(case: Case) -> str:
+    """Lay the figures of a case out: a row for each number of patterns."""
+    counts = sorted({int(name.split()[1]) for name in case.figures})
+    ways = ("network", "refined", "solver")
+    training = sum(step["cpu_s"] for step in case.steps if step["step"] == "train")
+    lines = [f"{case.name}: trained in {training:.0f} CPU s", ""]
+    lines += [row("patterns", *ways), row(*4 * ["---"])]
+    for count in counts:
+        lines.append(row(count, *(f"{case.figures[f'{way} {count}']:.4f}" for way in ways)))
+    return "\n".join([*lines, ""])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the cases asked for; return 1 if one of them missed a bound."""
+    options = parse_folders(__doc__, CASES, arguments)
+    data, out = options.data.resolve(), options.output_dir.resolve()
+    cases: list[Case] = []
+    for name in options.names:
+        work, bounds = CASES[name]
+        case = Case(name, bounds)
+        folder = out / name
+        folder.mkdir(parents=True)
+        work(Runner(case, data, folder, options.threads))
+        cases.append(case)
+        (out / "sparse.md").write_text("\n".join(map(table, cases)), "utf-8")
+        record = {
+            "benchmark": "sparse",
+            "machine": machine(),
+            "threads": options.threads,
+            "cases": [asdict(case) | {"passed": case.passed} for case in cases],
+        }
+        Path(out / "sparse.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+        print(table(case))
+    return 0 if all(case.passed for case in cases) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""Which patterns of a scan are used, and how they are grouped: the same in every backend."""
+
+import logging
+
+import numpy as np
+from attrs import evolve
+from numpy.typing import NDArray
+from ptycho_config import InferenceConfig, TrainingConfig
+
+from ptycho_data.batches import spatial_batches
+from ptycho_data.grouping import group_positions, subsample
+from ptycho_data.scan import Scan
+
+__all__ = [
+    "covering_groups",
+    "inference_groups",
+    "split_validation",
+    "training_groups",
+    "with_positions",
+]
+
+log = logging.getLogger(__name__)
+
+VALIDATION_FRACTION = 0.1
+FEWEST_VALIDATION_GROUPS = 4
+
+
+def with_positions(scan: Scan, *, measured: bool) -> Scan:
+    """Return the scan with its measured positions, or with the nominal ones as its positions."""
+    if measured:
+        return scan
+    x, y = scan.start_positions.T
+    return evolve(scan, xcoords=x, ycoords=y)
+
+
+def training_groups(scan: Scan, config: TrainingConfig) -> NDArray[np.int64]:
+    """Draw the groups (B, C) of pattern indices that a training asks for."""
+    seed = config.seed if config.subsample_seed is None else config.subsample_seed
+    kept = subsample(scan.n, config.n_subsample, seed)
+    groups = group_positions(
+        scan.positions[kept],
+        config.model.gridsize,
+        n_groups=config.n_groups,
+        neighbor_count=config.neighbor_pool_size or config.neighbor_count,
+        seed=seed,
+        sequential=config.sequential_sampling,
+        oversample=config.enable_oversampling,
+    )
+    return kept[groups]
+
+
+def split_validation(
+    scan: Scan, groups: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Set the groups at the right edge of the scan apart for validation.
+
+    A strip, not a random choice: neighbours overlap, and a random group would have been seen.
+    Where a tenth of the groups is fewer than four, everything is for training.
+    """
+    count = round(VALIDATION_FRACTION * len(groups))
+    if count < FEWEST_VALIDATION_GROUPS:
+        return groups, None
+    order = np.argsort(scan.positions[groups][..., 0].mean(axis=1), kind="stable")
+    train, validation = groups[np.sort(order[:-count])], groups[np.sort(order[-count:])]
+    # A group at the border may hold patterns of the strip: it belongs to neither part.
+    return train[~np.isin(train, validation).any(axis=1)], validation
+
+
+def covering_groups(
+    positions: NDArray[np.float64], size: int, *, seed: int = 0
+) -> NDArray[np.int64]:
+    """Divide positions into compact groups, so that each lies in one of them.
+
+    Training draws groups around every pattern. Doing so here would show every pattern ``size`` times
+    to the network; measured with gridsize 2 on 120 simulated patterns, that is four times the work
+    for a complex correlation of .9985 instead of .9980.
+
+    Parameters
+    ----------
+    positions : (n, 2) float64
+        Patch centres.
+    size
+        Members C of a group; its first lies in the middle, the others follow by distance.
+    seed
+        Of the division.
+
+    Returns
+    -------
+    (B, C) int64
+        In the order of their first patterns. Where ``size`` does not divide n, the last positions
+        to find a place take neighbours that have one already.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer positions than a group has members.
+    """
+    n = len(positions)
+    if n < size:
+        msg = (
+            f"gridsize: groups of {size} patterns need as many, found {n}; add more at a time, or "
+            "train with gridsize 1"
+        )
+        raise ValueError(msg)
+    if size == 1:
+        return np.arange(n)[:, np.newaxis]
+    groups = spatial_batches(positions, size, seed)
+    for k, short in enumerate(groups):
+        if len(short) < size:
+            away = np.square(positions - positions[short].mean(axis=0)).sum(axis=1)
+            away[short] = -1
+            groups[k] = np.argsort(away, kind="stable")[:size]
+    table = _middle_first(positions, np.stack(groups))
+    return table[np.argsort(table.min(axis=1), kind="stable")]
+
+
+def _middle_first(positions: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Order each group as those of training are: a seed, then its neighbours by distance."""
+
+    def ordered_from(points: NDArray[np.float64]) -> NDArray[np.int64]:
+        away = np.square(positions[groups] - points).sum(axis=2)
+        return np.take_along_axis(groups, np.argsort(away, axis=1, kind="stable"), axis=1)
+
+    middle = ordered_from(positions[groups].mean(axis=1, keepdims=True))[:, :1]
+    return ordered_from(positions[middle])
+
+
+def inference_groups(scan: Scan, config: InferenceConfig, gridsize: int) -> NDArray[np.int64]:
+    """Choose the groups (B, C) to reconstruct: all patterns, or as many groups as asked for."""
+    seed = config.subsample_seed or 0
+    kept = subsample(scan.n, config.n_subsample, seed)
+    positions = scan.positions[kept]
+    if config.n_groups is None:
+        return kept[covering_groups(positions, gridsize**2, seed=seed)]
+    groups = group_positions(
+        positions,
+        gridsize,
+        n_groups=config.n_groups,
+        neighbor_count=max(config.neighbor_count, gridsize**2 - 1),
+        seed=seed,
+    )
+    return kept[groups]

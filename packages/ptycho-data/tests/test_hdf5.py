@@ -1,0 +1,201 @@
+"""HDF5 without trust: nothing outside the file, nothing larger than the file, no objects."""
+
+import h5py
+import numpy as np
+import pytest
+from ptycho_data import ScanFormatError
+from ptycho_data.hdf5 import H5File, is_hdf5
+from ptycho_data.lazy import LazyStack, is_mapped
+
+VALUES = np.random.default_rng(0).integers(0, 9, (12, 8, 8)).astype(np.uint16)
+
+
+@pytest.fixture
+def make(tmp_path):
+    def write(fill, **options):
+        path = tmp_path / "a.h5"
+        with h5py.File(path, "w", **options) as file:
+            fill(file)
+        return path
+
+    return write
+
+
+def test_the_signature_tells_wherever_it_stands(make, tmp_path):
+    for size in (0, 512, 2048):
+        path = make(lambda file: file.create_dataset("a", data=VALUES), userblock_size=size)
+        assert is_hdf5(path)
+        with H5File(path) as file:  # and the map lies where it should, behind the block
+            np.testing.assert_array_equal(file.stack("a"), VALUES)
+    (tmp_path / "b.h5").write_bytes(b"\x89HDF nothing of the kind")
+    assert not is_hdf5(tmp_path / "b.h5")
+
+
+@pytest.mark.parametrize("dtype", ["<u2", ">u2", "i1", ">f4", "f8", "c8", "?"])
+def test_stacks_of_every_type_and_layout(make, dtype):
+    values = VALUES.astype(dtype)
+
+    def fill(file):
+        file["plain"] = values
+        file.create_dataset("chunked", data=values, chunks=(2, 8, 8))
+        file.create_dataset("packed", data=values, chunks=(5, 3, 8), compression="lzf")
+        file["link"] = h5py.SoftLink("/group/inner")
+        file["group/inner"] = h5py.SoftLink("../nothing")
+        file["group/there"] = h5py.SoftLink("deeper/data")
+        file["group/deeper/data"] = values
+
+    with H5File(make(fill)) as file:
+        for name, kept in (("plain", True), ("chunked", False), ("packed", False),
+                           ("group/there", True)):  # fmt: skip
+            stack = file.stack(name)
+            assert is_mapped(stack) if kept else isinstance(stack, LazyStack)
+            assert stack.dtype == values.dtype
+            np.testing.assert_array_equal(stack, values)
+            np.testing.assert_array_equal(file.read(name), values)
+        assert "group/there" in file
+        assert "link" not in file
+        assert "nothing" not in file
+        assert set(file.names) == {"plain", "chunked", "packed", "group/deeper/data"}
+
+
+def _external(file):
+    file["a"] = h5py.ExternalLink("/etc/hostname", "/a")
+
+
+def _through_external(file):
+    file["group"] = h5py.ExternalLink("other.h5", "/")
+    file["a"] = h5py.SoftLink("/group/a")
+
+
+def _circle(file):
+    file["a"], file["b"] = h5py.SoftLink("/b"), h5py.SoftLink("/a")
+
+
+def _values_elsewhere(file):
+    file.create_dataset("a", VALUES.shape, VALUES.dtype, external=[("raw", 0, VALUES.nbytes)])
+
+
+def _virtual(file):
+    layout = h5py.VirtualLayout(VALUES.shape, VALUES.dtype)
+    layout[:] = h5py.VirtualSource("other.h5", "a", VALUES.shape)
+    file.create_virtual_dataset("a", layout)
+
+
+def _huge(file):
+    file.create_dataset("a", (1 << 40, 8, 8), "u2", chunks=(1, 8, 8))
+
+
+def _huge_in_one_piece(file):
+    file.create_dataset("a", (1 << 40, 8, 8), "u2")
+
+
+def _bomb(file):
+    zeros = np.zeros((40, 1024, 1024), np.uint16)
+    file.create_dataset("a", data=zeros, chunks=(1, 1024, 1024), compression="gzip")
+
+
+def _large_chunks(file):
+    file.create_dataset("a", (3, 1 << 14, 1 << 14), "u1", chunks=(2, 1 << 14, 1 << 14))
+
+
+def _objects(file):
+    file["a"] = ["text"]
+
+
+def _references(file):
+    file.create_dataset("a", (3,), h5py.ref_dtype)
+
+
+def _records(file):
+    file["a"] = np.zeros((3, 4, 4), [("x", "f4"), ("y", "i4")])
+
+
+def _nothing(file):
+    file["a"] = h5py.Empty("f4")
+
+
+def _group(file):
+    file.create_group("a")
+
+
+@pytest.mark.parametrize(
+    ("fill", "found"),
+    [
+        (_external, "a link into another file"),
+        (_through_external, "a link into another file"),
+        (_circle, "links that lead in a circle"),
+        (_values_elsewhere, "values are elsewhere"),
+        (_virtual, "values are elsewhere"),
+        (_huge, "140737488355328 declared bytes"),
+        (_huge_in_one_piece, "140737488355328 declared bytes"),
+        (_bomb, "83886080 declared bytes"),
+        (_large_chunks, "chunks of 536870912 bytes"),
+        (_objects, "objects are never loaded"),
+        (_references, "dtype object"),
+        (_records, "expected plain numbers"),
+        (_nothing, "the shape None"),
+        (_group, "no such dataset"),
+        (lambda file: file, "no such dataset"),
+    ],
+    ids=lambda value: getattr(value, "__name__", "")[1:],
+)
+def test_what_is_no_data_of_this_file_is_refused(make, fill, found):
+    with H5File(make(fill)) as file:
+        for use in (file.header, file.read, file.stack):
+            with pytest.raises(ScanFormatError, match=found) as caught:
+                use("a")
+            (violation,) = caught.value.violations
+            assert violation.key == "a"
+            assert "\n" not in str(caught.value)
+
+
+def test_a_filter_that_is_not_here_is_named(make, monkeypatch):
+    path = make(lambda file: file.create_dataset("a", data=VALUES, compression="lzf"))
+    monkeypatch.setattr(h5py.h5z, "filter_avail", lambda _: False)
+    with H5File(path) as file, pytest.raises(ScanFormatError, match=r"lzf.*pip install hdf5plugin"):
+        file.read("a")
+
+
+def test_damage_is_found_when_it_is_read(make):
+    options = {"chunks": (1, 8, 8), "fletcher32": True, "compression": "gzip"}
+    path = make(lambda file: file.create_dataset("a", data=VALUES, **options))
+    with h5py.File(path) as file:
+        place = file["a"].id.get_chunk_info(5).byte_offset
+    content = bytearray(path.read_bytes())
+    content[place + 9] ^= 0xFF
+    path.write_bytes(content)
+    with H5File(path) as file:
+        stack = file.stack("a")
+        np.testing.assert_array_equal(stack[:5], VALUES[:5])
+        for read in (lambda: stack[5], lambda: file.read("a")):
+            with pytest.raises(ScanFormatError, match=r"a: found what HDF5 cannot read"):
+                read()
+
+
+def test_a_truncated_file_is_refused_at_once(make):
+    path = make(lambda file: file.create_dataset("a", data=VALUES))
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ScanFormatError, match="complete and undamaged"):
+        H5File(path)
+    with pytest.raises(ScanFormatError, match="no such file"):
+        H5File(path.with_name("missing.h5"))
+    with pytest.raises(ScanFormatError, match="no regular file"):
+        H5File(path.parent)
+
+
+def test_numbers_from_datasets_and_attributes(make):
+    def fill(file):
+        file["a"], file["list"], file["text"] = 2.5, [1, 2], "x"
+        file.attrs["energy"], file.attrs["name"] = np.float32(8000), "x"
+        file["a"].attrs["size"] = [3]
+
+    with H5File(make(fill)) as file:
+        assert file.number("a") == 2.5
+        assert file.number("none") is None
+        assert file.number("/", "energy") == 8000
+        assert file.number("a", "size") == 3
+        assert file.number("/", "none") is None
+        assert file.number("none", "size") is None
+        for wrong in (("list",), ("text",), ("/", "name")):
+            with pytest.raises(ScanFormatError):
+                file.number(*wrong)

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ptycho_config import InferenceConfig, ModelConfig, TrainingConfig
+from ptycho_data import Scan
+from ptycho_data.selection import (
+    covering_groups,
+    inference_groups,
+    split_validation,
+    training_groups,
+    with_positions,
+)
+
+
+@given(n=st.integers(4, 60), gridsize=st.integers(1, 2), seed=st.integers(0, 9))
+def test_every_position_is_covered_and_hardly_any_twice(n, gridsize, seed):
+    size = gridsize**2
+    positions = np.random.default_rng(seed).uniform(0, 100, (n, 2))
+    groups = covering_groups(positions, size, seed=seed)
+    assert groups.shape == (-(-n // size), size)
+    assert set(groups.ravel()) == set(range(n))
+    assert all(len(set(group)) == size for group in groups)
+    assert (np.diff(groups.min(axis=1)) >= 0).all()
+
+
+def test_groups_are_compact_with_the_middle_first():
+    positions = np.stack(np.meshgrid(np.arange(20.0), np.arange(20.0)), axis=-1).reshape(-1, 2)
+    groups = positions[covering_groups(positions, 9)]
+    spread = np.linalg.norm(groups - groups.mean(axis=1, keepdims=True), axis=2)
+    assert spread.mean() < 2  # of nine in a square: 1.07
+    away = np.linalg.norm(groups - groups[:, :1], axis=2)
+    assert (np.diff(away, axis=1) >= -1e-9).all()
+    assert spread[:, 0].mean() < 0.6 * spread.mean()
+
+
+def test_too_few_positions_are_an_error():
+    with pytest.raises(ValueError, match="groups of 4 patterns need as many, found 3"):
+        covering_groups(np.zeros((3, 2)), 4)
+
+
+@pytest.fixture
+def scan():
+    rng = np.random.default_rng(0)
+    return Scan(
+        diffraction=np.ones((48, 8, 8), np.uint16),
+        xcoords=rng.uniform(0, 50, 48),
+        ycoords=rng.uniform(0, 50, 48),
+        xcoords_start=np.arange(48.0),
+        ycoords_start=np.zeros(48),
+        probe=np.ones((8, 8), np.complex64),
+        domain="counts",
+    )
+
+
+def inference(**settings):
+    return InferenceConfig(model_path="m", test_data_file="s", **settings)
+
+
+def training(gridsize=1, **settings):
+    return TrainingConfig(model=ModelConfig(gridsize=gridsize), train_data_file="s", **settings)
+
+
+@pytest.mark.parametrize("gridsize", [1, 2])
+def test_as_many_groups_as_asked_for(scan, gridsize):
+    C = gridsize**2
+    assert inference_groups(scan, inference(n_groups=5), gridsize).shape == (5, C)
+    assert inference_groups(scan, inference(), gridsize).shape == (48 // C, C)
+    assert training_groups(scan, training(gridsize, n_groups=7)).shape == (7, C)
+    some = inference_groups(scan, inference(n_subsample=20), 1)
+    assert len(some) == 20
+    assert some.max() > 20
+
+
+def test_training_groups_follow_the_seed(scan):
+    def groups(**settings):
+        return training_groups(scan, training(2, n_groups=12, **settings)).tolist()
+
+    assert groups(seed=1) == groups(seed=1) != groups(seed=2)
+    assert groups(seed=1, subsample_seed=5) == groups(seed=2, subsample_seed=5)
+
+
+def test_a_strip_is_held_back_and_shares_no_pattern(scan):
+    groups = training_groups(scan, training(2))
+    train, held = split_validation(scan, groups)
+    assert len(held) == 5
+    assert not set(train.ravel()) & set(held.ravel())
+    assert split_validation(scan, groups[:20]) == (pytest.approx(groups[:20]), None)
+
+
+def test_nominal_positions(scan):
+    assert with_positions(scan, measured=True) is scan
+    np.testing.assert_array_equal(with_positions(scan, measured=False).xcoords, np.arange(48.0))

@@ -1,0 +1,169 @@
+"""Blocks of ``(N+1, N+1)`` canvas pixels under patches: gathered, interpolated, and added back.
+
+A patch at a sub-pixel position needs one row and one column more than it has. Real and imaginary
+part interpolate alike, so NumPy and PyTorch work on a complex block as the real one it is in
+memory, and cut blocks out without an index for every pixel. Other libraries take the plain way.
+"""
+
+from typing import Any
+
+import array_api_compat as compat
+import numpy as np
+
+from ptycho_physics._namespace import Array, as_like, known, scatter_add, times, without_gradient
+
+
+def corners(
+    positions: Array, N: int, shape: tuple[int, int], like: Array, xp: Any
+) -> tuple[Array, Array, Array, Array]:
+    """Return the first row and column of each patch's block, and where in it the patch begins.
+
+    Parameters
+    ----------
+    positions : (n, 2) real array
+        Patch centres ``(x, y)`` in canvas pixels.
+    N
+        Patch size in pixels.
+    shape
+        Canvas shape ``(H, W)``.
+    like
+        What is interpolated: the fractions have its precision.
+
+    Returns
+    -------
+    rows, columns : (n,) integer arrays
+    fx, fy : (n, 1, 1) real arrays in ``[0, 1]``
+        One only where the block would otherwise reach over the far edge of the canvas.
+
+    Raises
+    ------
+    ValueError
+        If a patch leaves the canvas.
+    """
+    fixed = without_gradient(positions)
+    check_inside(fixed, N, shape, xp)
+    # the last place where a whole block lies on the canvas
+    last = [max(size - N - 1, 0) + N // 2 for size in (shape[1], shape[0])]
+    corner = xp.minimum(xp.floor(fixed), as_like(xp.asarray(last, dtype=fixed.dtype), fixed, xp))
+    fraction = _real_like(positions - corner, like, xp)
+    first = xp.astype(corner, xp.arange(1).dtype) - N // 2
+    return first[:, 1], first[:, 0], fraction[:, 0, None, None], fraction[:, 1, None, None]
+
+
+def check_inside(positions: Array, N: int, shape: tuple[int, int], xp: Any) -> None:
+    lowest, highest = xp.min(positions, axis=0), xp.max(positions, axis=0)
+    for axis, (name, size) in enumerate((("x", shape[1]), ("y", shape[0]))):
+        low, high = known(lowest[axis]), known(highest[axis])
+        if low is None or high is None:
+            return
+        first, last = N // 2, size - N + N // 2
+        if not (low >= first and high <= last):
+            msg = (
+                f"positions: {name} must lie in [{first}, {last}] for patches of {N} pixels on a "
+                f"canvas of {shape[1]} x {shape[0]}, found {low:g} .. {high:g}; enlarge the canvas"
+            )
+            raise ValueError(msg)
+
+
+def _real_like(values: Array, like: Array, xp: Any) -> Array:
+    double = like.dtype in (xp.float64, xp.complex128)
+    return xp.astype(values, xp.float64 if double else xp.float32)
+
+
+def block_index(rows: Array, columns: Array, N: int, shape: tuple[int, int], xp: Any) -> Array:
+    """Return the indices (n * (N+1)^2,) of blocks on the flattened canvas."""
+    offsets = as_like(xp.arange(N + 1), rows, xp)
+    down, across = rows[:, None] + offsets[None, :], columns[:, None] + offsets[None, :]
+    if min(shape) <= N:
+        # On a canvas no larger than a patch the last row and column lie outside, without weight.
+        down, across = xp.clip(down, 0, shape[0] - 1), xp.clip(across, 0, shape[1] - 1)
+    return xp.reshape(down[:, :, None] * shape[1] + across[:, None, :], (-1,))
+
+
+def gather(canvas: Array, rows: Array, columns: Array, N: int, xp: Any) -> Array:
+    """Cut blocks (n, N+1, N+1) out of a canvas (H, W)."""
+    if min(canvas.shape) > N:
+        if compat.is_numpy_array(canvas):
+            windows = np.lib.stride_tricks.sliding_window_view(canvas, (N + 1, N + 1))
+            return windows[rows, columns]
+        # the gradient of such a view would fill one array per window
+        if compat.is_torch_array(canvas) and not canvas.requires_grad:
+            return canvas.unfold(0, N + 1, 1).unfold(1, N + 1, 1)[rows, columns]
+    index = block_index(rows, columns, N, tuple(canvas.shape), xp)
+    values = xp.take(xp.reshape(canvas, (-1,)), index, axis=0)
+    return xp.reshape(values, (-1, N + 1, N + 1))
+
+
+def scatter(canvas: Array, blocks: Array, rows: Array, columns: Array, xp: Any) -> Array:
+    """Add blocks (n, N+1, N+1) up on a canvas (H, W), which the caller gives away; return it."""
+    shape, N = tuple(canvas.shape), blocks.shape[-1] - 1
+    index = block_index(rows, columns, N, shape, xp)
+    flat = scatter_add(xp.reshape(canvas, (-1,)), index, xp.reshape(blocks, (-1,)), xp)
+    return xp.reshape(flat, shape)
+
+
+def as_real(field: Array, xp: Any) -> tuple[Array, int]:
+    """Return a field (n, h, w), as a real one (n, h, 2w) where that is free, and the pixel pitch.
+
+    Real and imaginary part of a pixel then lie next to each other, and pixels 2 apart.
+    """
+    if compat.is_numpy_array(field) and field.dtype.kind == "c":
+        field = np.ascontiguousarray(field)
+        return field.view(field.real.dtype), 2
+    if compat.is_torch_array(field) and field.is_complex():
+        return xp.view_as_real(field.resolve_conj().contiguous()).flatten(-2), 2
+    return field, 1
+
+
+def as_before(values: Array, like: Array, xp: Any) -> Array:
+    """Undo `as_real`."""
+    if values.dtype == like.dtype:
+        return values
+    if compat.is_torch_array(values):
+        return xp.view_as_complex(values.unflatten(-1, (-1, 2)))
+    return values.view(like.dtype)
+
+
+def _mix(first: Array, second: Array, share: Array, xp: Any) -> Array:
+    """Return ``(1 - share) first + share second``, exactly either of them at 0 and 1."""
+    if compat.is_torch_array(first):
+        return xp.lerp(first, second, share)
+    mixed = times(first, 1 - share, xp)
+    mixed += times(second, share, xp)
+    return mixed
+
+
+def blocks_to_patches(blocks: Array, fx: Array, fy: Array, xp: Any) -> Array:
+    """Interpolate blocks (n, N+1, N+1) bilinearly to patches (n, N, N)."""
+    values, pitch = as_real(blocks, xp)
+    rows = _mix(values[:, :-1, :], values[:, 1:, :], fy, xp)
+    patches = _mix(rows[:, :, :-pitch], rows[:, :, pitch:], fx, xp)
+    return as_before(patches, blocks, xp)
+
+
+def patches_to_blocks(patches: Array, fx: Array, fy: Array, xp: Any) -> Array:
+    """Spread patches (n, N, N) over blocks (n, N+1, N+1): the adjoint of `blocks_to_patches`."""
+    values, pitch = as_real(patches, xp)
+    wide = _spread(values, fx, pitch, 2, xp)
+    return as_before(_spread(wide, fy, 1, 1, xp), patches, xp)
+
+
+def _spread(values: Array, share: Array, by: int, axis: int, xp: Any) -> Array:
+    """Add ``(1 - share) values`` to ``share values`` moved ``by`` further along an axis."""
+
+    def cut(array: Array, start: int | None, stop: int | None) -> Array:
+        part = slice(start, stop)
+        return array[:, part, :] if axis == 1 else array[:, :, part]
+
+    first = times(cut(values, None, by), 1 - share, xp)
+    last = times(cut(values, -by, None), share, xp)
+    here, before = cut(values, by, None), cut(values, None, -by)
+    if compat.is_torch_array(values) and not (values.requires_grad or share.requires_grad):
+        size = list(values.shape)
+        size[axis] += by
+        spread = values.new_empty(size)
+        cut(spread, None, by).copy_(first)
+        cut(spread, -by, None).copy_(last)
+        xp.lerp(here, before, share, out=cut(spread, by, -by))
+        return spread
+    return xp.concat([first, _mix(here, before, share, xp), last], axis=axis)

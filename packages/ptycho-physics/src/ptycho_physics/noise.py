@@ -1,0 +1,163 @@
+"""What a detector makes of the light: photon noise, read noise, saturation, pixels that are bad.
+
+Random numbers come from NumPy, so that one seed gives one scan with every library; nothing here
+has a gradient. The order is that of the events: photons arrive, they are read out, what is too much
+is cut off, and bad pixels say nothing.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_physics._namespace import Array, as_like, namespace, to_numpy
+from ptycho_physics._shapes import offsets
+
+Seed = int | np.random.Generator
+"""A seed, or a generator that goes on where it stands."""
+
+
+def poisson_noise(rate: Array, seed: Seed, *, xp: Any | None = None) -> Array:
+    """Draw photon counts.
+
+    Parameters
+    ----------
+    rate : (..., N, N) real array
+        Expected counts, >= 0.
+    seed
+
+    Returns
+    -------
+    (..., N, N) real array
+        Whole numbers in the dtype of ``rate``.
+
+    Raises
+    ------
+    ValueError
+        If an expected count is negative, not a number, or beyond 1e18.
+    """
+    xp = namespace(rate, xp=xp)
+    expected = to_numpy(rate).astype(np.float64)
+    if not np.all((expected >= 0) & (expected <= 1e18)):
+        msg = f"rate must be in [0, 1e18], found {expected.min():g} .. {expected.max():g}"
+        raise ValueError(msg)
+    counts = np.random.default_rng(seed).poisson(expected)
+    return as_like(xp.asarray(counts, dtype=rate.dtype), rate, xp)
+
+
+def read_out(
+    counts: Array,
+    seed: Seed = 0,
+    *,
+    read_noise: float = 0.0,
+    saturation: float | None = None,
+    bad_pixels: NDArray[np.bool_] | None = None,
+    xp: Any | None = None,
+) -> Array:
+    """Return what the detector reports of counted photons.
+
+    Parameters
+    ----------
+    counts : (..., N, N) real array
+    seed
+        Of the read noise.
+    read_noise
+        Standard deviation in counts of Gaussian noise on every pixel, >= 0. The sum is rounded to
+        whole counts, as it is digitised, and not negative.
+    saturation
+        Largest count a pixel can report, > 0.
+    bad_pixels : (N, N) boolean array, optional
+        True where the detector is dead or behind the beam stop: zero is reported.
+
+    Returns
+    -------
+    (..., N, N) real array
+        Same dtype as ``counts``.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range, or ``bad_pixels`` has another shape than a pattern.
+    """
+    xp = namespace(counts, xp=xp)
+    values = to_numpy(counts)
+    if not 0 <= read_noise < math.inf:
+        msg = f"read_noise must be >= 0 counts and finite, found {read_noise:g}"
+        raise ValueError(msg)
+    if saturation is not None and not saturation > 0:
+        msg = f"saturation must be > 0 counts, found {saturation:g}"
+        raise ValueError(msg)
+    if bad_pixels is not None and bad_pixels.shape != values.shape[-2:]:
+        msg = f"bad_pixels must have shape {values.shape[-2:]}, found {bad_pixels.shape}"
+        raise ValueError(msg)
+    if read_noise > 0:
+        noise = np.random.default_rng(seed).normal(0.0, read_noise, values.shape)
+        values = np.clip(np.rint(values + noise), 0, None)
+    if saturation is not None:
+        values = np.minimum(values, saturation)
+    if bad_pixels is not None:
+        values = np.where(bad_pixels, 0, values)
+    return as_like(xp.asarray(values, dtype=counts.dtype), counts, xp)
+
+
+def beam_stop(N: int, diameter: float, *, arm: float = 0.0) -> NDArray[np.bool_]:
+    """Return the bad pixels behind a round beam stop in the centre of the pattern.
+
+    Parameters
+    ----------
+    N
+        Pattern size in pixels.
+    diameter
+        Diameter in pixels, > 0: pixels whose centre lies closer than half of it are bad.
+    arm
+        Width in pixels of the arm that holds it, from the centre down to the last row; 0 for none.
+
+    Returns
+    -------
+    (N, N) boolean array, True is bad
+
+    Raises
+    ------
+    ValueError
+        If the beam stop hides nothing or everything, or the arm has a negative width.
+    """
+    x, y = offsets((N, N), (N // 2, N // 2))
+    bad = np.hypot(x, y) < diameter / 2
+    if not arm >= 0:
+        msg = f"arm must be >= 0 pixels wide, found {arm:g}"
+        raise ValueError(msg)
+    bad |= (np.abs(x) < arm / 2) & (y >= 0)
+    if not bad.any() or bad.all():
+        msg = f"diameter of the beam stop must be > 0 and leave light, found {diameter:g} of {N}"
+        raise ValueError(msg)
+    return bad
+
+
+def random_bad_pixels(N: int, fraction: float, seed: Seed) -> NDArray[np.bool_]:
+    """Return bad pixels scattered over the detector.
+
+    Parameters
+    ----------
+    N
+        Pattern size in pixels.
+    fraction
+        Share of bad pixels, in [0, 1), rounded to whole pixels.
+    seed
+
+    Returns
+    -------
+    (N, N) boolean array, True is bad
+
+    Raises
+    ------
+    ValueError
+        If the share is outside its range.
+    """
+    if not 0 <= fraction < 1:
+        msg = f"fraction of bad pixels must be >= 0 and < 1, found {fraction:g}"
+        raise ValueError(msg)
+    bad = np.zeros(N * N, dtype=bool)
+    number = round(fraction * N * N)
+    bad[np.random.default_rng(seed).choice(N * N, size=number, replace=False)] = True
+    return bad.reshape(N, N)

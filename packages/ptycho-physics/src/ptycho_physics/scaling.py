@@ -1,0 +1,121 @@
+"""The scales of counts: of the physics, and of what a network is given.
+
+Each has one name: ``photons`` is the mean number of counts per pattern behind an object of unit
+amplitude, and belongs to the forward model; ``input_scale`` makes network input of order one, and
+nothing else depends on it; ``intensity_scale`` is its inverse, by the name and the closed form that
+older programs know.
+"""
+
+import math
+from typing import Any
+
+from ptycho_physics._namespace import Array, known, namespace
+from ptycho_physics.forward import detected_fraction
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        msg = f"{name} must be > 0 and finite, found {value:g}"
+        raise ValueError(msg)
+
+
+def _floating(values: Array, xp: Any) -> Array:
+    """Return real floating values, float64 where they were integers."""
+    floating = xp.isdtype(values.dtype, "real floating")
+    return values if floating else xp.astype(values, xp.float64)
+
+
+def input_scale(photons: float, N: int) -> float:
+    """Return the factor on amplitudes that makes network input of order one.
+
+    ``sqrt((N/2)^2 / photons)``, with ``photons`` the mean of ``sum(amplitude^2)`` over the training
+    patterns.
+
+    Raises
+    ------
+    ValueError
+        If ``photons`` is not positive and finite.
+    """
+    _check_positive("photons", photons)
+    return N / 2 / math.sqrt(photons)
+
+
+def intensity_scale(nphotons: float, N: int) -> float:
+    """Return the historical intensity scale, ``sqrt(nphotons) / (N/2)``.
+
+    Raises
+    ------
+    ValueError
+        If ``nphotons`` is not positive and finite.
+    """
+    _check_positive("nphotons", nphotons)
+    return math.sqrt(nphotons) / (N / 2)
+
+
+def network_input(counts: Array, photons: float, *, xp: Any | None = None) -> Array:
+    """Return ``sqrt(counts) * input_scale``, what a network sees of patterns (..., N, N).
+
+    Raises
+    ------
+    ValueError
+        If ``photons`` is not positive and finite.
+    """
+    xp = namespace(counts, xp=xp)
+    return xp.sqrt(counts) * input_scale(photons, counts.shape[-1])
+
+
+def counts_from_amplitude(amplitude: Array, nphotons: float, *, xp: Any | None = None) -> Array:
+    """Return counts of a scan known by the amplitudes (n, N, N) of its patterns.
+
+    ``amplitude^2 * nphotons / mean over the scan of sum(amplitude^2)``. Integers are squared in
+    float64, where they do not overflow.
+
+    Raises
+    ------
+    ValueError
+        If ``nphotons`` is not positive and finite, or the amplitudes are all zero.
+    """
+    xp = namespace(amplitude, xp=xp)
+    _check_positive("nphotons", nphotons)
+    amplitude = _floating(amplitude, xp)
+    squared = amplitude * amplitude
+    mean = xp.mean(xp.sum(squared, axis=(-2, -1)))
+    number = known(mean)
+    if number is not None:
+        _check_positive("mean of sum(amplitude^2)", number)
+    return squared * (nphotons / mean)
+
+
+def photons_of(
+    counts: Array, probe: Array, bad_pixels: Array | None = None, *, xp: Any | None = None
+) -> float:
+    """Return the ``photons`` of the forward model that a scan was measured with.
+
+    The mean number of counts per pattern: an object of unit amplitude then reproduces it. What a
+    beam stop hides is added, as the share of the probe's own light that it would hide.
+
+    Parameters
+    ----------
+    counts : (n, N, N) real array
+        Measured counts.
+    probe : (M, N, N) complex array
+        Probe modes of any power.
+    bad_pixels : (N, N) boolean array, optional
+        True where a pixel is bad, whatever it holds.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If no light is left.
+    """
+    xp = namespace(counts, probe, xp=xp)
+    counts = _floating(counts, xp)
+    if bad_pixels is not None:
+        counts = xp.where(bad_pixels, xp.zeros_like(counts), counts)
+    mean = float(xp.mean(xp.sum(counts, axis=(-2, -1))))
+    _check_positive("mean counts per pattern", mean)
+    return mean if bad_pixels is None else mean / detected_fraction(probe, bad_pixels, xp=xp)

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ptycho_physics import (
+    beam_stop,
+    counts_from_amplitude,
+    disk_probe,
+    expected_counts,
+    input_scale,
+    intensity_scale,
+    network_input,
+    photons_of,
+)
+
+
+@given(photons=st.floats(1, 1e12), N=st.sampled_from([64, 128, 256]))
+def test_the_historical_scale_is_the_inverse_of_the_input_scale(photons, N):
+    np.testing.assert_allclose(intensity_scale(photons, N) * input_scale(photons, N), 1)
+
+
+def test_intensity_scale_is_the_historical_closed_form():
+    assert intensity_scale(1e6, 64) == 1000 / 32
+
+
+def test_network_input_of_the_training_patterns_has_power_of_half_n_squared(library, rng):
+    counts = rng.poisson(50, size=(5, 16, 16)).astype(np.float32)
+    photons = float(counts.sum(axis=(1, 2)).mean())
+    found = library.numpy(network_input(library.array(counts), photons))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose((found**2).sum(axis=(1, 2)).mean(), 8**2, rtol=1e-5)
+
+
+def test_counts_from_amplitude_have_the_photons_asked_for(library, rng):
+    amplitude = rng.random((4, 8, 8))
+    counts = library.numpy(counts_from_amplitude(library.array(amplitude), 1e5))
+    np.testing.assert_allclose(counts.sum(axis=(1, 2)).mean(), 1e5)
+    np.testing.assert_allclose(counts / counts[0, 0, 0], (amplitude / amplitude[0, 0, 0]) ** 2)
+
+
+def test_integer_amplitudes_do_not_overflow():
+    amplitude = np.full((2, 4, 4), 60000, dtype=np.uint16)
+    np.testing.assert_allclose(counts_from_amplitude(amplitude, 1600.0), 100)
+
+
+def test_photons_of_an_empty_object_are_those_it_was_lit_with(library):
+    probe, vacuum = disk_probe(16), np.ones((3, 16, 16), dtype=np.complex64)
+    counts = expected_counts(vacuum, probe, 1e4)
+    np.testing.assert_allclose(
+        photons_of(library.array(counts), library.array(probe)), 1e4, rtol=1e-6
+    )
+
+
+def test_what_a_beam_stop_hides_is_added(library):
+    probe, vacuum, bad = disk_probe(16), np.ones((3, 16, 16), dtype=np.complex64), beam_stop(16, 3)
+    counts = np.where(bad, np.nan, expected_counts(vacuum, probe, 1e4))
+    arrays = (library.array(x) for x in (counts, probe, bad))
+    np.testing.assert_allclose(photons_of(*arrays), 1e4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("photons", [0.0, -1.0, np.inf, np.nan])
+def test_photons_that_are_none_are_refused(photons):
+    with pytest.raises(ValueError, match="photons must be > 0 and finite"):
+        input_scale(photons, 64)
+    with pytest.raises(ValueError, match="nphotons must be > 0 and finite"):
+        intensity_scale(photons, 64)
+
+
+def test_dark_scans_are_refused():
+    with pytest.raises(ValueError, match=r"mean of sum\(amplitude\^2\) must be > 0"):
+        counts_from_amplitude(np.zeros((2, 4, 4)), 1.0)
+    with pytest.raises(ValueError, match="mean counts per pattern must be > 0"):
+        photons_of(np.zeros((2, 16, 16)), disk_probe(16))
