@@ -109,7 +109,7 @@ def measured(backend: str, architecture: str, n: int, epochs: int, threads: int)
 def main() -> None:
     """Measure both backends and report."""
     options = parse(__doc__)
-    n, epochs = (12, 2) if options.quick else (256, 4)
+    n, epochs = (12, 2) if options.quick else (128, 4)
     results = {
         f"{backend}, {architecture}, epoch of {n} patterns": measured(
             backend, architecture, n, epochs, options.threads

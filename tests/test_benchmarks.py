@@ -39,8 +39,21 @@ def test_program_runs_and_writes_its_figures(program, program_runs, tmp_path, ca
     assert [line.split(": ")[1] for line in printed] == list(record["results"])
 
 
+def test_parity_is_a_table_that_keeps_its_tolerance(program_runs, tmp_path, capsys):
+    output = tmp_path / "parity.json"
+    with pytest.raises(SystemExit) as ended:
+        program_runs(FOLDER / "parity.py", "--only", "NumPy,PyTorch", "--output", output)
+    assert not ended.value.code
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| function | NumPy | PyTorch |"
+    record = json.loads(output.read_text("utf-8"))
+    assert record["machine"]["versions"]
+    assert [line.split("|")[1].strip() for line in lines[2:-2]] == list(record["results"])
+    assert record["results"]["propagate"]["PyTorch"]["float64"]["gradient"] < 1e-10
+
+
 def test_the_table_names_every_program():
     readme = (FOLDER / "README.md").read_text("utf-8")
-    programs = [*PROGRAMS, FOLDER / "real_data.py"]
+    programs = [*PROGRAMS, FOLDER / "parity.py", FOLDER / "real_data.py"]
     assert PROGRAMS
     assert [path.name for path in programs if f"`{path.name}`" not in readme] == []

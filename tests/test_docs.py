@@ -76,6 +76,13 @@ def test_refined_probe_replaces_the_first():
     assert np.array_equal(load_scan("siemens_refined.npz").probe, refined)
 
 
+@pytest.mark.usefixtures("star_file")
+def test_large_scans_are_read_in_parts():
+    execute(blocks("real-data.md")[0], "real-data.md")
+    Path("siemens.npz").rename("scan.npz")
+    execute(blocks("large-scans.md")[0], "large-scans.md")
+
+
 def commands():
     for name, text in PAGES.items():
         for block in re.findall(r"```(?:bash|sh)\n(.*?)```", text, re.DOTALL):
@@ -130,3 +137,22 @@ def test_links_lead_somewhere(name):
 
 def test_index_names_every_page():
     assert [name for name in PAGES if f"({name})" not in PAGES["README.md"]] == ["README.md"]
+
+
+@pytest.fixture
+def trained_folder(tmp_path, monkeypatch):
+    """A folder with ``scan.npz`` and a network trained on it, for as short as can be."""
+    monkeypatch.chdir(tmp_path)
+    command = ["simulate", "-o", "scan.npz", "--size", "110", "--n-patterns", "40", "-q"]
+    cli(command, standalone_mode=False)
+    settings = "--nepochs 1 --n-filters-scale 1 --n-groups 16 --logger-backend none -q"
+    command = ["train", "scan.npz", "-o", "model", *settings.split()]
+    cli(command, standalone_mode=False)
+
+
+@pytest.mark.usefixtures("trained_folder")
+def test_watching_the_object_grow(capsys):
+    for code in blocks("live.md"):
+        execute(code, "live.md")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("40 patterns")

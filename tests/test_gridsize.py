@@ -5,6 +5,11 @@ import re
 import numpy as np
 import pytest
 import torch
+from ptycho import model_manager, params
+from ptycho.config.config import ModelConfig as ClientModel
+from ptycho.config.config import TrainingConfig as ClientTraining
+from ptycho.raw_data import RawData
+from ptycho.workflows import components
 from ptycho_cli.main import main as ptycho
 from ptycho_config import (
     InferenceConfig,
@@ -14,6 +19,7 @@ from ptycho_config import (
     from_dict,
 )
 from ptycho_data import Scan, group_positions, load_bundle, load_reconstruction, save_scan
+from ptycho_data.selection import inference_groups
 from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan
 from ptycho_torch import inference, reconstruction, train
 from ptycho_torch.bundles import bundle_of, model_from
@@ -24,7 +30,11 @@ from ptycho_torch.model import PtychoModel
 from ptycho_torch.networks import build_network
 
 N, COUNT = 64, 30
-READERS = {}  # module that reads gridsize or channels: the test that holds it to them
+READERS = {  # module that reads gridsize or channels: the test that holds it to them
+    # TensorFlow is not in the session of this file.
+    "ptycho_tf/networks/cnn.py": "tests/backends/test_portable_bundles.py",
+    "ptycho_tf/reconstruction.py": "tests/backends/test_portable_bundles.py",
+}
 
 
 def consumer(*modules):
@@ -122,16 +132,16 @@ def test_groups_of_positions(scan, gridsize, C):
     assert all(len(set(group)) == C for group in groups)
 
 
-@consumer("ptycho_torch/groups.py")
+@consumer("ptycho_data/selection.py")
 def test_training_batches(scan, config, C):
-    part, _ = prepare(scan, scan, config)
+    part = prepare(scan, config, split=False).train
     data = ScanDataModule(part, None, batch_size=4, seed=0, execution=PyTorchExecutionConfig())
     for batch in data.train_dataloader():
         assert batch["counts"].shape == (4, C, N, N)
         assert batch["positions"].shape == (4, C, 1, 2)
 
 
-@consumer("ptycho_torch/reconstruction.py")
+@consumer("ptycho_torch/reconstruction.py", "ptycho_torch/reconstructor.py")
 def test_groups_of_a_reconstruction(scan, config, C, scan_file):
     model = PtychoModel(config.model, scan.probe)
     photons = scan.mean_photons()
@@ -139,7 +149,7 @@ def test_groups_of_a_reconstruction(scan, config, C, scan_file):
         model, config, photons=photons, domain="counts", history={}, overrides_applied={}
     )
     asked = InferenceConfig(model_path="m", test_data_file=scan_file, n_groups=3)
-    groups = reconstruction.make_groups(scan, asked, config.model.gridsize)
+    groups = inference_groups(scan, asked, config.model.gridsize)
     assert groups.shape == (3, C)
     found = reconstruction.reconstruct(bundle, scan, asked, PyTorchExecutionConfig())
     assert set(found.reconstruction.indices) == set(groups.ravel())
@@ -212,6 +222,22 @@ def test_both_module_entry_points(scan_file, tmp_path, gridsize, C):
     line = f"--model_path {model} --test_data {scan_file} --output_dir {result} --n_images 4"
     assert inference.main([*line.split(), "--accelerator", "cpu", "--quiet"]) == 0
     check_bundle_and_result(model, result, gridsize, C, scan_file)
+
+
+@consumer("ptycho/workflows/components.py")
+def test_the_calls_of_applications(scan_file, tmp_path, gridsize, C, monkeypatch):
+    monkeypatch.setenv("PTYCHO_BACKEND", "pytorch")
+    monkeypatch.setitem(params.cfg, "intensity_scale", None)  # put back as it was afterwards
+    raw = RawData.from_file(scan_file)
+    model = ClientModel(N=N, gridsize=gridsize, n_filters_scale=1)
+    config = ClientTraining(model=model, nepochs=1, batch_size=8)
+    _, _, results = components.run_cdi_example(raw, None, config)
+    assert set(results["reconstruction"].indices) == set(range(COUNT))
+    bundle = load_bundle(model_manager.save(tmp_path))
+    assert bundle.config["model"]["gridsize"] == gridsize
+    grouped = raw.generate_grouped_data(N, K=4, gridsize=gridsize)
+    assert grouped["diffraction"].shape == (COUNT, N, N, C)
+    assert grouped["coords_relative"].shape == (COUNT, 1, 2, C)
 
 
 @pytest.mark.parametrize("architecture", ["cnn", "unrolled"])

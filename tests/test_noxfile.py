@@ -28,7 +28,7 @@ def test_every_session_names_its_device(sessions):
 
 def test_light_packages_pull_no_framework(noxfile):
     heavy = {name for name in noxfile.PACKAGES if noxfile.needs_framework(name)}
-    assert heavy == {"ptycho-tf", "ptycho-torch"}
+    assert heavy == {"ptycho-tf", "ptycho-torch", "ptychopinn"}
 
 
 def test_closure_follows_extras(noxfile):

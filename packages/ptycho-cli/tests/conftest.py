@@ -130,10 +130,12 @@ def stand_in(tmp_path, monkeypatch):
             seconds: float
             epochs: int
             main_process: bool = True
+            written: bool = True
 
         def train(scan, config, execution, *, test_scan, overrides_applied, resume, overwrite):
             CALLS.append(dict(scan=scan, config=config, execution=execution, test_scan=test_scan,
                               resume=resume))
+            scan = scan[0] if isinstance(scan, list) else scan
             history = {"train_loss": [2.0, 1.0], "val_loss": [3.0, 1.5]}
             bundle = Bundle(
                 config=to_dict(config), overrides_applied=overrides_applied, scaling={},
@@ -141,7 +143,24 @@ def stand_in(tmp_path, monkeypatch):
                 history=history, backend="pytorch", versions={},
             )
             path = save_bundle(config.output_dir, bundle, overwrite)
-            return Result(path, history, 0.5, 2)
+            done = resume and config.nepochs == 1414
+            result = Result(path, history, 0.5, 2, True, not done)
+            if config.nepochs == 1313:
+                interrupt = KeyboardInterrupt("interrupted after 2 epochs")
+                interrupt.result = result
+                raise interrupt
+            return result
+        """)
+    )
+    (package / "settings.py").write_text(
+        dedent("""
+        def check_training(config, execution):
+            if config.model.architecture == "resnet":
+                raise ValueError("architecture: one of cnn, unrolled expected, found 'resnet'")
+
+        def check_inference(execution):
+            if execution.accelerator == "tpu":
+                raise ValueError("execution: accelerator 'tpu' must be one of this machine")
         """)
     )
     (package / "reconstruction.py").write_text(
@@ -176,7 +195,8 @@ def stand_in(tmp_path, monkeypatch):
             name="pytorch", package="stand_in_backend", framework="math", extra="torch"
         ),
     )
-    names = ["stand_in_backend", "stand_in_backend.training", "stand_in_backend.reconstruction"]
+    parts = ("", ".training", ".reconstruction", ".settings")
+    names = [f"stand_in_backend{part}" for part in parts]
     yield lambda part: sys.modules[f"stand_in_backend.{part}"].CALLS
     for name in names:
         sys.modules.pop(name, None)

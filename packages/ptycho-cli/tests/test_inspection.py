@@ -2,7 +2,7 @@ import attrs
 import numpy as np
 import pytest
 from ptycho_cli import inspection
-from ptycho_data import Scan
+from ptycho_data import Scan, stacks
 
 
 def make(diffraction, *, step=2.0, domain="counts", nphotons=None):
@@ -62,7 +62,7 @@ def test_one_pixel_at_the_limit_of_its_type_is_enough(counts):
 
 def test_saturation_in_pieces_is_the_same(counts, monkeypatch):
     whole = inspection.saturation(make(counts))
-    monkeypatch.setattr(inspection, "CHUNK_BYTES", 3 * 32 * 32 * 8)
+    monkeypatch.setattr(stacks, "BLOCK_BYTES", 3 * 32 * 32 * 2)
     assert inspection.saturation(make(counts)) == whole
 
 

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from attrs import evolve
 from ptycho_config import PyTorchExecutionConfig
 from ptycho_physics import extract_patches
 from ptycho_torch.data import (
@@ -9,8 +8,6 @@ from ptycho_torch.data import (
     ScanDataModule,
     ScanGroups,
     SpatialBatchSampler,
-    mean_counts,
-    truth_patches,
 )
 
 
@@ -48,11 +45,11 @@ def test_every_group_is_seen_once_an_epoch(groups, world_size):
     seen = []
     lengths = set()
     for rank in range(world_size):
-        sampler = SpatialBatchSampler(groups.centres, 8, 0, rank=rank, world_size=world_size)
+        sampler = SpatialBatchSampler([groups.centres], 8, 0, rank=rank, world_size=world_size)
         batches = list(sampler)
         assert len(batches) == len(sampler)
         lengths.add(len(batches))
-        seen += [i for batch in batches for i in batch]
+        seen += [i for _, batch in batches for i in batch]
     assert len(lengths) == 1  # no process waits for another
     assert set(seen) == set(range(48))
     if 48 % (8 * world_size) == 0:
@@ -61,29 +58,13 @@ def test_every_group_is_seen_once_an_epoch(groups, world_size):
 
 def test_batches_change_with_the_epoch_and_repeat_with_the_seed(groups):
     def of(epoch, **options):
-        sampler = SpatialBatchSampler(groups.centres, 8, 0, **options)
+        sampler = SpatialBatchSampler([groups.centres], 8, 0, **options)
         sampler.set_epoch(epoch)
-        return [tuple(batch) for batch in sampler]
+        return [tuple(batch) for _, batch in sampler]
 
     assert of(3) == of(3)
     assert of(3) != of(4)
     assert of(3, fixed=True) == of(4, fixed=True)
-
-
-def test_mean_counts_of_part_of_a_scan(scan):
-    some = np.array([1, 5, 30])
-    expected = scan.counts(some).sum((1, 2)).mean()
-    assert mean_counts(scan, some, None, scan.probe) == pytest.approx(expected, rel=1e-5)
-
-
-def test_truth_comes_from_the_object_or_from_y(scan):
-    some = np.array([3, 9])
-    cut = truth_patches(scan, some)
-    assert cut.shape == (2, 64, 64)
-    own = evolve(scan, patches=np.full((scan.n, 64, 64), 2j, dtype=np.complex64))
-    assert (truth_patches(own, some) == 2j).all()
-    with pytest.raises(ValueError, match="objectGuess or Y: needed"):
-        truth_patches(evolve(scan, object_guess=None), some)
 
 
 def test_workers_read_the_same_batches(groups):
@@ -101,3 +82,22 @@ def test_workers_read_the_same_batches(groups):
         assert one["canvas"] == two["canvas"]
         torch.testing.assert_close(one["counts"], two["counts"], rtol=0, atol=0)
         torch.testing.assert_close(one["positions"], two["positions"], rtol=0, atol=0)
+
+
+def test_batches_of_several_scans_stay_apart_and_mix(scan, groups):
+    few = ScanGroups(scan=scan, groups=np.arange(20)[:, None], photons=7.0, number=1, margin=4.0)
+    module = ScanDataModule(
+        [groups, few], None, batch_size=8, seed=0, execution=PyTorchExecutionConfig()
+    )
+    batches = list(module.train_dataloader())
+    numbers = [batch["scan"] for batch in batches]
+    assert len(batches) == 6 + 3
+    assert numbers.count(1) == 3
+    assert numbers != sorted(numbers)
+    for number, n in ((0, 48), (1, 20)):
+        own = [batch for batch in batches if batch["scan"] == number]
+        assert sorted(i for batch in own for i in batch["indices"].ravel().tolist()) == [*range(n)]
+        (photons,) = {float(batch["photons"]) for batch in own}
+        assert photons == pytest.approx(7.0 if number else groups.photons)
+    inside = next(batch for batch in batches if batch["scan"] == 1)
+    assert inside["positions"].min() >= 32 + 4 - 1e-4

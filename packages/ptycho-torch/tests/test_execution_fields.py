@@ -10,6 +10,7 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from ptycho_config import PyTorchExecutionConfig, Scheduler
+from ptycho_torch import fitting
 from ptycho_torch import training as training_module
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.data import ScanDataModule
@@ -50,9 +51,7 @@ def trainer(training, tmp_path):
 
     def make(**fields):
         execution = PyTorchExecutionConfig(**{"logger_backend": "none", **fields})
-        made = training_module._make_trainer(
-            tmp_path, training(), execution, "train_loss", validated=False
-        )
+        made = fitting.make_trainer(tmp_path, training(), execution, "train_loss", validated=False)
         return made[0]
 
     return make
@@ -63,7 +62,7 @@ def loader(scan, training):
     """Make the loader of training batches that `train` would use."""
 
     def make(**fields):
-        part, _ = prepare(scan, None, training(n_groups=8))
+        part = prepare(scan, training(n_groups=8), split=False).train
         module = ScanDataModule(
             part, None, batch_size=4, seed=0, execution=PyTorchExecutionConfig(**fields)
         )
@@ -72,7 +71,7 @@ def loader(scan, training):
     return make
 
 
-class Steps(training_module.LossHistory):
+class Steps(fitting.LossHistory):
     """Looks at the gradients that every step was made with."""
 
     seen = None
@@ -87,7 +86,7 @@ class Steps(training_module.LossHistory):
 @pytest.fixture
 def trained(scan, training, monkeypatch):
     """Train for real, briefly; what the steps were, and the result."""
-    monkeypatch.setattr(training_module, "LossHistory", Steps)
+    monkeypatch.setattr(fitting, "LossHistory", Steps)
 
     def run(nepochs=1, n_groups=8, batch_size=4, **fields):
         Steps.seen = {"largest": [], "norm": [], "trainer": None}

@@ -1,11 +1,16 @@
 import numpy as np
 import pytest
 from attrs import evolve
-from ptycho_torch.groups import make_groups, prepare, split_validation
+from ptycho_data.selection import split_validation, training_groups
+from ptycho_torch.groups import (
+    explicit_photons,
+    prepare,
+    with_photons,
+)
 
 
 def test_validation_is_a_strip_at_the_right_edge(scan, training):
-    groups = make_groups(scan, training())
+    groups = training_groups(scan, training())
     train_part, validation = split_validation(scan, groups)
     assert len(validation) == round(0.1 * len(groups))
     assert scan.xcoords[train_part].max() <= scan.xcoords[validation].min()
@@ -17,7 +22,7 @@ def test_validation_is_a_strip_at_the_right_edge(scan, training):
 
 def test_groups_follow_the_seed(scan, training):
     def groups(**settings):
-        return make_groups(scan, training({"gridsize": 2}, n_groups=12, **settings)).tolist()
+        return training_groups(scan, training({"gridsize": 2}, n_groups=12, **settings)).tolist()
 
     assert groups(seed=1) == groups(seed=1)
     assert groups(seed=1) != groups(seed=2)
@@ -25,32 +30,33 @@ def test_groups_follow_the_seed(scan, training):
 
 
 def test_sequential_sampling_takes_the_first(scan, training):
-    groups = make_groups(scan, training(n_groups=5, sequential_sampling=True))
+    groups = training_groups(scan, training(n_groups=5, sequential_sampling=True))
     np.testing.assert_array_equal(groups[:, 0], np.arange(5))
 
 
 def test_subsampled_patterns_are_numbered_as_in_the_scan(scan, training):
-    groups = make_groups(scan, training({"gridsize": 2}, n_subsample=20))
+    groups = training_groups(scan, training({"gridsize": 2}, n_subsample=20))
     assert len(np.unique(groups)) <= 20
     assert groups.max() > 20
 
 
 def test_nominal_positions_are_used_when_asked_for(scan, training):
     shifted = evolve(scan, xcoords_start=scan.xcoords + 3, ycoords_start=scan.ycoords - 2)
-    measured, _ = prepare(shifted, None, training())
-    nominal, _ = prepare(shifted, None, training(positions_provided=False))
+    measured = prepare(shifted, training()).train
+    nominal = prepare(shifted, training(positions_provided=False)).train
     moved = nominal.scan.positions - measured.scan.positions
     np.testing.assert_allclose(moved, np.broadcast_to([3, -2], moved.shape))
 
 
 def test_each_scan_has_its_own_scale(scan, training):
     brighter = evolve(scan, diffraction=4 * scan.diffraction)
-    train_part, validation = prepare(scan, brighter, training())
-    assert validation.photons == pytest.approx(4 * train_part.photons, rel=1e-5)
+    own = [prepare(each, training()).train.photons for each in (scan, brighter)]
+    assert own[1] == pytest.approx(4 * own[0], rel=1e-5)
 
 
 def test_no_pattern_is_in_both_parts(scan, training):
-    train_part, validation = prepare(scan, None, training({"gridsize": 2}))
+    parts = prepare(scan, training({"gridsize": 2}))
+    train_part, validation = parts.train, parts.validation
     assert not np.intersect1d(train_part.groups, validation.groups).size
     assert validation.photons == train_part.photons  # one exposure, one scale
 
@@ -58,13 +64,24 @@ def test_no_pattern_is_in_both_parts(scan, training):
 def test_bad_pixels_do_not_change_the_scale(scan, training):
     stop = np.zeros((64, 64), dtype=bool)
     stop[29:35, 29:35] = True
-    masked, _ = prepare(evolve(scan, bad_pixels=stop), None, training())
-    free, _ = prepare(scan, None, training())
+    masked = prepare(evolve(scan, bad_pixels=stop), training()).train
+    free = prepare(scan, training()).train
     assert masked.photons == pytest.approx(free.photons, rel=0.1)
 
 
 def test_truth_is_given_in_the_units_of_the_network(scan, training):
     brighter = evolve(scan, object_guess=5 * scan.object_guess)
     config = training({"model_type": "supervised"})
-    gains = [prepare(each, None, config)[0].truth_gain for each in (scan, brighter)]
+    gains = [prepare(each, config).train.truth_gain for each in (scan, brighter)]
     assert gains[1] == pytest.approx(5 * gains[0], rel=1e-5)
+
+
+def test_an_explicit_dose_wins_over_the_files(scan, training):
+    stated = evolve(scan, domain="amplitude", nphotons=1e4)
+    assert with_photons(stated, explicit_photons(training(), {})).nphotons == 1e4
+    asked = training(nphotons=1e6)
+    assert with_photons(stated, explicit_photons(asked, {})).nphotons == 1e6
+    for origin, dose in (("data", 1e4), ("command line", 1e6), ("config file", 1e6)):
+        record = {"nphotons": {"value": 1e6, "origin": origin}}
+        assert with_photons(stated, explicit_photons(asked, record)).nphotons == dose
+    assert with_photons(scan, 1e6) is scan  # counts need no dose

@@ -3,7 +3,8 @@ import pytest
 import torch
 from ptycho_config import ModelConfig
 from ptycho_physics import propagate
-from ptycho_torch.model import PtychoModel, input_scale, prepare_probe, smoothing_envelope
+from ptycho_torch.illumination import prepare_probe, smoothing_envelope
+from ptycho_torch.model import PtychoModel, input_scale
 
 SMALL = {"architecture": "unrolled", "n_filters_scale": 1}
 
@@ -60,7 +61,7 @@ def test_log_scale_is_a_factor_on_the_amplitude(scan):
     ("options", "trained"),
     [
         ({}, {"log_scale"}),
-        ({"probe_trainable": True}, {"log_scale", "probe_change"}),
+        ({"probe_trainable": True}, {"log_scale", "scans.0.probe_change"}),
         ({"intensity_scale_trainable": False}, set()),
     ],
 )
@@ -73,7 +74,7 @@ def test_what_is_trainable(scan, options, trained):
 def test_trainable_probe_starts_as_given_and_stays_at_unit_power(scan):
     model = make(scan, probe_trainable=True)
     torch.testing.assert_close(model.probe, make(scan).probe)
-    torch.nn.init.normal_(model.probe_change)
+    torch.nn.init.normal_(model.probe_changes()[0])
     assert float(model.probe.detach().abs().square().sum()) == pytest.approx(1, rel=1e-5)
 
 

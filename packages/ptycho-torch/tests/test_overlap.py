@@ -1,6 +1,6 @@
 import pytest
 import torch
-from ptycho_torch.overlap import GroupCanvases, agree, weighted_sums
+from ptycho_torch.overlap import GroupCanvases, agree, phases_in_agreement, weighted_sums
 
 
 @pytest.fixture
@@ -23,6 +23,24 @@ def test_agreeing_patches_stay_as_they_are(weight):
     where = torch.tensor([[6.0, 7.0], [9.0, 8.0], [7.0, 11.0]])
     patches = torch.stack([canvas[3:11, 2:10], canvas[4:12, 5:13], canvas[7:15, 3:11]])
     torch.testing.assert_close(agree(patches, where, weight, (20, 20)), patches)
+
+
+def test_patches_that_differ_in_phase_are_brought_in_phase(weight):
+    canvas = torch.randn(20, 20, dtype=torch.complex64) + 2
+    where = torch.tensor([[6.0, 7.0], [9.0, 8.0], [7.0, 11.0]])
+    patches = torch.stack([canvas[3:11, 2:10], canvas[4:12, 5:13], canvas[7:15, 3:11]])
+    turns = torch.polar(torch.ones(3), torch.tensor([0.0, 0.8, -0.5]))[:, None, None]
+    factors = phases_in_agreement(patches * turns, where, weight, (20, 20)) * turns
+    torch.testing.assert_close(factors, factors[:1].expand_as(factors), atol=0.1, rtol=0)
+
+
+def test_a_patch_that_overlaps_nothing_keeps_its_phase(weight):
+    patches = torch.randn(2, 8, 8, dtype=torch.complex64)
+    patches[1] = 0  # where the network sees nothing at all
+    factors = phases_in_agreement(
+        patches, torch.tensor([[6.0, 6.0], [30.0, 6.0]]), weight, (12, 40)
+    )
+    torch.testing.assert_close(factors, torch.ones_like(factors))
 
 
 def test_disagreeing_patches_meet_at_the_weighted_mean():

@@ -1,8 +1,19 @@
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
+import torch
 from attrs import evolve
 from ptycho_config import ModelConfig, to_dict
-from ptycho_data import load_bundle, save_bundle
+from ptycho_data import (
+    Scan,
+    load_bundle,
+    load_reconstruction,
+    save_bundle,
+    save_scan,
+)
 from ptycho_physics import Canvas, defocused_probe, simulate_counts, snake_scan
 from ptycho_torch.bundles import bundle_of, model_from
 from ptycho_torch.model import PtychoModel
@@ -39,7 +50,7 @@ def test_result_is_complete_and_on_the_canvas_of_the_scan(scan, untrained, infer
     np.testing.assert_array_equal(rec.indices, np.arange(scan.n))
     assert result.backend == "pytorch"
     assert 0 < result.r_factor < 0.5
-    assert set(result.timings) == {"prepare", "reconstruct", "score"}
+    assert set(result.timings) == {"prepare", "read", "reconstruct", "score"}
     assert (rec.coverage > 0).mean() > 0.9
 
 
@@ -50,8 +61,6 @@ def test_bright_pixel_is_found_again(training, inference, execution, gridsize):
     positions = snake_scan(truth.shape, 64, number=100, jitter=0.4, seed=1)
     probe = defocused_probe(64)
     counts = simulate_counts(truth, probe, positions, 1e7, seed=5)
-    from ptycho_data import Scan
-
     scan = Scan(
         diffraction=counts,
         xcoords=positions[:, 0],
@@ -83,7 +92,7 @@ def test_batch_size_and_padding_do_not_change_the_object(scan, untrained, infere
         {"inference_batch_size": 1000},
     ):
         other = reconstruct(bundle, scan, inference(), execution(**changes)).reconstruction
-        np.testing.assert_allclose(other.object, reference, atol=2e-3)
+        np.testing.assert_allclose(other.object, reference, atol=0.03)
 
 
 def test_dose_and_probe_power_do_not_change_the_object(scan, untrained, inference, execution):
@@ -91,7 +100,7 @@ def test_dose_and_probe_power_do_not_change_the_object(scan, untrained, inferenc
     reference = reconstruct(bundle, scan, inference(), execution()).reconstruction.object
     brighter = evolve(scan, diffraction=9 * scan.diffraction, probe=np.complex64(3) * scan.probe)
     other = reconstruct(bundle, brighter, inference(), execution()).reconstruction.object
-    np.testing.assert_allclose(other, reference, atol=2e-3)
+    np.testing.assert_allclose(other, reference, atol=0.03)
 
 
 def test_another_place_gives_the_same_object_elsewhere(scan, untrained, inference, execution):
@@ -100,7 +109,7 @@ def test_another_place_gives_the_same_object_elsewhere(scan, untrained, inferenc
     moved = evolve(scan, xcoords=scan.xcoords - 500, ycoords=scan.ycoords + 12, object_guess=None)
     other = reconstruct(bundle, moved, inference(), execution()).reconstruction
     np.testing.assert_array_equal(other.origin - reference.origin, [-500, 12])
-    np.testing.assert_allclose(other.object, reference.object, atol=2e-3)
+    np.testing.assert_allclose(other.object, reference.object, atol=0.03)
 
 
 def test_some_groups_of_a_scan(scan, untrained, inference, execution):
@@ -121,7 +130,7 @@ def test_middle_trim_stitches_the_centres_only(scan, untrained, inference, execu
 
 
 def test_a_bundle_for_another_size_names_both(scan, untrained, inference, execution):
-    bundle = untrained()
+    bundle = untrained({"architecture": "cnn"})
     bundle.config["model"]["N"] = 128
     with pytest.raises(ValueError, match=r"trained for patterns of 128 pixels, .* has 64"):
         reconstruct(bundle, scan, inference(), execution())
@@ -199,3 +208,109 @@ def test_nominal_positions_are_used_if_training_used_them(scan, untrained, infer
     bundle = untrained(positions_provided=False)
     rec = reconstruct(bundle, shifted, inference(), execution()).reconstruction
     np.testing.assert_allclose(rec.positions + rec.origin - scan.positions, [[7, 0]] * scan.n)
+
+
+def test_a_network_for_any_size_takes_patterns_of_another(untrained, inference, execution):
+    truth = np.ones((170, 170), dtype=np.complex64)
+    truth[80:90, 75:95] = np.exp(0.6j)
+    positions = snake_scan(truth.shape, 128, number=16, seed=1)
+    probe = defocused_probe(128)
+    larger = Scan(
+        diffraction=simulate_counts(truth, probe, positions, 1e6, seed=5),
+        xcoords=positions[:, 0],
+        ycoords=positions[:, 1],
+        probe=probe,
+        domain="counts",
+    )
+    result = reconstruct(untrained(), larger, inference(), execution())
+    assert result.reconstruction.probe.shape == (1, 128, 128)
+    assert result.r_factor < 0.2
+
+
+def test_few_patterns_are_remarked_on(scan, untrained, inference, execution, caplog):
+    two = scan.select([10, 11])
+    reconstruct(untrained(), two, inference(), execution())
+    assert "only 2 patterns" in caplog.text
+
+
+def test_positions_in_another_unit_are_an_error(scan, untrained, inference, execution):
+    far = evolve(scan, xcoords=1e6 * scan.xcoords, ycoords=1e6 * scan.ycoords, object_guess=None)
+    with pytest.raises(ValueError, match="positions: must be pixels of the object grid"):
+        reconstruct(untrained(), far, inference(), execution())
+
+
+def test_loading_processes_bring_the_same_patterns(scan, untrained, inference, execution):
+    bundle = untrained()
+    alone = reconstruct(bundle, scan, inference(), execution(inference_batch_size=20))
+    helped = reconstruct(
+        bundle, scan, inference(), execution(inference_batch_size=20, num_workers=1)
+    )
+    np.testing.assert_array_equal(helped.reconstruction.object, alone.reconstruction.object)
+    assert helped.r_factor == alone.r_factor
+
+
+@pytest.mark.gpu
+def test_switches_of_torch_are_left_as_they_were(scan, untrained, inference, execution):
+    few = scan.select(np.arange(5))
+    for before in (False, True):
+        torch.use_deterministic_algorithms(before)
+        for value in (True, False):
+            settings = execution(deterministic=value, accelerator="cuda")
+            reconstruct(untrained(), few, inference(), settings)
+            assert torch.are_deterministic_algorithms_enabled() is before
+    torch.use_deterministic_algorithms(False)
+
+
+def test_starting_loads_nothing_that_it_does_not_need(scan, untrained, tmp_path):
+    """What takes seconds to import: Lightning, torch's compiler, the tree of neighbours."""
+    save_scan(tmp_path / "scan.npz", scan.select(np.arange(4)))
+    bundle = save_bundle(tmp_path / "bundle.zip", untrained())
+    script = textwrap.dedent("""
+        import sys
+        from ptycho_config import InferenceConfig, PyTorchExecutionConfig
+        from ptycho_data import load_bundle, load_scan
+        from ptycho_torch.reconstruction import reconstruct
+
+        bundle, scan = sys.argv[1:]
+        config = InferenceConfig(model_path=bundle, test_data_file=scan, backend="pytorch")
+        reconstruct(load_bundle(bundle), load_scan(scan), config, PyTorchExecutionConfig())
+        heavy = ("lightning", "torch._inductor", "scipy.spatial", "matplotlib", "torchvision")
+        print([name for name in heavy if name in sys.modules])
+    """)
+    command = [sys.executable, "-c", script, bundle, tmp_path / "scan.npz"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own program
+    assert done.stdout.strip() == "[]"
+
+
+def test_two_processes_reconstruct_like_one(scan, untrained, tmp_path):
+    script = textwrap.dedent("""
+        import sys
+        import torch
+        from ptycho_config import InferenceConfig, PyTorchExecutionConfig
+        from ptycho_data import load_bundle, load_scan, save_reconstruction
+        from ptycho_torch.reconstruction import reconstruct
+
+        torch.set_num_threads(1)
+        bundle, scan, out, devices = sys.argv[1:]
+        config = InferenceConfig(model_path=bundle, test_data_file=scan, backend="pytorch")
+        execution = PyTorchExecutionConfig(devices=int(devices), inference_batch_size=7)
+        result = reconstruct(load_bundle(bundle), load_scan(scan), config, execution)
+        if result.main_process:
+            save_reconstruction(out, result.reconstruction)
+            print(result.r_factor)
+    """)
+    program = tmp_path / "program.py"
+    program.write_text(script)  # Lightning starts the second process from the file
+    bundle = save_bundle(tmp_path / "bundle.zip", untrained())
+    save_scan(tmp_path / "scan.npz", scan)
+    found = []
+    for devices in (1, 2):
+        out = tmp_path / f"{devices}.npz"
+        command = [sys.executable, program, bundle, tmp_path / "scan.npz", out, str(devices)]
+        done = subprocess.run(command, check=True, timeout=120, capture_output=True, text=True)  # noqa: S603 - our own program
+        found.append((load_reconstruction(out), float(done.stdout.split()[-1])))
+    (one, r_one), (two, r_two) = found
+    # joined by phase as a whole, not patch by patch
+    np.testing.assert_allclose(two.object, one.object, atol=0.05)
+    np.testing.assert_allclose(two.coverage, one.coverage, atol=1e-4)
+    assert r_two == pytest.approx(r_one, rel=1e-5)

@@ -6,8 +6,8 @@ import threading
 import numpy as np
 import pytest
 from attrs import evolve
-from ptycho_data import OutputExistsError, load_bundle, save_scan
-from ptycho_physics import DivergenceError
+from ptycho_data import OutputExistsError, load_bundle, load_probe, save_scan
+from ptycho_physics import DivergenceError, defocused_probe, simulate_counts
 from ptycho_torch.reconstruction import reconstruct
 from ptycho_torch.training import train
 
@@ -167,8 +167,8 @@ def test_resuming_gives_the_identical_end_result(scan, training, execution, tmp_
                 def on_train_batch_start(self, trainer, module, batch, index):
                     if trainer.current_epoch == 2 and index == 1:
                         signal.raise_signal(getattr(signal, sys.argv[4]))
-            import ptycho_torch.training as training
-            training.LossHistory = Kill
+            import ptycho_torch.fitting as fitting
+            fitting.LossHistory = Kill
         execution = PyTorchExecutionConfig(learning_rate=2e-3, logger_backend="none")
         try:
             train(scan, config, execution, resume=not stop)
@@ -294,6 +294,110 @@ def test_resuming_keeps_the_losses_of_the_log(scan, training, execution):
     logs = config.output_dir / "logs"
     assert (logs / "metrics.csv").is_file()
     assert (logs / "resumed-1" / "metrics.csv").is_file()
+
+
+def test_resuming_a_finished_training_leaves_the_bundle_alone(scan, training, execution, caplog):
+    config = training(nepochs=1, n_groups=8)
+    path = train(scan, config, execution()).bundle_path
+    before = path.read_bytes()
+    with caplog.at_level("INFO", "ptycho_torch"):
+        result = train(scan, config, execution(), resume=True)
+    assert not result.written
+    assert result.epochs == 1
+    assert "the bundle stays as it is" in caplog.text
+    assert path.read_bytes() == before
+    path.unlink()  # but one that is missing is made
+    assert train(scan, config, execution(), resume=True).written
+    assert same(load_bundle(path).weights, load_bundle(path).weights)
+
+
+@pytest.fixture
+def other_scan(scan):
+    """The sample at another dose, with another probe, half as many patterns and a bad pixel."""
+    half = scan.select(np.arange(0, scan.n, 2))
+    probe = np.roll(scan.probe, 3, axis=-1)
+    bad = np.zeros((64, 64), dtype=bool)
+    bad[10, 12] = True
+    return evolve(half, probe=probe, diffraction=4 * half.diffraction, bad_pixels=bad)
+
+
+def test_several_scans_are_trained_on_with_what_is_their_own(
+    scan, other_scan, training, execution, inference
+):
+    result = train([scan, other_scan], training(), execution())
+    bundle = load_bundle(result.bundle_path)
+    first, second = bundle.scaling["scans"]
+    assert (first["patterns"], second["patterns"]) == (scan.n, other_scan.n)
+    assert second["photons"] == pytest.approx(4 * first["photons"], rel=0.1)
+    assert np.isfinite(result.history["val_loss"]).all()
+    assert not (result.bundle_path.parent / "refined").exists()
+    for each in (scan, other_scan):  # inference has the probe of the scan at hand
+        probe = reconstruct(bundle, each, inference(), execution()).reconstruction.probe
+        np.testing.assert_allclose(probe, each.probe / np.linalg.norm(each.probe), atol=1e-6)
+
+
+def test_each_scan_meets_its_own_probe_in_training(scan, training, execution):
+    """A scan whose probe is wrong is fitted worse: so it is its own that it was trained with."""
+    config = training(nepochs=1)
+    right = train([scan, scan], config, execution(), overwrite=True).history["train_loss"][0]
+    wrong = evolve(scan, probe=defocused_probe(64, 20))
+    mixed = train([scan, wrong], config, execution(), overwrite=True).history["train_loss"][0]
+    assert mixed > 1.1 * right
+
+
+def test_scans_of_two_sizes_are_refused(scan, training, execution):
+    small = evolve(scan, diffraction=scan.diffraction[:, ::2, ::2], probe=scan.probe[:, ::2, ::2])
+    with pytest.raises(ValueError, match="must have the 64 x 64 pixels of the model, found 32"):
+        train([scan, small], training(), execution())
+
+
+def test_trained_probes_of_several_scans_are_kept_beside_the_bundle(
+    scan, other_scan, training, execution
+):
+    config = training(nepochs=1, n_groups=16, probe_trainable=True)
+    folder = train([scan, other_scan], config, execution()).bundle_path.parent / "refined"
+    files = sorted(folder.iterdir())
+    assert [path.name for path in files] == ["1-scan.npz", "2-scan.npz"]
+    for path, each in zip(files, (scan, other_scan), strict=True):
+        change = np.abs(load_probe(path) - each.probe / np.linalg.norm(each.probe)).max()
+        assert 1e-5 < change < 0.1
+
+
+@pytest.mark.slow
+def test_wrong_positions_move_towards_the_right_ones(scan, training, execution):
+    rng = np.random.default_rng(3)
+    error = rng.normal(scale=1.0, size=(scan.n, 2))
+    wrong = evolve(scan, xcoords=scan.xcoords + error[:, 0], ycoords=scan.ycoords + error[:, 1])
+    config = training(nepochs=12, positions_trainable=True)
+    result = train(wrong, config, execution(checkpoint_monitor_metric="train_loss"))
+    with np.load(result.bundle_path.parent / "refined" / "1-scan.npz") as file:
+        found = np.stack([file["xcoords"], file["ycoords"]], axis=1)
+        np.testing.assert_allclose(file["offsets"], found - wrong.positions, atol=1e-9)
+
+    def left(positions):
+        off = positions - scan.positions
+        return np.sqrt(np.square(off - off.mean(axis=0)).mean())
+
+    assert left(found) < 0.8 * left(wrong.positions)
+
+
+def test_intensity_scale_is_a_parameter_that_training_moves(scan, training, execution, tmp_path):
+    for trainable in (True, False):
+        config = training(
+            nepochs=1,
+            n_groups=16,
+            intensity_scale_trainable=trainable,
+            output_dir=tmp_path / str(trainable),
+        )
+        found = float(weights(train(scan, config, execution()))["log_scale"])
+        assert (found != 0) is trainable
+
+
+def test_a_thousand_photons_are_enough_to_train_with(scan, training, execution):
+    counts = simulate_counts(scan.object_guess, scan.probe, scan.positions, 1e3, seed=0)
+    history = train(evolve(scan, diffraction=counts), training(), execution()).history
+    assert history["train_loss"][-1] < history["train_loss"][0]
+    assert np.isfinite(history["val_loss"]).all()
 
 
 @pytest.mark.gpu

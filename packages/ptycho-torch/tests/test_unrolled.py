@@ -3,7 +3,9 @@ import pytest
 import torch
 from ptycho_config import ModelConfig
 from ptycho_physics import extract_patches, intensity, normalise_probe
-from ptycho_torch.networks import build_network
+from ptycho_physics.metrics import complex_correlation
+from ptycho_torch.networks import build_network, unrolled
+from ptycho_torch.overlap import GroupCanvases
 
 
 @pytest.fixture
@@ -72,3 +74,44 @@ def test_the_phase_of_the_probe_does_not_matter(network, patterns):
         difference = network(x, positions, turned, bad) - network(x, positions, probe, bad)
     # the mean: single pixels of dim light carry rounding
     assert float(difference.abs().mean()) < 1e-3
+
+
+def test_the_guide_finds_what_plain_steps_do_not(scan, patterns):
+    x, positions, probe, _ = patterns(1, B=8)
+    truth = extract_patches(scan.object_guess, scan.positions[np.arange(8) * 5], 64)
+    amplitude = torch.fft.ifftshift(x / 32, dim=(-2, -1))
+    canvases, good = GroupCanvases.of(positions, 64), torch.ones(64, 64)
+    flat = plain = torch.ones(x.shape, dtype=torch.complex64)
+    for _ in range(unrolled.GUIDE_STEPS):
+        plain = plain + unrolled._step(plain, amplitude, good, probe, canvases)
+    guide = unrolled._guide(flat, amplitude, good, probe, canvases)
+    lit = np.abs(scan.probe[0])
+
+    def score(patches):
+        pairs = zip(patches[:, 0].numpy(), truth, strict=True)
+        return np.mean([complex_correlation(one * lit, two * lit) for one, two in pairs])
+
+    assert 1 - score(guide) < 0.8 * (1 - score(plain))
+
+
+def test_the_guide_is_smooth(patterns):
+    x, positions, probe, _ = patterns(1, B=2)
+    amplitude = torch.fft.ifftshift(x / 32, dim=(-2, -1))
+    flat = torch.ones(x.shape, dtype=torch.complex64)
+    guide = unrolled._guide(
+        flat, amplitude, torch.ones(64, 64), probe, GroupCanvases.of(positions, 64)
+    )
+    power = torch.fft.fftshift(torch.fft.fft2(guide), dim=(-2, -1)).abs().square().mean((0, 1))
+    assert power[16:48, 16:48].sum() > 0.999 * power.sum()
+
+
+def test_the_frame_turns_with_the_object():
+    patches = torch.randn(1, 1, 16, 16, dtype=torch.complex64)
+    turn = complex(np.exp(0.7j))
+    (size, frame), (same, turned) = unrolled._frame(patches), unrolled._frame(patches * turn)
+    torch.testing.assert_close(same, size)
+    torch.testing.assert_close(turned, frame * turn)
+    for axis in (-1, -2):  # and what is seen of its slopes does not
+        torch.testing.assert_close(
+            unrolled._slope(turned, axis), unrolled._slope(frame, axis), atol=1e-6, rtol=1e-5
+        )

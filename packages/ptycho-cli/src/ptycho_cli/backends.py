@@ -8,9 +8,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+import click
 from attrs import frozen
 
-__all__ = ["BACKENDS", "Backend", "reconstructor", "require", "trainer"]
+__all__ = ["BACKENDS", "Backend", "check_settings", "reconstructor", "require", "trainer"]
 
 
 @frozen(kw_only=True)
@@ -97,6 +98,34 @@ def _broken(backend: Backend, error: ImportError) -> RuntimeError:
         f"backend {backend.name} is installed but does not load ({error}); "
         f"repair it with: {backend.pip_command} --force-reinstall"
     )
+
+
+def check_settings(name: str, work: str, *settings: Any) -> None:
+    """Let a backend refuse settings that cannot work with it, before any work is done.
+
+    Parameters
+    ----------
+    name
+        Of the backend.
+    work
+        ``"training"`` or ``"inference"``.
+    settings
+        Configurations that the backend's check of this work takes.
+
+    Raises
+    ------
+    click.UsageError
+        With the backend's words.
+    RuntimeError
+        The backend is missing or broken, or something that the settings need.
+    """
+    backend = require(name)
+    if find_spec(f"{backend.package}.settings") is None:
+        return  # nothing that a backend must have
+    try:
+        _entry(name, "settings", f"check_{work}")(*settings)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def trainer(name: str) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_data import Scan
+from ptycho_data.stacks import release
 
 from ptycho_cli.console import log
 
@@ -54,6 +55,7 @@ def _mean_pattern(scan: Scan) -> NDArray[np.float64]:
     for index in chosen:
         values = np.asarray(scan.diffraction[index], dtype=np.float64)
         total += values**2 if scan.domain == "amplitude" else values
+        release(scan.diffraction)  # a page fault brings in far more than one pattern
     if scan.bad_pixels is not None:
         total[scan.bad_pixels] = np.nan
     return total / len(chosen)
@@ -100,8 +102,8 @@ def corner_remark(N: int) -> str:
     """Say what corner-centred patterns of N pixels look like and how to put them right."""
     return (
         "the light sits in the corners of the patterns, but zero frequency belongs at pixel "
-        f"[{N // 2}, {N // 2}]: apply np.fft.fftshift over the last two axes of diffraction "
-        "(and bad_pixels)"
+        f"[{N // 2}, {N // 2}]: ptycho convert IN OUT --shift-patterns, or np.fft.fftshift over "
+        "the last two axes of diffraction (and bad_pixels)"
     )
 
 

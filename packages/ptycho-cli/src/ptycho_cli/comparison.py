@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from ptycho_data import Reconstruction, load_arrays, load_reconstruction
+from ptycho_data import Reconstruction, load_arrays, load_parts, load_reconstruction
+from ptycho_data.formats import format_of
 from ptycho_physics.metrics import Comparison, compare
 
 from ptycho_cli.sources import as_complex
@@ -100,9 +101,12 @@ def read_reference(path: Path) -> Placed:
     ValueError
         The file has neither.
     """
-    if path.is_dir():
+    if (path / "reconstruction.npz").is_file():
         return read_reconstruction(path)
-    found = load_arrays(path, (), optional=("objectGuess", "object", "origin", "coverage"))
+    if format_of(path).name == "npz":
+        found = load_arrays(path, (), optional=("objectGuess", "object", "origin", "coverage"))
+    else:
+        found = load_parts(path, ("objectGuess",))
     if "origin" in found and "coverage" in found:
         return read_reconstruction(path)
     if "objectGuess" not in found:

@@ -11,6 +11,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig, option_specs
 from ptycho_data import Scan
+from ptycho_data.stacks import chunk_rows
 from scipy.spatial import cKDTree
 
 from ptycho_cli.centring import Light, corner_remark
@@ -27,8 +28,6 @@ __all__ = [
     "suggestions",
 ]
 
-#: Bytes of diffraction looked at together.
-CHUNK_BYTES = 32 * 2**20
 #: A largest value reached by this many pixels of a scan looks like a detector's limit.
 PLATEAU_PIXELS = 10
 #: Overlap of neighbours below which a scan is poor, and from which groups of them pay off.
@@ -36,12 +35,6 @@ USUAL_OVERLAP = 0.6
 GOOD_OVERLAP = 0.7
 #: Fewest patterns to make groups of.
 GROUPING_PATTERNS = 64
-
-
-def _pieces(scan: Scan) -> list[slice]:
-    itemsize = np.dtype(scan.diffraction.dtype).itemsize
-    rows = max(1, CHUNK_BYTES // (scan.N * scan.N * max(itemsize, 8)))
-    return [slice(start, min(start + rows, scan.n)) for start in range(0, scan.n, rows)]
 
 
 @frozen(kw_only=True)
@@ -108,7 +101,7 @@ class Saturation:
 def saturation(scan: Scan) -> Saturation:
     """Look for a plateau at the largest value, which a clipped detector leaves behind."""
     largest, pixels, patterns = -math.inf, 0, 0
-    for piece in _pieces(scan):
+    for piece in chunk_rows(scan.diffraction):
         values = np.asarray(scan.diffraction[piece])
         top = float(values.max())
         if top < largest:
@@ -202,7 +195,8 @@ def suggestions(
     -------
     dict
         ``command`` (``train``, or ``reconstruct`` for patterns of a size that no network takes),
-        ``options`` (option name -> value) and ``remarks`` (list of sentences).
+        ``options`` (option name -> value), ``N`` (size of patterns to train with: that of the scan,
+        or the nearest that a network takes) and ``remarks`` (list of sentences).
     """
     remarks: list[str] = []
     if where is not None and where.corner_centred:
@@ -228,7 +222,8 @@ def suggestions(
             f"{full.pixels} pixels in {full.patterns} patterns have the largest value "
             f"{full.largest:g}: the detector may be saturated; mark them in bad_pixels"
         )
-    return {"command": command, "options": options, "remarks": remarks}
+    nearest = min(sizes, key=lambda size: abs(math.log(size / scan.N)))
+    return {"command": command, "options": options, "N": nearest, "remarks": remarks}
 
 
 def network_sizes() -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """From the command line, a file, the data and the command to one configuration."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ __all__ = [
     "Sources",
     "credited",
     "gather",
+    "hush_helpers",
     "of_bundle",
     "read_scan",
     "say_configuration",
@@ -48,17 +50,9 @@ TRAINING_DEFAULTS: Mapping[str, object] = {
 }
 INFERENCE_DEFAULTS: Mapping[str, object] = {"accelerator": "auto"}
 
-#: Execution settings that mean nothing in a reconstruction, which runs on one device and reads its
-#: patterns as it goes; and in training.
+#: Execution settings that mean nothing in a reconstruction; and in training.
 TRAINING_ONLY = (
-    "devices",
-    "num_nodes",
-    "strategy",
-    "deterministic",
-    "num_workers",
-    "pin_memory",
     "persistent_workers",
-    "prefetch_factor",
     "enable_progress_bar",
     "gradient_clip_val",
     "gradient_clip_algorithm",
@@ -73,6 +67,17 @@ TRAINING_ONLY = (
     "logger_backend",
 )
 INFERENCE_ONLY = ("inference_batch_size", "middle_trim", "pad_eval")
+
+
+def hush_helpers() -> None:
+    """Let only the first of several processes of a command say what it does.
+
+    Lightning starts the others with the same command line, and tells each its number.
+    """
+    names = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
+    number = next((os.environ[name] for name in names if os.environ.get(name)), "0")
+    if number != "0":
+        current_state().verbosity = -1
 
 
 @frozen
@@ -117,6 +122,7 @@ def gather(
     defaults
         The command's own defaults.
     """
+    hush_helpers()
     given = given_values(ctx, config_class, ModelConfig, PyTorchExecutionConfig)
     layers = [
         Layer("command line", {**given, **fixed}),

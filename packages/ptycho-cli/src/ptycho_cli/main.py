@@ -21,6 +21,8 @@ COMMANDS = {
     "demo": ("demo:demo", "Simulate a small scan, train, reconstruct: pictures in minutes."),
     "simulate": ("simulate:simulate", "Make a scan from an object, a probe and a scan pattern."),
     "inspect": ("inspect:inspect", "Show what is in a scan file and what to do with it."),
+    "fixture": ("fixture:fixture", "Make a small scan for tests out of a large one."),
+    "convert": ("convert:convert", "Write a scan in another format."),
     "train": ("train:train", "Train a network on a scan."),
     "infer": ("infer:infer", "Reconstruct a scan with a trained network."),
     "reconstruct": ("reconstruct:reconstruct", "Reconstruct a scan by iteration alone."),

@@ -55,11 +55,12 @@ def _digest(path: Path) -> str:
 def describe_input(path: Path) -> dict[str, Any]:
     """Name, size in bytes and SHA-256 of an input.
 
-    A folder is described by the bundle in it, or by the manifest of the unpacked bundle, which
-    holds the hashes of all members.
+    A folder is described by the bundle in it, by the manifest of the unpacked bundle, which
+    holds the hashes of all members, or by the patterns of a scan.
     """
     if path.is_dir():
-        inside = [path / name for name in ("wts.h5.zip", "manifest.json")]
+        names = ("wts.h5.zip", "manifest.json", "diffraction.h5", "diffraction.cxi")
+        inside = [path / name for name in names]
         path = next((member for member in inside if member.is_file()), path)
     if not path.is_file():
         return {"name": path.name}

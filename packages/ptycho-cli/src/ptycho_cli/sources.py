@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from ptycho_data import load_arrays, load_probe
+from ptycho_data import load_parts, load_probe
 from ptycho_physics import Canvas, objects, probes, scans
 
 __all__ = [
@@ -59,8 +59,8 @@ class Parts:
 
     @classmethod
     def from_file(cls, path: Path) -> "Parts":
-        """Take object, probe and positions from an NPZ that has some of them."""
-        found = load_arrays(path, (), optional=("objectGuess", "probeGuess", "xcoords", "ycoords"))
+        """Take object, probe and positions from a scan or product that has some of them."""
+        found = load_parts(path, ("objectGuess", "probeGuess", "xcoords", "ycoords"))
         parts = cls()
         if "objectGuess" in found:
             parts = attrs.evolve(
@@ -75,7 +75,7 @@ class Parts:
         if parts.object is None and parts.probe is None and parts.positions is None:
             msg = (
                 f"{path}: objectGuess, probeGuess or xcoords and ycoords expected, found none of "
-                "them; give an NPZ with at least one"
+                "them; give a file with at least one"
             )
             raise ValueError(msg)
         return parts

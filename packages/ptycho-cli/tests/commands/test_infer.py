@@ -2,7 +2,7 @@ import json
 
 import pytest
 from ptycho_cli.results import OUTPUT_FILES
-from ptycho_data import load_bundle, save_bundle
+from ptycho_data import load_bundle, load_reconstruction, save_bundle
 
 
 @pytest.fixture
@@ -67,12 +67,43 @@ def test_scan_without_a_reference(ptycho, model, edited, tmp_path):
     assert metrics.keys() == {"r_factor"}
 
 
-def test_size_of_bundle_and_scan(ptycho, model, tmp_path):
-    args = ["--N", "128", "--size", "150", "--n-patterns", "4"]
-    assert ptycho("simulate", "-o", tmp_path / "big.npz", *args).code == 0
-    done = ptycho("infer", model, tmp_path / "big.npz", "-o", tmp_path / "r")
-    assert done.code == 1
-    assert done.fails_with("N of the bundle is 64", "128 x 128")
+def test_refining_lowers_the_r_factor_and_tells_both(ptycho, model, scan_file, tmp_path):
+    done = ptycho("infer", model, scan_file, "-o", tmp_path / "r", "--refine", "4")
+    assert done.code == 0, done.err
+    metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert metrics["r_factor"] < 0.8 * metrics["r_factor_network"]
+    assert len(metrics["r_factors_refining"]) == 4
+    assert metrics["correlation"] > 0.97
+    run = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert run["refinement"] == {"steps": 4, "probe": False, "positions": False}
+    assert {run[name] == metrics[name] for name in ("r_factor", "r_factor_network")} == {True}
+    assert "refine" in run["timings_s"]
+    assert f"R-factor {metrics['r_factor']:.4f}" in done.out
+
+
+def test_refining_the_probe_needs_steps(ptycho, model, scan_file, tmp_path):
+    args = ["infer", model, scan_file, "-o", tmp_path / "r", "--refine-probe"]
+    assert ptycho(*args).code == 2
+    assert ptycho(*args, "--refine", "1").code == 0
+    before = load_reconstruction(tmp_path / "r" / "reconstruction.npz").probe
+    assert ptycho(*args, "--refine", "3", "--overwrite").code == 0
+    after = load_reconstruction(tmp_path / "r" / "reconstruction.npz").probe
+    assert abs(after - before).max() > 0
+
+
+def test_resolution_from_two_halves(ptycho, model, scan_file, tmp_path, stand_in):
+    args = ["infer", model, scan_file, "-o", tmp_path / "r", "--half-scan-frc"]
+    done = ptycho(*args)
+    assert done.code == 0, done.err
+    sizes = [call["scan"].n for call in stand_in("reconstruction")]
+    assert sizes == [60, 30, 30]
+    found = json.loads((tmp_path / "r" / "metrics.json").read_text())["half_scan_frc"]
+    assert found["patterns"] == [30, 30]
+    assert len(found["frequency"]) == len(found["correlation"]) > 5
+    assert found["correlation"][0] > 0.9
+    assert (tmp_path / "r" / "half_scan_frc.png").stat().st_size > 5000
+    assert f"resolution {found['resolution_half']:.2f} pixels" in done.out
+    assert ptycho(*args).fails_with("exists already")
 
 
 def test_bundles_that_are_none(ptycho, model, scan_file, tmp_path):
@@ -110,3 +141,9 @@ def test_bundle_of_the_other_backend_names_it(ptycho, model, scan_file, tmp_path
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     done = ptycho("infer", tmp_path / "other.zip", scan_file, "-o", tmp_path / "r")
     assert done.fails_with("backend tensorflow is not installed")
+
+
+def test_a_device_that_is_not_here_is_wrong_usage(ptycho, model, scan_file, tmp_path):
+    done = ptycho("infer", model, scan_file, "-o", tmp_path / "r", "--accelerator", "tpu")
+    assert done.code == 2
+    assert done.err.splitlines()[0].startswith("error: execution: accelerator 'tpu'")

@@ -96,3 +96,32 @@ def test_what_is_no_scan(ptycho, scan_file, tmp_path):
     assert done.code == 1
     assert "apples" in done.out
     assert "diffraction: found" in done.out
+
+
+@pytest.mark.parametrize("fmt", ["scan.cxi", "folder"])
+def test_other_formats(ptycho, scan_file, tmp_path, fmt):
+    options = ["--pixel-size-m", "1e-8", *(["--to", "ptychodus"] if fmt == "folder" else [])]
+    assert ptycho("convert", scan_file, tmp_path / fmt, *options).code == 0
+    done = ptycho("inspect", tmp_path / fmt, "--json")
+    assert done.code == 0
+    report = json.loads(done.out)
+    assert (report["patterns"], report["N"], report["domain"]) == (60, 64, "counts")
+    assert report["domain_reason"] == "the format holds counts"
+    assert report["format"] in ("CXI 1.6", "ptychodus patterns and product")
+    assert report["pixel_size_m"] == pytest.approx(1e-8)
+    wider = json.loads(ptycho("inspect", tmp_path / fmt, "--json", "--pixel-size-m", "2e-8").out)
+    assert wider["overlap"]["fraction"] > report["overlap"]["fraction"]  # in pixels, half the step
+
+
+def test_suggested_size(ptycho, scan_file, tmp_path):
+    assert json.loads(ptycho("inspect", scan_file, "--json").out)["suggestions"]["N"] == 64
+    args = ["--N", "100", "--size", "200", "--n-patterns", "6", "-q"]
+    assert ptycho("simulate", "-o", tmp_path / "s.npz", *args).code == 0
+    report = json.loads(ptycho("inspect", tmp_path / "s.npz", "--json").out)
+    assert report["suggestions"]["N"] == 128
+
+
+def test_a_long_scan_is_plotted_in_part(ptycho, scan_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("ptycho_cli.commands.inspect.MOST_POSITIONS", 25)
+    assert ptycho("inspect", scan_file, "--plot", tmp_path / "a.png").code == 0
+    assert (tmp_path / "a.png").stat().st_size > 10_000

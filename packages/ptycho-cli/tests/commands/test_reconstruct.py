@@ -54,6 +54,34 @@ def test_probe_is_refined_on_request(ptycho, scan_file, tmp_path):
     assert run["inputs"]["probe_file"]["name"] == "p.npz"
 
 
+def test_refined_positions_and_modes_are_in_the_outputs(ptycho, scan_file, tmp_path):
+    flags = ("--update-probe", "--modes", "2", "--refine-positions", "--epochs", "8")
+    done = ptycho("reconstruct", scan_file, "-o", tmp_path / "r", *flags)
+    assert done.code == 0
+    rec, scan = load_reconstruction(tmp_path / "r" / "reconstruction.npz"), load_scan(scan_file)
+    assert rec.probe.shape == (2, 64, 64)
+    moved = rec.positions + rec.origin - scan.positions
+    assert 0 < np.abs(moved).max() < 8
+    metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    np.testing.assert_allclose(metrics["positions_moved_rms"], np.sqrt(np.mean(moved**2)))
+
+
+def test_stops_at_a_plateau(ptycho, scan_file, tmp_path):
+    options = ("--epochs", "60", "--tolerance", "0.02")
+    done = ptycho("reconstruct", scan_file, "-o", tmp_path / "r", *options)
+    assert done.code == 0
+    assert "then the R-factor fell no more" in done.err
+    metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert metrics["stopped"] == "plateau"
+    assert len(metrics["r_factors"]) < 60
+
+
+def test_modes_without_the_probe_are_a_usage_error(ptycho, scan_file, tmp_path):
+    done = ptycho("reconstruct", scan_file, "-o", tmp_path / "r", "--modes", "2")
+    assert done.code == 2
+    assert "give --update-probe as well" in done.err
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -86,3 +114,13 @@ def test_overwrite(ptycho, scan_file, tmp_path):
     for flags in ([], ["--overwrite"]):
         args = ["-o", tmp_path / "r", "--epochs", "1", *flags]
         assert ptycho("reconstruct", scan_file, *args).code == 0
+
+
+def test_resolution_from_two_halves(ptycho, scan_file, tmp_path):
+    args = ["reconstruct", scan_file, "-o", tmp_path / "r", "--epochs", "4", "--half-scan-frc"]
+    done = ptycho(*args)
+    assert done.code == 0, done.err
+    found = json.loads((tmp_path / "r" / "metrics.json").read_text())["half_scan_frc"]
+    assert found["patterns"] == [30, 30]
+    assert (tmp_path / "r" / "half_scan_frc.png").is_file()
+    assert f"resolution {found['resolution_half']:.2f} pixels" in done.out

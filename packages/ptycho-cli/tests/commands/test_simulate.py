@@ -137,3 +137,49 @@ def test_pixels_are_capital_n_as_in_training(ptycho, tmp_path):
     done = ptycho("simulate", "-o", tmp_path / "s.npz", "--n", "64")
     assert done.code == 2
     assert done.fails_with("--n", "--N")
+
+
+def test_a_detector_with_faults(ptycho, tmp_path):
+    faults = [
+        "--read-noise",
+        "2",
+        "--saturation",
+        "300",
+        "--beam-stop",
+        "6",
+        "--bad-pixels",
+        "0.01",
+    ]
+    scan = simulate(ptycho, tmp_path / "s.npz", *faults)
+    ideal = simulate(ptycho, tmp_path / "ideal.npz")
+    assert ideal.bad_pixels is None
+    assert scan.bad_pixels[32, 32]
+    assert (
+        28 + 41 - 5 <= scan.bad_pixels.sum() <= 28 + 41
+    )  # a disk, and one in a hundred of 64 x 64
+    assert (scan.diffraction[:, scan.bad_pixels] == 0).all()
+    assert scan.diffraction.max() == 300 < ideal.diffraction.max()
+    dark = (ideal.diffraction == 0) & ~scan.bad_pixels
+    assert (scan.diffraction[dark] > 0).any()
+
+
+def test_saturation_is_said(ptycho, tmp_path):
+    small = ["--N", "64", "--size", "80", "--n-patterns", "12", "--saturation", "300"]
+    done = ptycho("simulate", "-o", tmp_path / "s.npz", *small)
+    assert "12 of 12 patterns have pixels at the saturation of 300" in done.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--beam-stop", "200"), "diameter of the beam stop must be > 0 and leave light"),
+        (("--saturation", "0"), "--saturation"),
+        (("--bad-pixels", "1"), "--bad-pixels"),
+        (("--read-noise", "-1"), "--read-noise"),
+    ],
+)
+def test_impossible_detectors_are_refused(ptycho, tmp_path, flags, words):
+    done = ptycho("simulate", "-o", tmp_path / "s.npz", *flags)
+    assert done.code != 0
+    assert done.fails_with(words)
+    assert not (tmp_path / "s.npz").exists()

@@ -177,3 +177,57 @@ def test_flags_and_settings_of_old_scripts_map_and_are_named_once(
         "deprecated: --disable_mlflow is deprecated, use logger_backend = 'none'",
         "deprecated: n_images is deprecated, use n_groups",
     ]
+
+
+def test_several_scans_are_trained_on_together(ptycho, scan_file, edited, tmp_path, stand_in):
+    other = edited("other.npz", probeGuess=np.ones((64, 64), np.complex64))
+    args = ["-o", tmp_path / "m", "--n-groups", "8"]
+    done = ptycho("train", scan_file, other, *args)
+    assert done.code == 0, done.err
+    scans = stand_in("training")[-1]["scan"]
+    assert [scan.source.name for scan in scans] == ["scan.npz", "other.npz"]
+    assert (scans[1].probe == 1).all()
+    run = json.loads((tmp_path / "m" / "run.json").read_text())
+    assert run["inputs"]["train_data_file"]["name"] == "scan.npz"
+    assert run["inputs"]["train_data_file_2"]["name"] == "other.npz"
+
+
+def test_scans_of_two_sizes_are_refused(ptycho, scan_file, tmp_path):
+    args = ["--N", "128", "--size", "150", "--n-patterns", "4"]
+    assert ptycho("simulate", "-o", tmp_path / "big.npz", *args).code == 0
+    done = ptycho("train", scan_file, tmp_path / "big.npz", "-o", tmp_path / "m")
+    assert done.fails_with("big.npz has patterns of 128 x 128")
+
+
+def test_an_interrupted_training_leaves_its_records(ptycho, scan_file, tmp_path, stand_in):
+    del stand_in
+    done = ptycho("train", scan_file, "-o", tmp_path / "m", "--nepochs", 1313)
+    assert done.code == 130
+    assert "interrupted after 2 epochs" in done.err
+    assert json.loads((tmp_path / "m" / "metrics.json").read_text())["epochs"] == 2
+    assert json.loads((tmp_path / "m" / "run.json").read_text())["command"] == "train"
+
+
+def test_nothing_left_to_resume_leaves_the_records_alone(ptycho, scan_file, tmp_path, stand_in):
+    del stand_in
+    args = ["train", scan_file, "-o", tmp_path / "m", "--nepochs", 1414]
+    assert ptycho(*args).code == 0
+    before = (tmp_path / "m" / "run.json").read_bytes()
+    done = ptycho(*args, "--resume")
+    assert done.code == 0
+    assert "nothing left to do" in done.out
+    assert (tmp_path / "m" / "run.json").read_bytes() == before
+
+
+def test_settings_that_cannot_work_are_wrong_usage(ptycho, scan_file, tmp_path, stand_in):
+    del stand_in
+    done = ptycho("train", scan_file, "-o", tmp_path / "m", "--architecture", "resnet")
+    assert done.code == 2
+    assert done.err.splitlines()[0].startswith("error: architecture: one of cnn, unrolled")
+    assert not (tmp_path / "m").exists()
+
+
+def test_other_processes_of_one_training_are_silent(ptycho, scan_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    done = ptycho("train", scan_file, "-o", tmp_path / "m", "--architecture", "none-such")
+    assert "settings from" not in done.err

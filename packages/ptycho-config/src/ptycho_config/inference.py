@@ -39,7 +39,10 @@ class InferenceConfig:
     n_groups: int | None = attrs.field(
         default=None,
         metadata=about(
-            "Groups of patterns to reconstruct from.", minimum=1, none_means="all", example=512
+            "Groups of patterns to reconstruct from.",
+            minimum=1,
+            none_means="every pattern once",
+            example=512,
         ),
     )
     n_subsample: int | None = attrs.field(

@@ -134,7 +134,7 @@ class TrainingConfig:
     n_groups: int | None = attrs.field(
         default=None,
         metadata=about(
-            "Groups of patterns to train on.",
+            "Groups of patterns to train on, of each scan.",
             minimum=1,
             none_means="all",
             example=512,
@@ -193,6 +193,13 @@ class TrainingConfig:
     probe_trainable: bool = attrs.field(
         default=False,
         metadata=about("Refine the probe together with the network.", legacy="probe.trainable"),
+    )
+    positions_trainable: bool = attrs.field(
+        default=False,
+        metadata=about(
+            "Refine the scan positions together with the network, by at most 4 pixels.",
+            legacy=None,
+        ),
     )
     intensity_scale_trainable: bool = attrs.field(
         default=True,

@@ -71,7 +71,7 @@ def covering_groups(
 ) -> NDArray[np.int64]:
     """Divide positions into compact groups, so that each lies in one of them.
 
-    Training draws groups around every pattern. Doing so here would show every pattern ``size`` times
+    Training draws groups around every pattern. Doing so here would show each ``size`` times
     to the network; measured with gridsize 2 on 120 simulated patterns, that is four times the work
     for a complex correlation of .9985 instead of .9980.
 

@@ -1,18 +1,20 @@
 """Between a PyTorch model and the portable bundle."""
 
 import importlib.metadata
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import torch
+from attrs import evolve
 from numpy.typing import NDArray
-from ptycho_config import TrainingConfig, from_dict, to_dict
+from ptycho_config import ModelConfig, TrainingConfig, from_dict, to_dict
 from ptycho_data import Bundle
 
 from ptycho_torch.model import PtychoModel, input_scale
+from ptycho_torch.networks import ARCHITECTURES
 
-BACKEND = "pytorch"
+BACKEND: Final = "pytorch"
 
 
 def versions() -> dict[str, str]:
@@ -29,6 +31,7 @@ def bundle_of(
     domain: str,
     history: Mapping[str, list[float]],
     overrides_applied: Mapping[str, Any],
+    scans: Sequence[Mapping[str, Any]] = (),
 ) -> Bundle:
     """Collect everything that a bundle keeps of a trained model.
 
@@ -46,6 +49,8 @@ def bundle_of(
         Losses by name, one value per epoch.
     overrides_applied
         Where the configuration came from.
+    scans
+        What each scan of the training was: name, patterns, photons, domain.
     """
     N = config.model.N
     gain = float(torch.exp(model.log_scale.detach()))
@@ -61,13 +66,19 @@ def bundle_of(
             "intensity_scale": gain / input_scale(N, photons),
             "domain": domain,
             "nphotons": config.nphotons,
+            "scans": [dict(entry) for entry in scans],
         },
-        probe=model.probe.detach().cpu().numpy(),
+        probe=model.scans[0].probe.detach().cpu().numpy(),
         weights={name: value.detach().cpu().numpy() for name, value in kept.items()},
         history={name: list(values) for name, values in history.items()},
         backend=BACKEND,
         versions=versions(),
     )
+
+
+def fits_any_size(model: ModelConfig) -> bool:
+    """Whether a network of this architecture runs at another N than it was trained for."""
+    return bool(getattr(ARCHITECTURES.get(model.architecture), "any_size", False))
 
 
 def model_from(
@@ -82,7 +93,8 @@ def model_from(
     bundle
         Loaded bundle of either backend.
     probe : (M, N, N) complex64, optional
-        Probe of the scan at hand. Default: the bundle's own.
+        Probe of the scan at hand; it sets N where the network takes any. Default: the bundle's
+        own.
     bad_pixels : (N, N) bool, optional
         Bad pixels of the scan at hand.
 
@@ -93,8 +105,12 @@ def model_from(
         are not those of the architecture.
     """
     config = from_dict(TrainingConfig, bundle.config)
+    probe = bundle.probe if probe is None else probe
+    settings = config.model
+    if fits_any_size(settings):
+        settings = evolve(settings, N=probe.shape[-1])
     try:
-        model = PtychoModel(config.model, bundle.probe if probe is None else probe, bad_pixels)
+        model = PtychoModel(settings, probe, bad_pixels)
     except ValueError as error:
         msg = f"bundle trained with {bundle.backend}, to run with {BACKEND}: {error}"
         raise ValueError(msg) from error

@@ -10,13 +10,16 @@ A batch is a dictionary:
     shape ``(H, W)`` of that canvas;
 ``photons`` float32 scalar
     mean counts per pattern of the scan;
+``scan`` int
+    number of the scan among those trained on: all patterns of a batch come from one;
+``indices`` (B, C) int64
+    numbers of the patterns in their scan;
 ``truth`` (B, C, N, N) complex64
     ground-truth patches, for losses that need them; one is an object that absorbs as much as the
     scan does on average.
 """
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -26,16 +29,13 @@ from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
 from ptycho_data import Scan, spatial_batches
-from ptycho_physics import (
-    Canvas,
-    detected_fraction,
-    extract_patches,
-    normalise_probe,
-    probe_intensity,
-)
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ptycho_torch.canvas import canvas_for
+from ptycho_torch.scale import truth_patches
+
 Batch = dict[str, Any]
+Chosen = tuple[int, NDArray[np.int64]]
 
 
 @frozen(eq=False, kw_only=True)
@@ -54,6 +54,10 @@ class ScanGroups:
     truth_gain : float or None
         Divides the ground truth, so that it is in the network's units: see `truth_gain`. None for
         batches without ground truth.
+    number : int
+        Of the scan, among those of the training: says whose probe and bad pixels belong to it.
+    margin : float
+        Pixels around the patches on a batch's canvas, for positions that training may move.
     """
 
     scan: Scan
@@ -61,58 +65,13 @@ class ScanGroups:
     photons: float
     nphotons: float | None = None
     truth_gain: float | None = None
+    number: int = 0
+    margin: float = 0.0
 
     @property
     def centres(self) -> NDArray[np.float64]:
         """Mean position (B, 2) of each group."""
         return self.scan.positions[self.groups].mean(axis=1)
-
-
-def mean_counts(
-    scan: Scan,
-    indices: NDArray[np.int64],
-    nphotons: float | None,
-    probe: NDArray[np.complex64],
-) -> float:
-    """Mean counts per pattern over the patterns ``indices`` of a scan.
-
-    What bad pixels would have counted is made up for, by the light that the probe alone sends
-    there: a beam stop does not make the sample darker.
-    """
-    totals = scan.intensity_totals
-    mean = scan.mean_photons(nphotons) * float(totals[indices].mean() / totals.mean())
-    if scan.bad_pixels is None:
-        return mean
-    return mean / detected_fraction(probe, scan.bad_pixels)
-
-
-def truth_patches(scan: Scan, indices: NDArray[np.int64]) -> NDArray[np.complex64]:
-    """Ground-truth patches (k, N, N) of a scan: its own, or cut out of its object.
-
-    Raises
-    ------
-    ValueError
-        If the scan has neither.
-    """
-    if scan.patches is not None:
-        return np.asarray(scan.patches[indices], dtype=np.complex64)
-    if scan.object_guess is None:
-        msg = "objectGuess or Y: needed for supervised training and real-space losses, found none"
-        raise ValueError(msg)
-    return extract_patches(scan.object_guess, scan.positions[indices], scan.N)
-
-
-def truth_gain(scan: Scan, indices: NDArray[np.int64], probe: NDArray[np.complex64]) -> float:
-    """Root of the mean transmitted power of the ground truth behind a probe of unit power.
-
-    Dividing by it gives the truth the scale of what the network finds from the counts.
-    """
-    light = probe_intensity(normalise_probe(probe))
-    power = 0.0
-    for start in range(0, len(indices), 64):
-        patches = truth_patches(scan, indices[start : start + 64])
-        power += float((np.abs(patches) ** 2 * light).sum())
-    return math.sqrt(power / len(indices))
 
 
 class GroupDataset(Dataset[Batch]):
@@ -127,7 +86,8 @@ class GroupDataset(Dataset[Batch]):
         groups = data.groups[chosen]
         flat = groups.reshape(-1)
         positions = scan.positions[flat]
-        canvas = Canvas.covering(positions, scan.N)
+        corners = [positions.min(axis=0) - data.margin, positions.max(axis=0) + data.margin]
+        canvas = canvas_for(np.stack(corners), scan.N)
         shape = (*groups.shape, scan.N, scan.N)
         counts = scan.counts(flat, data.nphotons).reshape(shape)
         local = canvas.local(positions).reshape(*groups.shape, 1, 2)
@@ -136,6 +96,8 @@ class GroupDataset(Dataset[Batch]):
             "positions": torch.from_numpy(local.astype(np.float32)),
             "canvas": canvas.shape,
             "photons": torch.tensor(data.photons, dtype=torch.float32),
+            "scan": data.number,
+            "indices": torch.from_numpy(groups),
         }
         if data.truth_gain is not None:
             truth = truth_patches(scan, flat).reshape(shape) / np.float32(data.truth_gain)
@@ -143,16 +105,29 @@ class GroupDataset(Dataset[Batch]):
         return batch
 
 
-class SpatialBatchSampler(Sampler[NDArray[np.int64]]):
-    """Partitions the groups into spatially compact batches, another partition every epoch.
+class ScansDataset(Dataset[Batch]):
+    """Serves the batch of a part, by number, and an array of its group numbers."""
 
-    With several processes each takes its share of the batches, and all the same number: the
-    last ones are dealt out again where they do not divide.
+    def __init__(self, parts: Sequence[ScanGroups]) -> None:
+        self.parts = [GroupDataset(part) for part in parts]
+
+    def __getitem__(self, chosen: Chosen) -> Batch:
+        """Return the batch of the groups ``chosen``, a pair (part, group numbers)."""
+        part, groups = chosen
+        return self.parts[part][groups]
+
+
+class SpatialBatchSampler(Sampler[Chosen]):
+    """Partitions the groups of each part into compact batches, another partition every epoch.
+
+    Batches of several parts come in random order. With several processes each takes its share of
+    the batches, and all the same number: the last ones are dealt out again where they do not
+    divide.
 
     Parameters
     ----------
-    centres : (B, 2) float array
-        Where the groups lie.
+    centres : sequence of (B, 2) float arrays
+        Where the groups of each part lie.
     batch_size
         Groups per batch.
     seed
@@ -165,7 +140,7 @@ class SpatialBatchSampler(Sampler[NDArray[np.int64]]):
 
     def __init__(
         self,
-        centres: NDArray[np.float64],
+        centres: Sequence[NDArray[np.float64]],
         batch_size: int,
         seed: int,
         *,
@@ -185,15 +160,29 @@ class SpatialBatchSampler(Sampler[NDArray[np.int64]]):
         """Choose the partition; the trainer calls this before each epoch."""
         self.epoch = 0 if self.fixed else epoch
 
-    def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        """Yield arrays of group numbers."""
-        batches = spatial_batches(self.centres, self.batch_size, seed=(self.seed, self.epoch))
+    def _batches(self) -> list[Chosen]:
+        batches = [
+            (part, groups)
+            for part, centres in enumerate(self.centres)
+            for groups in spatial_batches(
+                centres, self.batch_size, seed=(self.seed, self.epoch, part)[: 2 + (part > 0)]
+            )
+        ]
+        if len(self.centres) == 1:
+            return batches  # in random order already
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(batches))
+        return [batches[k] for k in order]
+
+    def __iter__(self) -> Iterator[Chosen]:
+        """Yield pairs (part, group numbers)."""
+        batches = self._batches()
         for k in range(len(self)):
             yield batches[(k * self.world_size + self.rank) % len(batches)]
 
     def __len__(self) -> int:
         """Batches of an epoch in this process."""
-        return -(-len(self.centres) // (self.batch_size * self.world_size))
+        batches = sum(-(-len(centres) // self.batch_size) for centres in self.centres)
+        return -(-batches // self.world_size)
 
 
 def _as_it_is(batch: Batch) -> Batch:
@@ -206,9 +195,9 @@ class ScanDataModule(pl.LightningDataModule):
     Parameters
     ----------
     train
-        What to learn from.
+        What to learn from: the groups of one scan, or of several.
     validation
-        What to watch; None for no validation.
+        What to watch; None or nothing for no validation.
     batch_size
         Groups per batch.
     seed
@@ -219,24 +208,24 @@ class ScanDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        train: ScanGroups,
-        validation: ScanGroups | None,
+        train: ScanGroups | Sequence[ScanGroups],
+        validation: ScanGroups | Sequence[ScanGroups] | None,
         *,
         batch_size: int,
         seed: int,
         execution: PyTorchExecutionConfig,
     ) -> None:
         super().__init__()
-        self.train_groups = train
-        self.validation_groups = validation
+        self.train_parts = _parts(train)
+        self.validation_parts = _parts(validation)
         self.batch_size = batch_size
         self.seed = seed
         self.execution = execution
 
-    def _loader(self, data: ScanGroups, *, fixed: bool) -> "DataLoader[Batch]":
+    def _loader(self, parts: Sequence[ScanGroups], *, fixed: bool) -> "DataLoader[Batch]":
         trainer = self.trainer
         sampler = SpatialBatchSampler(
-            data.centres,
+            [part.centres for part in parts],
             self.batch_size,
             self.seed,
             fixed=fixed,
@@ -244,7 +233,7 @@ class ScanDataModule(pl.LightningDataModule):
             world_size=trainer.world_size if trainer else 1,
         )
         return DataLoader(
-            GroupDataset(data),
+            ScansDataset(parts),
             sampler=sampler,
             batch_size=None,
             collate_fn=_as_it_is,
@@ -256,10 +245,16 @@ class ScanDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> "DataLoader[Batch]":
         """Spatial batches in another partition every epoch."""
-        return self._loader(self.train_groups, fixed=False)
+        return self._loader(self.train_parts, fixed=False)
 
     def val_dataloader(self) -> "list[DataLoader[Batch]]":
         """Return the same batches every epoch, or nothing."""
-        if self.validation_groups is None:
+        if not self.validation_parts:
             return []
-        return [self._loader(self.validation_groups, fixed=True)]
+        return [self._loader(self.validation_parts, fixed=True)]
+
+
+def _parts(given: ScanGroups | Sequence[ScanGroups] | None) -> list[ScanGroups]:
+    if given is None:
+        return []
+    return [given] if isinstance(given, ScanGroups) else list(given)

@@ -9,6 +9,20 @@ FOLDER = "logs"
 _PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
 
 
+def check_logger(name: str) -> None:
+    """Refuse a logger whose package is missing.
+
+    Raises
+    ------
+    RuntimeError
+        With the command that installs it.
+    """
+    package = _PACKAGES.get(name)
+    if package is not None and importlib.util.find_spec(package) is None:
+        msg = f"logger {name}: the package {package} is missing; run: pip install {package}"
+        raise RuntimeError(msg)
+
+
 def make_logger(name: str, output_dir: Path, *, resume: bool = False) -> Logger | bool:
     """Return the logger ``name`` writing below ``output_dir``, or False for ``none``.
 
@@ -19,10 +33,7 @@ def make_logger(name: str, output_dir: Path, *, resume: bool = False) -> Logger 
     RuntimeError
         If the logger's package is not installed, with the command that installs it.
     """
-    package = _PACKAGES.get(name)
-    if package is not None and importlib.util.find_spec(package) is None:
-        msg = f"logger {name}: the package {package} is missing; run: pip install {package}"
-        raise RuntimeError(msg)
+    check_logger(name)
     version = f"resumed-{len(list(output_dir.glob(f'{FOLDER}/resumed-*'))) + 1}" if resume else ""
     match name:
         case "csv":

@@ -1,46 +1,19 @@
 """The physics-constrained model: a network, and the diffraction its patches would give."""
 
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig
-from ptycho_physics import expected_counts, normalise_probe, probe_weight
+from ptycho_physics import expected_counts, probe_weight
 from torch import Tensor, nn
 
+from ptycho_torch.illumination import Illumination, smoothing_envelope
 from ptycho_torch.networks import build_network
-from ptycho_torch.overlap import agree
-
-
-def prepare_probe(probe: NDArray[np.complex64], model: ModelConfig) -> Tensor:
-    """Return a probe (M, N, N) as the model uses it: masked if asked for, at unit power.
-
-    ``probe_mask`` sets the probe to zero outside the largest centred circle.
-
-    Raises
-    ------
-    ValueError
-        If the probe does not have the size N of the model, or is zero.
-    """
-    if probe.shape[-2:] != (model.N, model.N):
-        size = probe.shape[-1]
-        msg = f"N: the model is for N={model.N}, found a probe of {size} x {probe.shape[-2]} pixels"
-        raise ValueError(msg)
-    if model.probe_mask:
-        offset = np.arange(model.N) - model.N // 2
-        probe = probe * (offset**2 + offset[:, None] ** 2 <= (model.N // 2) ** 2)
-    return torch.from_numpy(np.asarray(normalise_probe(probe), dtype=np.complex64))
-
-
-def smoothing_envelope(N: int, sigma: float) -> Tensor:
-    """Factor (N, N) on the intensity when the exit wave is smoothed by a Gaussian.
-
-    Smoothing by ``sigma`` pixels multiplies the far field by ``exp(-2 (pi sigma q)^2)``, with q in
-    cycles per pixel, and the intensity by its square.
-    """
-    q = torch.fft.fftshift(torch.fft.fftfreq(N))
-    return torch.exp(-4 * (math.pi * sigma) ** 2 * (q**2 + q[:, None] ** 2))
+from ptycho_torch.overlap import agree, phases_in_agreement
 
 
 class PtychoModel(nn.Module):
@@ -58,15 +31,19 @@ class PtychoModel(nn.Module):
         Let training refine the probe.
     intensity_scale_trainable
         Let training refine the intensity scale.
+    movable
+        Number of patterns whose positions training may refine; 0 for none.
 
     Attributes
     ----------
+    scans : ModuleList of Illumination
+        What belongs to each scan; one, unless training added more.
+    current : int
+        Number of the scan whose probe and bad pixels are in use.
     log_scale : ()
         Logarithm of a factor on the predicted amplitude, zero before training.
     """
 
-    probe_start: Tensor
-    bad_pixels: Tensor
     envelope: Tensor
 
     def __init__(
@@ -77,34 +54,68 @@ class PtychoModel(nn.Module):
         *,
         probe_trainable: bool = False,
         intensity_scale_trainable: bool = True,
+        movable: int = 0,
     ) -> None:
         super().__init__()
         self.config = model
         self.network = build_network(model)
-        start = prepare_probe(probe, model)
-        bad = np.zeros((model.N, model.N), dtype=bool) if bad_pixels is None else bad_pixels
-        self.register_buffer("probe_start", start, persistent=False)
-        self.register_buffer("bad_pixels", torch.from_numpy(np.ascontiguousarray(bad)), False)
+        first = Illumination(
+            model, probe, bad_pixels, probe_trainable=probe_trainable, movable=movable
+        )
+        self.scans = nn.ModuleList([first])
+        self.current = 0
         envelope = smoothing_envelope(model.N, model.gaussian_smoothing_sigma)
         self.register_buffer("envelope", envelope, persistent=False)
-        # In units of the probe's rms, so that one learning rate suits probe and network.
-        self.probe_change = nn.Parameter(torch.zeros(*start.shape, 2)) if probe_trainable else None
         self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=intensity_scale_trainable)
+
+    @property
+    def illumination(self) -> Illumination:
+        """What belongs to the scan in use."""
+        found = self.scans[self.current]
+        assert isinstance(found, Illumination)  # noqa: S101 - a ModuleList forgets its type
+        return found
 
     @property
     def probe(self) -> Tensor:
         """The probe (M, N, N) complex64 in use, at unit power."""
-        if self.probe_change is None:
-            return self.probe_start
-        rms = self.probe_start.abs().square().mean().sqrt()
-        return normalise_probe(self.probe_start + rms * torch.view_as_complex(self.probe_change))
+        return self.illumination.probe
+
+    @property
+    def bad_pixels(self) -> Tensor:
+        """The bad pixels (N, N) bool in use."""
+        return self.illumination.bad_pixels
+
+    def use(self, batch: Mapping[str, Any]) -> Tensor:
+        """Take the probe and the bad pixels of a batch's scan; return its refined positions."""
+        self.current = int(batch.get("scan", 0))
+        positions: Tensor = batch["positions"]
+        if self.illumination.shifts is None:
+            return positions
+        return self.illumination.move(positions, batch["indices"])
+
+    def probe_changes(self) -> list[nn.Parameter]:
+        """Return what training may change of the probes."""
+        return _trainable(scan.probe_change for scan in self.scans)
+
+    def position_shifts(self) -> list[nn.Parameter]:
+        """Return what training may change of the positions."""
+        return _trainable(scan.shifts for scan in self.scans)
 
     def diffraction_to_obj(self, x: Tensor, positions: Tensor) -> Tensor:
         """Reconstruct patches: see `ptycho_torch.networks.base.Network.forward`."""
         return self.network(x, positions, self.probe, self.bad_pixels)
 
-    def constrain(self, patches: Tensor, positions: Tensor, canvas: tuple[int, int]) -> Tensor:
+    def constrain(
+        self,
+        patches: Tensor,
+        positions: Tensor,
+        canvas: tuple[int, int],
+        *,
+        probe: Tensor | None = None,
+    ) -> Tensor:
         """Make all patches of a batch agree where they overlap, when ``object_big`` is set.
+
+        First each takes the phase in which it overlaps best: one pattern does not tell it.
 
         Parameters
         ----------
@@ -114,18 +125,27 @@ class PtychoModel(nn.Module):
             Patch centres on the batch's canvas.
         canvas
             Its shape ``(H, W)``.
+        probe : (M, N, N) complex64, optional
+            Another probe than the one in use.
         """
         if not self.config.object_big:
             return patches
-        return agree(patches, positions.squeeze(-2), probe_weight(self.probe), canvas)
+        weight = probe_weight(self.probe if probe is None else probe)
+        where = positions.squeeze(-2)
+        patches = patches * phases_in_agreement(patches, where, weight, canvas)
+        return agree(patches, where, weight, canvas)
 
-    def predict_counts(self, patches: Tensor, photons: Tensor | float) -> Tensor:
+    def predict_counts(
+        self, patches: Tensor, photons: Tensor | float, *, probe: Tensor | None = None
+    ) -> Tensor:
         """Return the expected counts (B, C, N, N) behind patches (B, C, N, N).
 
-        ``photons`` is the mean number of counts per pattern of the scan.
+        ``photons`` is the mean number of counts per pattern of the scan; ``probe`` stands in for
+        the one in use.
         """
         scale = torch.exp(2 * self.log_scale) * photons
-        return expected_counts(patches, self.probe, scale) * self.envelope
+        lit = self.probe if probe is None else probe
+        return expected_counts(patches, lit, scale) * self.envelope
 
     def forward(
         self, x: Tensor, positions: Tensor, canvas: tuple[int, int], photons: Tensor | float
@@ -141,6 +161,10 @@ class PtychoModel(nn.Module):
         """
         patches = self.constrain(self.diffraction_to_obj(x, positions), positions, canvas)
         return patches, self.predict_counts(patches, photons)
+
+
+def _trainable(parts: Iterable[Any]) -> list[nn.Parameter]:
+    return [part for part in parts if part is not None]
 
 
 def input_scale(N: int, photons: float) -> float:

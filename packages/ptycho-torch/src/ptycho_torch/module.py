@@ -9,6 +9,7 @@ from ptycho_physics import amplitude_mae, poisson_deviance, probe_weight, total_
 from torch import Tensor
 
 from ptycho_torch.data import Batch
+from ptycho_torch.imagined import imagined_batch
 from ptycho_torch.model import PtychoModel, input_scale
 from ptycho_torch.schedules import lightning_schedule
 
@@ -21,6 +22,15 @@ WEIGHT_DECAY = 1e-4
 PROBE_RATE = 2
 """Learning rate of a trainable probe relative to the network's. It polishes a good probe; a poor
 one is better refined by the solver first, whose steps are preconditioned."""
+
+POSITION_RATE = 60
+"""Learning rate of positions, in pixels, relative to the network's: tenths of a pixel each time a
+pattern is seen, at first. Errors of 1.1 pixels rms become 0.6 in 20 epochs of 48 patterns."""
+
+IMAGINED = (0.2, 0.8)
+FIRST_IMAGINED_EPOCH = 10
+"""Between which parts of the epochs, and not before which, batches are imagined: at first the
+network sees too little to imagine from, and at the end only what was measured counts."""
 
 
 class PtychoModule(pl.LightningModule):
@@ -50,6 +60,7 @@ class PtychoModule(pl.LightningModule):
         self.config = config
         self.execution = execution
         self.monitor = monitor
+        self._seen: tuple[Batch, Tensor] | None = None
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return every weighted term of the loss of a batch, as means over its patterns.
@@ -63,14 +74,25 @@ class PtychoModule(pl.LightningModule):
         ``realspace``
             total variation per pixel;
         ``realspace_mae``
-            complex error against the ground truth, weighted by the illumination.
+            complex error against the ground truth, weighted by the illumination, each patch in
+            the phase that fits best.
         """
+        batch = {**batch, "positions": self.model.use(batch)}
         counts, photons = batch["counts"], batch["photons"]
         x = counts.sqrt() * (input_scale(counts.shape[-1], 1.0) / photons.sqrt())
         patches = self.model.diffraction_to_obj(x, batch["positions"])
         # Autocast reaches the network only; the physics below stays in float32.
         with torch.autocast(counts.device.type, enabled=False):
             return self._terms(batch, patches)
+
+    def _imagines(self, batch_idx: int) -> bool:
+        """Whether this step learns from an imagined batch: every other one, once it can see."""
+        refined = [*self.model.probe_changes(), *self.model.position_shifts()]
+        if self.config.model.model_type == "supervised" or refined:
+            return False
+        first, last = (round(part * self.config.nepochs) for part in IMAGINED)
+        now = max(first, FIRST_IMAGINED_EPOCH) <= self.current_epoch < last
+        return now and batch_idx % 2 == 1 and self._seen is not None
 
     def _terms(self, batch: Batch, patches: Tensor) -> dict[str, Tensor]:
         config, counts, photons = self.config, batch["counts"], batch["photons"]
@@ -79,6 +101,7 @@ class PtychoModule(pl.LightningModule):
         if config.model.model_type == "supervised":
             return {"realspace_mae": self._truth_error(patches, batch["truth"])}
         patches = self.model.constrain(patches, batch["positions"], batch["canvas"])
+        self._seen = (batch, patches.detach())
         rate = self.model.predict_counts(patches, photons)
         if config.nll_weight:
             deviance = poisson_deviance(rate + BACKGROUND, counts + BACKGROUND, bad)
@@ -98,6 +121,9 @@ class PtychoModule(pl.LightningModule):
 
     def _truth_error(self, patches: Tensor, truth: Tensor) -> Tensor:
         weight = probe_weight(self.model.probe)
+        # a pattern does not tell the phase of its patch: the one that fits best is free
+        overlap = (patches.detach().conj() * truth * weight).sum(dim=(-2, -1), keepdim=True)
+        patches = patches * torch.where(overlap.abs() > 0, overlap.sgn(), 1.0)
         return ((patches - truth).abs() * weight).mean() / weight.mean()
 
     def _log(self, stage: str, terms: dict[str, Tensor], groups: int) -> Tensor:
@@ -113,8 +139,15 @@ class PtychoModule(pl.LightningModule):
             )
         return loss
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's signature
-        """Return the loss of a batch."""
+    def on_train_epoch_start(self) -> None:
+        """Forget the last batch: a resumed training starts here and must go the same way."""
+        self._seen = None
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch, or of one imagined from the batch before it."""
+        if self._imagines(batch_idx) and self._seen is not None:
+            seed = hash((self.config.seed, self.global_step, self.global_rank)) % 2**31
+            batch = imagined_batch(self.model, *self._seen, seed)
         return self._log("train", self.losses(batch), batch["counts"].shape[0])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
@@ -122,16 +155,19 @@ class PtychoModule(pl.LightningModule):
         self._log("val", self.losses(batch), batch["counts"].shape[0])
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW and the schedule. The probe has a rate of its own."""
+        """Return AdamW and the schedule. Probes and positions have rates of their own."""
         rate = self.execution.learning_rate
         # Decay would pull the probe back to where it started, and the scale to one.
         groups: list[dict[str, Any]] = [
             {"params": self.model.network.parameters(), "weight_decay": WEIGHT_DECAY},
             {"params": [self.model.log_scale], "weight_decay": 0.0},
         ]
-        if self.model.probe_change is not None:
-            probe = {"params": [self.model.probe_change], "lr": PROBE_RATE * rate}
-            groups.append({**probe, "weight_decay": 0.0})
+        for parameters, factor in (
+            (self.model.probe_changes(), PROBE_RATE),
+            (self.model.position_shifts(), POSITION_RATE),
+        ):
+            if parameters:
+                groups.append({"params": parameters, "lr": factor * rate, "weight_decay": 0.0})
         optimizer = torch.optim.AdamW(groups, rate)
         name = Scheduler(self.execution.scheduler)
         if name is Scheduler.DEFAULT:

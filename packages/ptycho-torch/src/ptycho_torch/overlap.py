@@ -5,11 +5,14 @@ Numerator and denominator carry the same weights, so a canvas of ones stays a ca
 
 import torch
 from attrs import frozen
-from ptycho_physics import extract_patches, merge_patches
 from torch import Tensor
+
+from ptycho_torch.forward import extract_patches, merge_patches
 
 SMALLEST_WEIGHT = 1e-9
 """Added to the summed weight, far below the floor of `ptycho_physics.probe_weight`."""
+
+ALIGNING_SWEEPS = 4
 
 
 def weighted_sums(
@@ -51,6 +54,28 @@ def agree(patches: Tensor, positions: Tensor, weight: Tensor, shape: tuple[int, 
     """
     total, coverage = weighted_sums(patches, positions, weight, shape)
     return extract_patches(total / (coverage + SMALLEST_WEIGHT), positions, patches.shape[-1])
+
+
+@torch.no_grad()
+def phases_in_agreement(
+    patches: Tensor, positions: Tensor, weight: Tensor, shape: tuple[int, int]
+) -> Tensor:
+    """Return the phase factor (..., 1, 1) of each patch with which all of them overlap best.
+
+    A pattern does not tell the phase of its patch, so none is asked of a network: every patch in
+    turn takes that of the sum of all, `ALIGNING_SWEEPS` times (`ptycho_physics.phases` solves it
+    for a whole scan). The result is a constant to the gradient.
+
+    Parameters and shapes are those of `weighted_sums`.
+    """
+    weighted = patches * weight
+    factors = torch.ones_like(patches[..., :1, :1])
+    for _ in range(ALIGNING_SWEEPS):
+        total = merge_patches(weighted * factors, positions, shape)
+        there = extract_patches(total, positions, patches.shape[-1])
+        overlap = (weighted.conj() * there).sum(dim=(-2, -1), keepdim=True)
+        factors = torch.where(overlap.abs() > 0, overlap.sgn(), 1.0)
+    return factors
 
 
 @frozen(eq=False)

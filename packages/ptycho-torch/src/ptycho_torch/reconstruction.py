@@ -2,31 +2,26 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from attrs import frozen
-from lightning.fabric import Fabric
+from attrs import field, frozen
 from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig, from_dict
-from ptycho_data import Bundle, Reconstruction, Scan, group_positions, load_probe, subsample
-from ptycho_physics import Canvas, extract_patches, probe_weight
-from torch import Tensor
+from ptycho_data import Bundle, Reconstruction, Scan, load_probe
+from ptycho_data.selection import inference_groups, with_positions
 
-from ptycho_torch.bundles import BACKEND, model_from
-from ptycho_torch.data import mean_counts
-from ptycho_torch.groups import with_positions
-from ptycho_torch.lightning_manners import make, quiet_lightning
-from ptycho_torch.model import PtychoModel, input_scale
-from ptycho_torch.overlap import SMALLEST_WEIGHT, weighted_sums
+from ptycho_torch.bundles import BACKEND, fits_any_size
+from ptycho_torch.devices import determinism, open_runner
+from ptycho_torch.reading import CountsDataset, chunks, read
+from ptycho_torch.reconstructor import Reconstructor
+from ptycho_torch.scale import mean_counts
 
 log = logging.getLogger(__name__)
 
-PIXELS_PER_STEP = 64 * 64**2
-"""Pixels of the patterns of one step, where ``inference_batch_size`` does not say: larger steps
-gain nothing on a CPU and cost memory."""
+FEW = 4
+"""Patterns below which a reconstruction deserves a remark."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -39,18 +34,22 @@ class InferenceResult:
     r_factor : float
         ``sum|sqrt(rate) - sqrt(counts)| / sum sqrt(counts)`` of the stitched object.
     timings : dict of str to float
-        Wall seconds of each stage.
+        Wall seconds of each stage: ``prepare``, ``read`` (waiting for patterns), ``reconstruct``
+        and ``score``.
     patterns_per_second : float
         Patterns over the seconds of the pass from file to object, start-up left out.
     backend : str
         Who computed.
+    main_process : bool
+        Whether this is the process, of several, that reports and writes.
     """
 
     reconstruction: Reconstruction
     r_factor: float
-    timings: dict[str, float]
+    timings: dict[str, float] = field(factory=dict)
     patterns_per_second: float
     backend: str = BACKEND
+    main_process: bool = True
 
 
 def choose_probe(bundle: Bundle, scan: Scan, config: InferenceConfig) -> NDArray[np.complex64]:
@@ -62,7 +61,9 @@ def choose_probe(bundle: Bundle, scan: Scan, config: InferenceConfig) -> NDArray
     if config.probe_file is not None:
         log.info("probe: from %s", config.probe_file)
         return load_probe(config.probe_file)
-    if bundle.config.get("probe_trainable") or bundle.config.get("probe_file"):
+    several = len(bundle.scaling.get("scans", [])) > 1
+    refined = bundle.config.get("probe_trainable") or bundle.config.get("probe_file")
+    if refined and not several:
         log.info("probe: the one the network was trained with, kept in the bundle")
         return bundle.probe
     log.info("probe: from the scan")
@@ -71,7 +72,7 @@ def choose_probe(bundle: Bundle, scan: Scan, config: InferenceConfig) -> NDArray
 
 def _check_fit(bundle: Bundle, scan: Scan) -> TrainingConfig:
     trained = from_dict(TrainingConfig, bundle.config)
-    if trained.model.N != scan.N:
+    if trained.model.N != scan.N and not fits_any_size(trained.model):
         msg = (
             f"N: the bundle was trained for patterns of {trained.model.N} pixels, the scan "
             f"{scan.source or ''} has {scan.N}; train on patterns of that size"
@@ -80,96 +81,16 @@ def _check_fit(bundle: Bundle, scan: Scan) -> TrainingConfig:
     return trained
 
 
-def make_groups(scan: Scan, config: InferenceConfig, gridsize: int) -> NDArray[np.int64]:
-    """Draw the groups (B, C) to reconstruct: by default one around every pattern."""
-    seed = config.subsample_seed or 0
-    kept = subsample(scan.n, config.n_subsample, seed)
-    groups = group_positions(
-        scan.positions[kept],
-        gridsize,
-        n_groups=config.n_groups,
-        neighbor_count=max(config.neighbor_count, gridsize**2 - 1),
-        seed=seed,
-    )
-    return kept[groups]
+def _remark(count: int) -> None:
+    if count < FEW:
+        log.warning(
+            "only %d pattern%s: hardly anything overlaps, and nothing can tell a good object "
+            "from a bad one",
+            count,
+            "" if count == 1 else "s",
+        )
 
 
-@frozen(eq=False)
-class _Pass:
-    """What every batch of the pass needs."""
-
-    scan: Scan
-    canvas: Canvas
-    device: torch.device
-    nphotons: float
-    photons: float
-
-    def counts(self, indices: NDArray[np.int64]) -> Tensor:
-        """Return the counts (..., N, N) of patterns ``indices``, on the device."""
-        values = self.scan.counts(indices.reshape(-1), self.nphotons)
-        shape = (*indices.shape, self.scan.N, self.scan.N)
-        return torch.from_numpy(values).to(self.device).reshape(shape)
-
-    def positions(self, indices: NDArray[np.int64]) -> Tensor:
-        """Return the canvas positions (..., 2) of patterns ``indices``, on the device."""
-        local = self.canvas.local(self.scan.positions[indices])
-        return torch.from_numpy(local.astype(np.float32)).to(self.device)
-
-
-def _padded(rows: NDArray[np.int64], size: int, *, pad: bool) -> NDArray[np.int64]:
-    if not pad or len(rows) == size:
-        return rows
-    return np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
-
-
-def _chunks(rows: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
-
-
-def _stitch(
-    model: PtychoModel,
-    work: _Pass,
-    groups: NDArray[np.int64],
-    execution: PyTorchExecutionConfig,
-    autocast: Callable[[], Any],
-    progress: Callable[[int], None],
-) -> tuple[Tensor, Tensor]:
-    """Run the network over all groups and add the weighted patches up on the canvas."""
-    N, C = work.scan.N, groups.shape[1]
-    size = execution.inference_batch_size or max(1, PIXELS_PER_STEP // (N**2 * C))
-    weight = probe_weight(model.probe)
-    if execution.middle_trim:
-        rim = (N - min(N, execution.middle_trim)) // 2
-        weight = torch.nn.functional.pad(weight[rim : N - rim, rim : N - rim], (rim,) * 4)
-    total = torch.zeros(work.canvas.shape, dtype=torch.complex64, device=work.device)
-    coverage = torch.zeros(work.canvas.shape, dtype=torch.float32, device=work.device)
-    for rows in _chunks(groups, size):
-        batch = _padded(rows, size, pad=execution.pad_eval)
-        x = work.counts(batch).sqrt() * input_scale(N, work.photons)
-        positions = work.positions(batch)
-        with autocast():
-            patches = model.diffraction_to_obj(x, positions.unsqueeze(-2))
-        patches, positions = patches[: len(rows)], positions[: len(rows)]
-        weighted_sums(patches, positions, weight, work.canvas.shape, onto=(total, coverage))
-        progress(len(rows))
-    return total, coverage
-
-
-def _score(model: PtychoModel, work: _Pass, object_: Tensor, indices: NDArray[np.int64]) -> float:
-    """R-factor of the stitched object over the patterns ``indices``."""
-    good = ~model.bad_pixels
-    misfit = total = 0.0
-    for chosen in _chunks(indices, max(1, PIXELS_PER_STEP // work.scan.N**2)):
-        patches = extract_patches(object_, work.positions(chosen), work.scan.N)
-        measured = work.counts(chosen).sqrt()
-        predicted = model.predict_counts(patches, work.photons).sqrt()
-        misfit += float(((predicted - measured).abs() * good).sum())
-        total += float((measured * good).sum())
-    return misfit / total
-
-
-@torch.inference_mode()
 def reconstruct(
     bundle: Bundle,
     scan: Scan,
@@ -182,18 +103,20 @@ def reconstruct(
 
     The network's patches are added to one canvas, weighted by the illumination, and divided once:
     memory does not grow with the number of patterns. The scan's own mean counts set the scale, so
-    another dose gives the same object.
+    another dose gives the same object. Several devices share the patterns and add their canvases
+    up; each returns the whole result.
 
     Parameters
     ----------
     bundle
         Trained model, of either backend.
     scan
-        Patterns and positions, of the size N the model was trained for.
+        Patterns and positions, of the size N the model was trained for unless its network takes
+        any size.
     config
         Which patterns to use; its model part is ignored, the bundle's counts.
     execution
-        Device, precision, batch size, patch trim.
+        Devices, precision, batch size, loading, patch trim.
     progress
         Called with (groups done, groups in all) after each step.
 
@@ -208,55 +131,89 @@ def reconstruct(
     """
     started = time.perf_counter()
     trained = _check_fit(bundle, scan)
-    with quiet_lightning():
-        fabric = make(
-            Fabric, accelerator=execution.accelerator, devices=1, precision=execution.precision
-        )
     scan = with_positions(scan, measured=trained.positions_provided)
-    probe = choose_probe(bundle, scan, config)
-    model = model_from(bundle, probe, scan.bad_pixels)
-    model = model.to(fabric.device)
-    groups = make_groups(scan, config, trained.model.gridsize)
+    groups = inference_groups(scan, config, trained.model.gridsize)
     indices = np.unique(groups)
-    work = _Pass(
-        scan=scan,
-        canvas=Canvas.covering(scan.positions[indices], scan.N),
-        device=fabric.device,
-        nphotons=trained.nphotons,
-        photons=mean_counts(scan, indices, trained.nphotons, probe),
+    _remark(len(indices))
+    probe = choose_probe(bundle, scan, config)
+    nphotons = trained.nphotons
+    canvas = Reconstructor(
+        bundle,
+        probe=probe,
+        bad_pixels=scan.bad_pixels,
+        photons=mean_counts(scan, indices, nphotons, probe),
+        domain="counts",
+        execution=execution,
+        runner=open_runner(execution),
     )
+    canvas.reserve(scan.positions[indices])
+    work = _Pass(scan, CountsDataset(scan, nphotons), canvas, execution)
     prepared = time.perf_counter()
-    done = 0
-
-    def count(k: int) -> None:
-        nonlocal done
-        done += k
-        if progress is not None:
-            progress(done, len(groups))
-
-    total, coverage = _stitch(model, work, groups, execution, fabric.autocast, count)
-    lit = coverage > SMALLEST_WEIGHT
-    object_ = torch.where(lit, total / torch.where(lit, coverage, 1.0), 1.0)
-    stitched = time.perf_counter()
-    r_factor = _score(model, work, object_, indices)
+    with torch.inference_mode(), determinism(execution.deterministic, canvas.runner.device):
+        waiting = work.fill(groups, progress)
+        object_, coverage = canvas.tensors()
+        result = object_.cpu()  # waits for the device
+        stitched = time.perf_counter()
+        r_factor = work.score(object_, indices)
     scored = time.perf_counter()
-    centres = work.canvas.local(scan.positions[indices])
+    centres = canvas.canvas.local(scan.positions[indices])
     return InferenceResult(
         reconstruction=Reconstruction(
-            object=object_.cpu().numpy(),
+            object=result.numpy(),
             coverage=coverage.cpu().numpy(),
             xcoords=centres[:, 0],
             ycoords=centres[:, 1],
             indices=indices,
-            probe=model.probe.cpu().numpy(),
-            origin=np.array(work.canvas.origin),
+            probe=canvas.model.probe.cpu().numpy(),
+            origin=np.array(canvas.canvas.origin),
             pixel_size_m=scan.pixel_size_m,
         ),
         r_factor=r_factor,
         timings={
             "prepare": prepared - started,
-            "reconstruct": stitched - prepared,
+            "read": waiting,
+            "reconstruct": stitched - prepared - waiting,
             "score": scored - stitched,
         },
         patterns_per_second=len(indices) / (stitched - prepared),
+        main_process=canvas.runner.main,
     )
+
+
+@frozen(eq=False)
+class _Pass:
+    """The two passes over a scan: onto the canvas, and back to the counts."""
+
+    scan: Scan
+    data: CountsDataset
+    canvas: Reconstructor
+    execution: PyTorchExecutionConfig
+
+    def fill(self, groups: NDArray[np.int64], progress: Callable[[int, int], None] | None) -> float:
+        """Add all groups to the canvas; return the seconds spent waiting for patterns."""
+        canvas, runner = self.canvas, self.canvas.runner
+        mine = runner.share(chunks(groups, canvas.groups_per_step))
+        total, done, waiting = sum(map(len, mine)), 0, 0.0
+        batches = read(self.data, mine, self.execution, runner.device)
+        before = time.perf_counter()
+        for rows, counts in batches:
+            waiting += time.perf_counter() - before
+            positions = self.scan.positions[rows]
+            canvas.stitch(canvas.predict(counts, positions), positions)
+            done += len(rows)
+            if progress is not None:
+                progress(done, total)
+            before = time.perf_counter()
+        canvas.join()
+        return waiting
+
+    def score(self, object_: torch.Tensor, indices: NDArray[np.int64]) -> float:
+        """R-factor of the stitched object over the patterns ``indices``."""
+        canvas, runner = self.canvas, self.canvas.runner
+        mine = runner.share(chunks(indices, canvas.groups_per_step * canvas.group_size))
+        wide = torch.float32 if runner.device.type == "mps" else torch.float64
+        sums = torch.zeros(2, dtype=wide, device=runner.device)
+        for chosen, counts in read(self.data, mine, self.execution, runner.device):
+            sums += torch.stack(canvas.misfit(object_, counts, self.scan.positions[chosen]))
+        misfit, total = runner.sum(sums).tolist()
+        return float(misfit / total)

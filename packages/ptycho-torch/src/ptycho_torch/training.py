@@ -1,43 +1,41 @@
-"""Training: from a scan to a bundle."""
+"""Training: from scans to a bundle."""
 
 import logging
-import math
-import shutil
-import signal
-import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
-from attrs import frozen
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+import numpy as np
+from attrs import evolve, frozen
+from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
-from ptycho_data import (
-    BUNDLE_NAME,
-    OutputExistsError,
-    Scan,
-    load_probe,
-    save_bundle,
-)
-from ptycho_physics import DivergenceError
+from ptycho_data import BUNDLE_NAME, OutputExistsError, Scan, load_probe, save_bundle
 
 from ptycho_torch.bundles import bundle_of
-from ptycho_torch.callbacks import LossHistory
-from ptycho_torch.data import ScanDataModule
-from ptycho_torch.groups import prepare
-from ptycho_torch.lightning_manners import make, quiet_lightning
-from ptycho_torch.loggers import make_logger
+from ptycho_torch.data import ScanDataModule, ScanGroups
+from ptycho_torch.fitting import (
+    CHECKPOINTS,
+    check_finite,
+    epochs_in,
+    fit,
+    load_best,
+    make_trainer,
+    replacing,
+    resolve_monitor,
+)
+from ptycho_torch.groups import explicit_photons, prepare, with_photons
+from ptycho_torch.illumination import Illumination
+from ptycho_torch.lightning_manners import quiet_lightning
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
+from ptycho_torch.refined import write_refined
 
 log = logging.getLogger(__name__)
 
-CHECKPOINTS = "checkpoints"
+FEW = 4
+"""Patterns of a scan below which a training deserves a remark."""
 
 
 @frozen(kw_only=True)
@@ -56,6 +54,8 @@ class TrainingResult:
         Epochs finished, those before a resume included.
     main_process : bool
         Whether this is the process, of several, that reports and writes.
+    written : bool
+        Whether the bundle is new: nothing was left to do for a resumed training otherwise.
     """
 
     bundle_path: Path
@@ -63,128 +63,26 @@ class TrainingResult:
     seconds: float
     epochs: int
     main_process: bool
+    written: bool = True
 
 
-def _resolve_monitor(execution: PyTorchExecutionConfig, *, validated: bool) -> str:
-    metric = execution.checkpoint_monitor_metric
-    known = ("train_loss", "val_loss") if validated else ("train_loss",)
-    if metric == "val_loss" and not validated:
-        return "train_loss"
-    if metric not in known:
-        msg = f"checkpoint_monitor_metric: one of {', '.join(known)} expected, found {metric!r}"
-        raise ValueError(msg)
-    return metric
+class TrainingInterrupted(KeyboardInterrupt):
+    """A training that was told to stop, with what it has got so far.
 
+    Attributes
+    ----------
+    result : TrainingResult
+    """
 
-def _make_trainer(
-    output_dir: Path,
-    config: TrainingConfig,
-    execution: PyTorchExecutionConfig,
-    monitor: str,
-    *,
-    validated: bool,
-    resume: bool = False,
-) -> tuple[pl.Trainer, LossHistory, ModelCheckpoint | None]:
-    history = LossHistory()
-    best: ModelCheckpoint | None = None
-    callbacks: list[Callback] = [
-        history,
-        EarlyStopping(
-            monitor, patience=execution.early_stop_patience, mode=execution.checkpoint_mode
-        ),
-    ]
-    if execution.enable_checkpointing:
-        best = ModelCheckpoint(
-            output_dir / CHECKPOINTS,
-            filename="best-{epoch:03d}",
-            monitor=monitor,
-            mode=execution.checkpoint_mode,
-            save_top_k=execution.checkpoint_save_top_k,
-            save_last=True,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        )
-        callbacks.append(best)
-    trainer = make(
-        pl.Trainer,
-        accelerator=execution.accelerator,
-        devices=execution.devices,
-        num_nodes=execution.num_nodes,
-        strategy=execution.strategy,
-        precision=execution.precision,
-        deterministic=execution.deterministic,
-        gradient_clip_val=execution.gradient_clip_val,
-        gradient_clip_algorithm=execution.gradient_clip_algorithm,
-        accumulate_grad_batches=execution.accum_steps,
-        max_epochs=config.nepochs,
-        limit_val_batches=None if validated else 0,
-        callbacks=callbacks,
-        logger=make_logger(execution.logger_backend, output_dir, resume=resume),
-        enable_checkpointing=execution.enable_checkpointing,
-        enable_progress_bar=execution.enable_progress_bar and sys.stderr.isatty(),
-        enable_model_summary=False,
-        use_distributed_sampler=False,  # the batches are dealt out by their own sampler
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-        default_root_dir=output_dir,
-    )
-    return trainer, history, best
-
-
-def _fit(
-    trainer: pl.Trainer, module: PtychoModule, data: ScanDataModule, resume: Path | None
-) -> bool:
-    """Train; return whether it was interrupted (Ctrl-C or SIGTERM)."""
-    # Lightning ignores Ctrl-C once it has seen one; only the main thread may have handlers.
-    main_thread = threading.current_thread() is threading.main_thread()
-    previous = signal.getsignal(signal.SIGINT)
-    try:
-        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    except SystemExit:  # how Lightning ends after a signal
-        return True
-    finally:
-        if main_thread and previous is not None:
-            signal.signal(signal.SIGINT, previous)
-    return bool(trainer.interrupted)
+    def __init__(self, message: str, result: TrainingResult) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 def _counts_decide(config: TrainingConfig) -> bool:
     """Whether a loss compares counts: nothing else can tell the intensity scale."""
     pinn = config.model.model_type == "pinn"
     return pinn and (config.nll_weight > 0 or config.mae_weight > 0)
-
-
-def _check_finite(history: LossHistory) -> None:
-    loss = history.epochs[-1]["train_loss"] if history.epochs else 0.0
-    if not math.isfinite(loss):
-        msg = f"training diverged in epoch {len(history.epochs)}: lower learning_rate, found {loss}"
-        raise DivergenceError(msg)
-
-
-@contextmanager
-def _replacing(folder: Path, *, keep: bool) -> Iterator[None]:
-    """Start with an empty folder; if the work fails, the old one comes back."""
-    old = folder.with_name(f"{folder.name}.old")
-    if folder.exists() and not keep:
-        shutil.rmtree(old, ignore_errors=True)  # what a run killed in here left
-        folder.replace(old)
-    try:
-        yield
-    except Exception:
-        if old.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            old.replace(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _load_best(model: PtychoModel, best: ModelCheckpoint | None) -> None:
-    if best is None or not best.best_model_path:
-        return
-    checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
-    prefix = "model."
-    state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items()}
-    model.load_state_dict(state)
 
 
 def _check_outputs(target: Path, last: Path, *, resume: bool, overwrite: bool) -> None:
@@ -199,8 +97,109 @@ def _check_outputs(target: Path, last: Path, *, resume: bool, overwrite: bool) -
             raise OutputExistsError(path)
 
 
+@frozen(eq=False, kw_only=True)
+class _Data:
+    """What is trained on: the parts, and the model that knows every scan's probe."""
+
+    train: list[ScanGroups]
+    validation: list[ScanGroups]
+    model: PtychoModel
+
+    @property
+    def photons(self) -> float:
+        """Mean counts per pattern over all training groups."""
+        sizes = [part.groups.size for part in self.train]
+        return float(np.average([part.photons for part in self.train], weights=sizes))
+
+    def described(self) -> Iterator[dict[str, Any]]:
+        """Describe each scan for the record."""
+        for part in self.train:
+            scan = part.scan
+            yield {
+                "name": scan.source.name if scan.source is not None else None,
+                "patterns": int(scan.n),
+                "photons": part.photons,
+                "domain": scan.domain,
+            }
+
+
+def _check_scans(scans: Sequence[Scan], config: TrainingConfig) -> None:
+    """Refuse scans of several sizes, or of another than the model's.
+
+    Raises
+    ------
+    ValueError
+        Naming the scan.
+    """
+    for scan in scans:
+        name = f"{scan.source}: " if scan.source is not None else ""
+        if scan.N != config.model.N:
+            msg = (
+                f"{name}N: all scans must have the {config.model.N} x {config.model.N} pixels of "
+                f"the model, found {scan.N} x {scan.N}"
+            )
+            raise ValueError(msg)
+        if scan.n < FEW:
+            log.warning(
+                "%sonly %d pattern%s: hardly anything overlaps, and little can be learnt",
+                name,
+                scan.n,
+                "" if scan.n == 1 else "s",
+            )
+
+
+def _gather(scans: Sequence[Scan], test_scan: Scan | None, config: TrainingConfig) -> _Data:
+    """Choose groups, and make a model that knows the probe of every scan."""
+    _check_scans([*scans, *([] if test_scan is None else [test_scan])], config)
+    given = None if config.probe_file is None else load_probe(config.probe_file)
+    probes = [scan.probe if given is None else given for scan in scans]
+    parts = [
+        prepare(scan, config, probe, number=number, split=test_scan is None)
+        for number, (scan, probe) in enumerate(zip(scans, probes, strict=True))
+    ]
+    movable = config.positions_trainable
+    model = PtychoModel(
+        config.model,
+        probes[0],
+        scans[0].bad_pixels,
+        probe_trainable=config.probe_trainable,
+        intensity_scale_trainable=config.intensity_scale_trainable and _counts_decide(config),
+        movable=scans[0].n if movable else 0,
+    )
+    for scan, probe in zip(scans[1:], probes[1:], strict=True):
+        lit = Illumination(
+            config.model,
+            probe,
+            scan.bad_pixels,
+            probe_trainable=config.probe_trainable,
+            movable=scan.n if movable else 0,
+        )
+        model.scans.append(lit)
+    validation = [part.validation for part in parts if part.validation is not None]
+    if test_scan is not None:
+        validation = [_validation_of(test_scan, config, model, given)]
+    return _Data(train=[part.train for part in parts], validation=validation, model=model)
+
+
+def _validation_of(
+    scan: Scan, config: TrainingConfig, model: PtychoModel, given: NDArray[np.complex64] | None
+) -> ScanGroups:
+    """Make a scan of its own the one to watch: with its own probe, as inference would."""
+    if config.probe_trainable or given is not None:
+        probe, number = model.scans[0].probe.detach().numpy(), 0
+    else:
+        probe, number = scan.probe, len(model.scans)
+        model.scans.append(Illumination(config.model, probe, scan.bad_pixels))
+    part = prepare(scan, config, probe, number=number, split=False).train
+    if config.positions_trainable and number == 0:
+        # the positions that training moves are those of another scan
+        number = len(model.scans)
+        model.scans.append(Illumination(config.model, probe, scan.bad_pixels))
+    return evolve(part, number=number, margin=0.0)
+
+
 def train(
-    scan: Scan,
+    scan: Scan | Sequence[Scan],
     config: TrainingConfig,
     execution: PyTorchExecutionConfig,
     *,
@@ -209,22 +208,24 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
 ) -> TrainingResult:
-    """Train a model on a scan and write its bundle to ``config.output_dir``.
+    """Train a model on a scan, or on several, and write its bundle to ``config.output_dir``.
 
     Parameters
     ----------
     scan
-        Patterns, positions and probe to learn from.
+        Patterns, positions and probe to learn from. Several scans share the network and the
+        intensity scale; each has its own probe, bad pixels, dose and validation strip.
     config
         What to compute.
     execution
         How to run it.
     test_scan
-        Scan to validate on. Default: groups at the right edge of ``scan`` are set apart.
+        Scan to validate on. Default: groups at the right edge of each scan are set apart.
     overrides_applied
         Origins of the configuration, kept in the bundle.
     resume
-        Go on from the last checkpoint in the output folder.
+        Go on from the last checkpoint in the output folder. A bundle is not written again where
+        nothing was left to do.
     overwrite
         Replace a bundle that is there.
 
@@ -243,61 +244,75 @@ def train(
         If scan and configuration do not fit.
     DivergenceError
         If the loss is no longer finite.
-    KeyboardInterrupt
-        After an interrupt, when the checkpoint and the bundle of the best epoch are written.
+    TrainingInterrupted
+        A KeyboardInterrupt: after Ctrl-C or SIGTERM, when the checkpoint and the bundle of the best
+        epoch are written.
     """
     output_dir = Path(config.output_dir)
     target = output_dir / BUNDLE_NAME
     last = output_dir / CHECKPOINTS / "last.ckpt"
     _check_outputs(target, last, resume=resume, overwrite=overwrite)
+    overrides = dict(overrides_applied or {})
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    probe = scan.probe if config.probe_file is None else load_probe(config.probe_file)
-    train_part, validation = prepare(scan, test_scan, config, probe)
-    monitor = _resolve_monitor(execution, validated=validation is not None)
-    model = PtychoModel(
-        config.model,
-        probe,
-        scan.bad_pixels,
-        probe_trainable=config.probe_trainable,
-        intensity_scale_trainable=config.intensity_scale_trainable and _counts_decide(config),
-    )
+    dose = explicit_photons(config, overrides)
+    scans = [with_photons(s, dose) for s in ([scan] if isinstance(scan, Scan) else scan)]
+    test_scan = None if test_scan is None else with_photons(test_scan, dose)
+    data = _gather(scans, test_scan, config)
+    model, validated = data.model, bool(data.validation)
+    monitor = resolve_monitor(execution, validated=validated)
     module = PtychoModule(model, config, execution, monitor)
-    data = ScanDataModule(
-        train_part,
-        validation,
+    batches = ScanDataModule(
+        data.train,
+        data.validation,
         batch_size=config.batch_size,
         seed=config.seed,
         execution=execution,
     )
+    before = epochs_in(last) if resume else 0
     start = time.perf_counter()
-    with quiet_lightning(), _replacing(last.parent, keep=resume):
-        trainer, history, best = _make_trainer(
-            output_dir, config, execution, monitor, validated=validation is not None, resume=resume
+    with quiet_lightning(), replacing(last.parent, keep=resume):
+        trainer, history, best = make_trainer(
+            output_dir,
+            config,
+            execution,
+            monitor,
+            validated=validated,
+            resume=resume,
+            unused=len(scans) > 1 and bool(model.probe_changes() or model.position_shifts()),
         )
-        interrupted = _fit(trainer, module, data, last if resume else None)
-        _check_finite(history)
+        interrupted = fit(trainer, module, batches, last if resume else None)
+        check_finite(history)
     seconds = time.perf_counter() - start
     if interrupted and not history.epochs:
         raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
-    _load_best(model, best)
-    if trainer.is_global_zero:
+    done = len(history.epochs)
+    written = not (resume and done == before and target.exists())
+    if not written and trainer.is_global_zero:
+        log.info("%d epochs were done before: the bundle stays as it is", done)
+    if written:
+        load_best(model, best)
+    if written and trainer.is_global_zero:
         bundle = bundle_of(
             model,
             config,
-            photons=train_part.photons,
-            domain=scan.domain,
+            photons=data.photons,
+            domain=scans[0].domain,
             history=history.columns(),
-            overrides_applied=overrides_applied or {},
+            overrides_applied=overrides,
+            scans=list(data.described()),
         )
+        write_refined(output_dir, model, [part.scan for part in data.train])
         save_bundle(output_dir, bundle, overwrite=overwrite or resume)
     trainer.strategy.barrier()  # whoever returns finds the bundle
-    if interrupted:
-        done = len(history.epochs)
-        raise KeyboardInterrupt(f"interrupted after {done} epochs: resume to go on from there")
-    return TrainingResult(
+    result = TrainingResult(
         bundle_path=target,
         history=history.columns(),
         seconds=seconds,
-        epochs=len(history.epochs),
+        epochs=done,
         main_process=trainer.is_global_zero,
+        written=written,
     )
+    if interrupted:
+        message = f"interrupted after {done} epochs: resume to go on from there"
+        raise TrainingInterrupted(message, result)
+    return result

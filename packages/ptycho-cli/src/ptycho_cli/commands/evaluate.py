@@ -20,6 +20,7 @@ from ptycho_cli.comparison import (
     read_reference,
 )
 from ptycho_cli.console import table
+from ptycho_cli.half_scan import ring_plot
 from ptycho_cli.outputs import output_folder
 from ptycho_cli.sections import Command, section
 
@@ -128,7 +129,7 @@ def write_figure(
             draw(place, view, pixel_size_m)
             _fit_colour_bar(place)
     ring, text = side.subplots(2, 1)
-    _ring_plot(ring, comparison)
+    ring_plot(ring, comparison.frc)
     text.axis("off")
     text.text(
         -0.1, 0.95, metrics_table(metrics_of(comparison, box)), va="top", family="monospace", size=8
@@ -181,21 +182,6 @@ def _layout(aspect: float) -> tuple[int, tuple[float, float]]:
         return abs(math.log(across / down / PAGE))
 
     return min((1, 2, 3, 6), key=unlike_a_page), panel
-
-
-def _ring_plot(axes: Any, comparison: Comparison) -> None:
-    ring = comparison.frc
-    axes.plot(ring.frequency, ring.correlation, label="FRC")
-    axes.plot(ring.frequency, ring.half_bit, "--", label="half-bit")
-    axes.axhline(0.5, color="0.6", linewidth=0.8, label="0.5")
-    axes.set(
-        xlabel="spatial frequency / cycles per pixel",
-        title="Fourier ring correlation",
-        ylim=(min(-0.05, float(ring.correlation.min())), 1.05),
-        xlim=(0, 0.5),
-        box_aspect=1,
-    )
-    axes.legend(loc="lower left", fontsize="small")
 
 
 def save_evaluation(

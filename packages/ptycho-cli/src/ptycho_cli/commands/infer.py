@@ -4,16 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ptycho_config import InferenceConfig, PyTorchExecutionConfig, resolve_inference
-from ptycho_data import load_bundle, write_json, write_results
+from attrs import evolve, field, frozen
+from ptycho_config import InferenceConfig, PyTorchExecutionConfig, Resolved, resolve_inference
+from ptycho_data import Bundle, Reconstruction, Scan, load_bundle, write_json, write_results
 
-from ptycho_cli.backends import reconstructor, require
+from ptycho_cli.backends import check_settings, reconstructor
 from ptycho_cli.console import counter, current_state
+from ptycho_cli.half_scan import CURVE_FILE, Indices, half_scan_frc, said
 from ptycho_cli.layers import (
     INFERENCE_DEFAULTS,
     TRAINING_ONLY,
     Sources,
-    check_size,
     gather,
     of_bundle,
     read_scan,
@@ -22,6 +23,7 @@ from ptycho_cli.layers import (
 from ptycho_cli.options import field_options
 from ptycho_cli.outputs import output_folder
 from ptycho_cli.record import RUN_FILE, Stopwatch, run_record
+from ptycho_cli.refinement import Refined, Steps, refine
 from ptycho_cli.results import OUTPUT_FILES, reference_metrics, summary
 from ptycho_cli.sections import Command, section
 
@@ -51,6 +53,24 @@ INPUT = click.Path(path_type=Path, exists=True)
     "--config", "config_file", type=INPUT, help="Settings in TOML, YAML or JSON; options win."
 )
 @section("Input and output")("--overwrite", is_flag=True, help="Replace existing results.")
+@section("Refinement")(
+    "--refine",
+    "refine_steps",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="STEPS",
+    show_default="none",
+    help="Polish the object with so many passes of the iterative solver.",
+)
+@section("Refinement")("--refine-probe", is_flag=True, help="Let the solver refine the probe too.")
+@section("Refinement")(
+    "--refine-positions", is_flag=True, help="Let the solver refine the positions too."
+)
+@section("Refinement")(
+    "--half-scan-frc",
+    is_flag=True,
+    help="Reconstruct two halves of the patterns as well, and tell the resolution from them.",
+)
 @click.pass_context
 def infer(
     ctx: click.Context,
@@ -60,6 +80,10 @@ def infer(
     output: Path,
     config_file: Path | None,
     overwrite: bool,
+    refine_steps: int,
+    refine_probe: bool,
+    refine_positions: bool,
+    half_scan_frc: bool,
     **_: Any,
 ) -> None:
     r"""Reconstruct SCAN with the trained network in BUNDLE (the file, or the folder that holds it).
@@ -69,15 +93,39 @@ def infer(
 
     \b
     ptycho infer model scan.npz -o result
+    ptycho infer model scan.npz -o result --refine 10 --half-scan-frc
     """
+    if (refine_probe or refine_positions) and not refine_steps:
+        msg = "--refine-probe and --refine-positions need --refine STEPS: it is the solver's work"
+        raise click.UsageError(msg)
     fixed: dict[str, object] = {"model_path": bundle, "test_data_file": scan, "output_dir": output}
     if current_state().debug:
         fixed["debug"] = True
     sources = gather(ctx, InferenceConfig, config_file, fixed, INFERENCE_DEFAULTS)
-    run_inference(sources, overwrite=overwrite)
+    steps = Steps(count=refine_steps, probe=refine_probe, positions=refine_positions)
+    extras = Extras(refine=steps, half_scan_frc=half_scan_frc)
+    run_inference(sources, overwrite=overwrite, extras=extras)
 
 
-def run_inference(sources: Sources, *, overwrite: bool) -> dict[str, Any]:
+@frozen(kw_only=True)
+class Extras:
+    """What is done besides the network's pass.
+
+    Attributes
+    ----------
+    refine
+        What the solver does to the network's object.
+    half_scan_frc
+        Whether both halves of the patterns are reconstructed too.
+    """
+
+    refine: Steps = field(factory=lambda: Steps(count=0))
+    half_scan_frc: bool = False
+
+
+def run_inference(
+    sources: Sources, *, overwrite: bool, extras: Extras | None = None
+) -> dict[str, Any]:
     """Reconstruct as the sources say and write everything; see ``ptycho infer``.
 
     Parameters
@@ -87,30 +135,44 @@ def run_inference(sources: Sources, *, overwrite: bool) -> dict[str, Any]:
         ``output_dir``.
     overwrite
         Replace results.
+    extras
+        What is done besides the network's pass; nothing if not given.
 
     Returns
     -------
     dict
         What ``metrics.json`` holds.
     """
+    extras = extras or Extras()
     clock = Stopwatch()
     first = resolve_inference(sources.layers).config
-    folder = output_folder(first.output_dir, OUTPUT_FILES, overwrite=overwrite)
+    files = (*OUTPUT_FILES, CURVE_FILE) if extras.half_scan_frc else OUTPUT_FILES
+    folder = output_folder(first.output_dir, files, overwrite=overwrite)
     with clock.stage("load bundle"):
         bundle = load_bundle(first.model_path)
     sources = of_bundle(sources, bundle, first.model_path)
+    check = resolve_inference(sources.layers)
+    check_settings(check.config.backend, "inference", check.execution)
     resolved = say_configuration(resolve_inference, sources)
-    config = resolved.config
-    require(config.backend)
     with clock.stage("read"):
-        scan = read_scan(config.test_data_file, config)
-    check_size(resolved, scan, config.test_data_file)
-    reconstruct = reconstructor(config.backend)
-    with clock.stage("reconstruct"), counter("reconstructing") as update:
-        result = reconstruct(bundle, scan, config, resolved.execution, progress=update)
-    rec = result.reconstruction
+        scan = read_scan(resolved.config.test_data_file, resolved.config)
+    work = _Work(bundle, scan, resolved, extras, clock)
+    result = work.network(scan, "reconstructing")
+    if not getattr(result, "main_process", True):
+        return {}
+    rec, metrics = result.reconstruction, {"r_factor": result.r_factor}
+    refined = work.polish(rec, scan)
+    if refined is not None:
+        rec = refined.reconstruction
+        metrics = {
+            "r_factor": refined.r_factor,
+            "r_factor_network": result.r_factor,
+            "r_factors_refining": refined.r_factors,
+        }
     with clock.stage("evaluate"):
-        metrics = {"r_factor": result.r_factor, **reference_metrics(rec, scan)}
+        metrics |= reference_metrics(rec, scan)
+    if extras.half_scan_frc:
+        metrics["half_scan_frc"] = work.half_scan(rec, folder, overwrite=overwrite)
     write_results(
         folder,
         rec,
@@ -119,20 +181,80 @@ def run_inference(sources: Sources, *, overwrite: bool) -> dict[str, Any]:
         overwrite=overwrite,
         stage=clock.stage,
     )
-    inputs = {"model_path": config.model_path, "test_data_file": config.test_data_file}
-    if config.probe_file is not None:
-        inputs["probe_file"] = config.probe_file
-    record = run_record(
-        "infer",
-        inputs=inputs,
-        clock=clock,
-        configuration=resolved.to_dict(),
-        overrides=resolved.overrides_applied,
-        backend=result.backend,
-        patterns=len(rec.indices),
-        patterns_per_second=result.patterns_per_second,
-        backend_timings_s=result.timings,
-    )
-    write_json(folder / RUN_FILE, record, overwrite=overwrite)
+    write_json(folder / RUN_FILE, work.record(result, metrics), overwrite=overwrite)
     click.echo(summary(folder, metrics, result.patterns_per_second, len(rec.indices)))
+    if extras.half_scan_frc:
+        click.echo(said(metrics["half_scan_frc"]))
     return metrics
+
+
+@frozen(eq=False)
+class _Work:
+    """One reconstruction, and those of its halves."""
+
+    bundle: Bundle
+    scan: Scan
+    resolved: Resolved[InferenceConfig]
+    extras: Extras
+    clock: Stopwatch
+
+    def network(self, scan: Scan, label: str, *, whole: bool = True) -> Any:
+        """Let the backend reconstruct a scan: as configured, or all that there is of it."""
+        config = self.resolved.config
+        if not whole:
+            config = evolve(config, n_groups=None, n_subsample=None)
+        backend = reconstructor(config.backend)
+        with self.clock.stage("reconstruct" if whole else "half scans"), counter(label) as update:
+            return backend(self.bundle, scan, config, self.resolved.execution, progress=update)
+
+    def polish(self, rec: Reconstruction, scan: Scan, stage: str = "refine") -> Refined | None:
+        """Let the solver go on from a reconstruction, if that is asked for."""
+        if not self.extras.refine.count:
+            return None
+        with self.clock.stage(stage):
+            nphotons = self.bundle.config.get("nphotons")
+            return refine(rec, scan, self.extras.refine, nphotons=nphotons)
+
+    def half_scan(
+        self, rec: Reconstruction, folder: Path, *, overwrite: bool
+    ) -> dict[str, Any] | None:
+        """Compare the reconstructions of two halves of the patterns that were used."""
+
+        def half(part: Indices) -> Reconstruction:
+            scan = self.scan.select(rec.indices[part])
+            made = self.network(scan, "half of the scan", whole=False)
+            refined = self.polish(made.reconstruction, scan, "half scans")
+            return made.reconstruction if refined is None else refined.reconstruction
+
+        return half_scan_frc(
+            rec.positions,
+            half,
+            folder,
+            remove_ramp=self.extras.refine.probe,
+            overwrite=overwrite,
+        )
+
+    def record(self, result: Any, metrics: dict[str, Any]) -> dict[str, Any]:
+        """Content of ``run.json``."""
+        config, steps = self.resolved.config, self.extras.refine
+        inputs = {"model_path": config.model_path, "test_data_file": config.test_data_file}
+        if config.probe_file is not None:
+            inputs["probe_file"] = config.probe_file
+        r_factors = {k: v for k, v in metrics.items() if k in ("r_factor", "r_factor_network")}
+        return run_record(
+            "infer",
+            inputs=inputs,
+            clock=self.clock,
+            configuration=self.resolved.to_dict(),
+            overrides=self.resolved.overrides_applied,
+            backend=result.backend,
+            patterns=len(result.reconstruction.indices),
+            patterns_per_second=result.patterns_per_second,
+            backend_timings_s=result.timings,
+            refinement={
+                "steps": steps.count,
+                "probe": steps.probe,
+                "positions": steps.positions,
+            },
+            **r_factors,
+        )

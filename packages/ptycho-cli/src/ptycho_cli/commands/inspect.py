@@ -8,9 +8,18 @@ from typing import Any
 import attrs
 import click
 import numpy as np
-from ptycho_data import Domain, Scan, ScanFormatError, load_arrays, load_scan, validate
+from ptycho_data import (
+    Domain,
+    Scan,
+    ScanFormatError,
+    Violation,
+    fixture_indices,
+    list_arrays,
+    load_parts,
+    load_scan,
+)
 from ptycho_data.figures import draw, new_figure, object_views, save_figure
-from ptycho_data.npz import Archive
+from ptycho_data.formats import format_of
 
 from ptycho_cli import inspection
 from ptycho_cli.centring import light_of
@@ -22,19 +31,18 @@ __all__ = ["inspect"]
 
 PATH = click.Path(path_type=Path)
 INPUT = click.Path(path_type=Path, exists=True)
+#: Dots in a plot of positions: more of them only hide each other.
+MOST_POSITIONS = 20_000
 
 
 def _arrays(path: Path) -> list[dict[str, Any]]:
     """Key, shape and dtype of every array, from the headers alone."""
     rows: list[dict[str, Any]] = []
-    with Archive(path) as archive:
-        for name in archive.names:
-            try:
-                member = archive.member(name)
-            except ScanFormatError as error:
-                rows.append({"key": name, "problem": str(error.violations[0])})
-            else:
-                rows.append({"key": name, "shape": member.shape, "dtype": str(member.dtype)})
+    for name, found in list_arrays(path):
+        if isinstance(found, Violation):
+            rows.append({"key": name, "problem": str(found)})
+        else:
+            rows.append({"key": name, "shape": found.shape, "dtype": str(found.dtype)})
     return rows
 
 
@@ -42,7 +50,9 @@ def _domain_reason(path: Path, domain: str | None) -> str:
     """Say why the domain is what it is."""
     if domain is not None:
         return "stated by --domain"
-    keys = load_arrays(path, (), optional=("domain", "_metadata"))
+    if format_of(path).name not in ("npz", "lcls"):
+        return "the format holds counts"
+    keys = load_parts(path, ("domain", "_metadata"))
     if "domain" in keys or '"domain"' in str(keys.get("_metadata", "")):
         return "stated in the file"
     return "from the number type: integers are counts, floats up to 1 are amplitudes"
@@ -122,7 +132,8 @@ def _print(found: dict[str, Any], path: Path) -> None:
     command = found["suggestions"]["command"]
     words = ["ptycho", command, str(path), "-o", "model" if command == "train" else "result"]
     words += [f"--{name.replace('_', '-')} {value}" for name, value in options.items()]
-    click.echo(f"suggested\n  {' '.join(words)}")
+    click.echo(f"suggested, with patterns of {found['suggestions']['N']} pixels")
+    click.echo(f"  {' '.join(words)}")
     for remark in remarks:
         click.echo(f"  note: {remark}")
 
@@ -140,13 +151,17 @@ def _plot(scan: Scan, path: Path, *, overwrite: bool) -> None:
         ),
     }
     for place, (title, image) in zip(axes[0], patterns.items(), strict=True):
-        shown = place.imshow(np.log10(1 + image * (1e3 if scan.domain == "amplitude" else 1)))
+        picture = place.imshow(np.log10(1 + image * (1e3 if scan.domain == "amplitude" else 1)))
         place.set_title(title)
         label = "log10(1 + counts)" if scan.domain == "counts" else "log10(1 + 1000 amplitude)"
-        figure.colorbar(shown, ax=place, label=label, fraction=0.046, pad=0.03)
+        figure.colorbar(picture, ax=place, label=label, fraction=0.046, pad=0.03)
     draw(axes[1, 0], object_views(scan.probe[0], suffix=" of the probe")[0], scan.pixel_size_m)
-    dots = axes[1, 1].scatter(scan.xcoords, scan.ycoords, c=totals, s=6)
-    axes[1, 1].set(title="Positions", xlabel="x / pixel", ylabel="y / pixel", aspect="equal")
+    shown = fixture_indices(scan.positions, min(scan.n, MOST_POSITIONS))
+    dots = axes[1, 1].scatter(
+        scan.xcoords[shown], scan.ycoords[shown], c=totals[shown], s=6 if scan.n < 2000 else 1
+    )
+    title = "Positions" if len(shown) == scan.n else f"{len(shown)} of {scan.n} positions"
+    axes[1, 1].set(title=title, xlabel="x / pixel", ylabel="y / pixel", aspect="equal")
     axes[1, 1].invert_yaxis()
     figure.colorbar(dots, ax=axes[1, 1], label="sum of the pattern", fraction=0.046, pad=0.03)
     save_figure(figure, path, overwrite=overwrite)
@@ -159,6 +174,14 @@ def _plot(scan: Scan, path: Path, *, overwrite: bool) -> None:
     type=click.Choice(["counts", "amplitude"]),
     help="What the patterns are, where the file does not say.",
 )
+@section("Input")(
+    "--companion", type=INPUT, help="Other half of a scan in two files, if it lies elsewhere."
+)
+@section("Input")(
+    "--pixel-size-m",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Object pixel in metres; wins over the file.",
+)
 @section("Output")("--json", "as_json", is_flag=True, help="Print JSON.")
 @section("Output")("--plot", type=PATH, help="Draw patterns, probe and positions into this file.")
 @section("Output")("--overwrite", is_flag=True, help="Replace an existing plot.")
@@ -167,23 +190,34 @@ def inspect(
     ctx: click.Context,
     scan: Path,
     domain: Domain | None,
+    companion: Path | None,
+    pixel_size_m: float | None,
     as_json: bool,
     plot: Path | None,
     overwrite: bool,
 ) -> None:
-    """Show what is in the file SCAN: arrays, dose, overlap, and what breaks the contract.
+    r"""Show what is in SCAN: arrays, dose, overlap, what breaks the contract, what to do with it.
 
-    Exit code 1 if anything breaks the contract.
+    SCAN is a file of any known format, or the folder of a scan in two files. Exit code 1 if
+    anything breaks the contract.
+
+    \b
+    ptycho inspect scan.npz
+    ptycho inspect scan.h5 --plot scan.png
     """
     if plot is not None:
-        not_an_input(plot, [scan])
+        not_an_input(plot, [scan, *([companion] if companion else [])])
         output_file(plot, overwrite=overwrite)
     arrays = _arrays(scan)
+    data, violations = None, []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        violations = [str(violation) for violation in validate(scan, domain=domain)]
-        data = None if violations else load_scan(scan, domain=domain)
-    report: dict[str, Any] = {"file": scan.name, "arrays": arrays, "violations": violations}
+        try:
+            data = load_scan(scan, domain=domain, companion=companion, pixel_size_m=pixel_size_m)
+        except ScanFormatError as error:
+            violations = [str(violation) for violation in error.violations]
+    report: dict[str, Any] = {"file": scan.name, "format": format_of(scan).title}
+    report |= {"arrays": arrays, "violations": violations}
     report["warnings"] = [str(warning.message) for warning in caught]
     if data is not None:
         report.update(_describe(scan, data, domain))
@@ -198,7 +232,7 @@ def inspect(
 
 
 def _print_text(report: dict[str, Any], path: Path) -> None:
-    click.echo(f"{path}")
+    click.echo(f"{path} ({report['format']})")
     click.echo(
         table(
             (row["key"], row["problem"], "")

@@ -9,7 +9,8 @@ from ptycho_data import Domain, Reconstruction, Scan, load_scan, write_json, wri
 from ptycho_physics import Solution, solve
 
 from ptycho_cli.centring import caution_if_cornered
-from ptycho_cli.console import progress
+from ptycho_cli.console import note, progress
+from ptycho_cli.half_scan import CURVE_FILE, Indices, half_scan_frc, said
 from ptycho_cli.layers import with_probe_file
 from ptycho_cli.outputs import output_folder
 from ptycho_cli.record import RUN_FILE, Stopwatch, run_record
@@ -26,11 +27,8 @@ def solve_scan(
     scan: Scan,
     *,
     epochs: int,
-    batch_size: int,
-    update_probe: bool,
-    relaxation: float = 0.1,
     nphotons: float | None = None,
-    seed: int = 0,
+    **settings: Any,
 ) -> Solution:
     """Run the solver on the float32 counts of a scan, with progress.
 
@@ -38,7 +36,7 @@ def solve_scan(
     ----------
     scan
         The scan.
-    epochs, batch_size, update_probe, relaxation, seed
+    epochs, **settings
         As :func:`ptycho_physics.solve`.
     nphotons
         Mean photons per pattern where the scan states none; one is as good as any other here,
@@ -50,18 +48,15 @@ def solve_scan(
             scan.positions,
             scan.probe,
             epochs=epochs,
-            batch_size=batch_size,
-            update_probe=update_probe,
-            relaxation=relaxation,
             mask=scan.bad_pixels,
-            seed=seed,
+            **settings,
             callback=lambda epoch, r: update(epoch, f"R-factor {r:.4f}"),
         )
 
 
 def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:
     """Put a solution into the form that is saved."""
-    local = solution.canvas.local(scan.positions)
+    local = solution.canvas.local(solution.positions)
     return Reconstruction(
         object=np.asarray(solution.object),
         coverage=np.asarray(solution.coverage),
@@ -93,7 +88,7 @@ def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="Passes over the scan.",
+    help="Most passes over the scan.",
 )
 @section("Solver")(
     "--batch-size",
@@ -110,7 +105,26 @@ def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:
     help="Damping where the probe is dim: larger is slower and steadier.",
 )
 @section("Solver")("--update-probe", is_flag=True, help="Refine the probe as well.")
+@section("Solver")(
+    "--modes",
+    type=click.IntRange(min=1),
+    help="Incoherent probe modes to refine, where the probe has one. Needs `--update-probe`.",
+)
+@section("Solver")(
+    "--refine-positions", is_flag=True, help="Refine the positions as well, from epoch 6 on."
+)
+@section("Solver")(
+    "--tolerance",
+    type=click.FloatRange(min=0, max=1),
+    help="Stop when the R-factor falls by less than this fraction in three epochs.",
+)
 @section("Solver")("--seed", type=int, default=0, show_default=True, help="Order of patterns.")
+@section("Solver")(
+    "--half-scan-frc",
+    "with_halves",
+    is_flag=True,
+    help="Reconstruct two halves of the patterns as well, and tell the resolution from them.",
+)
 def reconstruct(
     scan: Path,
     output: Path,
@@ -121,20 +135,33 @@ def reconstruct(
     batch_size: int,
     relaxation: float,
     update_probe: bool,
+    modes: int | None,
+    refine_positions: bool,
+    tolerance: float | None,
     seed: int,
+    with_halves: bool,
 ) -> None:
     r"""Reconstruct SCAN iteratively from a flat object; the same outputs as `ptycho infer`.
 
+    Probe and positions in the outputs are the refined ones, where that was asked for.
+
     \b
-    ptycho reconstruct scan.npz -o result --epochs 50 --update-probe
+    ptycho reconstruct scan.npz -o result --epochs 50 --update-probe --tolerance 0.001
     """
+    if modes is not None and not update_probe:
+        msg = f"--modes {modes} are found by refining the probe; give --update-probe as well"
+        raise click.UsageError(msg)
     clock = Stopwatch()
-    folder = output_folder(output, OUTPUT_FILES, overwrite=overwrite)
+    files = (*OUTPUT_FILES, CURVE_FILE) if with_halves else OUTPUT_FILES
+    folder = output_folder(output, files, overwrite=overwrite)
     settings: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
         "relaxation": relaxation,
         "update_probe": update_probe,
+        "modes": modes,
+        "refine_positions": refine_positions,
+        "tolerance": tolerance,
         "seed": seed,
     }
     with clock.stage("read"):
@@ -146,6 +173,20 @@ def reconstruct(
     with clock.stage("evaluate"):
         metrics = {"r_factor": solution.r_factors[-1], **reference_metrics(rec, data)}
     metrics["r_factors"] = solution.r_factors
+    metrics["stopped"] = solution.stopped
+    if refine_positions:
+        moved = solution.positions - data.positions
+        metrics["positions_moved_rms"] = float(np.sqrt(np.mean(moved**2)))
+    if with_halves:
+
+        def half(part: Indices) -> Reconstruction:
+            some = data.select(part)
+            return reconstruction_of(solve_scan(some, **settings), some)
+
+        with clock.stage("half scans"):
+            metrics["half_scan_frc"] = half_scan_frc(
+                data.positions, half, folder, remove_ramp=update_probe, overwrite=overwrite
+            )
     write_results(
         folder,
         rec,
@@ -165,4 +206,10 @@ def reconstruct(
         patterns_per_second=rate,
     )
     write_json(folder / RUN_FILE, record, overwrite=overwrite)
+    done = f"{len(solution.r_factors)} epochs"
+    if solution.stopped == "plateau":
+        done += ", then the R-factor fell no more"
+    note(f"solved: {done}")
     click.echo(summary(folder, metrics, rate, data.n))
+    if with_halves:
+        click.echo(said(metrics["half_scan_frc"]))

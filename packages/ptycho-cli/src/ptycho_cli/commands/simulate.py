@@ -1,4 +1,4 @@
-"""``ptycho simulate``: object x probe x scan pattern x dose -> a scan file."""
+"""``ptycho simulate``: object x probe x scan pattern x dose x detector -> a scan file."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 from ptycho_data import Scan, save_scan
+from ptycho_physics.noise import beam_stop as beam_stop_pixels
+from ptycho_physics.noise import random_bad_pixels
 from ptycho_physics.simulate import simulate_counts
 
 from ptycho_cli import sources
@@ -18,7 +20,7 @@ from ptycho_cli.sections import Command, section
 __all__ = ["simulate", "simulate_scan"]
 
 FILE = click.Path(path_type=Path, dir_okay=False)
-INPUT = click.Path(path_type=Path, dir_okay=False, exists=True)
+INPUT = click.Path(path_type=Path, exists=True)
 
 
 def _integers(counts: NDArray[np.float32]) -> NDArray[Any]:
@@ -27,7 +29,15 @@ def _integers(counts: NDArray[np.float32]) -> NDArray[Any]:
     return counts.astype(np.uint16 if fits else np.uint32)
 
 
-def simulate_scan(parts: sources.Parts, photons: float, seed: int) -> Scan:
+def simulate_scan(
+    parts: sources.Parts,
+    photons: float,
+    seed: int,
+    *,
+    read_noise: float = 0.0,
+    saturation: float | None = None,
+    bad_pixels: NDArray[np.bool_] | None = None,
+) -> Scan:
     """Simulate the counts of a scan whose parts are all there.
 
     Parameters
@@ -37,13 +47,15 @@ def simulate_scan(parts: sources.Parts, photons: float, seed: int) -> Scan:
     photons
         Mean photons per pattern.
     seed
-        Seed of the photon noise.
+        Seed of the noise.
+    read_noise, saturation, bad_pixels
+        Of the detector: those of `ptycho_physics.read_out`.
 
     Returns
     -------
     Scan
         Counts, with the object as ``object_guess``. An object too small for the outer patches is
-        surrounded by vacuum for the simulation, which is logged.
+        surrounded by vacuum for the simulation, which is logged, and so is saturation.
     """
     if parts.object is None or parts.probe is None or parts.positions is None:
         msg = "object, probe and positions are needed to simulate a scan"
@@ -55,14 +67,27 @@ def simulate_scan(parts: sources.Parts, photons: float, seed: int) -> Scan:
             f"{reaching} of {len(local)} patches reach over the border of the object "
             f"{parts.object.shape[::-1]}: it is surrounded by vacuum (ones)"
         )
-    counts = _integers(simulate_counts(extended, parts.probe, local, photons, seed))
+    counts = simulate_counts(
+        extended,
+        parts.probe,
+        local,
+        photons,
+        seed,
+        read_noise=read_noise,
+        saturation=saturation,
+        bad_pixels=bad_pixels,
+    )
+    full = 0 if saturation is None else int((counts >= saturation).any(axis=(1, 2)).sum())
+    if full:
+        note(f"{full} of {len(counts)} patterns have pixels at the saturation of {saturation:g}")
     return Scan(
-        diffraction=counts,
+        diffraction=_integers(counts),
         xcoords=parts.positions[:, 0],
         ycoords=parts.positions[:, 1],
         probe=parts.probe,
         domain="counts",
         object_guess=parts.object,
+        bad_pixels=bad_pixels,
         nphotons=photons,
     )
 
@@ -74,8 +99,8 @@ def simulate_scan(parts: sources.Parts, photons: float, seed: int) -> Scan:
     "--from",
     "from_file",
     type=INPUT,
-    help="NPZ with objectGuess, probeGuess, xcoords and ycoords, or some of them: taken where no "
-    "option below says otherwise.",
+    help="Scan or product in any format with object, probe and positions, or some of them: taken "
+    "where no option below says otherwise.",
 )
 @section("Scene")(
     "--object",
@@ -140,6 +165,31 @@ def simulate_scan(parts: sources.Parts, photons: float, seed: int) -> Scan:
 @section("Dose")(
     "--seed", type=int, default=0, show_default=True, help="Seed of all random numbers."
 )
+@section("Detector")(
+    "--read-noise",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Standard deviation of the Gaussian noise of a pixel, counts.",
+)
+@section("Detector")(
+    "--saturation",
+    type=click.FloatRange(min=1),
+    help="Largest count a pixel can report.",
+)
+@section("Detector")(
+    "--beam-stop",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Diameter of a beam stop in the centre of the patterns, pixels; they are marked bad.",
+)
+@section("Detector")(
+    "--bad-pixels",
+    "bad_fraction",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    default=0.0,
+    show_default=True,
+    help="Fraction of dead pixels, scattered over the detector and marked bad.",
+)
 def simulate(output: Path, overwrite: bool, from_file: Path | None, **options: Any) -> None:
     r"""Make a scan: an object, a probe, a scan pattern and a dose become photon counts.
 
@@ -147,6 +197,7 @@ def simulate(output: Path, overwrite: bool, from_file: Path | None, **options: A
     ptycho simulate -o star.npz
     ptycho simulate -o cells.npz --object random --scan raster --step 5 --photons 1e4
     ptycho simulate -o again.npz --from measured.npz --photons 1e6
+    ptycho simulate -o poor.npz --photons 1e5 --read-noise 2 --beam-stop 6
     """
     if options["n_patterns"] is not None and options["step"] is not None:
         raise click.UsageError("Give --n-patterns or --step, not both.")
@@ -155,12 +206,30 @@ def simulate(output: Path, overwrite: bool, from_file: Path | None, **options: A
     output_file(output, overwrite=overwrite)
     given = sources.Parts.from_file(from_file) if from_file is not None else sources.Parts()
     parts = _complete(given, **options)
-    scan = simulate_scan(parts, options["photons"], options["seed"])
+    assert parts.probe is not None  # noqa: S101 - for the type checker
+    scan = simulate_scan(
+        parts,
+        options["photons"],
+        options["seed"],
+        read_noise=options["read_noise"],
+        saturation=options["saturation"],
+        bad_pixels=_bad_pixels(parts.probe.shape[-1], **options),
+    )
     save_scan(output, scan, overwrite=overwrite)
     click.echo(
         f"{output}: {scan.n} patterns of {scan.N} x {scan.N}, {options['photons']:.3g} photons "
         f"each on average, {scan.diffraction.dtype} counts"
     )
+
+
+def _bad_pixels(
+    N: int, *, beam_stop: float | None, bad_fraction: float, seed: int, **_: object
+) -> NDArray[np.bool_] | None:
+    """Return what the beam stop hides and what is dead; None for a detector without fault."""
+    if beam_stop is None and not bad_fraction:
+        return None
+    bad = random_bad_pixels(N, bad_fraction, seed)
+    return bad if beam_stop is None else bad | beam_stop_pixels(N, beam_stop)
 
 
 def _complete(

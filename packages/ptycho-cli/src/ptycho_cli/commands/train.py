@@ -1,5 +1,6 @@
 """``ptycho train``: a scan in, a trained bundle out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ptycho_config import (
 )
 from ptycho_data import Scan, write_json
 
-from ptycho_cli.backends import require, trainer
+from ptycho_cli.backends import check_settings, trainer
 from ptycho_cli.layers import (
     INFERENCE_ONLY,
     TRAINING_DEFAULTS,
@@ -44,7 +45,7 @@ INPUT = click.Path(path_type=Path, exists=True)
     defaults=TRAINING_DEFAULTS,
 )
 @click.command(cls=Command)
-@click.argument("scan", type=INPUT)
+@click.argument("scans", metavar="SCAN...", type=INPUT, nargs=-1, required=True)
 @section("Input and output")(
     "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
 )
@@ -59,14 +60,17 @@ INPUT = click.Path(path_type=Path, exists=True)
 def train(
     ctx: click.Context,
     /,
-    scan: Path,
+    scans: tuple[Path, ...],
     output: Path,
     config_file: Path | None,
     overwrite: bool,
     resume: bool,
     **_: Any,
 ) -> None:
-    r"""Train a network on SCAN; no ground truth is needed.
+    r"""Train a network on one SCAN or several; no ground truth is needed.
+
+    Several scans must have patterns of one size; each keeps its own probe, positions, bad pixels
+    and dose, and sampling settings such as --n-groups hold for each.
 
     Writes wts.h5.zip (the model), metrics.json and run.json. A setting is taken from the command
     line, else from --config, else from the data (N, nphotons), else from its default.
@@ -74,13 +78,17 @@ def train(
     \b
     ptycho train scan.npz -o model
     ptycho train scan.npz -o model --gridsize 2 --nepochs 20 --n-groups 512
+    ptycho train monday.npz tuesday.npz -o model
     """
-    fixed = {"train_data_file": scan, "output_dir": output}
+    first, *more = scans
+    fixed = {"train_data_file": first, "output_dir": output}
     sources = gather(ctx, TrainingConfig, config_file, fixed, TRAINING_DEFAULTS)
-    run_training(sources, overwrite=overwrite, resume=resume)
+    run_training(sources, more=more, overwrite=overwrite, resume=resume)
 
 
-def run_training(sources: Sources, *, overwrite: bool, resume: bool) -> Any:
+def run_training(
+    sources: Sources, *, overwrite: bool, resume: bool, more: Sequence[Path] = ()
+) -> Any:
     """Train as the sources say and write everything; see ``ptycho train``.
 
     Parameters
@@ -89,6 +97,8 @@ def run_training(sources: Sources, *, overwrite: bool, resume: bool) -> Any:
         All layers but that of the data, with ``train_data_file`` and ``output_dir``.
     overwrite, resume
         Replace results; go on from the last checkpoint.
+    more
+        Scans to train on besides the first.
 
     Returns
     -------
@@ -97,36 +107,56 @@ def run_training(sources: Sources, *, overwrite: bool, resume: bool) -> Any:
     """
     clock = Stopwatch()
     # First without the data: a mistake or a missing backend shall be told before they are read.
-    first = resolve_training(sources.layers).config
-    require(first.backend)
-    folder = output_folder(first.output_dir, () if resume else TRAINING_FILES, overwrite=overwrite)
+    first = resolve_training(sources.layers)
+    check_settings(first.config.backend, "training", first.config, first.execution)
+    folder = output_folder(
+        first.config.output_dir, () if resume else TRAINING_FILES, overwrite=overwrite
+    )
+    paths = [first.config.train_data_file, *more]
     with clock.stage("read"):
-        scan = read_scan(first.train_data_file, first)
-        data: dict[str, object] = {"N": scan.N}
-        if scan.nphotons is not None:
-            data["nphotons"] = scan.nphotons
-        sources = sources.adding("data", data, str(first.train_data_file))
+        scans = [read_scan(path, first.config) for path in paths]
+        sources = sources.adding("data", _facts(scans), ", ".join(map(str, paths)))
         resolved = say_configuration(resolve_training, sources)
-        check_size(resolved, scan, first.train_data_file)
+        for path, scan in zip(paths, scans, strict=True):
+            check_size(resolved, scan, path)
         test_scan = _test_scan(resolved)
-    with clock.stage("train"):
-        result = trainer(resolved.config.backend)(
-            _with_photons(scan, resolved.config),
-            resolved.config,
-            resolved.execution,
-            test_scan=test_scan,
-            overrides_applied=resolved.overrides_applied,
-            resume=resume,
-            overwrite=overwrite or resume,
-        )
-    if result.main_process:
-        _write(folder, resolved, result, clock, overwrite=overwrite or resume)
+    scans = [_with_photons(scan, resolved) for scan in scans]
+    interrupt = None
+    try:
+        with clock.stage("train"):
+            result = trainer(resolved.config.backend)(
+                scans if more else scans[0],
+                resolved.config,
+                resolved.execution,
+                test_scan=test_scan,
+                overrides_applied=resolved.overrides_applied,
+                resume=resume,
+                overwrite=overwrite or resume,
+            )
+    except KeyboardInterrupt as stopped:
+        interrupt, result = stopped, getattr(stopped, "result", None)
+    if result is not None and result.main_process:
+        _write(folder, resolved, result, clock, paths, resume=resume, overwrite=overwrite)
+    if interrupt is not None:
+        raise interrupt
     return result
 
 
-def _with_photons(scan: Scan, config: TrainingConfig) -> Scan:
-    """Let an explicit nphotons win over the file's: the layers have decided already."""
-    return attrs.evolve(scan, nphotons=config.nphotons) if scan.domain == "amplitude" else scan
+def _facts(scans: Sequence[Scan]) -> dict[str, object]:
+    """Return what the data say: N, and the dose where all scans state the same one."""
+    data: dict[str, object] = {"N": scans[0].N}
+    doses = {scan.nphotons for scan in scans}
+    if len(doses) == 1 and None not in doses:
+        data["nphotons"] = scans[0].nphotons
+    return data
+
+
+def _with_photons(scan: Scan, resolved: Resolved[TrainingConfig]) -> Scan:
+    """Let an explicit nphotons win over the file's; a scan without any takes what there is."""
+    asked = resolved.origins["nphotons"] not in ("data", "command default", "default")
+    if scan.domain != "amplitude" or (scan.nphotons is not None and not asked):
+        return scan
+    return attrs.evolve(scan, nphotons=resolved.config.nphotons)
 
 
 def _test_scan(resolved: Resolved[TrainingConfig]) -> Scan | None:
@@ -135,7 +165,7 @@ def _test_scan(resolved: Resolved[TrainingConfig]) -> Scan | None:
         return None
     scan = read_scan(path, resolved.config)
     check_size(resolved, scan, path)
-    return _with_photons(scan, resolved.config)
+    return _with_photons(scan, resolved)
 
 
 def _write(
@@ -143,14 +173,22 @@ def _write(
     resolved: Resolved[TrainingConfig],
     result: Any,
     clock: Stopwatch,
+    paths: Sequence[Path],
     *,
+    resume: bool,
     overwrite: bool,
 ) -> None:
     config = resolved.config
     final = {name: values[-1] for name, values in result.history.items() if len(values)}
+    losses = ", ".join(f"{name} {value:.6g}" for name, value in final.items() if "loss" in name)
+    if not getattr(result, "written", True):
+        click.echo(f"{result.bundle_path}: {result.epochs} epochs, nothing left to do, {losses}")
+        return
+    replace = overwrite or resume
     metrics = {"epochs": result.epochs, "final": final, "history": result.history}
-    write_json(folder / "metrics.json", metrics, overwrite=overwrite)
-    inputs = {"train_data_file": config.train_data_file}
+    write_json(folder / "metrics.json", metrics, overwrite=replace)
+    inputs = {"train_data_file": paths[0]}
+    inputs |= {f"train_data_file_{k}": path for k, path in enumerate(paths[1:], start=2)}
     for role in ("test_data_file", "probe_file"):
         if getattr(config, role) is not None:
             inputs[role] = getattr(config, role)
@@ -163,8 +201,7 @@ def _write(
         backend=config.backend,
         epochs=result.epochs,
     )
-    write_json(folder / RUN_FILE, record, overwrite=overwrite)
-    losses = ", ".join(f"{name} {value:.6g}" for name, value in final.items() if "loss" in name)
+    write_json(folder / RUN_FILE, record, overwrite=replace)
     click.echo(
         f"{result.bundle_path}: {result.epochs} epochs in {clock.seconds['train']:.1f} s, {losses}"
     )

@@ -20,15 +20,24 @@ def build_network(model: ModelConfig) -> Network:
     ValueError
         If there is no architecture of that name.
     """
-    try:
-        builder = ARCHITECTURES[model.architecture]
-    except KeyError:
+    check_architecture(model.architecture)
+    return ARCHITECTURES[model.architecture](model)
+
+
+def check_architecture(name: str) -> None:
+    """Refuse the name of a network that is not here.
+
+    Raises
+    ------
+    ValueError
+        Naming those that are.
+    """
+    if name not in ARCHITECTURES:
         msg = (
             f"architecture: one of {', '.join(sorted(ARCHITECTURES))} expected in the PyTorch "
-            f"backend, found {model.architecture!r}"
+            f"backend, found {name!r}"
         )
-        raise ValueError(msg) from None
-    return builder(model)
+        raise ValueError(msg)
 
 
-__all__ = ["ARCHITECTURES", "Network", "build_network"]
+__all__ = ["ARCHITECTURES", "Network", "build_network", "check_architecture"]

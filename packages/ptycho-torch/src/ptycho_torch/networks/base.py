@@ -12,9 +12,12 @@ class Network(nn.Module, ABC):
     ----------
     recommended_scheduler : str
         The learning-rate schedule that ``scheduler="Default"`` stands for.
+    any_size : bool
+        Whether a trained network also reconstructs patterns of another N.
     """
 
     recommended_scheduler: str
+    any_size: bool = False
 
     @abstractmethod
     def forward(self, x: Tensor, positions: Tensor, probe: Tensor, bad_pixels: Tensor) -> Tensor:

@@ -1,0 +1,164 @@
+"""``ptycho convert``: a scan from one file format into another, however large."""
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+import numpy as np
+from ptycho_data import FORMATS, Domain, Format, Scan, load_scan
+from ptycho_data.formats import format_named, format_of
+from ptycho_data.formats.write_ptychodus import FILES
+from ptycho_data.lazy import CentredSource, LazyStack
+
+from ptycho_cli.layers import with_probe_file
+from ptycho_cli.outputs import not_an_input, output_file, output_folder
+from ptycho_cli.sections import Command, section
+
+__all__ = ["convert"]
+
+PATH = click.Path(path_type=Path)
+INPUT = click.Path(path_type=Path, exists=True)
+ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+WRITTEN = {one.name: one for one in FORMATS if one.write is not None}
+
+
+def _target(out: Path, name: str | None) -> Format:
+    """Choose the format to write: as asked for, or as the name of the output suggests."""
+    if name is not None:
+        return format_named(name)
+    for one in WRITTEN.values():
+        if one.suffix == out.suffix.lower():
+            return one
+    known = " or ".join(f"{one.suffix or 'a folder'} ({one.name})" for one in WRITTEN.values())
+    msg = f"{out}: its name does not tell the format; end it in {known}, or say --to FORMAT"
+    raise click.UsageError(msg)
+
+
+def _check_output(out: Path, inputs: list[Path], target: Format, *, overwrite: bool) -> None:
+    if target.suffix:
+        not_an_input(out, inputs)
+        output_file(out, overwrite=overwrite)
+        return
+    for name in FILES:
+        not_an_input(out / name, [file for path in inputs for file in (path, path / name)])
+    output_folder(out, FILES, overwrite=overwrite)
+
+
+def _changed(scan: Scan, probe_file: Path | None, changes: dict[str, Any]) -> Scan:
+    """Return the scan as the options want it."""
+    scan = with_probe_file(scan, probe_file)
+    numbers = {key: value for key, value in changes.items() if value and value is not True}
+    if numbers:
+        scan = attrs.evolve(scan, **numbers)
+    if changes["shift_patterns"]:
+        mask = scan.bad_pixels
+        scan = attrs.evolve(
+            scan,
+            diffraction=LazyStack(CentredSource(scan.diffraction)),
+            bad_pixels=None if mask is None else np.fft.fftshift(mask),
+        )
+    x, y = scan.xcoords, scan.ycoords
+    if changes["swap_xy"]:
+        x, y = y, x
+    x, y = (-x if changes["flip_x"] else x), (-y if changes["flip_y"] else y)
+    if changes["swap_xy"] or changes["flip_x"] or changes["flip_y"]:
+        # An object that fitted the positions as they were does not fit them now.
+        scan = attrs.evolve(
+            scan, xcoords=x, ycoords=y, object_guess=None, xcoords_start=None, ycoords_start=None
+        )
+    return scan
+
+
+def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> str:
+    names = " and ".join(path.name for path in files)
+    size = "unknown" if scan.pixel_size_m is None else f"{scan.pixel_size_m * 1e9:.6g} nm"
+    modes = f"probe of {len(scan.probe)} mode(s)"
+    object_ = "no object" if scan.object_guess is None else (
+        f"object {scan.object_guess.shape[0]} x {scan.object_guess.shape[1]}"
+    )  # fmt: skip
+    return (
+        f"read {names}: {source.title}, {source.units}\n"
+        f"  {scan.n} patterns of {scan.N} x {scan.N}, {scan.diffraction.dtype} {scan.domain}; "
+        f"{modes}; {object_}\n"
+        f"  object pixel {size}; x {scan.xcoords.min():.2f} .. {scan.xcoords.max():.2f}, "
+        f"y {scan.ycoords.min():.2f} .. {scan.ycoords.max():.2f} pixels"
+    )
+
+
+@click.command(cls=Command)
+@click.argument("scan", type=INPUT)
+@click.argument("out", type=PATH)
+@section("Output")(
+    "--to", type=click.Choice(list(WRITTEN)), help="Format to write; by default as OUT ends."
+)
+@section("Output")("--overwrite", is_flag=True, help="Replace existing files.")
+@section("Input")(
+    "--companion", type=INPUT, help="Other half of a scan in two files, if it lies elsewhere."
+)
+@section("Input")(
+    "--domain",
+    type=click.Choice(["counts", "amplitude"]),
+    help="What the patterns are, where the file does not say.",
+)
+@section("Input")(
+    "--probe-file", type=INPUT, help="Take the probe from this scan, product or reconstruction."
+)
+@section("What the file does not say")(
+    "--pixel-size-m", type=ABOVE_ZERO, help="Object pixel in metres; wins over the file."
+)
+@section("What the file does not say")(
+    "--photon-energy-ev", type=ABOVE_ZERO, help="Photon energy in eV."
+)
+@section("What the file does not say")(
+    "--detector-distance-m", type=ABOVE_ZERO, help="Distance of the detector in metres."
+)
+@section("What the file does not say")(
+    "--detector-pixel-size-m", type=ABOVE_ZERO, help="Detector pixel in metres."
+)
+@section("What the file does not say")(
+    "--nphotons", type=ABOVE_ZERO, help="Mean photons per pattern, for amplitudes."
+)
+@section("Corrections")("--flip-x", is_flag=True, help="Positions with the sign of x changed.")
+@section("Corrections")("--flip-y", is_flag=True, help="Positions with the sign of y changed.")
+@section("Corrections")("--swap-xy", is_flag=True, help="Positions with x and y swapped, first.")
+@section("Corrections")(
+    "--shift-patterns",
+    is_flag=True,
+    help="Move zero frequency from the corner of the patterns to their centre.",
+)
+def convert(
+    scan: Path,
+    out: Path,
+    to: str | None,
+    overwrite: bool,
+    companion: Path | None,
+    domain: Domain | None,
+    probe_file: Path | None,
+    pixel_size_m: float | None,
+    **changes: Any,
+) -> None:
+    r"""Read SCAN, whatever its format, and write it to OUT in another.
+
+    The format of SCAN is told by its content. It may be a file, either file of a pair, or a
+    folder with the pair. Patterns pass through piece by piece: the scan may be larger than memory.
+
+    \b
+    ptycho convert run/ scan.npz            a folder of ptychodus
+    ptycho convert scan_dp.hdf5 scan.npz    fold_slice, with scan_para.hdf5 beside it
+    ptycho convert scan.npz scan.cxi
+    ptycho convert scan.npz run --to ptychodus
+    """
+    target = _target(out, to)
+    inputs = [scan, *([companion] if companion else [])]
+    _check_output(out, inputs, target, overwrite=overwrite)
+    source = format_of(scan)
+    data = load_scan(scan, domain=domain, companion=companion, pixel_size_m=pixel_size_m)
+    click.echo(_summary(source, data, data.files))
+    _check_output(out, list(data.files), target, overwrite=overwrite)
+    data = _changed(data, probe_file, changes)
+    assert target.write is not None  # noqa: S101 - only those that can are offered
+    lost = target.write(out, data, overwrite)
+    click.echo(f"wrote {out}: {target.title}, {target.units}")
+    for line in lost:
+        click.echo(f"  {line}")

@@ -1,0 +1,88 @@
+"""``ptycho fixture``: a small test scan out of a large one."""
+
+import shlex
+from pathlib import Path
+
+import click
+from ptycho_data import Domain, load_scan, save_fixture
+
+from ptycho_cli.outputs import not_an_input, output_file
+from ptycho_cli.sections import Command, section
+
+__all__ = ["fixture"]
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+INPUT = click.Path(path_type=Path, exists=True)
+
+
+@click.command(cls=Command)
+@click.argument("source", type=INPUT)
+@section("Output")(
+    "-o",
+    "--output",
+    type=FILE,
+    required=True,
+    help="Scan file (NPZ) to write; a sidecar of the same name, in JSON, says where it came from.",
+)
+@section("Output")("--overwrite", is_flag=True, help="Replace existing files.")
+@section("Choice")(
+    "--subset-size",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Patterns to keep, spread over the whole scan; all of a shorter one.",
+)
+@section("Input")(
+    "--domain",
+    type=click.Choice(["counts", "amplitude"]),
+    help="What the patterns are, where the file does not say.",
+)
+@section("Input")(
+    "--companion", type=INPUT, help="Other half of a scan in two files, if it lies elsewhere."
+)
+@section("Input")(
+    "--pixel-size-m",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Object pixel in metres; wins over the file.",
+)
+def fixture(
+    source: Path,
+    output: Path,
+    overwrite: bool,
+    subset_size: int,
+    domain: Domain | None,
+    companion: Path | None,
+    pixel_size_m: float | None,
+) -> None:
+    r"""Make a small scan for tests out of SOURCE, a scan in any format that can be read.
+
+    The same source gives the same bytes.
+
+    \b
+    ptycho fixture scan.npz -o small.npz
+    ptycho fixture scan.h5 -o small.npz --subset-size 256
+    """
+    sidecar = output.with_suffix(".json")
+    for path in (output, sidecar):
+        not_an_input(path, [source, *([companion] if companion else [])])
+        output_file(path, overwrite=overwrite)
+    scan = load_scan(source, domain=domain, companion=companion, pixel_size_m=pixel_size_m)
+    for path in (output, sidecar):  # the source may be a folder, or have a second half
+        not_an_input(path, scan.files)
+    words = ["ptycho", "fixture", source.name, "--output", output.name]
+    words += ["--subset-size", str(subset_size)]
+    told = {
+        "domain": domain,
+        "companion": companion and companion.name,
+        "pixel-size-m": pixel_size_m,
+    }
+    for name, value in told.items():
+        words += [] if value is None else [f"--{name}", str(value)]
+    content = save_fixture(
+        output, scan, subset_size, command=shlex.join(words), overwrite=overwrite
+    )
+    coverage = content["coverage"]
+    click.echo(
+        f"{output}: {content['subset_size']} of {scan.n} patterns, which span "
+        f"{coverage['x']:.0%} of the scan in x and {coverage['y']:.0%} in y; {sidecar}"
+    )

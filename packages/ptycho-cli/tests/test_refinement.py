@@ -1,0 +1,65 @@
+import attrs
+import numpy as np
+import pytest
+from ptycho_cli.commands.reconstruct import reconstruction_of
+from ptycho_cli.refinement import Steps, r_factor_at_best_scale, refine
+from ptycho_data import load_scan
+from ptycho_physics import solve
+
+
+@pytest.fixture
+def scan(scan_file):
+    return load_scan(scan_file)
+
+
+@pytest.fixture
+def start(scan):
+    """A reconstruction that is not at its end."""
+    return reconstruction_of(solve(scan.counts(), scan.positions, scan.probe, epochs=2), scan)
+
+
+def test_the_truth_fits_up_to_noise_at_any_scale(scan, start):
+    r_factor, scale = r_factor_at_best_scale(start, scan.counts())
+    brighter = attrs.evolve(start, object=3 * start.object)
+    again, smaller = r_factor_at_best_scale(brighter, scan.counts())
+    assert again == pytest.approx(r_factor, rel=1e-4)
+    assert smaller == pytest.approx(scale / 3, rel=1e-4)
+
+
+def test_the_solver_goes_on_where_the_reconstruction_ended(scan, start):
+    counts = scan.counts()
+    before, _ = r_factor_at_best_scale(start, counts)
+    refined = refine(start, scan, Steps(count=3))
+    assert refined.r_factor < before
+    assert refined.r_factors[0] < before * 1.05  # no step back at the beginning
+    assert refined.reconstruction.object.shape == start.object.shape
+    np.testing.assert_array_equal(refined.reconstruction.probe, start.probe)
+
+
+def test_scale_of_the_start_does_not_matter(scan, start):
+    plain, brighter = (
+        refine(attrs.evolve(start, object=factor * start.object), scan, Steps(count=1))
+        for factor in (1, 5)
+    )
+    np.testing.assert_allclose(
+        brighter.reconstruction.object, plain.reconstruction.object, atol=1e-3
+    )
+
+
+def test_positions_are_refined_on_request(scan, start):
+    kept = refine(start, scan, Steps(count=4)).reconstruction
+    np.testing.assert_allclose(kept.positions + kept.origin, scan.positions, atol=1e-9)
+    moved = refine(start, scan, Steps(count=4, positions=True)).reconstruction
+    change = np.abs(moved.positions + moved.origin - scan.positions).max()
+    assert 0 < change < 2
+    assert r_factor_at_best_scale(moved, scan.counts())[0] < 0.3
+
+
+def test_bad_pixels_and_amplitudes(scan, start, amplitude_file):
+    bad = np.zeros((64, 64), bool)
+    bad[20:24] = True
+    assert refine(start, attrs.evolve(scan, bad_pixels=bad), Steps(count=1)).r_factor < 0.5
+    amplitudes = load_scan(amplitude_file)
+    refined = refine(start, amplitudes, Steps(count=1), nphotons=1e6)
+    expected = refine(start, scan, Steps(count=1))
+    assert refined.r_factor == pytest.approx(expected.r_factor, rel=1e-3)

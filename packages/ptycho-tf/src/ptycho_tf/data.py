@@ -1,0 +1,180 @@
+"""Batches for training: groups of patterns that lie close together on the sample.
+
+A batch is a dictionary:
+
+``counts`` (B, N, N, C) float32
+    measured counts;
+``positions`` (B, 1, 2, C) float32
+    patch centres ``(x, y)`` on the batch's canvas;
+``canvas`` (2,) int32
+    shape ``(H, W)`` of that canvas;
+``photons`` float32 scalar
+    mean counts per pattern of the scan;
+``update`` bool scalar
+    whether the weights change after this batch, for gradients added up over several;
+``truth`` (B, N, N, C) complex64
+    ground-truth patches, for losses that need them; one is an object that absorbs as much as the
+    scan does on average.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from attrs import define, field, frozen
+from numpy.typing import NDArray
+from ptycho_config import PyTorchExecutionConfig
+from ptycho_data import Scan, spatial_batches
+from ptycho_physics import Canvas
+
+from ptycho_tf.frameworks import tf
+from ptycho_tf.scale import truth_patches
+
+Batch = dict[str, Any]
+
+
+@frozen(eq=False, kw_only=True)
+class ScanGroups:
+    """A scan and the groups of it that are used.
+
+    Attributes
+    ----------
+    scan : Scan
+    groups : (B, C) int64 array
+        Pattern indices of each group.
+    photons : float
+        Mean counts per pattern that fixes the scale: see `mean_counts`.
+    nphotons : float or None
+        Mean photons per pattern, for scans in the amplitude domain that do not state it.
+    truth_gain : float or None
+        Divides the ground truth, so that it is in the network's units: see `truth_gain`. None for
+        batches without ground truth.
+    """
+
+    scan: Scan
+    groups: NDArray[np.int64]
+    photons: float
+    nphotons: float | None = None
+    truth_gain: float | None = None
+
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """Mean position (B, 2) of each group."""
+        return self.scan.positions[self.groups].mean(axis=1)
+
+    @property
+    def format(self) -> dict[str, tf.TensorSpec]:
+        """What a batch of it holds."""
+        C, N = self.groups.shape[1], self.scan.N
+        form = {
+            "counts": tf.TensorSpec((None, N, N, C), tf.float32),
+            "positions": tf.TensorSpec((None, 1, 2, C), tf.float32),
+            "canvas": tf.TensorSpec((2,), tf.int32),
+            "photons": tf.TensorSpec((), tf.float32),
+        }
+        if self.truth_gain is not None:
+            form["truth"] = tf.TensorSpec((None, N, N, C), tf.complex64)
+        return form
+
+    def batch(self, chosen: NDArray[np.int64]) -> Batch:
+        """Return the batch of the groups ``chosen`` (B,), as arrays."""
+        scan, groups = self.scan, self.groups[chosen]
+        flat, shape = groups.reshape(-1), (*groups.shape, scan.N, scan.N)
+        canvas = Canvas.covering(scan.positions[flat], scan.N)
+        local = canvas.local(scan.positions[groups]).astype(np.float32)
+        batch: Batch = {
+            "counts": _channels_last(scan.counts(flat, self.nphotons).reshape(shape)),
+            "positions": local.transpose(0, 2, 1)[:, np.newaxis],
+            "canvas": np.array(canvas.shape, np.int32),
+            "photons": np.float32(self.photons),
+        }
+        if self.truth_gain is not None:
+            truth = truth_patches(scan, flat).reshape(shape) / np.float32(self.truth_gain)
+            batch["truth"] = _channels_last(truth)
+        return batch
+
+
+def _channels_last(images: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(np.moveaxis(images, 1, -1))
+
+
+@define(kw_only=True)
+class BatchSource:
+    """Partitions the groups into spatially compact batches, another partition every epoch.
+
+    Several devices take batches in turn, and all the same number: the first ones are dealt out
+    again where they do not divide.
+
+    Parameters
+    ----------
+    data
+        The groups.
+    batch_size
+        Groups per batch.
+    seed
+        Same seed, same batches.
+    execution
+        Loading threads and prefetching; batches per change of the weights.
+    fixed
+        Keep one partition, for validation.
+    replicas
+        Devices that share the batches.
+    epoch
+        Chooses the partition; set before each epoch.
+    """
+
+    data: ScanGroups
+    batch_size: int
+    seed: int
+    execution: PyTorchExecutionConfig = field(factory=PyTorchExecutionConfig)
+    fixed: bool = False
+    replicas: int = 1
+    epoch: int = 0
+
+    @property
+    def per_device(self) -> int:
+        """Batches of an epoch for each device."""
+        return -(-len(self.data.groups) // (self.batch_size * self.replicas))
+
+    @property
+    def updates(self) -> int:
+        """Changes of the weights in an epoch."""
+        return -(-self.per_device // self.execution.accum_steps)
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.int64], bool]]:
+        """Yield group numbers of each batch, and whether the weights change after it."""
+        seed = (self.seed, 0 if self.fixed else self.epoch)
+        batches = spatial_batches(self.data.centres, self.batch_size, seed=seed)
+        for k in range(self.per_device * self.replicas):
+            done = k // self.replicas + 1
+            update = done % self.execution.accum_steps == 0 or done == self.per_device
+            yield batches[k % len(batches)], update
+
+    def loaded(self) -> Iterator[Batch]:
+        """Yield the batches of an epoch, loaded ahead by as many threads as there are workers."""
+
+        def load(item: tuple[NDArray[np.int64], bool]) -> Batch:
+            chosen, update = item
+            return {**self.data.batch(chosen), "update": update}
+
+        if not self.execution.num_workers:
+            yield from map(load, self)
+            return
+        ahead = self.execution.num_workers * (self.execution.prefetch_factor or 2)
+        coming: deque[Future[Batch]] = deque()
+        with ThreadPoolExecutor(self.execution.num_workers) as pool:
+            for item in self:
+                coming.append(pool.submit(load, item))
+                if len(coming) > ahead:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+
+    def dataset(self) -> tf.data.Dataset:
+        """Return the batches of one epoch; each time it is gone through, of the current one."""
+        form = {**self.data.format, "update": tf.TensorSpec((), tf.bool)}
+        batches = tf.data.Dataset.from_generator(self.loaded, output_signature=form)
+        count = self.per_device * self.replicas
+        return batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(1)

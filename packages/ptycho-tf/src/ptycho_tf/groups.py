@@ -1,0 +1,81 @@
+"""Which groups of a scan training learns from, and which it watches."""
+
+import logging
+
+import numpy as np
+from numpy.typing import NDArray
+from ptycho_config import TrainingConfig
+from ptycho_data import Scan
+from ptycho_data.selection import split_validation, training_groups, with_positions
+
+from ptycho_tf.data import ScanGroups
+from ptycho_tf.scale import mean_counts, truth_gain
+
+log = logging.getLogger(__name__)
+
+
+def _needs_truth(config: TrainingConfig) -> bool:
+    return config.model.model_type == "supervised" or config.realspace_mae_weight > 0
+
+
+def _scaled(
+    scan: Scan,
+    groups: NDArray[np.int64],
+    config: TrainingConfig,
+    probe: NDArray[np.complex64],
+    photons: float | None = None,
+) -> ScanGroups:
+    """Fix the scale of the groups of a scan, from its own counts unless ``photons`` is given."""
+    used = np.unique(groups)
+    if photons is None:
+        photons = mean_counts(scan, used, config.nphotons, probe)
+    with_truth = _needs_truth(config)
+    return ScanGroups(
+        scan=scan,
+        groups=groups,
+        photons=photons,
+        nphotons=config.nphotons,
+        truth_gain=truth_gain(scan, used, probe) if with_truth else None,
+    )
+
+
+def prepare(
+    scan: Scan,
+    test_scan: Scan | None,
+    config: TrainingConfig,
+    probe: NDArray[np.complex64] | None = None,
+) -> tuple[ScanGroups, ScanGroups | None]:
+    """Choose training and validation groups and fix the scale of each scan.
+
+    Parameters
+    ----------
+    scan
+        What to learn from.
+    test_scan
+        What to validate on; None sets a part of ``scan`` apart, if it is large enough.
+    config
+        Sampling, grouping and losses.
+    probe : (M, N, N) complex64, optional
+        Probe that is used instead of the scan's own.
+
+    Returns
+    -------
+    train, validation
+        The latter is None where there is none.
+    """
+    probe = scan.probe if probe is None else probe
+    scan = with_positions(scan, measured=config.positions_provided)
+    groups = training_groups(scan, config)
+    if test_scan is not None:
+        test_scan = with_positions(test_scan, measured=config.positions_provided)
+        test_groups = training_groups(test_scan, config)
+        return _scaled(scan, groups, config, probe), _scaled(test_scan, test_groups, config, probe)
+    chosen, held_back = split_validation(scan, groups)
+    train = _scaled(scan, chosen, config, probe)
+    if held_back is None:
+        log.info("training on all %d groups, without validation", len(chosen))
+        return train, None
+    log.info(
+        "training on %d groups, validating on %d at its right edge", len(chosen), len(held_back)
+    )
+    return train, _scaled(scan, held_back, config, probe, train.photons)

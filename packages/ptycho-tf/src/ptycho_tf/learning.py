@@ -1,0 +1,158 @@
+"""Losses and the training step: the part of training that Keras drives."""
+
+from typing import Any
+
+from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_physics import amplitude_mae, poisson_deviance, probe_weight, total_variation
+
+from ptycho_tf import namespace as xp
+from ptycho_tf.data import Batch
+from ptycho_tf.frameworks import keras, tf
+from ptycho_tf.layout import channels_first
+from ptycho_tf.model import PtychoModel, input_scale
+from ptycho_tf.optimizer import AdamW
+
+Tensor = Any
+
+BACKGROUND = 1e-3
+"""Counts per pixel added to expected and measured counts in the likelihood: bounds the gradient of
+the logarithm where the model predicts darkness and a stray photon arrived."""
+
+WEIGHT_DECAY = 1e-4
+
+PROBE_RATE = 2
+"""Learning rate of a trainable probe relative to the network's. It polishes a good probe; a poor
+one is better refined by the solver first, whose steps are preconditioned."""
+
+
+def term_names(config: TrainingConfig) -> list[str]:
+    """Return the terms of the loss that ``config`` asks for."""
+    if config.model.model_type == "supervised":
+        return ["realspace_mae"]
+    weights = {
+        "nll": config.nll_weight,
+        "mae": config.mae_weight,
+        "realspace": config.realspace_weight,
+        "realspace_mae": config.realspace_mae_weight,
+    }
+    return [name for name, weight in weights.items() if weight]
+
+
+class LearningModel(keras.Model):
+    """Trains a `PtychoModel`.
+
+    Parameters
+    ----------
+    model
+        Network and forward model.
+    config
+        Loss weights, model type.
+    execution
+        Learning rate, clipping, accumulation.
+    """
+
+    def __init__(
+        self, model: PtychoModel, config: TrainingConfig, execution: PyTorchExecutionConfig
+    ) -> None:
+        super().__init__(dtype="float32")
+        self.model = model
+        self.config = config
+        self.means = {name: keras.metrics.Mean(name) for name in ("loss", *term_names(config))}
+        optimizer = AdamW(
+            execution.learning_rate,
+            rules=self._rule,
+            clip_val=execution.gradient_clip_val,
+            clip_algorithm=execution.gradient_clip_algorithm,
+            accum_steps=execution.accum_steps,
+        )
+        optimizer.build(self.trainable_variables)
+        self.built = True
+        self.compile(optimizer=optimizer, jit_compile=False)
+
+    def _rule(self, variable: Any) -> tuple[float, float]:
+        """Factor on the learning rate, and weight decay, of a variable."""
+        # Decay would pull the probe back to where it started, and the scale to one.
+        if variable is self.model.log_scale:
+            return 1.0, 0.0
+        if variable is self.model.probe_change:
+            return PROBE_RATE, 0.0
+        return 1.0, WEIGHT_DECAY
+
+    def _maybe_symbolic_build(self, **_: Any) -> None:
+        """Do nothing: all is built. Keras would average batches, of unequal size, over devices."""
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Means over an epoch, of the loss and of its terms."""
+        return list(self.means.values())
+
+    def terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Return every weighted term of the loss of a batch, as means over its patterns.
+
+        Terms are relative, so that their weights mean the same at any dose:
+
+        ``nll``
+            Poisson negative log-likelihood above its minimum, per photon;
+        ``mae``
+            amplitude error over ``sqrt(photons) * N / 2``, the order of a pattern's amplitude;
+        ``realspace``
+            total variation per pixel;
+        ``realspace_mae``
+            complex error against the ground truth, weighted by the illumination, each patch in
+            the phase that fits best.
+        """
+        config, model, photons = self.config, self.model, batch["photons"]
+        N = config.model.N
+        x = tf.sqrt(batch["counts"]) * (input_scale(N, 1.0) / tf.sqrt(photons))
+        patches = channels_first(model.diffraction_to_obj(x, batch["positions"]))
+        if config.model.model_type == "supervised":
+            return {"realspace_mae": self._truth_error(patches, batch["truth"])}
+        counts, bad = channels_first(batch["counts"]), model.bad_pixels
+        patches = model.constrain(patches, batch["positions"], batch["canvas"])
+        rate = model.predict_counts(patches, photons)
+        terms: dict[str, Tensor] = {}
+        if config.nll_weight:
+            deviance = poisson_deviance(rate + BACKGROUND, counts + BACKGROUND, bad, xp=xp)
+            terms["nll"] = config.nll_weight * tf.reduce_mean(deviance) / (2 * photons)
+        if config.mae_weight:
+            error = amplitude_mae(rate, counts, bad, xp=xp)
+            # not over the amplitude of the batch, which is zero where the shutter was closed
+            amplitude = tf.sqrt(photons) * N / 2
+            terms["mae"] = config.mae_weight * tf.reduce_mean(error) / amplitude
+        if config.realspace_weight:
+            variation = tf.reduce_mean(total_variation(patches, xp=xp))
+            terms["realspace"] = config.realspace_weight * variation / N**2
+        if config.realspace_mae_weight:
+            error = self._truth_error(patches, batch["truth"])
+            terms["realspace_mae"] = config.realspace_mae_weight * error
+        return terms
+
+    def _truth_error(self, patches: Tensor, truth: Tensor) -> Tensor:
+        weight, truth = probe_weight(self.model.probe, xp=xp), channels_first(truth)
+        # a pattern does not tell the phase of its patch: the one that fits best is free
+        overlap = tf.math.conj(tf.stop_gradient(patches)) * truth
+        overlap = tf.reduce_sum(overlap * xp.astype(weight, overlap.dtype), axis=(2, 3))
+        factor = tf.where(overlap == 0, tf.ones_like(overlap), tf.sign(overlap))
+        error = tf.abs(patches * factor[..., None, None] - truth) * weight
+        return tf.reduce_mean(error) / tf.reduce_mean(weight)
+
+    def _note(self, terms: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        groups = tf.shape(batch["counts"])[0]
+        total = tf.add_n(list(terms.values()))
+        for name, value in {"loss": total, **terms}.items():
+            self.means[name].update_state(value, sample_weight=groups)
+        return {name: mean.result() for name, mean in self.means.items()}
+
+    def train_step(self, data: Batch) -> dict[str, Tensor]:
+        """Learn from a batch; return the means so far."""
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape:
+            terms = self.terms(data)
+            loss = tf.add_n(list(terms.values()))
+        gradients = tape.gradient(loss, [v.value for v in variables], unconnected_gradients="zero")
+        self.optimizer.step(gradients, variables, data["update"])
+        return self._note(terms, data)
+
+    def test_step(self, data: Batch) -> dict[str, Tensor]:
+        """Look at a batch; return the means so far."""
+        return self._note(self.terms(data), data)

@@ -1,0 +1,132 @@
+"""Loggers by the names of the configuration."""
+
+import csv
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ptycho_tf.frameworks import tf
+
+FOLDER = "logs"
+_PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
+
+
+class Logger(ABC):
+    """Writes the losses of each epoch somewhere."""
+
+    @abstractmethod
+    def write(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Write the named values of an epoch."""
+
+    def close(self) -> None:  # noqa: B027 - nothing to close is the usual case
+        """Finish."""
+
+
+class NoLogger(Logger):
+    """Writes nothing."""
+
+    def write(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+
+class CsvLogger(Logger):
+    """Writes ``metrics.csv``, one line per epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "metrics.csv"
+        self.path.unlink(missing_ok=True)
+
+    def write(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Append a line, after a header if it is the first."""
+        names = ["epoch", *sorted(values)]
+        new = not self.path.exists()
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names)
+            if new:
+                writer.writeheader()
+            writer.writerow({"epoch": epoch, **values})
+
+
+class TensorBoardLogger(Logger):
+    """Writes events for TensorBoard."""
+
+    def __init__(self, folder: Path) -> None:
+
+        self.summary: Any = tf.summary
+        self.writer: Any = tf.summary.create_file_writer(str(folder))
+
+    def write(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Write the values as scalars, at the number of the epoch."""
+        with self.writer.as_default(step=epoch):
+            for name, value in values.items():
+                self.summary.scalar(name, value)
+        self.writer.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.writer.close()
+
+
+class MlflowLogger(Logger):
+    """Writes a run of MLflow."""
+
+    def __init__(self, folder: Path) -> None:
+        mlflow = import_module("mlflow")
+        self.client: Any = mlflow.MlflowClient(f"file:{folder.resolve()}")
+        experiment = self.client.get_experiment_by_name("ptycho")
+        number = experiment.experiment_id if experiment else self.client.create_experiment("ptycho")
+        self.run = self.client.create_run(number).info.run_id
+
+    def write(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Write the values as metrics."""
+        for name, value in values.items():
+            self.client.log_metric(self.run, name, value, step=epoch)
+
+    def close(self) -> None:
+        """End the run."""
+        self.client.set_terminated(self.run)
+
+
+def check_logger(name: str) -> None:
+    """Refuse a logger whose package is not installed.
+
+    Raises
+    ------
+    RuntimeError
+        With the command that installs it.
+    """
+    package = _PACKAGES.get(name)
+    if package is not None and find_spec(package) is None:
+        msg = f"logger {name}: the package {package} is missing; run: pip install {package}"
+        raise RuntimeError(msg)
+
+
+def make_logger(name: str, output_dir: Path, *, resume: bool = False) -> Logger:
+    """Return the logger ``name`` writing below ``output_dir``.
+
+    A resumed training writes beside the losses of the epochs before, not over them.
+
+    Raises
+    ------
+    RuntimeError
+        If the logger's package is not installed, with the command that installs it.
+    """
+    check_logger(name)
+    folder = output_dir / FOLDER
+    if resume:
+        folder = folder / f"resumed-{len(list(folder.glob('resumed-*'))) + 1}"
+    match name:
+        case "csv":
+            return CsvLogger(folder)
+        case "tensorboard":
+            return TensorBoardLogger(folder)
+        case "mlflow":
+            return MlflowLogger(output_dir / "mlruns")
+        case "none":
+            return NoLogger()
+    msg = f"logger_backend: csv, tensorboard, mlflow or none expected, found {name!r}"
+    raise ValueError(msg)

@@ -1,0 +1,139 @@
+"""Convolutional pieces shared by the networks, as Keras functional models."""
+
+from typing import Any
+
+from ptycho_tf.frameworks import keras
+
+Tensor = Any
+layers, ops = keras.layers, keras.ops
+
+SMALLEST_VARIANCE = 1e-5
+"""Added to the variance of a normalised group, as in the other backend."""
+
+
+def convolution(
+    image: Tensor, channels: int, name: str, *, size: int = 3, start: str = "fan_in", **more: Any
+) -> Tensor:
+    """Convolve (B, H, W, c) to (B, H, W, channels), the border padded by zeros.
+
+    Parameters
+    ----------
+    image
+        Symbolic tensor.
+    channels
+        Out.
+    name
+        Of the layer, and of its weights in the bundle.
+    size
+        Edge of the kernel.
+    start
+        Initial weights: ``fan_in``, uniform within ``1 / sqrt(inputs per pixel)``; ``glorot``,
+        uniform after Glorot, with biases of zero; ``zeros``.
+    more
+        Given to the layer.
+    """
+    reach = (size * size * image.shape[-1]) ** -0.5
+    near = keras.initializers.RandomUniform(-reach, reach)
+    far = keras.initializers.RandomUniform(-reach, reach)
+    kernel, bias = {
+        "fan_in": (near, far),
+        "glorot": ("glorot_uniform", "zeros"),
+        "zeros": ("zeros", "zeros"),
+    }[start]
+    layer = layers.Conv2D(
+        channels,
+        size,
+        padding="same",
+        kernel_initializer=kernel,
+        bias_initializer=bias,
+        name=name,
+        **more,
+    )
+    return layer(image)
+
+
+def conv_block(image: Tensor, channels: int, name: str, dtype: Any) -> Tensor:
+    """Two 3x3 convolutions with GELU, the second one normalised over groups of channels."""
+    image = ops.gelu(convolution(image, channels, f"{name}.first", dtype=dtype), approximate=False)
+    image = convolution(image, channels, f"{name}.second", dtype=dtype)
+    norm = layers.GroupNormalization(
+        max(1, channels // 8), epsilon=SMALLEST_VARIANCE, name=f"{name}.norm", dtype=dtype
+    )
+    return ops.gelu(norm(image), approximate=False)
+
+
+def fold(image: Tensor) -> Tensor:
+    """Fold squares of 2x2 pixels (B, H, W, c) into channels (B, H/2, W/2, 4 c), c slowest."""
+    _, H, W, channels = image.shape
+    squares = ops.reshape(image, (-1, H // 2, 2, W // 2, 2, channels))
+    return ops.reshape(
+        ops.transpose(squares, (0, 1, 3, 5, 2, 4)), (-1, H // 2, W // 2, 4 * channels)
+    )
+
+
+def unfold(image: Tensor) -> Tensor:
+    """Undo `fold`."""
+    _, H, W, channels = image.shape
+    squares = ops.reshape(image, (-1, H, W, channels // 4, 2, 2))
+    return ops.reshape(
+        ops.transpose(squares, (0, 1, 4, 2, 5, 3)), (-1, 2 * H, 2 * W, channels // 4)
+    )
+
+
+def smooth(image: Tensor) -> Tensor:
+    """Average over (1, 2, 1)/4 along both axes: removes exactly what alternates between pixels.
+
+    Unfolded pixels come out of separate channels, which leaves a faint mesh of two pixels' period.
+    """
+    image = ops.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+    image = (image[:, :-2] + 2 * image[:, 1:-1] + image[:, 2:]) / 4
+    return (image[:, :, :-2] + 2 * image[:, :, 1:-1] + image[:, :, 2:]) / 4
+
+
+def unet(
+    shape: tuple[int, int, int],
+    channels_out: int,
+    width: int,
+    *,
+    levels: int = 3,
+    name: str,
+    dtype: Any = None,
+) -> keras.Model:
+    """Make a U-Net that works at half resolution and returns full resolution.
+
+    Pairs of pixels are folded into channels before the first convolution and unfolded after the
+    last: nothing is lost, and the convolutions cost a quarter. The last layer starts at zero, so an
+    untrained network returns zero.
+
+    Parameters
+    ----------
+    shape
+        Image ``(H, W, channels)`` in; H and W multiples of ``2**levels``.
+    channels_out
+        Image planes out.
+    width
+        Channels of the finest level; doubled at each coarser one.
+    levels
+        Number of levels.
+    name
+        Before the names of its layers.
+    dtype
+        Number format of the layers.
+    """
+    widths = [width * 2**level for level in range(levels)]
+    given = keras.Input(shape)
+    features, skips = fold(given), []
+    for level, channels in enumerate(widths):
+        if level:
+            features = layers.MaxPooling2D(2, dtype=dtype)(features)
+        features = conv_block(features, channels, f"{name}.down.{level}", dtype)
+        skips.append(features)
+    skips.pop()
+    for level, channels in enumerate(widths[-2::-1]):
+        features = layers.UpSampling2D(2, dtype=dtype)(features)
+        features = ops.concatenate([features, skips.pop()], axis=-1)
+        features = conv_block(features, channels, f"{name}.up.{level}", dtype)
+    last = convolution(
+        features, 4 * channels_out, f"{name}.last", size=1, start="zeros", dtype=dtype
+    )
+    return keras.Model(given, smooth(unfold(last)))

@@ -1,0 +1,114 @@
+"""The plain convolutional network: an encoder and two decoders, amplitude and phase.
+
+It learns the inversion of diffraction from the patterns alone and does not look at the probe.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ptycho_config import ModelConfig
+
+from ptycho_tf.frameworks import keras, tf
+from ptycho_tf.networks.base import Network, Tensor
+from ptycho_tf.networks.blocks import convolution
+
+layers, ops = keras.layers, keras.ops
+
+FILTERS = 32
+PERIPHERY_CHANNELS = 8
+
+# Each activation is scaled or shifted so that zero gives an object of unit amplitude.
+_UNIT_SWISH = 1.2784645427610738  # where x * sigmoid(x) = 1
+AMPLITUDE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": lambda h: 2 * tf.sigmoid(h),
+    "swish": lambda h: tf.nn.silu(h + _UNIT_SWISH),
+    "softplus": lambda h: tf.nn.softplus(h) / math.log(2),
+    "relu": lambda h: tf.nn.relu(h + 1),
+}
+
+
+def _conv_pair(image: Tensor, channels: int, name: str, dtype: Any) -> Tensor:
+    for place in (0, 2):  # numbered with the activations in between
+        image = convolution(image, channels, f"{name}.{place}", start="glorot", dtype=dtype)
+        image = ops.relu(image)
+    return image
+
+
+def _decode(
+    features: Tensor, model: ModelConfig, widths: list[int], name: str, dtype: Any
+) -> Tensor:
+    """Decode features to one real plane per channel of the group, (B, N, N, C).
+
+    With ``pad_object`` the central N/2 pixels are decoded at full resolution; the periphery is
+    zero or, with ``probe_big``, decoded from a few channels at an eighth of the resolution.
+    """
+    ups, central, image = widths[::-1], model.pad_object, features
+    # every encoder level halves; the centre alone needs one doubling less
+    for level in range(len(widths) - 1 if central else len(widths)):
+        channels = ups[min(level + 1, len(ups) - 1)]
+        image = _conv_pair(image, channels, f"{name}.body.{2 * level}", dtype)
+        image = layers.UpSampling2D(2, dtype=dtype)(image)
+    plane = convolution(image, model.channels, f"{name}.head", start="glorot", dtype=dtype)
+    if not central:
+        return plane
+    rim = model.N // 4
+    frame = ((0, 0), (rim, rim), (rim, rim), (0, 0))
+    plane = ops.pad(plane, frame)
+    if not model.probe_big:
+        return plane
+    around = convolution(
+        features, PERIPHERY_CHANNELS, f"{name}.periphery.0", start="glorot", dtype=dtype
+    )
+    around = convolution(
+        ops.relu(around), model.channels, f"{name}.periphery.2", start="glorot", dtype=dtype
+    )
+    around = ops.image.resize(around, (model.N, model.N), interpolation="bilinear")
+    outside = 1 - ops.pad(ops.ones((1, 2 * rim, 2 * rim, 1), plane.dtype), frame)
+    return plane + ops.cast(around, plane.dtype) * outside
+
+
+class CNN(Network):
+    """Encoder-decoder network: see the module's description.
+
+    Parameters
+    ----------
+    model
+        ``N`` sets the depth, ``n_filters_scale`` the width, ``gridsize`` the channels in and out,
+        ``amp_activation`` the range of the amplitude.
+    dtype
+        Number format of the convolutions, as Keras names it.
+    """
+
+    recommended_scheduler = "ReduceLROnPlateau"
+
+    def __init__(self, model: ModelConfig, dtype: Any = None) -> None:
+        super().__init__()
+        depth = 3 + int(math.log2(model.N // 64))
+        widths = [model.n_filters_scale * FILTERS * 2**level for level in range(depth)]
+        self.N = model.N
+        self.activation = AMPLITUDE_ACTIVATIONS[model.amp_activation]
+        given = keras.Input((model.N, model.N, model.channels))
+        features = given
+        for level, channels in enumerate(widths):
+            features = _conv_pair(features, channels, f"encoder.{level}.0", dtype)
+            features = layers.MaxPooling2D(2, dtype=dtype)(features)
+        planes = [_decode(features, model, widths, name, dtype) for name in ("amplitude", "phase")]
+        self.parts = [keras.Model(given, planes)]
+
+    def call(self, x: Tensor, positions: Tensor, probe: Tensor, bad_pixels: Tensor) -> Tensor:  # noqa: ARG002 - the contract of Network; a plain CNN sees patterns only
+        """Reconstruct the patches of a batch of groups: see `Network.call`.
+
+        Raises
+        ------
+        ValueError
+            If the patterns are not of the size the network was built for.
+        """
+        if x.shape[1] != self.N:
+            msg = f"cnn: built for N={self.N}, found patterns of N={x.shape[1]}; train at that size"
+            raise ValueError(msg)
+        amplitude, phase = self.parts[0](tf.where(bad_pixels[..., None], tf.zeros_like(x), x))
+        # in float32 before the activation: half precision would leave a handful of grey levels
+        amplitude = self.activation(tf.cast(amplitude, tf.float32))
+        phase = math.pi * tf.tanh(tf.cast(phase, tf.float32))
+        return tf.complex(amplitude * tf.cos(phase), amplitude * tf.sin(phase))

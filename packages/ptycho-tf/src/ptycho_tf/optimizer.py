@@ -1,0 +1,119 @@
+"""AdamW, with gradients added up over batches and over devices before anything is done to them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ptycho_tf.frameworks import keras, tf
+
+Tensor = Any
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+
+
+class AdamW(keras.optimizers.Optimizer):
+    r"""Adam with decoupled weight decay (I. Loshchilov and F. Hutter, ICLR 2019).
+
+    .. math:: w \leftarrow (1 - \eta\lambda) w
+        - \eta\,\hat m / (\sqrt{\hat v} + \epsilon)
+
+    with the bias-corrected moments of D. Kingma and J. Ba (ICLR 2015, algorithm 1), step by step as
+    the optimiser of the other backend. Keras's own corrects :math:`\epsilon` as well, clips before
+    the gradients of several devices are joined, and carries added gradients into the next epoch.
+
+    Parameters
+    ----------
+    learning_rate
+        Of a variable that ``rules`` says nothing about.
+    rules
+        Factor on the learning rate, and weight decay, of a variable.
+    clip_val
+        Largest norm of the whole gradient, or of a component of it.
+    clip_algorithm
+        ``norm`` or ``value``.
+    accum_steps
+        Batches whose mean gradient makes a step.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float,
+        *,
+        rules: Callable[[Any], tuple[float, float]],
+        clip_val: float | None = None,
+        clip_algorithm: str = "norm",
+        accum_steps: int = 1,
+    ) -> None:
+        super().__init__(learning_rate=learning_rate, name="adamw")
+        self.rules = rules
+        self.clip_val = clip_val
+        self.clip_algorithm = clip_algorithm
+        self.accum_steps = accum_steps
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Make the moments, and room for gradients where they are added up."""
+        if self.built:
+            return
+        super().build(variables)
+        self.first = self.add_optimizer_variables(variables, "first_moment")
+        self.second = self.add_optimizer_variables(variables, "second_moment")
+        self.sums: list[Any] = []
+        if self.accum_steps > 1:
+            self.sums = self.add_optimizer_variables(variables, "gradient_sum")
+
+    def step(self, gradients: Sequence[Tensor], variables: Sequence[Any], update: Tensor) -> None:
+        """Take the gradients of a batch, and change the variables if it is time to.
+
+        Parameters
+        ----------
+        gradients
+            Of the loss of this device's batch.
+        variables
+            All that the optimiser was built for, in that order.
+        update : () bool
+            Whether the variables change; always true without accumulation.
+        """
+        context = tf.distribute.get_replica_context()
+        share = self.accum_steps * context.num_replicas_in_sync
+        added = context.all_reduce(tf.distribute.ReduceOp.SUM, [g / share for g in gradients])
+        totals = [s + g for s, g in zip(self.sums, added, strict=True)] if self.sums else added
+        context.merge_call(
+            self._change, args=(list(variables), self._clipped(totals), totals, update)
+        )
+        self.iterations.assign_add(tf.cast(update, self.iterations.dtype))
+
+    def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
+        if self.clip_val is None:
+            return gradients
+        if self.clip_algorithm == "value":
+            return [tf.clip_by_value(g, -self.clip_val, self.clip_val) for g in gradients]
+        norm = tf.linalg.global_norm(gradients)
+        return [g * tf.minimum(1.0, self.clip_val / (norm + 1e-6)) for g in gradients]
+
+    def _change(
+        self,
+        strategy: tf.distribute.Strategy,
+        variables: list[Any],
+        gradients: list[Tensor],
+        totals: list[Tensor],
+        update: Tensor,
+    ) -> None:
+        """Change all variables, on every device."""
+        count = tf.cast(self.iterations + 1, tf.float32)
+        correct_1, correct_2 = 1 - BETA_1**count, 1 - BETA_2**count
+
+        def change(w: Any, k: int, g: Tensor, total: Tensor, go: Tensor) -> None:
+            factor, decay = self.rules(variables[k])
+            rate = tf.cast(self.learning_rate, w.dtype) * factor
+            first, second = self.first[k].value, self.second[k].value
+            m = BETA_1 * first + (1 - BETA_1) * g
+            v = BETA_2 * second + (1 - BETA_2) * g * g
+            away = rate / correct_1 * m / (tf.sqrt(v / correct_2) + EPSILON)
+            for target, value in ((w, w * (1 - rate * decay) - away), (first, m), (second, v)):
+                target.assign(tf.where(go, value, target) if self.sums else value)
+            if self.sums:
+                self.sums[k].value.assign(tf.where(go, tf.zeros_like(total), total))
+
+        for k, variable in enumerate(variables):
+            strategy.extended.update(
+                variable.value, change, args=(k, gradients[k], totals[k], update), group=False
+            )

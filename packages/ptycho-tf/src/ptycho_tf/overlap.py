@@ -1,0 +1,195 @@
+"""Patches that overlap must agree: merging on common canvases and cutting out again.
+
+Numerator and denominator carry the same weights, so a canvas of ones stays a canvas of ones.
+
+`ptycho_physics.merge_patches` and `extract_patches` want the shape of a canvas as plain numbers,
+which would make TensorFlow trace a training step again for every batch. Here the canvas is flat and
+its shape a tensor, and where the patches lie on it is worked out once for all that is merged.
+"""
+
+from typing import Any
+
+from attrs import frozen
+
+from ptycho_tf.frameworks import tf
+
+Tensor = Any
+
+SMALLEST_WEIGHT = 1e-9
+"""Added to the summed weight, far below the floor of `ptycho_physics.probe_weight`."""
+
+ALIGNING_SWEEPS = 4
+
+
+@tf.custom_gradient
+def _gather(flat: Tensor, index: Tensor) -> Any:
+    """Take values of a flat canvas; its gradient is `_scatter`."""
+    size = tf.shape(flat)[0]
+    return tf.gather(flat, index), lambda up: (tf.math.unsorted_segment_sum(up, index, size), None)
+
+
+@tf.custom_gradient
+def _scatter(values: Tensor, index: Tensor, size: Tensor) -> Any:
+    """Add values up on a flat canvas; its gradient is `_gather`."""
+    total = tf.math.unsorted_segment_sum(values, index, size)
+    return total, lambda up: (tf.gather(up, index), None, None)
+
+
+def _like(values: Tensor, dtype: Any) -> Tensor:
+    return tf.complex(values, tf.zeros_like(values)) if dtype.is_complex else values
+
+
+@frozen(eq=False)
+class Placement:
+    """Where patches lie on a canvas.
+
+    Attributes
+    ----------
+    index : (n * (N + 1)**2,) int32
+        Pixel of the flat canvas under each pixel of each patch's block of (N + 1, N + 1).
+    fx, fy : (n, 1, 1) float32
+        Sub-pixel offsets in ``[0, 1)``; between pixels the canvas is interpolated bilinearly.
+    shape : (2,) int32
+        Of the canvas, ``(H, W)``.
+    N : int
+        Patch size in pixels.
+    """
+
+    index: Tensor
+    fx: Tensor
+    fy: Tensor
+    shape: Tensor
+    N: int
+
+    @classmethod
+    def of(cls, positions: Tensor, shape: Any, N: int) -> "Placement":
+        """Place patches of N pixels, centred at ``positions`` (..., 2) as ``(x, y)``.
+
+        Every patch must lie on the canvas of ``shape`` (H, W).
+        """
+        positions = tf.reshape(positions, (-1, 2))
+        shape = tf.cast(tf.convert_to_tensor(shape), tf.int32)
+        corner = tf.floor(positions)
+        fraction = positions - corner
+        offsets = tf.range(N + 1) - N // 2
+        first = tf.cast(corner, tf.int32)[:, :, None] + offsets
+        # The last row and column have no weight at integer positions and may then lie outside; and
+        # a graph may reorder sums, so that what is exactly at the edge comes out a rounding before.
+        columns = tf.clip_by_value(first[:, 0], 0, shape[1] - 1)
+        rows = tf.clip_by_value(first[:, 1], 0, shape[0] - 1)
+        index = rows[:, :, None] * shape[1] + columns[:, None, :]
+        fx, fy = fraction[:, 0, None, None], fraction[:, 1, None, None]
+        return cls(tf.reshape(index, (-1,)), fx, fy, shape, N)
+
+    def merge(self, patches: Tensor) -> Tensor:
+        """Add patches (n, N, N) up on a flat canvas (H * W,): the exact adjoint of `extract`."""
+        fx, fy = _like(self.fx, patches.dtype), _like(self.fy, patches.dtype)
+        right = patches * fx
+        wide = _before(patches - right, 2) + _after(right, 2)
+        lower = wide * fy
+        blocks = tf.reshape(_before(wide - lower, 1) + _after(lower, 1), (-1,))
+        return _scatter(blocks, self.index, self.shape[0] * self.shape[1])
+
+    def extract(self, flat: Tensor) -> Tensor:
+        """Cut the patches (n, N, N) out of a flat canvas (H * W,)."""
+        fx, fy = _like(self.fx, flat.dtype), _like(self.fy, flat.dtype)
+        blocks = tf.reshape(_gather(flat, self.index), (-1, self.N + 1, self.N + 1))
+        rows = blocks[:, :-1] + fy * (blocks[:, 1:] - blocks[:, :-1])
+        return rows[:, :, :-1] + fx * (rows[:, :, 1:] - rows[:, :, :-1])
+
+    def weights(self, weight: Tensor) -> Tensor:
+        """Add one weight (N, N) up for every patch, on a flat canvas."""
+        count = tf.shape(self.fx)[0]
+        return self.merge(tf.broadcast_to(weight, (count, self.N, self.N)))
+
+    def agree(self, patches: Tensor, weight: Tensor) -> Tensor:
+        """Merge patches (..., N, N) by weighted mean and cut them out again."""
+        total = self.merge(tf.reshape(patches, (-1, self.N, self.N)) * _like(weight, patches.dtype))
+        mean = total / _like(self.weights(weight) + SMALLEST_WEIGHT, patches.dtype)
+        return tf.reshape(self.extract(mean), tf.shape(patches))
+
+    def phases_in_agreement(self, patches: Tensor, weight: Tensor) -> Tensor:
+        """Return the phase factor (..., 1, 1) of each patch with which all of them overlap best.
+
+        A pattern does not tell the phase of its patch, so none is asked of a network: every patch
+        in turn takes that of the sum of all, `ALIGNING_SWEEPS` times (`ptycho_physics.phases`
+        solves it for a whole scan). The result is a constant to the gradient.
+
+        Parameters
+        ----------
+        patches : (..., N, N) complex
+        weight : (N, N) float
+        """
+        weighted = tf.stop_gradient(tf.reshape(patches, (-1, self.N, self.N)))
+        weighted *= _like(tf.stop_gradient(weight), weighted.dtype)
+        factors = tf.ones_like(weighted[:, :1, :1])
+        for _ in range(ALIGNING_SWEEPS):
+            there = self.extract(self.merge(weighted * factors))
+            overlap = tf.reduce_sum(tf.math.conj(weighted) * there, axis=(1, 2), keepdims=True)
+            modulus = tf.abs(overlap)
+            safe = tf.where(modulus > 0, modulus, tf.ones_like(modulus))
+            unit = overlap / _like(safe, overlap.dtype)
+            factors = tf.where(modulus > 0, unit, tf.ones_like(unit))
+        shape = tf.concat([tf.shape(patches)[:-2], [1, 1]], axis=0)
+        return tf.stop_gradient(tf.reshape(factors, shape))
+
+
+def _before(values: Tensor, axis: int) -> Tensor:
+    return tf.pad(values, [(0, int(k == axis)) for k in range(3)])
+
+
+def _after(values: Tensor, axis: int) -> Tensor:
+    return tf.pad(values, [(int(k == axis), 0) for k in range(3)])
+
+
+@frozen(eq=False)
+class GroupCanvases:
+    """One small canvas for each group of a batch, laid out below each other on a tall one.
+
+    A group of one pattern has nothing to agree with: every operation is then the plain one.
+
+    Attributes
+    ----------
+    placement : Placement or None
+        On the tall canvas; None for groups of one pattern.
+    """
+
+    placement: Placement | None
+
+    @classmethod
+    def of(cls, positions: Tensor, N: int) -> "GroupCanvases":
+        """Lay out the canvases of groups at ``positions`` (B, C, 2) for patches of N pixels."""
+        if positions.shape[1] == 1:
+            return cls(None)
+        local = positions - tf.reduce_min(positions, axis=1, keepdims=True) + N // 2
+        # one spare pixel absorbs rounding when the largest coordinate is close to an integer
+        largest = tf.math.ceil(tf.reduce_max(local, axis=(0, 1)))
+        size = tf.cast(largest, tf.int32) - N // 2 + N + 1
+        groups = tf.shape(positions)[0]
+        below = tf.cast(tf.range(groups) * size[1], local.dtype)
+        local = local + tf.stack([tf.zeros_like(below), below], axis=-1)[:, None]
+        return cls(Placement.of(local, (size[1] * groups, size[0]), N))
+
+    def agree(self, patches: Tensor, weight: Tensor) -> Tensor:
+        """Make the patches (B, C, N, N) of each group agree under ``weight`` (N, N)."""
+        return patches if self.placement is None else self.placement.agree(patches, weight)
+
+    def precondition(self, gradient: Tensor, light: Tensor, relaxation: float) -> Tensor:
+        """Divide summed gradients by summed light, within each group.
+
+        Parameters
+        ----------
+        gradient : (B, C, N, N) complex
+            Back-propagated change of each patch.
+        light : (N, N) float
+            Illumination of a patch.
+        relaxation
+            Share of the brightest light in the denominator.
+        """
+        strongest = relaxation * tf.reduce_max(light)
+        if self.placement is None:
+            return gradient / _like((1 - relaxation) * light + strongest, gradient.dtype)
+        place = self.placement
+        total = place.merge(tf.reshape(gradient, (-1, place.N, place.N)))
+        lit = (1 - relaxation) * place.weights(light) + strongest
+        return tf.reshape(place.extract(total / _like(lit, gradient.dtype)), tf.shape(gradient))

@@ -1,0 +1,312 @@
+"""Inference: one streaming pass from a scan to its object."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from attrs import evolve, field, frozen
+from numpy.typing import NDArray
+from ptycho_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig, from_dict
+from ptycho_data import Bundle, Reconstruction, Scan, load_probe
+from ptycho_data.selection import inference_groups, with_positions
+from ptycho_physics import Canvas, probe_weight
+from ptycho_physics.mosaic import Mosaic
+
+from ptycho_tf.bundles import BACKEND, fits_any_size, model_from
+from ptycho_tf.devices import Devices, be_deterministic, open_devices
+from ptycho_tf.frameworks import tf
+from ptycho_tf.layout import channels_first, channels_last
+from ptycho_tf.model import PtychoModel, input_scale
+from ptycho_tf.overlap import SMALLEST_WEIGHT, Placement
+from ptycho_tf.scale import mean_counts
+
+log = logging.getLogger(__name__)
+
+PATTERNS_PER_STEP = {"CPU": 16, "GPU": 1024}
+"""Patterns of 64 pixels per step, where ``inference_batch_size`` does not say: as in the other
+backend, since patches settle their phases step by step. On a CPU larger steps leave its caches and
+gain nothing; a GPU needs them to be busy."""
+
+Indices = NDArray[np.int64]
+
+
+@frozen(kw_only=True, eq=False)
+class InferenceResult:
+    """A reconstruction and how it was made.
+
+    Attributes
+    ----------
+    reconstruction : Reconstruction
+    r_factor : float
+        ``sum|sqrt(rate) - sqrt(counts)| / sum sqrt(counts)`` of the stitched object.
+    timings : dict of str to float
+        Wall seconds of each stage: ``prepare``, ``read`` (waiting for patterns), ``reconstruct``
+        and ``score``.
+    patterns_per_second : float
+        Patterns over the seconds of the pass from file to object, start-up left out.
+    backend : str
+        Who computed.
+    main_process : bool
+        Whether this is the process, of several, that reports and writes.
+    """
+
+    reconstruction: Reconstruction
+    r_factor: float
+    timings: dict[str, float] = field(factory=dict)
+    patterns_per_second: float
+    backend: str = BACKEND
+    main_process: bool = True
+
+
+def choose_probe(bundle: Bundle, scan: Scan, config: InferenceConfig) -> NDArray[np.complex64]:
+    """Return the probe to reconstruct with, and log which it is.
+
+    The file that ``config`` names; else the bundle's, if training did not use its scan's own probe
+    as it was but refined it or took it from a file; else the scan's.
+    """
+    if config.probe_file is not None:
+        log.info("probe: from %s", config.probe_file)
+        return load_probe(config.probe_file)
+    several = len(bundle.scaling.get("scans", [])) > 1
+    refined = bundle.config.get("probe_trainable") or bundle.config.get("probe_file")
+    if refined and not several:
+        log.info("probe: the one the network was trained with, kept in the bundle")
+        return bundle.probe
+    log.info("probe: from the scan")
+    return scan.probe
+
+
+def _check_fit(bundle: Bundle, scan: Scan) -> TrainingConfig:
+    trained = from_dict(TrainingConfig, bundle.config)
+    if trained.model.N != scan.N and not fits_any_size(trained.model):
+        msg = (
+            f"N: the bundle was trained for patterns of {trained.model.N} pixels, the scan "
+            f"{scan.source or ''} has {scan.N}; train on patterns of that size"
+        )
+        raise ValueError(msg)
+    return trained
+
+
+def _chunks(rows: Indices, size: int) -> list[Indices]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+@frozen(eq=False, kw_only=True)
+class _Pass:
+    """The two passes over a scan: onto the canvas, and back to the counts."""
+
+    scan: Scan
+    model: PtychoModel
+    canvas: Canvas
+    devices: Devices
+    execution: PyTorchExecutionConfig
+    nphotons: float
+    photons: float
+
+    @property
+    def step(self) -> int:
+        """Patterns that go through the network at once."""
+        on_gpu = "GPU" in self.devices.names[0]
+        size = self.scan.N / 64
+        patterns = PATTERNS_PER_STEP["GPU"] / size**2 if on_gpu else PATTERNS_PER_STEP["CPU"] / size
+        return max(1, int(patterns))
+
+    @property
+    def weight(self) -> NDArray[np.float32]:
+        """Weight (N, N) of each pixel of a patch, zero outside of the central square kept."""
+        weight, N = probe_weight(self.model.probe.numpy()), self.scan.N
+        if not self.execution.middle_trim:
+            return weight
+        rim = (N - min(N, self.execution.middle_trim)) // 2
+        return np.pad(weight[rim : N - rim, rim : N - rim], rim)
+
+    def read(self, batches: list[Indices]) -> Iterator[tuple[Indices, NDArray[np.float32]]]:
+        """Yield pattern numbers and counts (..., N, N), loaded ahead by as many as are workers."""
+
+        def load(chosen: Indices) -> NDArray[np.float32]:
+            counts = self.scan.counts(chosen.reshape(-1), self.nphotons)
+            return counts.reshape(*chosen.shape, self.scan.N, self.scan.N)
+
+        workers = max(1, self.execution.num_workers)
+        ahead = workers * (self.execution.prefetch_factor or 2)
+        coming: deque[tuple[Indices, Future[NDArray[np.float32]]]] = deque()
+        with ThreadPoolExecutor(workers) as pool:
+            for chosen in batches:
+                coming.append((chosen, pool.submit(load, chosen)))
+                if len(coming) > ahead:
+                    done = coming.popleft()
+                    yield done[0], done[1].result()
+            for chosen, counts in coming:
+                yield chosen, counts.result()
+
+    def local(self, chosen: Indices) -> NDArray[np.float32]:
+        """Positions (..., 2) of patterns on the canvas."""
+        return self.canvas.local(self.scan.positions[chosen]).astype(np.float32)
+
+    def network(self, C: int) -> Callable[[Any, Any], Any]:
+        """Return what maps counts (B, C, N, N) and positions (B, C, 2) to patches (B, C, N, N)."""
+        N, scale = self.scan.N, input_scale(self.scan.N, self.photons)
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec((None, C, N, N), tf.float32),
+                tf.TensorSpec((None, C, 2), tf.float32),
+            ],
+            autograph=False,
+        )
+        def patches_of(counts: Any, positions: Any) -> Any:
+            x = channels_last(tf.sqrt(counts) * scale)
+            where = tf.transpose(positions, (0, 2, 1))[:, None]
+            return channels_first(self.model.diffraction_to_obj(x, where))
+
+        return patches_of
+
+    def stitch(
+        self, groups: Indices, progress: Callable[[int, int], None] | None
+    ) -> tuple[NDArray[np.complex64], NDArray[np.float32], float]:
+        """Join the patches of all groups, each with the phase in which it fits the others.
+
+        Returns
+        -------
+        object_, coverage : (H, W) arrays
+        waiting : float
+            Seconds spent waiting for patterns.
+        """
+        N, C = self.scan.N, groups.shape[1]
+        size = self.execution.inference_batch_size or max(1, self.step // C)
+        network, weight, mosaic = self.network(C), self.weight, Mosaic(N)
+        mosaic.reserve(self.canvas)
+        done, waiting, before = 0, 0.0, time.perf_counter()
+        for rows, counts in self.read(_chunks(groups, size)):
+            waiting += time.perf_counter() - before
+            where, used = self.scan.positions[rows], len(rows)
+            # Only differences within a group matter; near zero single precision keeps them exact.
+            local = (where - where[:, :1]).astype(np.float32)
+            if self.execution.pad_eval and used < size:
+                counts, local = _padded(counts, size), _padded(local, size)
+            patches = network(counts, local)[:used].numpy()
+            mosaic.add(patches.reshape(-1, N, N), where.reshape(-1, 2), weight)
+            done += used
+            if progress is not None:
+                progress(done, len(groups))
+            before = time.perf_counter()
+        total, coverage = mosaic.merged(self.canvas)
+        lit = coverage > SMALLEST_WEIGHT
+        return np.where(lit, total / np.where(lit, coverage, 1), 1), coverage, waiting
+
+    def score(self, object_: NDArray[np.complex64], indices: Indices) -> float:
+        """R-factor of the stitched object (H, W) over the patterns ``indices``."""
+        N, canvas = self.scan.N, tf.constant(object_.ravel(), tf.complex64)
+        good = tf.cast(~self.model.bad_pixels, tf.float32)
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec((None, N, N), tf.float32),
+                tf.TensorSpec((None, 2), tf.float32),
+            ],
+            autograph=False,
+        )
+        def misfit(counts: Any, positions: Any) -> tuple[Any, Any]:
+            patches = Placement.of(positions, self.canvas.shape, N).extract(canvas)
+            measured = tf.sqrt(counts)
+            predicted = tf.sqrt(self.model.predict_counts(patches, self.photons))
+            error = tf.reduce_sum(tf.abs(predicted - measured) * good)
+            return error, tf.reduce_sum(measured * good)
+
+        sums = np.zeros(2)
+        for chosen, counts in self.read(_chunks(indices, self.step)):
+            sums += [float(part) for part in misfit(counts, self.local(chosen))]
+        return float(sums[0] / sums[1])
+
+
+def _padded(values: NDArray[Any], size: int) -> NDArray[Any]:
+    return np.concatenate([values, np.repeat(values[-1:], size - len(values), axis=0)])
+
+
+def reconstruct(
+    bundle: Bundle,
+    scan: Scan,
+    config: InferenceConfig,
+    execution: PyTorchExecutionConfig,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> InferenceResult:
+    """Reconstruct the object of a scan with a trained model.
+
+    The network's patches are joined into one picture, weighted by the illumination, and divided
+    once: memory does not grow with the number of patterns. The scan's own mean counts set the
+    scale, so another dose gives the same object.
+
+    Parameters
+    ----------
+    bundle
+        Trained model, of either backend.
+    scan
+        Patterns and positions, of the size N the model was trained for unless its network takes
+        any size.
+    config
+        Which patterns to use; its model part is ignored, the bundle's counts.
+    execution
+        Device, precision, batch size, loading, patch trim.
+    progress
+        Called with (groups done, groups in all) after each step.
+
+    Returns
+    -------
+    InferenceResult
+
+    Raises
+    ------
+    ValueError
+        If bundle and scan do not fit.
+    """
+    started = time.perf_counter()
+    trained = _check_fit(bundle, scan)
+    scan = with_positions(scan, measured=trained.positions_provided)
+    groups = inference_groups(scan, config, trained.model.gridsize)
+    indices = np.unique(groups)
+    probe = choose_probe(bundle, scan, config)
+    be_deterministic(execution.deterministic)
+    # One pass fills one device: a second one is for training.
+    devices = open_devices(evolve(execution, devices=1, strategy="auto"))
+    with devices.scope():
+        model = model_from(bundle, probe, scan.bad_pixels, precision=execution.precision)
+        work = _Pass(
+            scan=scan,
+            model=model,
+            canvas=Canvas.covering(scan.positions[indices], scan.N),
+            devices=devices,
+            execution=execution,
+            nphotons=trained.nphotons,
+            photons=mean_counts(scan, indices, trained.nphotons, probe),
+        )
+        prepared = time.perf_counter()
+        object_, coverage, waiting = work.stitch(groups, progress)
+        stitched = time.perf_counter()
+        r_factor = work.score(object_, indices)
+    scored = time.perf_counter()
+    centres = work.canvas.local(scan.positions[indices])
+    return InferenceResult(
+        reconstruction=Reconstruction(
+            object=object_,
+            coverage=coverage,
+            xcoords=centres[:, 0],
+            ycoords=centres[:, 1],
+            indices=indices,
+            probe=model.probe.numpy(),
+            origin=np.array(work.canvas.origin),
+            pixel_size_m=scan.pixel_size_m,
+        ),
+        r_factor=r_factor,
+        timings={
+            "prepare": prepared - started,
+            "read": waiting,
+            "reconstruct": stitched - prepared - waiting,
+            "score": scored - stitched,
+        },
+        patterns_per_second=len(indices) / (stitched - prepared),
+    )

@@ -1,0 +1,351 @@
+"""Training: from a scan to a bundle."""
+
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+from ptycho_config import PyTorchExecutionConfig, Scheduler, TrainingConfig
+from ptycho_data import (
+    BUNDLE_NAME,
+    OutputExistsError,
+    Scan,
+    load_probe,
+    save_bundle,
+)
+
+from ptycho_tf import checkpoints
+from ptycho_tf.bundles import bundle_of
+from ptycho_tf.callbacks import EarlyStopping, EpochBatches, Interrupts, LossHistory
+from ptycho_tf.checkpoints import Checkpoints
+from ptycho_tf.data import BatchSource
+from ptycho_tf.devices import Devices, be_deterministic, open_devices
+from ptycho_tf.frameworks import keras
+from ptycho_tf.groups import prepare
+from ptycho_tf.learning import LearningModel
+from ptycho_tf.loggers import make_logger
+from ptycho_tf.model import PtychoModel
+from ptycho_tf.schedules import Schedule
+from ptycho_tf.settings import check_training
+
+log = logging.getLogger(__name__)
+
+
+@frozen(kw_only=True)
+class TrainingResult:
+    """What training left behind.
+
+    Attributes
+    ----------
+    bundle_path : Path
+        The bundle written.
+    history : dict of str to list of float
+        Losses by name, one value per epoch.
+    seconds : float
+        Wall time of the training.
+    epochs : int
+        Epochs finished, those before a resume included.
+    main_process : bool
+        Whether this is the process, of several, that reports and writes.
+    written : bool
+        Whether a bundle was written; not where a resumed training had nothing left to do.
+    """
+
+    bundle_path: Path
+    history: dict[str, list[float]]
+    seconds: float
+    epochs: int
+    main_process: bool = True
+    written: bool = True
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """A training that was told to stop, with what it has got so far.
+
+    Attributes
+    ----------
+    result : TrainingResult
+    """
+
+    def __init__(self, message: str, result: TrainingResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+def _resolve_monitor(execution: PyTorchExecutionConfig, *, validated: bool) -> str:
+    """Return the name by which Keras knows the loss that decides."""
+    metric = execution.checkpoint_monitor_metric
+    known = ("train_loss", "val_loss") if validated else ("train_loss",)
+    if metric == "val_loss" and not validated:
+        metric = "train_loss"
+    if metric not in known:
+        msg = f"checkpoint_monitor_metric: one of {', '.join(known)} expected, found {metric!r}"
+        raise ValueError(msg)
+    return metric.removeprefix("train_")
+
+
+def _counts_decide(config: TrainingConfig) -> bool:
+    """Whether a loss compares counts: nothing else can tell the intensity scale."""
+    pinn = config.model.model_type == "pinn"
+    return pinn and (config.nll_weight > 0 or config.mae_weight > 0)
+
+
+@contextmanager
+def _replacing(folder: Path, *, keep: bool) -> Iterator[None]:
+    """Start with an empty folder; if the work fails, the old one comes back."""
+    old = folder.with_name(f"{folder.name}.old")
+    if folder.exists() and not keep:
+        shutil.rmtree(old, ignore_errors=True)  # what a run killed in here left
+        folder.replace(old)
+    try:
+        yield
+    except Exception:
+        if old.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            old.replace(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_outputs(target: Path, last: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse to replace a bundle, or the checkpoint of a run that may be resumed, unasked."""
+    if resume:
+        if not last.exists():
+            msg = f"{last}: nothing to resume from; train without resume first"
+            raise FileNotFoundError(msg)
+        return
+    for path in (target, last):
+        if path.exists() and not overwrite:
+            raise OutputExistsError(path)
+
+
+def _only(scans: Scan | Sequence[Scan]) -> Scan:
+    """Return the one scan there is.
+
+    Raises
+    ------
+    ValueError
+        If there are several.
+    """
+    if isinstance(scans, Scan):
+        return scans
+    if len(scans) != 1:
+        msg = f"scan: one expected by the tensorflow backend, found {len(scans)}; use pytorch"
+        raise ValueError(msg)
+    return scans[0]
+
+
+def _sources(
+    scan: Scan,
+    test_scan: Scan | None,
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig,
+    probe: Any,
+    devices: Devices,
+) -> tuple[BatchSource, BatchSource | None]:
+    parts = prepare(scan, test_scan, config, probe)
+    train, validation = (
+        None
+        if part is None
+        else BatchSource(
+            data=part,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            execution=execution,
+            fixed=fixed,
+            replicas=devices.count,
+        )
+        for part, fixed in zip(parts, (False, True), strict=True)
+    )
+    assert train is not None  # noqa: S101 - only validation may be missing
+    return train, validation
+
+
+@frozen(eq=False, kw_only=True)
+class _Run:
+    """A training about to begin: what drives it."""
+
+    model: LearningModel
+    train: BatchSource
+    validation: BatchSource | None
+    devices: Devices
+    history: LossHistory
+    interrupts: Interrupts
+    saved: Checkpoints | None
+    callbacks: list[keras.callbacks.Callback]
+
+    def fit(self, epochs: int, first: int, *, bar: bool) -> bool:
+        """Train; return whether it was interrupted (Ctrl-C or SIGTERM)."""
+        validation = self.validation
+        with self.interrupts.watch():
+            try:
+                self.model.fit(
+                    self.devices.share(self.train.dataset()),
+                    validation_data=validation and self.devices.share(validation.dataset()),
+                    epochs=epochs,
+                    initial_epoch=first,
+                    callbacks=self.callbacks,
+                    verbose=1 if bar else 0,
+                    shuffle=False,  # the source does
+                )
+            except KeyboardInterrupt:
+                return True
+        return False
+
+
+def _set_up(
+    model: PtychoModel,
+    train: BatchSource,
+    validation: BatchSource | None,
+    devices: Devices,
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig,
+    *,
+    resume: bool,
+) -> _Run:
+    monitor = _resolve_monitor(execution, validated=validation is not None)
+    name = Scheduler(execution.scheduler)
+    if name is Scheduler.DEFAULT:
+        name = Scheduler(model.network.recommended_scheduler)
+    history = LossHistory(
+        config.nepochs, make_logger(execution.logger_backend, config.output_dir, resume=resume)
+    )
+    schedule = Schedule(
+        name,
+        execution.learning_rate,
+        steps_per_epoch=train.updates,
+        epochs=config.nepochs,
+        monitor=monitor,
+    )
+    patience = EarlyStopping(
+        monitor, patience=execution.early_stop_patience, mode=execution.checkpoint_mode
+    )
+    interrupts = Interrupts()
+    parts = {"history": history, "schedule": schedule, "patience": patience}
+    saved = None
+    if execution.enable_checkpointing:
+        folder = config.output_dir / checkpoints.FOLDER
+        saved = Checkpoints(folder, execution, monitor, parts)
+    # A checkpoint comes last: it holds what the others made of the epoch.
+    everything = [EpochBatches(train), *parts.values(), saved, interrupts]
+    return _Run(
+        model=LearningModel(model, config, execution),
+        train=train,
+        validation=validation,
+        devices=devices,
+        history=history,
+        interrupts=interrupts,
+        saved=saved,
+        callbacks=[callback for callback in everything if callback is not None],
+    )
+
+
+def train(
+    scan: Scan | Sequence[Scan],
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig,
+    *,
+    test_scan: Scan | None = None,
+    overrides_applied: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> TrainingResult:
+    """Train a model on a scan and write its bundle to ``config.output_dir``.
+
+    Parameters
+    ----------
+    scan
+        Patterns, positions and probe to learn from: one scan, or a list of one.
+    config
+        What to compute.
+    execution
+        How to run it.
+    test_scan
+        Scan to validate on. Default: groups at the right edge of ``scan`` are set apart.
+    overrides_applied
+        Origins of the configuration, kept in the bundle.
+    resume
+        Go on from the last checkpoint in the output folder. A bundle is not written again where
+        nothing was left to do.
+    overwrite
+        Replace a bundle that is there.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    OutputExistsError
+        If there is a bundle, or a checkpoint to resume from, and neither ``overwrite`` nor
+        ``resume`` is set.
+    FileNotFoundError
+        If there is nothing to resume from.
+    ValueError
+        If scan and configuration do not fit.
+    DivergenceError
+        If the loss is no longer finite.
+    TrainingInterrupted
+        A KeyboardInterrupt: after Ctrl-C or SIGTERM, when the checkpoint and the bundle of the best
+        epoch are written.
+    """
+    output_dir = Path(config.output_dir)
+    target, last = output_dir / BUNDLE_NAME, output_dir / checkpoints.FOLDER / checkpoints.LAST
+    _check_outputs(target, last, resume=resume, overwrite=overwrite)
+    check_training(config, execution)
+    scan = _only(scan)
+    keras.utils.set_random_seed(config.seed)
+    be_deterministic(execution.deterministic)
+    devices = open_devices(execution)
+    probe = scan.probe if config.probe_file is None else load_probe(config.probe_file)
+    batches, validation = _sources(scan, test_scan, config, execution, probe, devices)
+    bar = execution.enable_progress_bar and sys.stderr.isatty()
+    start = time.perf_counter()
+    with devices.scope(), _replacing(last.parent, keep=resume):
+        model = PtychoModel(
+            config.model,
+            probe,
+            scan.bad_pixels,
+            probe_trainable=config.probe_trainable,
+            intensity_scale_trainable=config.intensity_scale_trainable and _counts_decide(config),
+            precision=execution.precision,
+        )
+        run = _set_up(model, batches, validation, devices, config, execution, resume=resume)
+        first = run.saved.restore(run.model)["finished"] if resume and run.saved else 0
+        interrupted = run.fit(config.nepochs, first, bar=bar)
+        history = run.history
+        if interrupted and not history.epochs:
+            raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
+        if run.saved is not None and run.saved.best is not None:
+            checkpoints.load(run.saved.best, run.model)
+    seconds = time.perf_counter() - start
+    done = len(history.epochs)
+    written = not (resume and done == first and target.exists())
+    if written:
+        bundle = bundle_of(
+            model,
+            config,
+            photons=batches.data.photons,
+            domain=scan.domain,
+            history=history.columns(),
+            overrides_applied=overrides_applied or {},
+        )
+        save_bundle(output_dir, bundle, overwrite=overwrite or resume)
+    else:
+        log.info("%d epochs were done before: the bundle stays as it is", done)
+    result = TrainingResult(
+        bundle_path=target,
+        history=history.columns(),
+        seconds=seconds,
+        epochs=done,
+        written=written,
+    )
+    if interrupted:
+        message = f"interrupted after {done} epochs: resume to go on from there"
+        raise TrainingInterrupted(message, result)
+    return result

@@ -1,0 +1,104 @@
+"""A small scan, and a network so small that a whole training is traced within a second."""
+
+import numpy as np
+import pytest
+from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
+from ptycho_data import Scan
+from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan
+from ptycho_tf import networks
+from ptycho_tf.frameworks import keras, tf
+from ptycho_tf.networks.base import Network
+from ptycho_tf.networks.blocks import convolution
+
+PHOTONS = 1e5
+
+
+class Tiny(Network):
+    """One convolution of the patterns: enough to be trained, saved and resumed."""
+
+    recommended_scheduler = "WarmupCosine"
+
+    def __init__(self, model, dtype=None):
+        super().__init__()
+        C, given = model.channels, keras.Input((model.N, model.N, model.channels))
+        self.parts = [keras.Model(given, convolution(given, 2 * C, "only", dtype=dtype))]
+
+    def call(self, x, positions, probe, bad_pixels):  # noqa: ARG002 - the contract of Network
+        real, imag = tf.split(tf.cast(self.parts[0](x), tf.float32), 2, axis=-1)
+        return tf.complex(1 + 0.1 * real, 0.1 * imag)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(networks.ARCHITECTURES, "tiny", Tiny)
+
+
+@pytest.fixture(scope="session")
+def scan():
+    truth = random_cells((120, 124), radius=(6, 14), seed=2)
+    positions = snake_scan(truth.shape, 64, number=48, jitter=0.4, seed=1)
+    probe = defocused_probe(64)
+    counts = simulate_counts(truth, probe, positions, PHOTONS, seed=3)
+    return Scan(
+        diffraction=counts,
+        xcoords=positions[:, 0],
+        ycoords=positions[:, 1],
+        probe=probe,
+        domain="counts",
+        object_guess=truth,
+    )
+
+
+@pytest.fixture
+def training(tmp_path):
+    """Make training configurations that finish within a second or two."""
+
+    def make(model=None, **changes):
+        defaults = {"architecture": "tiny", "n_filters_scale": 1}
+        settings = {
+            "train_data_file": "scan.npz",
+            "backend": "tensorflow",
+            "nepochs": 2,
+            "batch_size": 8,
+            "output_dir": tmp_path / "model",
+        } | changes
+        return TrainingConfig(model=ModelConfig(**(defaults | (model or {}))), **settings)
+
+    return make
+
+
+@pytest.fixture
+def inference(tmp_path):
+    def make(**changes):
+        settings = {
+            "model_path": tmp_path / "model",
+            "test_data_file": "scan.npz",
+            "backend": "tensorflow",
+        } | changes
+        return InferenceConfig(**settings)
+
+    return make
+
+
+@pytest.fixture
+def execution():
+    def make(**changes):
+        settings = {"learning_rate": 2e-3, "logger_backend": "none"} | changes
+        return PyTorchExecutionConfig(**settings)
+
+    return make
+
+
+@pytest.fixture
+def patterns(scan):
+    """Network input, positions, probe and bad pixels for groups of ``C`` patterns."""
+
+    def make(C, B=3):
+        indices = np.arange(B)[:, None] * 5 + np.arange(C)
+        counts = scan.counts(indices.ravel()).reshape(B, C, 64, 64)
+        x = tf.constant(np.sqrt(counts).transpose(0, 2, 3, 1) * 32 / PHOTONS**0.5)
+        positions = scan.positions[indices].astype(np.float32)
+        where = tf.constant(positions.transpose(0, 2, 1)[:, None])
+        return x, where, tf.constant(scan.probe), tf.zeros((64, 64), tf.bool)
+
+    return make

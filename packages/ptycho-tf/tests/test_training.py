@@ -1,0 +1,199 @@
+"""Training, mostly of a network so small that the mechanics are all there is to it."""
+
+import csv
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+from attrs import evolve
+from ptycho_data import OutputExistsError, load_bundle, save_scan
+from ptycho_physics import DivergenceError
+from ptycho_tf import training as training_module
+from ptycho_tf.callbacks import LossHistory
+from ptycho_tf.training import TrainingInterrupted, train
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+
+def weights(result):
+    return load_bundle(result.bundle_path).weights
+
+
+def same(first, second):
+    return all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.slow
+def test_training_lowers_the_losses_and_writes_a_bundle(scan, training, execution):
+    config = training({"architecture": "unrolled"}, nepochs=3, probe_trainable=True)
+    result = train(scan, config, execution())
+    assert result.epochs == 3
+    assert set(result.history) == {
+        *("learning_rate", "train_loss", "train_nll", "val_loss", "val_nll")
+    }
+    assert result.history["train_loss"][-1] < 0.9 * result.history["train_loss"][0]
+    assert result.history["val_loss"][-1] < result.history["val_loss"][0]
+    bundle = load_bundle(result.bundle_path)
+    assert bundle.backend == "tensorflow"
+    assert bundle.history["train_loss"] == result.history["train_loss"]
+    assert bundle.scaling["photons"] == pytest.approx(scan.mean_photons(), rel=0.05)
+    given = scan.probe / np.linalg.norm(scan.probe)
+    assert 1e-5 < np.abs(bundle.probe - given).max() < 1e-2
+    assert np.linalg.norm(bundle.probe) == pytest.approx(1, rel=1e-4)
+
+
+def test_same_seed_same_weights_bit_by_bit(scan, training, execution, tmp_path):
+    runs = [
+        train(scan, training({"gridsize": 2}, output_dir=tmp_path / name, seed=seed), execution())
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    assert same(weights(runs[0]), weights(runs[1]))
+    assert not same(weights(runs[0]), weights(runs[2]))
+
+
+def test_resuming_after_a_signal_gives_the_identical_end_result(
+    scan, training, execution, tmp_path, monkeypatch
+):
+    settings = execution(scheduler="ReduceLROnPlateau", accum_steps=2)
+    whole = train(scan, training(nepochs=4, output_dir=tmp_path / "whole"), settings)
+
+    class Kill(LossHistory):
+        def on_train_batch_begin(self, batch, logs=None):  # noqa: ARG002 - Keras's signature
+            if len(self.epochs) == 2 and batch == 1:  # in the middle of the third epoch
+                signal.raise_signal(signal.SIGTERM)
+
+    config = training(nepochs=4)
+    with monkeypatch.context() as patched:
+        patched.setattr(training_module, "LossHistory", Kill)
+        with pytest.raises(TrainingInterrupted, match="interrupted after 2 epochs") as stopped:
+            train(scan, config, settings)
+    assert stopped.value.result.epochs == 2
+    best = load_bundle(config.output_dir)  # valid, of the best of the two epochs that ended
+    assert len(best.history["train_loss"]) == 2
+    result = train(scan, config, settings, resume=True)
+    assert same(weights(result), weights(whole))
+    assert result.history == whole.history
+    again = train(scan, config, settings, resume=True)
+    assert (again.epochs, again.written) == (4, False)
+
+
+def test_the_best_epochs_are_kept(scan, training, execution):
+    config = training(nepochs=4)
+    settings = execution(checkpoint_save_top_k=2, checkpoint_mode="max", logger_backend="csv")
+    history = train(scan, config, settings).history
+    folder = config.output_dir / "checkpoints"
+    found = {path.name for path in folder.iterdir()}
+    order = np.argsort(history["val_loss"])[::-1]  # the mode makes the largest loss the best
+    assert found == {"last.npz", *(f"best-{epoch:03}.npz" for epoch in order[:2])}
+    with (config.output_dir / "logs" / "metrics.csv").open() as file:
+        losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
+    assert losses == history["val_loss"]
+
+
+def test_patience_and_no_checkpoints(scan, training, execution):
+    settings = execution(early_stop_patience=1, checkpoint_mode="max", enable_checkpointing=False)
+    config = training(nepochs=9)
+    assert train(scan, config, settings).epochs < 9
+    assert not (config.output_dir / "checkpoints").exists()
+
+
+def test_an_existing_bundle_or_checkpoint_is_kept_unless_told(scan, training, execution):
+    config = training(nepochs=1, n_groups=8)
+    with pytest.raises(FileNotFoundError, match="nothing to resume from"):
+        train(scan, config, execution(), resume=True)
+    first = train(scan, config, execution()).bundle_path
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        train(scan, config, execution())
+    first.unlink()  # what a killed run leaves
+    with pytest.raises(OutputExistsError, match=r"last\.npz: exists already"):
+        train(scan, config, execution())
+    train(scan, config, execution(), resume=True)
+    assert first.exists()
+
+
+def test_divergence_is_an_error_and_the_old_checkpoints_stay(scan, training, execution):
+    config = training({"architecture": "tiny"}, nepochs=1, n_groups=8)
+    train(scan, config, execution())
+    before = (config.output_dir / "checkpoints" / "last.npz").read_bytes()
+    with pytest.raises(DivergenceError, match="lower learning_rate"):
+        train(scan, evolve(config, nepochs=3), execution(learning_rate=1e25), overwrite=True)
+    assert (config.output_dir / "checkpoints" / "last.npz").read_bytes() == before
+
+
+def test_a_checkpoint_of_another_model_is_refused(scan, training, execution):
+    train(scan, training(nepochs=1, n_groups=8), execution())
+    other = training({"gridsize": 2}, nepochs=1, n_groups=8)
+    with pytest.raises(ValueError, match="must be of the model that is trained"):
+        train(scan, other, execution(), resume=True)
+    (other.output_dir / "checkpoints" / "last.npz").write_bytes(b"no archive")
+    with pytest.raises(ValueError, match="must be a checkpoint of the TensorFlow backend"):
+        train(scan, other, execution(), resume=True)
+
+
+@pytest.mark.parametrize("weight", ["mae_weight", "realspace_weight", "realspace_mae_weight"])
+def test_each_loss_weight_brings_its_term(scan, training, execution, weight):
+    settings = {"nll_weight": 0.0, weight: 0.5, "nepochs": 1, "n_groups": 16}
+    history = train(scan, training(**settings), execution()).history
+    term = f"train_{weight.removesuffix('_weight')}"
+    assert {name for name in history if name.startswith("train_")} == {"train_loss", term}
+    assert history["train_loss"] == history[term]
+
+
+def test_a_loss_that_is_never_logged_is_an_error_before_training(scan, training, execution):
+    with pytest.raises(ValueError, match="checkpoint_monitor_metric: one of train_loss, val_loss"):
+        train(scan, training(), execution(checkpoint_monitor_metric="val_accuracy"))
+
+
+def test_several_scans_are_refused(scan, training, execution):
+    with pytest.raises(ValueError, match="one expected by the tensorflow backend, found 2"):
+        train([scan, scan], training(), execution())
+
+
+def test_a_supervised_network_leaves_the_scale_alone_in_half_precision(scan, training, execution):
+    config = training({"model_type": "supervised"}, nepochs=1, n_groups=16)
+    result = train(scan, config, execution(precision="bf16-mixed"), test_scan=scan)
+    assert float(weights(result)["log_scale"]) == 0
+    assert weights(result)["network.only.weight"].dtype == np.float32
+
+
+def test_training_works_in_a_thread(scan, training, execution):
+    config = training(nepochs=1, n_groups=8)
+    thread = threading.Thread(target=train, args=(scan, config, execution()))
+    thread.start()
+    thread.join()
+    assert load_bundle(config.output_dir).history["train_loss"]
+
+
+@pytest.mark.slow
+def test_two_devices_train_like_one(scan, tmp_path):
+    script = textwrap.dedent("""
+        import sys
+        from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
+        from ptycho_data import load_scan
+        from ptycho_tf.training import train
+
+        scan, devices = load_scan(sys.argv[1]), int(sys.argv[3])
+        config = TrainingConfig(
+            model=ModelConfig(architecture="cnn", n_filters_scale=1),
+            train_data_file="scan.npz", backend="tensorflow", nepochs=1,
+            batch_size=4, output_dir=sys.argv[2], n_groups=16,
+        )
+        execution = PyTorchExecutionConfig(
+            learning_rate=1e-4, logger_backend="none", devices=devices, accum_steps=3 - devices,
+            gradient_clip_val=0.1,
+        )
+        train(scan, config, execution)
+    """)
+    path = tmp_path / "scan.npz"
+    save_scan(path, scan)
+    for devices in (1, 2):  # two batches a step: one after the other, or side by side
+        command = [sys.executable, "-c", script, str(path), str(tmp_path / f"{devices}")]
+        subprocess.run([*command, str(devices)], check=True, timeout=300)  # noqa: S603 - our own
+    one, two = (load_bundle(tmp_path / f"{devices}") for devices in (1, 2))
+    for name, value in one.weights.items():
+        np.testing.assert_allclose(two.weights[name], value, atol=1e-5, err_msg=name)
+    assert two.history["train_loss"] == pytest.approx(one.history["train_loss"], rel=1e-4)

@@ -1,0 +1,22 @@
+"""A missing PyTorch is named at the first use, with the command that installs it."""
+
+from importlib.util import find_spec
+
+__all__ = ["require_torch"]
+
+
+def require_torch() -> None:
+    """See that PyTorch and Lightning are installed; nothing is imported to find out.
+
+    Raises
+    ------
+    RuntimeError
+        If one of them is not; the message gives the command that installs it.
+    """
+    missing = [name for name in ("torch", "lightning") if find_spec(name) is None]
+    if missing:
+        msg = (
+            f"the PyTorch backend needs {' and '.join(missing)}, which is not installed: "
+            f"run `pip install {' '.join(missing)}`"
+        )
+        raise RuntimeError(msg)

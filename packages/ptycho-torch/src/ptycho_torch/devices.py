@@ -1,0 +1,145 @@
+"""Where inference runs: one device, or the share of this process among several.
+
+Lightning is loaded for several processes only: it takes longer to import than a small scan to
+reconstruct.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import field, frozen
+from numpy.typing import NDArray
+from ptycho_config import PyTorchExecutionConfig
+from torch import Tensor
+
+_HALF = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
+
+
+@frozen(eq=False)
+class Runner:
+    """The device of this process and its place among all.
+
+    Attributes
+    ----------
+    device : torch.device
+    precision : str
+        As in the execution settings.
+    fabric : Fabric or None
+        What joins the processes, where there are several.
+    """
+
+    device: torch.device
+    precision: str = "32-true"
+    fabric: Any = field(default=None, repr=False)
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes."""
+        return 1 if self.fabric is None else int(self.fabric.world_size)
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that reports and writes."""
+        return self.fabric is None or bool(self.fabric.is_global_zero)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Context in which the network may use half precision, if that was asked for."""
+        half = _HALF.get(self.precision)
+        return nullcontext() if half is None else torch.autocast(self.device.type, half)
+
+    def share(self, batches: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+        """Return the batches of this process: a run of neighbours, not every other one."""
+        if self.fabric is None:
+            return batches
+        size = math.ceil(len(batches) / self.world_size)
+        first = size * int(self.fabric.global_rank)
+        return batches[first : first + size]
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Add a tensor up over all processes."""
+        if self.fabric is None:
+            return values
+        plain = torch.view_as_real(values) if values.is_complex() else values
+        total: Tensor = self.fabric.all_reduce(plain.contiguous(), reduce_op="sum")
+        return torch.view_as_complex(total) if values.is_complex() else total
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Stack the tensors of all processes, of one shape, in the order of their ranks."""
+        if self.fabric is None:
+            return values.unsqueeze(0)
+        # a sum, in which each has a place of its own: Fabric's gathering warns of torch's future
+        stacked = values.new_zeros((self.world_size, *values.shape))
+        stacked[int(self.fabric.global_rank)] = values
+        return self.sum(stacked)
+
+
+def open_runner(execution: PyTorchExecutionConfig) -> Runner:
+    """Choose the device that the execution settings ask for, and join other processes if any.
+
+    Raises
+    ------
+    ValueError
+        If this machine has no such device.
+    """
+    if execution.devices * execution.num_nodes == 1:
+        return Runner(check_device(execution), execution.precision)
+    from lightning.fabric import Fabric
+
+    from ptycho_torch.lightning_manners import make, quiet_lightning
+
+    with quiet_lightning():
+        fabric = make(
+            Fabric,
+            accelerator=execution.accelerator,
+            devices=execution.devices,
+            num_nodes=execution.num_nodes,
+            strategy=execution.strategy if execution.strategy != "auto" else "ddp",
+            precision=execution.precision,
+        )
+        fabric.launch()
+    return Runner(fabric.device, execution.precision, fabric)
+
+
+def check_device(execution: PyTorchExecutionConfig) -> torch.device:
+    """Return the device that the execution settings mean.
+
+    Raises
+    ------
+    ValueError
+        If this machine has no such device.
+    """
+    name = str(execution.accelerator)
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    here = {"cpu": True, "cuda": cuda, "mps": mps}
+    wanted = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}.get(name, (name,))
+    for kind in wanted:
+        if here.get(kind):
+            return torch.device(kind)
+    found = ", ".join(kind for kind, present in here.items() if present)
+    msg = f"execution: accelerator {name!r} must be one that this machine has, found {found}"
+    raise ValueError(msg)
+
+
+@contextmanager
+def determinism(value: bool | str, device: torch.device) -> Iterator[None]:
+    """Let torch use only operations that repeat bit by bit, as ``deterministic`` says.
+
+    On a CPU all those of inference do; torch's switch would load its compiler for nothing.
+    """
+    if device.type == "cpu":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(bool(value), warn_only=value == "warn")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a check of torch's own, slow
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+        torch.utils.deterministic.fill_uninitialized_memory = filled

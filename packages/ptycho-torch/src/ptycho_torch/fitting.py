@@ -1,0 +1,182 @@
+"""The part of training that Lightning does: trainer, checkpoints, signals."""
+
+import logging
+import math
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_physics import DivergenceError
+
+from ptycho_torch.callbacks import LossHistory
+from ptycho_torch.data import ScanDataModule
+from ptycho_torch.lightning_manners import make
+from ptycho_torch.loggers import make_logger
+from ptycho_torch.model import PtychoModel
+from ptycho_torch.module import PtychoModule
+
+log = logging.getLogger(__name__)
+
+CHECKPOINTS = "checkpoints"
+
+
+def resolve_monitor(execution: PyTorchExecutionConfig, *, validated: bool) -> str:
+    """Return the logged loss that the settings mean.
+
+    Raises
+    ------
+    ValueError
+        If it is never logged.
+    """
+    metric = execution.checkpoint_monitor_metric
+    known = ("train_loss", "val_loss") if validated else ("train_loss",)
+    if metric == "val_loss" and not validated:
+        return "train_loss"
+    if metric not in known:
+        msg = f"checkpoint_monitor_metric: one of {', '.join(known)} expected, found {metric!r}"
+        raise ValueError(msg)
+    return metric
+
+
+def make_trainer(
+    output_dir: Path,
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig,
+    monitor: str,
+    *,
+    validated: bool,
+    resume: bool = False,
+    unused: bool = False,
+) -> tuple[pl.Trainer, LossHistory, ModelCheckpoint | None]:
+    """Return a trainer, what keeps its losses, and what keeps its best weights.
+
+    Raises
+    ------
+    ValueError
+        If the settings cannot be met on this machine.
+    """
+    history = LossHistory()
+    best: ModelCheckpoint | None = None
+    callbacks: list[Callback] = [
+        history,
+        EarlyStopping(
+            monitor, patience=execution.early_stop_patience, mode=execution.checkpoint_mode
+        ),
+    ]
+    if execution.enable_checkpointing:
+        best = ModelCheckpoint(
+            output_dir / CHECKPOINTS,
+            filename="best-{epoch:03d}",
+            monitor=monitor,
+            mode=execution.checkpoint_mode,
+            save_top_k=execution.checkpoint_save_top_k,
+            save_last=True,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+        callbacks.append(best)
+    trainer = make(
+        pl.Trainer,
+        accelerator=execution.accelerator,
+        devices=execution.devices,
+        num_nodes=execution.num_nodes,
+        strategy=_strategy(execution, unused=unused),
+        precision=execution.precision,
+        deterministic=execution.deterministic,
+        gradient_clip_val=execution.gradient_clip_val,
+        gradient_clip_algorithm=execution.gradient_clip_algorithm,
+        accumulate_grad_batches=execution.accum_steps,
+        max_epochs=config.nepochs,
+        limit_val_batches=None if validated else 0,
+        callbacks=callbacks,
+        logger=make_logger(execution.logger_backend, output_dir, resume=resume),
+        enable_checkpointing=execution.enable_checkpointing,
+        enable_progress_bar=execution.enable_progress_bar and sys.stderr.isatty(),
+        enable_model_summary=False,
+        use_distributed_sampler=False,  # the batches are dealt out by their own sampler
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        default_root_dir=output_dir,
+    )
+    return trainer, history, best
+
+
+def fit(
+    trainer: pl.Trainer, module: PtychoModule, data: ScanDataModule, resume: Path | None
+) -> bool:
+    """Train; return whether it was interrupted (Ctrl-C or SIGTERM)."""
+    # Lightning ignores Ctrl-C once it has seen one; only the main thread may have handlers.
+    main_thread = threading.current_thread() is threading.main_thread()
+    previous = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    except SystemExit:  # how Lightning ends after a signal
+        return True
+    finally:
+        if main_thread and previous is not None:
+            signal.signal(signal.SIGINT, previous)
+    return bool(trainer.interrupted)
+
+
+def check_finite(history: LossHistory) -> None:
+    """Refuse what came of a training whose loss is no longer finite.
+
+    Raises
+    ------
+    DivergenceError
+        Naming the epoch.
+    """
+    loss = history.epochs[-1]["train_loss"] if history.epochs else 0.0
+    if not math.isfinite(loss):
+        msg = f"training diverged in epoch {len(history.epochs)}: lower learning_rate, found {loss}"
+        raise DivergenceError(msg)
+
+
+@contextmanager
+def replacing(folder: Path, *, keep: bool) -> Iterator[None]:
+    """Start with an empty folder; if the work fails, the old one comes back."""
+    old = folder.with_name(f"{folder.name}.old")
+    if folder.exists() and not keep:
+        shutil.rmtree(old, ignore_errors=True)  # what a run killed in here left
+        folder.replace(old)
+    try:
+        yield
+    except Exception:
+        if old.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            old.replace(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load_best(model: PtychoModel, best: ModelCheckpoint | None) -> None:
+    """Give a model the weights of the best epoch, if they were kept."""
+    if best is None or not best.best_model_path:
+        return
+    checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    prefix = "model."
+    state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items()}
+    model.load_state_dict(state)
+
+
+def _strategy(execution: PyTorchExecutionConfig, *, unused: bool) -> str:
+    """Return Lightning's name; with ``unused`` not every batch uses all trainable parts."""
+    several = execution.devices * execution.num_nodes > 1
+    if unused and several and execution.strategy in ("auto", "ddp"):
+        return "ddp_find_unused_parameters_true"
+    return execution.strategy
+
+
+def epochs_in(checkpoint: Path) -> int:
+    """Return the number of finished epochs that a checkpoint knows of."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    history = state.get("callbacks", {}).get(LossHistory().state_key, {})
+    return len(history.get("epochs", []))

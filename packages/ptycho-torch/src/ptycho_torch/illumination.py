@@ -1,0 +1,108 @@
+"""What belongs to one scan, not to the network: its probe, its detector, its positions."""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from ptycho_config import ModelConfig
+from ptycho_physics import normalise_probe
+from torch import Tensor, nn
+
+LARGEST_OFFSET = 4.0
+"""Pixels by which training may move a position along each axis."""
+
+
+def prepare_probe(probe: NDArray[np.complex64], model: ModelConfig) -> Tensor:
+    """Return a probe (M, N, N) as the model uses it: masked if asked for, at unit power.
+
+    ``probe_mask`` sets the probe to zero outside the largest centred circle.
+
+    Raises
+    ------
+    ValueError
+        If the probe does not have the size N of the model, or is zero.
+    """
+    if probe.shape[-2:] != (model.N, model.N):
+        size = probe.shape[-1]
+        msg = f"N: the model is for N={model.N}, found a probe of {size} x {probe.shape[-2]} pixels"
+        raise ValueError(msg)
+    if model.probe_mask:
+        offset = np.arange(model.N) - model.N // 2
+        probe = probe * (offset**2 + offset[:, None] ** 2 <= (model.N // 2) ** 2)
+    return torch.from_numpy(np.asarray(normalise_probe(probe), dtype=np.complex64))
+
+
+def smoothing_envelope(N: int, sigma: float) -> Tensor:
+    """Factor (N, N) on the intensity when the exit wave is smoothed by a Gaussian.
+
+    Smoothing by ``sigma`` pixels multiplies the far field by ``exp(-2 (pi sigma q)^2)``, with q in
+    cycles per pixel, and the intensity by its square.
+    """
+    q = torch.fft.fftshift(torch.fft.fftfreq(N))
+    return torch.exp(-4 * (math.pi * sigma) ** 2 * (q**2 + q[:, None] ** 2))
+
+
+class Illumination(nn.Module):
+    """How one scan was lit and detected.
+
+    Parameters
+    ----------
+    model
+        The network's configuration.
+    probe : (M, N, N) complex64
+        Probe modes as measured or guessed.
+    bad_pixels : (N, N) bool, optional
+        True where the detector is not to be believed.
+    probe_trainable
+        Let training refine the probe.
+    movable
+        Number of patterns whose positions training may refine; 0 for none.
+
+    Attributes
+    ----------
+    probe_change : (M, N, N, 2) or None
+        Change of the probe in units of its rms, so that one learning rate suits it and a network.
+    shifts : (n, 2) or None
+        What `offsets` are made of.
+    """
+
+    probe_start: Tensor
+    bad_pixels: Tensor
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        probe: NDArray[np.complex64],
+        bad_pixels: NDArray[np.bool_] | None = None,
+        *,
+        probe_trainable: bool = False,
+        movable: int = 0,
+    ) -> None:
+        super().__init__()
+        start = prepare_probe(probe, model)
+        bad = np.zeros((model.N, model.N), dtype=bool) if bad_pixels is None else bad_pixels
+        self.register_buffer("probe_start", start, persistent=False)
+        self.register_buffer("bad_pixels", torch.from_numpy(np.ascontiguousarray(bad)), False)
+        self.probe_change = nn.Parameter(torch.zeros(*start.shape, 2)) if probe_trainable else None
+        self.shifts = nn.Parameter(torch.zeros(movable, 2)) if movable else None
+
+    @property
+    def probe(self) -> Tensor:
+        """The probe (M, N, N) complex64 in use, at unit power."""
+        if self.probe_change is None:
+            return self.probe_start
+        rms = self.probe_start.abs().square().mean().sqrt()
+        return normalise_probe(self.probe_start + rms * torch.view_as_complex(self.probe_change))
+
+    @property
+    def offsets(self) -> Tensor | None:
+        """Refinement (n, 2) of the positions ``(x, y)`` in pixels, below `LARGEST_OFFSET`."""
+        if self.shifts is None:
+            return None
+        return LARGEST_OFFSET * torch.tanh(self.shifts / LARGEST_OFFSET)
+
+    def move(self, positions: Tensor, indices: Tensor) -> Tensor:
+        """Return positions (B, C, 1, 2) of patterns ``indices`` (B, C) with their offsets."""
+        offsets = self.offsets
+        return positions if offsets is None else positions + offsets[indices].unsqueeze(-2)

@@ -1,0 +1,68 @@
+"""Training batches that nobody measured: what a mirrored piece of the sample would have given.
+
+A short scan shows few shapes, and a network that sees them again and again learns them by heart.
+The forward model can make new patterns of what was just reconstructed, turned and mirrored: their
+object need not be right, because the patterns are exact for it whatever it is. The probe stays as
+it is, so nothing is learned that reconstruction does not need.
+"""
+
+import torch
+from torch import Tensor
+
+from ptycho_torch.data import Batch
+from ptycho_torch.model import PtychoModel
+
+ORIENTATIONS = 8
+
+
+def turned(images: Tensor, orientation: int) -> Tensor:
+    """Turn or mirror images (..., N, N) about their pixel ``[N//2, N//2]``, N even.
+
+    ``orientation`` counts the eight symmetries of a square; 0 changes nothing. Mirroring takes the
+    image as periodic, like the discrete Fourier transform.
+    """
+    if orientation & 1:
+        images = images.flip(-1).roll(1, -1)
+    if orientation & 2:
+        images = images.flip(-2).roll(1, -2)
+    if orientation & 4:
+        images = images.transpose(-1, -2)
+    return images.contiguous()
+
+
+def turned_positions(positions: Tensor, orientation: int) -> Tensor:
+    """Turn positions ``(x, y)`` (..., 2) about the origin in the way of `turned`."""
+    x, y = positions.unbind(-1)
+    x, y = (-x if orientation & 1 else x), (-y if orientation & 2 else y)
+    return torch.stack([y, x] if orientation & 4 else [x, y], dim=-1)
+
+
+@torch.no_grad()
+def imagined_batch(model: PtychoModel, batch: Batch, patches: Tensor, seed: int) -> Batch:
+    """Return a batch of simulated patterns of an object that the model has reconstructed.
+
+    Parameters
+    ----------
+    model
+        Whose probe lights it.
+    batch
+        The batch that was reconstructed.
+    patches : (B, C, N, N) complex64
+        What came out, in agreement where patches overlap.
+    seed
+        Of orientation and photon noise.
+
+    Returns
+    -------
+    Batch
+        Like ``batch``, with other counts, positions and canvas.
+    """
+    N = patches.shape[-1]
+    orientation = 1 + seed % (ORIENTATIONS - 1)
+    generator = torch.Generator(patches.device).manual_seed(seed)
+    rate = model.predict_counts(turned(patches, orientation), batch["photons"])
+    positions = turned_positions(batch["positions"], orientation)
+    positions = positions - positions.amin(dim=(0, 1, 2)).floor() + N // 2
+    width, height = (positions.amax(dim=(0, 1, 2)).ceil().long() - N // 2 + N + 1).tolist()
+    counts = torch.poisson(rate, generator=generator)
+    return {**batch, "counts": counts, "positions": positions, "canvas": (height, width)}

@@ -1,0 +1,61 @@
+"""What fixes the scale of a scan: how bright it is, and how much its sample lets through."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from ptycho_data import Scan
+from ptycho_physics import detected_fraction, extract_patches, normalise_probe, probe_intensity
+
+CHUNK = 64
+"""Ground-truth patches at a time."""
+
+
+def mean_counts(
+    scan: Scan,
+    indices: NDArray[np.int64],
+    nphotons: float | None,
+    probe: NDArray[np.complex64],
+) -> float:
+    """Mean counts per pattern over the patterns ``indices`` of a scan.
+
+    What bad pixels would have counted is made up for, by the light that the probe alone sends
+    there: a beam stop does not make the sample darker.
+    """
+    totals = scan.intensity_totals
+    mean = scan.mean_photons(nphotons) * float(totals[indices].mean() / totals.mean())
+    if scan.bad_pixels is None:
+        return mean
+    return mean / detected_fraction(probe, scan.bad_pixels)
+
+
+def truth_patches(scan: Scan, indices: NDArray[np.int64]) -> NDArray[np.complex64]:
+    """Ground-truth patches (k, N, N) of a scan: its own, or cut out of its object.
+
+    Raises
+    ------
+    ValueError
+        If the scan has neither.
+    """
+    if scan.patches is not None:
+        return np.asarray(scan.patches[indices], dtype=np.complex64)
+    if scan.object_guess is None:
+        msg = (
+            f"{scan.source or 'scan'}: objectGuess or Y: needed for supervised training and "
+            "real-space losses, found none; train without labels (model_type pinn)"
+        )
+        raise ValueError(msg)
+    return extract_patches(scan.object_guess, scan.positions[indices], scan.N)
+
+
+def truth_gain(scan: Scan, indices: NDArray[np.int64], probe: NDArray[np.complex64]) -> float:
+    """Root of the mean transmitted power of the ground truth behind a probe of unit power.
+
+    Dividing by it gives the truth the scale of what the network finds from the counts.
+    """
+    light = probe_intensity(normalise_probe(probe))
+    power = 0.0
+    for start in range(0, len(indices), CHUNK):
+        patches = truth_patches(scan, indices[start : start + CHUNK])
+        power += float((np.abs(patches) ** 2 * light).sum())
+    return math.sqrt(power / len(indices))

@@ -1,0 +1,52 @@
+"""Settings that cannot work here, told before any work is done."""
+
+import torch
+from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+
+from ptycho_torch.devices import check_device
+from ptycho_torch.networks import check_architecture
+
+
+def check_training(config: TrainingConfig, execution: PyTorchExecutionConfig) -> None:
+    """Refuse an unknown network, and devices, strategies and precisions that cannot work here.
+
+    Raises
+    ------
+    ValueError
+        Naming the setting, what can be chosen, and what was found.
+    RuntimeError
+        If the logger's package is missing.
+    """
+    import lightning.pytorch as pl
+
+    from ptycho_torch.lightning_manners import make, quiet_lightning
+    from ptycho_torch.loggers import check_logger
+
+    check_architecture(config.model.architecture)
+    check_logger(execution.logger_backend)
+    switch = torch.are_deterministic_algorithms_enabled()
+    with quiet_lightning():
+        make(
+            pl.Trainer,
+            accelerator=execution.accelerator,
+            devices=execution.devices,
+            num_nodes=execution.num_nodes,
+            strategy=execution.strategy,
+            precision=execution.precision,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    torch.use_deterministic_algorithms(switch)
+
+
+def check_inference(execution: PyTorchExecutionConfig) -> None:
+    """Refuse a device that is not here.
+
+    Raises
+    ------
+    ValueError
+        Naming those that are.
+    """
+    check_device(execution)

@@ -1,0 +1,125 @@
+"""Training and inference in one call, and a trained model from its folder."""
+
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from attrs import evolve
+from numpy.typing import NDArray
+from ptycho_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig
+from ptycho_config.params import cfg
+from ptycho_data import Scan, load_bundle, load_scan
+from torch import nn
+
+from ptycho_torch.bundles import BACKEND
+from ptycho_torch.model_manager import load_torch_bundle
+from ptycho_torch.reconstruction import reconstruct
+from ptycho_torch.training import train
+
+__all__ = ["load_inference_bundle_torch", "run_cdi_example_torch"]
+
+Image = NDArray[np.float32]
+
+
+def _scan(data: Any, name: str) -> Scan:
+    """Return the scan that an application means: a `Scan`, an object that has one, or a file."""
+    found = getattr(data, "scan", data)
+    if isinstance(found, Scan):
+        return found
+    if isinstance(data, str | PathLike):
+        return load_scan(data)
+    msg = f"{name}: a Scan, an object with one as its attribute scan, or a file expected, found "
+    raise TypeError(msg + type(data).__name__)
+
+
+def run_cdi_example_torch(
+    train_data: Any,
+    test_data: Any | None,
+    config: TrainingConfig,
+    do_stitching: bool = True,
+    execution_config: PyTorchExecutionConfig | None = None,
+) -> tuple[Image | None, Image | None, dict[str, Any]]:
+    """Train a network, and reconstruct with it.
+
+    Parameters
+    ----------
+    train_data
+        What to learn from: a `ptycho_data.Scan`, an object with one as its ``scan``, or a file.
+    test_data
+        What to validate on, and to reconstruct. None sets a part of ``train_data`` apart and
+        reconstructs all of it.
+    config
+        What to compute; a bundle in ``output_dir`` is replaced.
+    do_stitching
+        Reconstruct when training is done.
+    execution_config
+        How to run it.
+
+    Returns
+    -------
+    amplitude, phase : (H, W) float32 arrays or None
+        Of the object, the latter in radians; None without stitching.
+    results : dict
+        ``history`` (losses by name, one value per epoch), ``bundle_path``, ``backend`` and, after
+        stitching, ``reconstruction`` (`ptycho_data.Reconstruction`), ``r_factor``, ``timings``.
+
+    Raises
+    ------
+    ValueError
+        If settings and scans do not fit.
+    """
+    scan = _scan(train_data, "train_data")
+    test_scan = None if test_data is None else _scan(test_data, "test_data")
+    execution = execution_config or PyTorchExecutionConfig()
+    config = evolve(config, backend=BACKEND)
+    trained = train(scan, config, execution, test_scan=test_scan, overwrite=True)
+    results: dict[str, Any] = {
+        "history": trained.history,
+        "bundle_path": trained.bundle_path,
+        "backend": BACKEND,
+    }
+    if not do_stitching:
+        return None, None, results
+    inference = InferenceConfig(
+        model=config.model,
+        model_path=trained.bundle_path,
+        test_data_file=config.test_data_file or config.train_data_file,
+        neighbor_count=config.neighbor_count,
+        backend=BACKEND,
+    )
+    wanted = scan if test_scan is None else test_scan
+    found = reconstruct(load_bundle(trained.bundle_path), wanted, inference, execution)
+    object_ = found.reconstruction.object
+    results |= {
+        "reconstruction": found.reconstruction,
+        "r_factor": found.r_factor,
+        "timings": found.timings,
+    }
+    return np.abs(object_), np.angle(object_), results
+
+
+def load_inference_bundle_torch(
+    bundle_dir: str | PathLike[str],
+) -> tuple[dict[str, nn.Module], dict[str, Any]]:
+    """Load a trained model; `ptycho_config.params.cfg` gets its settings.
+
+    Parameters
+    ----------
+    bundle_dir
+        The folder that holds ``wts.h5.zip``, one of its unpacked members, or the file.
+
+    Returns
+    -------
+    models : dict of str to Module
+        ``autoencoder`` and ``diffraction_to_obj``: see `ptycho_torch.model_manager`.
+    params : dict
+        Settings under their legacy names, with ``intensity_scale``.
+
+    Raises
+    ------
+    BundleError
+        A ValueError: there is no intact bundle.
+    """
+    models, params = load_torch_bundle(bundle_dir)
+    cfg.update(params)
+    return models, params

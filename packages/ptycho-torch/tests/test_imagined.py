@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+import torch
+from ptycho_config import ModelConfig
+from ptycho_physics import extract_patches
+from ptycho_torch.data import GroupDataset, ScanGroups
+from ptycho_torch.imagined import ORIENTATIONS, imagined_batch, turned, turned_positions
+from ptycho_torch.model import PtychoModel
+from ptycho_torch.overlap import agree
+
+
+@pytest.mark.parametrize("orientation", range(ORIENTATIONS))
+def test_pixels_turn_like_positions(orientation):
+    image = torch.zeros(16, 16)
+    image[8 - 3, 8 + 2] = 1  # at (x, y) = (2, -3) from the centre
+    x, y = turned_positions(torch.tensor([2.0, -3.0]), orientation).tolist()
+    assert turned(image, orientation)[8 + int(y), 8 + int(x)] == 1
+
+
+def test_orientations_are_eight_different_ones():
+    image = torch.rand(8, 8)
+    seen = torch.stack([turned(image, k) for k in range(ORIENTATIONS)]).flatten(1)
+    assert len(torch.unique(seen, dim=0)) == ORIENTATIONS
+    torch.testing.assert_close(seen[0], image.flatten())
+
+
+@pytest.mark.parametrize("seed", range(7))
+def test_patches_still_agree_and_their_patterns_are_those_of_the_turned_object(scan, seed):
+    model = PtychoModel(ModelConfig(architecture="unrolled", n_filters_scale=1), scan.probe)
+    groups = np.arange(6)[:, np.newaxis]
+    data = ScanGroups(scan=scan, groups=groups, photons=scan.mean_photons())
+    batch = GroupDataset(data)[groups[:, 0]]
+    patches = extract_patches(scan.object_guess, scan.positions[groups], 64)
+    # smooth ones: the row that mirroring takes from the other side then does not matter
+    patches = torch.ones_like(torch.from_numpy(patches)) * (1 + 0.5j)
+    made = imagined_batch(model, batch, patches, seed)
+    again = agree(patches, made["positions"].squeeze(-2), torch.ones(64, 64), made["canvas"])
+    torch.testing.assert_close(again, patches)
+    wanted = model.predict_counts(patches, batch["photons"])
+    assert made["counts"].shape == batch["counts"].shape
+    difference = (made["counts"] - wanted).sum(dim=(-2, -1)) / wanted.sum(dim=(-2, -1)).sqrt()
+    assert difference.abs().max() < 6  # photon noise
+    same = imagined_batch(model, batch, patches, seed)
+    torch.testing.assert_close(same["counts"], made["counts"])

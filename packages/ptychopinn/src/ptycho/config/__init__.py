@@ -1,0 +1,1 @@
+"""Settings as an application holds them: see `ptycho.config.config`."""

@@ -1,0 +1,118 @@
+"""Settings as an application holds them: mutable, picklable, and checked only when they are used.
+
+An application fills them from its own windows, sends them to another process and completes them
+there (the size ``N`` of the patterns is not known before the data are read). The classes have the
+fields of those of `ptycho_config`, which do the checking; only defaults that suit an application
+better are stated here. Importing this loads no framework.
+"""
+
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import attrs
+import ptycho_config
+
+__all__ = ["InferenceConfig", "ModelConfig", "TrainingConfig", "update_legacy_dict"]
+
+
+class _Settings:
+    """Fields of a configuration class; those that nobody set read as their default."""
+
+    _defaults: ClassVar[dict[str, Any]]
+
+    def __init_subclass__(cls, *, of: type[attrs.AttrsInstance], **defaults: object) -> None:
+        """Take over the fields of `of`, in their order, with some defaults replaced."""
+        cls._defaults = {field.name: field.default for field in attrs.fields(of)} | defaults
+
+    def __init__(self, *values: object, **named: object) -> None:
+        if len(values) > len(self._defaults):
+            most, got = len(self._defaults), len(values)
+            raise TypeError(f"{type(self).__name__} has {most} settings, got {got} values")
+        given = dict(zip(self._defaults, values, strict=False))
+        for name in named:
+            if name not in self._defaults:
+                raise TypeError(f"{name} is not a setting of {type(self).__name__}")
+            if name in given:
+                raise TypeError(f"{name} must be given once, got it twice")
+        self.__dict__.update(given | named)
+        if "model" in self._defaults:
+            self.__dict__.setdefault("model", ModelConfig())
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the default of a field that was not set."""
+        if name in self._defaults:
+            return self._defaults[name]
+        raise AttributeError(f"{type(self).__name__} has no setting {name!r}")
+
+    def given(self) -> dict[str, Any]:
+        """Return the fields that were set, a model among them as it is."""
+        return vars(self).copy()
+
+    def __eq__(self, other: object) -> bool:
+        """Compare all fields."""
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self._defaults)
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __repr__(self) -> str:
+        """Show what was set."""
+        shown = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({shown})"
+
+
+class ModelConfig(_Settings, of=ptycho_config.ModelConfig, architecture="unrolled"):
+    """Network and forward model: the fields of `ptycho_config.ModelConfig`."""
+
+
+class TrainingConfig(
+    _Settings,
+    of=ptycho_config.TrainingConfig,
+    train_data_file=Path(),
+    output_dir=Path(),
+    backend=None,
+):
+    """A training run: the fields of `ptycho_config.TrainingConfig`.
+
+    The paths are never used: data and results are handed over in calls of their own. Where
+    ``backend`` is None, the environment variable ``PTYCHO_BACKEND`` decides, then what is
+    installed, TensorFlow first.
+    """
+
+
+class InferenceConfig(
+    _Settings,
+    of=ptycho_config.InferenceConfig,
+    model_path=Path(),
+    test_data_file=Path(),
+    output_dir=Path(),
+    backend=None,
+):
+    """A reconstruction: the fields of `ptycho_config.InferenceConfig`.
+
+    The paths are never used. Where ``backend`` is None, the environment variable
+    ``PTYCHO_BACKEND`` decides, then the bundle: what trained it runs it, where it is installed.
+    """
+
+
+def update_legacy_dict(cfg: MutableMapping[str, Any], config: object) -> None:
+    """Write settings into a legacy dictionary, `ptycho.params.cfg` for one.
+
+    Parameters
+    ----------
+    cfg : mutable mapping
+        Updated in place. Keys that the settings do not know keep their values.
+    config : ModelConfig, TrainingConfig or InferenceConfig
+        Of this module or of `ptycho_config`. The choice of a backend goes along as ``backend``:
+        the calls that need it are given no settings.
+
+    Raises
+    ------
+    TypeError
+        If `config` has no field with a legacy key.
+    """
+    ptycho_config.update_legacy_dict(cfg, config)
+    if hasattr(config, "backend"):
+        cfg["backend"] = config.backend

@@ -1,0 +1,12 @@
+"""Where older callers look for the parameters of the model."""
+
+from typing import Any
+
+from ptycho.params import cfg
+
+__all__ = ["params"]
+
+
+def params() -> dict[str, Any]:
+    """Return `ptycho.params.cfg` itself, with ``intensity_scale`` once a model is loaded."""
+    return cfg

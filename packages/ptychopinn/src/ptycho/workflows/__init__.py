@@ -1,0 +1,1 @@
+"""Training and loading as an application calls them: see `ptycho.workflows.components`."""

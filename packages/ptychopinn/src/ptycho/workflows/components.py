@@ -1,0 +1,213 @@
+"""Training, loading and saving as an application calls them."""
+
+import logging
+import tempfile
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from ptycho_cli.backends import trainer
+from ptycho_cli.layers import TRAINING_DEFAULTS
+from ptycho_config import (
+    ConfigError,
+    Layer,
+    Resolved,
+    from_dict,
+    resolve_training,
+)
+from ptycho_config import TrainingConfig as CheckedTrainingConfig
+from ptycho_data import (
+    Bundle,
+    Reconstruction,
+    Scan,
+    load_bundle,
+    save_reconstruction,
+    write_pictures,
+)
+
+# Older callers use `probe` and `tf_helper` as attributes of `ptycho` without importing them.
+from ptycho import model_manager, params, probe, tf_helper  # noqa: F401
+from ptycho._backend import choose
+from ptycho._inference import BundleModel, reconstruct
+from ptycho.config.config import TrainingConfig
+from ptycho.grouped import Selection
+from ptycho.raw_data import RawData
+
+__all__ = ["load_inference_bundle", "run_cdi_example", "save_outputs"]
+
+log = logging.getLogger(__name__)
+
+#: Of no use in a process without a terminal whose only product is the bundle.
+_QUIET = {"enable_progress_bar": False, "logger_backend": "none"}
+
+
+def run_cdi_example(
+    train_data: RawData, test_data: RawData | None, config: TrainingConfig
+) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, Any]]:
+    """Train a network, and reconstruct with it.
+
+    Each epoch's losses go to `logging`. `ptycho.model_manager.save` then writes the bundle.
+
+    Parameters
+    ----------
+    train_data
+        Scan to learn from.
+    test_data
+        Scan to validate on after each epoch and to reconstruct in the end. None sets a part of
+        the other apart, and reconstructs that one.
+    config
+        Settings; its paths are not used.
+
+    Returns
+    -------
+    amplitude, phase : (H, W) float32 arrays
+        Of the reconstructed object, the latter in radians.
+    results : dict
+        ``history`` (losses by name, one value per epoch), ``reconstruction``
+        (`ptycho_data.Reconstruction`) and ``backend``.
+
+    Raises
+    ------
+    ConfigError
+        A ValueError: every setting that breaks a rule.
+    ValueError
+        If settings and scans do not fit.
+    RuntimeError
+        If the backend is not installed; the message has the pip command.
+    """
+    scan = train_data.scan
+    test_scan = None if test_data is None else test_data.scan
+    if test_scan is not None and test_scan.N != scan.N:
+        raise ValueError(f"N: patterns must be of one size, got {scan.N} and {test_scan.N} (test)")
+    backend = choose(config.backend)
+    with tempfile.TemporaryDirectory(prefix="ptychopinn-") as folder:
+        resolved = _resolve(config, scan, backend, Path(folder))
+        model = resolved.config.model
+        log.info(
+            "training with %s on %d patterns: %s, %s, gridsize %d",
+            backend,
+            scan.n,
+            model.model_type,
+            model.architecture,
+            model.gridsize,
+        )
+        result = trainer(backend)(
+            scan,
+            resolved.config,
+            resolved.execution,
+            test_scan=test_scan,
+            overrides_applied=resolved.overrides_applied,
+        )
+        bundle = _without_folder(load_bundle(result.bundle_path))
+    model_manager.keep(bundle)
+    params.set("intensity_scale", bundle.scaling["intensity_scale"])
+    log.info("trained %d epochs in %.1f s", result.epochs, result.seconds)
+    selection = Selection(gridsize=model.gridsize, neighbor_count=resolved.config.neighbor_count)
+    found = reconstruct(bundle, scan if test_scan is None else test_scan, selection, backend)
+    results = {"history": result.history, "reconstruction": found, "backend": backend}
+    return np.abs(found.object), np.angle(found.object), results
+
+
+def _resolve(
+    config: TrainingConfig, scan: Scan, backend: str, folder: Path
+) -> Resolved[CheckedTrainingConfig]:
+    """Check the settings, and complete them by those that train well."""
+    model, given = config.model.given(), config.given()
+    N = model.pop("N", 0)
+    if N not in (0, scan.N):
+        raise ConfigError(f"N must be that of the patterns, {scan.N}, got {N}")
+    for name in ("model", "test_data_file", "backend"):
+        given.pop(name, None)
+    given |= {"train_data_file": scan.source or Path("scan"), "output_dir": folder}
+    defaults = {**TRAINING_DEFAULTS, **_QUIET, "backend": backend}
+    return resolve_training(
+        [
+            Layer("override", {**model, **given}),
+            Layer("data", {"N": scan.N}),
+            Layer("command default", defaults),
+        ]
+    )
+
+
+def _without_folder(bundle: Bundle) -> Bundle:
+    """Leave the temporary folder out of what the bundle says of its making."""
+    audit = {k: v for k, v in bundle.overrides_applied.items() if k != "output_dir"}
+    return attrs.evolve(
+        bundle, config={**bundle.config, "output_dir": "."}, overrides_applied=audit
+    )
+
+
+def load_inference_bundle(
+    model_dir: str | PathLike[str],
+) -> tuple[BundleModel, CheckedTrainingConfig]:
+    """Load a trained model; `ptycho.params.cfg` gets its ``intensity_scale``.
+
+    Parameters
+    ----------
+    model_dir
+        Folder that holds ``wts.h5.zip``, folder of the unpacked members of one, or the file.
+
+    Returns
+    -------
+    model : BundleModel
+        With ``predict``.
+    config : ptycho_config.TrainingConfig
+        What it was trained with.
+
+    Raises
+    ------
+    BundleError
+        A ValueError: there is no bundle, or it is damaged, newer than this version, or one with
+        pickled models of an older system, which is never opened.
+    RuntimeError
+        If no backend is installed; the message has the pip command.
+    """
+    bundle = load_bundle(model_dir)
+    config = from_dict(CheckedTrainingConfig, bundle.config)
+    backend = choose(usual=bundle.backend)
+    params.set("intensity_scale", bundle.scaling["intensity_scale"])
+    log.info(
+        "%s: %s model of gridsize %d, trained with %s, to run with %s",
+        model_dir,
+        config.model.model_type,
+        config.model.gridsize,
+        bundle.backend,
+        backend,
+    )
+    return BundleModel(bundle, backend), config
+
+
+def save_outputs(
+    amplitude: NDArray[np.float32],  # noqa: ARG001  the results hold the object itself
+    phase: NDArray[np.float32],  # noqa: ARG001
+    results: dict[str, Any],
+    output_prefix: str | PathLike[str],
+) -> None:
+    """Write ``reconstruction.npz`` and pictures of what `run_cdi_example` returned.
+
+    What is there under these names is replaced.
+
+    Parameters
+    ----------
+    amplitude, phase
+        As returned.
+    results
+        As returned.
+    output_prefix
+        Folder to write to; made if missing.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+    """
+    found: Reconstruction = results["reconstruction"]
+    folder = Path(output_prefix)
+    save_reconstruction(folder / "reconstruction.npz", found, overwrite=True)
+    try:
+        write_pictures(folder, found, overwrite=True)
+    except ModuleNotFoundError as error:  # pictures are a courtesy: training must not fail by them
+        log.warning("no pictures: %s", error)
