@@ -192,7 +192,8 @@ def test_several_scans_are_trained_on_together(ptycho, scan_file, edited, tmp_pa
     assert run["inputs"]["train_data_file_2"]["name"] == "other.npz"
 
 
-def test_scans_of_two_sizes_are_refused(ptycho, scan_file, tmp_path):
+def test_scans_of_two_sizes_are_refused(ptycho, scan_file, tmp_path, stand_in):
+    del stand_in
     args = ["--N", "128", "--size", "150", "--n-patterns", "4"]
     assert ptycho("simulate", "-o", tmp_path / "big.npz", *args).code == 0
     done = ptycho("train", scan_file, tmp_path / "big.npz", "-o", tmp_path / "m")

@@ -1,15 +1,18 @@
 """Which patterns of a scan are used, and how they are grouped: the same in every backend."""
 
 import logging
+from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import evolve
 from numpy.typing import NDArray
-from ptycho_config import InferenceConfig, TrainingConfig
 
 from ptycho_data.batches import spatial_batches
 from ptycho_data.grouping import group_positions, subsample
 from ptycho_data.scan import Scan
+
+if TYPE_CHECKING:  # whoever brings a configuration has the package; readers of scans need not
+    from ptycho_config import InferenceConfig, TrainingConfig
 
 __all__ = [
     "covering_groups",
@@ -33,7 +36,7 @@ def with_positions(scan: Scan, *, measured: bool) -> Scan:
     return evolve(scan, xcoords=x, ycoords=y)
 
 
-def training_groups(scan: Scan, config: TrainingConfig) -> NDArray[np.int64]:
+def training_groups(scan: Scan, config: "TrainingConfig") -> NDArray[np.int64]:
     """Draw the groups (B, C) of pattern indices that a training asks for."""
     seed = config.seed if config.subsample_seed is None else config.subsample_seed
     kept = subsample(scan.n, config.n_subsample, seed)
@@ -125,7 +128,7 @@ def _middle_first(positions: NDArray[np.float64], groups: NDArray[np.int64]) -> 
     return ordered_from(positions[middle])
 
 
-def inference_groups(scan: Scan, config: InferenceConfig, gridsize: int) -> NDArray[np.int64]:
+def inference_groups(scan: Scan, config: "InferenceConfig", gridsize: int) -> NDArray[np.int64]:
     """Choose the groups (B, C) to reconstruct: all patterns, or as many groups as asked for."""
     seed = config.subsample_seed or 0
     kept = subsample(scan.n, config.n_subsample, seed)

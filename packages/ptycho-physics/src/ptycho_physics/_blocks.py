@@ -72,7 +72,9 @@ def _real_like(values: Array, like: Array, xp: Any) -> Array:
 
 def block_index(rows: Array, columns: Array, N: int, shape: tuple[int, int], xp: Any) -> Array:
     """Return the indices (n * (N+1)^2,) of blocks on the flattened canvas."""
-    offsets = as_like(xp.arange(N + 1), rows, xp)
+    if compat.is_torch_array(rows) and shape[0] * shape[1] < 2**31:
+        rows, columns = rows.to(xp.int32), columns.to(xp.int32)  # half the memory to write
+    offsets = as_like(xp.arange(N + 1, dtype=rows.dtype), rows, xp)
     down, across = rows[:, None] + offsets[None, :], columns[:, None] + offsets[None, :]
     if min(shape) <= N:
         # On a canvas no larger than a patch the last row and column lie outside, without weight.
@@ -144,26 +146,21 @@ def blocks_to_patches(blocks: Array, fx: Array, fy: Array, xp: Any) -> Array:
 def patches_to_blocks(patches: Array, fx: Array, fy: Array, xp: Any) -> Array:
     """Spread patches (n, N, N) over blocks (n, N+1, N+1): the adjoint of `blocks_to_patches`."""
     values, pitch = as_real(patches, xp)
-    wide = _spread(values, fx, pitch, 2, xp)
-    return as_before(_spread(wide, fy, 1, 1, xp), patches, xp)
+    wide = _framed(values, pitch, xp)
+    rows = _mix(wide[:, :, pitch:], wide[:, :, :-pitch], fx, xp)
+    return as_before(_mix(rows[:, 1:, :], rows[:, :-1, :], fy, xp), patches, xp)
 
 
-def _spread(values: Array, share: Array, by: int, axis: int, xp: Any) -> Array:
-    """Add ``(1 - share) values`` to ``share values`` moved ``by`` further along an axis."""
-
-    def cut(array: Array, start: int | None, stop: int | None) -> Array:
-        part = slice(start, stop)
-        return array[:, part, :] if axis == 1 else array[:, :, part]
-
-    first = times(cut(values, None, by), 1 - share, xp)
-    last = times(cut(values, -by, None), share, xp)
-    here, before = cut(values, by, None), cut(values, None, -by)
-    if compat.is_torch_array(values) and not (values.requires_grad or share.requires_grad):
-        size = list(values.shape)
-        size[axis] += by
-        spread = values.new_empty(size)
-        cut(spread, None, by).copy_(first)
-        cut(spread, -by, None).copy_(last)
-        xp.lerp(here, before, share, out=cut(spread, by, -by))
-        return spread
-    return xp.concat([first, _mix(here, before, share, xp), last], axis=axis)
+def _framed(values: Array, pitch: int, xp: Any) -> Array:
+    """Put a frame of zeros around images (n, h, w), one pixel wide."""
+    if compat.is_torch_array(values):
+        return xp.nn.functional.pad(values, (pitch, pitch, 1, 1))
+    if compat.is_numpy_array(values):
+        n, h, w = values.shape
+        framed = np.zeros((n, h + 2, w + 2 * pitch), values.dtype)
+        framed[:, 1:-1, pitch:-pitch] = values
+        return framed
+    beside = xp.zeros_like(values[:, :, :pitch])
+    wide = xp.concat([beside, values, beside], axis=2)
+    above = xp.zeros_like(wide[:, :1, :])
+    return xp.concat([above, wide, above], axis=1)

@@ -41,6 +41,9 @@ def abs2(field: Array, xp: Any) -> Array:
     """Squared modulus as ``re^2 + im^2``: unlike ``abs()**2`` its gradient at zero is finite."""
     if not xp.isdtype(field.dtype, "complex floating"):
         return field * field
+    if compat.is_torch_array(field):
+        parts = xp.view_as_real(field.resolve_conj()).square()
+        return parts[..., 0] + parts[..., 1]
     real, imag = xp.real(field), xp.imag(field)
     squared = real * real
     squared += imag * imag

@@ -12,6 +12,7 @@ shifted: the probe takes the factor that centres the pattern. The cost is that o
 inverse and a few passes over the batch.
 """
 
+import math
 from functools import cache
 from typing import Any
 
@@ -93,18 +94,25 @@ def likelihood_gradient(
     Gradient
     """
     xp = namespace(patches, probe, counts, xp=xp)
-    centred = probe * centring(probe, xp)
+    # What is a number goes into the probe, once, and not over the batch.
+    number = isinstance(photons, int | float)
+    root = math.sqrt(photons) if number else 1.0
+    centred = probe * (centring(probe, xp) * root)
     # Arrays are overwritten as soon as may be: a pass over memory costs as much as arithmetic.
     field = fft2(xp.expand_dims(patches, axis=-3) * centred, xp)
     rate = _over_modes(abs2(field, xp), xp)
-    rate *= photons
+    if not number:
+        rate *= photons
     loss, excess = _misfit(rate, counts, mask, background, deviance, xp)
     weight = -2 if deviance else -1
     by_photons = weight * xp.sum(excess * rate, axis=(-2, -1))
-    excess *= photons * (2 * weight)
+    if not number:
+        excess *= photons
     field = ifft2(_scaled(field, xp.expand_dims(excess, axis=-3), xp), xp)
-    on_probe = _probe_gradient(patches, field, probe, xp) if update_probe else None
-    field *= xp.conj(centred)
+    on_probe = None
+    if update_probe:
+        on_probe = _probe_gradient(patches, field, probe, xp) * (2 * weight * root)
+    field *= xp.conj(centred) * (2 * weight)
     return Gradient(
         loss=loss, object=_over_modes(field, xp), probe=on_probe, log_photons=by_photons
     )
@@ -140,16 +148,17 @@ def _misfit(
         values -= counts
         values *= 2
     else:
-        values = -xp.log(safe)
+        values = xp.log(safe)
         values *= counts
-        values += safe
+        values -= safe
     excess -= 1
     if dark:  # where the rate is clamped the loss does not depend on it
         excess = xp.where(rate < SMALLEST_RATE, xp.zeros_like(excess), excess)
     if mask is not None:
         values = xp.where(mask, xp.zeros_like(values), values)
         excess = xp.where(mask, xp.zeros_like(excess), excess)
-    return xp.sum(values, axis=(-2, -1)), excess
+    loss = xp.sum(values, axis=(-2, -1))
+    return (loss if deviance else -loss), excess
 
 
 def _probe_gradient(patches: Array, change: Array, probe: Array, xp: Any) -> Array:
