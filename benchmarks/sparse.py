@@ -26,7 +26,10 @@ from ptycho_data import Scan, load_probe, load_reconstruction, load_scan, save_s
 from ptycho_physics.metrics import complex_correlation
 from real_data import PROBE_REFINEMENT, Bound, Case, Runner, parse_folders, row, siemens_scan
 
-TRAINING = {"run1084": "--n-groups 512 --nepochs 50", "siemens": "--nepochs 40"}
+TRAINING = {
+    "run1084": "--n-groups 512 --nepochs 50 --imagined-batches",
+    "siemens": "--nepochs 40 --imagined-batches",
+}
 REFINEMENT = 10
 SOLVER_EPOCHS = 100
 Complex = NDArray[np.complex64]

@@ -31,6 +31,7 @@ def test_defaults_are_the_contract():
         "neighbor_pool_size": None,
         "positions_provided": True,
         "probe_trainable": False,
+        "imagined_batches": False,
         "positions_trainable": False,
         "intensity_scale_trainable": True,
         "sequential_sampling": False,

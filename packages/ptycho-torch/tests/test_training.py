@@ -381,6 +381,24 @@ def test_wrong_positions_move_towards_the_right_ones(scan, training, execution):
     assert left(found) < 0.8 * left(wrong.positions)
 
 
+def test_batches_are_imagined_where_asked_for_and_only_there(
+    scan, training, execution, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("ptycho_torch.module.FIRST_IMAGINED_EPOCH", 0)
+    found = {}
+    for wanted in (False, True):
+        config = training(
+            nepochs=3,
+            n_groups=32,
+            batch_size=8,
+            imagined_batches=wanted,
+            output_dir=tmp_path / str(wanted),
+        )
+        found[wanted] = train(scan, config, execution()).history["train_loss"]
+    assert found[True][0] == found[False][0]  # nothing was reconstructed yet
+    assert found[True][1] != found[False][1]
+
+
 def test_intensity_scale_is_a_parameter_that_training_moves(scan, training, execution, tmp_path):
     for trainable in (True, False):
         config = training(

@@ -201,6 +201,14 @@ class TrainingConfig:
             legacy=None,
         ),
     )
+    imagined_batches: bool = attrs.field(
+        default=False,
+        metadata=about(
+            "Learn, half of the time in the middle of training, from simulated patterns of mirrored"
+            " reconstructions: for models that shall reconstruct other samples.",
+            legacy=None,
+        ),
+    )
     intensity_scale_trainable: bool = attrs.field(
         default=True,
         metadata=about(

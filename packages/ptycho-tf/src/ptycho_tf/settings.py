@@ -20,8 +20,9 @@ def check_training(config: TrainingConfig, execution: PyTorchExecutionConfig) ->
     check_architecture(config.model.architecture)
     check_logger(execution.logger_backend)
     check_devices(execution)
-    if config.positions_trainable:
-        msg = "positions_trainable: must be false with backend tensorflow, found true; use pytorch"
+    torch_only = [n for n in ("imagined_batches", "positions_trainable") if getattr(config, n)]
+    if torch_only:
+        msg = f"{torch_only[0]}: must be false with backend tensorflow, found true; use pytorch"
         raise ValueError(msg)
 
 

@@ -88,7 +88,8 @@ class PtychoModule(pl.LightningModule):
     def _imagines(self, batch_idx: int) -> bool:
         """Whether this step learns from an imagined batch: every other one, once it can see."""
         refined = [*self.model.probe_changes(), *self.model.position_shifts()]
-        if self.config.model.model_type == "supervised" or refined:
+        supervised = self.config.model.model_type == "supervised"
+        if not self.config.imagined_batches or supervised or refined:
             return False
         first, last = (round(part * self.config.nepochs) for part in IMAGINED)
         now = max(first, FIRST_IMAGINED_EPOCH) <= self.current_epoch < last
