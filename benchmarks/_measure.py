@@ -84,7 +84,8 @@ def processor() -> str:
 
 def machine() -> dict[str, Any]:
     """Describe where a figure was taken: processor, system, Python, versions of what matters."""
-    matter = {"array-api-compat", "h5py", "lightning", "numpy", "scipy", "torch"}
+    matter = {"array-api-compat", "h5py", "keras", "lightning", "numpy", "scipy"}
+    matter |= {"tensorflow", "tensorflow-cpu", "torch"}
     found = {d.name.lower(): d.version for d in distributions()}
     return {
         "processor": processor(),

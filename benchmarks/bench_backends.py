@@ -14,12 +14,14 @@ import sys
 import tempfile
 import time
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from _measure import parse, report, summarise
 from _scans import make_scan
 
 PACKAGES = {"pytorch": "ptycho_torch", "tensorflow": "ptycho_tf"}
+FRAMEWORKS = {"pytorch": "torch", "tensorflow": "tensorflow"}
 ARCHITECTURES = ("unrolled", "cnn")
 
 
@@ -107,15 +109,16 @@ def measured(backend: str, architecture: str, n: int, epochs: int, threads: int)
 
 
 def main() -> None:
-    """Measure both backends and report."""
+    """Measure the backends that are installed and report."""
     options = parse(__doc__)
+    backends = [backend for backend, module in FRAMEWORKS.items() if find_spec(module)]
     n, epochs = (12, 2) if options.quick else (128, 4)
     results = {
         f"{backend}, {architecture}, epoch of {n} patterns": measured(
             backend, architecture, n, epochs, options.threads
         )
         for architecture in (("cnn",) if options.quick else ARCHITECTURES)
-        for backend in PACKAGES
+        for backend in backends
     }
     report("backends", results, options)
 

@@ -55,7 +55,7 @@ def test_solver_case_from_files_to_table(real_data, data, tmp_path, capsys):
     assert "DATA_FOLDER/run1084.npz" in case["steps"][0]["command"]
     assert case["figures"]["solve_cpu_s"] > 0
     table = (out / "real_data.md").read_text("utf-8")
-    assert "| solver | correlation >= 0.995 | 0.99" in table
+    assert "| solver | correlation >= 0.999 | 0.999" in table
     assert table in capsys.readouterr().out
     with pytest.raises(SystemExit):  # the folder has results already
         real_data.main([str(data), "-o", str(out), "--only", "solver"])

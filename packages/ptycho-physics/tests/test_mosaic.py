@@ -69,14 +69,19 @@ def test_wide_scans_are_settled_on_the_way(library, reserve):
     mosaic, canvas = Mosaic(N, most_tiles=30), Canvas.covering(positions, N)
     if reserve:
         mosaic.reserve(canvas)
-    most = 0
+    most, papers = 0, []
     for start in range(0, len(patches), 25):
         part = slice(start, start + 25)
         mosaic.add(library.array(turned[part]), positions[part], library.array(WEIGHT))
         most = max(most, len(mosaic._slots))
+        if mosaic._settled is not None:
+            papers.append(mosaic._settled.total)
     total, weight = (library.numpy(part) for part in mosaic.merged(canvas))
     lit = weight > 0.05
     found = total[lit] / weight[lit]
+    assert papers
+    if reserve:  # one sheet of paper from the start to the end
+        assert all(paper is papers[0] for paper in papers)
     assert most <= 30 < len(np.unique(positions // mosaic.step, axis=0))
     assert complex_correlation(found, on_canvas(truth, canvas)[lit]) > 0.98
     assert weight.sum() == pytest.approx(len(patches) * WEIGHT.sum(), rel=1e-4)

@@ -113,7 +113,10 @@ def as_real(field: Array, xp: Any) -> tuple[Array, int]:
         field = np.ascontiguousarray(field)
         return field.view(field.real.dtype), 2
     if compat.is_torch_array(field) and field.is_complex():
-        return xp.view_as_real(field.resolve_conj().contiguous()).flatten(-2), 2
+        field = field.resolve_conj().contiguous()
+        if field.requires_grad:  # which the quicker view of it would not carry
+            return xp.view_as_real(field).flatten(-2), 2
+        return field.view(field.real.dtype), 2
     return field, 1
 
 
@@ -121,7 +124,7 @@ def as_before(values: Array, like: Array, xp: Any) -> Array:
     """Undo `as_real`."""
     if values.dtype == like.dtype:
         return values
-    if compat.is_torch_array(values):
+    if compat.is_torch_array(values) and values.requires_grad:
         return xp.view_as_complex(values.unflatten(-1, (-1, 2)))
     return values.view(like.dtype)
 

@@ -27,12 +27,12 @@ SETTLED = 0.02
 """Patches of a batch settle with those before them and with each other in sweeps, until their
 phases change by less than this many radians (root mean square)."""
 
-CHUNK = 256
+CHUNK = 64
 """Tiles compared at a time."""
 
-MOST_PIXELS = 2**23
-"""Pixels of all tiles at a time, 12 bytes each: what is settled together is about a thousand pixels
-wide and high."""
+MOST_PIXELS = 3 * 2**21
+"""Pixels of all tiles at a time, 12 bytes each: what is settled together is about eight hundred
+pixels wide and high."""
 
 FIRM = 1e3
 """Energy of what is settled, relative to that of the tiles to come: it does not turn any more."""
@@ -92,6 +92,13 @@ class Mosaic:
 
     def reserve(self, canvas: Canvas) -> None:
         """Name an area of the object grid that is going to be covered: what is settled has room."""
+        # tiles reach half a patch further than the patches in them
+        more, ((x, y), (height, width)) = self.step + 1, (canvas.origin, canvas.shape)
+        self._cover(
+            Canvas(origin=(x - more, y - more), shape=(height + 2 * more, width + 2 * more))
+        )
+
+    def _cover(self, canvas: Canvas) -> None:
         self._area = canvas if self._area is None else self._area.union(canvas)
 
     def add(self, patches: Array, positions: NDArray[np.float64], weight: Array) -> None:
@@ -127,7 +134,8 @@ class Mosaic:
         cells = np.floor(positions / self.step).astype(np.int64)
         unique, which = np.unique(cells, axis=0, return_inverse=True)
         keys = list(map(tuple, unique.tolist()))
-        if self._slots and len(self._slots | dict.fromkeys(keys)) > self.most_tiles:
+        more = sum(key not in self._slots for key in keys)
+        if self._slots and len(self._slots) + more > self.most_tiles:
             self._settle()
         slots = np.array([self._slots.setdefault(key, len(self._slots)) for key in keys])
         self._grow(like)
@@ -186,7 +194,7 @@ class Mosaic:
         cells = np.array(list(self._slots), dtype=np.int64)
         starts = cells * self.step - self.N // 2
         (left, top), (right, bottom) = starts.min(axis=0).tolist(), starts.max(axis=0).tolist()
-        self.reserve(Canvas(origin=(left, top), shape=(bottom - top + S, right - left + S)))
+        self._cover(Canvas(origin=(left, top), shape=(bottom - top + S, right - left + S)))
         canvas, total, weight = self._paper()
         corners = (starts - canvas.origin).tolist()
         self._lay_out(self._weight, corners, [1.0] * len(cells), weight)

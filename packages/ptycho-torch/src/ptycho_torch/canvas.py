@@ -16,6 +16,8 @@ BYTES_PER_PIXEL = 140
 
 LONGEST = 2**31
 
+STRIP = 256
+
 
 def _memory() -> float:
     """Memory of this machine in bytes, where the system tells."""
@@ -122,6 +124,11 @@ class GrowingCanvas:
     def result(self) -> tuple[Tensor, Tensor]:
         """Return object and coverage (H, W) on `canvas`; the object is one where no light fell."""
         total, weight = self._joined or self._merged()
-        lit = weight > SMALLEST_WEIGHT
-        # a copy of the weight: the sums go on with the scan
-        return torch.where(lit, total / torch.where(lit, weight, 1.0), 1.0), weight.clone()
+        object_ = torch.ones_like(total)
+        # in strips: temporaries as large as the object would be the most that is ever in memory
+        for found, light, here in zip(
+            *(part.split(STRIP) for part in (total, weight, object_)), strict=True
+        ):
+            lit = light > SMALLEST_WEIGHT
+            here[lit] = found[lit] / light[lit]
+        return object_, weight.clone()  # the sums go on with the scan
