@@ -1,5 +1,6 @@
 """Writers killed in the middle: the old file or the new one, never a part of either."""
 
+import contextlib
 import json
 import os
 import random
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -90,15 +92,32 @@ KINDS = (
 )  # fmt: skip
 
 
-def kill_in_the_middle(path: Path, delay: float) -> None:
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a writer that has to be killed in the block."""
     with subprocess.Popen(  # noqa: S603 - our own program
         [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "written\n"
-        time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "written\n"
+            yield process
+        finally:
+            process.kill()
     assert process.returncode == -signal.SIGKILL
+
+
+def wait_for_an_unfinished_file(process: subprocess.Popen[str], folder: Path) -> None:
+    """Stop the process at a moment when a temporary file of its lies in the folder."""
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        if any(p.name.startswith(".ptycho-") for p in folder.iterdir()):
+            return
+        process.send_signal(signal.SIGCONT)
+        time.sleep(random.uniform(0, 0.003))  # noqa: S311 - no secret
+    pytest.fail("no unfinished file was seen in a minute")
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -107,7 +126,8 @@ def test_a_killed_writer_leaves_a_whole_file(name, times, tmp_path):
     path, chance = tmp_path / name, random.Random(name)  # noqa: S311 - delays, no secrets
     versions = []
     for _ in range(times):
-        kill_in_the_middle(path, chance.uniform(0.005, 0.06))
+        with writing(path):
+            time.sleep(chance.uniform(0.005, 0.06))
         versions.append(version_of(path))
     if times > 1:  # a single one may come too early
         assert max(versions) > 0
@@ -119,13 +139,15 @@ def test_a_killed_writer_leaves_a_whole_file(name, times, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([name, "next.json"])
 
 
-def test_kills_hit_the_middle_of_writing(tmp_path):
-    """Otherwise the test above proves nothing: some leave a file behind that is not finished."""
-    for _ in range(20):
-        kill_in_the_middle(tmp_path / "report.json", random.uniform(0, 0.03))  # noqa: S311
-        if any(p.name.startswith(".ptycho-") for p in tmp_path.iterdir()):
-            return
-    pytest.fail("no kill in twenty came between the beginning and the end of a file")
+@pytest.mark.parametrize("name", KINDS)
+def test_a_writer_killed_between_the_first_byte_and_the_last(name, tmp_path):
+    """Not left to chance: the writer is stopped, seen to have an unfinished file, and killed."""
+    path = tmp_path / name
+    with writing(path) as process:
+        wait_for_an_unfinished_file(process, tmp_path)
+        process.kill()
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".ptycho-")]
+    assert version_of(path) >= 0
 
 
 def test_leftovers_go_after_a_day_and_nothing_else_does(tmp_path):
