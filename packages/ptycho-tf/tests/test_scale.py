@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 from attrs import evolve
-from ptycho_physics import extract_patches
-from ptycho_tf.scale import mean_counts, truth_gain, truth_patches
+from ptycho_physics import extract_patches, mean_counts, truth_gain, truth_patches
 
 INDICES = np.arange(20)
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 from ptycho_config import ModelConfig
-from ptycho_physics import propagate
-from ptycho_torch.illumination import prepare_probe, smoothing_envelope
-from ptycho_torch.model import PtychoModel, input_scale
+from ptycho_physics import input_scale, propagate, smoothing_envelope
+from ptycho_torch.illumination import prepare_probe
+from ptycho_torch.model import PtychoModel
 
 SMALL = {"architecture": "unrolled", "n_filters_scale": 1}
 
@@ -40,7 +40,7 @@ def test_smoothing_envelope_is_a_gaussian_blur_of_the_wave():
     kernel = torch.fft.fft2(torch.fft.ifftshift(kernel / kernel.sum()))
     blurred = torch.fft.ifft2(torch.fft.fft2(wave) * kernel)
     expected = propagate(blurred).abs().square()
-    found = propagate(wave).abs().square() * smoothing_envelope(N, sigma)
+    found = propagate(wave).abs().square() * torch.from_numpy(smoothing_envelope(N, sigma))
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
@@ -89,7 +89,7 @@ def test_object_big_makes_patches_agree(scan):
 
 def test_input_is_of_order_one(scan):
     counts = torch.from_numpy(scan.counts())
-    x = counts.sqrt() * input_scale(64, scan.mean_photons())
+    x = counts.sqrt() * input_scale(scan.mean_photons(), 64)
     assert float(x.square().mean()) == pytest.approx(0.25, rel=0.01)  # (N/2)^2 over N^2 pixels
 
 

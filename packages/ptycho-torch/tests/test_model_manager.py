@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 from ptycho_config import ConfigError
+from ptycho_physics import input_scale
 from ptycho_torch.illumination import prepare_probe
-from ptycho_torch.model import PtychoModel, input_scale
+from ptycho_torch.model import PtychoModel
 from ptycho_torch.model_manager import (
     create_torch_model_with_gridsize,
     load_torch_bundle,
@@ -22,7 +23,7 @@ def batch(scan):
     indices = np.arange(12).reshape(3, 4)
     counts = torch.from_numpy(scan.counts(indices.ravel())).reshape(3, 4, 64, 64)
     positions = torch.from_numpy(scan.positions[indices].astype(np.float32)).unsqueeze(-2)
-    return counts, positions, input_scale(64, scan.mean_photons())
+    return counts, positions, input_scale(scan.mean_photons(), 64)
 
 
 def test_shapes_and_types_are_those_of_the_contract(core, batch):

@@ -12,6 +12,7 @@ from ptycho_physics.forward import (
     probe_intensity,
     probe_weight,
     propagate,
+    smoothing_envelope,
 )
 from ptycho_physics.geometry import Canvas
 from ptycho_physics.gradients import Gradient, canvas_gradient, likelihood_gradient
@@ -48,6 +49,7 @@ from ptycho_physics.probes import (
     defocused_probe,
     disk_probe,
     gaussian_probe,
+    prepare_probe,
     probe_from_array,
     smooth_probe,
     zone_plate_probe,
@@ -60,6 +62,7 @@ from ptycho_physics.scaling import (
     network_input,
     photons_of,
 )
+from ptycho_physics.scan_scale import MeasuredScan, mean_counts, truth_gain, truth_patches
 from ptycho_physics.scans import fermat_scan, random_scan, raster_scan, snake_scan, spiral_scan
 from ptycho_physics.simulate import simulate_counts
 from ptycho_physics.solver import DivergenceError, Solution, solve
@@ -71,6 +74,7 @@ __all__ = [
     "DivergenceError",
     "FourierRingCorrelation",
     "Gradient",
+    "MeasuredScan",
     "Mosaic",
     "Solution",
     "__version__",
@@ -104,6 +108,7 @@ __all__ = [
     "intensity_scale",
     "likelihood_gradient",
     "line_object",
+    "mean_counts",
     "merge_patches",
     "network_input",
     "normalise_probe",
@@ -114,6 +119,7 @@ __all__ = [
     "poisson_deviance",
     "poisson_nll",
     "poisson_noise",
+    "prepare_probe",
     "probe_from_array",
     "probe_intensity",
     "probe_weight",
@@ -127,6 +133,7 @@ __all__ = [
     "siemens_star",
     "simulate_counts",
     "smooth_probe",
+    "smoothing_envelope",
     "snake_scan",
     "solve",
     "spiral_scan",
@@ -134,5 +141,7 @@ __all__ = [
     "synchronise",
     "total_variation",
     "translate",
+    "truth_gain",
+    "truth_patches",
     "zone_plate_probe",
 ]

@@ -192,3 +192,14 @@ def expected_counts(
     (..., N, N) real array
     """
     return intensity(patches, probe, xp=xp) * photons
+
+
+def smoothing_envelope(N: int, sigma: float) -> NDArray[np.float32]:
+    """Return the factor (N, N) on the intensity when the exit wave is smoothed by a Gaussian.
+
+    Smoothing by ``sigma`` pixels multiplies the far field by ``exp(-2 (pi sigma q)^2)``, with q in
+    cycles per pixel, and the intensity by its square.
+    """
+    q = np.fft.fftshift(np.fft.fftfreq(N))
+    envelope = np.exp(-4 * (np.pi * sigma) ** 2 * (q**2 + q[:, None] ** 2))
+    return np.asarray(envelope, dtype=np.float32)

@@ -267,6 +267,36 @@ def circular_mask(N: int, diameter: float, *, edge: float = 1.0) -> NDArray[np.f
     return soft_step(diameter / 2 - np.hypot(x, y), edge)
 
 
+def prepare_probe(probe: ComplexField, N: int, *, masked: bool = False) -> NDArray[np.complex64]:
+    """Return a probe as a model of size N uses it: masked if asked for, at unit power.
+
+    Parameters
+    ----------
+    probe : (M, N, N) complex array
+    N
+        Patch size in pixels.
+    masked
+        Set the probe to zero outside the largest centred circle.
+
+    Returns
+    -------
+    (M, N, N) complex64 array of unit power
+
+    Raises
+    ------
+    ValueError
+        If the probe does not have the size N, or is zero.
+    """
+    if probe.shape[-2:] != (N, N):
+        size = probe.shape[-1]
+        msg = f"N: the model is for N={N}, found a probe of {size} x {probe.shape[-2]} pixels"
+        raise ValueError(msg)
+    if masked:
+        offset = np.arange(N) - N // 2
+        probe = probe * (offset**2 + offset[:, None] ** 2 <= (N // 2) ** 2)
+    return np.asarray(normalise_probe(probe), dtype=np.complex64)
+
+
 def smooth_probe(probe: ComplexField, sigma: float) -> NDArray[np.complex64]:
     """Blur a probe with a Gaussian, against the noise of a measured or refined one.
 

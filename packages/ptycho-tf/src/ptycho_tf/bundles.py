@@ -9,8 +9,9 @@ from attrs import evolve
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig, TrainingConfig, from_dict, to_dict
 from ptycho_data import Bundle
+from ptycho_physics import input_scale
 
-from ptycho_tf.model import PtychoModel, input_scale
+from ptycho_tf.model import PtychoModel
 from ptycho_tf.networks import ARCHITECTURES
 from ptycho_tf.weights import load_weights, weights_of
 
@@ -64,7 +65,7 @@ def bundle_of(
         Where the configuration came from.
     """
     weights = named_weights(model)
-    scale = input_scale(config.model.N, photons)
+    scale = input_scale(photons, config.model.N)
     return Bundle(
         config=to_dict(config),
         overrides_applied=dict(overrides_applied),

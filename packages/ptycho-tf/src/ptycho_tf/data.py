@@ -27,10 +27,9 @@ from attrs import define, field, frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
 from ptycho_data import Scan, spatial_batches
-from ptycho_physics import Canvas
+from ptycho_physics import Canvas, truth_patches
 
 from ptycho_tf.frameworks import tf
-from ptycho_tf.scale import truth_patches
 
 Batch = dict[str, Any]
 

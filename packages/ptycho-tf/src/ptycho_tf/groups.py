@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from ptycho_config import TrainingConfig
 from ptycho_data import Scan
 from ptycho_data.selection import split_validation, training_groups, with_positions
+from ptycho_physics import mean_counts, truth_gain
 
 from ptycho_tf.data import ScanGroups
-from ptycho_tf.scale import mean_counts, truth_gain
 
 log = logging.getLogger(__name__)
 

@@ -3,13 +3,19 @@
 from typing import Any
 
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
-from ptycho_physics import amplitude_mae, poisson_deviance, probe_weight, total_variation
+from ptycho_physics import (
+    amplitude_mae,
+    input_scale,
+    poisson_deviance,
+    probe_weight,
+    total_variation,
+)
 
 from ptycho_tf import namespace as xp
 from ptycho_tf.data import Batch
 from ptycho_tf.frameworks import keras, tf
 from ptycho_tf.layout import channels_first
-from ptycho_tf.model import PtychoModel, input_scale
+from ptycho_tf.model import PtychoModel
 from ptycho_tf.optimizer import AdamW
 
 Tensor = Any
@@ -103,7 +109,7 @@ class LearningModel(keras.Model):
         """
         config, model, photons = self.config, self.model, batch["photons"]
         N = config.model.N
-        x = tf.sqrt(batch["counts"]) * (input_scale(N, 1.0) / tf.sqrt(photons))
+        x = tf.sqrt(batch["counts"]) * (input_scale(1.0, N) / tf.sqrt(photons))
         patches = channels_first(model.diffraction_to_obj(x, batch["positions"]))
         if config.model.model_type == "supervised":
             return {"realspace_mae": self._truth_error(patches, batch["truth"])}

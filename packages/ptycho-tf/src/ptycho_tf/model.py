@@ -1,12 +1,17 @@
 """The physics-constrained model: a network, and the diffraction its patches would give."""
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig
-from ptycho_physics import expected_counts, normalise_probe, probe_weight
+from ptycho_physics import (
+    expected_counts,
+    normalise_probe,
+    prepare_probe,
+    probe_weight,
+    smoothing_envelope,
+)
 
 from ptycho_tf import namespace as xp
 from ptycho_tf.frameworks import keras, tf
@@ -18,36 +23,6 @@ Tensor = Any
 
 PRECISIONS = {"32-true": "float32", "16-mixed": "mixed_float16", "bf16-mixed": "mixed_bfloat16"}
 """Number formats of the network, as the configuration and as Keras names them."""
-
-
-def prepare_probe(probe: NDArray[np.complex64], model: ModelConfig) -> NDArray[np.complex64]:
-    """Return a probe (M, N, N) as the model uses it: masked if asked for, at unit power.
-
-    ``probe_mask`` sets the probe to zero outside the largest centred circle.
-
-    Raises
-    ------
-    ValueError
-        If the probe does not have the size N of the model, or is zero.
-    """
-    if probe.shape[-2:] != (model.N, model.N):
-        size = probe.shape[-1]
-        msg = f"N: the model is for N={model.N}, found a probe of {size} x {probe.shape[-2]} pixels"
-        raise ValueError(msg)
-    if model.probe_mask:
-        offset = np.arange(model.N) - model.N // 2
-        probe = probe * (offset**2 + offset[:, None] ** 2 <= (model.N // 2) ** 2)
-    return np.asarray(normalise_probe(probe), dtype=np.complex64)
-
-
-def smoothing_envelope(N: int, sigma: float) -> NDArray[np.float32]:
-    """Factor (N, N) on the intensity when the exit wave is smoothed by a Gaussian.
-
-    Smoothing by ``sigma`` pixels multiplies the far field by ``exp(-2 (pi sigma q)^2)``, with q in
-    cycles per pixel, and the intensity by its square.
-    """
-    q = np.fft.fftshift(np.fft.fftfreq(N))
-    return np.exp(-4 * (math.pi * sigma) ** 2 * (q**2 + q[:, None] ** 2)).astype(np.float32)
 
 
 class PtychoModel(keras.Model):
@@ -89,7 +64,7 @@ class PtychoModel(keras.Model):
         super().__init__(dtype="float32")
         self.config = model
         self.network = build_network(model, PRECISIONS[precision])
-        start = prepare_probe(probe, model)
+        start = prepare_probe(probe, model.N, masked=model.probe_mask)
         shape = (model.N, model.N)
         bad = np.zeros(shape, dtype=bool) if bad_pixels is None else bad_pixels
         self.probe_start = tf.constant(start)
@@ -162,8 +137,3 @@ class PtychoModel(keras.Model):
         patches = channels_first(self.diffraction_to_obj(x, positions))
         patches = self.constrain(patches, positions, canvas)
         return channels_last(patches), channels_last(self.predict_counts(patches, photons))
-
-
-def input_scale(N: int, photons: float) -> float:
-    """Return the factor from ``sqrt(counts)`` to network input: activations of order one."""
-    return (N / 2) / math.sqrt(photons)

@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig, from_dict
 from ptycho_data import Bundle, Reconstruction, Scan, load_probe
 from ptycho_data.selection import inference_groups, with_positions
-from ptycho_physics import Canvas, probe_weight
-from ptycho_physics.mosaic import Mosaic
+from ptycho_physics import Canvas, Mosaic, input_scale, mean_counts, probe_weight
 
 from ptycho_tf.bundles import BACKEND, fits_any_size, model_from
 from ptycho_tf.devices import Devices, be_deterministic, open_devices
 from ptycho_tf.frameworks import tf
 from ptycho_tf.layout import channels_first, channels_last
-from ptycho_tf.model import PtychoModel, input_scale
+from ptycho_tf.model import PtychoModel
 from ptycho_tf.overlap import SMALLEST_WEIGHT, Placement
-from ptycho_tf.scale import mean_counts
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +147,7 @@ class _Pass:
 
     def network(self, C: int) -> Callable[[Any, Any], Any]:
         """Return what maps counts (B, C, N, N) and positions (B, C, 2) to patches (B, C, N, N)."""
-        N, scale = self.scan.N, input_scale(self.scan.N, self.photons)
+        N, scale = self.scan.N, input_scale(self.photons, self.scan.N)
 
         @tf.function(
             input_signature=[

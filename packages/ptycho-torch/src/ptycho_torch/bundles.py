@@ -10,8 +10,9 @@ from attrs import evolve
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig, TrainingConfig, from_dict, to_dict
 from ptycho_data import Bundle
+from ptycho_physics import input_scale
 
-from ptycho_torch.model import PtychoModel, input_scale
+from ptycho_torch.model import PtychoModel
 from ptycho_torch.networks import ARCHITECTURES
 
 BACKEND: Final = "pytorch"
@@ -53,6 +54,7 @@ def bundle_of(
         What each scan of the training was: name, patterns, photons, domain.
     """
     N = config.model.N
+    scale = input_scale(photons, N)
     gain = float(torch.exp(model.log_scale.detach()))
     kept = {"log_scale": model.log_scale} | {
         f"network.{name}": value for name, value in model.network.state_dict().items()
@@ -62,8 +64,8 @@ def bundle_of(
         overrides_applied=dict(overrides_applied),
         scaling={
             "photons": photons,
-            "input_scale": input_scale(N, photons),
-            "intensity_scale": gain / input_scale(N, photons),
+            "input_scale": scale,
+            "intensity_scale": gain / scale,
             "domain": domain,
             "nphotons": config.nphotons,
             "scans": [dict(entry) for entry in scans],

@@ -29,10 +29,10 @@ from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
 from ptycho_data import Scan, spatial_batches
+from ptycho_physics import truth_patches
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ptycho_torch.canvas import canvas_for
-from ptycho_torch.scale import truth_patches
 
 Batch = dict[str, Any]
 Chosen = tuple[int, NDArray[np.int64]]

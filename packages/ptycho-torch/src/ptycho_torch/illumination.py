@@ -1,12 +1,11 @@
 """What belongs to one scan, not to the network: its probe, its detector, its positions."""
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig
 from ptycho_physics import normalise_probe
+from ptycho_physics import prepare_probe as prepare
 from torch import Tensor, nn
 
 LARGEST_OFFSET = 4.0
@@ -14,33 +13,8 @@ LARGEST_OFFSET = 4.0
 
 
 def prepare_probe(probe: NDArray[np.complex64], model: ModelConfig) -> Tensor:
-    """Return a probe (M, N, N) as the model uses it: masked if asked for, at unit power.
-
-    ``probe_mask`` sets the probe to zero outside the largest centred circle.
-
-    Raises
-    ------
-    ValueError
-        If the probe does not have the size N of the model, or is zero.
-    """
-    if probe.shape[-2:] != (model.N, model.N):
-        size = probe.shape[-1]
-        msg = f"N: the model is for N={model.N}, found a probe of {size} x {probe.shape[-2]} pixels"
-        raise ValueError(msg)
-    if model.probe_mask:
-        offset = np.arange(model.N) - model.N // 2
-        probe = probe * (offset**2 + offset[:, None] ** 2 <= (model.N // 2) ** 2)
-    return torch.from_numpy(np.asarray(normalise_probe(probe), dtype=np.complex64))
-
-
-def smoothing_envelope(N: int, sigma: float) -> Tensor:
-    """Factor (N, N) on the intensity when the exit wave is smoothed by a Gaussian.
-
-    Smoothing by ``sigma`` pixels multiplies the far field by ``exp(-2 (pi sigma q)^2)``, with q in
-    cycles per pixel, and the intensity by its square.
-    """
-    q = torch.fft.fftshift(torch.fft.fftfreq(N))
-    return torch.exp(-4 * (math.pi * sigma) ** 2 * (q**2 + q[:, None] ** 2))
+    """`ptycho_physics.prepare_probe` for a model, as a tensor."""
+    return torch.from_numpy(prepare(probe, model.N, masked=model.probe_mask))
 
 
 class Illumination(nn.Module):

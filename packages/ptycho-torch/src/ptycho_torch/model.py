@@ -1,6 +1,5 @@
 """The physics-constrained model: a network, and the diffraction its patches would give."""
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,10 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig
-from ptycho_physics import expected_counts, probe_weight
+from ptycho_physics import expected_counts, probe_weight, smoothing_envelope
 from torch import Tensor, nn
 
-from ptycho_torch.illumination import Illumination, smoothing_envelope
+from ptycho_torch.illumination import Illumination
 from ptycho_torch.networks import build_network
 from ptycho_torch.overlap import agree, phases_in_agreement
 
@@ -64,7 +63,7 @@ class PtychoModel(nn.Module):
         )
         self.scans = nn.ModuleList([first])
         self.current = 0
-        envelope = smoothing_envelope(model.N, model.gaussian_smoothing_sigma)
+        envelope = torch.from_numpy(smoothing_envelope(model.N, model.gaussian_smoothing_sigma))
         self.register_buffer("envelope", envelope, persistent=False)
         self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=intensity_scale_trainable)
 
@@ -165,8 +164,3 @@ class PtychoModel(nn.Module):
 
 def _trainable(parts: Iterable[Any]) -> list[nn.Parameter]:
     return [part for part in parts if part is not None]
-
-
-def input_scale(N: int, photons: float) -> float:
-    """Return the factor from ``sqrt(counts)`` to network input: activations of order one."""
-    return (N / 2) / math.sqrt(photons)

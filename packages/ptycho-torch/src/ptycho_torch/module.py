@@ -5,12 +5,18 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from ptycho_config import PyTorchExecutionConfig, Scheduler, TrainingConfig
-from ptycho_physics import amplitude_mae, poisson_deviance, probe_weight, total_variation
+from ptycho_physics import (
+    amplitude_mae,
+    input_scale,
+    poisson_deviance,
+    probe_weight,
+    total_variation,
+)
 from torch import Tensor
 
 from ptycho_torch.data import Batch
 from ptycho_torch.imagined import imagined_batch
-from ptycho_torch.model import PtychoModel, input_scale
+from ptycho_torch.model import PtychoModel
 from ptycho_torch.schedules import lightning_schedule
 
 BACKGROUND = 1e-3
@@ -79,7 +85,7 @@ class PtychoModule(pl.LightningModule):
         """
         batch = {**batch, "positions": self.model.use(batch)}
         counts, photons = batch["counts"], batch["photons"]
-        x = counts.sqrt() * (input_scale(counts.shape[-1], 1.0) / photons.sqrt())
+        x = counts.sqrt() * (input_scale(1.0, counts.shape[-1]) / photons.sqrt())
         patches = self.model.diffraction_to_obj(x, batch["positions"])
         # Autocast reaches the network only; the physics below stays in float32.
         with torch.autocast(counts.device.type, enabled=False):

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig, from_dict
 from ptycho_data import Bundle, Reconstruction, Scan, load_probe
 from ptycho_data.selection import inference_groups, with_positions
+from ptycho_physics import mean_counts
 
 from ptycho_torch.bundles import BACKEND, fits_any_size
 from ptycho_torch.devices import determinism, open_runner
 from ptycho_torch.reading import CountsDataset, chunks, read
 from ptycho_torch.reconstructor import Reconstructor
-from ptycho_torch.scale import mean_counts
 
 log = logging.getLogger(__name__)
 

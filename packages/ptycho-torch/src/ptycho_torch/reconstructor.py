@@ -9,13 +9,18 @@ from numpy.typing import ArrayLike, NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig, from_dict
 from ptycho_data import Bundle, Reconstruction, load_bundle
 from ptycho_data.selection import covering_groups
-from ptycho_physics import Canvas, detected_fraction, extract_patches, probe_weight
+from ptycho_physics import (
+    Canvas,
+    detected_fraction,
+    extract_patches,
+    input_scale,
+    probe_weight,
+)
 from torch import Tensor
 
 from ptycho_torch.bundles import model_from
 from ptycho_torch.canvas import GrowingCanvas
 from ptycho_torch.devices import Runner, determinism, open_runner
-from ptycho_torch.model import input_scale
 
 __all__ = ["Reconstructor"]
 
@@ -189,7 +194,7 @@ class Reconstructor:
         (B, C, N, N) complex64 tensor
         """
         assert self._photons is not None  # noqa: S101 - `add` has seen to it
-        x = counts.sqrt() * input_scale(self.N, self._photons)
+        x = counts.sqrt() * input_scale(self._photons, self.N)
         # Only differences within a group matter; near zero single precision keeps them exact.
         local = torch.from_numpy((positions - positions[:, :1]).astype(np.float32))
         padding = self.groups_per_step - len(x) if self.execution.pad_eval else 0

@@ -1,18 +1,40 @@
 """What fixes the scale of a scan: how bright it is, and how much its sample lets through."""
 
 import math
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_data import Scan
-from ptycho_physics import detected_fraction, extract_patches, normalise_probe, probe_intensity
+
+from ptycho_physics.forward import detected_fraction, normalise_probe, probe_intensity
+from ptycho_physics.patches import extract_patches
 
 CHUNK = 64
 """Ground-truth patches at a time."""
 
 
+class MeasuredScan(Protocol):
+    """What is asked of a scan here; `ptycho_data.Scan` has all of it, by these names."""
+
+    @property
+    def N(self) -> int: ...  # noqa: D102, N802
+    @property
+    def positions(self) -> NDArray[np.float64]: ...  # noqa: D102
+    @property
+    def patches(self) -> Any: ...  # noqa: D102
+    @property
+    def object_guess(self) -> NDArray[np.complex64] | None: ...  # noqa: D102
+    @property
+    def bad_pixels(self) -> NDArray[np.bool_] | None: ...  # noqa: D102
+    @property
+    def source(self) -> object: ...  # noqa: D102
+    @property
+    def intensity_totals(self) -> NDArray[np.float64]: ...  # noqa: D102
+    def mean_photons(self, nphotons: float | None = None) -> float: ...  # noqa: D102
+
+
 def mean_counts(
-    scan: Scan,
+    scan: MeasuredScan,
     indices: NDArray[np.int64],
     nphotons: float | None,
     probe: NDArray[np.complex64],
@@ -29,7 +51,7 @@ def mean_counts(
     return mean / detected_fraction(probe, scan.bad_pixels)
 
 
-def truth_patches(scan: Scan, indices: NDArray[np.int64]) -> NDArray[np.complex64]:
+def truth_patches(scan: MeasuredScan, indices: NDArray[np.int64]) -> NDArray[np.complex64]:
     """Ground-truth patches (k, N, N) of a scan: its own, or cut out of its object.
 
     Raises
@@ -45,10 +67,13 @@ def truth_patches(scan: Scan, indices: NDArray[np.int64]) -> NDArray[np.complex6
             "real-space losses, found none; train without labels (model_type pinn)"
         )
         raise ValueError(msg)
-    return extract_patches(scan.object_guess, scan.positions[indices], scan.N)
+    cut = extract_patches(scan.object_guess, scan.positions[indices], scan.N)
+    return np.asarray(cut)
 
 
-def truth_gain(scan: Scan, indices: NDArray[np.int64], probe: NDArray[np.complex64]) -> float:
+def truth_gain(
+    scan: MeasuredScan, indices: NDArray[np.int64], probe: NDArray[np.complex64]
+) -> float:
     """Root of the mean transmitted power of the ground truth behind a probe of unit power.
 
     Dividing by it gives the truth the scale of what the network finds from the counts.
