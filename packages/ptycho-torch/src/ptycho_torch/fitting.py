@@ -1,13 +1,9 @@
 """The part of training that Lightning does: trainer, checkpoints, signals."""
 
-import logging
 import math
-import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -22,8 +18,6 @@ from ptycho_torch.lightning_manners import make
 from ptycho_torch.loggers import make_logger
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
-
-log = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 
@@ -138,23 +132,6 @@ def check_finite(history: LossHistory) -> None:
     if not math.isfinite(loss):
         msg = f"training diverged in epoch {len(history.epochs)}: lower learning_rate, found {loss}"
         raise DivergenceError(msg)
-
-
-@contextmanager
-def replacing(folder: Path, *, keep: bool) -> Iterator[None]:
-    """Start with an empty folder; if the work fails, the old one comes back."""
-    old = folder.with_name(f"{folder.name}.old")
-    if folder.exists() and not keep:
-        shutil.rmtree(old, ignore_errors=True)  # what a run killed in here left
-        folder.replace(old)
-    try:
-        yield
-    except Exception:
-        if old.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            old.replace(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def load_best(model: PtychoModel, best: ModelCheckpoint | None) -> None:

@@ -11,7 +11,14 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
-from ptycho_data import BUNDLE_NAME, OutputExistsError, Scan, load_probe, save_bundle
+from ptycho_data import BUNDLE_NAME, Scan, load_probe, save_bundle
+from ptycho_data.runs import (
+    TrainingInterrupted,
+    TrainingResult,
+    check_outputs,
+    remark_few,
+    replacing,
+)
 
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.data import ScanDataModule, ScanGroups
@@ -22,7 +29,6 @@ from ptycho_torch.fitting import (
     fit,
     load_best,
     make_trainer,
-    replacing,
     resolve_monitor,
 )
 from ptycho_torch.groups import explicit_photons, prepare, with_photons
@@ -34,67 +40,11 @@ from ptycho_torch.refined import write_refined
 
 log = logging.getLogger(__name__)
 
-FEW = 4
-"""Patterns of a scan below which a training deserves a remark."""
-
-
-@frozen(kw_only=True)
-class TrainingResult:
-    """What training left behind.
-
-    Attributes
-    ----------
-    bundle_path : Path
-        The bundle written.
-    history : dict of str to list of float
-        Losses by name, one value per epoch.
-    seconds : float
-        Wall time of the training.
-    epochs : int
-        Epochs finished, those before a resume included.
-    main_process : bool
-        Whether this is the process, of several, that reports and writes.
-    written : bool
-        Whether the bundle is new: nothing was left to do for a resumed training otherwise.
-    """
-
-    bundle_path: Path
-    history: dict[str, list[float]]
-    seconds: float
-    epochs: int
-    main_process: bool
-    written: bool = True
-
-
-class TrainingInterrupted(KeyboardInterrupt):
-    """A training that was told to stop, with what it has got so far.
-
-    Attributes
-    ----------
-    result : TrainingResult
-    """
-
-    def __init__(self, message: str, result: TrainingResult) -> None:
-        super().__init__(message)
-        self.result = result
-
 
 def _counts_decide(config: TrainingConfig) -> bool:
     """Whether a loss compares counts: nothing else can tell the intensity scale."""
     pinn = config.model.model_type == "pinn"
     return pinn and (config.nll_weight > 0 or config.mae_weight > 0)
-
-
-def _check_outputs(target: Path, last: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse to replace a bundle, or the checkpoint of a run that may be resumed, unasked."""
-    if resume:
-        if not last.exists():
-            msg = f"{last}: nothing to resume from; train without resume first"
-            raise FileNotFoundError(msg)
-        return
-    for path in (target, last):
-        if path.exists() and not overwrite:
-            raise OutputExistsError(path)
 
 
 @frozen(eq=False, kw_only=True)
@@ -139,13 +89,7 @@ def _check_scans(scans: Sequence[Scan], config: TrainingConfig) -> None:
                 f"the model, found {scan.N} x {scan.N}"
             )
             raise ValueError(msg)
-        if scan.n < FEW:
-            log.warning(
-                "%sonly %d pattern%s: hardly anything overlaps, and little can be learnt",
-                name,
-                scan.n,
-                "" if scan.n == 1 else "s",
-            )
+        remark_few(scan.n, "little can be learnt", name)
 
 
 def _gather(scans: Sequence[Scan], test_scan: Scan | None, config: TrainingConfig) -> _Data:
@@ -251,7 +195,7 @@ def train(
     output_dir = Path(config.output_dir)
     target = output_dir / BUNDLE_NAME
     last = output_dir / CHECKPOINTS / "last.ckpt"
-    _check_outputs(target, last, resume=resume, overwrite=overwrite)
+    check_outputs(target, last, resume=resume, overwrite=overwrite)
     overrides = dict(overrides_applied or {})
     pl.seed_everything(config.seed, workers=True, verbose=False)
     dose = explicit_photons(config, overrides)
@@ -313,6 +257,5 @@ def train(
         written=written,
     )
     if interrupted:
-        message = f"interrupted after {done} epochs: resume to go on from there"
-        raise TrainingInterrupted(message, result)
+        raise TrainingInterrupted(result)
     return result
