@@ -263,3 +263,14 @@ class TrainingConfig:
     def __attrs_post_init__(self) -> None:
         """Check all fields and the rules between them."""
         validate(self, _RULES)
+
+    @property
+    def counts_decide(self) -> bool:
+        """Whether a loss compares counts: nothing else can tell the intensity scale."""
+        pinn = self.model.model_type == "pinn"
+        return pinn and (self.nll_weight > 0 or self.mae_weight > 0)
+
+    @property
+    def needs_truth(self) -> bool:
+        """Whether a loss compares object patches with those of the ground truth."""
+        return self.model.model_type == "supervised" or self.realspace_mae_weight > 0

@@ -29,24 +29,6 @@ from ptycho_tf.settings import check_training
 log = logging.getLogger(__name__)
 
 
-def _resolve_monitor(execution: PyTorchExecutionConfig, *, validated: bool) -> str:
-    """Return the name by which Keras knows the loss that decides."""
-    metric = execution.checkpoint_monitor_metric
-    known = ("train_loss", "val_loss") if validated else ("train_loss",)
-    if metric == "val_loss" and not validated:
-        metric = "train_loss"
-    if metric not in known:
-        msg = f"checkpoint_monitor_metric: one of {', '.join(known)} expected, found {metric!r}"
-        raise ValueError(msg)
-    return metric.removeprefix("train_")
-
-
-def _counts_decide(config: TrainingConfig) -> bool:
-    """Whether a loss compares counts: nothing else can tell the intensity scale."""
-    pinn = config.model.model_type == "pinn"
-    return pinn and (config.nll_weight > 0 or config.mae_weight > 0)
-
-
 def _only(scans: Scan | Sequence[Scan]) -> Scan:
     """Return the one scan there is.
 
@@ -131,7 +113,8 @@ def _set_up(
     *,
     resume: bool,
 ) -> _Run:
-    monitor = _resolve_monitor(execution, validated=validation is not None)
+    # Keras calls the losses of training by their bare names.
+    monitor = execution.monitor(validated=validation is not None).removeprefix("train_")
     name = Scheduler(execution.scheduler)
     if name is Scheduler.DEFAULT:
         name = Scheduler(model.network.recommended_scheduler)
@@ -235,7 +218,7 @@ def train(
             probe,
             scan.bad_pixels,
             probe_trainable=config.probe_trainable,
-            intensity_scale_trainable=config.intensity_scale_trainable and _counts_decide(config),
+            intensity_scale_trainable=config.intensity_scale_trainable and config.counts_decide,
             precision=execution.precision,
         )
         run = _set_up(model, batches, validation, devices, config, execution, resume=resume)

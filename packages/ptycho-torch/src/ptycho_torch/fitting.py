@@ -22,24 +22,6 @@ from ptycho_torch.module import PtychoModule
 CHECKPOINTS = "checkpoints"
 
 
-def resolve_monitor(execution: PyTorchExecutionConfig, *, validated: bool) -> str:
-    """Return the logged loss that the settings mean.
-
-    Raises
-    ------
-    ValueError
-        If it is never logged.
-    """
-    metric = execution.checkpoint_monitor_metric
-    known = ("train_loss", "val_loss") if validated else ("train_loss",)
-    if metric == "val_loss" and not validated:
-        return "train_loss"
-    if metric not in known:
-        msg = f"checkpoint_monitor_metric: one of {', '.join(known)} expected, found {metric!r}"
-        raise ValueError(msg)
-    return metric
-
-
 def make_trainer(
     output_dir: Path,
     config: TrainingConfig,

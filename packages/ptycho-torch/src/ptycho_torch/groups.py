@@ -18,10 +18,6 @@ from ptycho_torch.illumination import LARGEST_OFFSET
 log = logging.getLogger(__name__)
 
 
-def _needs_truth(config: TrainingConfig) -> bool:
-    return config.model.model_type == "supervised" or config.realspace_mae_weight > 0
-
-
 def explicit_photons(config: TrainingConfig, overrides: Mapping[str, Any]) -> float | None:
     """Return ``nphotons`` where somebody asked for it: it then wins over what a file states.
 
@@ -69,13 +65,12 @@ def _scaled(
     used = np.unique(groups)
     if photons is None:
         photons = mean_counts(scan, used, config.nphotons, probe)
-    with_truth = _needs_truth(config)
     return ScanGroups(
         scan=scan,
         groups=groups,
         photons=photons,
         nphotons=config.nphotons,
-        truth_gain=truth_gain(scan, used, probe) if with_truth else None,
+        truth_gain=truth_gain(scan, used, probe) if config.needs_truth else None,
         number=number,
         margin=LARGEST_OFFSET if config.positions_trainable else 0.0,
     )

@@ -29,7 +29,6 @@ from ptycho_torch.fitting import (
     fit,
     load_best,
     make_trainer,
-    resolve_monitor,
 )
 from ptycho_torch.groups import explicit_photons, prepare, with_photons
 from ptycho_torch.illumination import Illumination
@@ -39,12 +38,6 @@ from ptycho_torch.module import PtychoModule
 from ptycho_torch.refined import write_refined
 
 log = logging.getLogger(__name__)
-
-
-def _counts_decide(config: TrainingConfig) -> bool:
-    """Whether a loss compares counts: nothing else can tell the intensity scale."""
-    pinn = config.model.model_type == "pinn"
-    return pinn and (config.nll_weight > 0 or config.mae_weight > 0)
 
 
 @frozen(eq=False, kw_only=True)
@@ -107,7 +100,7 @@ def _gather(scans: Sequence[Scan], test_scan: Scan | None, config: TrainingConfi
         probes[0],
         scans[0].bad_pixels,
         probe_trainable=config.probe_trainable,
-        intensity_scale_trainable=config.intensity_scale_trainable and _counts_decide(config),
+        intensity_scale_trainable=config.intensity_scale_trainable and config.counts_decide,
         movable=scans[0].n if movable else 0,
     )
     for scan, probe in zip(scans[1:], probes[1:], strict=True):
@@ -203,7 +196,7 @@ def train(
     test_scan = None if test_scan is None else with_photons(test_scan, dose)
     data = _gather(scans, test_scan, config)
     model, validated = data.model, bool(data.validation)
-    monitor = resolve_monitor(execution, validated=validated)
+    monitor = execution.monitor(validated=validated)
     module = PtychoModule(model, config, execution, monitor)
     batches = ScanDataModule(
         data.train,
