@@ -125,7 +125,7 @@ def stand_in(tmp_path, monkeypatch):
 
         def train(scan, config, execution, *, test_scan, overrides_applied, resume, overwrite):
             CALLS.append(dict(scan=scan, config=config, execution=execution, test_scan=test_scan,
-                              resume=resume))
+                              resume=resume, overrides=overrides_applied))
             scan = scan[0] if isinstance(scan, list) else scan
             history = {"train_loss": [2.0, 1.0], "val_loss": [3.0, 1.5]}
             bundle = Bundle(

@@ -1,6 +1,7 @@
 """What trainings and reconstructions share, whatever computes them."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from ptycho_data.runs import (
     TrainingResult,
     check_fit,
     check_outputs,
+    check_trained_on,
     choose_probe,
     remark_few,
     replacing,
@@ -58,6 +60,18 @@ def test_another_size_is_refused_unless_the_network_takes_any(scan):
     check_fit(64, scan, any_size=True)
     with pytest.raises(ValueError, match=r"trained for patterns of 64 pixels, the scan .*has 8"):
         check_fit(64, scan, any_size=False)
+
+
+def test_scans_to_train_on_have_the_size_of_the_model(scan, caplog):
+    check_trained_on(scan, 8)
+    assert not caplog.messages
+    check_trained_on(scan.select([0, 1]), 8)
+    assert caplog.messages[0].startswith("only 2 patterns: hardly anything overlaps, and little")
+    stored = evolve(scan, source=Path("a.npz"))
+    with pytest.raises(
+        ValueError, match=r"^a\.npz: N: .* 64 x 64 pixels of the model, found 8 x 8"
+    ):
+        check_trained_on(stored, 64)
 
 
 def test_few_patterns_deserve_a_remark(caplog):

@@ -84,6 +84,11 @@ def test_asked_for_groups_only(scan, bundle, inference):
     assert 4 <= len(rec.indices) <= 12
 
 
+def test_few_patterns_are_remarked_on(scan, bundle, inference, caplog):
+    run(bundle(), scan.select([10, 11]), inference())
+    assert "only 2 patterns" in caplog.text
+
+
 def test_another_size_is_refused_unless_the_network_takes_any(scan, bundle, inference):
     small = evolve(scan, diffraction=np.pad(scan.diffraction, ((0, 0), (32, 32), (32, 32))),
                    probe=np.pad(scan.probe, ((0, 0), (32, 32), (32, 32))))  # fmt: skip

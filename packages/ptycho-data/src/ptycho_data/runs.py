@@ -26,6 +26,7 @@ __all__ = [
     "TrainingResult",
     "check_fit",
     "check_outputs",
+    "check_trained_on",
     "choose_probe",
     "remark_few",
     "replacing",
@@ -138,6 +139,24 @@ def check_fit(trained: int, scan: Scan, *, any_size: bool) -> None:
             f"{scan.source or ''} has {scan.N}; train on patterns of that size"
         )
         raise ValueError(msg)
+
+
+def check_trained_on(scan: Scan, trained: int) -> None:
+    """Refuse a scan of another size than the model's, and warn of one with hardly any patterns.
+
+    Raises
+    ------
+    ValueError
+        Naming the scan and both sizes.
+    """
+    name = f"{scan.source}: " if scan.source is not None else ""
+    if trained != scan.N:
+        msg = (
+            f"{name}N: all scans must have the {trained} x {trained} pixels of the model, found "
+            f"{scan.N} x {scan.N}"
+        )
+        raise ValueError(msg)
+    remark_few(scan.n, "little can be learnt", name)
 
 
 def remark_few(count: int, consequence: str, prefix: str = "") -> None:

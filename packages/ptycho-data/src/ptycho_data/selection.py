@@ -20,6 +20,7 @@ __all__ = [
     "inference_groups",
     "split_validation",
     "training_groups",
+    "with_photons",
     "with_positions",
 ]
 
@@ -66,6 +67,13 @@ def with_positions(scan: Scan, *, measured: bool) -> Scan:
         return scan
     x, y = scan.start_positions.T
     return evolve(scan, xcoords=x, ycoords=y)
+
+
+def with_photons(scan: Scan, nphotons: float | None) -> Scan:
+    """Return a scan in the amplitude domain with this dose, if one was asked for."""
+    if nphotons is None or scan.domain == "counts":
+        return scan
+    return evolve(scan, nphotons=nphotons)
 
 
 def training_groups(scan: Scan, config: "TrainingConfig") -> NDArray[np.int64]:

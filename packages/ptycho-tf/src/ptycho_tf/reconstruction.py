@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig, from_dict
 from ptycho_data import Bundle, Reconstruction, Scan
-from ptycho_data.runs import InferenceResult, check_fit, choose_probe
+from ptycho_data.runs import InferenceResult, check_fit, choose_probe, remark_few
 from ptycho_data.selection import inference_groups, with_positions
 from ptycho_physics import Canvas, Mosaic, input_scale, mean_counts, probe_weight
 
@@ -209,6 +209,7 @@ def reconstruct(
     scan = with_positions(scan, measured=trained.positions_provided)
     groups = inference_groups(scan, config, trained.model.gridsize)
     indices = np.unique(groups)
+    remark_few(len(indices), "nothing can tell a good object from a bad one")
     probe = choose_probe(bundle, scan, config)
     be_deterministic(execution.deterministic)
     # One pass fills one device: a second one is for training.

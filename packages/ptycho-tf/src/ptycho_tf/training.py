@@ -10,7 +10,14 @@ from typing import Any
 from attrs import frozen
 from ptycho_config import PyTorchExecutionConfig, Scheduler, TrainingConfig
 from ptycho_data import BUNDLE_NAME, Scan, load_probe, save_bundle
-from ptycho_data.runs import TrainingInterrupted, TrainingResult, check_outputs, replacing
+from ptycho_data.runs import (
+    TrainingInterrupted,
+    TrainingResult,
+    check_outputs,
+    check_trained_on,
+    replacing,
+)
+from ptycho_data.selection import with_photons
 
 from ptycho_tf import checkpoints
 from ptycho_tf.bundles import bundle_of
@@ -204,7 +211,12 @@ def train(
     target, last = output_dir / BUNDLE_NAME, output_dir / checkpoints.FOLDER / checkpoints.LAST
     check_outputs(target, last, resume=resume, overwrite=overwrite)
     check_training(config, execution)
-    scan = _only(scan)
+    overrides = dict(overrides_applied or {})
+    dose = config.asked_photons(overrides)
+    scan = with_photons(_only(scan), dose)
+    test_scan = None if test_scan is None else with_photons(test_scan, dose)
+    for each in (scan, *([] if test_scan is None else [test_scan])):
+        check_trained_on(each, config.model.N)
     keras.utils.set_random_seed(config.seed)
     be_deterministic(execution.deterministic)
     devices = open_devices(execution)
@@ -239,7 +251,7 @@ def train(
             photons=batches.data.photons,
             domain=scan.domain,
             history=history.columns(),
-            overrides_applied=overrides_applied or {},
+            overrides_applied=overrides,
         )
         save_bundle(output_dir, bundle, overwrite=overwrite or resume)
     else:

@@ -16,9 +16,10 @@ from ptycho_data.runs import (
     TrainingInterrupted,
     TrainingResult,
     check_outputs,
-    remark_few,
+    check_trained_on,
     replacing,
 )
+from ptycho_data.selection import with_photons
 
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.data import ScanDataModule, ScanGroups
@@ -30,7 +31,7 @@ from ptycho_torch.fitting import (
     load_best,
     make_trainer,
 )
-from ptycho_torch.groups import explicit_photons, prepare, with_photons
+from ptycho_torch.groups import prepare
 from ptycho_torch.illumination import Illumination
 from ptycho_torch.lightning_manners import quiet_lightning
 from ptycho_torch.model import PtychoModel
@@ -66,28 +67,10 @@ class _Data:
             }
 
 
-def _check_scans(scans: Sequence[Scan], config: TrainingConfig) -> None:
-    """Refuse scans of several sizes, or of another than the model's.
-
-    Raises
-    ------
-    ValueError
-        Naming the scan.
-    """
-    for scan in scans:
-        name = f"{scan.source}: " if scan.source is not None else ""
-        if scan.N != config.model.N:
-            msg = (
-                f"{name}N: all scans must have the {config.model.N} x {config.model.N} pixels of "
-                f"the model, found {scan.N} x {scan.N}"
-            )
-            raise ValueError(msg)
-        remark_few(scan.n, "little can be learnt", name)
-
-
 def _gather(scans: Sequence[Scan], test_scan: Scan | None, config: TrainingConfig) -> _Data:
     """Choose groups, and make a model that knows the probe of every scan."""
-    _check_scans([*scans, *([] if test_scan is None else [test_scan])], config)
+    for scan in (*scans, *([] if test_scan is None else [test_scan])):
+        check_trained_on(scan, config.model.N)
     given = None if config.probe_file is None else load_probe(config.probe_file)
     probes = [scan.probe if given is None else given for scan in scans]
     parts = [
@@ -191,7 +174,7 @@ def train(
     check_outputs(target, last, resume=resume, overwrite=overwrite)
     overrides = dict(overrides_applied or {})
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    dose = explicit_photons(config, overrides)
+    dose = config.asked_photons(overrides)
     scans = [with_photons(s, dose) for s in ([scan] if isinstance(scan, Scan) else scan)]
     test_scan = None if test_scan is None else with_photons(test_scan, dose)
     data = _gather(scans, test_scan, config)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
 import click
 from ptycho_config import (
     ModelConfig,
@@ -120,7 +119,6 @@ def run_training(
         for path, scan in zip(paths, scans, strict=True):
             check_size(resolved, scan, path)
         test_scan = _test_scan(resolved)
-    scans = [_with_photons(scan, resolved) for scan in scans]
     interrupt: TrainingInterrupted | None = None
     try:
         with clock.stage("train"):
@@ -151,21 +149,13 @@ def _facts(scans: Sequence[Scan]) -> dict[str, object]:
     return data
 
 
-def _with_photons(scan: Scan, resolved: Resolved[TrainingConfig]) -> Scan:
-    """Let an explicit nphotons win over the file's; a scan without any takes what there is."""
-    asked = resolved.origins["nphotons"] not in ("data", "command default", "default")
-    if scan.domain != "amplitude" or (scan.nphotons is not None and not asked):
-        return scan
-    return attrs.evolve(scan, nphotons=resolved.config.nphotons)
-
-
 def _test_scan(resolved: Resolved[TrainingConfig]) -> Scan | None:
     path = resolved.config.test_data_file
     if path is None:
         return None
     scan = read_scan(path, resolved.config)
     check_size(resolved, scan, path)
-    return _with_photons(scan, resolved)
+    return scan
 
 
 def _write(
