@@ -28,6 +28,7 @@ __all__ = [
     "is_mapped",
     "map_of",
     "portable",
+    "some_of",
 ]
 
 
@@ -241,8 +242,8 @@ def portable(stack: Stack | None) -> Stack | MapReference | None:
     return map_of(stack) or stack
 
 
-class MappedSource:
-    """Patterns in a read-only memory map; pages are given back after each reading."""
+class MemorySource:
+    """Patterns in memory, for those who handle all stacks alike."""
 
     def __init__(self, array: NDArray[Any]) -> None:
         self.array = array
@@ -251,14 +252,31 @@ class MappedSource:
         self.block_rows = max(1, BLOCK_BYTES * len(array) // max(1, array.nbytes))
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Copy the patterns of these rows."""
+        return np.asarray(self.array[rows])
+
+
+class MappedSource(MemorySource):
+    """Patterns in a read-only memory map; pages are given back after each reading."""
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Read the patterns of these rows."""
-        read = np.asarray(self.array[rows])
+        read = super().take(rows)
         release(self.array)
         return read
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Cross process borders as the name of the file."""
         return _mapped_again, (map_of(self.array),)
+
+
+def some_of(stack: Stack, rows: NDArray[np.int64] | slice) -> Stack:
+    """Return some patterns of a stack, on disk if they were there."""
+    if isinstance(stack, LazyStack):
+        return stack.select(rows)
+    if is_mapped(stack) and not isinstance(rows, slice):
+        return LazyStack(MappedSource(stack)).select(rows)
+    return stack[rows]
 
 
 class CentredSource:
@@ -273,20 +291,6 @@ class CentredSource:
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Read the patterns of these rows and shift them."""
         return np.fft.fftshift(self.stack[rows], axes=(-2, -1))
-
-
-class MemorySource:
-    """Patterns in memory, for those who handle all stacks alike."""
-
-    def __init__(self, array: NDArray[Any]) -> None:
-        self.array = array
-        self.shape: tuple[int, ...] = array.shape
-        self.dtype: np.dtype[Any] = array.dtype
-        self.block_rows = max(1, BLOCK_BYTES * len(array) // max(1, array.nbytes))
-
-    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Copy the patterns of these rows."""
-        return self.array[rows]
 
 
 def _source_of(array: NDArray[Any]) -> StackSource:

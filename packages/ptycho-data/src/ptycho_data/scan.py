@@ -11,14 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ptycho_data.contents import DOMAINS, Domain
 from ptycho_data.contract import check_layout
 from ptycho_data.errors import Findings, ScanFormatError
-from ptycho_data.lazy import (
-    LazyStack,
-    MappedSource,
-    MapReference,
-    Stack,
-    is_mapped,
-    portable,
-)
+from ptycho_data.lazy import MapReference, Stack, portable, some_of
 from ptycho_data.stacks import measure, release
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -286,10 +279,10 @@ class Scan:
             nphotons = nphotons * ratio if 0 < ratio < float("inf") else nphotons
         return evolve(
             self,
-            diffraction=_patterns(self.diffraction, chosen),
+            diffraction=some_of(self.diffraction, chosen),
             xcoords=self.xcoords[chosen],
             ycoords=self.ycoords[chosen],
-            patches=None if self.patches is None else _patterns(self.patches, chosen),
+            patches=None if self.patches is None else some_of(self.patches, chosen),
             xcoords_start=_rows(self.xcoords_start, chosen),
             ycoords_start=_rows(self.ycoords_start, chosen),
             scan_index=_rows(self.scan_index, chosen),
@@ -309,15 +302,6 @@ def _scan_again(values: dict[str, Any]) -> Scan:
         if isinstance(values[name], MapReference):
             values[name] = values[name].open()
     return Scan(**values)
-
-
-def _patterns(stack: Stack, chosen: NDArray[np.int64] | slice) -> Stack:
-    """Return some patterns of a stack, on disk if they were there."""
-    if isinstance(stack, LazyStack):
-        return stack.select(chosen)
-    if is_mapped(stack) and not isinstance(chosen, slice):
-        return LazyStack(MappedSource(stack)).select(chosen)
-    return stack[chosen]
 
 
 def _rows(

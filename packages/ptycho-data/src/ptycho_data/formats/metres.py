@@ -13,7 +13,7 @@ from attrs import define
 from numpy.typing import NDArray
 
 from ptycho_data.formats.base import Opened
-from ptycho_data.lazy import LazyStack, MappedSource, Stack, is_mapped
+from ptycho_data.lazy import Stack, some_of
 from ptycho_data.middle import middle
 from ptycho_data.units import LARGEST, SMALLEST, object_pixel
 
@@ -251,11 +251,4 @@ def _pair(found: Measured, arrays: dict[str, Any], opened: Opened, remarks: list
         remarks.append(f"{int((times > 1).sum())} numbers with several positions: averaged")
     if len(rows) < len(stack):
         remarks.append(f"{len(stack) - len(rows)} places without pattern or position: left out")
-        arrays["diffraction"] = chosen(stack, rows)
-
-
-def chosen(stack: Stack, rows: NDArray[np.int64]) -> Stack:
-    """Return some patterns of a stack, on disk if they were there."""
-    if isinstance(stack, LazyStack):
-        return stack.select(rows)
-    return LazyStack(MappedSource(stack), rows) if is_mapped(stack) else stack[rows]
+        arrays["diffraction"] = some_of(stack, rows)
