@@ -104,7 +104,9 @@ def test_patterns_that_share_chunks_are_decompressed_once(tmp_path, monkeypatch)
     with H5File(tmp_path / "a.h5") as file:
         stack = file.stack("a")
     opened = []
-    monkeypatch.setattr("ptycho_data.hdf5._open", lambda path: opened.append(1) or h5py.File(path))
+    monkeypatch.setattr(
+        "ptycho_data.hdf5_chunks.open_file", lambda path: opened.append(1) or h5py.File(path)
+    )
     for index in (3, 15, 4, 19, 22, 2):
         np.testing.assert_array_equal(stack[index], VALUES[index])
     assert len(opened) == 3

@@ -13,7 +13,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from ptycho_data.errors import WHOLE_FILE, ScanFormatError, Violation
+from ptycho_data.errors import WHOLE_FILE, ScanFormatError
 from ptycho_data.stacks import BLOCK_BYTES, release
 
 __all__ = [
@@ -181,10 +181,8 @@ class Stamp:
         except OSError:
             same = False
         if not same:
-            raise ScanFormatError(
-                [Violation(file=str(self.path), key=WHOLE_FILE, expected="the file as it was read",
-                           found="a file that changed or went away in the meantime")]
-            )  # fmt: skip
+            found = "a file that changed or went away in the meantime"
+            raise ScanFormatError.of(self.path, WHOLE_FILE, found, "the file as it was read")
 
 
 @frozen(kw_only=True)

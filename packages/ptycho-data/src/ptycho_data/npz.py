@@ -12,14 +12,13 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from os import PathLike
-from pathlib import Path
-from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from ptycho_data.distrust import DistrustedFile
 from ptycho_data.errors import WHOLE_FILE, ScanFormatError, Violation
 from ptycho_data.npy_header import NpyHeader, NpyHeaderError, read_header
 
@@ -71,7 +70,7 @@ class Member:
         return self.header.dtype
 
 
-class Archive:
+class Archive(DistrustedFile):
     """An NPZ file opened for distrustful reading; use it in a ``with`` statement.
 
     Parameters
@@ -90,15 +89,14 @@ class Archive:
         If the file is missing, unreadable or not an intact zip archive.
     """
 
+    KIND: ClassVar[str] = "an NPZ file"
+
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        if not self.path.is_file():
-            found = "something that is no regular file" if self.path.exists() else "no such file"
-            self._fail(WHOLE_FILE, found, "an NPZ file")
+        super().__init__(path)
         try:
             self._file = self.path.open("rb")
         except OSError as error:
-            self._fail(WHOLE_FILE, f"a file that cannot be read ({error.strerror})", "an NPZ file")
+            self._fail(WHOLE_FILE, f"a file that cannot be read ({error.strerror})", self.KIND)
         try:
             self._zip = zipfile.ZipFile(self._file)
         except _DAMAGE as error:
@@ -113,19 +111,6 @@ class Archive:
         self._copies = Counter(names)
         self.names: tuple[str, ...] = tuple(self._copies)
 
-    def __enter__(self) -> Self:
-        """Return the open archive."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file; memory maps made from it stay valid."""
-        self.close()
-
     def close(self) -> None:
         """Close the file; memory maps made from it stay valid."""
         self._zip.close()
@@ -134,11 +119,6 @@ class Archive:
     def __contains__(self, name: str) -> bool:
         """Tell whether there is an array of this name."""
         return name in self._copies
-
-    def _fail(self, key: str, found: str, expected: str) -> NoReturn:
-        raise ScanFormatError(
-            [Violation(file=str(self.path), key=key, found=found, expected=expected)]
-        ) from None
 
     def member(self, name: str) -> Member:
         """Describe one array after checking that its sizes are true.
