@@ -25,6 +25,24 @@ def test_untrained_it_is_a_physical_solver(network, patterns):
     assert misfit(solved, x, probe) < 0.5 * misfit(torch.ones_like(solved), x, probe)
 
 
+def test_few_photons_do_not_darken_the_true_object(scan, patterns):
+    _, positions, probe, _ = patterns(1, B=8)
+    truth = extract_patches(scan.object_guess, scan.positions[np.arange(8) * 5], 64)
+    truth, photons = torch.from_numpy(truth)[:, None], 2e2
+    truth /= intensity(truth, probe).sum((-2, -1)).mean().sqrt()
+    rate = photons * intensity(truth, probe)
+    counts = torch.poisson(rate, generator=torch.Generator().manual_seed(0))
+    amplitude = torch.fft.ifftshift((counts / photons).sqrt(), dim=(-2, -1))
+    canvases, light = GroupCanvases.of(positions, 64), probe.abs().square().sum(0)
+
+    def brightening(dose):
+        step = unrolled._step(truth, amplitude, torch.ones(64, 64), probe, canvases, dose)
+        return float(((step * truth.conj()).real * light).sum(dim=(-2, -1)).mean())
+
+    assert brightening(np.inf) < -0.2
+    assert abs(brightening(photons)) < 0.02
+
+
 def test_the_truth_explains_its_own_patterns_in_the_networks_units(scan, patterns):
     x, _, probe, _ = patterns(1, B=8)
     truth = extract_patches(scan.object_guess, scan.positions[np.arange(8) * 5], 64)

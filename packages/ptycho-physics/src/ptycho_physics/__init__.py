@@ -1,6 +1,7 @@
 """The physics of ptychography as pure functions on arrays, for every array library alike."""
 
 from ptycho_physics.__about__ import __version__
+from ptycho_physics.dose import modulus_ratio, own_share
 from ptycho_physics.fields import from_polar
 from ptycho_physics.forward import (
     back_propagate,
@@ -110,11 +111,13 @@ __all__ = [
     "line_object",
     "mean_counts",
     "merge_patches",
+    "modulus_ratio",
     "network_input",
     "normalise_probe",
     "object_from_image",
     "orthogonal_modes",
     "orthogonalise_modes",
+    "own_share",
     "photons_of",
     "poisson_deviance",
     "poisson_nll",

@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 from ptycho_config import ModelConfig
-from ptycho_physics import probe_intensity, probe_weight
+from ptycho_physics import modulus_ratio, probe_intensity, probe_weight
 
 from ptycho_tf import namespace as xp
 from ptycho_tf.frameworks import tf
@@ -81,7 +81,14 @@ class Unrolled(Network):
             unet(shape, 2, width, name=f"corrections.{k}", dtype=dtype) for k in range(STAGES)
         ]
 
-    def call(self, x: Tensor, positions: Tensor, probe: Tensor, bad_pixels: Tensor) -> Tensor:
+    def call(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        probe: Tensor,
+        bad_pixels: Tensor,
+        photons: Tensor | float = math.inf,
+    ) -> Tensor:
         """Reconstruct the patches of a batch of groups: see `Network.call`."""
         N = x.shape[1]
         x = channels_first(x)
@@ -91,9 +98,9 @@ class Unrolled(Network):
         good = tf.cast(tf.signal.ifftshift(~bad_pixels, axes=(-2, -1)), amplitude.dtype)
         patches = tf.ones_like(_complex(x))
         shown = tf.broadcast_to(_shown(probe), tf.shape(patches))
-        guide = tf.stop_gradient(_guide(patches, amplitude, good, probe, canvases))
+        guide = tf.stop_gradient(_guide(patches, amplitude, good, probe, canvases, photons))
         for correct in self.parts:
-            step = _step(patches, amplitude, good, probe, canvases)
+            step = _step(patches, amplitude, good, probe, canvases, photons)
             patches = patches + step
             size, frame = _frame(patches)
             across, down = (_slope(frame, axis) for axis in (-1, -2))
@@ -152,7 +159,12 @@ def _smoothed(field: Tensor, sigma: float) -> Tensor:
 
 
 def _guide(
-    patches: Tensor, amplitude: Tensor, good: Tensor, probe: Tensor, canvases: GroupCanvases
+    patches: Tensor,
+    amplitude: Tensor,
+    good: Tensor,
+    probe: Tensor,
+    canvases: GroupCanvases,
+    photons: Tensor | float = math.inf,
 ) -> Tensor:
     """Return smooth patches (B, C, N, N) that explain the patterns: see the module."""
     speed = tf.zeros_like(patches)
@@ -160,7 +172,7 @@ def _guide(
         sigma = COARSEST * (FINEST / COARSEST) ** (k / (GUIDE_STEPS - 1)) * patches.shape[-1]
         ahead = patches + MOMENTUM * speed
         _, frame = _frame(ahead)
-        step = _step(ahead, amplitude, good, probe, canvases, sigma) * tf.math.conj(frame)
+        step = _step(ahead, amplitude, good, probe, canvases, photons, sigma) * tf.math.conj(frame)
         real, imag = _parts(step)
         after = ahead + tf.complex(real, PHASE_GAIN * imag) * frame
         patches, speed = after, after - patches
@@ -173,6 +185,7 @@ def _step(
     good: Tensor,
     probe: Tensor,
     canvases: GroupCanvases,
+    photons: Tensor | float = math.inf,
     sigma: float = 0.0,
 ) -> Tensor:
     """Return the physics step (B, C, N, N) of every patch, agreed within groups.
@@ -180,9 +193,8 @@ def _step(
     It is smoothed by a Gaussian of ``sigma`` pixels, if any.
     """
     fields = xp.fft.fftn(tf.expand_dims(patches, -3) * probe, axes=(-2, -1), norm="ortho")
-    # The offset keeps the square root differentiable where no light is predicted.
-    modulus = tf.sqrt(tf.reduce_sum(_power(fields), axis=-3) + SMALLEST_MODULUS**2)
-    ratio = (amplitude / (modulus + SMALLEST_MODULUS) - 1) * good
+    power = tf.reduce_sum(_power(fields), axis=-3)
+    ratio = modulus_ratio(power, amplitude, photons, smallest=SMALLEST_MODULUS, xp=xp) * good
     change = fields * tf.expand_dims(_complex(ratio), -3)
     residual = xp.fft.ifftn(change, axes=(-2, -1), norm="ortho")
     gradient = tf.reduce_sum(tf.math.conj(probe) * residual, axis=-3)

@@ -33,7 +33,7 @@ import math
 
 import torch
 from ptycho_config import ModelConfig
-from ptycho_physics import probe_intensity, probe_weight
+from ptycho_physics import modulus_ratio, probe_intensity, probe_weight
 from torch import Tensor, nn
 
 from ptycho_torch.networks.base import Network
@@ -74,7 +74,14 @@ class Unrolled(Network):
         width = WIDTH_PER_SCALE * model.n_filters_scale
         self.corrections = nn.ModuleList(UNet(PLANES, 2, width) for _ in range(STAGES))
 
-    def forward(self, x: Tensor, positions: Tensor, probe: Tensor, bad_pixels: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        probe: Tensor,
+        bad_pixels: Tensor,
+        photons: Tensor | float = math.inf,
+    ) -> Tensor:
         """Reconstruct the patches of a batch of groups: see `Network.forward`."""
         N = x.shape[-1]
         canvases = GroupCanvases.of(positions, N)
@@ -84,9 +91,9 @@ class Unrolled(Network):
         shown = _shown(probe).expand(x.shape)
         patches = torch.ones(x.shape, dtype=torch.complex64, device=x.device)
         with torch.no_grad():
-            guide = _guide(patches, amplitude, good, probe, canvases)
+            guide = _guide(patches, amplitude, good, probe, canvases, photons)
         for correct in self.corrections:
-            step = _step(patches, amplitude, good, probe, canvases)
+            step = _step(patches, amplitude, good, probe, canvases, photons)
             patches = patches + step
             size, frame = _frame(patches)
             across, down = (_slope(frame, axis) for axis in (-1, -2))
@@ -133,7 +140,12 @@ def _smoothed(field: Tensor, sigma: float) -> Tensor:
 
 
 def _guide(
-    patches: Tensor, amplitude: Tensor, good: Tensor, probe: Tensor, canvases: GroupCanvases
+    patches: Tensor,
+    amplitude: Tensor,
+    good: Tensor,
+    probe: Tensor,
+    canvases: GroupCanvases,
+    photons: Tensor | float = math.inf,
 ) -> Tensor:
     """Return smooth patches (B, C, N, N) that explain the patterns: see the module."""
     speed = torch.zeros_like(patches)
@@ -141,7 +153,7 @@ def _guide(
         sigma = COARSEST * (FINEST / COARSEST) ** (k / (GUIDE_STEPS - 1)) * patches.shape[-1]
         ahead = patches + MOMENTUM * speed
         _, frame = _frame(ahead)
-        step = _step(ahead, amplitude, good, probe, canvases, sigma) * frame.conj()
+        step = _step(ahead, amplitude, good, probe, canvases, photons, sigma) * frame.conj()
         after = ahead + torch.complex(step.real, PHASE_GAIN * step.imag) * frame
         patches, speed = after, after - patches
     return patches
@@ -153,6 +165,7 @@ def _step(
     good: Tensor,
     probe: Tensor,
     canvases: GroupCanvases,
+    photons: Tensor | float = math.inf,
     sigma: float = 0.0,
 ) -> Tensor:
     """Return the physics step (B, C, N, N) of every patch, agreed within groups.
@@ -160,10 +173,8 @@ def _step(
     It is smoothed by a Gaussian of ``sigma`` pixels, if any.
     """
     fields = torch.fft.fft2(patches.unsqueeze(-3) * probe, norm="ortho")
-    # The offset keeps the square root differentiable where no light is predicted.
-    modulus = (fields.real.square() + fields.imag.square()).sum(-3)
-    modulus = (modulus + SMALLEST_MODULUS**2).sqrt()
-    ratio = (amplitude / (modulus + SMALLEST_MODULUS) - 1) * good
+    power = (fields.real.square() + fields.imag.square()).sum(-3)
+    ratio = modulus_ratio(power, amplitude, photons, smallest=SMALLEST_MODULUS) * good
     residual = torch.fft.ifft2(fields * ratio.unsqueeze(-3), norm="ortho")
     gradient = (probe.conj() * residual).sum(-3)
     light = probe_intensity(probe)
