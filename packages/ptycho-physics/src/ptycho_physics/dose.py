@@ -26,7 +26,7 @@ from ptycho_physics.forward import probe_intensity
 CURVATURE = 3 + 2 * math.sqrt(2)
 """Makes the mean root above exact to first order in a small rate."""
 
-ENOUGH = 15.0
+ENOUGH = 50.0
 """Photons per pattern and lit pixel of the object at which a pattern counts half for itself."""
 
 LEAST_SHARE = 0.01
@@ -73,6 +73,23 @@ def modulus_ratio(
     return change * (xp.sum(power, axis=(-2, -1), keepdims=True) / slack)
 
 
+def lit_pixels(probe: Array, *, xp: Any | None = None) -> Array:
+    """Return how many pixels of the object a probe lights: ``(sum I)**2 / sum I**2``.
+
+    Parameters
+    ----------
+    probe : (M, N, N) complex array
+        Probe modes of any power.
+
+    Returns
+    -------
+    () real array
+    """
+    xp = namespace(probe, xp=xp)
+    light = probe_intensity(probe, xp=xp)
+    return xp.sum(light) ** 2 / xp.sum(light * light)
+
+
 def own_share(photons: Array | float, probe: Array, *, xp: Any | None = None) -> Array:
     """Return how much a patch counts, relative to others, where its own pattern is explained.
 
@@ -83,13 +100,11 @@ def own_share(photons: Array | float, probe: Array, *, xp: Any | None = None) ->
     photons
         Mean counts per pattern.
     probe : (M, N, N) complex array
-        Probe modes of any power. They light ``(sum I)**2 / sum I**2`` pixels.
+        Probe modes of any power.
 
     Returns
     -------
     () real array
     """
-    xp = namespace(probe, xp=xp)
-    light = probe_intensity(probe, xp=xp)
-    per_pixel = photons * xp.sum(light * light) / xp.sum(light) ** 2
+    per_pixel = photons / lit_pixels(probe, xp=xp)
     return LEAST_SHARE + (1 - LEAST_SHARE) * per_pixel / (per_pixel + ENOUGH)
