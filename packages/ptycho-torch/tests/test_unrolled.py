@@ -40,7 +40,7 @@ def test_few_photons_do_not_darken_the_true_object(scan, patterns):
         return float(((step * truth.conj()).real * light).sum(dim=(-2, -1)).mean())
 
     assert brightening(np.inf) < -0.2
-    assert abs(brightening(photons)) < 0.02
+    assert abs(brightening(photons)) < 0.08
 
 
 def test_the_truth_explains_its_own_patterns_in_the_networks_units(scan, patterns):

@@ -2,14 +2,9 @@ r"""What few photons allow: how far to believe a dim pixel, and the pattern that
 
 **Dim pixels.** A step that gives predicted waves the measured modulus asks every pixel for
 :math:`\sqrt n`, which is too small on average: at a quarter of a photon, half of the root of the
-rate :math:`r = \langle n \rangle`. Such steps darken all that is dim, and that is most of a pattern
-of a thousand photons. One photon more makes the root tame (F. Anscombe, *Biometrika* 35, 246,
-1948), and its mean is known:
-
-.. math:: \langle \sqrt{n + 1} \rangle = \sqrt{r + 1 - r / (4 r + 3 + 2 \sqrt 2)},
-
-exact for few and for many photons and within 0.5 % in between. Compared with that a pattern asks
-for nothing, on average, when the object is right. Bright pixels do not notice.
+mean. Such steps darken all that is dim, and that is most of a pattern of a thousand photons. With
+`OFFSET` photons added on both sides the mean is right within a tenth at any rate (the transform of
+F. Anscombe, *Biometrika* 35, 246, 1948), and bright pixels do not notice.
 
 **One's own pattern.** What is reconstructed from a pattern carries its noise, so it explains that
 very pattern better than the object does. Who learns by explaining patterns has to explain each from
@@ -23,8 +18,8 @@ from typing import Any
 from ptycho_physics._namespace import Array, namespace
 from ptycho_physics.forward import probe_intensity
 
-CURVATURE = 3 + 2 * math.sqrt(2)
-"""Makes the mean root above exact to first order in a small rate."""
+OFFSET = 1.0
+"""Photons added to counts and rates before the root."""
 
 ENOUGH = 50.0
 """Photons per pattern and lit pixel of the object at which a pattern counts half for itself."""
@@ -43,11 +38,11 @@ def modulus_ratio(
 ) -> Array:
     r"""Return the relative change of predicted waves that lets them explain a pattern.
 
-    .. math:: g \, \left( \sqrt{n + 1} - \langle \sqrt{n + 1} \rangle \right) / \sqrt r
+    .. math:: g \, \frac{\sqrt{a^2 + c} - \sqrt{m^2 + c}}{m}, \qquad c = OFFSET / photons,
 
-    of counts :math:`n = photons \, a^2` and rates :math:`r = photons \, m^2`. Infinitely many
-    photons leave the plain ``a / m - 1``. Fewer move a dim wave by less than it lacks; g, the
-    inverse mean of this slack over the photons of the pattern, makes up for it.
+    of predicted and measured modulus m and a. Infinitely many photons leave the plain
+    ``a / m - 1``. Fewer move a dim wave by less than it lacks; g, the inverse mean of this slack
+    over the photons of the pattern, makes up for it.
 
     Parameters
     ----------
@@ -65,10 +60,9 @@ def modulus_ratio(
     (..., N, N) real array
     """
     xp = namespace(power, amplitude, xp=xp)
-    power, one = power + smallest**2, 1 / photons
-    mean = power + one - power * one / (4 * power + CURVATURE * one)
-    modulus, predicted = xp.sqrt(power), xp.sqrt(mean)
-    change = (xp.sqrt(amplitude * amplitude + one) - predicted) / (modulus + smallest)
+    power, dark = power + smallest**2, OFFSET / photons
+    modulus, predicted = xp.sqrt(power), xp.sqrt(power + dark)
+    change = (xp.sqrt(amplitude * amplitude + dark) - predicted) / (modulus + smallest)
     slack = xp.sum(power * (modulus / predicted), axis=(-2, -1), keepdims=True)
     return change * (xp.sum(power, axis=(-2, -1), keepdims=True) / slack)
 
