@@ -50,15 +50,11 @@ class Gradient:
         Gradient of the summed loss on the patches, or on the canvas: the shape of either.
     probe : (M, N, N) complex array, or None
         Gradient on the probe modes, where asked for.
-    log_photons : (...) real array, or None
-        Derivative of each pattern's loss by the logarithm of its ``photons``, where these are an
-        array.
     """
 
     loss: Array
     object: Array
     probe: Array | None
-    log_photons: Array | None
 
 
 def likelihood_gradient(
@@ -116,18 +112,14 @@ def likelihood_gradient(
         rate *= photons
     loss, excess = _misfit(rate, counts, mask, background, deviance, xp)
     weight = -2 if deviance else -1
-    by_photons = None
     if not number:
-        by_photons = weight * xp.sum(excess * rate, axis=(-2, -1))
         excess *= photons
     field = ifft2(_scaled(field, xp.expand_dims(excess, axis=-3), xp), xp, adjoint_norm)
     on_probe = None
     if update_probe:
         on_probe = _probe_gradient(patches, field, probe, xp) * (2 * weight * root)
     field *= xp.conj(centred) * (2 * weight)
-    return Gradient(
-        loss=loss, object=_over_modes(field, xp), probe=on_probe, log_photons=by_photons
-    )
+    return Gradient(loss=loss, object=_over_modes(field, xp), probe=on_probe)
 
 
 def _over_modes(values: Array, xp: Any) -> Array:
@@ -236,7 +228,7 @@ def canvas_gradient(
             on_probe = piece.probe if on_probe is None else on_probe + piece.probe
         losses.append(piece.loss)
     loss = xp.concat(losses, axis=0)
-    return Gradient(loss=loss, object=total, probe=on_probe, log_photons=None)
+    return Gradient(loss=loss, object=total, probe=on_probe)
 
 
 @cache
