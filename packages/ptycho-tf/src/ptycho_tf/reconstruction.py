@@ -100,7 +100,7 @@ class _Pass:
         def patches_of(counts: Any, positions: Any) -> Any:
             x = channels_last(tf.sqrt(counts) * scale)
             where = tf.transpose(positions, (0, 2, 1))[:, None]
-            return channels_first(self.model.diffraction_to_obj(x, where))
+            return channels_first(self.model.diffraction_to_obj(x, where, self.photons))
 
         return patches_of
 
