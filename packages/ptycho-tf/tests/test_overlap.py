@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ptycho_physics import defocused_probe, extract_patches, merge_patches, probe_weight
 from ptycho_tf.frameworks import tf
-from ptycho_tf.overlap import GroupCanvases, Placement
+from ptycho_tf.overlap import GroupCanvases, Placement, place_apart
 
 N = 8
 SHAPE = (21, 26)
@@ -144,7 +144,7 @@ def test_a_group_is_told_what_the_others_say(rng):
     where = tf.constant(10.4 + rng.uniform(0, 1, (1, 4, 2)).repeat(2, axis=0), tf.float32)
     patches = tf.constant(complex_normal(rng, 2, 4, N, N))
     place = Placement.of(where, SHAPE, N)
-    alone = GroupCanvases.of(where, N, whole_pixels=True).placement
+    alone = place_apart(where, N, whole_pixels=True)
     weight = tf.ones((N, N))
     left_out = place.agree_with_others(patches, weight, alone, tf.constant(0.0))
     swapped = place.agree_with_others(patches[::-1], weight, alone, tf.constant(1e-6))
@@ -158,7 +158,7 @@ def test_with_a_full_share_all_count_alike(rng, positions):
     where, weight = tf.constant(positions[:, None]), tf.constant(rng.uniform(0.1, 1, (N, N)))
     weight = tf.cast(weight, tf.float32)
     place = Placement.of(where, SHAPE, N)
-    alone = GroupCanvases.of(where, N, whole_pixels=True).placement
+    alone = place_apart(where, N, whole_pixels=True)
     total, coverage = (
         place.merge(patches[:, 0] * tf.cast(weight, tf.complex64)),
         place.weights(weight),

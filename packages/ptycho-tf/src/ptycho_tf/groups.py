@@ -17,10 +17,6 @@ log = logging.getLogger(__name__)
 FEW_PHOTONS = "patterns are explained from their neighbours, not from themselves"
 
 
-def _needs_truth(config: TrainingConfig) -> bool:
-    return config.model.model_type == "supervised" or config.realspace_mae_weight > 0
-
-
 def _scaled(
     scan: Scan,
     groups: NDArray[np.int64],
@@ -32,13 +28,12 @@ def _scaled(
     used = np.unique(groups)
     if photons is None:
         photons = mean_counts(scan, used, config.nphotons, probe)
-    with_truth = _needs_truth(config)
     return ScanGroups(
         scan=scan,
         groups=groups,
         photons=photons,
         nphotons=config.nphotons,
-        truth_gain=truth_gain(scan, used, probe) if with_truth else None,
+        truth_gain=truth_gain(scan, used, probe) if config.needs_truth else None,
     )
 
 

@@ -18,7 +18,7 @@ from ptycho_tf import namespace as xp
 from ptycho_tf.frameworks import keras, tf
 from ptycho_tf.layout import channels_first, channels_last, positions_of_patterns
 from ptycho_tf.networks import build_network
-from ptycho_tf.overlap import GroupCanvases, Placement
+from ptycho_tf.overlap import Placement, place_apart
 
 Tensor = Any
 
@@ -127,7 +127,7 @@ class PtychoModel(keras.Model):
         patches = patches * place.phases_in_agreement(patches, weight)
         if photons is None:
             return place.agree(patches, weight)
-        alone = GroupCanvases.of(where, self.config.N, whole_pixels=True).placement
+        alone = place_apart(where, self.config.N, whole_pixels=True)
         share = own_share(photons, tf.stop_gradient(self.probe), xp=xp)
         return place.agree_with_others(patches, weight, alone, share)
 

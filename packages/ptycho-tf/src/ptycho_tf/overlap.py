@@ -122,7 +122,7 @@ class Placement:
         weight : (N, N) float
             Weight of each patch pixel.
         alone
-            Places each group on a canvas of its own: `GroupCanvases.of` with ``whole_pixels``.
+            Places each group on a canvas of its own: `place_apart` with ``whole_pixels``.
         share
             Weight of a group for itself, relative to that of others.
         """
@@ -170,6 +170,23 @@ def _after(values: Tensor, axis: int) -> Tensor:
     return tf.pad(values, [(int(k == axis), 0) for k in range(3)])
 
 
+def place_apart(positions: Tensor, N: int, *, whole_pixels: bool = False) -> Placement:
+    """Place groups at ``positions`` (B, C, 2) on canvases below each other.
+
+    Where a group lies does not matter. With ``whole_pixels`` it is moved by whole pixels only and
+    interpolated as it is where it lies.
+    """
+    first = tf.reduce_min(positions, axis=1, keepdims=True)
+    local = positions - (tf.floor(first) if whole_pixels else first) + N // 2
+    # one spare pixel absorbs rounding when the largest coordinate is close to an integer
+    largest = tf.math.ceil(tf.reduce_max(local, axis=(0, 1)))
+    size = tf.cast(largest, tf.int32) - N // 2 + N + 1
+    groups = tf.shape(positions)[0]
+    below = tf.cast(tf.range(groups) * size[1], local.dtype)
+    local = local + tf.stack([tf.zeros_like(below), below], axis=-1)[:, None]
+    return Placement.of(local, (size[1] * groups, size[0]), N)
+
+
 @frozen(eq=False)
 class GroupCanvases:
     """One small canvas for each group of a batch, laid out below each other on a tall one.
@@ -185,23 +202,9 @@ class GroupCanvases:
     placement: Placement | None
 
     @classmethod
-    def of(cls, positions: Tensor, N: int, *, whole_pixels: bool = False) -> "GroupCanvases":
-        """Lay out the canvases of groups at ``positions`` (B, C, 2) for patches of N pixels.
-
-        Where a group lies does not matter. With ``whole_pixels`` it is moved by whole pixels only
-        and interpolated as it is where it lies; groups of one pattern then have canvases, too.
-        """
-        if positions.shape[1] == 1 and not whole_pixels:
-            return cls(None)
-        first = tf.reduce_min(positions, axis=1, keepdims=True)
-        local = positions - (tf.floor(first) if whole_pixels else first) + N // 2
-        # one spare pixel absorbs rounding when the largest coordinate is close to an integer
-        largest = tf.math.ceil(tf.reduce_max(local, axis=(0, 1)))
-        size = tf.cast(largest, tf.int32) - N // 2 + N + 1
-        groups = tf.shape(positions)[0]
-        below = tf.cast(tf.range(groups) * size[1], local.dtype)
-        local = local + tf.stack([tf.zeros_like(below), below], axis=-1)[:, None]
-        return cls(Placement.of(local, (size[1] * groups, size[0]), N))
+    def of(cls, positions: Tensor, N: int) -> "GroupCanvases":
+        """Lay out the canvases of groups at ``positions`` (B, C, 2) for patches of N pixels."""
+        return cls(None if positions.shape[1] == 1 else place_apart(positions, N))
 
     def agree(self, patches: Tensor, weight: Tensor) -> Tensor:
         """Make the patches (B, C, N, N) of each group agree under ``weight`` (N, N)."""

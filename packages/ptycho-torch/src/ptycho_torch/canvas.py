@@ -89,6 +89,8 @@ class GrowingCanvas:
         """Let the canvas cover patches at ``positions`` (..., 2) of the object grid."""
         points = np.concatenate([self._bounds, positions.reshape(-1, 2)])
         bounds = np.stack([points.min(axis=0), points.max(axis=0)])
+        if np.array_equal(bounds, self._bounds):
+            return
         canvas_for(bounds, self.N)
         self._bounds = bounds
         self._mosaic.reserve(self.canvas)

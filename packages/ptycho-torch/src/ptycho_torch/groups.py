@@ -1,11 +1,9 @@
 """Which groups of a scan training learns from, and which it watches."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
-import attrs
 import numpy as np
+from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import TrainingConfig
 from ptycho_data import Scan
@@ -21,31 +19,7 @@ log = logging.getLogger(__name__)
 FEW_PHOTONS = "patterns are explained from their neighbours, not from themselves"
 
 
-def _needs_truth(config: TrainingConfig) -> bool:
-    return config.model.model_type == "supervised" or config.realspace_mae_weight > 0
-
-
-def explicit_photons(config: TrainingConfig, overrides: Mapping[str, Any]) -> float | None:
-    """Return ``nphotons`` where somebody asked for it: it then wins over what a file states.
-
-    Without a record of where it came from, any value but the default was asked for.
-    """
-    entry = overrides.get("nphotons")
-    if entry is not None:
-        asked = entry.get("origin") not in ("data", "command default", "default")
-    else:
-        asked = config.nphotons != attrs.fields(TrainingConfig).nphotons.default
-    return config.nphotons if asked else None
-
-
-def with_photons(scan: Scan, nphotons: float | None) -> Scan:
-    """Return a scan in the amplitude domain with this dose, if one was asked for."""
-    if nphotons is None or scan.domain == "counts":
-        return scan
-    return attrs.evolve(scan, nphotons=nphotons)
-
-
-@attrs.frozen(eq=False, kw_only=True)
+@frozen(eq=False, kw_only=True)
 class Parts:
     """What training learns from and what it watches, of one scan.
 
@@ -72,13 +46,12 @@ def _scaled(
     used = np.unique(groups)
     if photons is None:
         photons = mean_counts(scan, used, config.nphotons, probe)
-    with_truth = _needs_truth(config)
     return ScanGroups(
         scan=scan,
         groups=groups,
         photons=photons,
         nphotons=config.nphotons,
-        truth_gain=truth_gain(scan, used, probe) if with_truth else None,
+        truth_gain=truth_gain(scan, used, probe) if config.needs_truth else None,
         number=number,
         margin=LARGEST_OFFSET if config.positions_trainable else 0.0,
     )

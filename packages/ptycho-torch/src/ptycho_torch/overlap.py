@@ -135,7 +135,7 @@ class GroupCanvases:
             Share of the brightest light in the denominator.
         """
         if self.single:
-            return gradient / ((1 - relaxation) * light + relaxation * light.max())
+            return gradient * (1 / ((1 - relaxation) * light + relaxation * light.max()))
         total = merge_patches(gradient, self.positions, self.shape)
         lit = merge_patches(light.expand(gradient.shape), self.positions, self.shape)
         step = total / ((1 - relaxation) * lit + relaxation * light.max())
