@@ -11,9 +11,7 @@ same load. Times are CPU times, but wall times on a GPU. What is measured:
 ``forward and gradient``
     `canvas_gradient`: all of the forward model, the value of the likelihood, and the whole way back
     to the gradient on the canvas, which is allocated and summed up.
-``autograd, by functions``
-    The same through `ptycho_torch.forward`, whose functions bring their own gradient (PyTorch).
-``autograd, plain``
+``autograd``
     The same left to PyTorch alone: what the hand-written gradient saves (PyTorch).
 ``solver step``
     A whole step of the solver: forward model, gradient, preconditioner, update of the canvas.
@@ -85,22 +83,6 @@ class Problem:
         self.loss(leaf).backward()
         return leaf.grad
 
-    def functions(self) -> Any:
-        """Return the gradient of the deviance on the canvas by our functions (PyTorch)."""
-        import torch
-        from ptycho_torch.forward import extract_patches as extract
-        from ptycho_torch.forward import patches_deviance
-
-        leaf = self.canvas.detach().requires_grad_()
-        patches = extract(leaf, self.centres, self.N)
-        photons, log_scale = torch.tensor(PHOTONS), torch.zeros(())
-        place = leaf.device
-        loss = patches_deviance(
-            patches, self.probe, self.counts, photons.to(place), log_scale.to(place)
-        )
-        loss.sum().backward()
-        return leaf.grad
-
     def fft_pair(self, waves: Any) -> Any:
         """Transform there and back."""
         fft, axes = self.xp.fft, (-2, -1)
@@ -133,11 +115,7 @@ def actions(case: Problem, *, torch: bool) -> dict[str, Callable[[], object]]:
         "merge": partial(merge_patches, patches, case.centres, shape),
         "forward": partial(case.loss, case.canvas),
         "forward and gradient": case.gradient,
-        **(
-            {"autograd, by functions": case.functions, "autograd, plain": case.autograd}
-            if torch
-            else {}
-        ),
+        **({"autograd": case.autograd} if torch else {}),
     }
 
 

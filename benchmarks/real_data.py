@@ -20,22 +20,16 @@ steps wrote, `real_data.md` and `real_data.json`. The exit code is 1 if a figure
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import resource
-import shlex
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from _cases import Bound, Case, Cases, Runner, row, run_all
 from _measure import machine
-from attrs import asdict, define, field, frozen
-from ptycho_data import Scan, load_scan, save_scan
+from numpy.typing import NDArray
+from ptycho_data import Scan, load_reconstruction, load_scan, save_scan
 from ptycho_physics import solve
 
 # Options of `ptycho train`, per kind of case; what is not named has its default.
@@ -45,97 +39,25 @@ GRIDSIZE_2 = "--n-groups 512 --gridsize 2 --nepochs 8 --batch-size 4 --neighbor-
 SIEMENS = "--nepochs 10"
 SOLVER_EPOCHS = 8  # from a flat object, batches of 16
 PROBE_REFINEMENT = "--update-probe --epochs 40 --batch-size 32"
+CNN_SCENE = "--N 128 --n-patterns 96 --size 256 --scan random --object random --photons 1e6"
+CNN = "--architecture cnn --nepochs 10"
+SEEDS = range(5)
+Complex = NDArray[np.complex64]
 
 
-@frozen
-class Bound:
-    """A figure and what it must reach."""
-
-    figure: str
-    least: float | None = None
-    most: float | None = None
-
-    def met(self, value: float | None) -> bool:
-        """Tell whether a value keeps the bound; a missing one, or NaN, does not."""
-        if value is None:
-            return False
-        return value >= self.least if self.least is not None else value <= (self.most or 0)
-
-    def __str__(self) -> str:
-        """Return it for people."""
-        sign, value = (">=", self.least) if self.least is not None else ("<=", self.most)
-        return f"{self.figure} {sign} {value:g}"
-
-
-@define
-class Case:
-    """One case: what was run, what it cost, what it gave."""
-
-    name: str
-    bounds: list[Bound]
-    steps: list[dict[str, Any]] = field(factory=list)
-    figures: dict[str, float] = field(factory=dict)
-    error: str | None = None
-
-    @property
-    def passed(self) -> bool:
-        """Whether all went well and every bound is met."""
-        return not self.error and all(b.met(self.figures.get(b.figure)) for b in self.bounds)
-
-
-@frozen
-class Runner:
-    """Runs the steps of a case in its own folder, and notes what they cost."""
-
-    case: Case
-    data: Path
-    folder: Path
-    threads: int
-
-    def __call__(self, step: str, *arguments: str | Path) -> None:
-        """Run ``ptycho`` with these arguments."""
-        words = [str(argument) for argument in arguments]
-        shown = shlex.join(["ptycho", *words]).replace(str(self.data), "DATA_FOLDER")
-        print(f"{self.case.name}: {shown}", flush=True)
-        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        log = self.folder / f"{step.replace(' ', '_')}.log"
-        with log.open("w", encoding="utf-8") as output:
-            done = subprocess.run(  # noqa: S603  our own command
-                [sys.executable, "-m", "ptycho_cli", *words],
-                cwd=self.folder,
-                env=os.environ | {"OMP_NUM_THREADS": str(self.threads)},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        wall = time.perf_counter() - start
-        self.case.steps.append({"step": step, "command": shown, "wall_s": wall, "cpu_s": cpu})
-        print(f"{self.case.name}: {step}: {wall:.1f} s, {cpu:.1f} CPU s", flush=True)
-        if done.returncode:
-            lines = log.read_text("utf-8").strip().splitlines()
-            msg = f"{step} ended with code {done.returncode}: {lines[-1] if lines else ''}"
-            raise RuntimeError(msg)
-
-    def read(self, name: str) -> dict[str, Any]:
-        """Read a JSON file that a step has written."""
-        return json.loads((self.folder / name).read_text("utf-8"))
-
-    def simulate(self, photons: float) -> None:
-        """Make scan.npz: the measured scene with this dose."""
-        source = self.data / "run1084.npz"
-        self(
-            "simulate", "simulate", "--from", source, "--photons", f"{photons:g}", "-o", "scan.npz"
-        )
-
-    def evaluate(self, result: str) -> None:
-        """Compare a result with the truth that the scan holds."""
-        self("evaluate", "evaluate", result, "scan.npz", "-o", "evaluation")
-        found = self.read("evaluation/evaluation.json")
-        wanted = ("correlation", "amplitude_psnr", "phase_psnr", "phase_ssim")
-        self.case.figures |= {name: found[name] for name in wanted}
-        self.case.figures["r_factor"] = self.read(f"{result}/metrics.json")["r_factor"]
+def on_rectangle(
+    image: Complex, origin: tuple[int, int], positions: NDArray[np.float64]
+) -> Complex:
+    """Cut out the rectangle of positions; one where the image does not reach."""
+    (x0, y0), (x1, y1) = np.ceil(positions.min(axis=0)), np.floor(positions.max(axis=0)) + 1
+    region = np.ones((int(y1 - y0), int(x1 - x0)), dtype=np.complex64)
+    rows, columns = np.arange(int(y0), int(y1)), np.arange(int(x0), int(x1))
+    rows, columns = rows - origin[1], columns - origin[0]
+    here = np.ix_(
+        (rows >= 0) & (rows < image.shape[0]), (columns >= 0) & (columns < image.shape[1])
+    )
+    region[here] = image[np.ix_(rows[here[0].ravel()], columns[here[1].ravel()])]
+    return region
 
 
 def trained(options: str, photons: float) -> Callable[[Runner], None]:
@@ -190,6 +112,30 @@ def siemens(run: Runner) -> None:
     run.case.figures["r_factor"] = run.read("result/metrics.json")["r_factor"]
 
 
+def cnn_at_128(run: Runner) -> None:
+    """Train the plain network with several seeds: none may end in a flat amplitude.
+
+    Simulated counts; the worst seed's contrast (standard deviation) of the amplitude in parts of
+    the true one, and its correlation with it, over the scanned rectangle.
+    """
+    run("simulate", "simulate", "-o", "scan.npz", *CNN_SCENE.split())
+    scan = load_scan(run.folder / "scan.npz")
+    assert scan.object_guess is not None  # noqa: S101  simulated with its object
+    truth = np.abs(on_rectangle(scan.object_guess, (0, 0), scan.positions))
+    contrasts, correlations = [], []
+    for seed in SEEDS:
+        options = [*CNN.split(), "--seed", str(seed)]
+        run(f"train {seed}", "train", "scan.npz", "-o", f"model_{seed}", *options)
+        run(f"infer {seed}", "infer", f"model_{seed}", "scan.npz", "-o", f"result_{seed}")
+        found = load_reconstruction(run.folder / f"result_{seed}" / "reconstruction.npz")
+        x, y = found.origin.tolist()
+        amplitude = np.abs(on_rectangle(found.object, (x, y), scan.positions))
+        contrasts.append(amplitude.std() / truth.std())
+        correlations.append(np.corrcoef(amplitude.ravel(), truth.ravel())[0, 1])
+    run.case.figures["contrast"] = float(min(contrasts))
+    run.case.figures["amplitude_correlation"] = float(min(correlations))
+
+
 # Least complex correlation, by photons per pattern and gridsize.
 CORRELATION = {
     ("1e6", "g1"): 0.99,
@@ -198,7 +144,7 @@ CORRELATION = {
     ("1e6", "g2"): 0.97,
     ("1e4", "g2"): 0.95,
 }
-CASES: dict[str, tuple[Callable[[Runner], None], list[Bound]]] = {
+CASES: Cases = {
     **{
         f"run1084-{photons}-{name}": (
             trained({"g1": GRIDSIZE_1, "g2": GRIDSIZE_2}[name], float(photons)),
@@ -212,26 +158,11 @@ CASES: dict[str, tuple[Callable[[Runner], None], list[Bound]]] = {
     ),
     "solver": (solver, [Bound("correlation", least=0.999), Bound("solve_cpu_s", most=5)]),
     "siemens": (siemens, [Bound("r_factor", most=0.16)]),
+    "cnn-128": (
+        cnn_at_128,
+        [Bound("contrast", least=0.5), Bound("amplitude_correlation", least=0.4)],
+    ),
 }
-
-
-def run_case(name: str, data: Path, out: Path, threads: int) -> Case:
-    """Run one case in OUT/NAME; what goes wrong is part of what comes back."""
-    work, bounds = CASES[name]
-    case = Case(name, bounds)
-    folder = out / name
-    folder.mkdir(parents=True)
-    try:
-        work(Runner(case, data, folder, threads))
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
-        case.error = f"{type(error).__name__}: {error}"
-        print(f"{name}: {case.error}", file=sys.stderr)
-    return case
-
-
-def row(*cells: object) -> str:
-    """Return a row of a Markdown table."""
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
 def markdown(cases: list[Case], threads: int) -> str:
@@ -255,56 +186,9 @@ def markdown(cases: list[Case], threads: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(cases: list[Case], out: Path, threads: int) -> str:
-    """Write what is known so far: a long run that is stopped leaves its figures.
-
-    Returns the tables.
-    """
-    record = {
-        "benchmark": "real_data",
-        "machine": machine(),
-        "threads": threads,
-        "cases": [asdict(case) | {"passed": case.passed} for case in cases],
-    }
-    (out / "real_data.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-    tables = markdown(cases, threads)
-    (out / "real_data.md").write_text(tables, "utf-8")
-    return tables
-
-
-def parse_folders(
-    about: str | None, cases: Mapping[str, object], arguments: list[str] | None = None
-) -> argparse.Namespace:
-    """Read the command line of a program that runs cases on the data folder."""
-    parser = argparse.ArgumentParser(
-        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path, metavar="DATA_FOLDER")
-    parser.add_argument("-o", "--output-dir", type=Path, required=True, metavar="OUT")
-    parser.add_argument("--only", default=",".join(cases), help="cases, with commas between them")
-    parser.add_argument("--threads", type=int, default=1, help="OMP_NUM_THREADS [default: 1]")
-    options = parser.parse_args(arguments)
-    options.names = options.only.split(",")
-    unknown = [name for name in options.names if name not in cases]
-    if unknown:
-        parser.error(f"--only: cases are {', '.join(cases)}; found {', '.join(unknown)}")
-    taken = [name for name in options.names if (options.output_dir / name).exists()]
-    if taken:
-        parser.error(f"{options.output_dir}: has results of {', '.join(taken)}; give a new folder")
-    return options
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the cases asked for; return 1 if one of them missed a bound."""
-    options = parse_folders(__doc__, CASES, arguments)
-    data, out = options.data.resolve(), options.output_dir.resolve()
-    cases: list[Case] = []
-    tables = ""
-    for name in options.names:
-        cases.append(run_case(name, data, out, options.threads))
-        tables = write(cases, out, options.threads)
-    print("\n" + tables)
-    return 0 if all(case.passed for case in cases) else 1
+    return run_all("real_data", __doc__, CASES, markdown, arguments)
 
 
 if __name__ == "__main__":

@@ -13,18 +13,14 @@ is registered. OUT keeps all results, `sparse.md` and `sparse.json`.
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-from _measure import machine
-from attrs import asdict
+from _cases import Bound, Case, Cases, Runner, of_each, row, run_all
 from numpy.typing import NDArray
 from ptycho_data import Scan, load_probe, load_reconstruction, load_scan, save_scan
 from ptycho_physics.metrics import complex_correlation
-from real_data import PROBE_REFINEMENT, Bound, Case, Runner, parse_folders, row, siemens_scan
+from real_data import PROBE_REFINEMENT, Complex, on_rectangle, siemens_scan
 
 TRAINING = {
     "run1084": "--n-groups 512 --nepochs 50 --imagined-batches",
@@ -32,7 +28,6 @@ TRAINING = {
 }
 REFINEMENT = 10
 SOLVER_EPOCHS = 100
-Complex = NDArray[np.complex64]
 
 
 def farthest(positions: NDArray[np.float64], count: int) -> NDArray[np.int64]:
@@ -44,21 +39,6 @@ def farthest(positions: NDArray[np.float64], count: int) -> NDArray[np.int64]:
         distance = np.minimum(distance, np.sum((positions - positions[chosen[-1]]) ** 2, axis=1))
         chosen.append(int(distance.argmax()))
     return np.array(chosen)
-
-
-def on_rectangle(
-    image: Complex, origin: tuple[int, int], positions: NDArray[np.float64]
-) -> Complex:
-    """Cut out the rectangle of positions; one where the image does not reach."""
-    (x0, y0), (x1, y1) = np.ceil(positions.min(axis=0)), np.floor(positions.max(axis=0)) + 1
-    region = np.ones((int(y1 - y0), int(x1 - x0)), dtype=np.complex64)
-    rows, columns = np.arange(int(y0), int(y1)), np.arange(int(x0), int(x1))
-    rows, columns = rows - origin[1], columns - origin[0]
-    here = np.ix_(
-        (rows >= 0) & (rows < image.shape[0]), (columns >= 0) & (columns < image.shape[1])
-    )
-    region[here] = image[np.ix_(rows[here[0].ravel()], columns[here[1].ravel()])]
-    return region
 
 
 def compare_few(
@@ -126,7 +106,7 @@ def siemens(run: Runner) -> None:
     compare_few(run, scan, border, few, whole, mean_removed=True)
 
 
-CASES: dict[str, tuple[Callable[[Runner], None], list[Bound]]] = {
+CASES: Cases = {
     "run1084": (
         run1084,
         [
@@ -154,26 +134,7 @@ def table(case: Case) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the cases asked for; return 1 if one of them missed a bound."""
-    options = parse_folders(__doc__, CASES, arguments)
-    data, out = options.data.resolve(), options.output_dir.resolve()
-    cases: list[Case] = []
-    for name in options.names:
-        work, bounds = CASES[name]
-        case = Case(name, bounds)
-        folder = out / name
-        folder.mkdir(parents=True)
-        work(Runner(case, data, folder, options.threads))
-        cases.append(case)
-        (out / "sparse.md").write_text("\n".join(map(table, cases)), "utf-8")
-        record = {
-            "benchmark": "sparse",
-            "machine": machine(),
-            "threads": options.threads,
-            "cases": [asdict(case) | {"passed": case.passed} for case in cases],
-        }
-        Path(out / "sparse.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-        print(table(case))
-    return 0 if all(case.passed for case in cases) else 1
+    return run_all("sparse", __doc__, CASES, of_each(table), arguments)
 
 
 if __name__ == "__main__":

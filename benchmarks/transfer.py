@@ -11,24 +11,11 @@ of the stitched object. OUT keeps all results, `transfer.md` and `transfer.json`
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
-from typing import Any
 
-from _measure import machine
-from attrs import asdict
+from _cases import Bound, Case, Cases, Runner, of_each, row, run_all
 from ptycho_data import save_scan
-from real_data import (
-    PROBE_REFINEMENT,
-    SIEMENS,
-    Bound,
-    Case,
-    Runner,
-    parse_folders,
-    row,
-    siemens_scan,
-)
+from real_data import PROBE_REFINEMENT, SIEMENS, siemens_scan
 
 # Object, diameter of the probe in pixels (negative: before the focus).
 SIMULATED = (
@@ -69,7 +56,7 @@ def transfer(run: Runner) -> None:
     figures["elsewhere over untrained"] = figures["elsewhere"] / figures["untrained"]
 
 
-CASES: dict[str, tuple[Callable[[Runner], None], list[Bound]]] = {
+CASES: Cases = {
     "siemens": (
         transfer,
         [Bound("elsewhere over there", most=1.3), Bound("elsewhere over untrained", most=0.999)],
@@ -88,27 +75,8 @@ def table(case: Case) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run it; return 1 if a bound was missed."""
-    options = parse_folders(__doc__, CASES, arguments)
-    data, out = options.data.resolve(), options.output_dir.resolve()
-    records: list[dict[str, Any]] = []
-    for name in options.names:
-        work, bounds = CASES[name]
-        case = Case(name, bounds)
-        folder = out / name
-        folder.mkdir(parents=True)
-        work(Runner(case, data, folder, options.threads))
-        records.append(asdict(case) | {"passed": case.passed})
-        (out / "transfer.md").write_text(table(case), "utf-8")
-        print(table(case))
-    record = {
-        "benchmark": "transfer",
-        "machine": machine(),
-        "threads": options.threads,
-        "cases": records,
-    }
-    (out / "transfer.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-    return 0 if all(record["passed"] for record in records) else 1
+    """Run the cases asked for; return 1 if one of them missed a bound."""
+    return run_all("transfer", __doc__, CASES, of_each(table), arguments)
 
 
 if __name__ == "__main__":

@@ -117,24 +117,15 @@ def stand_in(tmp_path, monkeypatch):
     (package / "training.py").write_text(
         dedent("""
         import numpy as np
-        from attrs import frozen
         from ptycho_config import to_dict
         from ptycho_data import Bundle, save_bundle
+        from ptycho_data.runs import TrainingInterrupted, TrainingResult
 
         CALLS = []
 
-        @frozen
-        class Result:
-            bundle_path: object
-            history: object
-            seconds: float
-            epochs: int
-            main_process: bool = True
-            written: bool = True
-
         def train(scan, config, execution, *, test_scan, overrides_applied, resume, overwrite):
             CALLS.append(dict(scan=scan, config=config, execution=execution, test_scan=test_scan,
-                              resume=resume))
+                              resume=resume, overrides=overrides_applied))
             scan = scan[0] if isinstance(scan, list) else scan
             history = {"train_loss": [2.0, 1.0], "val_loss": [3.0, 1.5]}
             bundle = Bundle(
@@ -144,11 +135,11 @@ def stand_in(tmp_path, monkeypatch):
             )
             path = save_bundle(config.output_dir, bundle, overwrite)
             done = resume and config.nepochs == 1414
-            result = Result(path, history, 0.5, 2, True, not done)
+            result = TrainingResult(
+                bundle_path=path, history=history, seconds=0.5, epochs=2, written=not done
+            )
             if config.nepochs == 1313:
-                interrupt = KeyboardInterrupt("interrupted after 2 epochs")
-                interrupt.result = result
-                raise interrupt
+                raise TrainingInterrupted(result)
             return result
         """)
     )
@@ -165,26 +156,21 @@ def stand_in(tmp_path, monkeypatch):
     )
     (package / "reconstruction.py").write_text(
         dedent("""
-        from attrs import frozen
         from ptycho_cli.commands.reconstruct import reconstruction_of
+        from ptycho_data.runs import InferenceResult
         from ptycho_physics import solve
 
         CALLS = []
-
-        @frozen
-        class Result:
-            reconstruction: object
-            r_factor: float
-            timings: object
-            patterns_per_second: float
-            backend: str = "pytorch"
 
         def reconstruct(bundle, scan, config, execution, *, progress):
             CALLS.append(dict(bundle=bundle, scan=scan, config=config, execution=execution))
             solution = solve(scan.counts(nphotons=1e6), scan.positions, scan.probe, epochs=2)
             progress(scan.n, scan.n)
             rec = reconstruction_of(solution, scan)
-            return Result(rec, solution.r_factors[-1], {"stitch": 0.1}, 600.0)
+            return InferenceResult(
+                reconstruction=rec, r_factor=solution.r_factors[-1], timings={"stitch": 0.1},
+                patterns_per_second=600.0, backend="pytorch",
+            )
         """)
     )
     monkeypatch.syspath_prepend(tmp_path / "path")

@@ -84,3 +84,18 @@ def test_loader_settings_need_workers(field):
 @pytest.mark.parametrize("scheduler", list(Scheduler))
 def test_scheduler_by_name_is_the_member(scheduler):
     assert PyTorchExecutionConfig(scheduler=scheduler.value).scheduler is scheduler
+
+
+def test_the_loss_that_decides():
+    default, training = PyTorchExecutionConfig(), "train_loss"
+    assert default.monitor(validated=True) == "val_loss"
+    assert default.monitor(validated=False) == training
+    asked = PyTorchExecutionConfig(checkpoint_monitor_metric=training)
+    assert asked.monitor(validated=True) == asked.monitor(validated=False) == training
+
+
+@pytest.mark.parametrize(("validated", "known"), [(True, "train_loss, val_loss"), (False, "train")])
+def test_a_loss_that_is_never_logged_cannot_decide(validated, known):
+    execution = PyTorchExecutionConfig(checkpoint_monitor_metric="val_accuracy")
+    with pytest.raises(ValueError, match=f"one of {known}.* expected, found 'val_accuracy'"):
+        execution.monitor(validated=validated)

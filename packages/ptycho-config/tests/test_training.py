@@ -130,3 +130,31 @@ def test_home_is_expanded(monkeypatch, tmp_path):
 
 def test_paths_come_as_text_or_path():
     assert TrainingConfig(train_data_file=Path("a")) == TrainingConfig(train_data_file="a")
+
+
+@pytest.mark.parametrize(
+    ("model_type", "weights", "counts", "truth"),
+    [
+        ("pinn", {}, True, False),
+        ("pinn", {"nll_weight": 0, "mae_weight": 1}, True, False),
+        ("pinn", {"nll_weight": 0, "realspace_mae_weight": 1}, False, True),
+        ("pinn", {"nll_weight": 0, "realspace_weight": 1}, False, False),
+        ("supervised", {}, False, True),
+    ],
+)
+def test_what_the_losses_compare(model_type, weights, counts, truth):
+    config = TrainingConfig(
+        train_data_file="s", model=ModelConfig(model_type=model_type), **weights
+    )
+    assert (config.counts_decide, config.needs_truth) == (counts, truth)
+
+
+def test_a_dose_that_was_asked_for_is_told_from_one_that_is_there():
+    usual, other = (TrainingConfig(train_data_file="s", **v) for v in ({}, {"nphotons": 1e6}))
+    assert usual.asked_photons({}) is None
+    assert other.asked_photons({}) == 1e6
+    for config in (usual, other):
+        for origin in ("override", "execution", "command line", "config file"):
+            assert config.asked_photons({"nphotons": {"origin": origin}}) == config.nphotons
+        for origin in ("data", "command default", "default"):
+            assert config.asked_photons({"nphotons": {"origin": origin}}) is None

@@ -104,7 +104,9 @@ def test_patterns_that_share_chunks_are_decompressed_once(tmp_path, monkeypatch)
     with H5File(tmp_path / "a.h5") as file:
         stack = file.stack("a")
     opened = []
-    monkeypatch.setattr("ptycho_data.hdf5._open", lambda path: opened.append(1) or h5py.File(path))
+    monkeypatch.setattr(
+        "ptycho_data.hdf5_chunks.open_file", lambda path: opened.append(1) or h5py.File(path)
+    )
     for index in (3, 15, 4, 19, 22, 2):
         np.testing.assert_array_equal(stack[index], VALUES[index])
     assert len(opened) == 3
@@ -185,7 +187,7 @@ def test_scattered_patterns_are_put_in_order_or_told(tmp_path, monkeypatch):
              ycoords=np.arange(23.0) % 5, probeGuess=np.ones((6, 6), complex))  # fmt: skip
     scan = load_scan(tmp_path / "a.npz")
     assert not is_mapped(scan.diffraction)
-    monkeypatch.setattr("ptycho_data.scan_io._REORDER_BYTES", 100)
+    monkeypatch.setattr("ptycho_data.scan_build._REORDER_BYTES", 100)
     with pytest.warns(ScanFormatWarning, match=r"scattered over .* ptycho convert IN OUT\.npz"):
         large = load_scan(tmp_path / "a.npz")
     assert is_mapped(large.diffraction)
@@ -197,7 +199,7 @@ def test_dear_chunks_are_told(tmp_path, monkeypatch):
         file.create_dataset("dp", data=VALUES, chunks=(23, 2, 2), compression="gzip")
         file["ppX"], file["ppY"] = np.arange(23) * 1e-6, np.arange(23) * 1e-7
         file["dx"] = 1e-8
-    monkeypatch.setattr("ptycho_data.scan_io._COSTLY_BYTES", VALUES.nbytes - 1)
+    monkeypatch.setattr("ptycho_data.scan_build._COSTLY_BYTES", VALUES.nbytes - 1)
     with pytest.warns(ScanFormatWarning) as told:
         load_scan(tmp_path / "a.h5")
     assert any("means decompressing 0 MB" in str(line.message) for line in told)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from ptycho_config import InferenceConfig, ModelConfig, TrainingConfig
@@ -9,6 +10,7 @@ from ptycho_data.selection import (
     inference_groups,
     split_validation,
     training_groups,
+    with_photons,
     with_positions,
 )
 
@@ -91,3 +93,10 @@ def test_a_strip_is_held_back_and_shares_no_pattern(scan):
 def test_nominal_positions(scan):
     assert with_positions(scan, measured=True) is scan
     np.testing.assert_array_equal(with_positions(scan, measured=False).xcoords, np.arange(48.0))
+
+
+def test_a_dose_that_was_asked_for_wins_over_the_files(scan):
+    stated = evolve(scan, diffraction=np.ones((48, 8, 8)), domain="amplitude", nphotons=1e4)
+    assert with_photons(stated, 1e6).nphotons == 1e6
+    assert with_photons(stated, None) is stated
+    assert with_photons(scan, 1e6) is scan  # counts need no dose

@@ -26,7 +26,8 @@ def test_a_resumed_training_writes_beside(tmp_path):
 def test_a_missing_logger_is_named_with_the_pip_command(tmp_path, name, monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "ptycho_tf.loggers.find_spec", lambda package: None if package == name else found(package)
+        "ptycho_config.loggers.find_spec",
+        lambda package: None if package == name else found(package),
     )
     with pytest.raises(RuntimeError, match=f"pip install {name}"):
         make_logger(name, tmp_path)

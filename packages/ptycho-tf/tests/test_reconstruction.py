@@ -1,5 +1,3 @@
-import logging
-
 import numpy as np
 import pytest
 from attrs import evolve
@@ -7,7 +5,7 @@ from ptycho_config import PyTorchExecutionConfig
 from ptycho_physics import extract_patches
 from ptycho_tf.bundles import bundle_of
 from ptycho_tf.model import PtychoModel
-from ptycho_tf.reconstruction import choose_probe, reconstruct
+from ptycho_tf.reconstruction import reconstruct
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -86,20 +84,13 @@ def test_asked_for_groups_only(scan, bundle, inference):
     assert 4 <= len(rec.indices) <= 12
 
 
+def test_few_patterns_are_remarked_on(scan, bundle, inference, caplog):
+    run(bundle(), scan.select([10, 11]), inference())
+    assert "only 2 patterns" in caplog.text
+
+
 def test_another_size_is_refused_unless_the_network_takes_any(scan, bundle, inference):
     small = evolve(scan, diffraction=np.pad(scan.diffraction, ((0, 0), (32, 32), (32, 32))),
                    probe=np.pad(scan.probe, ((0, 0), (32, 32), (32, 32))))  # fmt: skip
     with pytest.raises(ValueError, match=r"trained for patterns of 64 pixels, the scan .*has 128"):
         run(bundle(), small, inference())
-
-
-def test_the_probe_is_told(scan, bundle, inference, caplog):
-    caplog.set_level(logging.INFO)
-    trained = bundle()
-    assert choose_probe(trained, scan, inference()) is scan.probe
-    refined = evolve(trained, config={**trained.config, "probe_trainable": True})
-    assert choose_probe(refined, scan, inference()) is refined.probe
-    assert caplog.messages == [
-        "probe: from the scan",
-        "probe: the one the network was trained with, kept in the bundle",
-    ]

@@ -148,6 +148,37 @@ def test_a_loss_that_is_never_logged_is_an_error_before_training(scan, training,
         train(scan, training(), execution(checkpoint_monitor_metric="val_accuracy"))
 
 
+def test_an_explicit_dose_wins_over_the_files(scan, training, execution):
+    amplitude = np.sqrt(scan.diffraction).astype(np.float32)
+    stated = evolve(scan, diffraction=amplitude, domain="amplitude", nphotons=1e4)
+
+    def photons(overrides=None, **asked):
+        config = training(nepochs=1, n_groups=8, **asked)
+        result = train(
+            stated,
+            config,
+            execution(),
+            test_scan=stated,
+            overrides_applied=overrides,
+            overwrite=True,
+        )
+        return load_bundle(result.bundle_path).scaling["photons"]
+
+    assert photons() == pytest.approx(1e4, rel=0.1)
+    assert photons(nphotons=1e6) == pytest.approx(1e6, rel=0.1)
+    of_file = {"nphotons": {"value": 1e6, "origin": "data"}}  # of another scan, say
+    assert photons(of_file, nphotons=1e6) == pytest.approx(1e4, rel=0.1)
+
+
+def test_few_patterns_are_remarked_on_and_other_sizes_refused(scan, training, execution, caplog):
+    train(scan.select([0, 1]), training(nepochs=1), execution())
+    assert "only 2 patterns: hardly anything overlaps, and little can be learnt" in caplog.text
+    small = evolve(scan, diffraction=scan.diffraction[:, ::2, ::2], probe=scan.probe[:, ::2, ::2])
+    for given in ({"scan": small}, {"scan": scan, "test_scan": small}):
+        with pytest.raises(ValueError, match="must have the 64 x 64 pixels of the model, found 32"):
+            train(config=training(output_dir="new"), execution=execution(), **given)
+
+
 def test_several_scans_are_refused(scan, training, execution):
     with pytest.raises(ValueError, match="one expected by the tensorflow backend, found 2"):
         train([scan, scan], training(), execution())

@@ -2,11 +2,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 from ptycho_data.selection import split_validation, training_groups
-from ptycho_torch.groups import (
-    explicit_photons,
-    prepare,
-    with_photons,
-)
+from ptycho_torch.groups import prepare
 
 
 def test_validation_is_a_strip_at_the_right_edge(scan, training):
@@ -74,14 +70,3 @@ def test_truth_is_given_in_the_units_of_the_network(scan, training):
     config = training({"model_type": "supervised"})
     gains = [prepare(each, config).train.truth_gain for each in (scan, brighter)]
     assert gains[1] == pytest.approx(5 * gains[0], rel=1e-5)
-
-
-def test_an_explicit_dose_wins_over_the_files(scan, training):
-    stated = evolve(scan, domain="amplitude", nphotons=1e4)
-    assert with_photons(stated, explicit_photons(training(), {})).nphotons == 1e4
-    asked = training(nphotons=1e6)
-    assert with_photons(stated, explicit_photons(asked, {})).nphotons == 1e6
-    for origin, dose in (("data", 1e4), ("command line", 1e6), ("config file", 1e6)):
-        record = {"nphotons": {"value": 1e6, "origin": origin}}
-        assert with_photons(stated, explicit_photons(asked, record)).nphotons == dose
-    assert with_photons(scan, 1e6) is scan  # counts need no dose

@@ -345,6 +345,28 @@ def test_each_scan_meets_its_own_probe_in_training(scan, training, execution):
     assert mixed > 1.1 * right
 
 
+def test_an_explicit_dose_wins_over_the_files(scan, training, execution):
+    amplitude = np.sqrt(scan.diffraction).astype(np.float32)
+    stated = evolve(scan, diffraction=amplitude, domain="amplitude", nphotons=1e4)
+
+    def photons(overrides=None, **asked):
+        config = training(nepochs=1, n_groups=8, **asked)
+        result = train(
+            stated,
+            config,
+            execution(),
+            test_scan=stated,
+            overrides_applied=overrides,
+            overwrite=True,
+        )
+        return load_bundle(result.bundle_path).scaling["photons"]
+
+    assert photons() == pytest.approx(1e4, rel=0.1)
+    assert photons(nphotons=1e6) == pytest.approx(1e6, rel=0.1)
+    of_file = {"nphotons": {"value": 1e6, "origin": "data"}}  # of another scan, say
+    assert photons(of_file, nphotons=1e6) == pytest.approx(1e4, rel=0.1)
+
+
 def test_scans_of_two_sizes_are_refused(scan, training, execution):
     small = evolve(scan, diffraction=scan.diffraction[:, ::2, ::2], probe=scan.probe[:, ::2, ::2])
     with pytest.raises(ValueError, match="must have the 64 x 64 pixels of the model, found 32"):

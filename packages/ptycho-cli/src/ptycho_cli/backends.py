@@ -6,10 +6,13 @@ Selecting one backend never imports the other; a missing one is named with the p
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from attrs import frozen
+
+if TYPE_CHECKING:  # light: whoever lists the backends needs no data
+    from ptycho_data.runs import InferenceResult, TrainingResult
 
 __all__ = ["BACKENDS", "Backend", "check_settings", "reconstructor", "require", "trainer"]
 
@@ -128,7 +131,7 @@ def check_settings(name: str, work: str, *settings: Any) -> None:
         raise click.UsageError(str(error)) from error
 
 
-def trainer(name: str) -> Callable[..., Any]:
+def trainer(name: str) -> "Callable[..., TrainingResult]":
     """Return ``train(scan, config, execution, ...)`` of a backend.
 
     Raises
@@ -139,7 +142,7 @@ def trainer(name: str) -> Callable[..., Any]:
     return _entry(name, "training", "train")
 
 
-def reconstructor(name: str) -> Callable[..., Any]:
+def reconstructor(name: str) -> "Callable[..., InferenceResult]":
     """Return ``reconstruct(bundle, scan, config, execution)`` of a backend.
 
     Raises

@@ -189,3 +189,20 @@ class PyTorchExecutionConfig:
     def __attrs_post_init__(self) -> None:
         """Check all fields and the rules between them."""
         validate(self, _RULES)
+
+    def monitor(self, *, validated: bool) -> str:
+        """Return the logged loss that decides: that of training where there is no validation.
+
+        Raises
+        ------
+        ValueError
+            If it is never logged.
+        """
+        metric = self.checkpoint_monitor_metric
+        known = ("train_loss", "val_loss") if validated else ("train_loss",)
+        if metric == "val_loss" and not validated:
+            return "train_loss"
+        if metric not in known:
+            msg = f"checkpoint_monitor_metric: one of {', '.join(known)} expected, found {metric!r}"
+            raise ValueError(msg)
+        return metric

@@ -1,7 +1,8 @@
 """Training: data, losses, selection of patterns, outputs."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 
@@ -263,3 +264,30 @@ class TrainingConfig:
     def __attrs_post_init__(self) -> None:
         """Check all fields and the rules between them."""
         validate(self, _RULES)
+
+    def asked_photons(self, overrides: Mapping[str, Any]) -> float | None:
+        """Return ``nphotons`` where somebody asked for it: it then wins over what a file states.
+
+        Parameters
+        ----------
+        overrides : mapping
+            Where the values came from: `Resolved.overrides_applied`. Without a record of it, any
+            value but the default was asked for.
+        """
+        entry = overrides.get("nphotons")
+        if entry is not None:
+            asked = entry.get("origin") not in ("data", "command default", "default")
+        else:
+            asked = self.nphotons != attrs.fields(TrainingConfig).nphotons.default
+        return self.nphotons if asked else None
+
+    @property
+    def counts_decide(self) -> bool:
+        """Whether a loss compares counts: nothing else can tell the intensity scale."""
+        pinn = self.model.model_type == "pinn"
+        return pinn and (self.nll_weight > 0 or self.mae_weight > 0)
+
+    @property
+    def needs_truth(self) -> bool:
+        """Whether a loss compares object patches with those of the ground truth."""
+        return self.model.model_type == "supervised" or self.realspace_mae_weight > 0

@@ -1,7 +1,7 @@
 """What is wrong with a scan, said all at once."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 from attrs import frozen
 
@@ -54,6 +54,11 @@ class ScanFormatError(ValueError):
         first, *more = self.violations
         count = f"{len(more) + 1} violations of the scan contract: " if more else ""
         super().__init__(f"{first.file}: {count}{'; '.join(str(v) for v in self.violations)}")
+
+    @classmethod
+    def of(cls, file: object, key: str, found: str, expected: str) -> Self:
+        """Return the error of one violation."""
+        return cls([Violation(file=str(file), key=key, found=found, expected=expected)])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild from the violations, so that the error crosses process borders."""

@@ -9,28 +9,23 @@ read at all: they are mapped where they lie in one piece, and opened piece by pi
 import contextlib
 import importlib
 import math
-from collections import OrderedDict
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar
 
 import h5py
 import numpy as np
-from attrs import frozen
 from numpy.typing import NDArray
 
-from ptycho_data.errors import WHOLE_FILE, ScanFormatError, Violation
+from ptycho_data.distrust import DistrustedFile
+from ptycho_data.errors import WHOLE_FILE, ScanFormatError
+from ptycho_data.hdf5_chunks import DAMAGE, H5Source, Header, open_file
 from ptycho_data.lazy import LazyStack, Stack, Stamp
-from ptycho_data.stacks import BLOCK_BYTES
 
-__all__ = ["H5File", "Header", "is_hdf5"]
+__all__ = ["H5File", "is_hdf5"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-#: What h5py raises on damaged files, and on what it has no NumPy type for.
-_DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError,
-           MemoryError, ArithmeticError)  # fmt: skip
 _MAX_LINKS = 8
 _MAX_NAMES = 200
 _MAX_AXES = 8
@@ -40,26 +35,6 @@ _BOMB_RATIO = 200
 _BOMB_BYTES = 64 << 20
 #: To read one pattern, all chunks it touches are decompressed: at most this much at once.
 _MAX_CHUNK_BYTES = 256 << 20
-#: Decompressed patterns kept for the next reading, and the most that is read at once for it.
-_CACHE_BYTES = 64 << 20
-_MAX_BLOCK_BYTES = 128 << 20
-
-
-@frozen(kw_only=True)
-class Header:
-    """Shape and type of a dataset that has not been read."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def nbytes(self) -> int:
-        """Declared bytes, without overflow."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def describe(self) -> str:
-        """Return type and shape in words for a message."""
-        return f"{self.dtype} {self.shape}"
 
 
 def is_hdf5(path: Path) -> bool:
@@ -75,17 +50,12 @@ def is_hdf5(path: Path) -> bool:
 
 
 def _is_text(item: h5py.Dataset) -> bool:
-    with contextlib.suppress(*_DAMAGE):
+    with contextlib.suppress(*DAMAGE):
         return h5py.check_string_dtype(item.dtype) is not None
     return False
 
 
-def _open(path: Path) -> h5py.File:
-    # Locks are of no use for reading, and some network file systems have none.
-    return h5py.File(path, "r", locking=False)
-
-
-class H5File:
+class H5File(DistrustedFile):
     """An HDF5 file opened for distrustful reading; use it in a ``with`` statement.
 
     Paths may run through soft links within the file. External links, datasets that keep their
@@ -102,37 +72,18 @@ class H5File:
         If the file is missing, unreadable or no intact HDF5 file.
     """
 
+    KIND: ClassVar[str] = "an HDF5 file"
+
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        if not self.path.is_file():
-            found = "something that is no regular file" if self.path.exists() else "no such file"
-            self._fail(WHOLE_FILE, found, "an HDF5 file")
+        super().__init__(path)
         self._stamp = Stamp.of(self.path)
         with self._guard(WHOLE_FILE, "an HDF5 file, complete and undamaged"):
-            self._file = _open(self.path)
-
-    def __enter__(self) -> Self:
-        """Return the open file."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file; stacks made from it stay valid."""
-        self.close()
+            self._file = open_file(self.path)
 
     def close(self) -> None:
         """Close the file; stacks made from it stay valid."""
-        with contextlib.suppress(*_DAMAGE):
+        with contextlib.suppress(*DAMAGE):
             self._file.close()
-
-    def _fail(self, key: str, found: str, expected: str) -> NoReturn:
-        raise ScanFormatError(
-            [Violation(file=str(self.path), key=key, found=found, expected=expected)]
-        ) from None
 
     @contextlib.contextmanager
     def _guard(self, key: str, expected: str = "an undamaged HDF5 dataset") -> Iterator[None]:
@@ -141,7 +92,7 @@ class H5File:
             yield
         except ScanFormatError:
             raise
-        except _DAMAGE as error:
+        except DAMAGE as error:
             text = " ".join(str(error).split())[:200] or type(error).__name__
             self._fail(key, f"what HDF5 cannot read ({text})", expected)
 
@@ -156,7 +107,7 @@ class H5File:
                 found.append(name if isinstance(name, str) else name.decode("utf-8", "replace"))
             return True if len(found) >= _MAX_NAMES else None
 
-        with contextlib.suppress(*_DAMAGE):
+        with contextlib.suppress(*DAMAGE):
             self._file.visititems(note)
         return tuple(found)
 
@@ -166,7 +117,7 @@ class H5File:
             return isinstance(self._find(name), h5py.Dataset)
         except ScanFormatError:
             return True  # there is something: reading it tells what is wrong
-        except _DAMAGE:
+        except DAMAGE:
             return False
 
     def _find(self, name: str) -> h5py.Dataset | h5py.Group | None:
@@ -326,97 +277,3 @@ class H5File:
         return LazyStack(
             H5Source(stamp=self._stamp, name=canonical, header=header, chunks=tuple(item.chunks))
         )
-
-
-class H5Source:
-    """Patterns of a chunked dataset; the file is open only while they are read.
-
-    So no handle crosses a fork or is pickled, and a file that changed is noticed. Patterns that
-    share their chunks are decompressed together, and the last ones kept.
-    """
-
-    def __init__(self, *, stamp: Stamp, name: str, header: Header, chunks: tuple[int, ...]) -> None:
-        self.stamp = stamp
-        self.name = name
-        self.shape = header.shape
-        self.dtype = header.dtype
-        self.chunks = chunks
-        pattern = max(1, header.nbytes // header.shape[0])
-        #: Patterns that share their chunks.
-        self.together = min(chunks[0], header.shape[0])
-        self._cached = max(0, _CACHE_BYTES // (pattern * self.together))
-        self._slabs: OrderedDict[int, NDArray[Any]] = OrderedDict()
-        most = max(1, _MAX_BLOCK_BYTES // pattern)
-        whole = max(1, BLOCK_BYTES // (pattern * self.together)) * self.together
-        self.block_rows = min(whole, most)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Cross process borders without what has been read."""
-        header = Header(shape=self.shape, dtype=self.dtype)
-        return _source_again, (self.stamp, self.name, header, self.chunks)
-
-    @property
-    def cost(self) -> int:
-        """Bytes to decompress for one pattern somewhere in the stack."""
-        _, *pixels = self.chunks
-        covered = math.prod(-(-k // c) * c for k, c in zip(self.shape[1:], pixels, strict=True))
-        return self.together * covered * self.dtype.itemsize
-
-    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Read the patterns of these rows."""
-        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        if self.together > 1 and self._cached:
-            self._take_together(rows, out)
-        elif len(rows):
-            with self._open() as dataset:
-                _read_runs(dataset, rows, out)
-        return out
-
-    def _take_together(self, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
-        slabs = rows // self.together
-        for slab in np.unique(slabs):
-            wanted = slabs == slab
-            out[wanted] = self._slab(int(slab))[rows[wanted] % self.together]
-
-    def _slab(self, slab: int) -> NDArray[Any]:
-        """Patterns that share their chunks, the most recently used ones from memory."""
-        if slab in self._slabs:
-            self._slabs.move_to_end(slab)
-            return self._slabs[slab]
-        start = slab * self.together
-        with self._open() as dataset:
-            read: NDArray[Any] = dataset[start : start + self.together]
-        self._slabs[slab] = read
-        while len(self._slabs) > self._cached:
-            self._slabs.popitem(last=False)
-        return read
-
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[h5py.Dataset]:
-        self.stamp.check()
-        try:
-            with _open(self.stamp.path) as file:
-                yield file[self.name]
-        except _DAMAGE as error:
-            if isinstance(error, ScanFormatError):
-                raise
-            text = " ".join(str(error).split())[:200]
-            raise ScanFormatError(
-                [Violation(file=str(self.stamp.path), key=self.name, expected="undamaged data",
-                           found=f"what HDF5 cannot read ({text})")]
-            ) from None  # fmt: skip
-
-
-def _source_again(stamp: Stamp, name: str, header: Header, chunks: tuple[int, ...]) -> H5Source:
-    return H5Source(stamp=stamp, name=name, header=header, chunks=chunks)
-
-
-def _read_runs(dataset: h5py.Dataset, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
-    """Read rows in any order, consecutive ones together: HDF5 is slow with lists of single rows."""
-    order = np.argsort(rows, kind="stable")
-    ordered = rows[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=-2) > 1)
-    for start, stop in zip(starts, [*starts[1:], len(ordered)], strict=True):
-        run = ordered[start:stop]
-        read = dataset[run[0] : run[-1] + 1]
-        out[order[start:stop]] = read[run - run[0]]

@@ -13,7 +13,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from ptycho_data.errors import WHOLE_FILE, ScanFormatError, Violation
+from ptycho_data.errors import WHOLE_FILE, ScanFormatError
 from ptycho_data.stacks import BLOCK_BYTES, release
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "is_mapped",
     "map_of",
     "portable",
+    "some_of",
 ]
 
 
@@ -180,10 +181,8 @@ class Stamp:
         except OSError:
             same = False
         if not same:
-            raise ScanFormatError(
-                [Violation(file=str(self.path), key=WHOLE_FILE, expected="the file as it was read",
-                           found="a file that changed or went away in the meantime")]
-            )  # fmt: skip
+            found = "a file that changed or went away in the meantime"
+            raise ScanFormatError.of(self.path, WHOLE_FILE, found, "the file as it was read")
 
 
 @frozen(kw_only=True)
@@ -241,8 +240,8 @@ def portable(stack: Stack | None) -> Stack | MapReference | None:
     return map_of(stack) or stack
 
 
-class MappedSource:
-    """Patterns in a read-only memory map; pages are given back after each reading."""
+class MemorySource:
+    """Patterns in memory, for those who handle all stacks alike."""
 
     def __init__(self, array: NDArray[Any]) -> None:
         self.array = array
@@ -251,14 +250,31 @@ class MappedSource:
         self.block_rows = max(1, BLOCK_BYTES * len(array) // max(1, array.nbytes))
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Copy the patterns of these rows."""
+        return np.asarray(self.array[rows])
+
+
+class MappedSource(MemorySource):
+    """Patterns in a read-only memory map; pages are given back after each reading."""
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Read the patterns of these rows."""
-        read = np.asarray(self.array[rows])
+        read = super().take(rows)
         release(self.array)
         return read
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Cross process borders as the name of the file."""
         return _mapped_again, (map_of(self.array),)
+
+
+def some_of(stack: Stack, rows: NDArray[np.int64] | slice) -> Stack:
+    """Return some patterns of a stack, on disk if they were there."""
+    if isinstance(stack, LazyStack):
+        return stack.select(rows)
+    if is_mapped(stack) and not isinstance(rows, slice):
+        return LazyStack(MappedSource(stack)).select(rows)
+    return stack[rows]
 
 
 class CentredSource:
@@ -273,20 +289,6 @@ class CentredSource:
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Read the patterns of these rows and shift them."""
         return np.fft.fftshift(self.stack[rows], axes=(-2, -1))
-
-
-class MemorySource:
-    """Patterns in memory, for those who handle all stacks alike."""
-
-    def __init__(self, array: NDArray[Any]) -> None:
-        self.array = array
-        self.shape: tuple[int, ...] = array.shape
-        self.dtype: np.dtype[Any] = array.dtype
-        self.block_rows = max(1, BLOCK_BYTES * len(array) // max(1, array.nbytes))
-
-    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Copy the patterns of these rows."""
-        return self.array[rows]
 
 
 def _source_of(array: NDArray[Any]) -> StackSource:

@@ -12,24 +12,18 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from os import PathLike
-from pathlib import Path
-from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from ptycho_data.distrust import DistrustedFile
 from ptycho_data.errors import WHOLE_FILE, ScanFormatError, Violation
 from ptycho_data.npy_header import NpyHeader, NpyHeaderError, read_header
+from ptycho_data.zip_entry import data_start, entry_problem
 
-_LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 _BLOCK = 1 << 20
-# Deflate cannot do better than about 1032:1, so a larger claim is a lie; real detector data stay
-# far below 200:1, so a large member beyond that is a decompression bomb.
-_DEFLATE_LIMIT = 1040
-_BOMB_RATIO = 200
-_BOMB_BYTES = 64 << 20
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError,
            OverflowError, NotImplementedError, RuntimeError)  # fmt: skip
 
@@ -37,6 +31,10 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, Valu
 def _brief(error: BaseException) -> str:
     """First part of a message: some of zipfile quote the damaged bytes at length."""
     return " ".join(str(error).split())[:80]
+
+
+def _damaged(error: BaseException) -> tuple[str, str]:
+    return f"a damaged zip member ({_brief(error)})", "an undamaged .npy member"
 
 
 @frozen(kw_only=True)
@@ -71,7 +69,7 @@ class Member:
         return self.header.dtype
 
 
-class Archive:
+class Archive(DistrustedFile):
     """An NPZ file opened for distrustful reading; use it in a ``with`` statement.
 
     Parameters
@@ -90,41 +88,24 @@ class Archive:
         If the file is missing, unreadable or not an intact zip archive.
     """
 
+    KIND: ClassVar[str] = "an NPZ file"
+
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        if not self.path.is_file():
-            found = "something that is no regular file" if self.path.exists() else "no such file"
-            self._fail(WHOLE_FILE, found, "an NPZ file")
+        super().__init__(path)
         try:
             self._file = self.path.open("rb")
         except OSError as error:
-            self._fail(WHOLE_FILE, f"a file that cannot be read ({error.strerror})", "an NPZ file")
+            self._fail(WHOLE_FILE, f"a file that cannot be read ({error.strerror})", self.KIND)
         try:
             self._zip = zipfile.ZipFile(self._file)
         except _DAMAGE as error:
             self._file.close()
-            self._fail(
-                WHOLE_FILE,
-                f"no intact zip archive ({_brief(error)})",
-                "an NPZ file, complete and undamaged",
-            )
+            found = f"no intact zip archive ({_brief(error)})"
+            self._fail(WHOLE_FILE, found, "an NPZ file, complete and undamaged")
         self._size = self.path.stat().st_size
         names = [i.filename[:-4] for i in self._zip.infolist() if i.filename.endswith(".npy")]
         self._copies = Counter(names)
         self.names: tuple[str, ...] = tuple(self._copies)
-
-    def __enter__(self) -> Self:
-        """Return the open archive."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file; memory maps made from it stay valid."""
-        self.close()
 
     def close(self) -> None:
         """Close the file; memory maps made from it stay valid."""
@@ -134,11 +115,6 @@ class Archive:
     def __contains__(self, name: str) -> bool:
         """Tell whether there is an array of this name."""
         return name in self._copies
-
-    def _fail(self, key: str, found: str, expected: str) -> NoReturn:
-        raise ScanFormatError(
-            [Violation(file=str(self.path), key=key, found=found, expected=expected)]
-        ) from None
 
     def member(self, name: str) -> Member:
         """Describe one array after checking that its sizes are true.
@@ -164,15 +140,17 @@ class Archive:
             found = f"{self._copies[name]} arrays of this name"
             self._fail(name, found, f"exactly one (the file holds: {', '.join(self.names)})")
         info = self._zip.getinfo(f"{name}.npy")
-        self._check_entry(name, info)
+        problem = entry_problem(info)
+        if problem is not None:
+            self._fail(name, *problem)
         try:
             with self._zip.open(info) as stream:
                 header = read_header(stream)
-            start = self._data_start(info)
+            start = data_start(self._file, info)
         except NpyHeaderError as error:
             self._fail(name, error.found, error.expected)
         except _DAMAGE as error:
-            self._fail(name, f"a damaged zip member ({_brief(error)})", "an undamaged .npy member")
+            self._fail(name, *_damaged(error))
         real = info.file_size - header.size
         if header.nbytes != real:
             found = f"a header that declares {header.nbytes} bytes ({header.describe()})"
@@ -186,27 +164,6 @@ class Archive:
     def header(self, name: str) -> NpyHeader:
         """Describe one array; see `member`."""
         return self.member(name).header
-
-    def _check_entry(self, name: str, info: zipfile.ZipInfo) -> None:
-        """Reject zip entries that no NPZ writer produces, before anything is inflated."""
-        packed, size = info.compress_size, info.file_size
-        if info.flag_bits & 0x1:
-            self._fail(name, "an encrypted member", "an unencrypted one")
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            self._fail(name, f"zip compression method {info.compress_type}", "stored or deflated")
-        if info.compress_type == zipfile.ZIP_STORED and packed != size:
-            self._fail(name, f"{packed} stored bytes declared as {size}", "equal sizes")
-        if size > packed * _DEFLATE_LIMIT + _BLOCK:
-            self._fail(name, f"{packed} bytes declared to inflate to {size}", "a possible size")
-        if size > _BOMB_BYTES and size > packed * _BOMB_RATIO:
-            found = f"{packed} bytes that inflate to {size} (a decompression bomb?)"
-            self._fail(name, found, "an uncompressed array: rewrite it with numpy.savez")
-
-    def _data_start(self, info: zipfile.ZipInfo) -> int:
-        """Return the position of the member's first byte, from its local header."""
-        self._file.seek(info.header_offset)
-        fields = _LOCAL_HEADER.unpack(self._file.read(_LOCAL_HEADER.size))
-        return int(info.header_offset + _LOCAL_HEADER.size + fields[-2] + fields[-1])
 
     def read(self, member: Member | str) -> NDArray[Any]:
         """Read one array into memory; the archive's CRC-32 is checked on the way.
@@ -240,9 +197,7 @@ class Archive:
                     block = stream.read(min(_BLOCK, header.nbytes - start))
                     raw[start : start + len(block)] = np.frombuffer(block, np.uint8)
         except _DAMAGE as error:
-            self._fail(
-                member.name, f"a damaged zip member ({_brief(error)})", "an undamaged .npy member"
-            )
+            self._fail(member.name, *_damaged(error))
         if not header.nbytes:
             return np.zeros(header.shape, header.dtype)
         flat: NDArray[Any] = raw.view(header.dtype)

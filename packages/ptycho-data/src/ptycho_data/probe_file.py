@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_data.contract import has_trailing_mode
-from ptycho_data.errors import ScanFormatError, Violation
+from ptycho_data.errors import ScanFormatError
 from ptycho_data.formats import format_of
 from ptycho_data.npz import load_arrays
 from ptycho_data.preview import load_parts
@@ -39,13 +39,7 @@ def load_probe(path: str | PathLike[str]) -> NDArray[np.complex64]:
     values = next((found[key] for key in KEYS if key in found), None)
     problem: str | None = None
     if values is None:
-        raise ScanFormatError(
-            [
-                Violation(
-                    file=str(path), key="probe", found="no such key", expected=" or ".join(KEYS)
-                )
-            ]
-        )
+        raise ScanFormatError.of(path, "probe", "no such key", " or ".join(KEYS))
     squeezed = values[..., 0] if has_trailing_mode(values.shape) else values
     probe = squeezed[np.newaxis] if squeezed.ndim == 2 else squeezed
     if probe.dtype.kind != "c" or probe.ndim != 3 or probe.shape[-1] != probe.shape[-2]:
@@ -56,7 +50,5 @@ def load_probe(path: str | PathLike[str]) -> NDArray[np.complex64]:
         problem = "zero everywhere"
     if problem is not None:
         expected = "a complex (N, N) or (M, N, N) array, finite and not zero"
-        raise ScanFormatError(
-            [Violation(file=str(path), key="probe", found=problem, expected=expected)]
-        )
+        raise ScanFormatError.of(path, "probe", problem, expected)
     return np.asarray(probe, dtype=np.complex64)

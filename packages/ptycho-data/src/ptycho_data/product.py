@@ -1,15 +1,7 @@
 """A reconstruction as a ptychodus product, so that it opens there with everything in its place.
 
-Where a pixel is
-----------------
-A position of this package is the object pixel under patch pixel ``[N//2, N//2]``. ptychodus puts a
-position at the geometric centre of the patch, at index ``(N - 1) / 2``, and the stated centre of
-the object at index ``(W - 1) / 2`` of its array (``ObjectGeometry.map_coordinates_probe_to_object``
-and ``ProbeGeometry.resolve_patch_bounds`` of ptychodus 1.7). For even N the two differ by half a
-pixel. Here the positions in metres stay plain multiples of the pixel size, ``x_m = x * pixel``,
-zero at object-grid pixel 0, as a scan reader would have given them; the half pixel goes into
-the centre of the object. ptychodus then cuts, for each position, exactly the patch that was
-reconstructed.
+Positions in metres stay plain multiples of the pixel size; `ptycho_data.middle` tells where the
+object goes, so that ptychodus cuts, for each position, exactly the patch that was reconstructed.
 """
 
 import math
@@ -24,6 +16,7 @@ import numpy.typing as npt
 
 from ptycho_data.__about__ import __version__
 from ptycho_data.atomic import atomic_path
+from ptycho_data.middle import center_m
 from ptycho_data.reconstruction import Reconstruction
 
 __all__ = ["NOMINAL", "NOMINAL_PIXEL_SIZE_M", "fill_product", "save_product"]
@@ -100,9 +93,7 @@ def save_product(
     if photons is not None:
         power = float(np.sum(np.abs(probe.astype(np.complex128)) ** 2))
         probe = (probe * math.sqrt(photons / power)).astype(np.complex64)
-    height, width = rec.object.shape
     x0, y0 = (float(v) for v in rec.origin)
-    half = half_pixel(rec.N)
     with atomic_path(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
         fill_product(
             file,
@@ -111,10 +102,7 @@ def save_product(
             y_m=(rec.ycoords + y0) * pixel_size,
             probe=probe,
             object_=rec.object,
-            center_m=(
-                (x0 + (width - 1) / 2 + half) * pixel_size,
-                (y0 + (height - 1) / 2 + half) * pixel_size,
-            ),
+            center_m=center_m(rec.object.shape, (x0, y0), rec.N, pixel_size),
             pixel_size_m=pixel_size,
             nominal=rec.pixel_size_m is None,
             name=name,
@@ -126,14 +114,6 @@ def save_product(
             losses=losses,
         )
     return Path(path)
-
-
-def half_pixel(N: int) -> float:
-    """From the middle of a patch, index ``(N - 1) / 2``, to its pixel ``N//2``.
-
-    Half a pixel for even N, nothing for odd N.
-    """
-    return N // 2 - (N - 1) / 2
 
 
 def fill_product(

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from attrs import evolve, field, fields, frozen
@@ -11,17 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from ptycho_data.contents import DOMAINS, Domain
 from ptycho_data.contract import check_layout
 from ptycho_data.errors import Findings, ScanFormatError
-from ptycho_data.lazy import (
-    LazyStack,
-    MappedSource,
-    MapReference,
-    Stack,
-    is_mapped,
-    portable,
-)
+from ptycho_data.lazy import MapReference, Stack, portable, some_of
+from ptycho_data.rows import as_index, as_slice, rows_of
 from ptycho_data.stacks import measure, release
-
-_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 def _positions(values: ArrayLike) -> NDArray[np.float64]:
@@ -247,7 +239,7 @@ class Scan:
         ValueError
             If the scan holds amplitudes and nobody states the photons, or all of them are 0.
         """
-        chosen = slice(None) if indices is None else _as_index(indices)
+        chosen = slice(None) if indices is None else as_index(indices)
         counts: NDArray[np.float32] = np.asarray(self.diffraction[chosen]).astype(np.float32)
         release(self.diffraction)
         if self.domain == "amplitude":
@@ -278,7 +270,7 @@ class Scan:
         Scan
             With its own n; object, probe and mask are shared.
         """
-        chosen = _as_slice(indices if isinstance(indices, slice) else _as_index(indices), self.n)
+        chosen = as_slice(as_index(indices), self.n)
         totals = self.intensity_totals[chosen] if self._totals_wanted else None
         nphotons = self.nphotons
         if self.domain == "amplitude" and nphotons is not None and totals is not None:
@@ -286,13 +278,13 @@ class Scan:
             nphotons = nphotons * ratio if 0 < ratio < float("inf") else nphotons
         return evolve(
             self,
-            diffraction=_patterns(self.diffraction, chosen),
+            diffraction=some_of(self.diffraction, chosen),
             xcoords=self.xcoords[chosen],
             ycoords=self.ycoords[chosen],
-            patches=None if self.patches is None else _patterns(self.patches, chosen),
-            xcoords_start=_rows(self.xcoords_start, chosen),
-            ycoords_start=_rows(self.ycoords_start, chosen),
-            scan_index=_rows(self.scan_index, chosen),
+            patches=None if self.patches is None else some_of(self.patches, chosen),
+            xcoords_start=rows_of(self.xcoords_start, chosen),
+            ycoords_start=rows_of(self.ycoords_start, chosen),
+            scan_index=rows_of(self.scan_index, chosen),
             nphotons=nphotons,
             known_totals=totals,
         )
@@ -309,38 +301,3 @@ def _scan_again(values: dict[str, Any]) -> Scan:
         if isinstance(values[name], MapReference):
             values[name] = values[name].open()
     return Scan(**values)
-
-
-def _patterns(stack: Stack, chosen: NDArray[np.int64] | slice) -> Stack:
-    """Return some patterns of a stack, on disk if they were there."""
-    if isinstance(stack, LazyStack):
-        return stack.select(chosen)
-    if is_mapped(stack) and not isinstance(chosen, slice):
-        return LazyStack(MappedSource(stack)).select(chosen)
-    return stack[chosen]
-
-
-def _rows(
-    array: NDArray[_Scalar] | None, chosen: NDArray[np.int64] | slice
-) -> NDArray[_Scalar] | None:
-    return None if array is None else array[chosen]
-
-
-def _as_index(indices: ArrayLike | slice) -> NDArray[np.int64] | slice:
-    if isinstance(indices, slice):
-        return indices
-    index = np.atleast_1d(np.asarray(indices))
-    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
-        raise ValueError(
-            f"indices: expected a list of whole numbers, found {index.dtype} {index.shape}"
-        )
-    return index.astype(np.int64)
-
-
-def _as_slice(index: NDArray[np.int64] | slice, n: int) -> NDArray[np.int64] | slice:
-    """Turn evenly spaced indices into a slice, which views a memory map instead of copying."""
-    if isinstance(index, slice) or len(index) < 2 or index[0] < 0 or index[-1] >= n:
-        return index
-    step = int(index[1] - index[0])
-    even = step > 0 and bool(np.all(np.diff(index) == step))
-    return slice(int(index[0]), int(index[-1]) + 1, step) if even else index

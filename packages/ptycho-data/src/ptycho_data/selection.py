@@ -4,7 +4,7 @@ import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import evolve
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from ptycho_data.batches import spatial_batches
@@ -15,10 +15,12 @@ if TYPE_CHECKING:  # whoever brings a configuration has the package; readers of 
     from ptycho_config import InferenceConfig, TrainingConfig
 
 __all__ = [
+    "ScanGroups",
     "covering_groups",
     "inference_groups",
     "split_validation",
     "training_groups",
+    "with_photons",
     "with_positions",
 ]
 
@@ -28,12 +30,50 @@ VALIDATION_FRACTION = 0.1
 FEWEST_VALIDATION_GROUPS = 4
 
 
+@frozen(eq=False, kw_only=True)
+class ScanGroups:
+    """A scan and the groups of it that are used.
+
+    Attributes
+    ----------
+    scan : Scan
+    groups : (B, C) int64 array
+        Pattern indices of each group.
+    photons : float
+        Mean counts per pattern that fixes the scale: see `ptycho_physics.mean_counts`.
+    nphotons : float or None
+        Mean photons per pattern, for scans in the amplitude domain that do not state it.
+    truth_gain : float or None
+        Divides the ground truth, so that it is in the network's units: see
+        `ptycho_physics.truth_gain`. None for batches without ground truth.
+    """
+
+    scan: Scan
+    groups: NDArray[np.int64]
+    photons: float
+    nphotons: float | None = None
+    truth_gain: float | None = None
+
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """Mean position (B, 2) of each group."""
+        means: NDArray[np.float64] = self.scan.positions[self.groups].mean(axis=1)
+        return means
+
+
 def with_positions(scan: Scan, *, measured: bool) -> Scan:
     """Return the scan with its measured positions, or with the nominal ones as its positions."""
     if measured:
         return scan
     x, y = scan.start_positions.T
     return evolve(scan, xcoords=x, ycoords=y)
+
+
+def with_photons(scan: Scan, nphotons: float | None) -> Scan:
+    """Return a scan in the amplitude domain with this dose, if one was asked for."""
+    if nphotons is None or scan.domain == "counts":
+        return scan
+    return evolve(scan, nphotons=nphotons)
 
 
 def training_groups(scan: Scan, config: "TrainingConfig") -> NDArray[np.int64]:

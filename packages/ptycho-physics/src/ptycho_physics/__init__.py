@@ -1,6 +1,7 @@
 """The physics of ptychography as pure functions on arrays, for every array library alike."""
 
 from ptycho_physics.__about__ import __version__
+from ptycho_physics.dose import lit_pixels, modulus_ratio, own_share
 from ptycho_physics.fields import from_polar
 from ptycho_physics.forward import (
     back_propagate,
@@ -109,13 +110,16 @@ __all__ = [
     "intensity_scale",
     "likelihood_gradient",
     "line_object",
+    "lit_pixels",
     "mean_counts",
     "merge_patches",
+    "modulus_ratio",
     "network_input",
     "normalise_probe",
     "object_from_image",
     "orthogonal_modes",
     "orthogonalise_modes",
+    "own_share",
     "photons_of",
     "poisson_deviance",
     "poisson_nll",

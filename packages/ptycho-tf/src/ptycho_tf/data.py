@@ -26,7 +26,7 @@ import numpy as np
 from attrs import define, field, frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
-from ptycho_data import Scan, spatial_batches
+from ptycho_data import selection, spatial_batches
 from ptycho_physics import Canvas, truth_patches
 
 from ptycho_tf.frameworks import tf
@@ -35,33 +35,8 @@ Batch = dict[str, Any]
 
 
 @frozen(eq=False, kw_only=True)
-class ScanGroups:
-    """A scan and the groups of it that are used.
-
-    Attributes
-    ----------
-    scan : Scan
-    groups : (B, C) int64 array
-        Pattern indices of each group.
-    photons : float
-        Mean counts per pattern that fixes the scale: see `mean_counts`.
-    nphotons : float or None
-        Mean photons per pattern, for scans in the amplitude domain that do not state it.
-    truth_gain : float or None
-        Divides the ground truth, so that it is in the network's units: see `truth_gain`. None for
-        batches without ground truth.
-    """
-
-    scan: Scan
-    groups: NDArray[np.int64]
-    photons: float
-    nphotons: float | None = None
-    truth_gain: float | None = None
-
-    @property
-    def centres(self) -> NDArray[np.float64]:
-        """Mean position (B, 2) of each group."""
-        return self.scan.positions[self.groups].mean(axis=1)
+class ScanGroups(selection.ScanGroups):
+    """Groups of a scan, and the batches made of them."""
 
     @property
     def format(self) -> dict[str, tf.TensorSpec]:

@@ -4,14 +4,14 @@ import csv
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from ptycho_config.loggers import check_logger
 
 from ptycho_tf.frameworks import tf
 
 FOLDER = "logs"
-_PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
 
 
 class Logger(ABC):
@@ -91,20 +91,6 @@ class MlflowLogger(Logger):
         self.client.set_terminated(self.run)
 
 
-def check_logger(name: str) -> None:
-    """Refuse a logger whose package is not installed.
-
-    Raises
-    ------
-    RuntimeError
-        With the command that installs it.
-    """
-    package = _PACKAGES.get(name)
-    if package is not None and find_spec(package) is None:
-        msg = f"logger {name}: the package {package} is missing; run: pip install {package}"
-        raise RuntimeError(msg)
-
-
 def make_logger(name: str, output_dir: Path, *, resume: bool = False) -> Logger:
     """Return the logger ``name`` writing below ``output_dir``.
 
@@ -112,8 +98,8 @@ def make_logger(name: str, output_dir: Path, *, resume: bool = False) -> Logger:
 
     Raises
     ------
-    RuntimeError
-        If the logger's package is not installed, with the command that installs it.
+    ValueError, RuntimeError
+        If no logger has this name, or its package is missing: see `check_logger`.
     """
     check_logger(name)
     folder = output_dir / FOLDER
@@ -126,7 +112,4 @@ def make_logger(name: str, output_dir: Path, *, resume: bool = False) -> Logger:
             return TensorBoardLogger(folder)
         case "mlflow":
             return MlflowLogger(output_dir / "mlruns")
-        case "none":
-            return NoLogger()
-    msg = f"logger_backend: csv, tensorboard, mlflow or none expected, found {name!r}"
-    raise ValueError(msg)
+    return NoLogger()

@@ -1,9 +1,9 @@
 """Settings that cannot work here, told before any work is done."""
 
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_config.loggers import check_logger
 
 from ptycho_tf.devices import check_devices
-from ptycho_tf.loggers import check_logger
 from ptycho_tf.networks import check_architecture
 
 

@@ -1,23 +1,23 @@
 """Training: from a scan to a bundle."""
 
 import logging
-import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 from ptycho_config import PyTorchExecutionConfig, Scheduler, TrainingConfig
-from ptycho_data import (
-    BUNDLE_NAME,
-    OutputExistsError,
-    Scan,
-    load_probe,
-    save_bundle,
+from ptycho_data import BUNDLE_NAME, Scan, load_probe, save_bundle
+from ptycho_data.runs import (
+    TrainingInterrupted,
+    TrainingResult,
+    check_outputs,
+    check_trained_on,
+    replacing,
 )
+from ptycho_data.selection import with_photons
 
 from ptycho_tf import checkpoints
 from ptycho_tf.bundles import bundle_of
@@ -34,94 +34,6 @@ from ptycho_tf.schedules import Schedule
 from ptycho_tf.settings import check_training
 
 log = logging.getLogger(__name__)
-
-
-@frozen(kw_only=True)
-class TrainingResult:
-    """What training left behind.
-
-    Attributes
-    ----------
-    bundle_path : Path
-        The bundle written.
-    history : dict of str to list of float
-        Losses by name, one value per epoch.
-    seconds : float
-        Wall time of the training.
-    epochs : int
-        Epochs finished, those before a resume included.
-    main_process : bool
-        Whether this is the process, of several, that reports and writes.
-    written : bool
-        Whether a bundle was written; not where a resumed training had nothing left to do.
-    """
-
-    bundle_path: Path
-    history: dict[str, list[float]]
-    seconds: float
-    epochs: int
-    main_process: bool = True
-    written: bool = True
-
-
-class TrainingInterrupted(KeyboardInterrupt):
-    """A training that was told to stop, with what it has got so far.
-
-    Attributes
-    ----------
-    result : TrainingResult
-    """
-
-    def __init__(self, message: str, result: TrainingResult) -> None:
-        super().__init__(message)
-        self.result = result
-
-
-def _resolve_monitor(execution: PyTorchExecutionConfig, *, validated: bool) -> str:
-    """Return the name by which Keras knows the loss that decides."""
-    metric = execution.checkpoint_monitor_metric
-    known = ("train_loss", "val_loss") if validated else ("train_loss",)
-    if metric == "val_loss" and not validated:
-        metric = "train_loss"
-    if metric not in known:
-        msg = f"checkpoint_monitor_metric: one of {', '.join(known)} expected, found {metric!r}"
-        raise ValueError(msg)
-    return metric.removeprefix("train_")
-
-
-def _counts_decide(config: TrainingConfig) -> bool:
-    """Whether a loss compares counts: nothing else can tell the intensity scale."""
-    pinn = config.model.model_type == "pinn"
-    return pinn and (config.nll_weight > 0 or config.mae_weight > 0)
-
-
-@contextmanager
-def _replacing(folder: Path, *, keep: bool) -> Iterator[None]:
-    """Start with an empty folder; if the work fails, the old one comes back."""
-    old = folder.with_name(f"{folder.name}.old")
-    if folder.exists() and not keep:
-        shutil.rmtree(old, ignore_errors=True)  # what a run killed in here left
-        folder.replace(old)
-    try:
-        yield
-    except Exception:
-        if old.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            old.replace(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _check_outputs(target: Path, last: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse to replace a bundle, or the checkpoint of a run that may be resumed, unasked."""
-    if resume:
-        if not last.exists():
-            msg = f"{last}: nothing to resume from; train without resume first"
-            raise FileNotFoundError(msg)
-        return
-    for path in (target, last):
-        if path.exists() and not overwrite:
-            raise OutputExistsError(path)
 
 
 def _only(scans: Scan | Sequence[Scan]) -> Scan:
@@ -208,7 +120,8 @@ def _set_up(
     *,
     resume: bool,
 ) -> _Run:
-    monitor = _resolve_monitor(execution, validated=validation is not None)
+    # Keras calls the losses of training by their bare names.
+    monitor = execution.monitor(validated=validation is not None).removeprefix("train_")
     name = Scheduler(execution.scheduler)
     if name is Scheduler.DEFAULT:
         name = Scheduler(model.network.recommended_scheduler)
@@ -296,9 +209,14 @@ def train(
     """
     output_dir = Path(config.output_dir)
     target, last = output_dir / BUNDLE_NAME, output_dir / checkpoints.FOLDER / checkpoints.LAST
-    _check_outputs(target, last, resume=resume, overwrite=overwrite)
+    check_outputs(target, last, resume=resume, overwrite=overwrite)
     check_training(config, execution)
-    scan = _only(scan)
+    overrides = dict(overrides_applied or {})
+    dose = config.asked_photons(overrides)
+    scan = with_photons(_only(scan), dose)
+    test_scan = None if test_scan is None else with_photons(test_scan, dose)
+    for each in (scan, *([] if test_scan is None else [test_scan])):
+        check_trained_on(each, config.model.N)
     keras.utils.set_random_seed(config.seed)
     be_deterministic(execution.deterministic)
     devices = open_devices(execution)
@@ -306,13 +224,13 @@ def train(
     batches, validation = _sources(scan, test_scan, config, execution, probe, devices)
     bar = execution.enable_progress_bar and sys.stderr.isatty()
     start = time.perf_counter()
-    with devices.scope(), _replacing(last.parent, keep=resume):
+    with devices.scope(), replacing(last.parent, keep=resume):
         model = PtychoModel(
             config.model,
             probe,
             scan.bad_pixels,
             probe_trainable=config.probe_trainable,
-            intensity_scale_trainable=config.intensity_scale_trainable and _counts_decide(config),
+            intensity_scale_trainable=config.intensity_scale_trainable and config.counts_decide,
             precision=execution.precision,
         )
         run = _set_up(model, batches, validation, devices, config, execution, resume=resume)
@@ -333,7 +251,7 @@ def train(
             photons=batches.data.photons,
             domain=scan.domain,
             history=history.columns(),
-            overrides_applied=overrides_applied or {},
+            overrides_applied=overrides,
         )
         save_bundle(output_dir, bundle, overwrite=overwrite or resume)
     else:
@@ -346,6 +264,5 @@ def train(
         written=written,
     )
     if interrupted:
-        message = f"interrupted after {done} epochs: resume to go on from there"
-        raise TrainingInterrupted(message, result)
+        raise TrainingInterrupted(result)
     return result

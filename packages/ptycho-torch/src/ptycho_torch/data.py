@@ -28,7 +28,7 @@ import torch
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
-from ptycho_data import Scan, spatial_batches
+from ptycho_data import selection, spatial_batches
 from ptycho_physics import truth_patches
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -39,39 +39,19 @@ Chosen = tuple[int, NDArray[np.int64]]
 
 
 @frozen(eq=False, kw_only=True)
-class ScanGroups:
-    """A scan and the groups of it that are used.
+class ScanGroups(selection.ScanGroups):
+    """Groups of one scan of several, whose positions training may move.
 
     Attributes
     ----------
-    scan : Scan
-    groups : (B, C) int64 array
-        Pattern indices of each group.
-    photons : float
-        Mean counts per pattern that fixes the scale: see `mean_counts`.
-    nphotons : float or None
-        Mean photons per pattern, for scans in the amplitude domain that do not state it.
-    truth_gain : float or None
-        Divides the ground truth, so that it is in the network's units: see `truth_gain`. None for
-        batches without ground truth.
     number : int
         Of the scan, among those of the training: says whose probe and bad pixels belong to it.
     margin : float
         Pixels around the patches on a batch's canvas, for positions that training may move.
     """
 
-    scan: Scan
-    groups: NDArray[np.int64]
-    photons: float
-    nphotons: float | None = None
-    truth_gain: float | None = None
     number: int = 0
     margin: float = 0.0
-
-    @property
-    def centres(self) -> NDArray[np.float64]:
-        """Mean position (B, 2) of each group."""
-        return self.scan.positions[self.groups].mean(axis=1)
 
 
 class GroupDataset(Dataset[Batch]):

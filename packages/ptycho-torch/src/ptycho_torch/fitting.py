@@ -1,13 +1,9 @@
 """The part of training that Lightning does: trainer, checkpoints, signals."""
 
-import logging
 import math
-import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -23,27 +19,7 @@ from ptycho_torch.loggers import make_logger
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
 
-log = logging.getLogger(__name__)
-
 CHECKPOINTS = "checkpoints"
-
-
-def resolve_monitor(execution: PyTorchExecutionConfig, *, validated: bool) -> str:
-    """Return the logged loss that the settings mean.
-
-    Raises
-    ------
-    ValueError
-        If it is never logged.
-    """
-    metric = execution.checkpoint_monitor_metric
-    known = ("train_loss", "val_loss") if validated else ("train_loss",)
-    if metric == "val_loss" and not validated:
-        return "train_loss"
-    if metric not in known:
-        msg = f"checkpoint_monitor_metric: one of {', '.join(known)} expected, found {metric!r}"
-        raise ValueError(msg)
-    return metric
 
 
 def make_trainer(
@@ -138,23 +114,6 @@ def check_finite(history: LossHistory) -> None:
     if not math.isfinite(loss):
         msg = f"training diverged in epoch {len(history.epochs)}: lower learning_rate, found {loss}"
         raise DivergenceError(msg)
-
-
-@contextmanager
-def replacing(folder: Path, *, keep: bool) -> Iterator[None]:
-    """Start with an empty folder; if the work fails, the old one comes back."""
-    old = folder.with_name(f"{folder.name}.old")
-    if folder.exists() and not keep:
-        shutil.rmtree(old, ignore_errors=True)  # what a run killed in here left
-        folder.replace(old)
-    try:
-        yield
-    except Exception:
-        if old.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            old.replace(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def load_best(model: PtychoModel, best: ModelCheckpoint | None) -> None:

@@ -1,48 +1,25 @@
 """Which groups of a scan training learns from, and which it watches."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
-import attrs
 import numpy as np
+from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import TrainingConfig
 from ptycho_data import Scan
 from ptycho_data.selection import split_validation, training_groups, with_positions
-from ptycho_physics import mean_counts, truth_gain
+from ptycho_physics import lit_pixels, mean_counts, truth_gain
+from ptycho_physics.dose import ENOUGH
 
 from ptycho_torch.data import ScanGroups
 from ptycho_torch.illumination import LARGEST_OFFSET
 
 log = logging.getLogger(__name__)
 
-
-def _needs_truth(config: TrainingConfig) -> bool:
-    return config.model.model_type == "supervised" or config.realspace_mae_weight > 0
+FEW_PHOTONS = "patterns are explained from their neighbours, not from themselves"
 
 
-def explicit_photons(config: TrainingConfig, overrides: Mapping[str, Any]) -> float | None:
-    """Return ``nphotons`` where somebody asked for it: it then wins over what a file states.
-
-    Without a record of where it came from, any value but the default was asked for.
-    """
-    entry = overrides.get("nphotons")
-    if entry is not None:
-        asked = entry.get("origin") not in ("data", "command default", "default")
-    else:
-        asked = config.nphotons != attrs.fields(TrainingConfig).nphotons.default
-    return config.nphotons if asked else None
-
-
-def with_photons(scan: Scan, nphotons: float | None) -> Scan:
-    """Return a scan in the amplitude domain with this dose, if one was asked for."""
-    if nphotons is None or scan.domain == "counts":
-        return scan
-    return attrs.evolve(scan, nphotons=nphotons)
-
-
-@attrs.frozen(eq=False, kw_only=True)
+@frozen(eq=False, kw_only=True)
 class Parts:
     """What training learns from and what it watches, of one scan.
 
@@ -69,13 +46,12 @@ def _scaled(
     used = np.unique(groups)
     if photons is None:
         photons = mean_counts(scan, used, config.nphotons, probe)
-    with_truth = _needs_truth(config)
     return ScanGroups(
         scan=scan,
         groups=groups,
         photons=photons,
         nphotons=config.nphotons,
-        truth_gain=truth_gain(scan, used, probe) if with_truth else None,
+        truth_gain=truth_gain(scan, used, probe) if config.needs_truth else None,
         number=number,
         margin=LARGEST_OFFSET if config.positions_trainable else 0.0,
     )
@@ -110,6 +86,9 @@ def prepare(
     name = f"{scan.source.name}: " if scan.source is not None else ""
     chosen, held_back = split_validation(scan, groups) if split else (groups, None)
     train = _scaled(scan, chosen, config, probe, number=number)
+    per_pixel = train.photons / float(lit_pixels(probe))
+    if per_pixel < ENOUGH and config.model.object_big and config.model.model_type == "pinn":
+        log.info("%sfew photons, %.2g per lit pixel: %s", name, per_pixel, FEW_PHOTONS)
     if held_back is None:
         log.info("%s%d groups%s", name, len(chosen), ", without validation" if split else "")
         return Parts(train=train)

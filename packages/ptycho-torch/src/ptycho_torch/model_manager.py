@@ -54,7 +54,8 @@ class DiffractionToObject(nn.Module):
         self.scale = scale
 
     def _patches(self, x: Tensor, positions: Tensor, probe: Tensor, scale: float) -> Tensor:
-        return self.core.network(x * scale, positions, probe, self.core.bad_pixels)
+        photons = (x.shape[-1] / 2 / scale) ** 2
+        return self.core.network(x * scale, positions, probe, self.core.bad_pixels, photons)
 
     def _probe(self, probe: NDArray[np.complex64] | Tensor | None) -> Tensor:
         if probe is None:
@@ -167,6 +168,12 @@ def create_torch_model_with_gridsize(
     return Autoencoder(PtychoModel(config, defocused_probe(N)))
 
 
+def _zipped(path: str | PathLike[str]) -> Path:
+    """Add ``.zip`` to a name that ends in ``.h5``."""
+    path = Path(path)
+    return path.with_name(f"{path.name}.zip") if path.suffix == ".h5" else path
+
+
 def save_torch_bundle(
     models: Mapping[str, nn.Module],
     base_path: str | PathLike[str],
@@ -205,9 +212,6 @@ def save_torch_bundle(
     if missing or not isinstance(view, DiffractionToObject):
         msg = f"models: a bundle holds {' and '.join(MODELS)}, found {', '.join(models) or 'none'}"
         raise ValueError(msg)
-    path = Path(base_path)
-    if path.suffix == ".h5":
-        path = path.with_name(f"{path.name}.zip")
     gain = math.exp(float(view.core.log_scale.detach()))
     scale = view.scale if intensity_scale is None else gain / intensity_scale
     bundle = bundle_of(
@@ -218,7 +222,7 @@ def save_torch_bundle(
         history={},
         overrides_applied={},
     )
-    return save_bundle(path, bundle, overwrite=overwrite)
+    return save_bundle(_zipped(base_path), bundle, overwrite=overwrite)
 
 
 def load_torch_bundle(
@@ -250,10 +254,7 @@ def load_torch_bundle(
     if model_name is not None and model_name not in MODELS:
         msg = f"model_name: one of {', '.join(MODELS)} expected, found {model_name!r}"
         raise ValueError(msg)
-    path = Path(base_path)
-    if path.suffix == ".h5":
-        path = path.with_name(f"{path.name}.zip")
-    bundle = load_bundle(path)
+    bundle = load_bundle(_zipped(base_path))
     models = models_of(model_from(bundle), float(bundle.scaling.get("input_scale", 1.0)))
     wanted = MODELS if model_name is None else (model_name,)
     return {name: models[name].eval() for name in wanted}, params_of(bundle)

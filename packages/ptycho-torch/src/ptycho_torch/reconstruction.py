@@ -1,15 +1,15 @@
 """Inference: one streaming pass from a scan to its object."""
 
-import logging
 import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from attrs import field, frozen
+from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig, from_dict
-from ptycho_data import Bundle, Reconstruction, Scan, load_probe
+from ptycho_data import Bundle, Reconstruction, Scan
+from ptycho_data.runs import InferenceResult, check_fit, choose_probe, remark_few
 from ptycho_data.selection import inference_groups, with_positions
 from ptycho_physics import mean_counts
 
@@ -17,78 +17,6 @@ from ptycho_torch.bundles import BACKEND, fits_any_size
 from ptycho_torch.devices import determinism, open_runner
 from ptycho_torch.reading import CountsDataset, chunks, read
 from ptycho_torch.reconstructor import Reconstructor
-
-log = logging.getLogger(__name__)
-
-FEW = 4
-"""Patterns below which a reconstruction deserves a remark."""
-
-
-@frozen(kw_only=True, eq=False)
-class InferenceResult:
-    """A reconstruction and how it was made.
-
-    Attributes
-    ----------
-    reconstruction : Reconstruction
-    r_factor : float
-        ``sum|sqrt(rate) - sqrt(counts)| / sum sqrt(counts)`` of the stitched object.
-    timings : dict of str to float
-        Wall seconds of each stage: ``prepare``, ``read`` (waiting for patterns), ``reconstruct``
-        and ``score``.
-    patterns_per_second : float
-        Patterns over the seconds of the pass from file to object, start-up left out.
-    backend : str
-        Who computed.
-    main_process : bool
-        Whether this is the process, of several, that reports and writes.
-    """
-
-    reconstruction: Reconstruction
-    r_factor: float
-    timings: dict[str, float] = field(factory=dict)
-    patterns_per_second: float
-    backend: str = BACKEND
-    main_process: bool = True
-
-
-def choose_probe(bundle: Bundle, scan: Scan, config: InferenceConfig) -> NDArray[np.complex64]:
-    """Return the probe to reconstruct with, and log which it is.
-
-    The file that ``config`` names; else the bundle's, if training did not use its scan's own probe
-    as it was but refined it or took it from a file; else the scan's.
-    """
-    if config.probe_file is not None:
-        log.info("probe: from %s", config.probe_file)
-        return load_probe(config.probe_file)
-    several = len(bundle.scaling.get("scans", [])) > 1
-    refined = bundle.config.get("probe_trainable") or bundle.config.get("probe_file")
-    if refined and not several:
-        log.info("probe: the one the network was trained with, kept in the bundle")
-        return bundle.probe
-    log.info("probe: from the scan")
-    return scan.probe
-
-
-def _check_fit(bundle: Bundle, scan: Scan) -> TrainingConfig:
-    trained = from_dict(TrainingConfig, bundle.config)
-    if trained.model.N != scan.N and not fits_any_size(trained.model):
-        msg = (
-            f"N: the bundle was trained for patterns of {trained.model.N} pixels, the scan "
-            f"{scan.source or ''} has {scan.N}; train on patterns of that size"
-        )
-        raise ValueError(msg)
-    return trained
-
-
-def _remark(count: int) -> None:
-    if count < FEW:
-        log.warning(
-            "only %d pattern%s: hardly anything overlaps, and nothing can tell a good object "
-            "from a bad one",
-            count,
-            "" if count == 1 else "s",
-        )
 
 
 def reconstruct(
@@ -130,11 +58,12 @@ def reconstruct(
         If bundle and scan do not fit.
     """
     started = time.perf_counter()
-    trained = _check_fit(bundle, scan)
+    trained = from_dict(TrainingConfig, bundle.config)
+    check_fit(trained.model.N, scan, any_size=fits_any_size(trained.model))
     scan = with_positions(scan, measured=trained.positions_provided)
     groups = inference_groups(scan, config, trained.model.gridsize)
     indices = np.unique(groups)
-    _remark(len(indices))
+    remark_few(len(indices), "nothing can tell a good object from a bad one")
     probe = choose_probe(bundle, scan, config)
     nphotons = trained.nphotons
     canvas = Reconstructor(
@@ -176,6 +105,7 @@ def reconstruct(
             "score": scored - stitched,
         },
         patterns_per_second=len(indices) / (stitched - prepared),
+        backend=BACKEND,
         main_process=canvas.runner.main,
     )
 

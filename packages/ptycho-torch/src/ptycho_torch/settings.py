@@ -2,6 +2,7 @@
 
 import torch
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_config.loggers import check_logger
 
 from ptycho_torch.devices import check_device
 from ptycho_torch.networks import check_architecture
@@ -20,7 +21,6 @@ def check_training(config: TrainingConfig, execution: PyTorchExecutionConfig) ->
     import lightning.pytorch as pl
 
     from ptycho_torch.lightning_manners import make, quiet_lightning
-    from ptycho_torch.loggers import check_logger
 
     check_architecture(config.model.architecture)
     check_logger(execution.logger_backend)

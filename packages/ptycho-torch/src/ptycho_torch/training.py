@@ -11,7 +11,15 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
-from ptycho_data import BUNDLE_NAME, OutputExistsError, Scan, load_probe, save_bundle
+from ptycho_data import BUNDLE_NAME, Scan, load_probe, save_bundle
+from ptycho_data.runs import (
+    TrainingInterrupted,
+    TrainingResult,
+    check_outputs,
+    check_trained_on,
+    replacing,
+)
+from ptycho_data.selection import with_photons
 
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.data import ScanDataModule, ScanGroups
@@ -22,10 +30,8 @@ from ptycho_torch.fitting import (
     fit,
     load_best,
     make_trainer,
-    replacing,
-    resolve_monitor,
 )
-from ptycho_torch.groups import explicit_photons, prepare, with_photons
+from ptycho_torch.groups import prepare
 from ptycho_torch.illumination import Illumination
 from ptycho_torch.lightning_manners import quiet_lightning
 from ptycho_torch.model import PtychoModel
@@ -33,68 +39,6 @@ from ptycho_torch.module import PtychoModule
 from ptycho_torch.refined import write_refined
 
 log = logging.getLogger(__name__)
-
-FEW = 4
-"""Patterns of a scan below which a training deserves a remark."""
-
-
-@frozen(kw_only=True)
-class TrainingResult:
-    """What training left behind.
-
-    Attributes
-    ----------
-    bundle_path : Path
-        The bundle written.
-    history : dict of str to list of float
-        Losses by name, one value per epoch.
-    seconds : float
-        Wall time of the training.
-    epochs : int
-        Epochs finished, those before a resume included.
-    main_process : bool
-        Whether this is the process, of several, that reports and writes.
-    written : bool
-        Whether the bundle is new: nothing was left to do for a resumed training otherwise.
-    """
-
-    bundle_path: Path
-    history: dict[str, list[float]]
-    seconds: float
-    epochs: int
-    main_process: bool
-    written: bool = True
-
-
-class TrainingInterrupted(KeyboardInterrupt):
-    """A training that was told to stop, with what it has got so far.
-
-    Attributes
-    ----------
-    result : TrainingResult
-    """
-
-    def __init__(self, message: str, result: TrainingResult) -> None:
-        super().__init__(message)
-        self.result = result
-
-
-def _counts_decide(config: TrainingConfig) -> bool:
-    """Whether a loss compares counts: nothing else can tell the intensity scale."""
-    pinn = config.model.model_type == "pinn"
-    return pinn and (config.nll_weight > 0 or config.mae_weight > 0)
-
-
-def _check_outputs(target: Path, last: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse to replace a bundle, or the checkpoint of a run that may be resumed, unasked."""
-    if resume:
-        if not last.exists():
-            msg = f"{last}: nothing to resume from; train without resume first"
-            raise FileNotFoundError(msg)
-        return
-    for path in (target, last):
-        if path.exists() and not overwrite:
-            raise OutputExistsError(path)
 
 
 @frozen(eq=False, kw_only=True)
@@ -123,34 +67,10 @@ class _Data:
             }
 
 
-def _check_scans(scans: Sequence[Scan], config: TrainingConfig) -> None:
-    """Refuse scans of several sizes, or of another than the model's.
-
-    Raises
-    ------
-    ValueError
-        Naming the scan.
-    """
-    for scan in scans:
-        name = f"{scan.source}: " if scan.source is not None else ""
-        if scan.N != config.model.N:
-            msg = (
-                f"{name}N: all scans must have the {config.model.N} x {config.model.N} pixels of "
-                f"the model, found {scan.N} x {scan.N}"
-            )
-            raise ValueError(msg)
-        if scan.n < FEW:
-            log.warning(
-                "%sonly %d pattern%s: hardly anything overlaps, and little can be learnt",
-                name,
-                scan.n,
-                "" if scan.n == 1 else "s",
-            )
-
-
 def _gather(scans: Sequence[Scan], test_scan: Scan | None, config: TrainingConfig) -> _Data:
     """Choose groups, and make a model that knows the probe of every scan."""
-    _check_scans([*scans, *([] if test_scan is None else [test_scan])], config)
+    for scan in (*scans, *([] if test_scan is None else [test_scan])):
+        check_trained_on(scan, config.model.N)
     given = None if config.probe_file is None else load_probe(config.probe_file)
     probes = [scan.probe if given is None else given for scan in scans]
     parts = [
@@ -163,7 +83,7 @@ def _gather(scans: Sequence[Scan], test_scan: Scan | None, config: TrainingConfi
         probes[0],
         scans[0].bad_pixels,
         probe_trainable=config.probe_trainable,
-        intensity_scale_trainable=config.intensity_scale_trainable and _counts_decide(config),
+        intensity_scale_trainable=config.intensity_scale_trainable and config.counts_decide,
         movable=scans[0].n if movable else 0,
     )
     for scan, probe in zip(scans[1:], probes[1:], strict=True):
@@ -251,15 +171,15 @@ def train(
     output_dir = Path(config.output_dir)
     target = output_dir / BUNDLE_NAME
     last = output_dir / CHECKPOINTS / "last.ckpt"
-    _check_outputs(target, last, resume=resume, overwrite=overwrite)
+    check_outputs(target, last, resume=resume, overwrite=overwrite)
     overrides = dict(overrides_applied or {})
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    dose = explicit_photons(config, overrides)
+    dose = config.asked_photons(overrides)
     scans = [with_photons(s, dose) for s in ([scan] if isinstance(scan, Scan) else scan)]
     test_scan = None if test_scan is None else with_photons(test_scan, dose)
     data = _gather(scans, test_scan, config)
     model, validated = data.model, bool(data.validation)
-    monitor = resolve_monitor(execution, validated=validated)
+    monitor = execution.monitor(validated=validated)
     module = PtychoModule(model, config, execution, monitor)
     batches = ScanDataModule(
         data.train,
@@ -313,6 +233,5 @@ def train(
         written=written,
     )
     if interrupted:
-        message = f"interrupted after {done} epochs: resume to go on from there"
-        raise TrainingInterrupted(message, result)
+        raise TrainingInterrupted(result)
     return result

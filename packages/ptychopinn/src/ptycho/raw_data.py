@@ -20,8 +20,8 @@ import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from ptycho_data import Scan, load_scan, scan_from_arrays
+from ptycho_data.middle import half_pixel
 from ptycho_data.npz import Archive
-from ptycho_data.product import half_pixel
 
 from ptycho import params
 from ptycho.grouped import GroupedData, Selection

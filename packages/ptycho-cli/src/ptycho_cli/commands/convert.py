@@ -13,13 +13,12 @@ from ptycho_data.lazy import CentredSource, LazyStack
 
 from ptycho_cli.layers import with_probe_file
 from ptycho_cli.outputs import not_an_input, output_file, output_folder
+from ptycho_cli.reading import ABOVE_ZERO, INPUT, reading_options
 from ptycho_cli.sections import Command, section
 
 __all__ = ["convert"]
 
 PATH = click.Path(path_type=Path)
-INPUT = click.Path(path_type=Path, exists=True)
-ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 WRITTEN = {one.name: one for one in FORMATS if one.write is not None}
 
 
@@ -93,19 +92,9 @@ def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> str:
     "--to", type=click.Choice(list(WRITTEN)), help="Format to write; by default as OUT ends."
 )
 @section("Output")("--overwrite", is_flag=True, help="Replace existing files.")
-@section("Input")(
-    "--companion", type=INPUT, help="Other half of a scan in two files, if it lies elsewhere."
-)
-@section("Input")(
-    "--domain",
-    type=click.Choice(["counts", "amplitude"]),
-    help="What the patterns are, where the file does not say.",
-)
+@reading_options("What the file does not say")
 @section("Input")(
     "--probe-file", type=INPUT, help="Take the probe from this scan, product or reconstruction."
-)
-@section("What the file does not say")(
-    "--pixel-size-m", type=ABOVE_ZERO, help="Object pixel in metres; wins over the file."
 )
 @section("What the file does not say")(
     "--photon-energy-ev", type=ABOVE_ZERO, help="Photon energy in eV."

@@ -7,12 +7,12 @@ import click
 from ptycho_data import Domain, load_scan, save_fixture
 
 from ptycho_cli.outputs import not_an_input, output_file
+from ptycho_cli.reading import INPUT, reading_options
 from ptycho_cli.sections import Command, section
 
 __all__ = ["fixture"]
 
 FILE = click.Path(path_type=Path, dir_okay=False)
-INPUT = click.Path(path_type=Path, exists=True)
 
 
 @click.command(cls=Command)
@@ -32,19 +32,7 @@ INPUT = click.Path(path_type=Path, exists=True)
     show_default=True,
     help="Patterns to keep, spread over the whole scan; all of a shorter one.",
 )
-@section("Input")(
-    "--domain",
-    type=click.Choice(["counts", "amplitude"]),
-    help="What the patterns are, where the file does not say.",
-)
-@section("Input")(
-    "--companion", type=INPUT, help="Other half of a scan in two files, if it lies elsewhere."
-)
-@section("Input")(
-    "--pixel-size-m",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Object pixel in metres; wins over the file.",
-)
+@reading_options()
 def fixture(
     source: Path,
     output: Path,

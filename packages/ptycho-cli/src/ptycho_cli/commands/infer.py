@@ -7,6 +7,7 @@ import click
 from attrs import evolve, field, frozen
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, Resolved, resolve_inference
 from ptycho_data import Bundle, Reconstruction, Scan, load_bundle, write_json, write_results
+from ptycho_data.runs import InferenceResult
 
 from ptycho_cli.backends import check_settings, reconstructor
 from ptycho_cli.console import counter, current_state
@@ -158,9 +159,10 @@ def run_inference(
         scan = read_scan(resolved.config.test_data_file, resolved.config)
     work = _Work(bundle, scan, resolved, extras, clock)
     result = work.network(scan, "reconstructing")
-    if not getattr(result, "main_process", True):
+    if not result.main_process:
         return {}
-    rec, metrics = result.reconstruction, {"r_factor": result.r_factor}
+    rec = result.reconstruction
+    metrics: dict[str, Any] = {"r_factor": result.r_factor}
     refined = work.polish(rec, scan)
     if refined is not None:
         rec = refined.reconstruction
@@ -198,7 +200,7 @@ class _Work:
     extras: Extras
     clock: Stopwatch
 
-    def network(self, scan: Scan, label: str, *, whole: bool = True) -> Any:
+    def network(self, scan: Scan, label: str, *, whole: bool = True) -> InferenceResult:
         """Let the backend reconstruct a scan: as configured, or all that there is of it."""
         config = self.resolved.config
         if not whole:
@@ -234,7 +236,7 @@ class _Work:
             overwrite=overwrite,
         )
 
-    def record(self, result: Any, metrics: dict[str, Any]) -> dict[str, Any]:
+    def record(self, result: InferenceResult, metrics: dict[str, Any]) -> dict[str, Any]:
         """Content of ``run.json``."""
         config, steps = self.resolved.config, self.extras.refine
         inputs = {"model_path": config.model_path, "test_data_file": config.test_data_file}

@@ -25,12 +25,12 @@ from ptycho_cli import inspection
 from ptycho_cli.centring import light_of
 from ptycho_cli.console import table
 from ptycho_cli.outputs import not_an_input, output_file
+from ptycho_cli.reading import INPUT, reading_options
 from ptycho_cli.sections import Command, section
 
 __all__ = ["inspect"]
 
 PATH = click.Path(path_type=Path)
-INPUT = click.Path(path_type=Path, exists=True)
 #: Dots in a plot of positions: more of them only hide each other.
 MOST_POSITIONS = 20_000
 
@@ -169,19 +169,7 @@ def _plot(scan: Scan, path: Path, *, overwrite: bool) -> None:
 
 @click.command(cls=Command)
 @click.argument("scan", type=INPUT)
-@section("Input")(
-    "--domain",
-    type=click.Choice(["counts", "amplitude"]),
-    help="What the patterns are, where the file does not say.",
-)
-@section("Input")(
-    "--companion", type=INPUT, help="Other half of a scan in two files, if it lies elsewhere."
-)
-@section("Input")(
-    "--pixel-size-m",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Object pixel in metres; wins over the file.",
-)
+@reading_options()
 @section("Output")("--json", "as_json", is_flag=True, help="Print JSON.")
 @section("Output")("--plot", type=PATH, help="Draw patterns, probe and positions into this file.")
 @section("Output")("--overwrite", is_flag=True, help="Replace an existing plot.")

@@ -13,6 +13,7 @@ from ptycho_cli.console import note, progress
 from ptycho_cli.half_scan import CURVE_FILE, Indices, half_scan_frc, said
 from ptycho_cli.layers import with_probe_file
 from ptycho_cli.outputs import output_folder
+from ptycho_cli.reading import INPUT, domain_option
 from ptycho_cli.record import RUN_FILE, Stopwatch, run_record
 from ptycho_cli.results import OUTPUT_FILES, reference_metrics, summary
 from ptycho_cli.sections import Command, section
@@ -20,7 +21,6 @@ from ptycho_cli.sections import Command, section
 __all__ = ["reconstruct", "reconstruction_of", "solve_scan"]
 
 PATH = click.Path(path_type=Path)
-INPUT = click.Path(path_type=Path, exists=True)
 
 
 def solve_scan(
@@ -75,11 +75,7 @@ def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:
     "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
 )
 @section("Input and output")("--overwrite", is_flag=True, help="Replace existing results.")
-@section("Input and output")(
-    "--domain",
-    type=click.Choice(["counts", "amplitude"]),
-    help="What the patterns are, where the file does not say.",
-)
+@domain_option("Input and output")
 @section("Input and output")(
     "--probe-file", type=INPUT, help="NPZ with `probe` or `probeGuess`, instead of the scan's."
 )

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
 import click
 from ptycho_config import (
     ModelConfig,
@@ -14,6 +13,7 @@ from ptycho_config import (
     resolve_training,
 )
 from ptycho_data import Scan, write_json
+from ptycho_data.runs import TrainingInterrupted, TrainingResult
 
 from ptycho_cli.backends import check_settings, trainer
 from ptycho_cli.layers import (
@@ -88,7 +88,7 @@ def train(
 
 def run_training(
     sources: Sources, *, overwrite: bool, resume: bool, more: Sequence[Path] = ()
-) -> Any:
+) -> TrainingResult:
     """Train as the sources say and write everything; see ``ptycho train``.
 
     Parameters
@@ -103,7 +103,6 @@ def run_training(
     Returns
     -------
     TrainingResult
-        Of the backend.
     """
     clock = Stopwatch()
     # First without the data: a mistake or a missing backend shall be told before they are read.
@@ -120,8 +119,7 @@ def run_training(
         for path, scan in zip(paths, scans, strict=True):
             check_size(resolved, scan, path)
         test_scan = _test_scan(resolved)
-    scans = [_with_photons(scan, resolved) for scan in scans]
-    interrupt = None
+    interrupt: TrainingInterrupted | None = None
     try:
         with clock.stage("train"):
             result = trainer(resolved.config.backend)(
@@ -133,9 +131,9 @@ def run_training(
                 resume=resume,
                 overwrite=overwrite or resume,
             )
-    except KeyboardInterrupt as stopped:
-        interrupt, result = stopped, getattr(stopped, "result", None)
-    if result is not None and result.main_process:
+    except TrainingInterrupted as stopped:
+        interrupt, result = stopped, stopped.result
+    if result.main_process:
         _write(folder, resolved, result, clock, paths, resume=resume, overwrite=overwrite)
     if interrupt is not None:
         raise interrupt
@@ -151,27 +149,19 @@ def _facts(scans: Sequence[Scan]) -> dict[str, object]:
     return data
 
 
-def _with_photons(scan: Scan, resolved: Resolved[TrainingConfig]) -> Scan:
-    """Let an explicit nphotons win over the file's; a scan without any takes what there is."""
-    asked = resolved.origins["nphotons"] not in ("data", "command default", "default")
-    if scan.domain != "amplitude" or (scan.nphotons is not None and not asked):
-        return scan
-    return attrs.evolve(scan, nphotons=resolved.config.nphotons)
-
-
 def _test_scan(resolved: Resolved[TrainingConfig]) -> Scan | None:
     path = resolved.config.test_data_file
     if path is None:
         return None
     scan = read_scan(path, resolved.config)
     check_size(resolved, scan, path)
-    return _with_photons(scan, resolved)
+    return scan
 
 
 def _write(
     folder: Path,
     resolved: Resolved[TrainingConfig],
-    result: Any,
+    result: TrainingResult,
     clock: Stopwatch,
     paths: Sequence[Path],
     *,
@@ -181,7 +171,7 @@ def _write(
     config = resolved.config
     final = {name: values[-1] for name, values in result.history.items() if len(values)}
     losses = ", ".join(f"{name} {value:.6g}" for name, value in final.items() if "loss" in name)
-    if not getattr(result, "written", True):
+    if not result.written:
         click.echo(f"{result.bundle_path}: {result.epochs} epochs, nothing left to do, {losses}")
         return
     replace = overwrite or resume

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
-from ptycho_data.errors import WHOLE_FILE, Findings, ScanFormatError, Violation
+from ptycho_data.errors import WHOLE_FILE, Findings, ScanFormatError
 from ptycho_data.formats import cxi, fold_slice, lcls, npz, ptychodus
 from ptycho_data.formats.base import Container, Format, Opened, open_container
 from ptycho_data.formats.pairs import find_in_folder
@@ -65,10 +65,8 @@ def detect(file: Container) -> Format:
             return one
     there = ", ".join(file.names[:20]) or "nothing"
     known = ", ".join(one.title for one in FORMATS)
-    raise ScanFormatError(
-        [Violation(file=str(file.path), key=WHOLE_FILE, found=f"no scan known here (it holds: "
-                   f"{there})", expected=f"one of: {known}")]
-    )  # fmt: skip
+    found = f"no scan known here (it holds: {there})"
+    raise ScanFormatError.of(file.path, WHOLE_FILE, found, f"one of: {known}")
 
 
 def format_of(path: str | PathLike[str]) -> Format:
@@ -101,9 +99,7 @@ def _file_of(path: Path) -> Path:
     names = ", ".join(file.name for file in inside[:5])
     found = f"a folder with {len(inside)} files of patterns ({names})" if inside else (
         "a folder without a file of patterns")  # fmt: skip
-    raise ScanFormatError(
-        [Violation(file=str(path), key=WHOLE_FILE, found=found, expected="the name of one file")]
-    )
+    raise ScanFormatError.of(path, WHOLE_FILE, found, "the name of one file")
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ptycho_data.contents import Checksum
 from ptycho_data.contract import Described
-from ptycho_data.errors import WHOLE_FILE, Findings, ScanFormatError, Violation
+from ptycho_data.errors import WHOLE_FILE, Findings, ScanFormatError
 from ptycho_data.hdf5 import H5File, is_hdf5
 from ptycho_data.lazy import Stack
 from ptycho_data.npz import Archive
@@ -39,9 +39,7 @@ def open_container(path: Path) -> Container:
     """
 
     def fail(found: str) -> ScanFormatError:
-        return ScanFormatError(
-            [Violation(file=str(path), key=WHOLE_FILE, found=found, expected=_EXPECTED)]
-        )
+        return ScanFormatError.of(path, WHOLE_FILE, found, _EXPECTED)
 
     try:
         if not path.is_file():

@@ -1,16 +1,7 @@
 """From files that measure in metres, and pair patterns with positions by number.
 
-Where a pixel is
-----------------
-ptychodus puts a position at the geometric centre of its patch, index ``(N - 1) / 2``, and the
-stated centre of an object at index ``(W - 1) / 2`` of its array (``ProbeGeometry
-.resolve_patch_bounds`` and ``ObjectGeometry.map_coordinates_probe_to_object``, ptychodus 1.7).
-Here a position is the object pixel under patch pixel ``[N//2, N//2]``. So
-
-    x = (x_m - center_m) / pixel + (W - 1) / 2 + (N//2 - (N - 1) / 2)
-
-where the last term is half a pixel for even N, none for odd N; larger x are further right, larger
-y further down. Without an object the origin is free, and ``x = x_m / pixel``.
+Where an object lies is told by `ptycho_data.middle`; without one the origin is free, and
+``x = x_m / pixel``.
 """
 
 import contextlib
@@ -22,8 +13,8 @@ from attrs import define
 from numpy.typing import NDArray
 
 from ptycho_data.formats.base import Opened
-from ptycho_data.lazy import LazyStack, MappedSource, Stack, is_mapped
-from ptycho_data.product import half_pixel
+from ptycho_data.lazy import Stack, some_of
+from ptycho_data.middle import middle
 from ptycho_data.units import LARGEST, SMALLEST, object_pixel
 
 __all__ = ["Measured", "to_contract"]
@@ -213,7 +204,7 @@ def _place(
         metres, shift, start = values.astype(np.float64), 0.0, 0.0
         if object_ is not None and found.center_m is not None and object_.ndim == 2:
             shift = found.center_m[axis]
-            start = (object_.shape[1 - axis] - 1) / 2 + half_pixel(N)
+            start = middle(object_.shape[1 - axis], N)
         with np.errstate(all="ignore"):  # what is not finite is told by the contract's check
             arrays[key] = (metres - shift) / pixel[axis] + start
 
@@ -260,11 +251,4 @@ def _pair(found: Measured, arrays: dict[str, Any], opened: Opened, remarks: list
         remarks.append(f"{int((times > 1).sum())} numbers with several positions: averaged")
     if len(rows) < len(stack):
         remarks.append(f"{len(stack) - len(rows)} places without pattern or position: left out")
-        arrays["diffraction"] = chosen(stack, rows)
-
-
-def chosen(stack: Stack, rows: NDArray[np.int64]) -> Stack:
-    """Return some patterns of a stack, on disk if they were there."""
-    if isinstance(stack, LazyStack):
-        return stack.select(rows)
-    return LazyStack(MappedSource(stack), rows) if is_mapped(stack) else stack[rows]
+        arrays["diffraction"] = some_of(stack, rows)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ptycho_data.errors import WHOLE_FILE, ScanFormatError, Violation
+from ptycho_data.errors import WHOLE_FILE, ScanFormatError
 from ptycho_data.formats.base import Container, Opened, open_container
 
 __all__ = ["find_in_folder", "find_partner"]
@@ -66,9 +66,7 @@ def find_partner(
     here = opened.file.path
 
     def fail(path: Path, found: str, expected: str) -> ScanFormatError:
-        return ScanFormatError(
-            [Violation(file=str(path), key=WHOLE_FILE, found=found, expected=expected)]
-        )
+        return ScanFormatError.of(path, WHOLE_FILE, found, expected)
 
     if opened.companion is not None:
         named = opened.also(opened.companion)

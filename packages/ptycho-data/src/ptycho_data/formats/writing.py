@@ -7,7 +7,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from ptycho_data.product import NOMINAL_PIXEL_SIZE_M, half_pixel
+from ptycho_data.middle import center_m
+from ptycho_data.product import NOMINAL_PIXEL_SIZE_M
 from ptycho_data.scan import Scan
 from ptycho_data.stacks import chunk_rows
 from ptycho_data.units import object_pixel
@@ -52,7 +53,7 @@ class InMetres:
 
 
 def in_metres(scan: Scan) -> InMetres:
-    """Say where everything is in metres; see `ptycho_data.formats.metres` for half a pixel."""
+    """Say where everything is in metres; see `ptycho_data.middle` for half a pixel."""
     lost: list[str] = []
     energy, distance = scan.photon_energy_ev or 0.0, scan.detector_distance_m or 0.0
     detector = scan.detector_pixel_size_m or 0.0
@@ -69,17 +70,15 @@ def in_metres(scan: Scan) -> InMetres:
     absent = [name for name, value in unknown.items() if not value]
     if absent:
         lost.append(f"{', '.join(absent)}: unknown, written as 0")
-    object_, (x0, y0) = scan.object_guess, (0, 0)
+    object_, origin = scan.object_guess, (0, 0)
     if object_ is None:
-        object_, (x0, y0) = _ones(scan)
+        object_, origin = _ones(scan)
         lost.append("no object in the scan: ones were written in its place")
-    height, width = object_.shape
-    half = half_pixel(scan.N)
     return InMetres(
         x_m=scan.xcoords * pixel,
         y_m=scan.ycoords * pixel,
         object=object_,
-        center_m=((x0 + (width - 1) / 2 + half) * pixel, (y0 + (height - 1) / 2 + half) * pixel),
+        center_m=center_m(object_.shape, origin, scan.N, pixel),
         pixel_m=pixel,
         detector_pixel_m=detector,
         energy_ev=energy,

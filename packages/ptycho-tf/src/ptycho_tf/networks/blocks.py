@@ -60,7 +60,7 @@ def conv_block(
     They are 3x3; with ``halve`` the first one is 6x6 and goes two pixels at a time, which sees as
     much of an image of half the size.
     """
-    first = {"size": 6, "strides": 2} if halve else {}
+    first: dict[str, Any] = {"size": 6, "strides": 2} if halve else {}
     image = convolution(image, channels, f"{name}.first", dtype=dtype, **first)
     image = convolution(ops.gelu(image, approximate=False), channels, f"{name}.second", dtype=dtype)
     norm = layers.GroupNormalization(

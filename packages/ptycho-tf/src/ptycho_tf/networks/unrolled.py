@@ -31,13 +31,14 @@ patch taken as periodic, and P is the strongest mode at unit maximum with its br
 phase zero. What it returns, ``a`` and ``b``, is added as ``(a + i b) u``.
 """
 
+import math
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig
-from ptycho_physics import probe_intensity, probe_weight
+from ptycho_physics import modulus_ratio, probe_intensity, probe_weight
 from ptycho_physics.resampling import refiner, smoother
 
 from ptycho_tf import namespace as xp
@@ -88,7 +89,14 @@ class Unrolled(Network):
             unet(shape, 2, width, name=f"corrections.{k}", dtype=dtype) for k in range(STAGES)
         ]
 
-    def call(self, x: Tensor, positions: Tensor, probe: Tensor, bad_pixels: Tensor) -> Tensor:
+    def call(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        probe: Tensor,
+        bad_pixels: Tensor,
+        photons: Tensor | float = math.inf,
+    ) -> Tensor:
         """Reconstruct the patches of a batch of groups: see `Network.call`."""
         N = x.shape[1]
         x = channels_first(x)
@@ -101,10 +109,10 @@ class Unrolled(Network):
         patches = tf.ones_like(_complex(x))
         shown = tf.broadcast_to(_shown(probe), tf.shape(patches))
         light = probe_intensity(probe, xp=xp)
-        guide = tf.stop_gradient(_guide(amplitude, good, probe, coarse))
+        guide = tf.stop_gradient(_guide(amplitude, good, probe, photons, coarse))
         for correct in self.parts:
             step = canvases.precondition(
-                _change(patches, amplitude, good, probe), light, RELAXATION
+                _change(patches, amplitude, good, probe, photons), light, RELAXATION
             )
             patches = patches + step
             size, frame = _frame(patches)
@@ -175,7 +183,9 @@ def _around(image: Tensor, matrix: Tensor) -> Tensor:
     return image
 
 
-def _guide(amplitude: Tensor, good: Tensor, probe: Tensor, coarse: GroupCanvases) -> Tensor:
+def _guide(
+    amplitude: Tensor, good: Tensor, probe: Tensor, photons: Tensor | float, coarse: GroupCanvases
+) -> Tensor:
     """Return smooth patches (B, C, N, N) that explain the patterns: see the module.
 
     ``coarse`` are the canvases of patches of the pixels that hold it.
@@ -187,7 +197,8 @@ def _guide(amplitude: Tensor, good: Tensor, probe: Tensor, coarse: GroupCanvases
     for smooth in tf.unstack(smoothing):
         ahead = guide + MOMENTUM * speed
         _, frame = _frame(ahead)
-        change = _along_both(smooth, _change(_along_both(fine, ahead), amplitude, good, probe))
+        there = _along_both(fine, ahead)
+        change = _along_both(smooth, _change(there, amplitude, good, probe, photons))
         lit = _around(light, smooth)
         step = coarse.precondition(change, lit, GUIDE_RELAXATION) * tf.math.conj(frame)
         real, imag = _parts(step)
@@ -197,12 +208,13 @@ def _guide(amplitude: Tensor, good: Tensor, probe: Tensor, coarse: GroupCanvases
     return _along_both(fine, guide)
 
 
-def _change(patches: Tensor, amplitude: Tensor, good: Tensor, probe: Tensor) -> Tensor:
+def _change(
+    patches: Tensor, amplitude: Tensor, good: Tensor, probe: Tensor, photons: Tensor | float
+) -> Tensor:
     """Return what measured moduli change of the patches' waves, seen through the probe."""
     fields = xp.fft.fftn(tf.expand_dims(patches, -3) * probe, axes=(-2, -1), norm="ortho")
-    # The offset keeps the square root differentiable where no light is predicted.
-    modulus = tf.sqrt(tf.reduce_sum(_power(fields), axis=-3) + SMALLEST_MODULUS**2)
-    ratio = (amplitude / (modulus + SMALLEST_MODULUS) - 1) * good
+    power = tf.reduce_sum(_power(fields), axis=-3)
+    ratio = modulus_ratio(power, amplitude, photons, smallest=SMALLEST_MODULUS, xp=xp) * good
     change = fields * tf.expand_dims(_complex(ratio), -3)
     residual = xp.fft.ifftn(change, axes=(-2, -1), norm="ortho")
     return tf.reduce_sum(tf.math.conj(probe) * residual, axis=-3)

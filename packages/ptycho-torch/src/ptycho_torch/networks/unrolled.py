@@ -31,13 +31,14 @@ patch taken as periodic, and P is the strongest mode at unit maximum with its br
 phase zero. What it returns, ``a`` and ``b``, is added as ``(a + i b) u``.
 """
 
+import math
 from functools import cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig
-from ptycho_physics import probe_intensity, probe_weight
+from ptycho_physics import modulus_ratio, probe_intensity, probe_weight
 from ptycho_physics.resampling import refiner, smoother
 from torch import Tensor, nn
 
@@ -82,7 +83,14 @@ class Unrolled(Network):
         width = WIDTH_PER_SCALE * model.n_filters_scale
         self.corrections = nn.ModuleList(UNet(PLANES, 2, width) for _ in range(STAGES))
 
-    def forward(self, x: Tensor, positions: Tensor, probe: Tensor, bad_pixels: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        probe: Tensor,
+        bad_pixels: Tensor,
+        photons: Tensor | float = math.inf,
+    ) -> Tensor:
         """Reconstruct the patches of a batch of groups: see `Network.forward`."""
         N = x.shape[-1]
         canvases = GroupCanvases.of(positions, N)
@@ -94,10 +102,10 @@ class Unrolled(Network):
         light = probe_intensity(probe)
         with torch.no_grad():
             coarse = GroupCanvases.of(positions / STRIDE, N // STRIDE)
-            guide = _guide(amplitude, good, probe, coarse)
+            guide = _guide(amplitude, good, probe, photons, coarse)
         for correct in self.corrections:
             step = canvases.precondition(
-                _change(patches, amplitude, good, probe), light, RELAXATION
+                _change(patches, amplitude, good, probe, photons), light, RELAXATION
             )
             patches = patches + step
             size, frame = _frame(patches)
@@ -151,7 +159,9 @@ def _along_both(matrix: Tensor, field: Tensor) -> Tensor:
     return torch.complex(real, imag)
 
 
-def _guide(amplitude: Tensor, good: Tensor, probe: Tensor, coarse: GroupCanvases) -> Tensor:
+def _guide(
+    amplitude: Tensor, good: Tensor, probe: Tensor, photons: Tensor | float, coarse: GroupCanvases
+) -> Tensor:
     """Return smooth patches (B, C, N, N) that explain the patterns: see the module.
 
     ``coarse`` are the canvases of patches of the pixels that hold it.
@@ -164,7 +174,8 @@ def _guide(amplitude: Tensor, good: Tensor, probe: Tensor, coarse: GroupCanvases
     for smooth in smoothing:
         ahead = guide + MOMENTUM * speed
         _, frame = _frame(ahead)
-        change = _along_both(smooth, _change(_along_both(fine, ahead), amplitude, good, probe))
+        there = _along_both(fine, ahead)
+        change = _along_both(smooth, _change(there, amplitude, good, probe, photons))
         lit = smooth @ light @ smooth.T
         step = coarse.precondition(change, lit, GUIDE_RELAXATION) * frame.conj()
         after = ahead + torch.complex(step.real, PHASE_GAIN * step.imag) * frame
@@ -173,12 +184,12 @@ def _guide(amplitude: Tensor, good: Tensor, probe: Tensor, coarse: GroupCanvases
     return _along_both(fine, guide)
 
 
-def _change(patches: Tensor, amplitude: Tensor, good: Tensor, probe: Tensor) -> Tensor:
+def _change(
+    patches: Tensor, amplitude: Tensor, good: Tensor, probe: Tensor, photons: Tensor | float
+) -> Tensor:
     """Return what measured moduli change of the patches' waves, seen through the probe."""
     fields = torch.fft.fft2(patches.unsqueeze(-3) * probe, norm="ortho")
-    # The offset keeps the square root differentiable where no light is predicted.
-    modulus = (fields.real.square() + fields.imag.square()).sum(-3)
-    modulus = (modulus + SMALLEST_MODULUS**2).sqrt()
-    ratio = (amplitude / (modulus + SMALLEST_MODULUS) - 1) * good
+    power = (fields.real.square() + fields.imag.square()).sum(-3)
+    ratio = modulus_ratio(power, amplitude, photons, smallest=SMALLEST_MODULUS) * good
     residual = torch.fft.ifft2(fields * ratio.unsqueeze(-3), norm="ortho")
     return (probe.conj() * residual).sum(-3)

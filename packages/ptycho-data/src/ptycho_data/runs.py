@@ -1,0 +1,224 @@
+"""What every backend's trainings and reconstructions are given, refuse, and give back."""
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from ptycho_data.atomic import refuse_existing
+from ptycho_data.bundle import Bundle
+from ptycho_data.probe_file import load_probe
+from ptycho_data.reconstruction import Reconstruction
+from ptycho_data.scan import Scan
+
+if TYPE_CHECKING:  # whoever brings a configuration has the package
+    from ptycho_config import InferenceConfig
+
+__all__ = [
+    "InferenceResult",
+    "TrainingInterrupted",
+    "TrainingResult",
+    "check_fit",
+    "check_outputs",
+    "check_trained_on",
+    "choose_probe",
+    "remark_few",
+    "replacing",
+]
+
+log = logging.getLogger(__name__)
+
+FEW = 4
+"""Patterns below which a training or a reconstruction deserves a remark."""
+
+
+@frozen(kw_only=True)
+class TrainingResult:
+    """What training left behind.
+
+    Attributes
+    ----------
+    bundle_path : Path
+        The bundle written.
+    history : dict of str to list of float
+        Losses by name, one value per epoch.
+    seconds : float
+        Wall time of the training.
+    epochs : int
+        Epochs finished, those before a resume included.
+    main_process : bool
+        Whether this is the process, of several, that reports and writes.
+    written : bool
+        Whether the bundle is new: nothing was left to do for a resumed training otherwise.
+    """
+
+    bundle_path: Path
+    history: dict[str, list[float]]
+    seconds: float
+    epochs: int
+    main_process: bool = True
+    written: bool = True
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """A training that was told to stop, with what it has got so far.
+
+    Attributes
+    ----------
+    result : TrainingResult
+    """
+
+    def __init__(self, result: TrainingResult) -> None:
+        super().__init__(f"interrupted after {result.epochs} epochs: resume to go on from there")
+        self.result = result
+
+
+@frozen(kw_only=True, eq=False)
+class InferenceResult:
+    """A reconstruction and how it was made.
+
+    Attributes
+    ----------
+    reconstruction : Reconstruction
+    r_factor : float
+        ``sum|sqrt(rate) - sqrt(counts)| / sum sqrt(counts)`` of the stitched object.
+    timings : dict of str to float
+        Wall seconds of each stage: ``prepare``, ``read`` (waiting for patterns), ``reconstruct``
+        and ``score``.
+    patterns_per_second : float
+        Patterns over the seconds of the pass from file to object, start-up left out.
+    backend : str
+        Who computed.
+    main_process : bool
+        Whether this is the process, of several, that reports and writes.
+    """
+
+    reconstruction: Reconstruction
+    r_factor: float
+    timings: dict[str, float] = field(factory=dict)
+    patterns_per_second: float
+    backend: str
+    main_process: bool = True
+
+
+def choose_probe(bundle: Bundle, scan: Scan, config: "InferenceConfig") -> NDArray[np.complex64]:
+    """Return the probe to reconstruct with, and log which it is.
+
+    The file that ``config`` names; else the bundle's, if training did not use its scan's own probe
+    as it was but refined it or took it from a file; else the scan's.
+    """
+    if config.probe_file is not None:
+        log.info("probe: from %s", config.probe_file)
+        return load_probe(config.probe_file)
+    several = len(bundle.scaling.get("scans", [])) > 1
+    refined = bundle.config.get("probe_trainable") or bundle.config.get("probe_file")
+    if refined and not several:
+        log.info("probe: the one the network was trained with, kept in the bundle")
+        return bundle.probe
+    log.info("probe: from the scan")
+    return scan.probe
+
+
+def check_fit(trained: int, scan: Scan, *, any_size: bool) -> None:
+    """Refuse a scan of another size than a bundle was trained for, unless its network takes any.
+
+    Raises
+    ------
+    ValueError
+        Naming both sizes.
+    """
+    if trained != scan.N and not any_size:
+        msg = (
+            f"N: the bundle was trained for patterns of {trained} pixels, the scan "
+            f"{scan.source or ''} has {scan.N}; train on patterns of that size"
+        )
+        raise ValueError(msg)
+
+
+def check_trained_on(scan: Scan, trained: int) -> None:
+    """Refuse a scan of another size than the model's, and warn of one with hardly any patterns.
+
+    Raises
+    ------
+    ValueError
+        Naming the scan and both sizes.
+    """
+    name = f"{scan.source}: " if scan.source is not None else ""
+    if trained != scan.N:
+        msg = (
+            f"{name}N: all scans must have the {trained} x {trained} pixels of the model, found "
+            f"{scan.N} x {scan.N}"
+        )
+        raise ValueError(msg)
+    remark_few(scan.n, "little can be learnt", name)
+
+
+def remark_few(count: int, consequence: str, prefix: str = "") -> None:
+    """Warn of a scan with so few patterns that hardly anything overlaps, and what follows."""
+    if count < FEW:
+        log.warning(
+            "%sonly %d pattern%s: hardly anything overlaps, and %s",
+            prefix,
+            count,
+            "" if count == 1 else "s",
+            consequence,
+        )
+
+
+def check_outputs(target: Path, last: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse to replace a bundle, or the checkpoint of a run that may be resumed, unasked.
+
+    Parameters
+    ----------
+    target, last
+        Where the bundle goes, and the checkpoint of the last epoch.
+    resume
+        Go on from that checkpoint.
+    overwrite
+        Replace what is there.
+
+    Raises
+    ------
+    OutputExistsError
+        One of them exists, and neither `resume` nor `overwrite` is set.
+    FileNotFoundError
+        There is nothing to resume from.
+    """
+    if resume:
+        if not last.exists():
+            msg = f"{last}: nothing to resume from; train without resume first"
+            raise FileNotFoundError(msg)
+        return
+    if not overwrite:
+        refuse_existing([target, last])
+
+
+@contextmanager
+def replacing(folder: Path, *, keep: bool) -> Iterator[None]:
+    """Start with an empty folder; if the work fails, the old one comes back.
+
+    Parameters
+    ----------
+    folder
+        Where the work writes.
+    keep
+        Leave what is there, for work that goes on from it.
+    """
+    old = folder.with_name(f"{folder.name}.old")
+    if folder.exists() and not keep:
+        shutil.rmtree(old, ignore_errors=True)  # what a run killed in here left
+        folder.replace(old)
+    try:
+        yield
+    except Exception:
+        if old.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            old.replace(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,125 @@
+"""What trainings and reconstructions share, whatever computes them."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from attrs import evolve
+from ptycho_config import InferenceConfig
+from ptycho_data import Bundle, OutputExistsError, scan_from_arrays
+from ptycho_data.runs import (
+    TrainingInterrupted,
+    TrainingResult,
+    check_fit,
+    check_outputs,
+    check_trained_on,
+    choose_probe,
+    remark_few,
+    replacing,
+)
+
+
+@pytest.fixture
+def scan(contract_arrays):
+    return scan_from_arrays(contract_arrays())
+
+
+@pytest.fixture
+def bundle(scan):
+    return Bundle(
+        config={}, overrides_applied={}, scaling={}, probe=2 * scan.probe,
+        weights={"w": np.ones(1, np.float32)}, history={}, backend="pytorch", versions={},
+    )  # fmt: skip
+
+
+def inference(**changes):
+    return InferenceConfig(model_path="model", test_data_file="scan.npz", **changes)
+
+
+def test_the_probe_is_told(scan, bundle, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    file = tmp_path / "probe.npz"
+    np.savez(file, probe=3 * scan.probe)
+    assert choose_probe(bundle, scan, inference()) is scan.probe
+    for key in ("probe_trainable", "probe_file"):
+        refined = evolve(bundle, config={key: "anything"})
+        assert choose_probe(refined, scan, inference()) is refined.probe
+    np.testing.assert_array_equal(
+        choose_probe(refined, scan, inference(probe_file=file)), 3 * scan.probe
+    )
+    several = evolve(refined, scaling={"scans": [{}, {}]})  # each had its own
+    assert choose_probe(several, scan, inference()) is scan.probe
+    kept = "probe: the one the network was trained with, kept in the bundle"
+    from_scan = "probe: from the scan"
+    assert caplog.messages == [from_scan, kept, kept, f"probe: from {file}", from_scan]
+
+
+def test_another_size_is_refused_unless_the_network_takes_any(scan):
+    check_fit(8, scan, any_size=False)
+    check_fit(64, scan, any_size=True)
+    with pytest.raises(ValueError, match=r"trained for patterns of 64 pixels, the scan .*has 8"):
+        check_fit(64, scan, any_size=False)
+
+
+def test_scans_to_train_on_have_the_size_of_the_model(scan, caplog):
+    check_trained_on(scan, 8)
+    assert not caplog.messages
+    check_trained_on(scan.select([0, 1]), 8)
+    assert caplog.messages[0].startswith("only 2 patterns: hardly anything overlaps, and little")
+    stored = evolve(scan, source=Path("a.npz"))
+    with pytest.raises(
+        ValueError, match=r"^a\.npz: N: .* 64 x 64 pixels of the model, found 8 x 8"
+    ):
+        check_trained_on(stored, 64)
+
+
+def test_few_patterns_deserve_a_remark(caplog):
+    remark_few(4, "nothing")
+    assert not caplog.messages
+    remark_few(3, "little can be learnt", "scan.npz: ")
+    remark_few(1, "that is that")
+    assert caplog.messages == [
+        "scan.npz: only 3 patterns: hardly anything overlaps, and little can be learnt",
+        "only 1 pattern: hardly anything overlaps, and that is that",
+    ]
+
+
+def test_outputs_that_are_there_are_kept_unless_told(tmp_path):
+    target, last = tmp_path / "bundle", tmp_path / "last"
+    check_outputs(target, last, resume=False, overwrite=False)
+    with pytest.raises(FileNotFoundError, match="nothing to resume from"):
+        check_outputs(target, last, resume=True, overwrite=True)
+    last.touch()
+    check_outputs(target, last, resume=True, overwrite=False)
+    check_outputs(target, last, resume=False, overwrite=True)
+    with pytest.raises(OutputExistsError, match="last: exists already"):
+        check_outputs(target, last, resume=False, overwrite=False)
+
+
+def test_a_folder_comes_back_where_the_work_fails(tmp_path):
+    folder, old = tmp_path / "checkpoints", tmp_path / "checkpoints.old"
+    for made in (folder, old):  # the latter is what a killed run left
+        made.mkdir()
+        (made / made.name).touch()
+
+    def work():
+        folder.mkdir()
+        (folder / "new").touch()
+        raise ValueError
+
+    with pytest.raises(ValueError), replacing(folder, keep=False):  # noqa: PT011 - our own
+        work()
+    assert [path.name for path in folder.iterdir()] == ["checkpoints"]
+    with replacing(folder, keep=True):
+        assert folder.exists()
+    with replacing(folder, keep=False):
+        assert not folder.exists()
+    assert not old.exists()
+
+
+def test_an_interrupt_carries_the_result_and_says_how_to_go_on(tmp_path):
+    result = TrainingResult(bundle_path=tmp_path, history={}, seconds=1.0, epochs=2)
+    with pytest.raises(KeyboardInterrupt, match="interrupted after 2 epochs: resume") as stopped:
+        raise TrainingInterrupted(result)
+    assert stopped.value.result is result
