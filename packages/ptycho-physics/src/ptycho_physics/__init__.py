@@ -67,6 +67,7 @@ from ptycho_physics.scan_scale import MeasuredScan, mean_counts, truth_gain, tru
 from ptycho_physics.scans import fermat_scan, random_scan, raster_scan, snake_scan, spiral_scan
 from ptycho_physics.simulate import simulate_counts
 from ptycho_physics.solver import DivergenceError, Solution, solve
+from ptycho_physics.stitching import stitched_object
 from ptycho_physics.translation import translate
 
 __all__ = [
@@ -142,6 +143,7 @@ __all__ = [
     "solve",
     "spiral_scan",
     "split_halves",
+    "stitched_object",
     "synchronise",
     "total_variation",
     "translate",
