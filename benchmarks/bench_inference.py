@@ -78,7 +78,7 @@ def operations(bundle: Bundle, case: Case) -> float:
     model, C = model_from(bundle), case.gridsize**2
     x, positions = torch.ones(1, C, case.N, case.N), torch.zeros(1, C, 1, 2)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model.diffraction_to_obj(x, positions)
+        model.diffraction_to_obj(x, positions, photons=1e6)
     return float(counter.get_total_flops() / C / 1e9)
 
 

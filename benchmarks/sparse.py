@@ -20,7 +20,7 @@ from _cases import Bound, Case, Cases, Runner, of_each, row, run_all
 from numpy.typing import NDArray
 from ptycho_data import Scan, load_probe, load_reconstruction, load_scan, save_scan
 from ptycho_physics.metrics import complex_correlation
-from real_data import PROBE_REFINEMENT, siemens_scan
+from real_data import PROBE_REFINEMENT, Complex, on_rectangle, siemens_scan
 
 TRAINING = {
     "run1084": "--n-groups 512 --nepochs 50 --imagined-batches",
@@ -28,7 +28,6 @@ TRAINING = {
 }
 REFINEMENT = 10
 SOLVER_EPOCHS = 100
-Complex = NDArray[np.complex64]
 
 
 def farthest(positions: NDArray[np.float64], count: int) -> NDArray[np.int64]:
@@ -40,21 +39,6 @@ def farthest(positions: NDArray[np.float64], count: int) -> NDArray[np.int64]:
         distance = np.minimum(distance, np.sum((positions - positions[chosen[-1]]) ** 2, axis=1))
         chosen.append(int(distance.argmax()))
     return np.array(chosen)
-
-
-def on_rectangle(
-    image: Complex, origin: tuple[int, int], positions: NDArray[np.float64]
-) -> Complex:
-    """Cut out the rectangle of positions; one where the image does not reach."""
-    (x0, y0), (x1, y1) = np.ceil(positions.min(axis=0)), np.floor(positions.max(axis=0)) + 1
-    region = np.ones((int(y1 - y0), int(x1 - x0)), dtype=np.complex64)
-    rows, columns = np.arange(int(y0), int(y1)), np.arange(int(x0), int(x1))
-    rows, columns = rows - origin[1], columns - origin[0]
-    here = np.ix_(
-        (rows >= 0) & (rows < image.shape[0]), (columns >= 0) & (columns < image.shape[1])
-    )
-    region[here] = image[np.ix_(rows[here[0].ravel()], columns[here[1].ravel()])]
-    return region
 
 
 def compare_few(

@@ -222,6 +222,27 @@ def test_too_few_neighbours_remain_an_error_where_they_were_asked_for():
         resolve_training([layer])
 
 
+@pytest.mark.parametrize(
+    ("more", "rate", "origin"),
+    [
+        ({}, 2e-3, "command default"),
+        ({"architecture": "unrolled"}, 2e-3, "command default"),
+        ({"architecture": "cnn"}, PyTorchExecutionConfig().learning_rate, "default"),
+        ({"architecture": "cnn", "learning_rate": 5e-3}, 5e-3, "override"),
+    ],
+)
+def test_a_commands_learning_rate_is_for_its_own_architecture(more, rate, origin):
+    command = {"architecture": "unrolled", "learning_rate": 2e-3, "gradient_clip_val": 1.0}
+    layers = [
+        Layer("override", {**GIVEN[TrainingConfig], **more}),
+        Layer("command default", command),
+    ]
+    resolved = resolve_training(layers)
+    assert resolved.execution.learning_rate == rate
+    assert resolved.execution.gradient_clip_val == 1.0
+    assert resolved.origins["learning_rate"] == origin
+
+
 @pytest.mark.parametrize("gridsize", [9, 10**300, -3, 3.0, True, "3", None, [3]])
 def test_a_bad_gridsize_is_the_only_problem(gridsize):
     layer = Layer("override", {**GIVEN[TrainingConfig], "gridsize": gridsize})

@@ -23,7 +23,7 @@ class Tiny(Network):
         C, given = model.channels, keras.Input((model.N, model.N, model.channels))
         self.parts = [keras.Model(given, convolution(given, 2 * C, "only", dtype=dtype))]
 
-    def call(self, x, positions, probe, bad_pixels):  # noqa: ARG002 - the contract of Network
+    def call(self, x, positions, probe, bad_pixels, photons=0.0):  # noqa: ARG002 - the contract of Network
         real, imag = tf.split(tf.cast(self.parts[0](x), tf.float32), 2, axis=-1)
         return tf.complex(1 + 0.1 * real, 0.1 * imag)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from ptycho_tf.frameworks import keras, tf
-from ptycho_tf.networks.blocks import convolution, fold, smooth, unet, unfold
+from ptycho_tf.networks.blocks import convolution, smooth, unet, unfold
 
 
 @pytest.fixture
@@ -9,15 +9,11 @@ def image():
     return tf.constant(np.random.default_rng(0).normal(size=(2, 8, 12, 3)), tf.float32)
 
 
-def test_unfolding_undoes_folding(image):
-    assert fold(image).shape == (2, 4, 6, 12)
-    np.testing.assert_array_equal(unfold(fold(image)).numpy(), image.numpy())
-
-
-def test_folded_channels_count_pixels_within_channels(image):
-    folded = fold(image).numpy()
-    for c, i, j in np.ndindex(3, 2, 2):
-        np.testing.assert_array_equal(folded[..., 4 * c + 2 * i + j], image[:, i::2, j::2, c])
+def test_unfolded_channels_become_squares_of_pixels(image):
+    unfolded = unfold(tf.concat([image] * 3 + [2 * image], axis=-1)).numpy()
+    assert unfolded.shape == (2, 16, 24, 3)
+    np.testing.assert_array_equal(unfolded[:, ::2, 1::2], image)
+    np.testing.assert_array_equal(unfolded[:, 1::2, 1::2], 2 * image)
 
 
 def test_smoothing_removes_what_alternates_and_keeps_what_is_flat():

@@ -3,6 +3,7 @@ import pytest
 from ptycho_physics import amplitude_mae, poisson_deviance
 from ptycho_tf.data import ScanGroups
 from ptycho_tf.frameworks import tf
+from ptycho_tf.layout import channels_first
 from ptycho_tf.learning import BACKGROUND, LearningModel
 from ptycho_tf.model import PtychoModel
 
@@ -32,8 +33,10 @@ def test_terms_are_the_losses_of_the_physics(learning, batch):
     terms = {name: float(value) for name, value in model.terms(as_tensors(batch)).items()}
     counts = batch["counts"][..., 0]
     x = np.sqrt(batch["counts"]) * 32 / np.sqrt(1e5)
-    inputs = (tf.constant(x), batch["positions"], batch["canvas"])
-    rate = model.model(*inputs, photons=tf.constant(1e5))[1].numpy()[..., 0]
+    photons, positions = tf.constant(1e5), batch["positions"]
+    patches = channels_first(model.model.diffraction_to_obj(tf.constant(x), positions, photons))
+    patches = model.model.constrain(patches, positions, batch["canvas"], photons=photons)
+    rate = model.model.predict_counts(patches, photons).numpy()[:, 0]
     deviance = poisson_deviance(rate + BACKGROUND, counts + BACKGROUND).mean()
     assert terms["nll"] == pytest.approx(2 * deviance / 2e5, rel=1e-3)
     error = amplitude_mae(rate, counts).mean() / (np.sqrt(1e5) * 32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ptycho_physics import defocused_probe, extract_patches, merge_patches, probe_weight
 from ptycho_tf.frameworks import tf
-from ptycho_tf.overlap import GroupCanvases, Placement
+from ptycho_tf.overlap import GroupCanvases, Placement, place_apart
 
 N = 8
 SHAPE = (21, 26)
@@ -138,3 +138,31 @@ def test_groups_agree_among_themselves_only(rng):
     step = GroupCanvases.of(positions[:, :1], N).precondition(patches[:, :1], light, 0.05)
     single = patches[:, :1].numpy() / (0.95 * light.numpy() + 0.05 * light.numpy().max())
     np.testing.assert_allclose(step.numpy(), single, rtol=1e-4)
+
+
+def test_a_group_is_told_what_the_others_say(rng):
+    where = tf.constant(10.4 + rng.uniform(0, 1, (1, 4, 2)).repeat(2, axis=0), tf.float32)
+    patches = tf.constant(complex_normal(rng, 2, 4, N, N))
+    place = Placement.of(where, SHAPE, N)
+    alone = place_apart(where, N, whole_pixels=True)
+    weight = tf.ones((N, N))
+    left_out = place.agree_with_others(patches, weight, alone, tf.constant(0.0))
+    swapped = place.agree_with_others(patches[::-1], weight, alone, tf.constant(1e-6))
+    own = place.agree_with_others(patches, weight, alone, tf.constant(1e6))  # nobody else counts
+    np.testing.assert_allclose(swapped.numpy(), own.numpy(), atol=1e-3)
+    np.testing.assert_allclose(left_out.numpy()[::-1], own.numpy(), atol=1e-3)
+
+
+def test_with_a_full_share_all_count_alike(rng, positions):
+    patches = tf.constant(complex_normal(rng, 7, 1, N, N))
+    where, weight = tf.constant(positions[:, None]), tf.constant(rng.uniform(0.1, 1, (N, N)))
+    weight = tf.cast(weight, tf.float32)
+    place = Placement.of(where, SHAPE, N)
+    alone = place_apart(where, N, whole_pixels=True)
+    total, coverage = (
+        place.merge(patches[:, 0] * tf.cast(weight, tf.complex64)),
+        place.weights(weight),
+    )
+    expected = place.extract(total) / tf.cast(place.extract(coverage), tf.complex64)
+    found = place.agree_with_others(patches, weight, alone, tf.constant(1.0))[:, 0]
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-5)

@@ -15,7 +15,7 @@ def test_nothing_alternates_between_neighbouring_pixels():
     torch.nn.init.normal_(network.last.bias, std=1.0)  # eight channels, eight different values
     with torch.no_grad():
         image = network(torch.randn(1, 6, 32, 32))[0, :, 1:-1, 1:-1]
-    means = network.last.bias.detach().view(2, 4).mean(dim=1)
+    means = network.last.bias.detach().view(4, 2).mean(dim=0)  # a channel for each pixel of four
     expected = means[:, None, None].expand_as(image)
     torch.testing.assert_close(image, expected)
 

@@ -1,6 +1,12 @@
 import pytest
 import torch
-from ptycho_torch.overlap import GroupCanvases, agree, phases_in_agreement, weighted_sums
+from ptycho_torch.overlap import (
+    GroupCanvases,
+    agree,
+    agree_with_others,
+    phases_in_agreement,
+    weighted_sums,
+)
 
 
 @pytest.fixture
@@ -91,3 +97,36 @@ def test_a_group_of_one_position_is_preconditioned_like_a_single_pattern():
     where = torch.full((2, 2, 1, 2), 30.0)
     pair = GroupCanvases.of(where, 8).precondition(twins, light, 1e-6)
     torch.testing.assert_close(pair[:, 0], gradient[:, 0] / light, rtol=1e-2, atol=1e-2)
+
+
+def test_without_a_share_each_patch_is_what_the_others_say():
+    values = torch.tensor([1.0, 2.0, 6.0])[:, None, None, None]
+    patches = values.expand(3, 1, 8, 8).to(torch.complex64)
+    where = torch.full((3, 1, 1, 2), 6.3)  # all in one place, between pixels
+    found = agree_with_others(patches, where, torch.ones(8, 8), (12, 12), torch.tensor(0.0))
+    expected = torch.tensor([4.0, 3.5, 1.5])[:, None, None, None].expand(3, 1, 8, 8)
+    torch.testing.assert_close(found, expected.to(found.dtype), rtol=1e-3, atol=1e-3)
+
+
+def test_a_patch_that_the_others_do_not_reach_says_it_alone(weight):
+    patches = torch.randn(2, 1, 8, 8, dtype=torch.complex64)
+    where = torch.tensor([[6.0, 6.0], [30.0, 6.0]]).view(2, 1, 1, 2)
+    found = agree_with_others(patches, where, weight, (12, 40), torch.tensor(0.01))
+    torch.testing.assert_close(found, patches, rtol=1e-3, atol=1e-3)
+
+
+def test_with_a_full_share_all_count_alike(weight):
+    where = torch.tensor([[6.0, 7.0], [9.0, 8.0], [7.0, 11.0], [8.0, 9.0]]).view(2, 2, 1, 2)
+    patches = torch.randn(2, 2, 8, 8, dtype=torch.complex64)
+    found = agree_with_others(patches, where, weight, (24, 24), torch.tensor(1.0))
+    expected = agree(patches, where.squeeze(-2), weight, (24, 24))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_group_leaves_itself_out_as_a_whole(weight):
+    patches = torch.randn(2, 4, 8, 8, dtype=torch.complex64, requires_grad=True)
+    where = torch.full((2, 4, 1, 2), 10.4) + torch.rand(1, 4, 1, 2)  # one group on the other
+    found = agree_with_others(patches, where, weight, (30, 30), torch.tensor(0.0))
+    found[0].abs().square().sum().backward()
+    assert patches.grad is not None
+    assert patches.grad[0].abs().max() < 1e-3 * patches.grad[1].abs().max()

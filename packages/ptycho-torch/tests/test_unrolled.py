@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from ptycho_config import ModelConfig
-from ptycho_physics import extract_patches, intensity, normalise_probe
+from ptycho_physics import extract_patches, intensity, normalise_probe, probe_intensity
 from ptycho_physics.metrics import complex_correlation
 from ptycho_torch.networks import build_network, unrolled
 from ptycho_torch.overlap import GroupCanvases
@@ -23,6 +23,28 @@ def test_untrained_it_is_a_physical_solver(network, patterns):
     with torch.no_grad():
         solved = network(x, positions, probe, bad)
     assert misfit(solved, x, probe) < 0.5 * misfit(torch.ones_like(solved), x, probe)
+
+
+def test_few_photons_do_not_darken_the_true_object(scan, patterns):
+    _, positions, probe, _ = patterns(1, B=8)
+    truth = extract_patches(scan.object_guess, scan.positions[np.arange(8) * 5], 64)
+    truth, photons = torch.from_numpy(truth)[:, None], 2e2
+    truth /= intensity(truth, probe).sum((-2, -1)).mean().sqrt()
+    rate = photons * intensity(truth, probe)
+    counts = torch.poisson(rate, generator=torch.Generator().manual_seed(0))
+    amplitude = torch.fft.ifftshift((counts / photons).sqrt(), dim=(-2, -1))
+    canvases, light = GroupCanvases.of(positions, 64), probe.abs().square().sum(0)
+
+    def brightening(dose):
+        step = canvases.precondition(
+            unrolled._change(truth, amplitude, torch.ones(64, 64), probe, dose),
+            probe_intensity(probe),
+            unrolled.RELAXATION,
+        )
+        return float(((step * truth.conj()).real * light).sum(dim=(-2, -1)).mean())
+
+    assert brightening(np.inf) < -0.2
+    assert abs(brightening(photons)) < 0.08
 
 
 def test_the_truth_explains_its_own_patterns_in_the_networks_units(scan, patterns):
@@ -76,15 +98,20 @@ def test_the_phase_of_the_probe_does_not_matter(network, patterns):
     assert float(difference.abs().mean()) < 1e-3
 
 
+def coarse(positions):
+    return GroupCanvases.of(positions / unrolled.STRIDE, 64 // unrolled.STRIDE)
+
+
 def test_the_guide_finds_what_plain_steps_do_not(scan, patterns):
     x, positions, probe, _ = patterns(1, B=8)
     truth = extract_patches(scan.object_guess, scan.positions[np.arange(8) * 5], 64)
     amplitude = torch.fft.ifftshift(x / 32, dim=(-2, -1))
     canvases, good = GroupCanvases.of(positions, 64), torch.ones(64, 64)
-    flat = plain = torch.ones(x.shape, dtype=torch.complex64)
+    plain = torch.ones(x.shape, dtype=torch.complex64)
     for _ in range(unrolled.GUIDE_STEPS):
-        plain = plain + unrolled._step(plain, amplitude, good, probe, canvases)
-    guide = unrolled._guide(flat, amplitude, good, probe, canvases)
+        change = unrolled._change(plain, amplitude, good, probe, np.inf)
+        plain = plain + canvases.precondition(change, probe_intensity(probe), unrolled.RELAXATION)
+    guide = unrolled._guide(amplitude, good, probe, np.inf, coarse(positions))
     lit = np.abs(scan.probe[0])
 
     def score(patches):
@@ -97,12 +124,28 @@ def test_the_guide_finds_what_plain_steps_do_not(scan, patterns):
 def test_the_guide_is_smooth(patterns):
     x, positions, probe, _ = patterns(1, B=2)
     amplitude = torch.fft.ifftshift(x / 32, dim=(-2, -1))
-    flat = torch.ones(x.shape, dtype=torch.complex64)
-    guide = unrolled._guide(
-        flat, amplitude, torch.ones(64, 64), probe, GroupCanvases.of(positions, 64)
-    )
+    guide = unrolled._guide(amplitude, torch.ones(64, 64), probe, np.inf, coarse(positions))
     power = torch.fft.fftshift(torch.fft.fft2(guide), dim=(-2, -1)).abs().square().mean((0, 1))
-    assert power[16:48, 16:48].sum() > 0.999 * power.sum()
+    assert power[24:41, 24:41].sum() > 0.999 * power.sum()
+
+
+def test_the_guide_of_a_group_is_one_picture(patterns):
+    """Patches of a group at whole coarse pixels from each other hold the same object."""
+    x, _, probe, _ = patterns(4, B=1)
+    positions = torch.tensor([[[[40.0, 40.0]], [[48.0, 40.0]], [[40.0, 52.0]], [[48.0, 52.0]]]])
+    amplitude = torch.fft.ifftshift(x / 32, dim=(-2, -1))
+    guide = unrolled._guide(amplitude, torch.ones(64, 64), probe, np.inf, coarse(positions))
+    first, right, below, _ = guide[0, :, ::4, ::4]
+    torch.testing.assert_close(first[:, 2:], right[:, :-2], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(first[3:], below[:-3], rtol=1e-3, atol=1e-3)
+
+
+def test_the_guide_does_not_run_away_where_there_is_no_light(patterns):
+    x, positions, probe, _ = patterns(1, B=8)
+    amplitude = torch.fft.ifftshift(x / 32, dim=(-2, -1))
+    guide = unrolled._guide(amplitude, torch.ones(64, 64), probe, np.inf, coarse(positions))
+    assert float(guide.abs().max()) < 2
+    assert float(guide.abs().min()) > 0.3
 
 
 def test_the_frame_turns_with_the_object():

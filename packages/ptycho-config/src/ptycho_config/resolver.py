@@ -170,6 +170,7 @@ def _resolve(cls: type[C], layers: Iterable[Layer]) -> Resolved[C]:
         unused.update(dict.fromkeys(foreign))
         chosen.update({name: (value, layer) for name, value in values.items()})
     _widen_neighbourhood(chosen)
+    _leave_rate_to_its_architecture(chosen)
     flat = {name: value for name, (value, _) in chosen.items()}
     config, config_problems = assemble(cls, flat)
     if cls is InferenceConfig:
@@ -215,6 +216,19 @@ def _widen_neighbourhood(chosen: dict[str, tuple[Any, Layer]]) -> None:
         count = gridsize**2
         layer = Layer("command default", {"neighbor_count": count}, f"for gridsize {gridsize}")
         chosen["neighbor_count"] = count, layer
+
+
+def _leave_rate_to_its_architecture(chosen: dict[str, tuple[Any, Layer]]) -> None:
+    """Take the default learning rate where a command's own one is meant for another architecture.
+
+    A rate that suits `unrolled` lets `cnn` end in a flat, dark amplitude.
+    """
+    if not {"architecture", "learning_rate"} <= chosen.keys():
+        return
+    architecture, (_, layer) = chosen["architecture"][0], chosen["learning_rate"]
+    meant_for = layer.values.get("architecture", architecture)
+    if layer.origin == "command default" and meant_for != architecture:
+        del chosen["learning_rate"]
 
 
 def _read(cls: type, layer: Layer) -> tuple[dict[str, Any], list[str], list[str]]:

@@ -1,6 +1,7 @@
 """The physics of ptychography as pure functions on arrays, for every array library alike."""
 
 from ptycho_physics.__about__ import __version__
+from ptycho_physics.dose import lit_pixels, modulus_ratio, own_share
 from ptycho_physics.fields import from_polar
 from ptycho_physics.forward import (
     back_propagate,
@@ -66,6 +67,7 @@ from ptycho_physics.scan_scale import MeasuredScan, mean_counts, truth_gain, tru
 from ptycho_physics.scans import fermat_scan, random_scan, raster_scan, snake_scan, spiral_scan
 from ptycho_physics.simulate import simulate_counts
 from ptycho_physics.solver import DivergenceError, Solution, solve
+from ptycho_physics.stitching import stitched_object
 from ptycho_physics.translation import translate
 
 __all__ = [
@@ -108,13 +110,16 @@ __all__ = [
     "intensity_scale",
     "likelihood_gradient",
     "line_object",
+    "lit_pixels",
     "mean_counts",
     "merge_patches",
+    "modulus_ratio",
     "network_input",
     "normalise_probe",
     "object_from_image",
     "orthogonal_modes",
     "orthogonalise_modes",
+    "own_share",
     "photons_of",
     "poisson_deviance",
     "poisson_nll",
@@ -138,6 +143,7 @@ __all__ = [
     "solve",
     "spiral_scan",
     "split_halves",
+    "stitched_object",
     "synchronise",
     "total_variation",
     "translate",

@@ -27,14 +27,25 @@ def namespace(*arrays: Array, xp: Any | None = None) -> Any:
     return compat.array_namespace(*arrays) if xp is None else xp
 
 
-def fft2(field: Array, xp: Any) -> Array:
-    """Orthonormal 2-D FFT over the last two axes, zero frequency in the corner."""
-    return xp.fft.fftn(field, axes=(-2, -1), norm="ortho")
+def fft2(field: Array, xp: Any, norm: str = "ortho") -> Array:
+    """Fourier transform of the last two axes, unitary unless told otherwise."""
+    return xp.fft.fftn(field, axes=(-2, -1), norm=norm)
 
 
-def ifft2(field: Array, xp: Any) -> Array:
+def ifft2(field: Array, xp: Any, norm: str = "ortho") -> Array:
     """Inverse of `fft2`."""
-    return xp.fft.ifftn(field, axes=(-2, -1), norm="ortho")
+    return xp.fft.ifftn(field, axes=(-2, -1), norm=norm)
+
+
+def quick_norms(waves: Array) -> tuple[str, str, float]:
+    """Return norms of `fft2` and of its adjoint, and the factor on waves that makes up for them.
+
+    PyTorch scales in a pass of its own, which who multiplies waves anyhow can save; elsewhere the
+    unitary transforms cost nothing more (NumPy's without a factor is even slower).
+    """
+    if compat.is_torch_array(waves):
+        return "backward", "forward", 1 / waves.shape[-1]
+    return "ortho", "ortho", 1.0
 
 
 def abs2(field: Array, xp: Any) -> Array:

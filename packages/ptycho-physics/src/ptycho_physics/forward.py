@@ -15,7 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_physics._namespace import Array, abs2, as_like, fft2, ifft2, known, namespace, times
+from ptycho_physics._namespace import (
+    Array,
+    abs2,
+    as_like,
+    fft2,
+    ifft2,
+    known,
+    namespace,
+    quick_norms,
+    times,
+)
 
 
 def normalise_probe(probe: Array, *, xp: Any | None = None) -> Array:
@@ -168,8 +178,9 @@ def intensity(patches: Array, probe: Array, *, xp: Any | None = None) -> Array:
     (..., N, N) real array
     """
     xp = namespace(patches, probe, xp=xp)
-    waves = illuminate(probe * centring(probe, xp), patches, xp=xp)
-    return xp.sum(abs2(fft2(waves, xp), xp), axis=-3)
+    norm, _, factor = quick_norms(probe)
+    waves = illuminate(probe * (centring(probe, xp) * factor), patches, xp=xp)
+    return xp.sum(abs2(fft2(waves, xp, norm), xp), axis=-3)
 
 
 def expected_counts(

@@ -21,7 +21,15 @@ import numpy as np
 from attrs import frozen
 
 from ptycho_physics._blocks import blocks_to_patches, corners, gather, patches_to_blocks, scatter
-from ptycho_physics._namespace import Array, abs2, fft2, ifft2, known, namespace, times
+from ptycho_physics._namespace import (
+    Array,
+    abs2,
+    fft2,
+    ifft2,
+    namespace,
+    quick_norms,
+    times,
+)
 from ptycho_physics.forward import centring
 from ptycho_physics.losses import SMALLEST_RATE
 
@@ -42,14 +50,11 @@ class Gradient:
         Gradient of the summed loss on the patches, or on the canvas: the shape of either.
     probe : (M, N, N) complex array, or None
         Gradient on the probe modes, where asked for.
-    log_photons : (...) real array
-        Derivative of each pattern's loss by the logarithm of its ``photons``.
     """
 
     loss: Array
     object: Array
     probe: Array | None
-    log_photons: Array
 
 
 def likelihood_gradient(
@@ -96,26 +101,25 @@ def likelihood_gradient(
     xp = namespace(patches, probe, counts, xp=xp)
     # What is a number goes into the probe, once, and not over the batch.
     number = isinstance(photons, int | float)
-    root = math.sqrt(photons) if number else 1.0
+    norm, adjoint_norm, root = quick_norms(probe)
+    if number:
+        root *= math.sqrt(photons)
     centred = probe * (centring(probe, xp) * root)
     # Arrays are overwritten as soon as may be: a pass over memory costs as much as arithmetic.
-    field = fft2(xp.expand_dims(patches, axis=-3) * centred, xp)
+    field = fft2(xp.expand_dims(patches, axis=-3) * centred, xp, norm)
     rate = _over_modes(abs2(field, xp), xp)
     if not number:
         rate *= photons
     loss, excess = _misfit(rate, counts, mask, background, deviance, xp)
     weight = -2 if deviance else -1
-    by_photons = weight * xp.sum(excess * rate, axis=(-2, -1))
     if not number:
         excess *= photons
-    field = ifft2(_scaled(field, xp.expand_dims(excess, axis=-3), xp), xp)
+    field = ifft2(_scaled(field, xp.expand_dims(excess, axis=-3), xp), xp, adjoint_norm)
     on_probe = None
     if update_probe:
         on_probe = _probe_gradient(patches, field, probe, xp) * (2 * weight * root)
     field *= xp.conj(centred) * (2 * weight)
-    return Gradient(
-        loss=loss, object=_over_modes(field, xp), probe=on_probe, log_photons=by_photons
-    )
+    return Gradient(loss=loss, object=_over_modes(field, xp), probe=on_probe)
 
 
 def _over_modes(values: Array, xp: Any) -> Array:
@@ -137,23 +141,19 @@ def _misfit(
     if background:
         counts = counts + background
         rate = rate + background
-    darkest = known(xp.min(rate))
-    dark = darkest is None or not darkest >= SMALLEST_RATE
-    safe = xp.clip(rate, SMALLEST_RATE) if dark else rate
-    excess = counts / safe
+    never_dark = rate + SMALLEST_RATE
+    excess = counts / never_dark
     if deviance:
-        values = xp.log(xp.clip(excess, SMALLEST_RATE))
+        values = xp.log((counts + SMALLEST_RATE) / never_dark)
         values *= counts
-        values += safe
+        values += rate
         values -= counts
         values *= 2
     else:
-        values = xp.log(safe)
+        values = xp.log(never_dark)
         values *= counts
-        values -= safe
+        values -= rate
     excess -= 1
-    if dark:  # where the rate is clamped the loss does not depend on it
-        excess = xp.where(rate < SMALLEST_RATE, xp.zeros_like(excess), excess)
     if mask is not None:
         values = xp.where(mask, xp.zeros_like(values), values)
         excess = xp.where(mask, xp.zeros_like(excess), excess)
@@ -197,7 +197,7 @@ def canvas_gradient(
     Returns
     -------
     Gradient
-        With ``object`` of shape (H, W), and ``loss`` and ``log_photons`` of shape (n,).
+        With ``object`` of shape (H, W) and ``loss`` of shape (n,).
 
     Raises
     ------
@@ -207,7 +207,7 @@ def canvas_gradient(
     xp = namespace(canvas, probe, counts, xp=xp)
     keep_freed_memory()
     n, N, shape = counts.shape[0], counts.shape[-1], tuple(canvas.shape)
-    total, on_probe, found = xp.zeros_like(canvas), None, []
+    total, on_probe, losses = xp.zeros_like(canvas), None, []
     size = max(PIXELS_AT_ONCE // N**2, 1)
     for start in range(0, n, size):
         stop = min(start + size, n)
@@ -226,9 +226,9 @@ def canvas_gradient(
         total = scatter(total, patches_to_blocks(piece.object, fx, fy, xp), rows, columns, xp)
         if update_probe:
             on_probe = piece.probe if on_probe is None else on_probe + piece.probe
-        found.append((piece.loss, piece.log_photons))
-    loss, log_photons = (xp.concat(list(values), axis=0) for values in zip(*found, strict=True))
-    return Gradient(loss=loss, object=total, probe=on_probe, log_photons=log_photons)
+        losses.append(piece.loss)
+    loss = xp.concat(losses, axis=0)
+    return Gradient(loss=loss, object=total, probe=on_probe)
 
 
 @cache

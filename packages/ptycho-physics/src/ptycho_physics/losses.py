@@ -5,7 +5,8 @@ from typing import Any
 from ptycho_physics._namespace import Array, log_factorial, namespace
 
 SMALLEST_RATE = 1e-8
-"""Expected counts are clamped to this before the logarithm."""
+"""Added to expected counts before a logarithm or a root, so that both stay finite, and their slopes
+too, where no light is predicted. Far below what any detector counts by itself."""
 
 
 def _sum_pixels(values: Array, mask: Array | None, xp: Any) -> Array:
@@ -24,10 +25,12 @@ def poisson_nll(
 ) -> Array:
     """Poisson negative log-likelihood of each pattern, ``sum(rate - counts log(rate))``.
 
+    The logarithm is that of ``rate + SMALLEST_RATE``.
+
     Parameters
     ----------
     rate : (..., N, N) real array
-        Expected counts, clamped to at least ``SMALLEST_RATE``.
+        Expected counts.
     counts : (..., N, N) real array
         Measured counts, not necessarily integers.
     mask : (N, N) boolean array, optional
@@ -41,8 +44,7 @@ def poisson_nll(
         One number per pattern, in nats.
     """
     xp = namespace(rate, counts, xp=xp)
-    rate = xp.clip(rate, SMALLEST_RATE)
-    values = rate - counts * xp.log(rate)
+    values = rate - counts * xp.log(rate + SMALLEST_RATE)
     if constant:
         values = values + log_factorial(counts, xp)
     return _sum_pixels(values, mask, xp)
@@ -60,9 +62,8 @@ def poisson_deviance(
     Parameters and shapes are those of `poisson_nll`.
     """
     xp = namespace(rate, counts, xp=xp)
-    rate = xp.clip(rate, SMALLEST_RATE)
-    positive = xp.clip(counts, SMALLEST_RATE)
-    values = 2 * (rate - counts + counts * (xp.log(positive) - xp.log(rate)))
+    logs = xp.log(counts + SMALLEST_RATE) - xp.log(rate + SMALLEST_RATE)
+    values = 2 * (rate - counts + counts * logs)
     return _sum_pixels(values, mask, xp)
 
 
@@ -74,8 +75,7 @@ def amplitude_mae(
     Parameters and shapes are those of `poisson_nll`.
     """
     xp = namespace(rate, counts, xp=xp)
-    # the clamp keeps the gradient of the square root finite at dark pixels
-    values = xp.abs(xp.sqrt(xp.clip(rate, SMALLEST_RATE)) - xp.sqrt(counts))
+    values = xp.abs(xp.sqrt(rate + SMALLEST_RATE) - xp.sqrt(counts))
     return _sum_pixels(values, mask, xp)
 
 

@@ -7,11 +7,14 @@ from numpy.typing import NDArray
 from ptycho_config import TrainingConfig
 from ptycho_data import Scan
 from ptycho_data.selection import split_validation, training_groups, with_positions
-from ptycho_physics import mean_counts, truth_gain
+from ptycho_physics import lit_pixels, mean_counts, truth_gain
+from ptycho_physics.dose import ENOUGH
 
 from ptycho_tf.data import ScanGroups
 
 log = logging.getLogger(__name__)
+
+FEW_PHOTONS = "patterns are explained from their neighbours, not from themselves"
 
 
 def _scaled(
@@ -32,6 +35,13 @@ def _scaled(
         nphotons=config.nphotons,
         truth_gain=truth_gain(scan, used, probe) if config.needs_truth else None,
     )
+
+
+def _remark(photons: float, config: TrainingConfig, probe: NDArray[np.complex64]) -> None:
+    """Say so where few photons decide what training does."""
+    per_pixel = photons / float(lit_pixels(probe))
+    if per_pixel < ENOUGH and config.model.object_big and config.model.model_type == "pinn":
+        log.info("few photons, %.2g per lit pixel: %s", per_pixel, FEW_PHOTONS)
 
 
 def prepare(
@@ -64,9 +74,12 @@ def prepare(
     if test_scan is not None:
         test_scan = with_positions(test_scan, measured=config.positions_provided)
         test_groups = training_groups(test_scan, config)
-        return _scaled(scan, groups, config, probe), _scaled(test_scan, test_groups, config, probe)
+        train = _scaled(scan, groups, config, probe)
+        _remark(train.photons, config, probe)
+        return train, _scaled(test_scan, test_groups, config, probe)
     chosen, held_back = split_validation(scan, groups)
     train = _scaled(scan, chosen, config, probe)
+    _remark(train.photons, config, probe)
     if held_back is None:
         log.info("training on all %d groups, without validation", len(chosen))
         return train, None

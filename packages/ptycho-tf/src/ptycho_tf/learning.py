@@ -110,11 +110,11 @@ class LearningModel(keras.Model):
         config, model, photons = self.config, self.model, batch["photons"]
         N = config.model.N
         x = tf.sqrt(batch["counts"]) * (input_scale(1.0, N) / tf.sqrt(photons))
-        patches = channels_first(model.diffraction_to_obj(x, batch["positions"]))
+        patches = channels_first(model.diffraction_to_obj(x, batch["positions"], photons))
         if config.model.model_type == "supervised":
             return {"realspace_mae": self._truth_error(patches, batch["truth"])}
         counts, bad = channels_first(batch["counts"]), model.bad_pixels
-        patches = model.constrain(patches, batch["positions"], batch["canvas"])
+        patches = model.constrain(patches, batch["positions"], batch["canvas"], photons=photons)
         rate = model.predict_counts(patches, photons)
         terms: dict[str, Tensor] = {}
         if config.nll_weight:

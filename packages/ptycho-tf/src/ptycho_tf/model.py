@@ -8,6 +8,7 @@ from ptycho_config import ModelConfig
 from ptycho_physics import (
     expected_counts,
     normalise_probe,
+    own_share,
     prepare_probe,
     probe_weight,
     smoothing_envelope,
@@ -17,7 +18,7 @@ from ptycho_tf import namespace as xp
 from ptycho_tf.frameworks import keras, tf
 from ptycho_tf.layout import channels_first, channels_last, positions_of_patterns
 from ptycho_tf.networks import build_network
-from ptycho_tf.overlap import Placement
+from ptycho_tf.overlap import Placement, place_apart
 
 Tensor = Any
 
@@ -90,11 +91,18 @@ class PtychoModel(keras.Model):
         change = self.probe_rms * tf.convert_to_tensor(self.probe_change)
         return normalise_probe(self.probe_start + tf.complex(change[..., 0], change[..., 1]), xp=xp)
 
-    def diffraction_to_obj(self, x: Tensor, positions: Tensor) -> Tensor:
+    def diffraction_to_obj(self, x: Tensor, positions: Tensor, photons: Tensor | float) -> Tensor:
         """Reconstruct patches: see `ptycho_tf.networks.base.Network.call`."""
-        return self.network(x, positions, self.probe, self.bad_pixels)
+        return self.network(x, positions, self.probe, self.bad_pixels, photons=photons)
 
-    def constrain(self, patches: Tensor, positions: Tensor, canvas: Tensor) -> Tensor:
+    def constrain(
+        self,
+        patches: Tensor,
+        positions: Tensor,
+        canvas: Tensor,
+        *,
+        photons: Tensor | float | None = None,
+    ) -> Tensor:
         """Make all patches of a batch agree where they overlap, when ``object_big`` is set.
 
         First each takes the phase in which it overlaps best: one pattern does not tell it.
@@ -107,12 +115,21 @@ class PtychoModel(keras.Model):
             Patch centres on the batch's canvas.
         canvas : (2,) int
             Its shape ``(H, W)``.
+        photons
+            Mean counts per pattern, where each pattern is to be explained from the others, as far
+            as so many photons ask for it. Default: all count alike.
         """
         if not self.config.object_big:
             return patches
-        place = Placement.of(positions_of_patterns(positions), canvas, self.config.N)
+        where = positions_of_patterns(positions)
+        place = Placement.of(where, canvas, self.config.N)
         weight = probe_weight(self.probe, xp=xp)
-        return place.agree(patches * place.phases_in_agreement(patches, weight), weight)
+        patches = patches * place.phases_in_agreement(patches, weight)
+        if photons is None:
+            return place.agree(patches, weight)
+        alone = place_apart(where, self.config.N, whole_pixels=True)
+        share = own_share(photons, tf.stop_gradient(self.probe), xp=xp)
+        return place.agree_with_others(patches, weight, alone, share)
 
     def predict_counts(self, patches: Tensor, photons: Tensor | float) -> Tensor:
         """Return the expected counts (..., N, N) behind patches (..., N, N).
@@ -134,6 +151,6 @@ class PtychoModel(keras.Model):
         rate : (B, N, N, C) float32
             Expected counts.
         """
-        patches = channels_first(self.diffraction_to_obj(x, positions))
+        patches = channels_first(self.diffraction_to_obj(x, positions, photons))
         patches = self.constrain(patches, positions, canvas)
         return channels_last(patches), channels_last(self.predict_counts(patches, photons))

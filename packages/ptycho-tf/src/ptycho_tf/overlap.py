@@ -108,6 +108,34 @@ class Placement:
         mean = total / _like(self.weights(weight) + SMALLEST_WEIGHT, patches.dtype)
         return tf.reshape(self.extract(mean), tf.shape(patches))
 
+    def agree_with_others(
+        self, patches: Tensor, weight: Tensor, alone: "Placement", share: Tensor
+    ) -> Tensor:
+        """Return for each group of patches what all groups make of its part of the object.
+
+        The group itself counts less than the others there: see `ptycho_physics.own_share`.
+
+        Parameters
+        ----------
+        patches : (..., N, N) complex
+            Object patches.
+        weight : (N, N) float
+            Weight of each patch pixel.
+        alone
+            Places each group on a canvas of its own: `place_apart` with ``whole_pixels``.
+        share
+            Weight of a group for itself, relative to that of others.
+        """
+        flat = tf.reshape(patches, (-1, self.N, self.N)) * _like(weight, patches.dtype)
+        every, own = (
+            (place.extract(place.merge(flat)), place.extract(place.weights(weight)))
+            for place in (self, alone)
+        )
+        less = 1 - share
+        coverage = every[1] - less * own[1] + SMALLEST_WEIGHT
+        mean = (every[0] - _like(less, flat.dtype) * own[0]) / _like(coverage, flat.dtype)
+        return tf.reshape(mean, tf.shape(patches))
+
     def phases_in_agreement(self, patches: Tensor, weight: Tensor) -> Tensor:
         """Return the phase factor (..., 1, 1) of each patch with which all of them overlap best.
 
@@ -142,6 +170,23 @@ def _after(values: Tensor, axis: int) -> Tensor:
     return tf.pad(values, [(int(k == axis), 0) for k in range(3)])
 
 
+def place_apart(positions: Tensor, N: int, *, whole_pixels: bool = False) -> Placement:
+    """Place groups at ``positions`` (B, C, 2) on canvases below each other.
+
+    Where a group lies does not matter. With ``whole_pixels`` it is moved by whole pixels only and
+    interpolated as it is where it lies.
+    """
+    first = tf.reduce_min(positions, axis=1, keepdims=True)
+    local = positions - (tf.floor(first) if whole_pixels else first) + N // 2
+    # one spare pixel absorbs rounding when the largest coordinate is close to an integer
+    largest = tf.math.ceil(tf.reduce_max(local, axis=(0, 1)))
+    size = tf.cast(largest, tf.int32) - N // 2 + N + 1
+    groups = tf.shape(positions)[0]
+    below = tf.cast(tf.range(groups) * size[1], local.dtype)
+    local = local + tf.stack([tf.zeros_like(below), below], axis=-1)[:, None]
+    return Placement.of(local, (size[1] * groups, size[0]), N)
+
+
 @frozen(eq=False)
 class GroupCanvases:
     """One small canvas for each group of a batch, laid out below each other on a tall one.
@@ -159,16 +204,7 @@ class GroupCanvases:
     @classmethod
     def of(cls, positions: Tensor, N: int) -> "GroupCanvases":
         """Lay out the canvases of groups at ``positions`` (B, C, 2) for patches of N pixels."""
-        if positions.shape[1] == 1:
-            return cls(None)
-        local = positions - tf.reduce_min(positions, axis=1, keepdims=True) + N // 2
-        # one spare pixel absorbs rounding when the largest coordinate is close to an integer
-        largest = tf.math.ceil(tf.reduce_max(local, axis=(0, 1)))
-        size = tf.cast(largest, tf.int32) - N // 2 + N + 1
-        groups = tf.shape(positions)[0]
-        below = tf.cast(tf.range(groups) * size[1], local.dtype)
-        local = local + tf.stack([tf.zeros_like(below), below], axis=-1)[:, None]
-        return cls(Placement.of(local, (size[1] * groups, size[0]), N))
+        return cls(None if positions.shape[1] == 1 else place_apart(positions, N))
 
     def agree(self, patches: Tensor, weight: Tensor) -> Tensor:
         """Make the patches (B, C, N, N) of each group agree under ``weight`` (N, N)."""

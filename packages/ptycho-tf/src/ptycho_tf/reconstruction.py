@@ -13,14 +13,14 @@ from ptycho_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfi
 from ptycho_data import Bundle, Reconstruction, Scan
 from ptycho_data.runs import InferenceResult, check_fit, choose_probe, remark_few
 from ptycho_data.selection import inference_groups, with_positions
-from ptycho_physics import Canvas, Mosaic, input_scale, mean_counts, probe_weight
+from ptycho_physics import Canvas, Mosaic, input_scale, mean_counts, probe_weight, stitched_object
 
 from ptycho_tf.bundles import BACKEND, fits_any_size, model_from
 from ptycho_tf.devices import Devices, be_deterministic, open_devices
 from ptycho_tf.frameworks import tf
 from ptycho_tf.layout import channels_first, channels_last
 from ptycho_tf.model import PtychoModel
-from ptycho_tf.overlap import SMALLEST_WEIGHT, Placement
+from ptycho_tf.overlap import Placement
 
 PATTERNS_PER_STEP = {"CPU": 16, "GPU": 1024}
 """Patterns of 64 pixels per step, where ``inference_batch_size`` does not say: as in the other
@@ -100,7 +100,7 @@ class _Pass:
         def patches_of(counts: Any, positions: Any) -> Any:
             x = channels_last(tf.sqrt(counts) * scale)
             where = tf.transpose(positions, (0, 2, 1))[:, None]
-            return channels_first(self.model.diffraction_to_obj(x, where))
+            return channels_first(self.model.diffraction_to_obj(x, where, self.photons))
 
         return patches_of
 
@@ -134,8 +134,7 @@ class _Pass:
                 progress(done, len(groups))
             before = time.perf_counter()
         total, coverage = mosaic.merged(self.canvas)
-        lit = coverage > SMALLEST_WEIGHT
-        return np.where(lit, total / np.where(lit, coverage, 1), 1), coverage, waiting
+        return stitched_object(total, coverage), coverage, waiting
 
     def score(self, object_: NDArray[np.complex64], indices: Indices) -> float:
         """R-factor of the stitched object (H, W) over the patterns ``indices``."""

@@ -6,17 +6,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from ptycho_physics import Canvas, Mosaic, synchronise
+from ptycho_physics import Canvas, Mosaic, stitched_object, synchronise
 from torch import Tensor
-
-from ptycho_torch.overlap import SMALLEST_WEIGHT
 
 BYTES_PER_PIXEL = 140
 """Sums and weights of the tiles, nine over each other, and of the canvas made of them."""
 
 LONGEST = 2**31
-
-STRIP = 256
 
 
 def _memory() -> float:
@@ -89,6 +85,8 @@ class GrowingCanvas:
         """Let the canvas cover patches at ``positions`` (..., 2) of the object grid."""
         points = np.concatenate([self._bounds, positions.reshape(-1, 2)])
         bounds = np.stack([points.min(axis=0), points.max(axis=0)])
+        if np.array_equal(bounds, self._bounds):
+            return
         canvas_for(bounds, self.N)
         self._bounds = bounds
         self._mosaic.reserve(self.canvas)
@@ -124,11 +122,4 @@ class GrowingCanvas:
     def result(self) -> tuple[Tensor, Tensor]:
         """Return object and coverage (H, W) on `canvas`; the object is one where no light fell."""
         total, weight = self._joined or self._merged()
-        object_ = torch.ones_like(total)
-        # in strips: temporaries as large as the object would be the most that is ever in memory
-        for found, light, here in zip(
-            *(part.split(STRIP) for part in (total, weight, object_)), strict=True
-        ):
-            lit = light > SMALLEST_WEIGHT
-            here[lit] = found[lit] / light[lit]
-        return object_, weight.clone()  # the sums go on with the scan
+        return stitched_object(total, weight), weight.clone()  # the sums go on with the scan

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig
-from ptycho_physics import expected_counts, probe_weight, smoothing_envelope
+from ptycho_physics import expected_counts, own_share, probe_weight, smoothing_envelope
 from torch import Tensor, nn
 
 from ptycho_torch.illumination import Illumination
 from ptycho_torch.networks import build_network
-from ptycho_torch.overlap import agree, phases_in_agreement
+from ptycho_torch.overlap import agree, agree_with_others, phases_in_agreement
 
 
 class PtychoModel(nn.Module):
@@ -100,9 +100,9 @@ class PtychoModel(nn.Module):
         """Return what training may change of the positions."""
         return _trainable(scan.shifts for scan in self.scans)
 
-    def diffraction_to_obj(self, x: Tensor, positions: Tensor) -> Tensor:
+    def diffraction_to_obj(self, x: Tensor, positions: Tensor, photons: Tensor | float) -> Tensor:
         """Reconstruct patches: see `ptycho_torch.networks.base.Network.forward`."""
-        return self.network(x, positions, self.probe, self.bad_pixels)
+        return self.network(x, positions, self.probe, self.bad_pixels, photons)
 
     def constrain(
         self,
@@ -111,6 +111,7 @@ class PtychoModel(nn.Module):
         canvas: tuple[int, int],
         *,
         probe: Tensor | None = None,
+        photons: Tensor | float | None = None,
     ) -> Tensor:
         """Make all patches of a batch agree where they overlap, when ``object_big`` is set.
 
@@ -126,13 +127,20 @@ class PtychoModel(nn.Module):
             Its shape ``(H, W)``.
         probe : (M, N, N) complex64, optional
             Another probe than the one in use.
+        photons
+            Mean counts per pattern, where each pattern is to be explained from the others, as far
+            as so many photons ask for it. Default: all count alike.
         """
         if not self.config.object_big:
             return patches
-        weight = probe_weight(self.probe if probe is None else probe)
+        lit = self.probe if probe is None else probe
+        weight = probe_weight(lit)
         where = positions.squeeze(-2)
         patches = patches * phases_in_agreement(patches, where, weight, canvas)
-        return agree(patches, where, weight, canvas)
+        if photons is None:
+            return agree(patches, where, weight, canvas)
+        share = own_share(photons, lit.detach())
+        return agree_with_others(patches, positions, weight, canvas, share)
 
     def predict_counts(
         self, patches: Tensor, photons: Tensor | float, *, probe: Tensor | None = None
@@ -158,7 +166,7 @@ class PtychoModel(nn.Module):
         rate : (B, C, N, N) float32
             Expected counts.
         """
-        patches = self.constrain(self.diffraction_to_obj(x, positions), positions, canvas)
+        patches = self.constrain(self.diffraction_to_obj(x, positions, photons), positions, canvas)
         return patches, self.predict_counts(patches, photons)
 
 

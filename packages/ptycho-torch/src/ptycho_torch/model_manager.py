@@ -54,7 +54,8 @@ class DiffractionToObject(nn.Module):
         self.scale = scale
 
     def _patches(self, x: Tensor, positions: Tensor, probe: Tensor, scale: float) -> Tensor:
-        return self.core.network(x * scale, positions, probe, self.core.bad_pixels)
+        photons = (x.shape[-1] / 2 / scale) ** 2
+        return self.core.network(x * scale, positions, probe, self.core.bad_pixels, photons)
 
     def _probe(self, probe: NDArray[np.complex64] | Tensor | None) -> Tensor:
         if probe is None:

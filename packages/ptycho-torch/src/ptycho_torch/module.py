@@ -86,7 +86,7 @@ class PtychoModule(pl.LightningModule):
         batch = {**batch, "positions": self.model.use(batch)}
         counts, photons = batch["counts"], batch["photons"]
         x = counts.sqrt() * (input_scale(1.0, counts.shape[-1]) / photons.sqrt())
-        patches = self.model.diffraction_to_obj(x, batch["positions"])
+        patches = self.model.diffraction_to_obj(x, batch["positions"], photons)
         # Autocast reaches the network only; the physics below stays in float32.
         with torch.autocast(counts.device.type, enabled=False):
             return self._terms(batch, patches)
@@ -107,8 +107,10 @@ class PtychoModule(pl.LightningModule):
         terms: dict[str, Tensor] = {}
         if config.model.model_type == "supervised":
             return {"realspace_mae": self._truth_error(patches, batch["truth"])}
-        patches = self.model.constrain(patches, batch["positions"], batch["canvas"])
         self._seen = (batch, patches.detach())
+        patches = self.model.constrain(
+            patches, batch["positions"], batch["canvas"], photons=photons
+        )
         rate = self.model.predict_counts(patches, photons)
         if config.nll_weight:
             deviance = poisson_deviance(rate + BACKGROUND, counts + BACKGROUND, bad)
@@ -154,7 +156,10 @@ class PtychoModule(pl.LightningModule):
         """Return the loss of a batch, or of one imagined from the batch before it."""
         if self._imagines(batch_idx) and self._seen is not None:
             seed = hash((self.config.seed, self.global_step, self.global_rank)) % 2**31
-            batch = imagined_batch(self.model, *self._seen, seed)
+            batch, patches = self._seen
+            with torch.no_grad():
+                patches = self.model.constrain(patches, batch["positions"], batch["canvas"])
+            batch = imagined_batch(self.model, batch, patches, seed)
         return self._log("train", self.losses(batch), batch["counts"].shape[0])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature

@@ -96,10 +96,15 @@ class GroupCanvases:
     shape: tuple[int, int]
 
     @classmethod
-    def of(cls, positions: Tensor, N: int) -> "GroupCanvases":
-        """Lay out the canvases of groups at ``positions`` (B, C, 1, 2) for patches of N pixels."""
+    def of(cls, positions: Tensor, N: int, *, whole_pixels: bool = False) -> "GroupCanvases":
+        """Lay out the canvases of groups at ``positions`` (B, C, 1, 2) for patches of N pixels.
+
+        Where a group lies does not matter. With ``whole_pixels`` it is moved by whole pixels only
+        and interpolated as it is where it lies.
+        """
         local = positions.squeeze(-2)
-        local = local - local.amin(dim=1, keepdim=True) + N // 2
+        first = local.amin(dim=1, keepdim=True)
+        local = local - (first.floor() if whole_pixels else first) + N // 2
         # one spare pixel absorbs rounding when the largest coordinate is close to an integer
         width, height = (local.amax(dim=(0, 1)).ceil().long() - N // 2 + N + 1).tolist()
         below = torch.arange(len(local), device=local.device, dtype=local.dtype) * height
@@ -130,8 +135,38 @@ class GroupCanvases:
             Share of the brightest light in the denominator.
         """
         if self.single:
-            return gradient / ((1 - relaxation) * light + relaxation * light.max())
+            return gradient * (1 / ((1 - relaxation) * light + relaxation * light.max()))
         total = merge_patches(gradient, self.positions, self.shape)
         lit = merge_patches(light.expand(gradient.shape), self.positions, self.shape)
         step = total / ((1 - relaxation) * lit + relaxation * light.max())
         return extract_patches(step, self.positions, gradient.shape[-1])
+
+
+def agree_with_others(
+    patches: Tensor, positions: Tensor, weight: Tensor, shape: tuple[int, int], share: Tensor
+) -> Tensor:
+    """Return for each group of patches what all groups make of its part of the object.
+
+    The group itself counts less than the others there: see `ptycho_physics.own_share`.
+
+    Parameters
+    ----------
+    patches : (B, C, N, N) complex
+        Object patches.
+    positions : (B, C, 1, 2) float
+        Patch centres ``(x, y)`` on the canvas.
+    weight : (N, N) float
+        Weight of each patch pixel.
+    shape
+        Canvas shape ``(H, W)``.
+    share
+        Weight of a group for itself, relative to that of others.
+    """
+    N = patches.shape[-1]
+    alone = GroupCanvases.of(positions, N, whole_pixels=True)
+    sums = [
+        [extract_patches(total, where, N) for total in weighted_sums(patches, where, weight, size)]
+        for where, size in ((positions.squeeze(-2), shape), (alone.positions, alone.shape))
+    ]
+    total, coverage = (every - (1 - share) * own for every, own in zip(*sums, strict=True))
+    return total / (coverage + SMALLEST_WEIGHT)

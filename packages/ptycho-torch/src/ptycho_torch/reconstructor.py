@@ -203,7 +203,7 @@ class Reconstructor:
             local = torch.cat([local, local[-1:].expand(padding, *local.shape[1:])])
         local = local.to(self.runner.device, non_blocking=True)
         with self.runner.autocast():
-            patches = self.model.diffraction_to_obj(x, local.unsqueeze(-2))
+            patches = self.model.diffraction_to_obj(x, local.unsqueeze(-2), self._photons)
         return patches[: len(counts)]
 
     @torch.inference_mode()

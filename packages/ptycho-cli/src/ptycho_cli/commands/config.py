@@ -110,6 +110,7 @@ def reference_text() -> str:
         lines.append(f"| `{name}` | {' | '.join(texts)} |")
     notes = [
         "",
+        "The learning rate goes with the architecture: another one takes the default above.",
         "`ptycho infer` takes the model and, unless told otherwise, `backend` and",
         "`neighbor_count` from the bundle. `ptycho config show` prints what a run would take.",
         "",

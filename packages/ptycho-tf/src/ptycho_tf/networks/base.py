@@ -1,5 +1,6 @@
 """What every network is: diffraction in, complex object patches out."""
 
+import math
 from abc import abstractmethod
 from typing import Any
 
@@ -32,7 +33,14 @@ class Network(keras.layers.Layer):
         super().__init__(dtype="float32")
 
     @abstractmethod
-    def call(self, x: Tensor, positions: Tensor, probe: Tensor, bad_pixels: Tensor) -> Tensor:
+    def call(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        probe: Tensor,
+        bad_pixels: Tensor,
+        photons: Tensor | float = math.inf,
+    ) -> Tensor:
         """Reconstruct the patches of a batch of groups.
 
         Parameters
@@ -45,6 +53,8 @@ class Network(keras.layers.Layer):
             Probe modes at unit power.
         bad_pixels : (N, N) bool
             True where the detector is not to be believed.
+        photons
+            Mean counts per pattern, which tell how far to believe an amplitude.
 
         Returns
         -------

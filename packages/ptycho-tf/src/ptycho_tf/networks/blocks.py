@@ -52,31 +52,29 @@ def convolution(
     return layer(image)
 
 
-def conv_block(image: Tensor, channels: int, name: str, dtype: Any) -> Tensor:
-    """Two 3x3 convolutions with GELU, the second one normalised over groups of channels."""
-    image = ops.gelu(convolution(image, channels, f"{name}.first", dtype=dtype), approximate=False)
-    image = convolution(image, channels, f"{name}.second", dtype=dtype)
+def conv_block(
+    image: Tensor, channels: int, name: str, dtype: Any, *, halve: bool = False
+) -> Tensor:
+    """Two convolutions with GELU, the second one normalised over groups of channels.
+
+    They are 3x3; with ``halve`` the first one is 6x6 and goes two pixels at a time, which sees as
+    much of an image of half the size.
+    """
+    first: dict[str, Any] = {"size": 6, "strides": 2} if halve else {}
+    image = convolution(image, channels, f"{name}.first", dtype=dtype, **first)
+    image = convolution(ops.gelu(image, approximate=False), channels, f"{name}.second", dtype=dtype)
     norm = layers.GroupNormalization(
         max(1, channels // 8), epsilon=SMALLEST_VARIANCE, name=f"{name}.norm", dtype=dtype
     )
     return ops.gelu(norm(image), approximate=False)
 
 
-def fold(image: Tensor) -> Tensor:
-    """Fold squares of 2x2 pixels (B, H, W, c) into channels (B, H/2, W/2, 4 c), c slowest."""
-    _, H, W, channels = image.shape
-    squares = ops.reshape(image, (-1, H // 2, 2, W // 2, 2, channels))
-    return ops.reshape(
-        ops.transpose(squares, (0, 1, 3, 5, 2, 4)), (-1, H // 2, W // 2, 4 * channels)
-    )
-
-
 def unfold(image: Tensor) -> Tensor:
-    """Undo `fold`."""
-    _, H, W, channels = image.shape
-    squares = ops.reshape(image, (-1, H, W, channels // 4, 2, 2))
+    """Unfold channels (B, h, w, 4 c), c fastest, into squares of pixels: (B, 2 h, 2 w, c)."""
+    _, h, w, channels = image.shape
+    squares = ops.reshape(image, (-1, h, w, 2, 2, channels // 4))
     return ops.reshape(
-        ops.transpose(squares, (0, 1, 4, 2, 5, 3)), (-1, 2 * H, 2 * W, channels // 4)
+        ops.transpose(squares, (0, 1, 3, 2, 4, 5)), (-1, 2 * h, 2 * w, channels // 4)
     )
 
 
@@ -101,9 +99,9 @@ def unet(
 ) -> keras.Model:
     """Make a U-Net that works at half resolution and returns full resolution.
 
-    Pairs of pixels are folded into channels before the first convolution and unfolded after the
-    last: nothing is lost, and the convolutions cost a quarter. The last layer starts at zero, so an
-    untrained network returns zero.
+    The first convolution goes two pixels at a time, and the last channels unfold into pairs of
+    pixels: what lies between costs a quarter. The last layer starts at zero, so an untrained
+    network returns zero.
 
     Parameters
     ----------
@@ -122,11 +120,11 @@ def unet(
     """
     widths = [width * 2**level for level in range(levels)]
     given = keras.Input(shape)
-    features, skips = fold(given), []
+    features, skips = given, []
     for level, channels in enumerate(widths):
         if level:
             features = layers.MaxPooling2D(2, dtype=dtype)(features)
-        features = conv_block(features, channels, f"{name}.down.{level}", dtype)
+        features = conv_block(features, channels, f"{name}.down.{level}", dtype, halve=level == 0)
         skips.append(features)
     skips.pop()
     for level, channels in enumerate(widths[-2::-1]):

@@ -96,7 +96,14 @@ class CNN(Network):
         planes = [_decode(features, model, widths, name, dtype) for name in ("amplitude", "phase")]
         self.parts = [keras.Model(given, planes)]
 
-    def call(self, x: Tensor, positions: Tensor, probe: Tensor, bad_pixels: Tensor) -> Tensor:  # noqa: ARG002 - the contract of Network; a plain CNN sees patterns only
+    def call(
+        self,
+        x: Tensor,
+        positions: Tensor,  # noqa: ARG002 - the contract of Network; a plain CNN sees patterns only
+        probe: Tensor,  # noqa: ARG002
+        bad_pixels: Tensor,
+        photons: Tensor | float = math.inf,  # noqa: ARG002
+    ) -> Tensor:
         """Reconstruct the patches of a batch of groups: see `Network.call`.
 
         Raises

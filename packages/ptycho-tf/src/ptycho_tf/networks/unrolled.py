@@ -11,11 +11,13 @@ add what physics alone misses. Patches of a group share one canvas at every step
 is an input, a trained network takes any probe.
 
 **A guide to the slow phases.** From a flat start the plain step stalls: pixel noise fits a single
-pattern as well as the object does. A smooth object has fewer unknowns than a pattern has pixels.
-`GUIDE_STEPS` steps from flat find it, numerator and denominator smoothed alike by Gaussians that
-shrink from `COARSEST` to `FINEST` (standard deviations, parts of N), with momentum (Y. Nesterov,
-1983), and with the part of the step that turns the phase taken `PHASE_GAIN` times, because patterns
-respond more weakly to it. The guide carries no gradient and is only looked at.
+pattern as well as the object does. A smooth object has fewer unknowns than a pattern has pixels;
+one pixel in each square of `STRIDE` x `STRIDE` holds it. `GUIDE_STEPS` steps from flat find it,
+numerator and denominator smoothed alike by Gaussians that shrink from `COARSEST` to `FINEST`
+(standard deviations, parts of N), with momentum (Y. Nesterov, 1983), and with the part of the step
+that turns the phase taken `PHASE_GAIN` times, because patterns respond more weakly to it. `PULL` of
+what the modulus differs from one is taken back: it runs away where there is little light. The guide
+carries no gradient and is only looked at.
 
 **The frame of the object.** A phase factor on the object changes no pattern, so a network should
 not depend on it: what it learned where the mean phase was one must hold where it is another. With
@@ -30,11 +32,14 @@ phase zero. What it returns, ``a`` and ``b``, is added as ``(a + i b) u``.
 """
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from ptycho_config import ModelConfig
-from ptycho_physics import probe_intensity, probe_weight
+from ptycho_physics import modulus_ratio, probe_intensity, probe_weight
+from ptycho_physics.resampling import refiner, smoother
 
 from ptycho_tf import namespace as xp
 from ptycho_tf.frameworks import tf
@@ -51,10 +56,13 @@ ones hold rounding, which the measured modulus would blow up (the backends then 
 WIDTH_PER_SCALE = 8
 PLANES = 9
 
-GUIDE_STEPS = 12
+STRIDE = 4
+GUIDE_STEPS = 6
 COARSEST, FINEST = 14 / 64, 4 / 64
-MOMENTUM = 0.95
-PHASE_GAIN = 3.0
+GUIDE_RELAXATION = 0.3
+MOMENTUM = 0.8
+PHASE_GAIN = 7.0
+PULL = 0.2
 
 SMALLEST_OBJECT = 0.1
 """The epsilon of the object's frame, where an object that does not absorb is one."""
@@ -81,19 +89,31 @@ class Unrolled(Network):
             unet(shape, 2, width, name=f"corrections.{k}", dtype=dtype) for k in range(STAGES)
         ]
 
-    def call(self, x: Tensor, positions: Tensor, probe: Tensor, bad_pixels: Tensor) -> Tensor:
+    def call(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        probe: Tensor,
+        bad_pixels: Tensor,
+        photons: Tensor | float = math.inf,
+    ) -> Tensor:
         """Reconstruct the patches of a batch of groups: see `Network.call`."""
         N = x.shape[1]
         x = channels_first(x)
-        canvases = GroupCanvases.of(positions_of_patterns(positions), N)
+        positions = positions_of_patterns(positions)
+        canvases = GroupCanvases.of(positions, N)
+        coarse = GroupCanvases.of(positions / STRIDE, N // STRIDE)
         # sqrt(counts / mean counts), zero frequency in the corner where the FFT leaves it
         amplitude = tf.signal.ifftshift(x * (2 / N), axes=(-2, -1))
         good = tf.cast(tf.signal.ifftshift(~bad_pixels, axes=(-2, -1)), amplitude.dtype)
         patches = tf.ones_like(_complex(x))
         shown = tf.broadcast_to(_shown(probe), tf.shape(patches))
-        guide = tf.stop_gradient(_guide(patches, amplitude, good, probe, canvases))
+        light = probe_intensity(probe, xp=xp)
+        guide = tf.stop_gradient(_guide(amplitude, good, probe, photons, coarse))
         for correct in self.parts:
-            step = _step(patches, amplitude, good, probe, canvases)
+            step = canvases.precondition(
+                _change(patches, amplitude, good, probe, photons), light, RELAXATION
+            )
             patches = patches + step
             size, frame = _frame(patches)
             across, down = (_slope(frame, axis) for axis in (-1, -2))
@@ -144,50 +164,57 @@ def _shown(probe: Tensor) -> Tensor:
     return strongest * (tf.math.conj(phase) / _complex(length))
 
 
-def _smoothed(field: Tensor, sigma: float) -> Tensor:
-    """Convolve fields (..., N, N), taken as periodic, with a Gaussian of ``sigma`` pixels."""
-    q = np.fft.fftfreq(field.shape[-1])
-    transfer = np.exp(-2 * (math.pi * sigma) ** 2 * (q**2 + q[:, None] ** 2))
-    return tf.signal.ifft2d(tf.signal.fft2d(field) * tf.constant(transfer, field.dtype))
+@cache
+def _maps(N: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what makes N pixels of a guide's, and the smoothing (steps, n, N) of each step."""
+    sigmas = np.geomspace(COARSEST, FINEST, GUIDE_STEPS) * N
+    return refiner(N, STRIDE), np.stack([smoother(N, STRIDE, sigma) for sigma in sigmas.tolist()])
+
+
+def _along_both(matrix: Tensor, field: Tensor) -> Tensor:
+    """Multiply complex images (..., n, n) from the left and the right: (..., m, m)."""
+    return tf.complex(*(_around(part, matrix) for part in _parts(field)))
+
+
+def _around(image: Tensor, matrix: Tensor) -> Tensor:
+    """Multiply real images likewise; a product of matrices that broadcasts crashes on some CPUs."""
+    for _ in range(2):
+        image = tf.linalg.matrix_transpose(tf.tensordot(image, matrix, [[-1], [1]]))
+    return image
 
 
 def _guide(
-    patches: Tensor, amplitude: Tensor, good: Tensor, probe: Tensor, canvases: GroupCanvases
+    amplitude: Tensor, good: Tensor, probe: Tensor, photons: Tensor | float, coarse: GroupCanvases
 ) -> Tensor:
-    """Return smooth patches (B, C, N, N) that explain the patterns: see the module."""
-    speed = tf.zeros_like(patches)
-    for k in range(GUIDE_STEPS):
-        sigma = COARSEST * (FINEST / COARSEST) ** (k / (GUIDE_STEPS - 1)) * patches.shape[-1]
-        ahead = patches + MOMENTUM * speed
+    """Return smooth patches (B, C, N, N) that explain the patterns: see the module.
+
+    ``coarse`` are the canvases of patches of the pixels that hold it.
+    """
+    N, light = amplitude.shape[-1], probe_intensity(probe, xp=xp)
+    fine, smoothing = (tf.constant(part) for part in _maps(N))
+    guide = tf.ones_like(_complex(amplitude[..., ::STRIDE, ::STRIDE]))
+    speed = tf.zeros_like(guide)
+    for smooth in tf.unstack(smoothing):
+        ahead = guide + MOMENTUM * speed
         _, frame = _frame(ahead)
-        step = _step(ahead, amplitude, good, probe, canvases, sigma) * tf.math.conj(frame)
+        there = _along_both(fine, ahead)
+        change = _along_both(smooth, _change(there, amplitude, good, probe, photons))
+        lit = _around(light, smooth)
+        step = coarse.precondition(change, lit, GUIDE_RELAXATION) * tf.math.conj(frame)
         real, imag = _parts(step)
         after = ahead + tf.complex(real, PHASE_GAIN * imag) * frame
-        patches, speed = after, after - patches
-    return patches
+        after += PULL * (_frame(after)[1] - after)
+        guide, speed = after, after - guide
+    return _along_both(fine, guide)
 
 
-def _step(
-    patches: Tensor,
-    amplitude: Tensor,
-    good: Tensor,
-    probe: Tensor,
-    canvases: GroupCanvases,
-    sigma: float = 0.0,
+def _change(
+    patches: Tensor, amplitude: Tensor, good: Tensor, probe: Tensor, photons: Tensor | float
 ) -> Tensor:
-    """Return the physics step (B, C, N, N) of every patch, agreed within groups.
-
-    It is smoothed by a Gaussian of ``sigma`` pixels, if any.
-    """
+    """Return what measured moduli change of the patches' waves, seen through the probe."""
     fields = xp.fft.fftn(tf.expand_dims(patches, -3) * probe, axes=(-2, -1), norm="ortho")
-    # The offset keeps the square root differentiable where no light is predicted.
-    modulus = tf.sqrt(tf.reduce_sum(_power(fields), axis=-3) + SMALLEST_MODULUS**2)
-    ratio = (amplitude / (modulus + SMALLEST_MODULUS) - 1) * good
+    power = tf.reduce_sum(_power(fields), axis=-3)
+    ratio = modulus_ratio(power, amplitude, photons, smallest=SMALLEST_MODULUS, xp=xp) * good
     change = fields * tf.expand_dims(_complex(ratio), -3)
     residual = xp.fft.ifftn(change, axes=(-2, -1), norm="ortho")
-    gradient = tf.reduce_sum(tf.math.conj(probe) * residual, axis=-3)
-    light = probe_intensity(probe, xp=xp)
-    if sigma:
-        gradient = _smoothed(gradient, sigma)
-        light = tf.math.real(_smoothed(_complex(light), sigma))
-    return canvases.precondition(gradient, light, RELAXATION)
+    return tf.reduce_sum(tf.math.conj(probe) * residual, axis=-3)

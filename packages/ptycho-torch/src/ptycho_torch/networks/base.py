@@ -1,5 +1,6 @@
 """What every network is: diffraction in, complex object patches out."""
 
+import math
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
@@ -20,7 +21,14 @@ class Network(nn.Module, ABC):
     any_size: bool = False
 
     @abstractmethod
-    def forward(self, x: Tensor, positions: Tensor, probe: Tensor, bad_pixels: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        probe: Tensor,
+        bad_pixels: Tensor,
+        photons: Tensor | float = math.inf,
+    ) -> Tensor:
         """Reconstruct the patches of a batch of groups.
 
         Parameters
@@ -33,6 +41,8 @@ class Network(nn.Module, ABC):
             Probe modes at unit power.
         bad_pixels : (N, N) bool
             True where the detector is not to be believed.
+        photons
+            Mean counts per pattern, which tell how far to believe an amplitude.
 
         Returns
         -------

@@ -1,22 +1,38 @@
 """Convolutional pieces shared by the networks."""
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
 class ConvBlock(nn.Module):
-    """Two 3x3 convolutions with GELU, the second one normalised over groups of channels."""
+    """Two convolutions with GELU, the second one normalised over groups of channels.
 
-    def __init__(self, channels_in: int, channels_out: int) -> None:
+    They are 3x3; with ``halve`` the first one is 6x6 and goes two pixels at a time, which sees as
+    much of an image of half the size.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, *, halve: bool = False) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.first = (
+            nn.Conv2d(channels_in, channels_out, 6, stride=2, padding=2)
+            if halve
+            else nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        )
         self.second = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         self.norm = nn.GroupNorm(max(1, channels_out // 8), channels_out)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map (B, channels_in, H, W) to (B, channels_out, H, W)."""
+        """Map (B, channels_in, H, W) to (B, channels_out, H, W), or half of H and W."""
         return F.gelu(self.norm(self.second(F.gelu(self.first(image)))))
+
+
+def _unfolded(image: Tensor) -> Tensor:
+    """Unfold channels (B, 4 c, h, w), c fastest, into squares of pixels: (B, c, 2 h, 2 w)."""
+    squares = image.movedim(1, -1).unflatten(-1, (2, 2, -1))  # as channels_last lies in memory
+    return squares.transpose(2, 3).flatten(1, 2).flatten(2, 3).movedim(-1, 1)
 
 
 def _smooth(image: Tensor) -> Tensor:
@@ -24,19 +40,21 @@ def _smooth(image: Tensor) -> Tensor:
 
     Unfolded pixels come out of separate channels, which leaves a faint mesh of two pixels' period.
     """
-    channels = image.shape[1]
-    line = torch.tensor([0.25, 0.5, 0.25], dtype=image.dtype, device=image.device)
-    kernel = (line * line[:, None]).expand(channels, 1, 3, 3)
-    return F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), kernel, groups=channels)
+    for axis in (-2, -1):
+        n = image.shape[axis]
+        first, last = image.narrow(axis, 0, 1), image.narrow(axis, n - 1, 1)
+        wide = torch.cat([first, image, last], dim=axis)
+        between = wide.narrow(axis, 0, n + 1) + wide.narrow(axis, 1, n + 1)
+        image = (between.narrow(axis, 0, n) + between.narrow(axis, 1, n)) / 4
+    return image
 
 
 class UNet(nn.Module):
     """A U-Net that works at half resolution and returns full resolution.
 
-    Pairs of pixels are folded into channels before the first convolution and unfolded after the
-    last: nothing is lost, and the convolutions cost a quarter. The last layer starts at zero, so an
-    untrained network returns zero. It is size-agnostic: H and W need only be multiples of
-    ``2**(levels)``.
+    The first convolution goes two pixels at a time, and the last channels unfold into pairs of
+    pixels: what lies between costs a quarter. The last layer starts at zero, so an untrained
+    network returns zero. It is size-agnostic: H and W need only be multiples of ``2**levels``.
 
     Parameters
     ----------
@@ -51,8 +69,9 @@ class UNet(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, width: int, levels: int = 3) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(levels)]
-        inputs = [4 * channels_in, *widths[:-1]]
-        self.down = nn.ModuleList(ConvBlock(a, b) for a, b in zip(inputs, widths, strict=True))
+        first = ConvBlock(channels_in, width, halve=True)
+        below = (ConvBlock(a, b) for a, b in itertools.pairwise(widths))
+        self.down = nn.ModuleList([first, *below])
         self.up = nn.ModuleList(
             ConvBlock(coarse + fine, fine)
             for coarse, fine in zip(widths[:0:-1], widths[-2::-1], strict=True)
@@ -63,7 +82,7 @@ class UNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (B, channels_in, H, W) to (B, channels_out, H, W)."""
-        features = F.pixel_unshuffle(image, 2).contiguous(memory_format=torch.channels_last)
+        features = image.contiguous(memory_format=torch.channels_last)
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):
             features = block(F.max_pool2d(features, 2) if level else features)
@@ -72,4 +91,4 @@ class UNet(nn.Module):
         for block in self.up:
             features = F.interpolate(features, scale_factor=2.0, mode="nearest")
             features = block(torch.cat([features, skips.pop()], dim=1))
-        return _smooth(F.pixel_shuffle(self.last(features), 2))
+        return _smooth(_unfolded(self.last(features)))

@@ -112,7 +112,14 @@ class CNN(Network):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor, positions: Tensor, probe: Tensor, bad_pixels: Tensor) -> Tensor:  # noqa: ARG002 - the contract of Network; a plain CNN sees patterns only
+    def forward(
+        self,
+        x: Tensor,
+        positions: Tensor,  # noqa: ARG002 - the contract of Network; a plain CNN sees patterns only
+        probe: Tensor,  # noqa: ARG002
+        bad_pixels: Tensor,
+        photons: Tensor | float = math.inf,  # noqa: ARG002
+    ) -> Tensor:
         """Reconstruct the patches of a batch of groups: see `Network.forward`.
 
         Raises

@@ -11,11 +11,13 @@ add what physics alone misses. Patches of a group share one canvas at every step
 is an input, a trained network takes any probe.
 
 **A guide to the slow phases.** From a flat start the plain step stalls: pixel noise fits a single
-pattern as well as the object does. A smooth object has fewer unknowns than a pattern has pixels.
-`GUIDE_STEPS` steps from flat find it, numerator and denominator smoothed alike by Gaussians that
-shrink from `COARSEST` to `FINEST` (standard deviations, parts of N), with momentum (Y. Nesterov,
-1983), and with the part of the step that turns the phase taken `PHASE_GAIN` times, because patterns
-respond more weakly to it. The guide carries no gradient and is only looked at.
+pattern as well as the object does. A smooth object has fewer unknowns than a pattern has pixels;
+one pixel in each square of `STRIDE` x `STRIDE` holds it. `GUIDE_STEPS` steps from flat find it,
+numerator and denominator smoothed alike by Gaussians that shrink from `COARSEST` to `FINEST`
+(standard deviations, parts of N), with momentum (Y. Nesterov, 1983), and with the part of the step
+that turns the phase taken `PHASE_GAIN` times, because patterns respond more weakly to it. `PULL` of
+what the modulus differs from one is taken back: it runs away where there is little light. The guide
+carries no gradient and is only looked at.
 
 **The frame of the object.** A phase factor on the object changes no pattern, so a network should
 not depend on it: what it learned where the mean phase was one must hold where it is another. With
@@ -30,10 +32,14 @@ phase zero. What it returns, ``a`` and ``b``, is added as ``(a + i b) u``.
 """
 
 import math
+from functools import cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from ptycho_config import ModelConfig
-from ptycho_physics import probe_intensity, probe_weight
+from ptycho_physics import modulus_ratio, probe_intensity, probe_weight
+from ptycho_physics.resampling import refiner, smoother
 from torch import Tensor, nn
 
 from ptycho_torch.networks.base import Network
@@ -48,10 +54,13 @@ ones hold rounding, which the measured modulus would blow up (the backends then 
 WIDTH_PER_SCALE = 8
 PLANES = 9
 
-GUIDE_STEPS = 12
+STRIDE = 4
+GUIDE_STEPS = 6
 COARSEST, FINEST = 14 / 64, 4 / 64
-MOMENTUM = 0.95
-PHASE_GAIN = 3.0
+GUIDE_RELAXATION = 0.3
+MOMENTUM = 0.8
+PHASE_GAIN = 7.0
+PULL = 0.2
 
 SMALLEST_OBJECT = 0.1
 """The epsilon of the object's frame, where an object that does not absorb is one."""
@@ -74,7 +83,14 @@ class Unrolled(Network):
         width = WIDTH_PER_SCALE * model.n_filters_scale
         self.corrections = nn.ModuleList(UNet(PLANES, 2, width) for _ in range(STAGES))
 
-    def forward(self, x: Tensor, positions: Tensor, probe: Tensor, bad_pixels: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        probe: Tensor,
+        bad_pixels: Tensor,
+        photons: Tensor | float = math.inf,
+    ) -> Tensor:
         """Reconstruct the patches of a batch of groups: see `Network.forward`."""
         N = x.shape[-1]
         canvases = GroupCanvases.of(positions, N)
@@ -83,10 +99,14 @@ class Unrolled(Network):
         good = torch.fft.ifftshift(~bad_pixels, dim=(-2, -1)).to(amplitude.dtype)
         shown = _shown(probe).expand(x.shape)
         patches = torch.ones(x.shape, dtype=torch.complex64, device=x.device)
+        light = probe_intensity(probe)
         with torch.no_grad():
-            guide = _guide(patches, amplitude, good, probe, canvases)
+            coarse = GroupCanvases.of(positions / STRIDE, N // STRIDE)
+            guide = _guide(amplitude, good, probe, photons, coarse)
         for correct in self.corrections:
-            step = _step(patches, amplitude, good, probe, canvases)
+            step = canvases.precondition(
+                _change(patches, amplitude, good, probe, photons), light, RELAXATION
+            )
             patches = patches + step
             size, frame = _frame(patches)
             across, down = (_slope(frame, axis) for axis in (-1, -2))
@@ -106,7 +126,7 @@ def _parts(field: Tensor) -> tuple[Tensor, Tensor]:
 def _frame(patches: Tensor) -> tuple[Tensor, Tensor]:
     """Return modulus and phase factor of patches, both tame where the object is dark."""
     size = (patches.real.square() + patches.imag.square() + SMALLEST_OBJECT**2).sqrt()
-    return size, patches / size
+    return size, patches * (1 / size)  # a complex quotient takes far longer
 
 
 def _slope(frame: Tensor, axis: int) -> Tensor:
@@ -125,48 +145,51 @@ def _shown(probe: Tensor) -> Tensor:
     return strongest / strongest.abs().max()
 
 
-def _smoothed(field: Tensor, sigma: float) -> Tensor:
-    """Convolve fields (..., N, N), taken as periodic, with a Gaussian of ``sigma`` pixels."""
-    q = torch.fft.fftfreq(field.shape[-1], device=field.device)
-    transfer = torch.exp(-2 * (math.pi * sigma) ** 2 * (q**2 + q[:, None] ** 2))
-    return torch.fft.ifft2(torch.fft.fft2(field) * transfer)
+@cache
+def _maps(N: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what makes N pixels of a guide's, and the smoothing (steps, n, N) of each step."""
+    sigmas = np.geomspace(COARSEST, FINEST, GUIDE_STEPS) * N
+    return refiner(N, STRIDE), np.stack([smoother(N, STRIDE, sigma) for sigma in sigmas.tolist()])
+
+
+def _along_both(matrix: Tensor, field: Tensor) -> Tensor:
+    """Multiply complex images (..., n, n) from the left and the right: (..., m, m)."""
+    parts = torch.stack([field.real, field.imag])
+    real, imag = matrix @ parts @ matrix.T
+    return torch.complex(real, imag)
 
 
 def _guide(
-    patches: Tensor, amplitude: Tensor, good: Tensor, probe: Tensor, canvases: GroupCanvases
+    amplitude: Tensor, good: Tensor, probe: Tensor, photons: Tensor | float, coarse: GroupCanvases
 ) -> Tensor:
-    """Return smooth patches (B, C, N, N) that explain the patterns: see the module."""
-    speed = torch.zeros_like(patches)
-    for k in range(GUIDE_STEPS):
-        sigma = COARSEST * (FINEST / COARSEST) ** (k / (GUIDE_STEPS - 1)) * patches.shape[-1]
-        ahead = patches + MOMENTUM * speed
-        _, frame = _frame(ahead)
-        step = _step(ahead, amplitude, good, probe, canvases, sigma) * frame.conj()
-        after = ahead + torch.complex(step.real, PHASE_GAIN * step.imag) * frame
-        patches, speed = after, after - patches
-    return patches
+    """Return smooth patches (B, C, N, N) that explain the patterns: see the module.
 
-
-def _step(
-    patches: Tensor,
-    amplitude: Tensor,
-    good: Tensor,
-    probe: Tensor,
-    canvases: GroupCanvases,
-    sigma: float = 0.0,
-) -> Tensor:
-    """Return the physics step (B, C, N, N) of every patch, agreed within groups.
-
-    It is smoothed by a Gaussian of ``sigma`` pixels, if any.
+    ``coarse`` are the canvases of patches of the pixels that hold it.
     """
+    N, light = amplitude.shape[-1], probe_intensity(probe)
+    fine, smoothing = (torch.from_numpy(part).to(light.device) for part in _maps(N))
+    n = N // STRIDE
+    guide = light.new_ones(*amplitude.shape[:2], n, n, dtype=probe.dtype)
+    speed = torch.zeros_like(guide)
+    for smooth in smoothing:
+        ahead = guide + MOMENTUM * speed
+        _, frame = _frame(ahead)
+        there = _along_both(fine, ahead)
+        change = _along_both(smooth, _change(there, amplitude, good, probe, photons))
+        lit = smooth @ light @ smooth.T
+        step = coarse.precondition(change, lit, GUIDE_RELAXATION) * frame.conj()
+        after = ahead + torch.complex(step.real, PHASE_GAIN * step.imag) * frame
+        after = torch.lerp(after, _frame(after)[1], PULL)
+        guide, speed = after, after - guide
+    return _along_both(fine, guide)
+
+
+def _change(
+    patches: Tensor, amplitude: Tensor, good: Tensor, probe: Tensor, photons: Tensor | float
+) -> Tensor:
+    """Return what measured moduli change of the patches' waves, seen through the probe."""
     fields = torch.fft.fft2(patches.unsqueeze(-3) * probe, norm="ortho")
-    # The offset keeps the square root differentiable where no light is predicted.
-    modulus = (fields.real.square() + fields.imag.square()).sum(-3)
-    modulus = (modulus + SMALLEST_MODULUS**2).sqrt()
-    ratio = (amplitude / (modulus + SMALLEST_MODULUS) - 1) * good
+    power = (fields.real.square() + fields.imag.square()).sum(-3)
+    ratio = modulus_ratio(power, amplitude, photons, smallest=SMALLEST_MODULUS) * good
     residual = torch.fft.ifft2(fields * ratio.unsqueeze(-3), norm="ortho")
-    gradient = (probe.conj() * residual).sum(-3)
-    light = probe_intensity(probe)
-    if sigma:
-        gradient, light = _smoothed(gradient, sigma), _smoothed(light, sigma).real
-    return canvases.precondition(gradient, light, RELAXATION)
+    return (probe.conj() * residual).sum(-3)

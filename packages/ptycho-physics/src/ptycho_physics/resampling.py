@@ -1,0 +1,44 @@
+"""Between a periodic line of pixels and every ``stride``-th of them, as small matrices.
+
+A smooth image needs few pixels: ``smoother @ image @ smoother.T`` is what is left of it, and
+``refiner @ coarse @ refiner.T`` has all pixels again. Pixel 0 of the one is pixel 0 of the other,
+so what is centred stays so.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def smoother(N: int, stride: int, sigma: float) -> NDArray[np.float32]:
+    """Return the matrix (N // stride, N) that smooths a periodic line and thins it out.
+
+    Parameters
+    ----------
+    N
+        Number of pixels, a multiple of ``stride``.
+    stride
+        Of each such number of pixels one is kept.
+    sigma
+        Standard deviation of the Gaussian in pixels. From ``stride`` on, the frequencies that would
+        be mistaken for others are dimmed to a hundredth or less.
+    """
+    response = np.exp(-2 * (np.pi * sigma * np.fft.fftfreq(N)) ** 2)
+    kernel = np.fft.ifft(response).real
+    distance = stride * np.arange(N // stride)[:, None] - np.arange(N)
+    return np.asarray(kernel[distance % N], dtype=np.float32)
+
+
+def refiner(N: int, stride: int) -> NDArray[np.float32]:
+    """Return the matrix (N, N // stride) that interpolates a periodic line by its Fourier series.
+
+    Parameters
+    ----------
+    N
+        Number of pixels afterwards, a multiple of ``stride``.
+    stride
+        Pixels from one that is given to the next.
+    """
+    n = N // stride
+    spectrum = np.fft.fft(np.eye(n), axis=0)
+    waves = np.exp(2j * np.pi * np.arange(N)[:, None] * np.fft.fftfreq(n) / stride)
+    return np.asarray((waves @ spectrum).real / n, dtype=np.float32)
