@@ -1,22 +1,20 @@
 r"""From weighted sums of patches to the object: bright pixels by themselves, dim ones with others.
 
-Where little light fell, what a patch holds is noise. An object is rarely as rough as that, so each
-pixel, besides the weight w of what was seen there, gets a little belief :math:`\beta` in what was
-seen around it:
+Where little light fell, what a patch holds is mostly noise, and rougher than an object is. Of a
+pixel with the weight :math:`w = \sum w_j` as much as :math:`1 / (1 + w^2)` is taken from what was
+seen around it,
 
-.. math:: O = \frac{\sum w_j O_j + \beta \bar O}{\sum w_j + \beta}, \qquad
+.. math:: O = \frac{w^2 \, \hat O + \bar O}{w^2 + 1}, \qquad
+          \hat O = \frac{\sum w_j O_j}{w}, \qquad
           \bar O = \frac{G * \sum w_j O_j}{G * \sum w_j}
 
-with a narrow bell G: the estimate of least squares for values that scatter about their
-surroundings. On a dense scan w is tens, and nothing changes.
+with a narrow bell G: half of it where the brightest pixel of a single pattern fell, nearly all
+where only the rim of the beam came, and less than a thousandth on a dense scan, where w is tens.
 """
 
 from typing import Any
 
 from ptycho_physics._namespace import Array, as_like, namespace
-
-BELIEF = 0.5
-"""In the surroundings of a pixel: half of what the brightest pixel of one patch weighs."""
 
 REACH = 6
 """Pixels from the middle to the end of the bell, a binomial one with a variance of half of this."""
@@ -48,7 +46,7 @@ def stitched_object(total: Array, weight: Array, *, xp: Any | None = None) -> Ar
         rows = slice(start, min(start + STRIP, total.shape[0]))
         light, nearby = weight[rows], _around(weight, rows, xp)
         mean = _around(total, rows, xp) / xp.where(nearby > 0, nearby, xp.ones_like(nearby))
-        found = (total[rows] + BELIEF * mean) / (light + BELIEF)
+        found = (light * total[rows] + mean) / (light * light + 1)
         object_[rows] = xp.where(light > SMALLEST_WEIGHT, found, object_[rows])
     return object_
 
