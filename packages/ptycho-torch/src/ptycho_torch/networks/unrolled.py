@@ -100,7 +100,8 @@ class Unrolled(Network):
         shown = _shown(probe).expand(x.shape)
         patches = torch.ones(x.shape, dtype=torch.complex64, device=x.device)
         light = probe_intensity(probe)
-        with torch.no_grad():
+        # not in half precision: it steps along small differences
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             coarse = GroupCanvases.of(positions / STRIDE, N // STRIDE)
             guide = _guide(amplitude, good, probe, photons, coarse)
         for correct in self.corrections:
