@@ -22,10 +22,10 @@ from ptycho_tf.layout import channels_first, channels_last
 from ptycho_tf.model import PtychoModel
 from ptycho_tf.overlap import Placement
 
-PATTERNS_PER_STEP = {"CPU": 16, "GPU": 1024}
+PATTERNS_PER_STEP = {"CPU": 32, "GPU": 1024}
 """Patterns of 64 pixels per step, where ``inference_batch_size`` does not say: as in the other
-backend, since patches settle their phases step by step. On a CPU larger steps leave its caches and
-gain nothing; a GPU needs them to be busy."""
+backend, since patches settle their phases step by step. On a CPU larger steps gain
+nothing; a GPU needs them to be busy."""
 
 Indices = NDArray[np.int64]
 
