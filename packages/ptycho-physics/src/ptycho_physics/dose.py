@@ -21,7 +21,7 @@ from ptycho_physics.forward import probe_intensity
 OFFSET = 1.0
 """Photons added to counts and rates before the root."""
 
-ENOUGH = 50.0
+ENOUGH = 10.0
 """Photons per pattern and lit pixel of the object at which a pattern counts half for itself."""
 
 LEAST_SHARE = 0.01
@@ -87,7 +87,8 @@ def lit_pixels(probe: Array, *, xp: Any | None = None) -> Array:
 def own_share(photons: Array | float, probe: Array, *, xp: Any | None = None) -> Array:
     """Return how much a patch counts, relative to others, where its own pattern is explained.
 
-    From `LEAST_SHARE` up to one, as ``p / (p + ENOUGH)`` of the photons p per lit pixel.
+    From `LEAST_SHARE` up to one, as ``p**2 / (p**2 + ENOUGH**2)`` of the photons p per lit pixel:
+    bright patterns count in full.
 
     Parameters
     ----------
@@ -100,5 +101,5 @@ def own_share(photons: Array | float, probe: Array, *, xp: Any | None = None) ->
     -------
     () real array
     """
-    per_pixel = photons / lit_pixels(probe, xp=xp)
-    return LEAST_SHARE + (1 - LEAST_SHARE) * per_pixel / (per_pixel + ENOUGH)
+    relative = (photons / lit_pixels(probe, xp=xp) / ENOUGH) ** 2
+    return LEAST_SHARE + (1 - LEAST_SHARE) * relative / (relative + 1)

@@ -127,14 +127,14 @@ class Placement:
             Weight of a group for itself, relative to that of others.
         """
         flat = tf.reshape(patches, (-1, self.N, self.N)) * _like(weight, patches.dtype)
-        every, own = (
-            (place.extract(place.merge(flat)), place.extract(place.weights(weight)))
-            for place in (self, alone)
-        )
-        less = 1 - share
-        coverage = every[1] - less * own[1] + SMALLEST_WEIGHT
-        mean = (every[0] - _like(less, flat.dtype) * own[0]) / _like(coverage, flat.dtype)
-        return tf.reshape(mean, tf.shape(patches))
+        coverage, less = self.weights(weight), 1 - share
+        mean = self.merge(flat) / _like(coverage + SMALLEST_WEIGHT, flat.dtype)
+        agreed, own = self.extract(mean), alone.extract(alone.merge(flat))
+        lit = alone.extract(alone.weights(weight))
+        # (total - less own) / (coverage - less lit), exact where nothing is left out
+        others = self.extract(coverage) - less * lit + SMALLEST_WEIGHT
+        change = (_like(lit, flat.dtype) * agreed - own) * _like(less / others, flat.dtype)
+        return tf.reshape(agreed + change, tf.shape(patches))
 
     def phases_in_agreement(self, patches: Tensor, weight: Tensor) -> Tensor:
         """Return the phase factor (..., 1, 1) of each patch with which all of them overlap best.

@@ -162,11 +162,14 @@ def agree_with_others(
     share
         Weight of a group for itself, relative to that of others.
     """
-    N = patches.shape[-1]
+    N, where, less = patches.shape[-1], positions.squeeze(-2), 1 - share
+    total, coverage = weighted_sums(patches, where, weight, shape)
+    agreed = extract_patches(total / (coverage + SMALLEST_WEIGHT), where, N)
     alone = GroupCanvases.of(positions, N, whole_pixels=True)
-    sums = [
-        [extract_patches(total, where, N) for total in weighted_sums(patches, where, weight, size)]
-        for where, size in ((positions.squeeze(-2), shape), (alone.positions, alone.shape))
-    ]
-    total, coverage = (every - (1 - share) * own for every, own in zip(*sums, strict=True))
-    return total / (coverage + SMALLEST_WEIGHT)
+    own, lit = (
+        extract_patches(part, alone.positions, N)
+        for part in weighted_sums(patches, alone.positions, weight, alone.shape)
+    )
+    # (total - less own) / (coverage - less lit), in a form that is exact where nothing is left out
+    others = extract_patches(coverage, where, N) - less * lit + SMALLEST_WEIGHT
+    return agreed + less * (lit * agreed - own) / others
