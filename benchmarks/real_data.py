@@ -40,7 +40,7 @@ SIEMENS = "--nepochs 10"
 SOLVER_EPOCHS = 8  # from a flat object, batches of 16
 PROBE_REFINEMENT = "--update-probe --epochs 40 --batch-size 32"
 CNN_SCENE = "--N 128 --n-patterns 96 --size 256 --scan random --object random --photons 1e6"
-CNN = "--architecture cnn --nepochs 10"
+CNN = "--architecture cnn --n-filters-scale 1 --batch-size 4 --nepochs 60"
 SEEDS = range(5)
 Complex = NDArray[np.complex64]
 
