@@ -1,7 +1,7 @@
 """The physics of ptychography as pure functions on arrays, for every array library alike."""
 
 from ptycho_physics.__about__ import __version__
-from ptycho_physics.dose import lit_pixels, modulus_ratio, own_share
+from ptycho_physics.dose import few_photons, lit_pixels, modulus_ratio, own_share
 from ptycho_physics.fields import from_polar
 from ptycho_physics.forward import (
     back_propagate,
@@ -96,6 +96,7 @@ __all__ = [
     "expected_counts",
     "extract_patches",
     "fermat_scan",
+    "few_photons",
     "flat_to_group",
     "frc",
     "frc_of_halves",

@@ -84,6 +84,25 @@ def lit_pixels(probe: Array, *, xp: Any | None = None) -> Array:
     return xp.sum(light) ** 2 / xp.sum(light * light)
 
 
+def few_photons(photons: float, probe: Array) -> str:
+    """Return a remark for a log where patterns count less than half for themselves, else nothing.
+
+    Parameters
+    ----------
+    photons
+        Mean counts per pattern.
+    probe : (M, N, N) complex array
+        Probe modes of any power.
+    """
+    per_pixel = photons / float(lit_pixels(probe))
+    if per_pixel >= ENOUGH:
+        return ""
+    return (
+        f"few photons, {per_pixel:.2g} per lit pixel: "
+        "patterns are explained from their neighbours, not from themselves"
+    )
+
+
 def own_share(photons: Array | float, probe: Array, *, xp: Any | None = None) -> Array:
     """Return how much a patch counts, relative to others, where its own pattern is explained.
 

@@ -5,6 +5,8 @@ A smooth image needs few pixels: ``smoother @ image @ smoother.T`` is what is le
 so what is centred stays so.
 """
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,3 +44,27 @@ def refiner(N: int, stride: int) -> NDArray[np.float32]:
     spectrum = np.fft.fft(np.eye(n), axis=0)
     waves = np.exp(2j * np.pi * np.arange(N)[:, None] * np.fft.fftfreq(n) / stride)
     return np.asarray((waves @ spectrum).real / n, dtype=np.float32)
+
+
+@cache
+def guide_maps(
+    N: int, stride: int, coarsest: float, finest: float, steps: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return `refiner`, and a `smoother` for each step from a coarse picture to a fine one.
+
+    Parameters
+    ----------
+    N, stride
+        As in both.
+    coarsest, finest
+        First and last standard deviation, in parts of N.
+    steps
+        How many, in equal ratios.
+
+    Returns
+    -------
+    (N, N // stride) and (steps, N // stride, N) float32 arrays
+        Kept for the next call: not to be written to.
+    """
+    sigmas = (np.geomspace(coarsest, finest, steps) * N).tolist()
+    return refiner(N, stride), np.stack([smoother(N, stride, sigma) for sigma in sigmas])

@@ -20,7 +20,8 @@ REACH = 6
 """Pixels from the middle to the end of the bell, a binomial one with a variance of half of this."""
 
 SMALLEST_WEIGHT = 1e-9
-"""Far below the floor of `ptycho_physics.probe_weight`: nothing was seen."""
+"""Far below the floor of `ptycho_physics.probe_weight`: nothing was seen. Added to summed
+weights, it keeps their quotient defined."""
 
 STRIP = 256
 """Rows at a time: temporaries as large as the object would be the most that is ever in memory."""

@@ -7,14 +7,11 @@ from numpy.typing import NDArray
 from ptycho_config import TrainingConfig
 from ptycho_data import Scan
 from ptycho_data.selection import split_validation, training_groups, with_positions
-from ptycho_physics import lit_pixels, mean_counts, truth_gain
-from ptycho_physics.dose import ENOUGH
+from ptycho_physics import few_photons, mean_counts, truth_gain
 
 from ptycho_tf.data import ScanGroups
 
 log = logging.getLogger(__name__)
-
-FEW_PHOTONS = "patterns are explained from their neighbours, not from themselves"
 
 
 def _scaled(
@@ -39,9 +36,9 @@ def _scaled(
 
 def _remark(photons: float, config: TrainingConfig, probe: NDArray[np.complex64]) -> None:
     """Say so where few photons decide what training does."""
-    per_pixel = photons / float(lit_pixels(probe))
-    if per_pixel < ENOUGH and config.model.object_big and config.model.model_type == "pinn":
-        log.info("few photons, %.2g per lit pixel: %s", per_pixel, FEW_PHOTONS)
+    remark = few_photons(photons, probe)
+    if remark and config.model.object_big and config.model.model_type == "pinn":
+        log.info("%s", remark)
 
 
 def prepare(

@@ -10,13 +10,11 @@ its shape a tensor, and where the patches lie on it is worked out once for all t
 from typing import Any
 
 from attrs import frozen
+from ptycho_physics.stitching import SMALLEST_WEIGHT
 
 from ptycho_tf.frameworks import tf
 
 Tensor = Any
-
-SMALLEST_WEIGHT = 1e-9
-"""Added to the summed weight, far below the floor of `ptycho_physics.probe_weight`."""
 
 ALIGNING_SWEEPS = 4
 

@@ -8,15 +8,12 @@ from numpy.typing import NDArray
 from ptycho_config import TrainingConfig
 from ptycho_data import Scan
 from ptycho_data.selection import split_validation, training_groups, with_positions
-from ptycho_physics import lit_pixels, mean_counts, truth_gain
-from ptycho_physics.dose import ENOUGH
+from ptycho_physics import few_photons, mean_counts, truth_gain
 
 from ptycho_torch.data import ScanGroups
 from ptycho_torch.illumination import LARGEST_OFFSET
 
 log = logging.getLogger(__name__)
-
-FEW_PHOTONS = "patterns are explained from their neighbours, not from themselves"
 
 
 @frozen(eq=False, kw_only=True)
@@ -86,9 +83,9 @@ def prepare(
     name = f"{scan.source.name}: " if scan.source is not None else ""
     chosen, held_back = split_validation(scan, groups) if split else (groups, None)
     train = _scaled(scan, chosen, config, probe, number=number)
-    per_pixel = train.photons / float(lit_pixels(probe))
-    if per_pixel < ENOUGH and config.model.object_big and config.model.model_type == "pinn":
-        log.info("%sfew photons, %.2g per lit pixel: %s", name, per_pixel, FEW_PHOTONS)
+    remark = few_photons(train.photons, probe)
+    if remark and config.model.object_big and config.model.model_type == "pinn":
+        log.info("%s%s", name, remark)
     if held_back is None:
         log.info("%s%d groups%s", name, len(chosen), ", without validation" if split else "")
         return Parts(train=train)

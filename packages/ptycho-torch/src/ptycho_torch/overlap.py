@@ -5,12 +5,10 @@ Numerator and denominator carry the same weights, so a canvas of ones stays a ca
 
 import torch
 from attrs import frozen
+from ptycho_physics.stitching import SMALLEST_WEIGHT
 from torch import Tensor
 
 from ptycho_torch.forward import extract_patches, merge_patches
-
-SMALLEST_WEIGHT = 1e-9
-"""Added to the summed weight, far below the floor of `ptycho_physics.probe_weight`."""
 
 ALIGNING_SWEEPS = 4
 

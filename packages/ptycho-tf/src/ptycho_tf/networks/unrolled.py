@@ -32,14 +32,11 @@ phase zero. What it returns, ``a`` and ``b``, is added as ``(a + i b) u``.
 """
 
 import math
-from functools import cache
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from ptycho_config import ModelConfig
 from ptycho_physics import modulus_ratio, probe_intensity, probe_weight
-from ptycho_physics.resampling import refiner, smoother
+from ptycho_physics.resampling import guide_maps
 
 from ptycho_tf import namespace as xp
 from ptycho_tf.frameworks import tf
@@ -164,13 +161,6 @@ def _shown(probe: Tensor) -> Tensor:
     return strongest * (tf.math.conj(phase) / _complex(length))
 
 
-@cache
-def _maps(N: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return what makes N pixels of a guide's, and the smoothing (steps, n, N) of each step."""
-    sigmas = np.geomspace(COARSEST, FINEST, GUIDE_STEPS) * N
-    return refiner(N, STRIDE), np.stack([smoother(N, STRIDE, sigma) for sigma in sigmas.tolist()])
-
-
 def _along_both(matrix: Tensor, field: Tensor) -> Tensor:
     """Multiply complex images (..., n, n) from the left and the right: (..., m, m)."""
     return tf.complex(*(_around(part, matrix) for part in _parts(field)))
@@ -191,7 +181,8 @@ def _guide(
     ``coarse`` are the canvases of patches of the pixels that hold it.
     """
     N, light = amplitude.shape[-1], probe_intensity(probe, xp=xp)
-    fine, smoothing = (tf.constant(part) for part in _maps(N))
+    maps = guide_maps(N, STRIDE, COARSEST, FINEST, GUIDE_STEPS)
+    fine, smoothing = (tf.constant(part) for part in maps)
     guide = tf.ones_like(_complex(amplitude[..., ::STRIDE, ::STRIDE]))
     speed = tf.zeros_like(guide)
     for smooth in tf.unstack(smoothing):

@@ -32,14 +32,11 @@ phase zero. What it returns, ``a`` and ``b``, is added as ``(a + i b) u``.
 """
 
 import math
-from functools import cache
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from ptycho_config import ModelConfig
 from ptycho_physics import modulus_ratio, probe_intensity, probe_weight
-from ptycho_physics.resampling import refiner, smoother
+from ptycho_physics.resampling import guide_maps
 from torch import Tensor, nn
 
 from ptycho_torch.networks.base import Network
@@ -146,13 +143,6 @@ def _shown(probe: Tensor) -> Tensor:
     return strongest / strongest.abs().max()
 
 
-@cache
-def _maps(N: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return what makes N pixels of a guide's, and the smoothing (steps, n, N) of each step."""
-    sigmas = np.geomspace(COARSEST, FINEST, GUIDE_STEPS) * N
-    return refiner(N, STRIDE), np.stack([smoother(N, STRIDE, sigma) for sigma in sigmas.tolist()])
-
-
 def _along_both(matrix: Tensor, field: Tensor) -> Tensor:
     """Multiply complex images (..., n, n) from the left and the right: (..., m, m)."""
     parts = torch.stack([field.real, field.imag])
@@ -168,7 +158,8 @@ def _guide(
     ``coarse`` are the canvases of patches of the pixels that hold it.
     """
     N, light = amplitude.shape[-1], probe_intensity(probe)
-    fine, smoothing = (torch.from_numpy(part).to(light.device) for part in _maps(N))
+    maps = guide_maps(N, STRIDE, COARSEST, FINEST, GUIDE_STEPS)
+    fine, smoothing = (torch.from_numpy(part).to(light.device) for part in maps)
     n = N // STRIDE
     guide = light.new_ones(*amplitude.shape[:2], n, n, dtype=probe.dtype)
     speed = torch.zeros_like(guide)
