@@ -100,6 +100,23 @@ def test_merging_conserves_the_sum(library, complex_normal, rng):
     np.testing.assert_allclose(total, patches.sum(), rtol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64, np.complex128])
+def test_patches_that_overlap_add_up_with_any_number_of_threads(torch, rng, complex_normal, dtype):
+    before = torch.get_num_threads()
+    patches = complex_normal(200, 64, 64)
+    patches = patches if np.dtype(dtype).kind == "c" else patches.real
+    where = rng.uniform(35, 40, size=(200, 2))
+    expected = merge_patches(patches, where, (80, 90))
+    try:
+        torch.set_num_threads(4)
+        tensor = torch.from_numpy(patches.astype(dtype))
+        merged = merge_patches(tensor, torch.from_numpy(where), (80, 90)).numpy()
+    finally:
+        torch.set_num_threads(before)
+    atol = 200 * np.finfo(dtype).eps * np.abs(expected).max()
+    np.testing.assert_allclose(merged, expected, atol=atol)
+
+
 def test_merge_onto_adds_in_place(library, complex_normal):
     patches, where = library.array(complex_normal(3, 4, 4)), library.array(np.full((3, 2), 5.25))
     canvas = library.array(np.ones((12, 12), dtype=np.complex128))

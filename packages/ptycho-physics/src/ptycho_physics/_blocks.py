@@ -5,12 +5,21 @@ part interpolate alike, so NumPy and PyTorch work on a complex block as the real
 memory, and cut blocks out without an index for every pixel. Other libraries take the plain way.
 """
 
+import math
 from typing import Any
 
 import array_api_compat as compat
 import numpy as np
 
-from ptycho_physics._namespace import Array, as_like, known, scatter_add, times, without_gradient
+from ptycho_physics._namespace import (
+    Array,
+    as_like,
+    known,
+    real_dtype,
+    scatter_add,
+    times,
+    without_gradient,
+)
 
 
 def corners(
@@ -40,14 +49,29 @@ def corners(
     ValueError
         If a patch leaves the canvas.
     """
+    first, fraction = _corners(positions, N, shape, real_dtype(like, xp), xp)
+    return first[:, 1], first[:, 0], fraction[:, 0, None, None], fraction[:, 1, None, None]
+
+
+def _corners(
+    positions: Array, N: int, shape: tuple[int, int], dtype: Any, xp: Any
+) -> tuple[Array, Array]:
+    """Return the first column and row of each block (n, 2), and its fractions (n, 2)."""
+    if compat.is_torch_array(positions) and _at_hand(positions):
+        # so few numbers cost PyTorch several times what they cost NumPy, which shares their memory
+        precision = np.float64 if dtype == xp.float64 else np.float32
+        numbers = positions.numpy()
+        plain = compat.array_namespace(numbers)
+        first, fraction = _corners(numbers, N, shape, precision, plain)
+        index = np.int32 if math.prod(shape) < 2**31 else np.int64  # less to write for each pixel
+        return xp.from_numpy(first.astype(index)), xp.from_numpy(fraction)
     fixed = without_gradient(positions)
     check_inside(fixed, N, shape, xp)
     # the last place where a whole block lies on the canvas
     last = [max(size - N - 1, 0) + N // 2 for size in (shape[1], shape[0])]
     corner = xp.minimum(xp.floor(fixed), as_like(xp.asarray(last, dtype=fixed.dtype), fixed, xp))
-    fraction = _real_like(positions - corner, like, xp)
     first = xp.astype(corner, xp.arange(1).dtype) - N // 2
-    return first[:, 1], first[:, 0], fraction[:, 0, None, None], fraction[:, 1, None, None]
+    return first, xp.astype(positions - corner, dtype)
 
 
 def check_inside(positions: Array, N: int, shape: tuple[int, int], xp: Any) -> None:
@@ -65,15 +89,12 @@ def check_inside(positions: Array, N: int, shape: tuple[int, int], xp: Any) -> N
             raise ValueError(msg)
 
 
-def _real_like(values: Array, like: Array, xp: Any) -> Array:
-    double = like.dtype in (xp.float64, xp.complex128)
-    return xp.astype(values, xp.float64 if double else xp.float32)
+def _at_hand(tensor: Array) -> bool:
+    return tensor.device.type == "cpu" and not tensor.requires_grad
 
 
 def block_index(rows: Array, columns: Array, N: int, shape: tuple[int, int], xp: Any) -> Array:
     """Return the indices (n * (N+1)^2,) of blocks on the flattened canvas."""
-    if compat.is_torch_array(rows) and shape[0] * shape[1] < 2**31:
-        rows, columns = rows.to(xp.int32), columns.to(xp.int32)  # half the memory to write
     offsets = as_like(xp.arange(N + 1, dtype=rows.dtype), rows, xp)
     down, across = rows[:, None] + offsets[None, :], columns[:, None] + offsets[None, :]
     if min(shape) <= N:
@@ -84,21 +105,35 @@ def block_index(rows: Array, columns: Array, N: int, shape: tuple[int, int], xp:
 
 def gather(canvas: Array, rows: Array, columns: Array, N: int, xp: Any) -> Array:
     """Cut blocks (n, N+1, N+1) out of a canvas (H, W)."""
-    if min(canvas.shape) > N:
-        if compat.is_numpy_array(canvas):
-            windows = np.lib.stride_tricks.sliding_window_view(canvas, (N + 1, N + 1))
-            return windows[rows, columns]
-        # the gradient of such a view would fill one array per window
-        if compat.is_torch_array(canvas) and not canvas.requires_grad:
-            return canvas.unfold(0, N + 1, 1).unfold(1, N + 1, 1)[rows, columns]
+    windows = _windows(canvas, N)
+    if windows is not None:
+        return windows[rows, columns]
     index = block_index(rows, columns, N, tuple(canvas.shape), xp)
     values = xp.take(xp.reshape(canvas, (-1,)), index, axis=0)
     return xp.reshape(values, (-1, N + 1, N + 1))
 
 
+def _windows(canvas: Array, N: int) -> Array | None:
+    """View a canvas as its blocks at every place (H-N, W-N, N+1, N+1), where that can be done."""
+    if min(canvas.shape) <= N:
+        return None
+    if compat.is_numpy_array(canvas):
+        return np.lib.stride_tricks.sliding_window_view(canvas, (N + 1, N + 1))
+    # the gradient of such a view would fill one array per window
+    if compat.is_torch_array(canvas) and not canvas.requires_grad:
+        return canvas.unfold(0, N + 1, 1).unfold(1, N + 1, 1)
+    return None
+
+
 def scatter(canvas: Array, blocks: Array, rows: Array, columns: Array, xp: Any) -> Array:
     """Add blocks (n, N+1, N+1) up on a canvas (H, W), which the caller gives away; return it."""
     shape, N = tuple(canvas.shape), blocks.shape[-1] - 1
+    if compat.is_torch_array(canvas) and _at_hand(canvas) and _at_hand(blocks):
+        windows = _windows(canvas, N)
+        # PyTorch adds up complex blocks one after the other, so that they may overlap
+        if windows is not None and canvas.is_complex():
+            windows.index_put_((rows, columns), blocks, accumulate=True)
+            return canvas
     index = block_index(rows, columns, N, shape, xp)
     flat = scatter_add(xp.reshape(canvas, (-1,)), index, xp.reshape(blocks, (-1,)), xp)
     return xp.reshape(flat, shape)
