@@ -5,12 +5,14 @@ from hypothesis import strategies as st
 from ptycho_physics import (
     beam_stop,
     counts_from_amplitude,
+    departure_from_beam,
     disk_probe,
     expected_counts,
     input_scale,
     intensity_scale,
     network_input,
     photons_of,
+    propagate,
 )
 
 
@@ -71,3 +73,30 @@ def test_dark_scans_are_refused():
         counts_from_amplitude(np.zeros((2, 4, 4)), 1.0)
     with pytest.raises(ValueError, match="mean counts per pattern must be > 0"):
         photons_of(np.zeros((2, 16, 16)), disk_probe(16))
+
+
+@pytest.fixture
+def beam(complex_normal):
+    """A probe of two modes, and the amplitude of its diffraction."""
+    probe = complex_normal(2, 16, 16)
+    return probe, np.sqrt((np.abs(propagate(probe)) ** 2).sum(axis=0))
+
+
+def test_nothing_departs_behind_an_empty_or_evenly_absorbing_sample(library, beam):
+    probe, empty = beam
+    x = np.stack([empty, 0.3 * empty, 0 * empty])
+    found = departure_from_beam(library.array(x), library.array(probe))
+    np.testing.assert_allclose(library.numpy(found), 0, atol=1e-10)
+
+
+def test_a_departure_is_what_is_left_of_a_pattern_at_rms_one(library, beam, rng):
+    probe, empty = beam
+    bad = rng.random((16, 16)) < 0.1
+    rest = rng.normal(size=(5, 1, 16, 16)) * ~bad
+    rest -= empty * (rest * empty).sum((-2, -1), keepdims=True) / (empty[~bad] ** 2).sum()
+    rest *= ~bad
+    x = np.where(bad, 1e3, 0.7 * empty + 100 * rest)
+    found = departure_from_beam(*map(library.array, (x, probe, bad)))
+    rms = np.sqrt((rest**2).mean(axis=(-2, -1), keepdims=True))
+    np.testing.assert_allclose(library.numpy(found), rest / rms, rtol=1e-3, atol=1e-9)
+    assert not library.numpy(found)[..., bad].any()

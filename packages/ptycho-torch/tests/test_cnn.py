@@ -11,7 +11,11 @@ from ptycho_torch.training import train
 
 
 def make(**settings):
-    return build_network(ModelConfig(architecture="cnn", n_filters_scale=1, **settings))
+    """Make a network whose last layers, which start at zero, have learned something."""
+    network = build_network(ModelConfig(architecture="cnn", n_filters_scale=1, **settings))
+    for layer in network.amplitude.last_layers + network.phase.last_layers:
+        torch.nn.init.xavier_uniform_(layer.weight)
+    return network
 
 
 @pytest.mark.parametrize("name", sorted(AMPLITUDE_ACTIVATIONS))
@@ -49,6 +53,19 @@ def test_the_rim_is_decoded_otherwise(patterns, pad_object, probe_big):
     x, positions, probe, bad = patterns(1)
     patches = make(pad_object=pad_object, probe_big=probe_big)(x, positions, probe, bad)
     assert patches[..., :16, :].std() > 0
+
+
+@pytest.mark.parametrize("N", [64, 256])
+def test_training_starts_from_an_object_of_one_with_signals_of_full_size(N):
+    torch.manual_seed(0)
+    network = build_network(ModelConfig(architecture="cnn", n_filters_scale=1, N=N))
+    x = torch.rand(4, 1, N, N)
+    probe, bad = torch.ones(1, N, N, dtype=torch.complex64) / N, torch.zeros(N, N, dtype=bool)
+    with torch.no_grad():
+        patches = network(x, torch.zeros(4, 1, 1, 2), probe, bad)
+        features = network.encoder(torch.randn(4, 2, N, N))
+    torch.testing.assert_close(patches, torch.ones_like(patches))
+    assert features.std(dim=0).mean() > 0.1  # between patterns, however deep
 
 
 @pytest.mark.slow

@@ -58,6 +58,7 @@ from ptycho_physics.probes import (
 from ptycho_physics.propagation import angular_spectrum_propagate, fresnel_propagate
 from ptycho_physics.scaling import (
     counts_from_amplitude,
+    departure_from_beam,
     input_scale,
     intensity_scale,
     network_input,
@@ -91,6 +92,7 @@ __all__ = [
     "complex_mae",
     "counts_from_amplitude",
     "defocused_probe",
+    "departure_from_beam",
     "detected_fraction",
     "disk_probe",
     "expected_counts",

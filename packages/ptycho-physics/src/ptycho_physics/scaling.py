@@ -9,8 +9,12 @@ older programs know.
 import math
 from typing import Any
 
-from ptycho_physics._namespace import Array, known, namespace
-from ptycho_physics.forward import detected_fraction
+from ptycho_physics._namespace import Array, abs2, known, namespace
+from ptycho_physics.forward import detected_fraction, propagate
+
+FAINTEST_DEPARTURE = 0.01
+"""Added to what a departure is divided by, where amplitudes are of order one: an empty beam's noise
+at many photons is not blown up to look like a sample."""
 
 
 def _check_positive(name: str, value: float) -> None:
@@ -62,6 +66,41 @@ def network_input(counts: Array, photons: float, *, xp: Any | None = None) -> Ar
     """
     xp = namespace(counts, xp=xp)
     return xp.sqrt(counts) * input_scale(photons, counts.shape[-1])
+
+
+def departure_from_beam(
+    x: Array, probe: Array, bad_pixels: Array | None = None, *, xp: Any | None = None
+) -> Array:
+    r"""Return what a sample makes of the empty beam's diffraction, each pattern at rms one.
+
+    With the amplitude :math:`e = (\sum_m |F P_m|^2)^{1/2}` behind no sample, of each pattern
+
+    .. math:: d = x - e \sum x e / \sum e^2
+
+    over its rms. Most of a pattern is the probe's own far field, the same in all of them: a network
+    that is shown the rest need not learn to subtract it.
+
+    Parameters
+    ----------
+    x : (..., N, N) real array
+        Diffraction amplitudes of order one (`network_input`).
+    probe : (M, N, N) complex array
+        Probe modes of any power.
+    bad_pixels : (N, N) boolean array, optional
+        True where a pixel is not to be believed: it is zero in what is returned.
+
+    Returns
+    -------
+    (..., N, N) real array
+    """
+    xp = namespace(x, probe, xp=xp)
+    empty = xp.sqrt(xp.sum(abs2(propagate(probe, xp=xp), xp), axis=-3))
+    if bad_pixels is not None:
+        empty = xp.where(bad_pixels, xp.zeros_like(empty), empty)
+        x = xp.where(bad_pixels, xp.zeros_like(x), x)
+    both = {"axis": (-2, -1), "keepdims": True}
+    rest = x - empty * (xp.sum(x * empty, **both) / xp.sum(empty * empty))
+    return rest / (xp.sqrt(xp.mean(rest * rest, **both)) + FAINTEST_DEPARTURE)
 
 
 def counts_from_amplitude(amplitude: Array, nphotons: float, *, xp: Any | None = None) -> Array:

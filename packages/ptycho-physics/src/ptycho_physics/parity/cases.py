@@ -115,6 +115,9 @@ CASES: dict[str, Function] = {
     "fresnel_propagate": _of_object(propagation.fresnel_propagate, **_LENGTHS),
     "angular_spectrum_propagate": _of_object(propagation.angular_spectrum_propagate, **_LENGTHS),
     "network_input": lambda o, p, xp: scaling.network_input(_rate(o, p, xp), PHOTONS, xp=xp),
+    "departure_from_beam": lambda o, p, xp: scaling.departure_from_beam(
+        xp.sqrt(abs2(o, xp) + 0.1), p.probe, p.mask, xp=xp
+    ),
     "counts_from_amplitude": _of_object(_counts_from_amplitude),
 }
 """The functions by name. Those that cut patches take a canvas; see `shape_of`."""

@@ -27,8 +27,8 @@ def convolution(
     size
         Edge of the kernel.
     start
-        Initial weights: ``fan_in``, uniform within ``1 / sqrt(inputs per pixel)``; ``glorot``,
-        uniform after Glorot, with biases of zero; ``zeros``.
+        Initial weights: ``fan_in``, uniform within ``1 / sqrt(inputs per pixel)``; ``he``, uniform
+        after He, with biases of zero; ``zeros``.
     more
         Given to the layer.
     """
@@ -37,7 +37,7 @@ def convolution(
     far = keras.initializers.RandomUniform(-reach, reach)
     kernel, bias = {
         "fan_in": (near, far),
-        "glorot": ("glorot_uniform", "zeros"),
+        "he": ("he_uniform", "zeros"),
         "zeros": ("zeros", "zeros"),
     }[start]
     layer = layers.Conv2D(

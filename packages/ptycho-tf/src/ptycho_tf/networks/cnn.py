@@ -1,6 +1,10 @@
 """The plain convolutional network: an encoder and two decoders, amplitude and phase.
 
-It learns the inversion of diffraction from the patterns alone and does not look at the probe.
+It learns the inversion of diffraction from the patterns. Of the probe it is shown only what the
+empty beam looks like: each pattern comes twice, as it is and as it departs from that.
+
+The last layers start at zero, an object of one, and all others after He: after Glorot each would
+halve the signal's power, and a deep network show little but its biases, the same for all patterns.
 """
 
 import math
@@ -8,8 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ptycho_config import ModelConfig
+from ptycho_physics import departure_from_beam
 
+from ptycho_tf import namespace as xp
 from ptycho_tf.frameworks import keras, tf
+from ptycho_tf.layout import channels_first, channels_last
 from ptycho_tf.networks.base import Network, Tensor
 from ptycho_tf.networks.blocks import convolution
 
@@ -30,7 +37,7 @@ AMPLITUDE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 def _conv_pair(image: Tensor, channels: int, name: str, dtype: Any) -> Tensor:
     for place in (0, 2):  # numbered with the activations in between
-        image = convolution(image, channels, f"{name}.{place}", start="glorot", dtype=dtype)
+        image = convolution(image, channels, f"{name}.{place}", start="he", dtype=dtype)
         image = ops.relu(image)
     return image
 
@@ -49,7 +56,7 @@ def _decode(
         channels = ups[min(level + 1, len(ups) - 1)]
         image = _conv_pair(image, channels, f"{name}.body.{2 * level}", dtype)
         image = layers.UpSampling2D(2, dtype=dtype)(image)
-    plane = convolution(image, model.channels, f"{name}.head", start="glorot", dtype=dtype)
+    plane = convolution(image, model.channels, f"{name}.head", start="zeros", dtype=dtype)
     if not central:
         return plane
     rim = model.N // 4
@@ -58,10 +65,10 @@ def _decode(
     if not model.probe_big:
         return plane
     around = convolution(
-        features, PERIPHERY_CHANNELS, f"{name}.periphery.0", start="glorot", dtype=dtype
+        features, PERIPHERY_CHANNELS, f"{name}.periphery.0", start="he", dtype=dtype
     )
     around = convolution(
-        ops.relu(around), model.channels, f"{name}.periphery.2", start="glorot", dtype=dtype
+        ops.relu(around), model.channels, f"{name}.periphery.2", start="zeros", dtype=dtype
     )
     around = ops.image.resize(around, (model.N, model.N), interpolation="bilinear")
     outside = 1 - ops.pad(ops.ones((1, 2 * rim, 2 * rim, 1), plane.dtype), frame)
@@ -88,7 +95,7 @@ class CNN(Network):
         widths = [model.n_filters_scale * FILTERS * 2**level for level in range(depth)]
         self.N = model.N
         self.activation = AMPLITUDE_ACTIVATIONS[model.amp_activation]
-        given = keras.Input((model.N, model.N, model.channels))
+        given = keras.Input((model.N, model.N, 2 * model.channels))
         features = given
         for level, channels in enumerate(widths):
             features = _conv_pair(features, channels, f"encoder.{level}.0", dtype)
@@ -99,8 +106,8 @@ class CNN(Network):
     def call(
         self,
         x: Tensor,
-        positions: Tensor,  # noqa: ARG002 - the contract of Network; a plain CNN sees patterns only
-        probe: Tensor,  # noqa: ARG002
+        positions: Tensor,  # noqa: ARG002 - the contract of Network; a plain CNN has no use for it
+        probe: Tensor,
         bad_pixels: Tensor,
         photons: Tensor | float = math.inf,  # noqa: ARG002
     ) -> Tensor:
@@ -114,7 +121,11 @@ class CNN(Network):
         if x.shape[1] != self.N:
             msg = f"cnn: built for N={self.N}, found patterns of N={x.shape[1]}; train at that size"
             raise ValueError(msg)
-        amplitude, phase = self.parts[0](tf.where(bad_pixels[..., None], tf.zeros_like(x), x))
+        departure = departure_from_beam(
+            channels_first(x), tf.stop_gradient(probe), bad_pixels, xp=xp
+        )
+        x = tf.where(bad_pixels[..., None], tf.zeros_like(x), x)
+        amplitude, phase = self.parts[0](tf.concat([channels_last(departure), x], axis=-1))
         # in float32 before the activation: half precision would leave a handful of grey levels
         amplitude = self.activation(tf.cast(amplitude, tf.float32))
         phase = math.pi * tf.tanh(tf.cast(phase, tf.float32))

@@ -1,6 +1,7 @@
 """The plain convolutional network: an encoder and two decoders, amplitude and phase.
 
-It learns the inversion of diffraction from the patterns alone and does not look at the probe.
+It learns the inversion of diffraction from the patterns. Of the probe it is shown only what the
+empty beam looks like: each pattern comes twice, as it is and as it departs from that.
 """
 
 import math
@@ -8,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 from ptycho_config import ModelConfig
+from ptycho_physics import departure_from_beam
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -56,13 +58,18 @@ class Decoder(nn.Module):
             channels = channels_out
         self.body = nn.Sequential(*blocks)
         self.head = nn.Conv2d(channels, model.channels, 3, padding=1)
-        self.periphery: nn.Module | None = None
+        self.periphery: nn.Sequential | None = None
         if self.central and model.probe_big:
             self.periphery = nn.Sequential(
                 nn.Conv2d(ups[0], PERIPHERY_CHANNELS, 3, padding=1),
                 nn.ReLU(),
                 nn.Conv2d(PERIPHERY_CHANNELS, model.channels, 3, padding=1),
             )
+
+    @property
+    def last_layers(self) -> list[nn.Conv2d]:
+        """What the planes come out of."""
+        return [self.head] if self.periphery is None else [self.head, self.periphery[-1]]
 
     def forward(self, features: Tensor, N: int) -> Tensor:
         """Map features (B, F, n, n) to planes (B, C, N, N)."""
@@ -96,7 +103,7 @@ class CNN(Network):
         super().__init__()
         depth = 3 + int(math.log2(model.N // 64))
         widths = [model.n_filters_scale * FILTERS * 2**level for level in range(depth)]
-        inputs = [model.channels, *widths[:-1]]
+        inputs = [2 * model.channels, *widths[:-1]]
         self.N = model.N
         self.encoder = nn.Sequential(
             *(
@@ -109,14 +116,18 @@ class CNN(Network):
         self.activation = AMPLITUDE_ACTIVATIONS[model.amp_activation]
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
-                nn.init.xavier_uniform_(layer.weight)
+                # After Glorot each layer would halve the signal's power, and a deep network show
+                # little but its biases, which are the same for all patterns.
+                nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
+        for layer in self.amplitude.last_layers + self.phase.last_layers:
+            nn.init.zeros_(layer.weight)  # training starts from an object of one
 
     def forward(
         self,
         x: Tensor,
-        positions: Tensor,  # noqa: ARG002 - the contract of Network; a plain CNN sees patterns only
-        probe: Tensor,  # noqa: ARG002
+        positions: Tensor,  # noqa: ARG002 - the contract of Network; a plain CNN has no use for it
+        probe: Tensor,
         bad_pixels: Tensor,
         photons: Tensor | float = math.inf,  # noqa: ARG002
     ) -> Tensor:
@@ -132,7 +143,9 @@ class CNN(Network):
                 f"cnn: built for N={self.N}, found patterns of N={x.shape[-1]}; train at that size"
             )
             raise ValueError(msg)
-        features = self.encoder(torch.where(bad_pixels, torch.zeros_like(x), x))
+        x = torch.where(bad_pixels, torch.zeros_like(x), x)
+        departure = departure_from_beam(x, probe.detach(), bad_pixels)
+        features = self.encoder(torch.cat([departure, x], dim=1))
         # in float32 before the activation: half precision would leave a handful of grey levels
         amplitude = self.activation(self.amplitude(features, self.N).float())
         phase = math.pi * torch.tanh(self.phase(features, self.N).float())
