@@ -15,8 +15,8 @@ def test_zero_gives_unit_amplitude(name):
 
 
 @pytest.mark.parametrize(("pad_object", "probe_big"), [(True, True), (True, False), (False, True)])
-def test_the_periphery(patterns, pad_object, probe_big):
-    network = make(pad_object=pad_object, probe_big=probe_big)
+def test_the_periphery(patterns, taught, pad_object, probe_big):
+    network = taught(make(pad_object=pad_object, probe_big=probe_big))
     decoders = [layer.name for layer in network.parts[0].layers if "periphery" in layer.name]
     assert bool(decoders) == (pad_object and probe_big)
     found = network(*patterns(1))
@@ -34,11 +34,15 @@ def test_depth_grows_with_n_and_another_n_is_refused(patterns):
         large(*patterns(1))
 
 
-def test_bad_pixels_do_not_matter(patterns):
+def test_training_starts_from_an_object_of_one(patterns):
+    np.testing.assert_array_equal(make()(*patterns(1)).numpy(), 1)
+
+
+def test_bad_pixels_do_not_matter(patterns, taught):
     x, positions, probe, _ = patterns(1)
     bad = np.zeros((64, 64), bool)
     bad[30:34] = True
-    network = make()
+    network = taught(make())
     spoilt = tf.where(bad[..., None], 1e3, x)
     np.testing.assert_array_equal(
         network(x, positions, probe, tf.constant(bad)).numpy(),

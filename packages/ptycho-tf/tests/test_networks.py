@@ -14,9 +14,9 @@ def test_every_network_gives_complex_patches(architecture, gridsize, patterns):
     assert np.isfinite(found.numpy()).all()
 
 
-def test_half_precision_stays_near(patterns):
+def test_half_precision_stays_near(patterns, taught):
     model = ModelConfig(architecture="cnn", n_filters_scale=1)
-    full, half = build_network(model), build_network(model, "mixed_bfloat16")
+    full, half = taught(build_network(model)), build_network(model, "mixed_bfloat16")
     for one, other in zip(full.parts[0].weights, half.parts[0].weights, strict=True):
         assert other.dtype == "float32"
         other.assign(one)
