@@ -198,7 +198,7 @@ def check_bundle_and_result(model_folder, result, gridsize, C, scan_file):
     bundle = load_bundle(model_folder)
     assert bundle.config["model"]["gridsize"] == gridsize
     if bundle.config["model"]["architecture"] == "cnn":
-        assert bundle.weights["network.encoder.0.0.0.weight"].shape[1] == C
+        assert bundle.weights["network.encoder.0.0.0.weight"].shape[1] == 2 * C
         assert bundle.weights["network.amplitude.head.weight"].shape[0] == C
         assert bundle.weights["network.phase.head.weight"].shape[0] == C
     assert np.isfinite(load_reconstruction(result / "reconstruction.npz").object).all()

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ptycho_physics import disk_probe, modulus_ratio, own_share
+from ptycho_physics import disk_probe, few_photons, lit_pixels, modulus_ratio, own_share
 from ptycho_physics.dose import ENOUGH, LEAST_SHARE
 from scipy.stats import poisson
 
@@ -55,3 +55,11 @@ def test_the_share_does_not_depend_on_power_or_on_dark_surroundings():
     probe = disk_probe(32, 8.0)
     wide = np.pad(probe, [(0, 0), (16, 16), (16, 16)])
     assert own_share(1e3, 7 * wide) == pytest.approx(own_share(1e3, probe), rel=1e-6)
+
+
+def test_few_photons_are_said_where_a_pattern_counts_less_than_half_for_itself():
+    probe = disk_probe(64)
+    enough = ENOUGH * float(lit_pixels(probe))
+    assert own_share(enough, probe) == pytest.approx(0.5, abs=LEAST_SHARE)
+    assert few_photons(enough * 1.01, probe) == ""
+    assert few_photons(enough / 4, probe) == "few photons, 2.5 per lit pixel"

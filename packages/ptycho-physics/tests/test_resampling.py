@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ptycho_physics.resampling import refiner, smoother
+from ptycho_physics.resampling import guide_maps, refiner, smoother
 from scipy.ndimage import gaussian_filter1d
 
 
@@ -28,3 +28,10 @@ def test_refining_is_exact_for_waves_that_the_coarse_line_holds(frequency, strid
 def test_refining_keeps_the_pixels_there_were(stride):
     coarse = np.random.default_rng(1).normal(size=16)
     np.testing.assert_allclose((refiner(16 * stride, stride) @ coarse)[::stride], coarse, atol=1e-5)
+
+
+def test_a_guide_goes_from_coarse_to_fine_in_equal_ratios():
+    fine, smoothing = guide_maps(64, 4, 0.2, 0.05, 3)
+    np.testing.assert_array_equal(fine, refiner(64, 4))
+    for found, sigma in zip(smoothing, (12.8, 6.4, 3.2), strict=True):
+        np.testing.assert_allclose(found, smoother(64, 4, sigma), atol=1e-7)

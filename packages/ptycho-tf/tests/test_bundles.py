@@ -33,7 +33,7 @@ def test_what_a_bundle_says(scan):
     assert bundle.scaling["input_scale"] == pytest.approx(32 / 1e5**0.5)
     assert bundle.scaling["intensity_scale"] == pytest.approx(np.exp(0.3) * 1e5**0.5 / 32)
     assert np.linalg.norm(bundle.probe) == pytest.approx(1, rel=1e-5)
-    assert bundle.weights["network.encoder.0.0.0.weight"].shape == (32, 1, 3, 3)
+    assert bundle.weights["network.encoder.0.0.0.weight"].shape == (32, 2, 3, 3)
 
 
 def test_an_architecture_unknown_here_names_both_sides(scan):

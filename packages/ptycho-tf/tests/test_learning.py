@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 from ptycho_physics import amplitude_mae, poisson_deviance
+from ptycho_physics.losses import BACKGROUND
 from ptycho_tf.data import ScanGroups
 from ptycho_tf.frameworks import tf
 from ptycho_tf.layout import channels_first
-from ptycho_tf.learning import BACKGROUND, LearningModel
+from ptycho_tf.learning import LearningModel
 from ptycho_tf.model import PtychoModel
 
 

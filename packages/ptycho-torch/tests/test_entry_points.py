@@ -59,7 +59,8 @@ def test_from_training_to_inference(line, gridsize, old_flags, scan_file, tmp_pa
     assert bundle.config["model"]["gridsize"] == gridsize
     assert bundle.config["n_groups"] == 64
     first_layer = bundle.weights["network.encoder.0.0.0.weight"]
-    assert first_layer.shape[1] == gridsize**2  # the channels of data, network and forward model
+    # each channel of the data twice: as it is and as it departs from the empty beam
+    assert first_layer.shape[1] == 2 * gridsize**2
     assert bundle.weights["network.amplitude.head.weight"].shape[0] == gridsize**2
     inferred = run("inference", INFERENCE, tmp_path, scan_file)
     assert inferred.returncode == 0, inferred.stderr

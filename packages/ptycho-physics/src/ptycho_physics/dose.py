@@ -85,7 +85,7 @@ def lit_pixels(probe: Array, *, xp: Any | None = None) -> Array:
 
 
 def few_photons(photons: float, probe: Array) -> str:
-    """Return a remark for a log where patterns count less than half for themselves, else nothing.
+    """Say how few photons there are where a pattern counts less than half for itself, else nothing.
 
     Parameters
     ----------
@@ -95,12 +95,7 @@ def few_photons(photons: float, probe: Array) -> str:
         Probe modes of any power.
     """
     per_pixel = photons / float(lit_pixels(probe))
-    if per_pixel >= ENOUGH:
-        return ""
-    return (
-        f"few photons, {per_pixel:.2g} per lit pixel: "
-        "patterns are explained from their neighbours, not from themselves"
-    )
+    return "" if per_pixel >= ENOUGH else f"few photons, {per_pixel:.2g} per lit pixel"
 
 
 def own_share(photons: Array | float, probe: Array, *, xp: Any | None = None) -> Array:

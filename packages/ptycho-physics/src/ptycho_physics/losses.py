@@ -8,6 +8,50 @@ SMALLEST_RATE = 1e-8
 """Added to expected counts before a logarithm or a root, so that both stay finite, and their slopes
 too, where no light is predicted. Far below what any detector counts by itself."""
 
+BACKGROUND = 1e-3
+"""Counts per pixel added to expected and measured counts where a network is trained: bounds the
+gradient of the logarithm where the model predicts darkness and a stray photon arrived."""
+
+GENTLE_START = 0.2
+"""The background that a gentle likelihood starts with, in parts of the mean counts per pixel."""
+
+GENTLE_PART = 0.3
+"""Part of the epochs over which it falls to `BACKGROUND`."""
+
+
+def gentleness(epoch: int, epochs: int) -> float:
+    """Return how gentle the likelihood of an epoch is: from one down to zero, and zero then.
+
+    Parameters
+    ----------
+    epoch
+        Counted from 0.
+    epochs
+        Of the whole training.
+    """
+    return max(0.0, 1 - epoch / (GENTLE_PART * epochs))
+
+
+def likelihood_background(photons: Array | float, N: int, gentle: Array | float = 0.0) -> Any:
+    """Return the counts per pixel to add to both sides of the likelihood that trains a network.
+
+    `BACKGROUND`, or more for a network that knows nothing of diffraction yet. A few photons beside
+    the beam, where an empty object sends none, weigh heavily in a logarithm, and a network can
+    scatter light there at once by the same dark frame in every patch. It then has an amplitude
+    that has nothing to do with the sample, and stays with it. A background that falls in equal
+    ratios lets it learn first from where the light is.
+
+    Parameters
+    ----------
+    photons
+        Mean counts per pattern.
+    N
+        Pixels across a pattern.
+    gentle
+        From `gentleness`.
+    """
+    return (GENTLE_START * photons / N**2) ** gentle * BACKGROUND ** (1 - gentle)
+
 
 def _sum_pixels(values: Array, mask: Array | None, xp: Any) -> Array:
     if mask is not None:

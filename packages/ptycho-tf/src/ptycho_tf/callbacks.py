@@ -18,16 +18,17 @@ from ptycho_tf.loggers import Logger
 log = logging.getLogger(__name__)
 
 
-class EpochBatches(keras.callbacks.Callback):
-    """Lets the source of batches know the epoch."""
+class EpochStart(keras.callbacks.Callback):
+    """Lets the source of batches and the loss know the epoch."""
 
     def __init__(self, source: BatchSource) -> None:
         super().__init__()
         self.source = source
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Choose the partition of the epoch."""
+        """Choose the partition of the epoch, and how gentle its likelihood is."""
         self.source.epoch = epoch
+        self.model.begin_epoch(epoch)
 
 
 class LossHistory(keras.callbacks.Callback):

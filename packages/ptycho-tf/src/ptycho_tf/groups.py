@@ -36,9 +36,9 @@ def _scaled(
 
 def _remark(photons: float, config: TrainingConfig, probe: NDArray[np.complex64]) -> None:
     """Say so where few photons decide what training does."""
-    remark = few_photons(photons, probe)
-    if remark and config.model.object_big and config.model.model_type == "pinn":
-        log.info("%s", remark)
+    few = few_photons(photons, probe)
+    if few and config.model.object_big and config.model.model_type == "pinn":
+        log.info("%s: patterns are explained from their neighbours", few)
 
 
 def prepare(

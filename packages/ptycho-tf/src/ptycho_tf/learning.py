@@ -5,7 +5,9 @@ from typing import Any
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_physics import (
     amplitude_mae,
+    gentleness,
     input_scale,
+    likelihood_background,
     poisson_deviance,
     probe_weight,
     total_variation,
@@ -19,10 +21,6 @@ from ptycho_tf.model import PtychoModel
 from ptycho_tf.optimizer import AdamW
 
 Tensor = Any
-
-BACKGROUND = 1e-3
-"""Counts per pixel added to expected and measured counts in the likelihood: bounds the gradient of
-the logarithm where the model predicts darkness and a stray photon arrived."""
 
 WEIGHT_DECAY = 1e-4
 
@@ -63,6 +61,7 @@ class LearningModel(keras.Model):
         super().__init__(dtype="float32")
         self.model = model
         self.config = config
+        self.gentle = tf.Variable(0.0, trainable=False)
         self.means = {name: keras.metrics.Mean(name) for name in ("loss", *term_names(config))}
         optimizer = AdamW(
             execution.learning_rate,
@@ -92,7 +91,12 @@ class LearningModel(keras.Model):
         """Means over an epoch, of the loss and of its terms."""
         return list(self.means.values())
 
-    def terms(self, batch: Batch) -> dict[str, Tensor]:
+    def begin_epoch(self, epoch: int) -> None:
+        """Choose how gentle the likelihood of an epoch, counted from 0, is."""
+        if self.model.network.starts_blind:
+            self.gentle.assign(gentleness(epoch, self.config.nepochs))
+
+    def terms(self, batch: Batch, gentle: Tensor | float = 0.0) -> dict[str, Tensor]:
         """Return every weighted term of the loss of a batch, as means over its patterns.
 
         Terms are relative, so that their weights mean the same at any dose:
@@ -106,6 +110,8 @@ class LearningModel(keras.Model):
         ``realspace_mae``
             complex error against the ground truth, weighted by the illumination, each patch in
             the phase that fits best.
+
+        ``gentle`` is that of `likelihood_background`.
         """
         config, model, photons = self.config, self.model, batch["photons"]
         N = config.model.N
@@ -118,7 +124,8 @@ class LearningModel(keras.Model):
         rate = model.predict_counts(patches, photons)
         terms: dict[str, Tensor] = {}
         if config.nll_weight:
-            deviance = poisson_deviance(rate + BACKGROUND, counts + BACKGROUND, bad, xp=xp)
+            background = likelihood_background(photons, N, gentle)
+            deviance = poisson_deviance(rate + background, counts + background, bad, xp=xp)
             terms["nll"] = config.nll_weight * tf.reduce_mean(deviance) / (2 * photons)
         if config.mae_weight:
             error = amplitude_mae(rate, counts, bad, xp=xp)
@@ -153,7 +160,7 @@ class LearningModel(keras.Model):
         """Learn from a batch; return the means so far."""
         variables = self.trainable_variables
         with tf.GradientTape() as tape:
-            terms = self.terms(data)
+            terms = self.terms(data, self.gentle)
             loss = tf.add_n(list(terms.values()))
         gradients = tape.gradient(loss, [v.value for v in variables], unconnected_gradients="zero")
         self.optimizer.step(gradients, variables, data["update"])

@@ -21,7 +21,7 @@ from ptycho_data.selection import with_photons
 
 from ptycho_tf import checkpoints
 from ptycho_tf.bundles import bundle_of
-from ptycho_tf.callbacks import EarlyStopping, EpochBatches, Interrupts, LossHistory
+from ptycho_tf.callbacks import EarlyStopping, EpochStart, Interrupts, LossHistory
 from ptycho_tf.checkpoints import Checkpoints
 from ptycho_tf.data import BatchSource
 from ptycho_tf.devices import Devices, be_deterministic, open_devices
@@ -145,7 +145,7 @@ def _set_up(
         folder = config.output_dir / checkpoints.FOLDER
         saved = Checkpoints(folder, execution, monitor, parts)
     # A checkpoint comes last: it holds what the others made of the epoch.
-    everything = [EpochBatches(train), *parts.values(), saved, interrupts]
+    everything = [EpochStart(train), *parts.values(), saved, interrupts]
     return _Run(
         model=LearningModel(model, config, execution),
         train=train,

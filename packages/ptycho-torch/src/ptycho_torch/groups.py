@@ -83,9 +83,9 @@ def prepare(
     name = f"{scan.source.name}: " if scan.source is not None else ""
     chosen, held_back = split_validation(scan, groups) if split else (groups, None)
     train = _scaled(scan, chosen, config, probe, number=number)
-    remark = few_photons(train.photons, probe)
-    if remark and config.model.object_big and config.model.model_type == "pinn":
-        log.info("%s%s", name, remark)
+    few = few_photons(train.photons, probe)
+    if few and config.model.object_big and config.model.model_type == "pinn":
+        log.info("%s%s: patterns are explained from their neighbours", name, few)
     if held_back is None:
         log.info("%s%d groups%s", name, len(chosen), ", without validation" if split else "")
         return Parts(train=train)

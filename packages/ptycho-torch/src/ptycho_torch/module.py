@@ -7,7 +7,9 @@ import torch
 from ptycho_config import PyTorchExecutionConfig, Scheduler, TrainingConfig
 from ptycho_physics import (
     amplitude_mae,
+    gentleness,
     input_scale,
+    likelihood_background,
     poisson_deviance,
     probe_weight,
     total_variation,
@@ -18,10 +20,6 @@ from ptycho_torch.data import Batch
 from ptycho_torch.imagined import imagined_batch
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.schedules import lightning_schedule
-
-BACKGROUND = 1e-3
-"""Counts per pixel added to expected and measured counts in the likelihood: bounds the gradient of
-the logarithm where the model predicts darkness and a stray photon arrived."""
 
 WEIGHT_DECAY = 1e-4
 
@@ -66,6 +64,7 @@ class PtychoModule(pl.LightningModule):
         self.config = config
         self.execution = execution
         self.monitor = monitor
+        self.gentle = 0.0
         self._seen: tuple[Batch, Tensor] | None = None
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -113,7 +112,9 @@ class PtychoModule(pl.LightningModule):
         )
         rate = self.model.predict_counts(patches, photons)
         if config.nll_weight:
-            deviance = poisson_deviance(rate + BACKGROUND, counts + BACKGROUND, bad)
+            gentle = self.gentle if self.training else 0.0
+            background = likelihood_background(photons, counts.shape[-1], gentle)
+            deviance = poisson_deviance(rate + background, counts + background, bad)
             terms["nll"] = config.nll_weight * deviance.mean() / (2 * photons)
         if config.mae_weight:
             error = amplitude_mae(rate, counts, bad)
@@ -151,6 +152,8 @@ class PtychoModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Forget the last batch: a resumed training starts here and must go the same way."""
         self._seen = None
+        if self.model.network.starts_blind:
+            self.gentle = gentleness(self.current_epoch, self.config.nepochs)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch, or of one imagined from the batch before it."""

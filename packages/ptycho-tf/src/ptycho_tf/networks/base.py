@@ -20,6 +20,9 @@ class Network(keras.layers.Layer):
         The learning-rate schedule that ``scheduler="Default"`` stands for.
     any_size : bool
         Whether a trained network also reconstructs patterns of another N.
+    starts_blind : bool
+        Whether an untrained network knows nothing of diffraction: training then starts with a
+        gentle likelihood (`ptycho_physics.likelihood_background`).
     parts : list of keras.Model
         The functional models that hold the weights. The name of each of their layers is the name
         of its weights in the bundle: see `ptycho_tf.weights`.
@@ -27,6 +30,7 @@ class Network(keras.layers.Layer):
 
     recommended_scheduler: str
     any_size: bool = False
+    starts_blind: bool = False
     parts: list[keras.Model]
 
     def __init__(self) -> None:

@@ -88,6 +88,7 @@ class CNN(Network):
     """
 
     recommended_scheduler = "ReduceLROnPlateau"
+    starts_blind = True
 
     def __init__(self, model: ModelConfig, dtype: Any = None) -> None:
         super().__init__()

@@ -15,10 +15,14 @@ class Network(nn.Module, ABC):
         The learning-rate schedule that ``scheduler="Default"`` stands for.
     any_size : bool
         Whether a trained network also reconstructs patterns of another N.
+    starts_blind : bool
+        Whether an untrained network knows nothing of diffraction: training then starts with a
+        gentle likelihood (`ptycho_physics.likelihood_background`).
     """
 
     recommended_scheduler: str
     any_size: bool = False
+    starts_blind: bool = False
 
     @abstractmethod
     def forward(

@@ -98,6 +98,7 @@ class CNN(Network):
     """
 
     recommended_scheduler = "ReduceLROnPlateau"
+    starts_blind = True
 
     def __init__(self, model: ModelConfig) -> None:
         super().__init__()
