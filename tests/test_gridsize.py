@@ -159,7 +159,7 @@ def test_groups_of_a_reconstruction(scan, config, C, scan_file):
 def test_network_channels_in_and_out(gridsize, C, scan):
     network = build_network(ModelConfig(gridsize=gridsize, n_filters_scale=1))
     convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
-    assert convolutions[0].in_channels == C
+    assert convolutions[0].in_channels == 2 * C  # as they are, and as they depart from the beam
     for decoder in (network.amplitude, network.phase):
         assert decoder.head.out_channels == C
         assert decoder.periphery[-1].out_channels == C

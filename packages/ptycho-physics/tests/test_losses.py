@@ -7,11 +7,13 @@ from ptycho_physics import (
     complex_mae,
     expected_counts,
     gaussian_probe,
+    gentleness,
+    likelihood_background,
     poisson_deviance,
     poisson_nll,
     total_variation,
 )
-from ptycho_physics.losses import SMALLEST_RATE
+from ptycho_physics.losses import BACKGROUND, GENTLE_START, SMALLEST_RATE
 
 
 def as_arrays(library, *values):
@@ -129,3 +131,29 @@ def test_the_likelihood_is_least_at_the_object_that_made_the_counts(complex_norm
         step = torch.from_numpy(np.random.default_rng(seed).normal(size=(2, 8, 8)))
         moved = truth.detach() + 1e-3 * torch.complex(*step)
         assert poisson_nll(expected_counts(moved, probe, 1e4), counts) > loss.detach()
+
+
+def test_a_gentle_likelihood_falls_in_equal_ratios_to_the_background_and_stays_there():
+    first = GENTLE_START * 1e6 / 128**2
+    assert likelihood_background(1e6, 128) == BACKGROUND
+    assert likelihood_background(1e6, 128, 1.0) == pytest.approx(first)
+    assert likelihood_background(1e6, 128, 0.5) == pytest.approx((first * BACKGROUND) ** 0.5)
+    parts = [gentleness(epoch, 20) for epoch in range(20)]
+    np.testing.assert_allclose(parts[:7], [1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6, 0], atol=1e-12)
+    assert not any(parts[6:])
+    assert gentleness(0, 1) == 1
+
+
+def test_a_gentle_likelihood_asks_little_of_stray_photons():
+    counts, rate = np.zeros((8, 8)), np.full((8, 8), 1e-6)
+    counts[0, 0], counts[4, 4], rate[4, 4] = 2, 300, 270
+
+    def share_of_stray_light(gentle):
+        both = likelihood_background(counts.sum(), 8, gentle)
+        alone = np.ones((8, 8), bool)
+        alone[0, 0] = False
+        stray = poisson_deviance(rate + both, counts + both, alone)
+        return stray / poisson_deviance(rate + both, counts + both)
+
+    assert share_of_stray_light(0.0) > 0.8
+    assert share_of_stray_light(1.0) < 0.5

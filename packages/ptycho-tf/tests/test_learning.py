@@ -67,3 +67,16 @@ def test_probe_and_scale_follow_rules_of_their_own(learning):
     assert rules["log_scale"] == (1.0, 0.0)
     assert rules["probe_change"] == (2, 0.0)
     assert rules["kernel"] == (1.0, 1e-4)
+
+
+@pytest.mark.parametrize("blind", [True, False])
+def test_who_starts_blind_starts_with_a_gentle_likelihood_and_is_judged_by_the_real_one(
+    learning, batch, blind
+):
+    model, tensors = learning(nll_weight=1.0), as_tensors(batch)
+    model.model.network.starts_blind = blind
+    before = float(model.terms(tensors)["nll"])
+    model.begin_epoch(0)
+    assert (float(model.train_step(tensors)["nll"]) < 0.9 * before) == blind
+    model.begin_epoch(model.config.nepochs)
+    assert float(model.gentle) == 0

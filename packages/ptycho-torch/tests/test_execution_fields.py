@@ -101,9 +101,12 @@ def trained(scan, training, monkeypatch):
 @pytest.fixture
 def reconstructed(scan, training, inference):
     """Reconstruct for real, with an untrained network."""
-    config = training({"architecture": "cnn"})  # unlike `unrolled`, does something untrained
+    config = training({"architecture": "cnn"})
+    model = PtychoModel(config.model, scan.probe)
+    for layer in (model.network.amplitude.head, model.network.phase.head):
+        torch.nn.init.xavier_uniform_(layer.weight)  # or it would do nothing, untrained
     bundle = bundle_of(
-        PtychoModel(config.model, scan.probe),
+        model,
         config,
         photons=scan.mean_photons(),
         domain="counts",

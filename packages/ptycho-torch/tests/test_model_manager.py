@@ -98,6 +98,6 @@ def test_one_model_may_be_asked_for(core, training, tmp_path):
 def test_an_untrained_model_has_the_channels_of_its_gridsize():
     model = create_torch_model_with_gridsize(2, 64, {"architecture": "cnn", "n_filters_scale": 1})
     first = next(m for m in model.modules() if isinstance(m, torch.nn.Conv2d))
-    assert first.in_channels == 4
+    assert first.in_channels == 2 * 4  # as they are, and as they depart from the empty beam
     with pytest.raises(ConfigError, match="architektur"):
         create_torch_model_with_gridsize(1, 64, {"architektur": "cnn"})

@@ -40,6 +40,18 @@ def test_terms_of_bright_scans_do_not_depend_on_the_dose(module, batch):
         torch.testing.assert_close(value, bright[name], rtol=1e-2, atol=0)
 
 
+@pytest.mark.parametrize("blind", [True, False])
+def test_who_starts_blind_starts_with_a_gentle_likelihood_and_is_judged_by_the_real_one(
+    module, batch, blind
+):
+    learning = module(nll_weight=1.0)
+    learning.model.network.starts_blind = blind
+    before = learning.losses(batch)["nll"]
+    learning.on_train_epoch_start()
+    assert (learning.losses(batch)["nll"] < 0.9 * before) == blind
+    torch.testing.assert_close(learning.eval().losses(batch)["nll"], before)
+
+
 @pytest.mark.parametrize("photons", [1e2, 1e4, 1e8])
 def test_the_fewer_the_photons_the_less_a_pattern_teaches_its_own_patch(module, photons):
     model = module().model
