@@ -46,6 +46,14 @@ def test_scale_of_the_start_does_not_matter(scan, start):
     )
 
 
+def test_few_photons_are_said_where_the_dose_is_known(scan, start, amplitude_file):
+    assert refine(start, scan, Steps(count=1)).few_photons == ""
+    dim = attrs.evolve(scan, diffraction=np.random.default_rng(0).poisson(scan.counts() / 1000))
+    assert refine(start, dim, Steps(count=1)).few_photons.startswith("few photons, 1.2")
+    relative = load_scan(amplitude_file)
+    assert refine(start, relative, Steps(count=1)).few_photons == ""
+
+
 def test_positions_are_refined_on_request(scan, start):
     kept = refine(start, scan, Steps(count=4)).reconstruction
     np.testing.assert_allclose(kept.positions + kept.origin, scan.positions, atol=1e-9)

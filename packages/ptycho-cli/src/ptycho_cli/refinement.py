@@ -7,7 +7,13 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_data import Reconstruction, Scan
-from ptycho_physics import detected_fraction, expected_counts, extract_patches, solve
+from ptycho_physics import (
+    detected_fraction,
+    expected_counts,
+    extract_patches,
+    few_photons,
+    solve,
+)
 
 from ptycho_cli.console import progress
 
@@ -53,11 +59,14 @@ class Refined:
         Of the result, at its best scale.
     r_factors
         What the solver saw during each pass.
+    few_photons
+        How few photons it had to go by where they are few, else nothing.
     """
 
     reconstruction: Reconstruction
     r_factor: float
     r_factors: list[float]
+    few_photons: str = ""
 
 
 def _amplitudes(
@@ -125,7 +134,9 @@ def refine(
     _, scale = r_factor_at_best_scale(rec, counts, scan.bad_pixels)
     # The solver counts light in units of the mean pattern, behind a probe of unit power.
     power = float(np.sum(np.abs(rec.probe) ** 2))
-    unit = scale * np.sqrt(power / _mean_pattern(counts, scan.bad_pixels, rec.probe))
+    mean = _mean_pattern(counts, scan.bad_pixels, rec.probe)
+    unit = scale * np.sqrt(power / mean)
+    known = nphotons is not None or scan.domain == "counts"
     with progress(steps.count, "refining") as update:
         solution = solve(
             counts,
@@ -152,7 +163,12 @@ def refine(
         origin=np.asarray(solution.canvas.origin),
     )
     r_factor, _ = r_factor_at_best_scale(result, counts, scan.bad_pixels)
-    return Refined(reconstruction=result, r_factor=r_factor, r_factors=list(solution.r_factors))
+    return Refined(
+        reconstruction=result,
+        r_factor=r_factor,
+        r_factors=list(solution.r_factors),
+        few_photons=few_photons(mean, rec.probe) if known else "",
+    )
 
 
 def _mean_pattern(

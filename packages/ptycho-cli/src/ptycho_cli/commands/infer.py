@@ -10,7 +10,7 @@ from ptycho_data import Bundle, Reconstruction, Scan, load_bundle, write_json, w
 from ptycho_data.runs import InferenceResult
 
 from ptycho_cli.backends import check_settings, reconstructor
-from ptycho_cli.console import counter, current_state
+from ptycho_cli.console import counter, current_state, log
 from ptycho_cli.half_scan import CURVE_FILE, Indices, half_scan_frc, said
 from ptycho_cli.layers import (
     INFERENCE_DEFAULTS,
@@ -165,6 +165,8 @@ def run_inference(
     metrics: dict[str, Any] = {"r_factor": result.r_factor}
     refined = work.polish(rec, scan)
     if refined is not None:
+        if refined.few_photons:
+            log.warning("--refine: %s: the solver fits their noise", refined.few_photons)
         rec = refined.reconstruction
         metrics = {
             "r_factor": refined.r_factor,
