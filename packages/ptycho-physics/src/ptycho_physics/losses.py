@@ -15,7 +15,7 @@ gradient of the logarithm where the model predicts darkness and a stray photon a
 GENTLE_START = 0.2
 """The background that a gentle likelihood starts with, in parts of the mean counts per pixel."""
 
-GENTLE_PART = 0.3
+GENTLE_PART = 0.15
 """Part of the epochs over which it falls to `BACKGROUND`."""
 
 
