@@ -5,7 +5,6 @@ part interpolate alike, so NumPy and PyTorch work on a complex block as the real
 memory, and cut blocks out without an index for every pixel. Other libraries take the plain way.
 """
 
-import math
 from typing import Any
 
 import array_api_compat as compat
@@ -59,12 +58,9 @@ def _corners(
     """Return the first column and row of each block (n, 2), and its fractions (n, 2)."""
     if compat.is_torch_array(positions) and _at_hand(positions):
         # so few numbers cost PyTorch several times what they cost NumPy, which shares their memory
-        precision = np.float64 if dtype == xp.float64 else np.float32
-        numbers = positions.numpy()
-        plain = compat.array_namespace(numbers)
-        first, fraction = _corners(numbers, N, shape, precision, plain)
-        index = np.int32 if math.prod(shape) < 2**31 else np.int64  # less to write for each pixel
-        return xp.from_numpy(first.astype(index)), xp.from_numpy(fraction)
+        numbers, precision = positions.numpy(), np.float64 if dtype == xp.float64 else np.float32
+        first, fraction = _corners(numbers, N, shape, precision, compat.array_namespace(numbers))
+        return xp.from_numpy(first), xp.from_numpy(fraction)
     fixed = without_gradient(positions)
     check_inside(fixed, N, shape, xp)
     # the last place where a whole block lies on the canvas
@@ -95,6 +91,8 @@ def _at_hand(tensor: Array) -> bool:
 
 def block_index(rows: Array, columns: Array, N: int, shape: tuple[int, int], xp: Any) -> Array:
     """Return the indices (n * (N+1)^2,) of blocks on the flattened canvas."""
+    if compat.is_torch_array(rows) and shape[0] * shape[1] < 2**31:
+        rows, columns = rows.to(xp.int32), columns.to(xp.int32)  # half the memory to write
     offsets = as_like(xp.arange(N + 1, dtype=rows.dtype), rows, xp)
     down, across = rows[:, None] + offsets[None, :], columns[:, None] + offsets[None, :]
     if min(shape) <= N:

@@ -15,8 +15,8 @@ gradient of the logarithm where the model predicts darkness and a stray photon a
 GENTLE_START = 0.2
 """The background that a gentle likelihood starts with, in parts of the mean counts per pixel."""
 
-GENTLE_PART = 0.15
-"""Part of the epochs over which it falls to `BACKGROUND`."""
+GENTLE_PART = 0.2
+"""Part of the epochs over which it falls."""
 
 
 def gentleness(epoch: int, epochs: int) -> float:
@@ -38,8 +38,8 @@ def likelihood_background(photons: Array | float, N: int, gentle: Array | float 
     `BACKGROUND`, or more for a network that knows nothing of diffraction yet. A few photons beside
     the beam, where an empty object sends none, weigh heavily in a logarithm, and a network can
     scatter light there at once by the same dark frame in every patch. It then has an amplitude
-    that has nothing to do with the sample, and stays with it. A background that falls in equal
-    ratios lets it learn first from where the light is.
+    that has nothing to do with the sample, and stays with it. A background lets it learn first
+    from where the light is; it has to stay high, and then go: one count per pixel does not help.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def likelihood_background(photons: Array | float, N: int, gentle: Array | float 
     gentle
         From `gentleness`.
     """
-    return (GENTLE_START * photons / N**2) ** gentle * BACKGROUND ** (1 - gentle)
+    return BACKGROUND + gentle * (GENTLE_START * photons / N**2)
 
 
 def _sum_pixels(values: Array, mask: Array | None, xp: Any) -> Array:
