@@ -12,6 +12,7 @@ from ptycho_physics import (
     probe_weight,
     total_variation,
 )
+from ptycho_physics.losses import BACKGROUND
 
 from ptycho_tf import namespace as xp
 from ptycho_tf.data import Batch
@@ -96,7 +97,7 @@ class LearningModel(keras.Model):
         if self.model.network.starts_blind:
             self.gentle.assign(gentleness(epoch, self.config.nepochs))
 
-    def terms(self, batch: Batch, gentle: Tensor | float = 0.0) -> dict[str, Tensor]:
+    def terms(self, batch: Batch, gentle: Tensor | None = None) -> dict[str, Tensor]:
         """Return every weighted term of the loss of a batch, as means over its patterns.
 
         Terms are relative, so that their weights mean the same at any dose:
@@ -111,7 +112,7 @@ class LearningModel(keras.Model):
             complex error against the ground truth, weighted by the illumination, each patch in
             the phase that fits best.
 
-        ``gentle`` is that of `likelihood_background`.
+        ``gentle``, that of `likelihood_background`, changes the gradient of the first alone.
         """
         config, model, photons = self.config, self.model, batch["photons"]
         N = config.model.N
@@ -124,9 +125,8 @@ class LearningModel(keras.Model):
         rate = model.predict_counts(patches, photons)
         terms: dict[str, Tensor] = {}
         if config.nll_weight:
-            background = likelihood_background(photons, N, gentle)
-            deviance = poisson_deviance(rate + background, counts + background, bad, xp=xp)
-            terms["nll"] = config.nll_weight * tf.reduce_mean(deviance) / (2 * photons)
+            deviance = self._deviance(rate, counts, photons, gentle)
+            terms["nll"] = config.nll_weight * deviance / (2 * photons)
         if config.mae_weight:
             error = amplitude_mae(rate, counts, bad, xp=xp)
             # not over the amplitude of the batch, which is zero where the shutter was closed
@@ -139,6 +139,23 @@ class LearningModel(keras.Model):
             error = self._truth_error(patches, batch["truth"])
             terms["realspace_mae"] = config.realspace_mae_weight * error
         return terms
+
+    def _deviance(
+        self, rate: Tensor, counts: Tensor, photons: Tensor, gentle: Tensor | None
+    ) -> Tensor:
+        """Return the mean deviance of patterns; a gentle start changes its gradient alone."""
+
+        def over(background: Tensor | float) -> Tensor:
+            bad = self.model.bad_pixels
+            deviance = poisson_deviance(rate + background, counts + background, bad, xp=xp)
+            return tf.reduce_mean(deviance)
+
+        deviance = over(BACKGROUND)
+        if gentle is None:
+            return deviance
+        felt = over(likelihood_background(photons, self.config.model.N, gentle))
+        # epochs stay comparable, and the best one the best
+        return felt + tf.stop_gradient(deviance - felt)
 
     def _truth_error(self, patches: Tensor, truth: Tensor) -> Tensor:
         weight, truth = probe_weight(self.model.probe, xp=xp), channels_first(truth)
@@ -160,7 +177,8 @@ class LearningModel(keras.Model):
         """Learn from a batch; return the means so far."""
         variables = self.trainable_variables
         with tf.GradientTape() as tape:
-            terms = self.terms(data, self.gentle)
+            blind = self.model.network.starts_blind
+            terms = self.terms(data, self.gentle if blind else None)
             loss = tf.add_n(list(terms.values()))
         gradients = tape.gradient(loss, [v.value for v in variables], unconnected_gradients="zero")
         self.optimizer.step(gradients, variables, data["update"])

@@ -14,6 +14,7 @@ from ptycho_physics import (
     probe_weight,
     total_variation,
 )
+from ptycho_physics.losses import BACKGROUND
 from torch import Tensor
 
 from ptycho_torch.data import Batch
@@ -112,10 +113,8 @@ class PtychoModule(pl.LightningModule):
         )
         rate = self.model.predict_counts(patches, photons)
         if config.nll_weight:
-            gentle = self.gentle if self.training else 0.0
-            background = likelihood_background(photons, counts.shape[-1], gentle)
-            deviance = poisson_deviance(rate + background, counts + background, bad)
-            terms["nll"] = config.nll_weight * deviance.mean() / (2 * photons)
+            deviance = self._deviance(rate, counts, photons)
+            terms["nll"] = config.nll_weight * deviance / (2 * photons)
         if config.mae_weight:
             error = amplitude_mae(rate, counts, bad)
             # not over the amplitude of the batch, which is zero where the shutter was closed
@@ -128,6 +127,21 @@ class PtychoModule(pl.LightningModule):
             error = self._truth_error(patches, batch["truth"])
             terms["realspace_mae"] = config.realspace_mae_weight * error
         return terms
+
+    def _deviance(self, rate: Tensor, counts: Tensor, photons: Tensor) -> Tensor:
+        """Return the mean deviance of patterns; a gentle start changes its gradient alone."""
+
+        def over(background: Tensor | float) -> Tensor:
+            bad = self.model.bad_pixels
+            return poisson_deviance(rate + background, counts + background, bad).mean()
+
+        deviance = over(BACKGROUND)
+        if not (self.training and self.gentle):
+            return deviance
+        felt = over(likelihood_background(photons, counts.shape[-1], self.gentle))
+        return (
+            felt + (deviance - felt).detach()
+        )  # epochs stay comparable, and the best one the best
 
     def _truth_error(self, patches: Tensor, truth: Tensor) -> Tensor:
         weight = probe_weight(self.model.probe)
