@@ -66,7 +66,7 @@ class Refined:
     reconstruction: Reconstruction
     r_factor: float
     r_factors: list[float]
-    few_photons: str = ""
+    few_photons: str
 
 
 def _amplitudes(
@@ -136,7 +136,6 @@ def refine(
     power = float(np.sum(np.abs(rec.probe) ** 2))
     mean = _mean_pattern(counts, scan.bad_pixels, rec.probe)
     unit = scale * np.sqrt(power / mean)
-    known = nphotons is not None or scan.domain == "counts"
     with progress(steps.count, "refining") as update:
         solution = solve(
             counts,
@@ -163,11 +162,12 @@ def refine(
         origin=np.asarray(solution.canvas.origin),
     )
     r_factor, _ = r_factor_at_best_scale(result, counts, scan.bad_pixels)
+    dose_known = nphotons is not None or scan.domain == "counts"
     return Refined(
         reconstruction=result,
         r_factor=r_factor,
         r_factors=list(solution.r_factors),
-        few_photons=few_photons(mean, rec.probe) if known else "",
+        few_photons=few_photons(mean, rec.probe) if dose_known else "",
     )
 
 

@@ -48,18 +48,17 @@ def corners(
     ValueError
         If a patch leaves the canvas.
     """
-    first, fraction = _corners(positions, N, shape, real_dtype(like, xp), xp)
+    first, fraction = _corners(positions, N, shape, xp)
+    fraction = xp.astype(fraction, real_dtype(like, xp))
     return first[:, 1], first[:, 0], fraction[:, 0, None, None], fraction[:, 1, None, None]
 
 
-def _corners(
-    positions: Array, N: int, shape: tuple[int, int], dtype: Any, xp: Any
-) -> tuple[Array, Array]:
+def _corners(positions: Array, N: int, shape: tuple[int, int], xp: Any) -> tuple[Array, Array]:
     """Return the first column and row of each block (n, 2), and its fractions (n, 2)."""
     if compat.is_torch_array(positions) and _at_hand(positions):
         # so few numbers cost PyTorch several times what they cost NumPy, which shares their memory
-        numbers, precision = positions.numpy(), np.float64 if dtype == xp.float64 else np.float32
-        first, fraction = _corners(numbers, N, shape, precision, compat.array_namespace(numbers))
+        numbers = positions.numpy()
+        first, fraction = _corners(numbers, N, shape, compat.array_namespace(numbers))
         return xp.from_numpy(first), xp.from_numpy(fraction)
     fixed = without_gradient(positions)
     check_inside(fixed, N, shape, xp)
@@ -67,7 +66,7 @@ def _corners(
     last = [max(size - N - 1, 0) + N // 2 for size in (shape[1], shape[0])]
     corner = xp.minimum(xp.floor(fixed), as_like(xp.asarray(last, dtype=fixed.dtype), fixed, xp))
     first = xp.astype(corner, xp.arange(1).dtype) - N // 2
-    return first, xp.astype(positions - corner, dtype)
+    return first, positions - corner
 
 
 def check_inside(positions: Array, N: int, shape: tuple[int, int], xp: Any) -> None:
@@ -126,12 +125,12 @@ def _windows(canvas: Array, N: int) -> Array | None:
 def scatter(canvas: Array, blocks: Array, rows: Array, columns: Array, xp: Any) -> Array:
     """Add blocks (n, N+1, N+1) up on a canvas (H, W), which the caller gives away; return it."""
     shape, N = tuple(canvas.shape), blocks.shape[-1] - 1
-    if compat.is_torch_array(canvas) and _at_hand(canvas) and _at_hand(blocks):
-        windows = _windows(canvas, N)
-        # PyTorch adds up complex blocks one after the other, so that they may overlap
-        if windows is not None and canvas.is_complex():
-            windows.index_put_((rows, columns), blocks, accumulate=True)
-            return canvas
+    # PyTorch adds up complex blocks one after the other, so that they may overlap
+    in_turn = compat.is_torch_array(canvas) and canvas.is_complex()
+    windows = _windows(canvas, N) if in_turn and _at_hand(canvas) and _at_hand(blocks) else None
+    if windows is not None:
+        windows.index_put_((rows, columns), blocks, accumulate=True)
+        return canvas
     index = block_index(rows, columns, N, shape, xp)
     flat = scatter_add(xp.reshape(canvas, (-1,)), index, xp.reshape(blocks, (-1,)), xp)
     return xp.reshape(flat, shape)

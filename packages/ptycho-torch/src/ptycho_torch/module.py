@@ -139,9 +139,8 @@ class PtychoModule(pl.LightningModule):
         if not (self.training and self.gentle):
             return deviance
         felt = over(likelihood_background(photons, counts.shape[-1], self.gentle))
-        return (
-            felt + (deviance - felt).detach()
-        )  # epochs stay comparable, and the best one the best
+        # epochs stay comparable, and the best one the best
+        return felt + (deviance - felt).detach()
 
     def _truth_error(self, patches: Tensor, truth: Tensor) -> Tensor:
         weight = probe_weight(self.model.probe)

@@ -23,7 +23,6 @@ from ptycho_physics._blocks import (
     corners,
     gather,
     patches_to_blocks,
-    scatter,
 )
 from ptycho_physics._namespace import Array, abs2, as_like, fft2, ifft2, scatter_add
 from ptycho_physics.forward import probe_intensity
@@ -91,7 +90,8 @@ class Estimate:
         patches = blocks_to_patches(blocks, fx, fy, xp)
         residual = self._residual(patches[:, None] * self.probe, self.measured.amplitude(batch))
         gradient = over_modes(xp.conj(self.probe) * residual, xp)
-        self._update_object(patches_to_blocks(gradient, fx, fy, xp), rows, columns)
+        index = block_index(rows, columns, N, shape, xp)
+        self._update_object(patches_to_blocks(gradient, fx, fy, xp), index)
         if update_probe:
             self._update_probe(patches, residual)
 
@@ -108,9 +108,8 @@ class Estimate:
         fields *= missing[:, None]
         return ifft2(fields, xp)
 
-    def _update_object(self, numerator: Array, rows: Array, columns: Array) -> None:
+    def _update_object(self, numerator: Array, index: Array) -> None:
         xp, a = self.xp, self.relaxation
-        index = block_index(rows, columns, self.probe.shape[-1], tuple(self.canvas.shape), xp)
         light = probe_intensity(self.probe, xp=xp)[None]
         # The light half-way between pixels serves all patterns: it only scales the step.
         half = as_like(xp.full((1, 1, 1), 0.5, dtype=xp.float32), light, xp)
@@ -123,8 +122,9 @@ class Estimate:
         brightest = xp.max(weight)
         weight *= 1 - a
         weight += a * brightest
-        numerator /= xp.reshape(weight, numerator.shape)
-        self.canvas = scatter(self.canvas, numerator, rows, columns, xp)
+        flat = xp.reshape(numerator, (-1,))
+        flat /= weight
+        scatter_add(xp.reshape(self.canvas, (-1,)), index, flat)
 
     def _update_probe(self, patches: Array, residual: Array) -> None:
         xp, a = self.xp, self.relaxation
