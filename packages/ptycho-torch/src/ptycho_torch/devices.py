@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
 from torch import Tensor
 
+from ptycho_torch.memory import keep_freed_memory
+
 _HALF = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
 
 
@@ -85,6 +87,7 @@ def open_runner(execution: PyTorchExecutionConfig) -> Runner:
     ValueError
         If this machine has no such device.
     """
+    keep_freed_memory()
     if execution.devices * execution.num_nodes == 1:
         return Runner(check_device(execution), execution.precision)
     from lightning.fabric import Fabric

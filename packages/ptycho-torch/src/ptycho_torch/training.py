@@ -34,6 +34,7 @@ from ptycho_torch.fitting import (
 from ptycho_torch.groups import prepare
 from ptycho_torch.illumination import Illumination
 from ptycho_torch.lightning_manners import quiet_lightning
+from ptycho_torch.memory import keep_freed_memory
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
 from ptycho_torch.refined import write_refined
@@ -168,6 +169,7 @@ def train(
         A KeyboardInterrupt: after Ctrl-C or SIGTERM, when the checkpoint and the bundle of the best
         epoch are written.
     """
+    keep_freed_memory()
     output_dir = Path(config.output_dir)
     target = output_dir / BUNDLE_NAME
     last = output_dir / CHECKPOINTS / "last.ckpt"

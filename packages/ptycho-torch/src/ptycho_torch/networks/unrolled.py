@@ -110,7 +110,7 @@ class Unrolled(Network):
             across, down = (_slope(frame, axis) for axis in (-1, -2))
             planes = [size, *_parts(step * frame.conj()), across, down, *_parts(shown)]
             planes += _parts(guide * frame.conj())
-            image = torch.stack(planes, dim=2).flatten(0, 1)
+            image = torch.stack(planes, dim=-1).flatten(0, 1).movedim(-1, 1)  # channels_last
             change = correct(image).float().movedim(1, -1).contiguous()
             patches = patches + torch.view_as_complex(change).view(x.shape) * frame
             patches = canvases.agree(patches, probe_weight(probe))
