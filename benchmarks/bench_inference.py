@@ -8,7 +8,7 @@ case has its own process.
 
 The network's operations are counted (`torch.utils.flop_counter`: convolutions and products of
 matrices, not FFTs or anything else), and stand, per second of the pass, beside what the same
-process reaches with nothing but a 3 x 3 convolution of 64 channels.
+process reaches with nothing but a 3 x 3 convolution of 64 channels, in the same precision.
 """
 
 from __future__ import annotations
@@ -38,16 +38,25 @@ class Case:
     N: int
     gridsize: int
     n: int
+    n_filters_scale: int = 2
+    precision: str = "32-true"
 
     def __str__(self) -> str:
         """Return the label of the figures."""
-        return f"{self.architecture}, N={self.N}, gridsize={self.gridsize}, {self.n} patterns"
+        return (
+            f"{self.architecture}, n_filters_scale={self.n_filters_scale}, {self.precision}, "
+            f"N={self.N}, gridsize={self.gridsize}, {self.n} patterns"
+        )
 
 
 CASES = [
     Case(architecture, N, gridsize, n)
     for architecture in ("unrolled", "cnn")
     for N, gridsize, n in ((64, 1, 1000), (64, 1, 4000), (64, 2, 250), (64, 2, 1000), (128, 1, 250))
+]
+CASES += [
+    Case("unrolled", 64, 1, 1000, n_filters_scale, precision)
+    for n_filters_scale, precision in ((2, "bf16-mixed"), (4, "32-true"), (4, "bf16-mixed"))
 ]
 QUICK = [Case(architecture, 64, 1, 4) for architecture in ("unrolled", "cnn")]
 
@@ -57,7 +66,12 @@ def untrained(scan: Scan, case: Case) -> Bundle:
     import torch
 
     torch.manual_seed(0)
-    model = ModelConfig(N=case.N, gridsize=case.gridsize, architecture=case.architecture)
+    model = ModelConfig(
+        N=case.N,
+        gridsize=case.gridsize,
+        architecture=case.architecture,
+        n_filters_scale=case.n_filters_scale,
+    )
     config = TrainingConfig(model=model, train_data_file="scan.npz", backend="pytorch")
     return bundle_of(
         PtychoModel(model, scan.probe),
@@ -82,15 +96,17 @@ def operations(bundle: Bundle, case: Case) -> float:
     return float(counter.get_total_flops() / C / 1e9)
 
 
-def convolution_peak(device: str, repeats: int = 9) -> float:
+def convolution_peak(device: str, precision: str, repeats: int = 9) -> float:
     """Return 1e9 operations per second of a convolution alone, in its best run."""
     import torch
 
+    half = {"bf16-mixed": torch.bfloat16}.get(precision)
+
     channels, side, batch = 64, 64, 8 if device == "cpu" else 256
     layer = torch.nn.Conv2d(channels, channels, 3, padding=1).to(device)
-    layer = layer.to(memory_format=torch.channels_last)
+    layer = layer.to(dtype=half, memory_format=torch.channels_last)
     image = torch.rand(batch, channels, side, side, device=device)
-    image = image.to(memory_format=torch.channels_last)
+    image = image.to(dtype=half, memory_format=torch.channels_last)
     with torch.inference_mode():
         times = measure(lambda: layer(image), warmup=2, repeats=repeats, wait=wait_for(device))
     return 2 * 9 * channels**2 * side**2 * batch / times["min_s"] / 1e9
@@ -104,7 +120,7 @@ def run(case: Case, device: str, threads: int, repeats: int) -> dict[str, Any]:
     scan = make_scan(case.n, case.N)
     bundle = untrained(scan, case)
     config = InferenceConfig(model_path="model", test_data_file="scan.npz", backend="pytorch")
-    execution = PyTorchExecutionConfig(accelerator=device)
+    execution = PyTorchExecutionConfig(accelerator=device, precision=case.precision)
     used, runs, rates = Peaks(), [], []
     reconstruct(bundle, scan, evolve(config, n_groups=min(case.n, 64)), execution)
     cpu = time.process_time()
@@ -117,7 +133,7 @@ def run(case: Case, device: str, threads: int, repeats: int) -> dict[str, Any]:
         "patterns per second": statistics.median(rates),
         "patterns per CPU second": repeats * case.n / cpu,
         "GFLOP/s": statistics.median(rates) * operations(bundle, case),
-        "GFLOP/s of a convolution": convolution_peak(device),
+        "GFLOP/s of a convolution": convolution_peak(device, case.precision),
         "MiB of the scan": scan.diffraction.nbytes / 2**20,
         **used.figures(),
     }
