@@ -34,7 +34,7 @@ from ptycho_physics import solve
 
 # Options of `ptycho train`, per kind of case; what is not named has its default.
 GRIDSIZE_1 = "--n-groups 512 --gridsize 1"
-QUICK = "--n-groups 512 --nepochs 10"
+QUICK = "--n-groups 512 --nepochs 8"
 GRIDSIZE_2 = "--n-groups 512 --gridsize 2 --nepochs 8 --batch-size 4 --neighbor-count 7"
 SIEMENS = "--nepochs 10"
 SOLVER_EPOCHS = 8  # from a flat object, batches of 16

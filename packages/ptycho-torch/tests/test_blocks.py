@@ -1,6 +1,7 @@
 import pytest
 import torch
-from ptycho_torch.networks.blocks import UNet
+from ptycho_torch.networks.blocks import ConvBlock, UNet
+from torch.nn import functional as F
 
 
 @pytest.mark.parametrize("size", [(64, 64), (32, 48), (128, 128)])
@@ -24,3 +25,11 @@ def test_levels_double_the_width():
     network = UNet(6, 2, 8, levels=4)
     assert [block.first.out_channels for block in network.down] == [8, 16, 32, 64]
     assert [block.first.out_channels for block in network.up] == [32, 16, 8]
+
+
+def test_what_is_coarse_is_seen_with_every_pixel_doubled():
+    block = ConvBlock(5 + 3, 4).double()
+    coarse = torch.randn(2, 5, 6, 7, dtype=torch.float64)
+    finer = torch.randn(2, 3, 12, 14, dtype=torch.float64)
+    doubled = F.interpolate(coarse, scale_factor=2.0, mode="nearest")
+    torch.testing.assert_close(block(coarse, finer), block(torch.cat([doubled, finer], dim=1)))

@@ -24,9 +24,27 @@ class ConvBlock(nn.Module):
         self.second = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         self.norm = nn.GroupNorm(max(1, channels_out // 8), channels_out)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Map (B, channels_in, H, W) to (B, channels_out, H, W), or half of H and W."""
-        return F.gelu(self.norm(self.second(F.gelu(self.first(image)))))
+    def forward(self, image: Tensor, finer: Tensor | None = None) -> Tensor:
+        """Map (B, channels_in, H, W) to (B, channels_out, H, W), or half of H and W.
+
+        With ``finer`` (B, c, 2 H, 2 W) the first convolution sees the image with every pixel
+        doubled, and these channels after it: (B, channels_in - c, H, W) to (B, channels_out, 2 H,
+        2 W).
+        """
+        first = self.first(image) if finer is None else _over_doubled(self.first, image, finer)
+        return F.gelu(self.norm(self.second(F.gelu(first))))
+
+
+def _over_doubled(conv: nn.Conv2d, image: Tensor, finer: Tensor) -> Tensor:
+    """Convolve an image with every pixel doubled along both axes, and finer channels after it.
+
+    Of the 3x3 pixels that a kernel sees in the doubled image many are the same one. A transposed
+    convolution, whose kernel adds the weights of those up, needs four products instead of nine.
+    """
+    doubled, fine = conv.weight.split([image.shape[1], finer.shape[1]], dim=1)
+    kernel = 4 * F.avg_pool2d(doubled.flip(-2, -1), 2, stride=1, padding=1)
+    above = F.conv_transpose2d(image, kernel.transpose(0, 1), stride=2, padding=1)
+    return above + F.conv2d(finer, fine, conv.bias, padding=1)
 
 
 def _unfolded(image: Tensor) -> Tensor:
@@ -89,6 +107,5 @@ class UNet(nn.Module):
             skips.append(features)
         skips.pop()
         for block in self.up:
-            features = F.interpolate(features, scale_factor=2.0, mode="nearest")
-            features = block(torch.cat([features, skips.pop()], dim=1))
+            features = block(features, skips.pop())
         return _smooth(_unfolded(self.last(features)))
