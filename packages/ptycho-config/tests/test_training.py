@@ -32,6 +32,7 @@ def test_defaults_are_the_contract():
         "positions_provided": True,
         "probe_trainable": False,
         "imagined_batches": False,
+        "average_weights": False,
         "positions_trainable": False,
         "intensity_scale_trainable": True,
         "sequential_sampling": False,

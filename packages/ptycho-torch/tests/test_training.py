@@ -5,9 +5,12 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from attrs import evolve
 from ptycho_data import OutputExistsError, load_bundle, load_probe, save_scan
 from ptycho_physics import DivergenceError, defocused_probe, simulate_counts
+from ptycho_torch.bundles import model_from
+from ptycho_torch.module import PtychoModule
 from ptycho_torch.reconstruction import reconstruct
 from ptycho_torch.training import train
 
@@ -142,8 +145,12 @@ def test_a_loss_that_is_never_logged_is_an_error_before_training(scan, training,
         train(scan, training(), execution(checkpoint_monitor_metric="val_accuracy"))
 
 
-def test_resuming_gives_the_identical_end_result(scan, training, execution, tmp_path):
-    whole = train(scan, training(nepochs=4, output_dir=tmp_path / "whole"), execution())
+@pytest.mark.parametrize(("name", "average"), [("SIGINT", False), ("SIGTERM", True)])
+def test_resuming_gives_the_identical_end_result(
+    scan, training, execution, tmp_path, name, average
+):
+    config = training(nepochs=4, average_weights=average, output_dir=tmp_path / "whole")
+    whole = train(scan, config, execution())
     script = textwrap.dedent("""
         import signal, sys
         from attrs import evolve
@@ -161,6 +168,7 @@ def test_resuming_gives_the_identical_end_result(scan, training, execution, tmp_
         config = TrainingConfig(
             model=ModelConfig(architecture="unrolled", n_filters_scale=1),
             train_data_file="scan.npz", backend="pytorch", nepochs=4, batch_size=8, output_dir=out,
+            average_weights=sys.argv[5] == "True",
         )
         if stop:  # the signal arrives in the middle of the third epoch
             class Kill(callbacks.LossHistory):
@@ -177,19 +185,18 @@ def test_resuming_gives_the_identical_end_result(scan, training, execution, tmp_
     """)
     path = tmp_path / "scan.npz"
     save_scan(path, scan)
-    for name in ("SIGINT", "SIGTERM"):
-        out = tmp_path / name
+    out = tmp_path / name
 
-        def run(*arguments, out=out):
-            command = [sys.executable, "-c", script, str(path), str(out), *arguments]
-            return subprocess.run(command, check=False).returncode  # noqa: S603 - our own program
+    def run(what):
+        command = [sys.executable, "-c", script, str(path), str(out), what, name, str(average)]
+        return subprocess.run(command, check=False).returncode  # noqa: S603 - our own program
 
-        assert run("stop", name) == 130
-        best = load_bundle(out)  # valid, of the best of the two epochs that ended
-        assert len(best.history["train_loss"]) == 2
-        assert run("go") == 0
-        assert same(load_bundle(out).weights, weights(whole))
-        assert load_bundle(out).history["train_loss"] == whole.history["train_loss"]
+    assert run("stop") == 130
+    best = load_bundle(out)  # valid, of the best of the two epochs that ended
+    assert len(best.history["train_loss"]) == 2
+    assert run("go") == 0
+    assert same(load_bundle(out).weights, weights(whole))
+    assert load_bundle(out).history["train_loss"] == whole.history["train_loss"]
 
 
 def test_nothing_to_resume_from_is_said(scan, training, execution):
@@ -419,6 +426,22 @@ def test_batches_are_imagined_where_asked_for_and_only_there(
         found[wanted] = train(scan, config, execution()).history["train_loss"]
     assert found[True][0] == found[False][0]  # nothing was reconstructed yet
     assert found[True][1] != found[False][1]
+
+
+def test_the_mean_of_the_weights_is_kept_where_asked_for(scan, training, execution, monkeypatch):
+    steps = []
+
+    def note(module, *_):
+        steps.append([p.detach().clone() for p in module.model.network.parameters()])
+
+    monkeypatch.setattr(PtychoModule, "on_train_batch_end", note)
+    config = training(nepochs=1, n_groups=48, batch_size=8, average_weights=True)
+    found = model_from(load_bundle(train(scan, config, execution()).bundle_path))
+    counted = [t * (t + 1) for t in range(1, len(steps) + 1)]
+    assert len(steps) > 3
+    for k, parameter in enumerate(found.network.parameters()):
+        wanted = sum(c * step[k] for c, step in zip(counted, steps, strict=True)) / sum(counted)
+        torch.testing.assert_close(parameter.detach(), wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_intensity_scale_is_a_parameter_that_training_moves(scan, training, execution, tmp_path):

@@ -210,6 +210,14 @@ class TrainingConfig:
             legacy=None,
         ),
     )
+    average_weights: bool = attrs.field(
+        default=False,
+        metadata=about(
+            "Keep the mean of the weights over the training so far, later ones counting more:"
+            " steadier on measured samples it has not seen, a little less exact on its own.",
+            legacy=None,
+        ),
+    )
     intensity_scale_trainable: bool = attrs.field(
         default=True,
         metadata=about(

@@ -20,7 +20,8 @@ def check_training(config: TrainingConfig, execution: PyTorchExecutionConfig) ->
     check_architecture(config.model.architecture)
     check_logger(execution.logger_backend)
     check_devices(execution)
-    torch_only = [n for n in ("imagined_batches", "positions_trainable") if getattr(config, n)]
+    names = ("imagined_batches", "average_weights", "positions_trainable")
+    torch_only = [name for name in names if getattr(config, name)]
     if torch_only:
         msg = f"{torch_only[0]}: must be false with backend tensorflow, found true; use pytorch"
         raise ValueError(msg)

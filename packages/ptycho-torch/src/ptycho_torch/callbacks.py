@@ -1,9 +1,11 @@
-"""What happens at the end of each epoch besides Lightning's own checkpoints."""
+"""What happens in training besides steps and Lightning's own checkpoints."""
 
 import logging
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
 
 log = logging.getLogger(__name__)
 
@@ -53,3 +55,25 @@ class LossHistory(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the history of a checkpoint."""
         self.epochs = list(state_dict["epochs"])
+
+
+LATENESS = 2
+"""Step t counts as its power in the mean: a mean age of a quarter of the training."""
+
+
+class MeanOfWeights(WeightAveraging):
+    r"""Keeps the mean of the weights after every step so far, later ones counting more.
+
+    .. math:: \bar w_t = \bar w_{t-1} + \frac{\eta + 1}{t + \eta} (w_t - \bar w_{t-1})
+
+    the polynomial-decay averaging of O. Shamir and T. Zhang (ICML 2013), with `LATENESS` for
+    :math:`\eta`. Steps go by the weights, validation and checkpoints by their mean.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(use_buffers=False, avg_fn=_moved)
+
+
+def _moved(mean: Tensor, weights: Tensor, before: Tensor | int) -> Tensor:
+    """Return the mean with one more step; ``before`` are in it already."""
+    return mean + (weights - mean) * ((LATENESS + 1) / (before + 1 + LATENESS))

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_physics import DivergenceError
 
-from ptycho_torch.callbacks import LossHistory
+from ptycho_torch.callbacks import LossHistory, MeanOfWeights
 from ptycho_torch.data import ScanDataModule
 from ptycho_torch.lightning_manners import make
 from ptycho_torch.loggers import make_logger
@@ -47,6 +47,8 @@ def make_trainer(
             monitor, patience=execution.early_stop_patience, mode=execution.checkpoint_mode
         ),
     ]
+    if config.average_weights:
+        callbacks.append(MeanOfWeights())
     if execution.enable_checkpointing:
         best = ModelCheckpoint(
             output_dir / CHECKPOINTS,
