@@ -27,8 +27,13 @@ RENAMED = {
     "output_dir": "output_prefix",
 }
 WITHOUT = {
-    *("backend", "seed", "domain", "probe_file"),
-    *("positions_trainable", "imagined_batches", "average_weights"),
+    "backend",
+    "seed",
+    "domain",
+    "probe_file",
+    "positions_trainable",
+    "imagined_batches",
+    "average_weights",
 }
 
 

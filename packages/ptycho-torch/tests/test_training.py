@@ -145,7 +145,9 @@ def test_a_loss_that_is_never_logged_is_an_error_before_training(scan, training,
         train(scan, training(), execution(checkpoint_monitor_metric="val_accuracy"))
 
 
-@pytest.mark.parametrize(("name", "average"), [("SIGINT", False), ("SIGTERM", True)])
+@pytest.mark.parametrize(
+    ("name", "average"), [("SIGINT", False), ("SIGTERM", False), ("SIGTERM", True)]
+)
 def test_resuming_gives_the_identical_end_result(
     scan, training, execution, tmp_path, name, average
 ):
