@@ -55,8 +55,14 @@ def scan(request):
     )
 
 
-def make_config(scan, architecture, gridsize, **settings):
-    model = ModelConfig(N=scan.N, architecture=architecture, gridsize=gridsize, n_filters_scale=1)
+def make_config(scan, architecture, gridsize, *, joint=False, **settings):
+    model = ModelConfig(
+        N=scan.N,
+        architecture=architecture,
+        gridsize=gridsize,
+        n_filters_scale=1,
+        joint_stages=joint,
+    )
     settings = {"train_data_file": "s", "backend": "pytorch", "neighbor_count": 4} | settings
     return TrainingConfig(model=model, **settings)
 
@@ -81,11 +87,13 @@ def make_bundle(part, scan, config):
 
 @pytest.mark.parametrize("trained_with", ["pytorch", "tensorflow"])
 @pytest.mark.parametrize("gridsize", [1, 2])
-@pytest.mark.parametrize("architecture", ["cnn", "unrolled"])
+@pytest.mark.parametrize(
+    ("architecture", "joint"), [("cnn", False), ("unrolled", False), ("unrolled", True)]
+)
 def test_a_bundle_crosses_over(
-    pytorch, tensorflow, scan, architecture, gridsize, trained_with, tmp_path
+    pytorch, tensorflow, scan, architecture, joint, gridsize, trained_with, tmp_path
 ):
-    config = make_config(scan, architecture, gridsize)
+    config = make_config(scan, architecture, gridsize, joint=joint)
     part = {"pytorch": pytorch, "tensorflow": tensorflow}[trained_with]
     save_bundle(tmp_path, make_bundle(part, scan, config))
     bundle = load_bundle(tmp_path)
@@ -124,13 +132,16 @@ def test_an_architecture_unknown_here_names_both_sides(pytorch, tensorflow, scan
         part("bundles").model_from(attrs.evolve(bundle, backend=other, config=config))
 
 
-@pytest.mark.parametrize(("architecture", "gridsize"), [("cnn", 2), ("unrolled", 1)])
+@pytest.mark.parametrize(
+    ("architecture", "gridsize", "joint"),
+    [("cnn", 2, False), ("unrolled", 1, False), ("unrolled", 1, True)],
+)
 def test_twenty_steps_of_training_have_the_same_losses(
-    pytorch, tensorflow, scan, architecture, gridsize
+    pytorch, tensorflow, scan, architecture, gridsize, joint
 ):
     if scan.N == 128:
         pytest.skip("shown at N=64; the forward model at N=128 is compared above")
-    config = make_config(scan, architecture, gridsize, batch_size=4, n_groups=20)
+    config = make_config(scan, architecture, gridsize, joint=joint, batch_size=4, n_groups=20)
     execution = PyTorchExecutionConfig(learning_rate=1e-4)
     bundle = make_bundle(pytorch, scan, config)
     one = pytorch_losses(pytorch, bundle, scan, config, execution)

@@ -34,6 +34,7 @@ WITHOUT = {
     "positions_trainable",
     "imagined_batches",
     "average_weights",
+    "joint_stages",
 }
 
 

@@ -12,6 +12,7 @@ def test_defaults_are_the_contract():
         "architecture": "cnn",
         "amp_activation": "sigmoid",
         "object_big": True,
+        "joint_stages": False,
         "probe_big": True,
         "probe_mask": False,
         "pad_object": True,

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ptycho_data import spatial_batches
+from ptycho_data.batches import TEAM_SIZES, teams_apart
 
 
 def spread(batches, points):
@@ -62,3 +63,31 @@ def test_equal_positions_are_still_batched():
 def test_impossible_arguments_are_named(points, size, message):
     with pytest.raises(ValueError, match=f"^{message}: "):
         spatial_batches(points, size)
+
+
+@given(st.integers(1, 40), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_teams_lie_apart_and_keep_their_shape(groups, members, seed):
+    points = np.random.default_rng(seed).uniform(-300, 300, (groups, members, 2))
+    apart = teams_apart(points, 65, seed)
+    np.testing.assert_array_equal(apart, teams_apart(points, 65, seed))
+    same = np.abs((apart - apart[:1]) - (points - points[:1])).max(axis=(1, 2)) < 1e-9
+    team = [
+        np.abs((apart - one) - (points - other)).max(axis=(1, 2)) < 1e-9
+        for one, other in zip(apart, points, strict=True)
+    ]
+    sizes = np.sum(team, axis=1)
+    assert same[0]
+    assert len(set(sizes)) <= 2  # one team is smaller where they do not divide
+    assert sizes.max() in TEAM_SIZES or groups < max(TEAM_SIZES)
+    y = apart[..., 1]
+    strangers = np.abs(y[:, :, None, None] - y[None, None]).min(axis=(1, 3))
+    assert (strangers[~np.array(team)] >= 65).all()
+
+
+def test_a_batch_is_split_into_teams_of_every_size():
+    points = np.random.default_rng(0).uniform(0, 50, (8, 1, 2))
+    found = set()
+    for seed in range(30):
+        y = np.sort(teams_apart(points, 65, seed)[:, 0, 1])
+        found.add(8 // (1 + np.count_nonzero(np.diff(y) >= 65)))
+    assert found == {1, 2, 4}

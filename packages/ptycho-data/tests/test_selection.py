@@ -8,6 +8,7 @@ from ptycho_data import Scan
 from ptycho_data.selection import (
     covering_groups,
     inference_groups,
+    inference_steps,
     split_validation,
     training_groups,
     with_photons,
@@ -100,3 +101,21 @@ def test_a_dose_that_was_asked_for_wins_over_the_files(scan):
     assert with_photons(stated, 1e6).nphotons == 1e6
     assert with_photons(stated, None) is stated
     assert with_photons(scan, 1e6) is scan  # counts need no dose
+
+
+def test_steps_are_in_order_or_compact():
+    positions = np.random.default_rng(0).uniform(0, 100, (200, 2))
+    groups = np.random.default_rng(1).permutation(200).reshape(100, 2)
+    plain, joint = (
+        inference_steps(groups, positions, 8, together=together) for together in (False, True)
+    )
+    np.testing.assert_array_equal(np.concatenate(plain), groups)
+    found = np.concatenate(joint)
+    np.testing.assert_array_equal(np.sort(found[:, 0]), np.sort(groups[:, 0]))
+    assert {tuple(row) for row in found.tolist()} == {tuple(row) for row in groups.tolist()}
+    assert sorted(map(len, joint)) == sorted(map(len, plain)) == [4, *12 * [8]]
+
+    def spread(steps):
+        return np.mean([np.ptp(positions[step].mean(axis=1), axis=0).mean() for step in steps])
+
+    assert spread(joint) < 0.5 * spread(plain)

@@ -12,6 +12,11 @@ def test_good_settings_pass(training, execution):
     ("model", "settings", "rule"),
     [
         ({"architecture": "resnet"}, {}, "architecture: one of cnn, unrolled"),
+        (
+            {"joint_stages": True, "architecture": "cnn"},
+            {},
+            "joint_stages: must be .* use unrolled",
+        ),
         ({"architecture": "cnn"}, {"positions_trainable": True}, "positions_trainable: must be"),
         ({"architecture": "cnn"}, {"imagined_batches": True}, "imagined_batches: must be"),
         ({"architecture": "cnn"}, {"average_weights": True}, "average_weights: must be"),

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from attrs import evolve
 from ptycho_config import PyTorchExecutionConfig
+from ptycho_data.batches import TEAM_SIZES
 from ptycho_physics import extract_patches
 from ptycho_torch.data import (
     GroupDataset,
@@ -26,6 +28,20 @@ def test_batch_holds_what_its_documentation_says(scan):
     assert batch["positions"].shape == (3, 2, 1, 2)
     assert float(batch["photons"]) == 5
     np.testing.assert_array_equal(batch["counts"][1, 1].numpy(), scan.counts([8])[0])
+
+
+def test_teams_of_a_batch_are_moved_apart_and_where_they_lie_is_not(groups):
+    chosen = np.arange(8, 16)
+    plain = GroupDataset(groups)[chosen]
+    batch = GroupDataset(evolve(groups, teams=True, margin=4.0))[chosen]
+    assert "apart" not in plain
+    offsets = batch["positions"] - plain["positions"]
+    torch.testing.assert_close(offsets, offsets[:1].expand_as(offsets), atol=1e-4, rtol=0)
+    moved = (batch["apart"] - batch["positions"]).view(8, 2)
+    same = (moved[:, None] - moved[None]).abs().amax(-1) < 1e-3
+    y = batch["apart"][..., 1].view(8)
+    assert int(same.sum(1).max()) in TEAM_SIZES
+    assert ((y[:, None] - y[None]).abs()[~same] >= 64 + 1 + 8).all()
 
 
 def test_positions_of_a_batch_are_those_of_its_canvas(scan, groups):

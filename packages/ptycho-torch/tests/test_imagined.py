@@ -40,5 +40,10 @@ def test_patches_still_agree_and_their_patterns_are_those_of_the_turned_object(s
     assert made["counts"].shape == batch["counts"].shape
     difference = (made["counts"] - wanted).sum(dim=(-2, -1)) / wanted.sum(dim=(-2, -1)).sqrt()
     assert difference.abs().max() < 6  # photon noise
+    assert "apart" not in made
+    apart = {**batch, "apart": 2 * batch["positions"]}
+    turned_apart = imagined_batch(model, apart, patches, seed)["apart"]
+    between = [2 * (p - p[:1]) for p in (made["positions"], turned_apart / 2)]
+    torch.testing.assert_close(*between, atol=1e-3, rtol=0)
     same = imagined_batch(model, batch, patches, seed)
     torch.testing.assert_close(same["counts"], made["counts"])

@@ -61,3 +61,8 @@ def test_bad_pixels_are_not_looked_at(patterns, architecture):
         torch.testing.assert_close(
             network(spoiled, positions, probe, bad), network(x, positions, probe, bad)
         )
+
+
+def test_stages_of_a_network_without_any_are_refused():
+    with pytest.raises(ValueError, match=r"joint_stages: must be false .* cnn, .*; use unrolled"):
+        build_network(ModelConfig(architecture="cnn", joint_stages=True))

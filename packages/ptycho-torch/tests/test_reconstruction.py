@@ -95,6 +95,21 @@ def test_batch_size_and_padding_do_not_change_the_object(scan, untrained, infere
         np.testing.assert_allclose(other.object, reference, atol=0.03)
 
 
+def test_joint_stages_take_patterns_that_lie_together(scan, untrained, inference, execution):
+    bundle = untrained({"joint_stages": True})
+    order = np.random.default_rng(0).permutation(scan.n)
+    shuffled = evolve(scan.select(order), object_guess=None)
+    fields = {"inference_batch_size": 10}
+    plain = reconstruct(bundle, scan, inference(), execution(**fields)).reconstruction
+    for found in (
+        reconstruct(bundle, shuffled, inference(), execution(**fields)).reconstruction,
+        reconstruct(bundle, scan, inference(), execution(pad_eval=True, **fields)).reconstruction,
+    ):
+        np.testing.assert_allclose(found.object, plain.object, atol=0.01)
+    alone = reconstruct(untrained(), scan, inference(), execution(**fields)).reconstruction
+    assert np.abs(alone.object - plain.object).max() > 0.05
+
+
 def test_dose_and_probe_power_do_not_change_the_object(scan, untrained, inference, execution):
     bundle = untrained()
     reference = reconstruct(bundle, scan, inference(), execution()).reconstruction.object

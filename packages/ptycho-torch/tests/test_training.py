@@ -476,3 +476,15 @@ def test_it_trains_and_reconstructs_on_a_gpu(
     result = train(scan, config, settings)
     rec = reconstruct(load_bundle(result.bundle_path), scan, inference(), settings)
     assert rec.r_factor < 0.6
+
+
+def test_joint_stages_are_trained_in_teams_and_kept(scan, training, execution, tmp_path):
+    model, settings = {"joint_stages": True}, {"nepochs": 12, "imagined_batches": True}
+    config = training(model, n_groups=48, **settings)
+    bundle = load_bundle(train(scan, config, execution()).bundle_path)
+    assert bundle.config["model"]["joint_stages"]
+    assert bundle.history["train_loss"][-1] < bundle.history["train_loss"][0]
+    config = training(model, n_groups=48, output_dir=tmp_path / "again", **settings)
+    again = load_bundle(train(scan, config, execution()).bundle_path)
+    for name, weight in bundle.weights.items():
+        np.testing.assert_array_equal(again.weights[name], weight)

@@ -5,7 +5,7 @@ from ptycho_config import ModelConfig
 from ptycho_physics import extract_patches, intensity, normalise_probe, probe_intensity
 from ptycho_physics.metrics import complex_correlation
 from ptycho_torch.networks import build_network, unrolled
-from ptycho_torch.overlap import GroupCanvases
+from ptycho_torch.overlap import GroupCanvases, phases_in_agreement
 
 
 @pytest.fixture
@@ -158,3 +158,56 @@ def test_the_frame_turns_with_the_object():
         torch.testing.assert_close(
             unrolled._slope(turned, axis), unrolled._slope(frame, axis), atol=1e-6, rtol=1e-5
         )
+
+
+def torn(joint):
+    """Return a network whose corrections tear overlapping patches apart."""
+    torch.manual_seed(3)
+    model = ModelConfig(architecture="unrolled", n_filters_scale=1, joint_stages=joint)
+    network = build_network(model).eval()
+    for layer in network.corrections:
+        torch.nn.init.normal_(layer.last.weight, std=0.03)
+    return network
+
+
+@torch.no_grad()
+def test_joint_stages_bring_patches_of_a_batch_together(patterns):
+    x, positions, probe, bad = patterns(1, B=8)
+    weight = probe.abs().square().sum(0)
+
+    def disagreement(patches):
+        canvas = GroupCanvases.of(positions.reshape(1, -1, 1, 2), 64)
+        patches = patches.view(1, -1, 64, 64)
+        difference = canvas.agree_in_phase(patches, weight) - patches * phases_in_agreement(
+            patches, canvas.positions, weight, canvas.shape
+        )
+        return float((difference.abs() * weight).mean())
+
+    alone, joint = (torn(joined)(x, positions, probe, bad) for joined in (False, True))
+    assert disagreement(joint) < 0.9 * disagreement(alone)
+    order = [3, 1, 7, 0, 2, 6, 5, 4]
+    again = torn(joint=True)(x[order], positions[order] + 700, probe, bad)
+    torch.testing.assert_close(again, joint[order], atol=2e-3, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("apart", [70.0, 3000.0])
+def test_joint_stages_leave_alone_what_does_not_overlap(patterns, apart):
+    x, positions, probe, bad = patterns(1, B=8)
+    positions = torch.arange(8.0).view(8, 1, 1, 1) * torch.tensor([0.0, apart])
+    alone, joint = (torn(joined)(x, positions, probe, bad) for joined in (False, True))
+    torch.testing.assert_close(joint, alone, atol=2e-3, rtol=0)
+    one = torn(joint=True)(x[:1], positions[:1], probe, bad)
+    torch.testing.assert_close(one, alone[:1], atol=2e-3, rtol=0)
+
+
+@torch.no_grad()
+def test_joint_stages_tell_neighbours_what_a_pattern_says(patterns):
+    x, positions, probe, bad = patterns(1, B=8)
+    other = x.clone()
+    other[1] = x[6]
+    for joint in (False, True):
+        network = torn(joint)
+        change = network(other, positions, probe, bad) - network(x, positions, probe, bad)
+        assert (float(change[0].abs().mean()) > 1e-3) == joint
+        assert float(change[1].abs().mean()) > 1e-2

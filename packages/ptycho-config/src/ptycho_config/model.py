@@ -78,6 +78,15 @@ class ModelConfig:
             legacy="object.big",
         ),
     )
+    joint_stages: bool = attrs.field(
+        default=False,
+        metadata=about(
+            "Patterns that go through 'unrolled' together agree between its stages too: better "
+            "from few bright patterns of samples not trained on. Results depend a little on which "
+            "go together.",
+            legacy=None,
+        ),
+    )
     probe_big: bool = attrs.field(
         default=True,
         metadata=about(

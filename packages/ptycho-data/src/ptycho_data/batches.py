@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+TEAM_SIZES = (1, 2, 4)
+
 
 def spatial_batches(
     positions: ArrayLike, size: int, seed: int | Sequence[int] | None = 0
@@ -60,6 +62,45 @@ def spatial_batches(
     cuts = np.arange(size, n, size)
     pieces = np.split(order, cuts)
     return [pieces[index] for index in np.argsort(rng.random(batches), kind="stable")]
+
+
+def chunks(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Cut an array into pieces of ``size`` rows; the last may be shorter."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def teams_apart(
+    positions: ArrayLike, reach: float, seed: int | Sequence[int] | NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Move random teams of a batch so far apart that patches overlap within a team only.
+
+    A network whose stages let overlapping patches agree must learn to do so where few of them
+    overlap, or none. All teams of a batch have 1, 2 or 4 members, but for what does not divide.
+
+    Parameters
+    ----------
+    positions : array_like, (B, C, 2)
+        Patch centres ``(x, y)`` of the groups of a batch.
+    reach
+        Patches whose centres are this many pixels apart do not overlap.
+    seed
+        Of the teams.
+
+    Returns
+    -------
+    (B, C, 2) float64
+        Differences within a team are as they were. The first patch along either axis lies at a
+        whole pixel, so that who is alone is not interpolated.
+    """
+    points = np.asarray(positions, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    size = int(rng.choice(TEAM_SIZES))
+    apart, below = np.empty_like(points), 0
+    for team in chunks(rng.permutation(len(points)), size):
+        local = points[team] - points[team].min(axis=(0, 1))
+        apart[team] = local + np.array([0, below])
+        below += math.ceil(local[..., 1].max() + reach)
+    return apart
 
 
 def _turned(

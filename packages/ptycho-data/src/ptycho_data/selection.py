@@ -7,7 +7,7 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from ptycho_data.batches import spatial_batches
+from ptycho_data.batches import chunks, spatial_batches
 from ptycho_data.grouping import group_positions, subsample
 from ptycho_data.scan import Scan
 
@@ -18,6 +18,7 @@ __all__ = [
     "ScanGroups",
     "covering_groups",
     "inference_groups",
+    "inference_steps",
     "split_validation",
     "training_groups",
     "with_photons",
@@ -46,6 +47,9 @@ class ScanGroups:
     truth_gain : float or None
         Divides the ground truth, so that it is in the network's units: see
         `ptycho_physics.truth_gain`. None for batches without ground truth.
+    teams : bool
+        Let random teams of each batch, not all of it, agree between the stages of a network: see
+        `ptycho_data.batches.teams_apart`.
     """
 
     scan: Scan
@@ -53,6 +57,7 @@ class ScanGroups:
     photons: float
     nphotons: float | None = None
     truth_gain: float | None = None
+    teams: bool = False
 
     @property
     def centres(self) -> NDArray[np.float64]:
@@ -183,3 +188,26 @@ def inference_groups(scan: Scan, config: "InferenceConfig", gridsize: int) -> ND
         seed=seed,
     )
     return kept[groups]
+
+
+def inference_steps(
+    groups: NDArray[np.int64], positions: NDArray[np.float64], size: int, *, together: bool
+) -> list[NDArray[np.int64]]:
+    """Cut groups into those that go through a network at once.
+
+    Parameters
+    ----------
+    groups : (B, C) int64 array
+        Pattern indices of each group.
+    positions : (n, 2) float64 array
+        Of all patterns.
+    size
+        Groups in a step; one step may be shorter.
+    together
+        Whether patterns of a step agree within the network: they then lie close to each other.
+        Otherwise they come in order, as they are read fastest.
+    """
+    if not together:
+        return chunks(groups, size)
+    steps = [np.sort(step) for step in spatial_batches(positions[groups].mean(axis=1), size)]
+    return [groups[step] for step in sorted(steps, key=lambda step: int(step[0]))]

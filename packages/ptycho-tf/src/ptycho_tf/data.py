@@ -12,6 +12,9 @@ A batch is a dictionary:
     mean counts per pattern of the scan;
 ``update`` bool scalar
     whether the weights change after this batch, for gradients added up over several;
+``apart`` (B, 1, 2, C) float32
+    patch centres at which patches overlap within random teams of the batch only, for networks
+    whose stages let patches agree: see `ptycho_data.batches.teams_apart`;
 ``truth`` (B, N, N, C) complex64
     ground-truth patches, for losses that need them; one is an object that absorbs as much as the
     scan does on average.
@@ -27,6 +30,7 @@ from attrs import define, field, frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
 from ptycho_data import selection, spatial_batches
+from ptycho_data.batches import teams_apart
 from ptycho_physics import Canvas, truth_patches
 
 from ptycho_tf.frameworks import tf
@@ -48,6 +52,8 @@ class ScanGroups(selection.ScanGroups):
             "canvas": tf.TensorSpec((2,), tf.int32),
             "photons": tf.TensorSpec((), tf.float32),
         }
+        if self.teams:
+            form["apart"] = form["positions"]
         if self.truth_gain is not None:
             form["truth"] = tf.TensorSpec((None, N, N, C), tf.complex64)
         return form
@@ -57,17 +63,24 @@ class ScanGroups(selection.ScanGroups):
         scan, groups = self.scan, self.groups[chosen]
         flat, shape = groups.reshape(-1), (*groups.shape, scan.N, scan.N)
         canvas = Canvas.covering(scan.positions[flat], scan.N)
-        local = canvas.local(scan.positions[groups]).astype(np.float32)
+        local = canvas.local(scan.positions[groups])
         batch: Batch = {
             "counts": _channels_last(scan.counts(flat, self.nphotons).reshape(shape)),
-            "positions": local.transpose(0, 2, 1)[:, np.newaxis],
+            "positions": _of_groups(local),
             "canvas": np.array(canvas.shape, np.int32),
             "photons": np.float32(self.photons),
         }
+        if self.teams:
+            batch["apart"] = _of_groups(teams_apart(local, scan.N + 1, seed=chosen))
         if self.truth_gain is not None:
             truth = truth_patches(scan, flat).reshape(shape) / np.float32(self.truth_gain)
             batch["truth"] = _channels_last(truth)
         return batch
+
+
+def _of_groups(positions: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Turn positions (B, C, 2) into (B, 1, 2, C)."""
+    return positions.astype(np.float32).transpose(0, 2, 1)[:, np.newaxis]
 
 
 def _channels_last(images: NDArray[Any]) -> NDArray[Any]:

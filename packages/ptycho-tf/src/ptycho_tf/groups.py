@@ -20,6 +20,8 @@ def _scaled(
     config: TrainingConfig,
     probe: NDArray[np.complex64],
     photons: float | None = None,
+    *,
+    teams: bool = False,
 ) -> ScanGroups:
     """Fix the scale of the groups of a scan, from its own counts unless ``photons`` is given."""
     used = np.unique(groups)
@@ -31,6 +33,7 @@ def _scaled(
         photons=photons,
         nphotons=config.nphotons,
         truth_gain=truth_gain(scan, used, probe) if config.needs_truth else None,
+        teams=teams,
     )
 
 
@@ -67,15 +70,15 @@ def prepare(
     """
     probe = scan.probe if probe is None else probe
     scan = with_positions(scan, measured=config.positions_provided)
-    groups = training_groups(scan, config)
+    groups, teams = training_groups(scan, config), config.model.joint_stages
     if test_scan is not None:
         test_scan = with_positions(test_scan, measured=config.positions_provided)
         test_groups = training_groups(test_scan, config)
-        train = _scaled(scan, groups, config, probe)
+        train = _scaled(scan, groups, config, probe, teams=teams)
         _remark(train.photons, config, probe)
         return train, _scaled(test_scan, test_groups, config, probe)
     chosen, held_back = split_validation(scan, groups)
-    train = _scaled(scan, chosen, config, probe)
+    train = _scaled(scan, chosen, config, probe, teams=teams)
     _remark(train.photons, config, probe)
     if held_back is None:
         log.info("training on all %d groups, without validation", len(chosen))

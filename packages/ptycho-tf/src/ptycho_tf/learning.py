@@ -117,7 +117,8 @@ class LearningModel(keras.Model):
         config, model, photons = self.config, self.model, batch["photons"]
         N = config.model.N
         x = tf.sqrt(batch["counts"]) * (input_scale(1.0, N) / tf.sqrt(photons))
-        patches = channels_first(model.diffraction_to_obj(x, batch["positions"], photons))
+        where = batch.get("apart", batch["positions"])
+        patches = channels_first(model.diffraction_to_obj(x, where, photons))
         if config.model.model_type == "supervised":
             return {"realspace_mae": self._truth_error(patches, batch["truth"])}
         counts, bad = channels_first(batch["counts"]), model.bad_pixels

@@ -11,8 +11,9 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig, from_dict
 from ptycho_data import Bundle, Reconstruction, Scan
+from ptycho_data.batches import chunks
 from ptycho_data.runs import InferenceResult, check_fit, choose_probe, remark_few
-from ptycho_data.selection import inference_groups, with_positions
+from ptycho_data.selection import inference_groups, inference_steps, with_positions
 from ptycho_physics import Canvas, Mosaic, input_scale, mean_counts, probe_weight, stitched_object
 
 from ptycho_tf.bundles import BACKEND, fits_any_size, model_from
@@ -28,10 +29,6 @@ backend, since patches settle their phases step by step. On a CPU larger steps g
 nothing; a GPU needs them to be busy."""
 
 Indices = NDArray[np.int64]
-
-
-def _chunks(rows: Indices, size: int) -> list[Indices]:
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 @frozen(eq=False, kw_only=True)
@@ -120,13 +117,19 @@ class _Pass:
         network, weight, mosaic = self.network(C), self.weight, Mosaic(N)
         mosaic.reserve(self.canvas)
         done, waiting, before = 0, 0.0, time.perf_counter()
-        for rows, counts in self.read(_chunks(groups, size)):
+        joint = self.model.config.joint_stages
+        steps = inference_steps(groups, self.scan.positions, size, together=joint)
+        for rows, counts in self.read(steps):
             waiting += time.perf_counter() - before
             where, used = self.scan.positions[rows], len(rows)
-            # Only differences within a group matter; near zero single precision keeps them exact.
-            local = (where - where[:, :1]).astype(np.float32)
+            # Only differences, of what shares a canvas, matter: near zero single precision keeps
+            # them.
+            corner = where.min(axis=(0, 1)) if joint else where[:, :1]
+            local = (where - corner).astype(np.float32)
             if self.execution.pad_eval and used < size:
-                counts, local = _padded(counts, size), _padded(local, size)
+                aside = local[-1] + local.max() + N + 1  # where they have no say
+                counts = _padded(counts, counts[-1], size)
+                local = _padded(local, aside, size)
             patches = network(counts, local)[:used].numpy()
             mosaic.add(patches.reshape(-1, N, N), where.reshape(-1, 2), weight)
             done += used
@@ -156,13 +159,13 @@ class _Pass:
             return error, tf.reduce_sum(measured * good)
 
         sums = np.zeros(2)
-        for chosen, counts in self.read(_chunks(indices, self.step)):
+        for chosen, counts in self.read(chunks(indices, self.step)):
             sums += [float(part) for part in misfit(counts, self.local(chosen))]
         return float(sums[0] / sums[1])
 
 
-def _padded(values: NDArray[Any], size: int) -> NDArray[Any]:
-    return np.concatenate([values, np.repeat(values[-1:], size - len(values), axis=0)])
+def _padded(values: NDArray[Any], last: NDArray[Any], size: int) -> NDArray[Any]:
+    return np.concatenate([values, np.repeat(last[np.newaxis], size - len(values), axis=0)])
 
 
 def reconstruct(

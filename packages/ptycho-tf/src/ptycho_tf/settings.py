@@ -17,7 +17,7 @@ def check_training(config: TrainingConfig, execution: PyTorchExecutionConfig) ->
     RuntimeError
         If the logger's package is missing.
     """
-    check_architecture(config.model.architecture)
+    check_architecture(config.model)
     check_logger(execution.logger_backend)
     check_devices(execution)
     names = ("imagined_batches", "average_weights", "positions_trainable")

@@ -14,6 +14,9 @@ A batch is a dictionary:
     number of the scan among those trained on: all patterns of a batch come from one;
 ``indices`` (B, C) int64
     numbers of the patterns in their scan;
+``apart`` (B, C, 1, 2) float32
+    patch centres at which patches overlap within random teams of the batch only, for networks
+    whose stages let patches agree: see `ptycho_data.batches.teams_apart`;
 ``truth`` (B, C, N, N) complex64
     ground-truth patches, for losses that need them; one is an object that absorbs as much as the
     scan does on average.
@@ -29,6 +32,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
 from ptycho_data import selection, spatial_batches
+from ptycho_data.batches import teams_apart
 from ptycho_physics import truth_patches
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -79,6 +83,10 @@ class GroupDataset(Dataset[Batch]):
             "scan": data.number,
             "indices": torch.from_numpy(groups),
         }
+        if data.teams:
+            reach = scan.N + 1 + 2 * data.margin
+            apart = teams_apart(positions.reshape(*groups.shape, 2), reach, seed=chosen)
+            batch["apart"] = torch.from_numpy(apart[:, :, None].astype(np.float32))
         if data.truth_gain is not None:
             truth = truth_patches(scan, flat).reshape(shape) / np.float32(data.truth_gain)
             batch["truth"] = torch.from_numpy(truth)

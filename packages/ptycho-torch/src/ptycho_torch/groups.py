@@ -38,6 +38,7 @@ def _scaled(
     *,
     photons: float | None = None,
     number: int = 0,
+    teams: bool = False,
 ) -> ScanGroups:
     """Fix the scale of the groups of a scan, from its own counts unless ``photons`` is given."""
     used = np.unique(groups)
@@ -49,6 +50,7 @@ def _scaled(
         photons=photons,
         nphotons=config.nphotons,
         truth_gain=truth_gain(scan, used, probe) if config.needs_truth else None,
+        teams=teams,
         number=number,
         margin=LARGEST_OFFSET if config.positions_trainable else 0.0,
     )
@@ -82,7 +84,8 @@ def prepare(
     groups = training_groups(scan, config)
     name = f"{scan.source.name}: " if scan.source is not None else ""
     chosen, held_back = split_validation(scan, groups) if split else (groups, None)
-    train = _scaled(scan, chosen, config, probe, number=number)
+    teams = config.model.joint_stages
+    train = _scaled(scan, chosen, config, probe, number=number, teams=teams)
     few = few_photons(train.photons, probe)
     if few and config.model.object_big and config.model.model_type == "pinn":
         log.info("%s%s: patterns are explained from their neighbours", name, few)

@@ -61,8 +61,14 @@ def imagined_batch(model: PtychoModel, batch: Batch, patches: Tensor, seed: int)
     orientation = 1 + seed % (ORIENTATIONS - 1)
     generator = torch.Generator(patches.device).manual_seed(seed)
     rate = model.predict_counts(turned(patches, orientation), batch["photons"])
-    positions = turned_positions(batch["positions"], orientation)
+    made: Batch = {
+        name: turned_positions(batch[name], orientation)
+        for name in ("positions", "apart")
+        if name in batch
+    }
+    positions = made["positions"]
     positions = positions - positions.amin(dim=(0, 1, 2)).floor() + N // 2
     width, height = (positions.amax(dim=(0, 1, 2)).ceil().long() - N // 2 + N + 1).tolist()
     counts = torch.poisson(rate, generator=generator)
-    return {**batch, "counts": counts, "positions": positions, "canvas": (height, width)}
+    made |= {"counts": counts, "positions": positions, "canvas": (height, width)}
+    return {**batch, **made}

@@ -86,10 +86,16 @@ class PtychoModule(pl.LightningModule):
         batch = {**batch, "positions": self.model.use(batch)}
         counts, photons = batch["counts"], batch["photons"]
         x = counts.sqrt() * (input_scale(1.0, counts.shape[-1]) / photons.sqrt())
-        patches = self.model.diffraction_to_obj(x, batch["positions"], photons)
+        patches = self.model.diffraction_to_obj(x, self._apart(batch), photons)
         # Autocast reaches the network only; the physics below stays in float32.
         with torch.autocast(counts.device.type, enabled=False):
             return self._terms(batch, patches)
+
+    def _apart(self, batch: Batch) -> Tensor:
+        """Return where the network sees the patches of a batch."""
+        if "apart" not in batch:
+            return batch["positions"]
+        return self.model.illumination.move(batch["apart"], batch["indices"])
 
     def _imagines(self, batch_idx: int) -> bool:
         """Whether this step learns from an imagined batch: every other one, once it can see."""

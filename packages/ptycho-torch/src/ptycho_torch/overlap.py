@@ -120,6 +120,11 @@ class GroupCanvases:
             return patches
         return agree(patches, self.positions, weight, self.shape)
 
+    def agree_in_phase(self, patches: Tensor, weight: Tensor) -> Tensor:
+        """`agree`, each patch in the phase in which it overlaps best: see `phases_in_agreement`."""
+        phases = phases_in_agreement(patches, self.positions, weight, self.shape)
+        return self.agree(patches * phases, weight)
+
     def precondition(self, gradient: Tensor, light: Tensor, relaxation: float) -> Tensor:
         """Divide summed gradients by summed light, within each group.
 

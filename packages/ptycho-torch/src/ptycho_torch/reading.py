@@ -13,11 +13,6 @@ from torch.utils.data import DataLoader, Dataset
 Indices = NDArray[np.int64]
 
 
-def chunks(rows: Indices, size: int) -> list[Indices]:
-    """Cut an array into pieces of ``size`` rows; the last may be shorter."""
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-
 class CountsDataset(Dataset[Tensor]):
     """Counts (..., N, N) float32 of a scan for arrays of pattern numbers of any shape."""
 

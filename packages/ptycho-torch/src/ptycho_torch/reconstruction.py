@@ -9,13 +9,14 @@ from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig, from_dict
 from ptycho_data import Bundle, Reconstruction, Scan
+from ptycho_data.batches import chunks
 from ptycho_data.runs import InferenceResult, check_fit, choose_probe, remark_few
 from ptycho_data.selection import inference_groups, with_positions
 from ptycho_physics import mean_counts
 
 from ptycho_torch.bundles import BACKEND, fits_any_size
 from ptycho_torch.devices import determinism, open_runner
-from ptycho_torch.reading import CountsDataset, chunks, read
+from ptycho_torch.reading import CountsDataset, read
 from ptycho_torch.reconstructor import Reconstructor
 
 
@@ -122,7 +123,7 @@ class _Pass:
     def fill(self, groups: NDArray[np.int64], progress: Callable[[int, int], None] | None) -> float:
         """Add all groups to the canvas; return the seconds spent waiting for patterns."""
         canvas, runner = self.canvas, self.canvas.runner
-        mine = runner.share(chunks(groups, canvas.groups_per_step))
+        mine = runner.share(canvas.steps(groups, self.scan.positions))
         total, done, waiting = sum(map(len, mine)), 0, 0.0
         batches = read(self.data, mine, self.execution, runner.device)
         before = time.perf_counter()

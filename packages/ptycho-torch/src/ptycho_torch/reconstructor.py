@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig, from_dict
 from ptycho_data import Bundle, Reconstruction, load_bundle
-from ptycho_data.selection import covering_groups
+from ptycho_data.selection import covering_groups, inference_steps
 from ptycho_physics import (
     Canvas,
     detected_fraction,
@@ -102,6 +102,11 @@ class Reconstructor:
         return self.trained.model.channels
 
     @property
+    def joint(self) -> bool:
+        """Whether patterns of a step agree within the network, ``joint_stages``."""
+        return self.trained.model.joint_stages
+
+    @property
     def groups_per_step(self) -> int:
         """Groups that go through the network at once."""
         kind = self.runner.device.type
@@ -136,11 +141,16 @@ class Reconstructor:
         groups = covering_groups(where, self.group_size)
         self._sheet.reserve(where)
         with determinism(self.execution.deterministic, self.runner.device):
-            for start in range(0, len(groups), self.groups_per_step):
-                rows = groups[start : start + self.groups_per_step]
+            for rows in self.steps(groups, where):
                 chosen = torch.from_numpy(rows).to(counts.device)
                 self.stitch(self.predict(counts[chosen], where[rows]), where[rows])
         self._centres.append(where)
+
+    def steps(
+        self, groups: NDArray[np.int64], positions: NDArray[np.float64]
+    ) -> list[NDArray[np.int64]]:
+        """Cut groups (B, C) of patterns at ``positions`` (n, 2) into those that go at once."""
+        return inference_steps(groups, positions, self.groups_per_step, together=self.joint)
 
     def _counts(self, patterns: ArrayLike | Tensor, positions: NDArray[np.float64]) -> Tensor:
         """Check a batch and return it as counts on the device; its light fixes the scale."""
@@ -195,12 +205,14 @@ class Reconstructor:
         """
         assert self._photons is not None  # noqa: S101 - `add` has seen to it
         x = counts.sqrt() * input_scale(self._photons, self.N)
-        # Only differences within a group matter; near zero single precision keeps them exact.
-        local = torch.from_numpy((positions - positions[:, :1]).astype(np.float32))
+        # Only differences, of what shares a canvas, matter: near zero single precision keeps them.
+        corner = positions.min(axis=(0, 1)) if self.joint else positions[:, :1]
+        local = torch.from_numpy((positions - corner).astype(np.float32))
         padding = self.groups_per_step - len(x) if self.execution.pad_eval else 0
         if padding > 0:
             x = torch.cat([x, x[-1:].expand(padding, *x.shape[1:])])
-            local = torch.cat([local, local[-1:].expand(padding, *local.shape[1:])])
+            aside = local[-1:] + local.amax() + self.N + 1  # where they have no say
+            local = torch.cat([local, aside.expand(padding, *local.shape[1:])])
         local = local.to(self.runner.device, non_blocking=True)
         with self.runner.autocast():
             patches = self.model.diffraction_to_obj(x, local.unsqueeze(-2), self._photons)

@@ -22,7 +22,7 @@ def check_training(config: TrainingConfig, execution: PyTorchExecutionConfig) ->
 
     from ptycho_torch.lightning_manners import make, quiet_lightning
 
-    check_architecture(config.model.architecture)
+    check_architecture(config.model)
     check_logger(execution.logger_backend)
     switch = torch.are_deterministic_algorithms_enabled()
     with quiet_lightning():

@@ -15,19 +15,25 @@ ARCHITECTURES: dict[str, Callable[[ModelConfig, Any], Network]] = {
 }
 
 
-def check_architecture(name: str) -> None:
-    """Refuse a name that no network has.
+def check_architecture(model: ModelConfig) -> None:
+    """Refuse a name that no network has, and stages of one that has none.
 
     Raises
     ------
     ValueError
-        With the names that there are.
+        Naming what there is.
     """
+    name = model.architecture
     if name not in ARCHITECTURES:
         msg = (
             f"architecture: one of {', '.join(sorted(ARCHITECTURES))} expected in the TensorFlow "
             f"backend, found {name!r}"
         )
+        raise ValueError(msg)
+    staged = [key for key, kind in ARCHITECTURES.items() if getattr(kind, "has_stages", False)]
+    if model.joint_stages and name not in staged:
+        found = f"with architecture {name}, found true"
+        msg = f"joint_stages: must be false {found}; use {', '.join(sorted(staged))}"
         raise ValueError(msg)
 
 
@@ -44,9 +50,9 @@ def build_network(model: ModelConfig, dtype: Any = None) -> Network:
     Raises
     ------
     ValueError
-        If there is no architecture of that name.
+        If there is no architecture of that name, or it cannot do what ``model`` asks for.
     """
-    check_architecture(model.architecture)
+    check_architecture(model)
     return ARCHITECTURES[model.architecture](model, dtype)
 
 

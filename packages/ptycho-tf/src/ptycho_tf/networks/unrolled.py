@@ -10,6 +10,11 @@ change back to the object with the probe's own preconditioner,
 add what physics alone misses. Patches of a group share one canvas at every step. Because the probe
 is an input, a trained network takes any probe.
 
+**Joint stages.** Where ``joint_stages`` asks for it, the patches of the whole batch agree between
+the stages, each in the phase in which it overlaps best: what one pattern leaves open, slow phases
+first, its neighbours know, and the next stage starts from it. Nothing is done where the batch is so
+scattered, on a canvas over `EMPTIEST` times as large as its patches, that hardly any can overlap.
+
 **A guide to the slow phases.** From a flat start the plain step stalls: pixel noise fits a single
 pattern as well as the object does. A smooth object has fewer unknowns than a pattern has pixels;
 one pixel in each square of `STRIDE` x `STRIDE` holds it. `GUIDE_STEPS` steps from flat find it,
@@ -43,7 +48,7 @@ from ptycho_tf.frameworks import tf
 from ptycho_tf.layout import channels_first, channels_last, positions_of_patterns
 from ptycho_tf.networks.base import Network, Tensor
 from ptycho_tf.networks.blocks import unet
-from ptycho_tf.overlap import GroupCanvases
+from ptycho_tf.overlap import GroupCanvases, place_apart
 
 STAGES = 3
 RELAXATION = 0.05
@@ -60,6 +65,8 @@ GUIDE_RELAXATION = 0.3
 MOMENTUM = 0.8
 PHASE_GAIN = 7.0
 PULL = 0.2
+
+EMPTIEST = 8
 
 SMALLEST_OBJECT = 0.1
 """The epsilon of the object's frame, where an object that does not absorb is one."""
@@ -78,9 +85,11 @@ class Unrolled(Network):
 
     recommended_scheduler = "WarmupCosine"
     any_size = True
+    has_stages = True
 
     def __init__(self, model: ModelConfig, dtype: Any = None) -> None:
         super().__init__()
+        self.joint = model.joint_stages
         width, shape = WIDTH_PER_SCALE * model.n_filters_scale, (model.N, model.N, PLANES)
         self.parts = [
             unet(shape, 2, width, name=f"corrections.{k}", dtype=dtype) for k in range(STAGES)
@@ -107,7 +116,8 @@ class Unrolled(Network):
         shown = tf.broadcast_to(_shown(probe), tf.shape(patches))
         light = probe_intensity(probe, xp=xp)
         guide = tf.stop_gradient(_guide(amplitude, good, probe, photons, coarse))
-        for correct in self.parts:
+        weight = probe_weight(probe, xp=xp)
+        for stage, correct in enumerate(self.parts, 1):
             step = canvases.precondition(
                 _change(patches, amplitude, good, probe, photons), light, RELAXATION
             )
@@ -121,12 +131,26 @@ class Unrolled(Network):
             change = tf.cast(correct(image), tf.float32)
             change = tf.complex(change[..., 0], change[..., 1])
             patches = patches + tf.reshape(change, tf.shape(patches)) * frame
-            patches = canvases.agree(patches, probe_weight(probe, xp=xp))
+            patches = canvases.agree(patches, weight)
+            if self.joint and stage < STAGES:  # after the last one who asked sees to it
+                patches = _in_agreement(patches, positions, weight)
         return channels_last(patches)
 
 
 def _complex(real: Tensor) -> Tensor:
     return tf.complex(real, tf.zeros_like(real))
+
+
+def _in_agreement(patches: Tensor, positions: Tensor, weight: Tensor) -> Tensor:
+    """Let all patches (B, C, N, N) of a batch agree, if they may overlap: see the module."""
+    place = place_apart(tf.reshape(positions, (1, -1, 2)), patches.shape[-1])
+    canvas = tf.reduce_prod(tf.cast(place.shape, tf.float32))
+    near = canvas <= EMPTIEST * tf.cast(tf.size(patches), tf.float32)
+
+    def agreed() -> Tensor:
+        return place.agree(patches * place.phases_in_agreement(patches, weight), weight)
+
+    return tf.cond(near & (tf.shape(patches)[0] > 1), agreed, lambda: tf.identity(patches))
 
 
 def _parts(field: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,25 +18,31 @@ def build_network(model: ModelConfig) -> Network:
     Raises
     ------
     ValueError
-        If there is no architecture of that name.
+        If there is no architecture of that name, or it cannot do what ``model`` asks for.
     """
-    check_architecture(model.architecture)
+    check_architecture(model)
     return ARCHITECTURES[model.architecture](model)
 
 
-def check_architecture(name: str) -> None:
-    """Refuse the name of a network that is not here.
+def check_architecture(model: ModelConfig) -> None:
+    """Refuse the name of a network that is not here, and stages of one that has none.
 
     Raises
     ------
     ValueError
-        Naming those that are.
+        Naming what there is.
     """
+    name = model.architecture
     if name not in ARCHITECTURES:
         msg = (
             f"architecture: one of {', '.join(sorted(ARCHITECTURES))} expected in the PyTorch "
             f"backend, found {name!r}"
         )
+        raise ValueError(msg)
+    staged = [key for key, kind in ARCHITECTURES.items() if kind.has_stages]
+    if model.joint_stages and name not in staged:
+        found = f"with architecture {name}, found true"
+        msg = f"joint_stages: must be false {found}; use {', '.join(sorted(staged))}"
         raise ValueError(msg)
 
 

@@ -15,6 +15,9 @@ class Network(nn.Module, ABC):
         The learning-rate schedule that ``scheduler="Default"`` stands for.
     any_size : bool
         Whether a trained network also reconstructs patterns of another N.
+    has_stages : bool
+        Whether patterns that go through it together can agree on the way: what ``joint_stages``
+        asks for.
     starts_blind : bool
         Whether an untrained network knows nothing of diffraction: training then starts with a
         gentle likelihood (`ptycho_physics.likelihood_background`).
@@ -22,6 +25,7 @@ class Network(nn.Module, ABC):
 
     recommended_scheduler: str
     any_size: bool = False
+    has_stages: bool = False
     starts_blind: bool = False
 
     @abstractmethod
@@ -40,7 +44,8 @@ class Network(nn.Module, ABC):
         x : (B, C, N, N) float32
             Diffraction amplitude times ``(N/2) / sqrt(mean counts per pattern)``: order one.
         positions : (B, C, 1, 2) float
-            Patch centres ``(x, y)`` in pixels; only differences within a group matter.
+            Patch centres ``(x, y)`` in pixels; only differences within a group matter, and with
+            ``joint_stages`` those within the batch.
         probe : (M, N, N) complex64
             Probe modes at unit power.
         bad_pixels : (N, N) bool

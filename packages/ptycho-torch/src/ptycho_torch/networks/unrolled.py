@@ -10,6 +10,11 @@ change back to the object with the probe's own preconditioner,
 add what physics alone misses. Patches of a group share one canvas at every step. Because the probe
 is an input, a trained network takes any probe.
 
+**Joint stages.** Where ``joint_stages`` asks for it, the patches of the whole batch agree between
+the stages, each in the phase in which it overlaps best: what one pattern leaves open, slow phases
+first, its neighbours know, and the next stage starts from it. Nothing is done where the batch is so
+scattered, on a canvas over `EMPTIEST` times as large as its patches, that hardly any can overlap.
+
 **A guide to the slow phases.** From a flat start the plain step stalls: pixel noise fits a single
 pattern as well as the object does. A smooth object has fewer unknowns than a pattern has pixels;
 one pixel in each square of `STRIDE` x `STRIDE` holds it. `GUIDE_STEPS` steps from flat find it,
@@ -59,6 +64,8 @@ MOMENTUM = 0.8
 PHASE_GAIN = 7.0
 PULL = 0.2
 
+EMPTIEST = 8
+
 SMALLEST_OBJECT = 0.1
 """The epsilon of the object's frame, where an object that does not absorb is one."""
 
@@ -74,9 +81,11 @@ class Unrolled(Network):
 
     recommended_scheduler = "WarmupCosine"
     any_size = True
+    has_stages = True
 
     def __init__(self, model: ModelConfig) -> None:
         super().__init__()
+        self.joint = model.joint_stages
         width = WIDTH_PER_SCALE * model.n_filters_scale
         self.corrections = nn.ModuleList(UNet(PLANES, 2, width) for _ in range(STAGES))
 
@@ -90,7 +99,8 @@ class Unrolled(Network):
     ) -> Tensor:
         """Reconstruct the patches of a batch of groups: see `Network.forward`."""
         N = x.shape[-1]
-        canvases = GroupCanvases.of(positions, N)
+        canvases, weight = GroupCanvases.of(positions, N), probe_weight(probe)
+        together = self._together(positions, N)
         # sqrt(counts / mean counts), zero frequency in the corner where the FFT leaves it
         amplitude = torch.fft.ifftshift(x * (2 / N), dim=(-2, -1))
         good = torch.fft.ifftshift(~bad_pixels, dim=(-2, -1)).to(amplitude.dtype)
@@ -101,7 +111,7 @@ class Unrolled(Network):
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             coarse = GroupCanvases.of(positions / STRIDE, N // STRIDE)
             guide = _guide(amplitude, good, probe, photons, coarse)
-        for correct in self.corrections:
+        for stage, correct in enumerate(self.corrections, 1):
             step = canvases.precondition(
                 _change(patches, amplitude, good, probe, photons), light, RELAXATION
             )
@@ -113,8 +123,18 @@ class Unrolled(Network):
             image = torch.stack(planes, dim=-1).flatten(0, 1).movedim(-1, 1)  # channels_last
             change = correct(image).float().movedim(1, -1).contiguous()
             patches = patches + torch.view_as_complex(change).view(x.shape) * frame
-            patches = canvases.agree(patches, probe_weight(probe))
+            patches = canvases.agree(patches, weight)
+            if together is not None and stage < STAGES:  # after the last one who asked sees to it
+                patches = together.agree_in_phase(patches.view(1, -1, N, N), weight).view(x.shape)
         return patches
+
+    def _together(self, positions: Tensor, N: int) -> GroupCanvases | None:
+        """Return the canvas on which all patches of a batch agree between stages, if they do."""
+        if not self.joint or len(positions) == 1:
+            return None
+        canvas = GroupCanvases.of(positions.reshape(1, -1, 1, 2), N)
+        patches = canvas.positions.shape[1] * N**2
+        return canvas if math.prod(canvas.shape) <= EMPTIEST * patches else None
 
 
 def _parts(field: Tensor) -> tuple[Tensor, Tensor]:
