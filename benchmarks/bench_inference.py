@@ -40,12 +40,14 @@ class Case:
     n: int
     n_filters_scale: int = 2
     precision: str = "32-true"
+    joint_stages: bool = False
 
     def __str__(self) -> str:
         """Return the label of the figures."""
         return (
             f"{self.architecture}, n_filters_scale={self.n_filters_scale}, {self.precision}, "
             f"N={self.N}, gridsize={self.gridsize}, {self.n} patterns"
+            + (", joint stages" if self.joint_stages else "")
         )
 
 
@@ -58,6 +60,7 @@ CASES += [
     Case("unrolled", 64, 1, 1000, n_filters_scale, precision)
     for n_filters_scale, precision in ((2, "bf16-mixed"), (4, "32-true"), (4, "bf16-mixed"))
 ]
+CASES += [Case("unrolled", 64, 1, 1000, joint_stages=True)]
 QUICK = [Case(architecture, 64, 1, 4) for architecture in ("unrolled", "cnn")]
 
 
@@ -71,6 +74,7 @@ def untrained(scan: Scan, case: Case) -> Bundle:
         gridsize=case.gridsize,
         architecture=case.architecture,
         n_filters_scale=case.n_filters_scale,
+        joint_stages=case.joint_stages,
     )
     config = TrainingConfig(model=model, train_data_file="scan.npz", backend="pytorch")
     return bundle_of(

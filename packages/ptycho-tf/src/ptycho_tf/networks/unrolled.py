@@ -67,6 +67,7 @@ PHASE_GAIN = 7.0
 PULL = 0.2
 
 EMPTIEST = 8
+"""Pixels of a canvas, per pixel of the patches on it, beyond which stages look for no overlap."""
 
 SMALLEST_OBJECT = 0.1
 """The epsilon of the object's frame, where an object that does not absorb is one."""
