@@ -146,12 +146,17 @@ def test_a_loss_that_is_never_logged_is_an_error_before_training(scan, training,
 
 
 @pytest.mark.parametrize(
-    ("name", "average"), [("SIGINT", False), ("SIGTERM", False), ("SIGTERM", True)]
+    ("name", "options"), [("SIGINT", False), ("SIGTERM", False), ("SIGTERM", True)]
 )
 def test_resuming_gives_the_identical_end_result(
-    scan, training, execution, tmp_path, name, average
+    scan, training, execution, tmp_path, name, options
 ):
-    config = training(nepochs=4, average_weights=average, output_dir=tmp_path / "whole")
+    config = training(
+        {"joint_stages": options},
+        nepochs=4,
+        average_weights=options,
+        output_dir=tmp_path / "whole",
+    )
     whole = train(scan, config, execution())
     script = textwrap.dedent("""
         import signal, sys
@@ -167,10 +172,13 @@ def test_resuming_gives_the_identical_end_result(
         # a process started in the background of a script inherits that it ignores Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
         scan, out, stop = load_scan(sys.argv[1]), sys.argv[2], sys.argv[3] == "stop"
+        options = sys.argv[5] == "True"
         config = TrainingConfig(
-            model=ModelConfig(architecture="unrolled", n_filters_scale=1),
+            model=ModelConfig(
+                architecture="unrolled", n_filters_scale=1, joint_stages=options
+            ),
             train_data_file="scan.npz", backend="pytorch", nepochs=4, batch_size=8, output_dir=out,
-            average_weights=sys.argv[5] == "True",
+            average_weights=options,
         )
         if stop:  # the signal arrives in the middle of the third epoch
             class Kill(callbacks.LossHistory):
@@ -190,7 +198,7 @@ def test_resuming_gives_the_identical_end_result(
     out = tmp_path / name
 
     def run(what):
-        command = [sys.executable, "-c", script, str(path), str(out), what, name, str(average)]
+        command = [sys.executable, "-c", script, str(path), str(out), what, name, str(options)]
         return subprocess.run(command, check=False).returncode  # noqa: S603 - our own program
 
     assert run("stop") == 130
@@ -222,7 +230,8 @@ def test_a_missing_logger_is_named_with_the_pip_command(scan, training, executio
         train(scan, training(), execution(logger_backend="mlflow"))
 
 
-def test_two_processes_train_like_one(scan, tmp_path):
+@pytest.mark.parametrize("joint", [False, True])
+def test_two_processes_train_like_one(scan, tmp_path, joint):
     script = textwrap.dedent("""
         import json, sys
         import torch
@@ -233,7 +242,9 @@ def test_two_processes_train_like_one(scan, tmp_path):
         torch.set_num_threads(1)
         scan, out, devices = load_scan(sys.argv[1]), sys.argv[2], int(sys.argv[3])
         config = TrainingConfig(
-            model=ModelConfig(architecture="unrolled", n_filters_scale=1),
+            model=ModelConfig(
+                architecture="unrolled", n_filters_scale=1, joint_stages=sys.argv[4] == "True"
+            ),
             train_data_file="scan.npz", backend="pytorch", nepochs=1,
             batch_size=8, output_dir=out, n_groups=32,
         )
@@ -248,7 +259,8 @@ def test_two_processes_train_like_one(scan, tmp_path):
     program.write_text(script)  # Lightning starts the second process from the file
     for devices in (1, 2):  # two batches a step: one after the other, or side by side
         command = [sys.executable, str(program), str(path), str(tmp_path / f"{devices}")]
-        subprocess.run([*command, str(devices)], check=True, timeout=120)  # noqa: S603 - our own
+        command += [str(devices), str(joint)]
+        subprocess.run(command, check=True, timeout=120)  # noqa: S603 - our own
     one, two = (load_bundle(tmp_path / f"{devices}").weights for devices in (1, 2))
     for name in one:
         np.testing.assert_allclose(two[name], one[name], atol=2e-4, err_msg=name)
