@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ptycho_data import spatial_batches
-from ptycho_data.batches import TEAM_SIZES, teams_apart
+from ptycho_data.batches import TEAM_SIZES, places_in_step, teams_apart
 
 
 def spread(batches, points):
@@ -70,18 +70,41 @@ def test_teams_lie_apart_and_keep_their_shape(groups, members, seed):
     points = np.random.default_rng(seed).uniform(-300, 300, (groups, members, 2))
     apart = teams_apart(points, 65, seed)
     np.testing.assert_array_equal(apart, teams_apart(points, 65, seed))
-    same = np.abs((apart - apart[:1]) - (points - points[:1])).max(axis=(1, 2)) < 1e-9
     team = [
         np.abs((apart - one) - (points - other)).max(axis=(1, 2)) < 1e-9
         for one, other in zip(apart, points, strict=True)
     ]
     sizes = np.sum(team, axis=1)
-    assert same[0]
     assert len(set(sizes)) <= 2  # one team is smaller where they do not divide
     assert sizes.max() in TEAM_SIZES or groups < max(TEAM_SIZES)
     y = apart[..., 1]
     strangers = np.abs(y[:, :, None, None] - y[None, None]).min(axis=(1, 3))
     assert (strangers[~np.array(team)] >= 65).all()
+
+
+def test_teams_of_a_large_batch_are_neighbours():
+    points = np.random.default_rng(0).uniform(0, 600, (256, 1, 2))
+    measured = np.linalg.norm(points - points[:, 0][None], axis=-1)
+    distances = []
+    for seed in range(12):
+        apart = teams_apart(points, 65, seed)
+        kept = np.abs(np.linalg.norm(apart - apart[:, 0][None], axis=-1) - measured) < 1e-9
+        np.testing.assert_array_less(kept.sum(axis=1), 5)
+        distances += measured[kept & (measured > 0)].tolist()
+    assert np.mean(distances) < measured.mean() / 3
+
+
+def test_who_overlaps_nobody_lies_at_a_whole_pixel():
+    where = np.array([[3.25, 1.5], [3.25 + 66.5, 1.5], [40.125, 200.75], [80.5, 210.25]])[:, None]
+    plain = places_in_step(where, 64, together=False)
+    assert plain.dtype == np.float32
+    np.testing.assert_array_equal(plain, np.zeros((4, 1, 2)))
+    found = places_in_step(where, 64, together=True)[:, 0]
+    np.testing.assert_array_equal(found[:2], [[0, 0], [66, 0]])
+    np.testing.assert_allclose(found[2:], [[36.875, 199.25], [77.25, 208.75]])
+    near = np.random.default_rng(0).uniform(0, 50, (5, 4, 2)) + 300
+    kept = places_in_step(near, 64, together=True)
+    np.testing.assert_allclose(kept, near - near.min(axis=(0, 1)), atol=1e-4)
 
 
 def test_a_batch_is_split_into_teams_of_every_size():

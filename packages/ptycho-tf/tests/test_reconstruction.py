@@ -71,6 +71,15 @@ def test_execution_settings_change_how_and_not_what(scan, bundle, inference):
     assert sizes == [5, 10, 12] * 2
 
 
+def test_padding_has_no_say_in_joint_stages(scan, bundle, inference):
+    joint = bundle(architecture="unrolled", joint_stages=True)
+    plain, padded = (
+        run(joint, scan, inference(), inference_batch_size=11, pad_eval=pad).reconstruction
+        for pad in (False, True)
+    )
+    np.testing.assert_allclose(padded.object, plain.object, atol=2e-3)
+
+
 def test_the_trim_leaves_the_rim_out(scan, bundle, inference):
     one = evolve(scan.select([0]), xcoords_start=None, ycoords_start=None)
     whole, trimmed = (run(bundle(), one, inference(), middle_trim=trim) for trim in (0, 20))

@@ -106,6 +106,13 @@ def test_joint_stages_take_patterns_that_lie_together(scan, untrained, inference
         reconstruct(bundle, scan, inference(), execution(pad_eval=True, **fields)).reconstruction,
     ):
         np.testing.assert_allclose(found.object, plain.object, atol=0.01)
+    apart = 70.4 * np.arange(4)
+    few = evolve(scan.select(range(4)), object_guess=None, xcoords=apart, ycoords=0 * apart)
+    one, other = (
+        reconstruct(untrained({"joint_stages": joint}), few, inference(), execution())
+        for joint in (False, True)
+    )  # a patch that overlaps no other one is not touched
+    np.testing.assert_allclose(other.reconstruction.object, one.reconstruction.object, atol=2e-3)
     alone = reconstruct(untrained(), scan, inference(), execution(**fields)).reconstruction
     assert np.abs(alone.object - plain.object).max() > 0.05
 

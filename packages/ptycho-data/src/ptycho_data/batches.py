@@ -7,6 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 TEAM_SIZES = (1, 2, 4)
+"""Groups in a team: those of a batch that agree between the stages of a network."""
+
+TEAMED = 16
+"""Groups of a larger batch are dealt out to teams in compact parts of at most so many, so that
+members of a team have something to agree on."""
 
 
 def spatial_batches(
@@ -75,7 +80,7 @@ def teams_apart(
     """Move random teams of a batch so far apart that patches overlap within a team only.
 
     A network whose stages let overlapping patches agree must learn to do so where few of them
-    overlap, or none. All teams of a batch have 1, 2 or 4 members, but for what does not divide.
+    overlap, or none. All teams of a batch have 1, 2 or 4 groups, but for what does not divide.
 
     Parameters
     ----------
@@ -95,12 +100,48 @@ def teams_apart(
     points = np.asarray(positions, dtype=np.float64)
     rng = np.random.default_rng(seed)
     size = int(rng.choice(TEAM_SIZES))
+    parts = [np.arange(len(points))]
+    if len(points) > TEAMED:
+        parts = spatial_batches(points.mean(axis=1), TEAMED, rng.integers(2**32, size=2).tolist())
     apart, below = np.empty_like(points), 0
-    for team in chunks(rng.permutation(len(points)), size):
+    for team in (team for part in parts for team in chunks(rng.permutation(part), size)):
         local = points[team] - points[team].min(axis=(0, 1))
         apart[team] = local + np.array([0, below])
         below += math.ceil(local[..., 1].max() + reach)
     return apart
+
+
+def places_in_step(
+    positions: NDArray[np.float64], N: int, *, together: bool
+) -> NDArray[np.float32]:
+    """Return where a network sees the patches of a step of inference.
+
+    Only differences matter, of what shares a canvas: near zero single precision keeps them.
+
+    Parameters
+    ----------
+    positions : (B, C, 2) float64
+        Patch centres ``(x, y)`` of the groups of a step.
+    N
+        Patch size in pixels.
+    together
+        Whether all patterns of the step share a canvas, not only those of a group. A group that
+        overlaps no other one then lies at a whole pixel: it is not interpolated for nothing.
+
+    Returns
+    -------
+    (B, C, 2) float32
+    """
+    if not together:
+        return np.asarray(positions - positions[:, :1], dtype=np.float32)
+    local = positions - positions.min(axis=(0, 1))
+    between = local[:, None, :, None] - local[None, :, None, :]  # (B, B, C, C, 2)
+    # one pixel for interpolation, and one that rounding may take away
+    near = (np.abs(between).max(axis=-1) < N + 2).any(axis=(2, 3))
+    alone = near.sum(axis=1) == 1
+    first = local[alone, :1]
+    local[alone] += np.round(first) - first
+    return np.asarray(local, dtype=np.float32)
 
 
 def _turned(

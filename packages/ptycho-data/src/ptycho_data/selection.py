@@ -206,6 +206,12 @@ def inference_steps(
     together
         Whether patterns of a step agree within the network: they then lie close to each other.
         Otherwise they come in order, as they are read fastest.
+
+    Returns
+    -------
+    list of (b, C) int64 arrays
+        Every group once. Those that go together are in the order of their first groups, and any
+        of them may be the shorter one.
     """
     if not together:
         return chunks(groups, size)

@@ -13,8 +13,8 @@ A batch is a dictionary:
 ``update`` bool scalar
     whether the weights change after this batch, for gradients added up over several;
 ``apart`` (B, 1, 2, C) float32
-    patch centres at which patches overlap within random teams of the batch only, for networks
-    whose stages let patches agree: see `ptycho_data.batches.teams_apart`;
+    in training with ``joint_stages``: patch centres at which patches overlap within random teams of
+    the batch only, where the network sees them: see `ptycho_data.batches.teams_apart`;
 ``truth`` (B, N, N, C) complex64
     ground-truth patches, for losses that need them; one is an object that absorbs as much as the
     scan does on average.

@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig, from_dict
 from ptycho_data import Bundle, Reconstruction, Scan
-from ptycho_data.batches import chunks
+from ptycho_data.batches import chunks, places_in_step
 from ptycho_data.runs import InferenceResult, check_fit, choose_probe, remark_few
 from ptycho_data.selection import inference_groups, inference_steps, with_positions
 from ptycho_physics import Canvas, Mosaic, input_scale, mean_counts, probe_weight, stitched_object
@@ -122,14 +122,11 @@ class _Pass:
         for rows, counts in self.read(steps):
             waiting += time.perf_counter() - before
             where, used = self.scan.positions[rows], len(rows)
-            # Only differences, of what shares a canvas, matter: near zero single precision keeps
-            # them.
-            corner = where.min(axis=(0, 1)) if joint else where[:, :1]
-            local = (where - corner).astype(np.float32)
+            local = places_in_step(where, N, together=joint)
             if self.execution.pad_eval and used < size:
-                aside = local[-1] + local.max() + N + 1  # where they have no say
+                below = local[-1] + np.array([0, local[..., 1].max() + N + 1], np.float32)
                 counts = _padded(counts, counts[-1], size)
-                local = _padded(local, aside, size)
+                local = _padded(local, below, size)  # where they have no say
             patches = network(counts, local)[:used].numpy()
             mosaic.add(patches.reshape(-1, N, N), where.reshape(-1, 2), weight)
             done += used

@@ -15,8 +15,8 @@ A batch is a dictionary:
 ``indices`` (B, C) int64
     numbers of the patterns in their scan;
 ``apart`` (B, C, 1, 2) float32
-    patch centres at which patches overlap within random teams of the batch only, for networks
-    whose stages let patches agree: see `ptycho_data.batches.teams_apart`;
+    in training with ``joint_stages``: patch centres at which patches overlap within random teams of
+    the batch only, where the network sees them: see `ptycho_data.batches.teams_apart`;
 ``truth`` (B, C, N, N) complex64
     ground-truth patches, for losses that need them; one is an object that absorbs as much as the
     scan does on average.

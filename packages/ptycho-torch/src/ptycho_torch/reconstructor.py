@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig, from_dict
 from ptycho_data import Bundle, Reconstruction, load_bundle
+from ptycho_data.batches import places_in_step
 from ptycho_data.selection import covering_groups, inference_steps
 from ptycho_physics import (
     Canvas,
@@ -33,7 +34,8 @@ class Reconstructor:
     """Reconstructs an object from patterns that come one batch at a time.
 
     Each batch goes through the network once and is added to a canvas, which grows where patterns
-    lie outside of it. The memory needed is that of the object and of one batch.
+    lie outside of it. The memory needed is that of the object and of one batch. With the model's
+    ``joint_stages`` patterns of one batch help each other, so what is added together matters.
 
     Parameters
     ----------
@@ -205,14 +207,13 @@ class Reconstructor:
         """
         assert self._photons is not None  # noqa: S101 - `add` has seen to it
         x = counts.sqrt() * input_scale(self._photons, self.N)
-        # Only differences, of what shares a canvas, matter: near zero single precision keeps them.
-        corner = positions.min(axis=(0, 1)) if self.joint else positions[:, :1]
-        local = torch.from_numpy((positions - corner).astype(np.float32))
+        local = torch.from_numpy(places_in_step(positions, self.N, together=self.joint))
         padding = self.groups_per_step - len(x) if self.execution.pad_eval else 0
         if padding > 0:
             x = torch.cat([x, x[-1:].expand(padding, *x.shape[1:])])
-            aside = local[-1:] + local.amax() + self.N + 1  # where they have no say
-            local = torch.cat([local, aside.expand(padding, *local.shape[1:])])
+            below = local[-1:].clone()  # where they have no say
+            below[..., 1] += local[..., 1].amax() + self.N + 1
+            local = torch.cat([local, below.expand(padding, *local.shape[1:])])
         local = local.to(self.runner.device, non_blocking=True)
         with self.runner.autocast():
             patches = self.model.diffraction_to_obj(x, local.unsqueeze(-2), self._photons)
