@@ -112,7 +112,7 @@ def teams_apart(
 
 
 def places_in_step(
-    positions: NDArray[np.float64], N: int, *, together: bool
+    positions: NDArray[np.float64], N: int, *, together: bool, padding: int = 0
 ) -> NDArray[np.float32]:
     """Return where a network sees the patches of a step of inference.
 
@@ -127,13 +127,16 @@ def places_in_step(
     together
         Whether all patterns of the step share a canvas, not only those of a group. A group that
         overlaps no other one then lies at a whole pixel: it is not interpolated for nothing.
+    padding
+        How often the last group is repeated, where its copies have no say.
 
     Returns
     -------
-    (B, C, 2) float32
+    (B + padding, C, 2) float32
     """
     if not together:
-        return np.asarray(positions - positions[:, :1], dtype=np.float32)
+        local = positions - positions[:, :1]
+        return np.concatenate([local, *padding * [local[-1:]]], dtype=np.float32)
     local = positions - positions.min(axis=(0, 1))
     between = local[:, None, :, None] - local[None, :, None, :]  # (B, B, C, C, 2)
     # one pixel for interpolation, and one that rounding may take away
@@ -141,7 +144,8 @@ def places_in_step(
     alone = near.sum(axis=1) == 1
     first = local[alone, :1]
     local[alone] += np.round(first) - first
-    return np.asarray(local, dtype=np.float32)
+    below = local[-1:] + np.array([0, local[..., 1].max() + N + 1])
+    return np.concatenate([local, *padding * [below]], dtype=np.float32)
 
 
 def _turned(

@@ -122,11 +122,9 @@ class _Pass:
         for rows, counts in self.read(steps):
             waiting += time.perf_counter() - before
             where, used = self.scan.positions[rows], len(rows)
-            local = places_in_step(where, N, together=joint)
-            if self.execution.pad_eval and used < size:
-                below = local[-1] + np.array([0, local[..., 1].max() + N + 1], np.float32)
-                counts = _padded(counts, counts[-1], size)
-                local = _padded(local, below, size)  # where they have no say
+            padding = size - used if self.execution.pad_eval else 0
+            counts = np.concatenate([counts, *padding * [counts[-1:]]]) if padding else counts
+            local = places_in_step(where, N, together=joint, padding=padding)
             patches = network(counts, local)[:used].numpy()
             mosaic.add(patches.reshape(-1, N, N), where.reshape(-1, 2), weight)
             done += used
@@ -159,10 +157,6 @@ class _Pass:
         for chosen, counts in self.read(chunks(indices, self.step)):
             sums += [float(part) for part in misfit(counts, self.local(chosen))]
         return float(sums[0] / sums[1])
-
-
-def _padded(values: NDArray[Any], last: NDArray[Any], size: int) -> NDArray[Any]:
-    return np.concatenate([values, np.repeat(last[np.newaxis], size - len(values), axis=0)])
 
 
 def reconstruct(

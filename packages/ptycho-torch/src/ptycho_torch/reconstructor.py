@@ -207,13 +207,10 @@ class Reconstructor:
         """
         assert self._photons is not None  # noqa: S101 - `add` has seen to it
         x = counts.sqrt() * input_scale(self._photons, self.N)
-        local = torch.from_numpy(places_in_step(positions, self.N, together=self.joint))
-        padding = self.groups_per_step - len(x) if self.execution.pad_eval else 0
-        if padding > 0:
-            x = torch.cat([x, x[-1:].expand(padding, *x.shape[1:])])
-            below = local[-1:].clone()  # where they have no say
-            below[..., 1] += local[..., 1].amax() + self.N + 1
-            local = torch.cat([local, below.expand(padding, *local.shape[1:])])
+        padding = max(0, self.groups_per_step - len(x)) if self.execution.pad_eval else 0
+        x = torch.cat([x, x[-1:].expand(padding, *x.shape[1:])]) if padding else x
+        places = places_in_step(positions, self.N, together=self.joint, padding=padding)
+        local = torch.from_numpy(places)
         local = local.to(self.runner.device, non_blocking=True)
         with self.runner.autocast():
             patches = self.model.diffraction_to_obj(x, local.unsqueeze(-2), self._photons)

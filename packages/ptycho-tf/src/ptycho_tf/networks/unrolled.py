@@ -48,7 +48,7 @@ from ptycho_tf.frameworks import tf
 from ptycho_tf.layout import channels_first, channels_last, positions_of_patterns
 from ptycho_tf.networks.base import Network, Tensor
 from ptycho_tf.networks.blocks import unet
-from ptycho_tf.overlap import GroupCanvases, place_apart
+from ptycho_tf.overlap import GroupCanvases, Placement, place_apart
 
 STAGES = 3
 RELAXATION = 0.05
@@ -118,6 +118,7 @@ class Unrolled(Network):
         light = probe_intensity(probe, xp=xp)
         guide = tf.stop_gradient(_guide(amplitude, good, probe, photons, coarse))
         weight = probe_weight(probe, xp=xp)
+        together = place_apart(tf.reshape(positions, (1, -1, 2)), N) if self.joint else None
         for stage, correct in enumerate(self.parts, 1):
             step = canvases.precondition(
                 _change(patches, amplitude, good, probe, photons), light, RELAXATION
@@ -133,8 +134,8 @@ class Unrolled(Network):
             change = tf.complex(change[..., 0], change[..., 1])
             patches = patches + tf.reshape(change, tf.shape(patches)) * frame
             patches = canvases.agree(patches, weight)
-            if self.joint and stage < STAGES:  # after the last one who asked sees to it
-                patches = _in_agreement(patches, positions, weight)
+            if together is not None and stage < STAGES:  # after the last one who asked sees to it
+                patches = _in_agreement(patches, together, weight)
         return channels_last(patches)
 
 
@@ -142,9 +143,8 @@ def _complex(real: Tensor) -> Tensor:
     return tf.complex(real, tf.zeros_like(real))
 
 
-def _in_agreement(patches: Tensor, positions: Tensor, weight: Tensor) -> Tensor:
+def _in_agreement(patches: Tensor, place: Placement, weight: Tensor) -> Tensor:
     """Let all patches (B, C, N, N) of a batch agree, if they may overlap: see the module."""
-    place = place_apart(tf.reshape(positions, (1, -1, 2)), patches.shape[-1])
     canvas = tf.reduce_prod(tf.cast(place.shape, tf.float32))
     near = canvas <= EMPTIEST * tf.cast(tf.size(patches), tf.float32)
 
