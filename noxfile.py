@@ -7,7 +7,9 @@ else from the tested versions of `constraints.txt`.
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -128,12 +130,18 @@ def install(
 
 
 def pytest(session: nox.Session, *paths: str, marks: str, options: tuple[str, ...] = ()) -> None:
-    """Run pytest on the installed packages; arguments after `--` go to pytest."""
+    """Run pytest on the installed packages; arguments after `--` go to pytest.
+
+    With DISCARD_ENVIRONMENTS in the environment, one in which the tests passed is deleted: together
+    they take 14 GB, one at a time 3.3.
+    """
     env = {"MPLBACKEND": "Agg", "PYTHONPATH": None}
     # A selection of the user's own may be empty in one package of many (pytest's code 5).
     codes = [0, 5] if session.posargs else [0]
     command = ["python", "-m", "pytest", "-m", marks, *options, *paths, *session.posargs]
     session.run(*command, env=env, success_codes=codes)
+    if os.environ.get("DISCARD_ENVIRONMENTS"):
+        shutil.rmtree(session.virtualenv.location)
 
 
 @nox.session(tags=["cpu"])
