@@ -1,14 +1,11 @@
-import subprocess
-import sys
-import textwrap
-import threading
+"""What a training learns, with every option."""
 
 import numpy as np
 import pytest
 import torch
 from attrs import evolve
-from ptycho_data import OutputExistsError, load_bundle, load_probe, save_scan
-from ptycho_physics import DivergenceError, defocused_probe, simulate_counts
+from ptycho_data import load_bundle
+from ptycho_physics import simulate_counts
 from ptycho_torch.bundles import model_from
 from ptycho_torch.module import PtychoModule
 from ptycho_torch.reconstruction import reconstruct
@@ -122,96 +119,9 @@ def test_amplitudes_train_like_the_counts_they_came_from(scan, training, executi
     )
 
 
-def test_an_existing_bundle_is_kept_unless_told(scan, training, execution):
-    config = training(nepochs=1, n_groups=8)
-    first = train(scan, config, execution()).bundle_path.read_bytes()
-    with pytest.raises(OutputExistsError, match="--overwrite"):
-        train(scan, config, execution())
-    assert (config.output_dir / "wts.h5.zip").read_bytes() == first
-    train(scan, config, execution(), overwrite=True)
-    assert len(list((config.output_dir / "checkpoints").iterdir())) == 2  # best and last
-
-
-def test_a_checkpoint_without_a_bundle_is_kept_unless_told(scan, training, execution):
-    config = training(nepochs=1, n_groups=8)
-    train(scan, config, execution()).bundle_path.unlink()  # what a killed run leaves
-    with pytest.raises(OutputExistsError, match=r"last\.ckpt: exists already"):
-        train(scan, config, execution())
-    train(scan, config, execution(), resume=True)
-
-
 def test_a_loss_that_is_never_logged_is_an_error_before_training(scan, training, execution):
     with pytest.raises(ValueError, match="checkpoint_monitor_metric: one of train_loss, val_loss"):
         train(scan, training(), execution(checkpoint_monitor_metric="val_accuracy"))
-
-
-@pytest.mark.parametrize(
-    ("name", "options"), [("SIGINT", False), ("SIGTERM", False), ("SIGTERM", True)]
-)
-def test_resuming_gives_the_identical_end_result(
-    scan, training, execution, tmp_path, name, options
-):
-    config = training(
-        {"joint_stages": options},
-        nepochs=4,
-        average_weights=options,
-        output_dir=tmp_path / "whole",
-    )
-    whole = train(scan, config, execution())
-    script = textwrap.dedent("""
-        import signal, sys
-        from attrs import evolve
-        from lightning.pytorch import Callback, Trainer
-        import ptycho_torch.callbacks as callbacks
-        from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
-        from ptycho_data import load_scan
-        from ptycho_torch.training import train
-        import torch
-
-        torch.set_num_threads(1)
-        # a process started in the background of a script inherits that it ignores Ctrl-C
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        scan, out, stop = load_scan(sys.argv[1]), sys.argv[2], sys.argv[3] == "stop"
-        options = sys.argv[5] == "True"
-        config = TrainingConfig(
-            model=ModelConfig(
-                architecture="unrolled", n_filters_scale=1, joint_stages=options
-            ),
-            train_data_file="scan.npz", backend="pytorch", nepochs=4, batch_size=8, output_dir=out,
-            average_weights=options,
-        )
-        if stop:  # the signal arrives in the middle of the third epoch
-            class Kill(callbacks.LossHistory):
-                def on_train_batch_start(self, trainer, module, batch, index):
-                    if trainer.current_epoch == 2 and index == 1:
-                        signal.raise_signal(getattr(signal, sys.argv[4]))
-            import ptycho_torch.fitting as fitting
-            fitting.LossHistory = Kill
-        execution = PyTorchExecutionConfig(learning_rate=2e-3, logger_backend="none")
-        try:
-            train(scan, config, execution, resume=not stop)
-        except KeyboardInterrupt:
-            sys.exit(130)
-    """)
-    path = tmp_path / "scan.npz"
-    save_scan(path, scan)
-    out = tmp_path / name
-
-    def run(what):
-        command = [sys.executable, "-c", script, str(path), str(out), what, name, str(options)]
-        return subprocess.run(command, check=False).returncode  # noqa: S603 - our own program
-
-    assert run("stop") == 130
-    best = load_bundle(out)  # valid, of the best of the two epochs that ended
-    assert len(best.history["train_loss"]) == 2
-    assert run("go") == 0
-    assert same(load_bundle(out).weights, weights(whole))
-    assert load_bundle(out).history["train_loss"] == whole.history["train_loss"]
-
-
-def test_nothing_to_resume_from_is_said(scan, training, execution):
-    with pytest.raises(FileNotFoundError, match="nothing to resume from"):
-        train(scan, training(), execution(), resume=True)
 
 
 def test_csv_logger_writes_the_losses(scan, training, execution):
@@ -230,70 +140,6 @@ def test_a_missing_logger_is_named_with_the_pip_command(scan, training, executio
         train(scan, training(), execution(logger_backend="mlflow"))
 
 
-@pytest.mark.parametrize("joint", [False, True])
-def test_two_processes_train_like_one(scan, tmp_path, joint):
-    script = textwrap.dedent("""
-        import json, sys
-        import torch
-        from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
-        from ptycho_data import load_scan
-        from ptycho_torch.training import train
-
-        torch.set_num_threads(1)
-        scan, out, devices = load_scan(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-        config = TrainingConfig(
-            model=ModelConfig(
-                architecture="unrolled", n_filters_scale=1, joint_stages=sys.argv[4] == "True"
-            ),
-            train_data_file="scan.npz", backend="pytorch", nepochs=1,
-            batch_size=8, output_dir=out, n_groups=32,
-        )
-        execution = PyTorchExecutionConfig(
-            learning_rate=1e-3, logger_backend="none", devices=devices,
-            strategy="ddp" if devices > 1 else "auto", accum_steps=3 - devices,
-        )
-        train(scan, config, execution)
-    """)
-    path, program = tmp_path / "scan.npz", tmp_path / "program.py"
-    save_scan(path, scan)
-    program.write_text(script)  # Lightning starts the second process from the file
-    for devices in (1, 2):  # two batches a step: one after the other, or side by side
-        command = [sys.executable, str(program), str(path), str(tmp_path / f"{devices}")]
-        command += [str(devices), str(joint)]
-        subprocess.run(command, check=True, timeout=120)  # noqa: S603 - our own
-    one, two = (load_bundle(tmp_path / f"{devices}").weights for devices in (1, 2))
-    for name in one:
-        np.testing.assert_allclose(two[name], one[name], atol=2e-4, err_msg=name)
-
-
-def test_training_works_in_a_thread(scan, training, execution):
-    config = training(nepochs=1, n_groups=8)
-    thread = threading.Thread(target=train, args=(scan, config, execution()))
-    thread.start()
-    thread.join()
-    assert load_bundle(config.output_dir).history["train_loss"]
-
-
-def test_divergence_is_an_error_and_the_old_checkpoints_stay(scan, training, execution):
-    config = training(nepochs=1, n_groups=8)
-    train(scan, config, execution())
-    before = {p.name for p in (config.output_dir / "checkpoints").iterdir()}
-    with pytest.raises(DivergenceError, match="lower learning_rate"):
-        train(scan, evolve(config, nepochs=5), execution(learning_rate=1e12), overwrite=True)
-    assert {p.name for p in (config.output_dir / "checkpoints").iterdir()} == before
-    assert np.isfinite(load_bundle(config.output_dir).history["train_loss"]).all()
-
-
-def test_leftovers_of_a_killed_run_do_not_stop_the_next(scan, training, execution):
-    config = training(nepochs=1, n_groups=8)
-    train(scan, config, execution())
-    left = config.output_dir / "checkpoints.old"
-    left.mkdir()
-    (left / "last.ckpt").write_bytes(b"of a run before that")
-    train(scan, config, execution(), overwrite=True)
-    assert not left.exists()
-
-
 def test_patterns_without_light_do_not_harm(scan, training, execution):
     dark = scan.diffraction.copy()
     dark[:20] = 0
@@ -305,65 +151,6 @@ def test_patterns_without_light_do_not_harm(scan, training, execution):
 def test_a_supervised_network_leaves_the_scale_alone(scan, training, execution):
     config = training({"model_type": "supervised"}, nepochs=1, n_groups=16)
     assert float(weights(train(scan, config, execution()))["log_scale"]) == 0
-
-
-def test_resuming_keeps_the_losses_of_the_log(scan, training, execution):
-    log = execution(logger_backend="csv")
-    config = training(nepochs=1, n_groups=8)
-    train(scan, config, log)
-    train(scan, evolve(config, nepochs=2), log, resume=True)
-    logs = config.output_dir / "logs"
-    assert (logs / "metrics.csv").is_file()
-    assert (logs / "resumed-1" / "metrics.csv").is_file()
-
-
-def test_resuming_a_finished_training_leaves_the_bundle_alone(scan, training, execution, caplog):
-    config = training(nepochs=1, n_groups=8)
-    path = train(scan, config, execution()).bundle_path
-    before = path.read_bytes()
-    with caplog.at_level("INFO", "ptycho_torch"):
-        result = train(scan, config, execution(), resume=True)
-    assert not result.written
-    assert result.epochs == 1
-    assert "the bundle stays as it is" in caplog.text
-    assert path.read_bytes() == before
-    path.unlink()  # but one that is missing is made
-    assert train(scan, config, execution(), resume=True).written
-    assert same(load_bundle(path).weights, load_bundle(path).weights)
-
-
-@pytest.fixture
-def other_scan(scan):
-    """The sample at another dose, with another probe, half as many patterns and a bad pixel."""
-    half = scan.select(np.arange(0, scan.n, 2))
-    probe = np.roll(scan.probe, 3, axis=-1)
-    bad = np.zeros((64, 64), dtype=bool)
-    bad[10, 12] = True
-    return evolve(half, probe=probe, diffraction=4 * half.diffraction, bad_pixels=bad)
-
-
-def test_several_scans_are_trained_on_with_what_is_their_own(
-    scan, other_scan, training, execution, inference
-):
-    result = train([scan, other_scan], training(), execution())
-    bundle = load_bundle(result.bundle_path)
-    first, second = bundle.scaling["scans"]
-    assert (first["patterns"], second["patterns"]) == (scan.n, other_scan.n)
-    assert second["photons"] == pytest.approx(4 * first["photons"], rel=0.1)
-    assert np.isfinite(result.history["val_loss"]).all()
-    assert not (result.bundle_path.parent / "refined").exists()
-    for each in (scan, other_scan):  # inference has the probe of the scan at hand
-        probe = reconstruct(bundle, each, inference(), execution()).reconstruction.probe
-        np.testing.assert_allclose(probe, each.probe / np.linalg.norm(each.probe), atol=1e-6)
-
-
-def test_each_scan_meets_its_own_probe_in_training(scan, training, execution):
-    """A scan whose probe is wrong is fitted worse: so it is its own that it was trained with."""
-    config = training(nepochs=1)
-    right = train([scan, scan], config, execution(), overwrite=True).history["train_loss"][0]
-    wrong = evolve(scan, probe=defocused_probe(64, 20))
-    mixed = train([scan, wrong], config, execution(), overwrite=True).history["train_loss"][0]
-    assert mixed > 1.1 * right
 
 
 def test_an_explicit_dose_wins_over_the_files(scan, training, execution):
@@ -386,24 +173,6 @@ def test_an_explicit_dose_wins_over_the_files(scan, training, execution):
     assert photons(nphotons=1e6) == pytest.approx(1e6, rel=0.1)
     of_file = {"nphotons": {"value": 1e6, "origin": "data"}}  # of another scan, say
     assert photons(of_file, nphotons=1e6) == pytest.approx(1e4, rel=0.1)
-
-
-def test_scans_of_two_sizes_are_refused(scan, training, execution):
-    small = evolve(scan, diffraction=scan.diffraction[:, ::2, ::2], probe=scan.probe[:, ::2, ::2])
-    with pytest.raises(ValueError, match="must have the 64 x 64 pixels of the model, found 32"):
-        train([scan, small], training(), execution())
-
-
-def test_trained_probes_of_several_scans_are_kept_beside_the_bundle(
-    scan, other_scan, training, execution
-):
-    config = training(nepochs=1, n_groups=16, probe_trainable=True)
-    folder = train([scan, other_scan], config, execution()).bundle_path.parent / "refined"
-    files = sorted(folder.iterdir())
-    assert [path.name for path in files] == ["1-scan.npz", "2-scan.npz"]
-    for path, each in zip(files, (scan, other_scan), strict=True):
-        change = np.abs(load_probe(path) - each.probe / np.linalg.norm(each.probe)).max()
-        assert 1e-5 < change < 0.1
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +18,13 @@ from ptycho_data.reconstruction import Reconstruction
 from ptycho_data.scan import Scan
 
 if TYPE_CHECKING:  # whoever brings a configuration has the package
-    from ptycho_config import InferenceConfig
+    from ptycho_config import InferenceConfig, ModelConfig
 
 __all__ = [
     "InferenceResult",
     "TrainingInterrupted",
     "TrainingResult",
+    "check_architecture",
     "check_fit",
     "check_outputs",
     "check_trained_on",
@@ -123,6 +124,37 @@ def choose_probe(bundle: Bundle, scan: Scan, config: "InferenceConfig") -> NDArr
         return bundle.probe
     log.info("probe: from the scan")
     return scan.probe
+
+
+def check_architecture(model: "ModelConfig", staged: Mapping[str, bool], backend: str) -> None:
+    """Refuse a network that a backend does not have, and stages of one that has none.
+
+    Parameters
+    ----------
+    model
+        What is asked for.
+    staged
+        The backend's networks by name: whether each works in stages.
+    backend
+        Its name, as users know it.
+
+    Raises
+    ------
+    ValueError
+        Naming what there is.
+    """
+    name = model.architecture
+    if name not in staged:
+        msg = (
+            f"architecture: one of {', '.join(sorted(staged))} expected in the {backend} backend, "
+            f"found {name!r}"
+        )
+        raise ValueError(msg)
+    if model.joint_stages and not staged[name]:
+        able = ", ".join(sorted(key for key, has in staged.items() if has))
+        found = f"with architecture {name}, found true"
+        msg = f"joint_stages: must be false {found}; use {able}"
+        raise ValueError(msg)
 
 
 def check_fit(trained: int, scan: Scan, *, any_size: bool) -> None:

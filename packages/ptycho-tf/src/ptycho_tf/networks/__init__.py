@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ptycho_config import ModelConfig
+from ptycho_data import runs
 
 from ptycho_tf.networks.base import Network
 from ptycho_tf.networks.cnn import CNN
@@ -23,18 +24,8 @@ def check_architecture(model: ModelConfig) -> None:
     ValueError
         Naming what there is.
     """
-    name = model.architecture
-    if name not in ARCHITECTURES:
-        msg = (
-            f"architecture: one of {', '.join(sorted(ARCHITECTURES))} expected in the TensorFlow "
-            f"backend, found {name!r}"
-        )
-        raise ValueError(msg)
-    staged = [key for key, kind in ARCHITECTURES.items() if getattr(kind, "has_stages", False)]
-    if model.joint_stages and name not in staged:
-        found = f"with architecture {name}, found true"
-        msg = f"joint_stages: must be false {found}; use {', '.join(sorted(staged))}"
-        raise ValueError(msg)
+    staged = {name: getattr(kind, "has_stages", False) for name, kind in ARCHITECTURES.items()}
+    runs.check_architecture(model, staged, "TensorFlow")
 
 
 def build_network(model: ModelConfig, dtype: Any = None) -> Network:

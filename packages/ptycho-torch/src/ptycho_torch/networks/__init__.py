@@ -1,6 +1,7 @@
 """The networks, by name: a new one is one file and one line here."""
 
 from ptycho_config import ModelConfig
+from ptycho_data import runs
 
 from ptycho_torch.networks.base import Network
 from ptycho_torch.networks.cnn import CNN
@@ -32,18 +33,8 @@ def check_architecture(model: ModelConfig) -> None:
     ValueError
         Naming what there is.
     """
-    name = model.architecture
-    if name not in ARCHITECTURES:
-        msg = (
-            f"architecture: one of {', '.join(sorted(ARCHITECTURES))} expected in the PyTorch "
-            f"backend, found {name!r}"
-        )
-        raise ValueError(msg)
-    staged = [key for key, kind in ARCHITECTURES.items() if kind.has_stages]
-    if model.joint_stages and name not in staged:
-        found = f"with architecture {name}, found true"
-        msg = f"joint_stages: must be false {found}; use {', '.join(sorted(staged))}"
-        raise ValueError(msg)
+    staged = {name: kind.has_stages for name, kind in ARCHITECTURES.items()}
+    runs.check_architecture(model, staged, "PyTorch")
 
 
 __all__ = ["ARCHITECTURES", "Network", "build_network", "check_architecture"]

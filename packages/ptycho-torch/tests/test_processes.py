@@ -1,0 +1,55 @@
+"""Training in several processes, and in a thread."""
+
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+from ptycho_data import load_bundle, save_scan
+from ptycho_torch.training import train
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_two_processes_train_like_one(scan, tmp_path, joint):
+    script = textwrap.dedent("""
+        import json, sys
+        import torch
+        from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
+        from ptycho_data import load_scan
+        from ptycho_torch.training import train
+
+        torch.set_num_threads(1)
+        scan, out, devices = load_scan(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+        config = TrainingConfig(
+            model=ModelConfig(
+                architecture="unrolled", n_filters_scale=1, joint_stages=sys.argv[4] == "True"
+            ),
+            train_data_file="scan.npz", backend="pytorch", nepochs=1,
+            batch_size=8, output_dir=out, n_groups=32,
+        )
+        execution = PyTorchExecutionConfig(
+            learning_rate=1e-3, logger_backend="none", devices=devices,
+            strategy="ddp" if devices > 1 else "auto", accum_steps=3 - devices,
+        )
+        train(scan, config, execution)
+    """)
+    path, program = tmp_path / "scan.npz", tmp_path / "program.py"
+    save_scan(path, scan)
+    program.write_text(script)  # Lightning starts the second process from the file
+    for devices in (1, 2):  # two batches a step: one after the other, or side by side
+        command = [sys.executable, str(program), str(path), str(tmp_path / f"{devices}")]
+        command += [str(devices), str(joint)]
+        subprocess.run(command, check=True, timeout=120)  # noqa: S603 - our own
+    one, two = (load_bundle(tmp_path / f"{devices}").weights for devices in (1, 2))
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], atol=2e-4, err_msg=name)
+
+
+def test_training_works_in_a_thread(scan, training, execution):
+    config = training(nepochs=1, n_groups=8)
+    thread = threading.Thread(target=train, args=(scan, config, execution()))
+    thread.start()
+    thread.join()
+    assert load_bundle(config.output_dir).history["train_loss"]

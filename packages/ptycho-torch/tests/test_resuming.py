@@ -1,0 +1,153 @@
+"""What a training finds and leaves: outputs of before, checkpoints, leftovers."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from attrs import evolve
+from ptycho_data import OutputExistsError, load_bundle, save_scan
+from ptycho_physics import DivergenceError
+from ptycho_torch.training import train
+
+
+def weights(result):
+    return load_bundle(result.bundle_path).weights
+
+
+def same(first, second):
+    return all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_an_existing_bundle_is_kept_unless_told(scan, training, execution):
+    config = training(nepochs=1, n_groups=8)
+    first = train(scan, config, execution()).bundle_path.read_bytes()
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        train(scan, config, execution())
+    assert (config.output_dir / "wts.h5.zip").read_bytes() == first
+    train(scan, config, execution(), overwrite=True)
+    assert len(list((config.output_dir / "checkpoints").iterdir())) == 2  # best and last
+
+
+def test_a_checkpoint_without_a_bundle_is_kept_unless_told(scan, training, execution):
+    config = training(nepochs=1, n_groups=8)
+    train(scan, config, execution()).bundle_path.unlink()  # what a killed run leaves
+    with pytest.raises(OutputExistsError, match=r"last\.ckpt: exists already"):
+        train(scan, config, execution())
+    train(scan, config, execution(), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("SIGINT", False), ("SIGTERM", False), ("SIGTERM", True)]
+)
+def test_resuming_gives_the_identical_end_result(
+    scan, training, execution, tmp_path, name, options
+):
+    config = training(
+        {"joint_stages": options},
+        nepochs=4,
+        average_weights=options,
+        output_dir=tmp_path / "whole",
+    )
+    whole = train(scan, config, execution())
+    script = textwrap.dedent("""
+        import signal, sys
+        from attrs import evolve
+        from lightning.pytorch import Callback, Trainer
+        import ptycho_torch.callbacks as callbacks
+        from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
+        from ptycho_data import load_scan
+        from ptycho_torch.training import train
+        import torch
+
+        torch.set_num_threads(1)
+        # a process started in the background of a script inherits that it ignores Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        scan, out, stop = load_scan(sys.argv[1]), sys.argv[2], sys.argv[3] == "stop"
+        options = sys.argv[5] == "True"
+        config = TrainingConfig(
+            model=ModelConfig(
+                architecture="unrolled", n_filters_scale=1, joint_stages=options
+            ),
+            train_data_file="scan.npz", backend="pytorch", nepochs=4, batch_size=8, output_dir=out,
+            average_weights=options,
+        )
+        if stop:  # the signal arrives in the middle of the third epoch
+            class Kill(callbacks.LossHistory):
+                def on_train_batch_start(self, trainer, module, batch, index):
+                    if trainer.current_epoch == 2 and index == 1:
+                        signal.raise_signal(getattr(signal, sys.argv[4]))
+            import ptycho_torch.fitting as fitting
+            fitting.LossHistory = Kill
+        execution = PyTorchExecutionConfig(learning_rate=2e-3, logger_backend="none")
+        try:
+            train(scan, config, execution, resume=not stop)
+        except KeyboardInterrupt:
+            sys.exit(130)
+    """)
+    path = tmp_path / "scan.npz"
+    save_scan(path, scan)
+    out = tmp_path / name
+
+    def run(what):
+        command = [sys.executable, "-c", script, str(path), str(out), what, name, str(options)]
+        return subprocess.run(command, check=False).returncode  # noqa: S603 - our own program
+
+    assert run("stop") == 130
+    best = load_bundle(out)  # valid, of the best of the two epochs that ended
+    assert len(best.history["train_loss"]) == 2
+    assert run("go") == 0
+    assert same(load_bundle(out).weights, weights(whole))
+    assert load_bundle(out).history["train_loss"] == whole.history["train_loss"]
+
+
+def test_nothing_to_resume_from_is_said(scan, training, execution):
+    with pytest.raises(FileNotFoundError, match="nothing to resume from"):
+        train(scan, training(), execution(), resume=True)
+
+
+def test_divergence_is_an_error_and_the_old_checkpoints_stay(scan, training, execution):
+    config = training(nepochs=1, n_groups=8)
+    train(scan, config, execution())
+    before = {p.name for p in (config.output_dir / "checkpoints").iterdir()}
+    with pytest.raises(DivergenceError, match="lower learning_rate"):
+        train(scan, evolve(config, nepochs=5), execution(learning_rate=1e12), overwrite=True)
+    assert {p.name for p in (config.output_dir / "checkpoints").iterdir()} == before
+    assert np.isfinite(load_bundle(config.output_dir).history["train_loss"]).all()
+
+
+def test_leftovers_of_a_killed_run_do_not_stop_the_next(scan, training, execution):
+    config = training(nepochs=1, n_groups=8)
+    train(scan, config, execution())
+    left = config.output_dir / "checkpoints.old"
+    left.mkdir()
+    (left / "last.ckpt").write_bytes(b"of a run before that")
+    train(scan, config, execution(), overwrite=True)
+    assert not left.exists()
+
+
+def test_resuming_keeps_the_losses_of_the_log(scan, training, execution):
+    log = execution(logger_backend="csv")
+    config = training(nepochs=1, n_groups=8)
+    train(scan, config, log)
+    train(scan, evolve(config, nepochs=2), log, resume=True)
+    logs = config.output_dir / "logs"
+    assert (logs / "metrics.csv").is_file()
+    assert (logs / "resumed-1" / "metrics.csv").is_file()
+
+
+def test_resuming_a_finished_training_leaves_the_bundle_alone(scan, training, execution, caplog):
+    config = training(nepochs=1, n_groups=8)
+    path = train(scan, config, execution()).bundle_path
+    before = path.read_bytes()
+    with caplog.at_level("INFO", "ptycho_torch"):
+        result = train(scan, config, execution(), resume=True)
+    assert not result.written
+    assert result.epochs == 1
+    assert "the bundle stays as it is" in caplog.text
+    assert path.read_bytes() == before
+    kept = load_bundle(path).weights
+    path.unlink()  # but one that is missing is made
+    assert train(scan, config, execution(), resume=True).written
+    assert same(load_bundle(path).weights, kept)
