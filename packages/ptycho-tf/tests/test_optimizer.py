@@ -22,6 +22,7 @@ def run(gradients, updates=None, **settings):
     for k, pair in enumerate(gradients):
         update = tf.constant(updates[k] if updates else True)
         optimizer.step([tf.constant(g, tf.float32) for g in pair], variables, update)
+    optimizer.exchange_with_means(variables)
     return [v.numpy() for v in variables], int(optimizer.iterations.numpy())
 
 
@@ -69,3 +70,32 @@ def test_the_norm_is_clipped_as_a_whole(gradients):
 def test_values_are_clipped_each(gradients):
     found, _ = run(gradients, clip_val=0.3, clip_algorithm="value")
     same(found, written_out([[np.clip(g, -0.3, 0.3) for g in pair] for pair in gradients]))
+
+
+def test_the_mean_counts_later_steps_more(gradients):
+    found, _ = run(gradients, average=True)
+    steps = [written_out(gradients[:t]) for t in range(1, 5)]
+    shares = np.array([t * (t + 1) for t in range(1, 5)]) / 40
+    means = [sum(s * step[k] for s, step in zip(shares, steps, strict=True)) for k in range(2)]
+    same(found, means)
+
+
+def test_added_up_gradients_reach_the_mean_once_a_step(gradients):
+    twice = [pair for pair in gradients for _ in range(2)]
+    found, _ = run(twice, [False, True] * 4, accum_steps=2, average=True)
+    same(found, run(gradients, average=True)[0])
+
+
+def test_means_and_variables_change_places_and_back(gradients):
+    variable = keras.Variable(np.float32(2))
+    optimizer = AdamW(RATE, rules=lambda _: (1.0, 0.0), average=True)
+    optimizer.build([variable])
+    optimizer.exchange_with_means([variable])
+    assert variable.numpy() == 2  # there is no mean yet
+    for pair in gradients:
+        optimizer.step([tf.constant(pair[1], tf.float32)], [variable], tf.constant(True))
+    last = variable.numpy()
+    optimizer.exchange_with_means([variable])
+    assert variable.numpy() != last
+    optimizer.exchange_with_means([variable])
+    assert variable.numpy() == last

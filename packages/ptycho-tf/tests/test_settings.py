@@ -18,8 +18,6 @@ def test_good_settings_pass(training, execution):
             "joint_stages: must be .* use unrolled",
         ),
         ({"architecture": "cnn"}, {"positions_trainable": True}, "positions_trainable: must be"),
-        ({"architecture": "cnn"}, {"imagined_batches": True}, "imagined_batches: must be"),
-        ({"architecture": "cnn"}, {"average_weights": True}, "average_weights: must be"),
     ],
 )
 def test_what_cannot_work_is_refused(training, execution, model, settings, rule):

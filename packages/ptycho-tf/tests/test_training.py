@@ -13,7 +13,11 @@ from attrs import evolve
 from ptycho_data import OutputExistsError, load_bundle, save_scan
 from ptycho_physics import DivergenceError
 from ptycho_tf import training as training_module
+from ptycho_tf.bundles import model_from
 from ptycho_tf.callbacks import LossHistory
+from ptycho_tf.data import BatchSource
+from ptycho_tf.groups import prepare
+from ptycho_tf.learning import LearningModel
 from ptycho_tf.training import TrainingInterrupted, train
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -55,18 +59,21 @@ def test_same_seed_same_weights_bit_by_bit(scan, training, execution, tmp_path):
     assert not same(weights(runs[0]), weights(runs[2]))
 
 
+@pytest.mark.parametrize("options", [False, True])
 def test_resuming_after_a_signal_gives_the_identical_end_result(
-    scan, training, execution, tmp_path, monkeypatch
+    scan, training, execution, tmp_path, monkeypatch, options
 ):
+    monkeypatch.setattr("ptycho_config.training.FIRST_IMAGINED_EPOCH", 0)
     settings = execution(scheduler="ReduceLROnPlateau", accum_steps=2)
-    whole = train(scan, training(nepochs=4, output_dir=tmp_path / "whole"), settings)
+    asked = {"nepochs": 4, "average_weights": options, "imagined_batches": options}
+    whole = train(scan, training(output_dir=tmp_path / "whole", **asked), settings)
 
     class Kill(LossHistory):
         def on_train_batch_begin(self, batch, logs=None):  # noqa: ARG002 - Keras's signature
             if len(self.epochs) == 2 and batch == 1:  # in the middle of the third epoch
                 signal.raise_signal(signal.SIGTERM)
 
-    config = training(nepochs=4)
+    config = training(**asked)
     with monkeypatch.context() as patched:
         patched.setattr(training_module, "LossHistory", Kill)
         with pytest.raises(TrainingInterrupted, match="interrupted after 2 epochs") as stopped:
@@ -79,6 +86,36 @@ def test_resuming_after_a_signal_gives_the_identical_end_result(
     assert result.history == whole.history
     again = train(scan, config, settings, resume=True)
     assert (again.epochs, again.written) == (4, False)
+
+
+def test_the_mean_of_the_weights_is_validated_and_kept(scan, training, execution, tmp_path):
+    made, found = {}, {}
+    for average in (False, True):
+        config = training(average_weights=average, output_dir=tmp_path / str(average))
+        made[average] = train(scan, config, execution(enable_checkpointing=average))
+        found[average] = weights(made[average])["network.only.weight"]
+    losses = {average: result.history for average, result in made.items()}
+    assert losses[True]["train_loss"] == losses[False]["train_loss"]  # steps go by the weights
+    assert losses[True]["val_loss"][-1] != losses[False]["val_loss"][-1]
+    assert np.abs(found[True] - found[False]).max() > 1e-5
+    model = model_from(load_bundle(made[True].bundle_path), scan.probe)
+    data = prepare(scan, None, config)[1]
+    learning = LearningModel(model, config, execution())
+    source = BatchSource(data=data, batch_size=config.batch_size, seed=config.seed, fixed=True)
+    loss = learning.evaluate(source.dataset(), return_dict=True, verbose=0)["loss"]
+    assert loss == pytest.approx(min(losses[True]["val_loss"]), rel=1e-5)
+
+
+def test_batches_are_imagined_where_asked_for_and_only_there(
+    scan, training, execution, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("ptycho_config.training.FIRST_IMAGINED_EPOCH", 0)
+    found = {}
+    for wanted in (False, True):
+        config = training(nepochs=3, imagined_batches=wanted, output_dir=tmp_path / str(wanted))
+        found[wanted] = train(scan, config, execution()).history["train_loss"]
+    assert found[True][0] == found[False][0]
+    assert found[True][1] != found[False][1]
 
 
 def test_the_best_epochs_are_kept(scan, training, execution):

@@ -4,24 +4,9 @@ import torch
 from ptycho_config import ModelConfig
 from ptycho_physics import extract_patches
 from ptycho_torch.data import GroupDataset, ScanGroups
-from ptycho_torch.imagined import ORIENTATIONS, imagined_batch, turned, turned_positions
+from ptycho_torch.imagined import imagined_batch
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.overlap import agree
-
-
-@pytest.mark.parametrize("orientation", range(ORIENTATIONS))
-def test_pixels_turn_like_positions(orientation):
-    image = torch.zeros(16, 16)
-    image[8 - 3, 8 + 2] = 1  # at (x, y) = (2, -3) from the centre
-    x, y = turned_positions(torch.tensor([2.0, -3.0]), orientation).tolist()
-    assert turned(image, orientation)[8 + int(y), 8 + int(x)] == 1
-
-
-def test_orientations_are_eight_different_ones():
-    image = torch.rand(8, 8)
-    seen = torch.stack([turned(image, k) for k in range(ORIENTATIONS)]).flatten(1)
-    assert len(torch.unique(seen, dim=0)) == ORIENTATIONS
-    torch.testing.assert_close(seen[0], image.flatten())
 
 
 @pytest.mark.parametrize("seed", range(7))

@@ -196,7 +196,7 @@ def test_wrong_positions_move_towards_the_right_ones(scan, training, execution):
 def test_batches_are_imagined_where_asked_for_and_only_there(
     scan, training, execution, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("ptycho_torch.module.FIRST_IMAGINED_EPOCH", 0)
+    monkeypatch.setattr("ptycho_config.training.FIRST_IMAGINED_EPOCH", 0)
     found = {}
     for wanted in (False, True):
         config = training(

@@ -14,6 +14,11 @@ from ptycho_config.types import Backend, Domain
 
 _LOSSES = ("nll_weight", "mae_weight", "realspace_weight", "realspace_mae_weight")
 
+IMAGINED = (0.2, 0.8)
+FIRST_IMAGINED_EPOCH = 10
+"""Between which parts of the epochs, and not before which, batches are imagined: at first the
+network sees too little to imagine from, and at the end only what was measured counts."""
+
 
 def _some_loss(config: "TrainingConfig") -> str | None:
     if any(getattr(config, name) > 0 for name in _LOSSES):
@@ -299,3 +304,15 @@ class TrainingConfig:
     def needs_truth(self) -> bool:
         """Whether a loss compares object patches with those of the ground truth."""
         return self.model.model_type == "supervised" or self.realspace_mae_weight > 0
+
+    def imagines(self, epoch: int) -> bool:
+        """Whether batches are imagined in an epoch, counted from 0.
+
+        Never by a network that learns from the truth, nor while the probe or the positions, from
+        which patterns are imagined, are being refined.
+        """
+        refined = self.probe_trainable or self.positions_trainable
+        if not self.imagined_batches or refined or self.model.model_type == "supervised":
+            return False
+        first, last = (round(part * self.nepochs) for part in IMAGINED)
+        return max(first, FIRST_IMAGINED_EPOCH) <= epoch < last

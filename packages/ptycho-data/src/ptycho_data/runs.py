@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import field, frozen
@@ -31,12 +31,17 @@ __all__ = [
     "choose_probe",
     "remark_few",
     "replacing",
+    "share_in_mean",
 ]
 
 log = logging.getLogger(__name__)
 
 FEW = 4
 """Patterns below which a training or a reconstruction deserves a remark."""
+
+
+LATENESS = 2
+"""Step t counts as its power in the mean of weights: a mean age of a quarter of the training."""
 
 
 @frozen(kw_only=True)
@@ -254,3 +259,14 @@ def replacing(folder: Path, *, keep: bool) -> Iterator[None]:
             old.replace(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def share_in_mean(step: Any) -> Any:
+    r"""Return how far the weights after a step, counted from 1, move the mean of all so far.
+
+    .. math:: \bar w_t = \bar w_{t-1} + \frac{\eta + 1}{t + \eta} (w_t - \bar w_{t-1})
+
+    the polynomial-decay averaging of O. Shamir and T. Zhang (ICML 2013), with `LATENESS` for
+    :math:`\eta`. ``step`` may be a number or a tensor of any framework.
+    """
+    return (LATENESS + 1) / (step + LATENESS)

@@ -71,6 +71,7 @@ from ptycho_physics.scans import fermat_scan, random_scan, raster_scan, snake_sc
 from ptycho_physics.simulate import simulate_counts
 from ptycho_physics.solver import DivergenceError, Solution, solve
 from ptycho_physics.stitching import stitched_object
+from ptycho_physics.symmetries import turned, turned_positions
 from ptycho_physics.translation import translate
 
 __all__ = [
@@ -156,5 +157,7 @@ __all__ = [
     "translate",
     "truth_gain",
     "truth_patches",
+    "turned",
+    "turned_positions",
     "zone_plate_probe",
 ]

@@ -31,6 +31,21 @@ class EpochStart(keras.callbacks.Callback):
         self.model.begin_epoch(epoch)
 
 
+class MeanOfWeights(keras.callbacks.Callback):
+    """Lets validation look at the mean of the weights, where the optimiser keeps it.
+
+    Steps go by the weights.
+    """
+
+    def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
+        """Put the mean in their place."""
+        self.model.exchange_with_means()
+
+    def on_test_end(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
+        """Put the weights back."""
+        self.model.exchange_with_means()
+
+
 class LossHistory(keras.callbacks.Callback):
     """Keeps the losses of every epoch and reports them through `logging` and a logger.
 

@@ -12,6 +12,9 @@ A batch is a dictionary:
     mean counts per pattern of the scan;
 ``update`` bool scalar
     whether the weights change after this batch, for gradients added up over several;
+``imagined`` int32 scalar
+    in training with ``imagined_batches``: where not 0, the seed of a batch that takes the place of
+    this one: see `ptycho_tf.imagined`;
 ``apart`` (B, 1, 2, C) float32
     in training with ``joint_stages``: patch centres at which patches overlap within random teams of
     the batch only, where the network sees them: see `ptycho_data.batches.teams_apart`;
@@ -21,7 +24,7 @@ A batch is a dictionary:
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -108,6 +111,8 @@ class BatchSource:
         Keep one partition, for validation.
     replicas
         Devices that share the batches.
+    imagines
+        Whether batches are imagined in an epoch, counted from 0; None where they never are.
     epoch
         Chooses the partition; set before each epoch.
     """
@@ -118,6 +123,7 @@ class BatchSource:
     execution: PyTorchExecutionConfig = field(factory=PyTorchExecutionConfig)
     fixed: bool = False
     replicas: int = 1
+    imagines: Callable[[int], bool] | None = None
     epoch: int = 0
 
     @property
@@ -139,20 +145,28 @@ class BatchSource:
             update = done % self.execution.accum_steps == 0 or done == self.per_device
             yield batches[k % len(batches)], update
 
+    def _imagined(self, k: int) -> np.int32:
+        """Return 0, or a seed for every other batch of a device that is to be imagined."""
+        if self.imagines is None or not self.imagines(self.epoch) or k // self.replicas % 2 == 0:
+            return np.int32(0)
+        rng = np.random.default_rng((self.seed, self.epoch, k))
+        return rng.integers(1, 2**31 - 1, dtype=np.int32)
+
     def loaded(self) -> Iterator[Batch]:
         """Yield the batches of an epoch, loaded ahead by as many threads as there are workers."""
 
-        def load(item: tuple[NDArray[np.int64], bool]) -> Batch:
-            chosen, update = item
-            return {**self.data.batch(chosen), "update": update}
+        def load(item: tuple[int, tuple[NDArray[np.int64], bool]]) -> Batch:
+            k, (chosen, update) = item
+            batch = {**self.data.batch(chosen), "update": update}
+            return batch if self.imagines is None else {**batch, "imagined": self._imagined(k)}
 
         if not self.execution.num_workers:
-            yield from map(load, self)
+            yield from map(load, enumerate(self))
             return
         ahead = self.execution.num_workers * (self.execution.prefetch_factor or 2)
         coming: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(self.execution.num_workers) as pool:
-            for item in self:
+            for item in enumerate(self):
                 coming.append(pool.submit(load, item))
                 if len(coming) > ahead:
                     yield coming.popleft().result()
@@ -162,6 +176,8 @@ class BatchSource:
     def dataset(self) -> tf.data.Dataset:
         """Return the batches of one epoch; each time it is gone through, of the current one."""
         form = {**self.data.format, "update": tf.TensorSpec((), tf.bool)}
+        if self.imagines is not None:
+            form["imagined"] = tf.TensorSpec((), tf.int32)
         batches = tf.data.Dataset.from_generator(self.loaded, output_signature=form)
         count = self.per_device * self.replicas
         return batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(1)

@@ -17,6 +17,7 @@ from ptycho_physics.losses import BACKGROUND
 from ptycho_tf import namespace as xp
 from ptycho_tf.data import Batch
 from ptycho_tf.frameworks import keras, tf
+from ptycho_tf.imagined import imagined_batch, imagined_names
 from ptycho_tf.layout import channels_first
 from ptycho_tf.model import PtychoModel
 from ptycho_tf.optimizer import AdamW
@@ -70,6 +71,7 @@ class LearningModel(keras.Model):
             clip_val=execution.gradient_clip_val,
             clip_algorithm=execution.gradient_clip_algorithm,
             accum_steps=execution.accum_steps,
+            average=config.average_weights,
         )
         optimizer.build(self.trainable_variables)
         self.built = True
@@ -97,6 +99,10 @@ class LearningModel(keras.Model):
         if self.model.network.starts_blind:
             self.gentle.assign(gentleness(epoch, self.config.nepochs))
 
+    def exchange_with_means(self) -> None:
+        """Exchange weights and their means, where these are kept."""
+        self.optimizer.exchange_with_means(self.trainable_variables)
+
     def terms(self, batch: Batch, gentle: Tensor | None = None) -> dict[str, Tensor]:
         """Return every weighted term of the loss of a batch, as means over its patterns.
 
@@ -115,10 +121,7 @@ class LearningModel(keras.Model):
         ``gentle``, that of `likelihood_background`, changes the gradient of the first alone.
         """
         config, model, photons = self.config, self.model, batch["photons"]
-        N = config.model.N
-        x = tf.sqrt(batch["counts"]) * (input_scale(1.0, N) / tf.sqrt(photons))
-        where = batch.get("apart", batch["positions"])
-        patches = channels_first(model.diffraction_to_obj(x, where, photons))
+        N, patches = config.model.N, self._patches(batch)
         if config.model.model_type == "supervised":
             return {"realspace_mae": self._truth_error(patches, batch["truth"])}
         counts, bad = channels_first(batch["counts"]), model.bad_pixels
@@ -140,6 +143,24 @@ class LearningModel(keras.Model):
             error = self._truth_error(patches, batch["truth"])
             terms["realspace_mae"] = config.realspace_mae_weight * error
         return terms
+
+    def _patches(self, batch: Batch) -> Tensor:
+        """Return what the network makes of a batch: (B, C, N, N) complex64."""
+        photons = batch["photons"]
+        x = tf.sqrt(batch["counts"]) * (input_scale(1.0, self.config.model.N) / tf.sqrt(photons))
+        where = batch.get("apart", batch["positions"])
+        return channels_first(self.model.diffraction_to_obj(x, where, photons))
+
+    def _imagined(self, batch: Batch) -> Batch:
+        """Return a batch, or one that is imagined from it where it says so."""
+
+        def imagined() -> Batch:
+            patches = self._patches(batch)
+            patches = self.model.constrain(patches, batch["positions"], batch["canvas"])
+            return imagined_batch(self.model, batch, patches)
+
+        given = {name: tf.convert_to_tensor(batch[name]) for name in imagined_names(batch)}
+        return {**batch, **tf.cond(batch["imagined"] > 0, imagined, lambda: given)}
 
     def _deviance(
         self, rate: Tensor, counts: Tensor, photons: Tensor, gentle: Tensor | None
@@ -177,6 +198,8 @@ class LearningModel(keras.Model):
     def train_step(self, data: Batch) -> dict[str, Tensor]:
         """Learn from a batch; return the means so far."""
         variables = self.trainable_variables
+        if "imagined" in data:
+            data = self._imagined(data)
         with tf.GradientTape() as tape:
             blind = self.model.network.starts_blind
             terms = self.terms(data, self.gentle if blind else None)

@@ -115,6 +115,21 @@ def permute_dims(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     return tf.transpose(x, axes)
 
 
+def matrix_transpose(x: Tensor) -> Tensor:
+    """Exchange the last two axes."""
+    return tf.linalg.matrix_transpose(x)
+
+
+def flip(x: Tensor, *, axis: int) -> Tensor:
+    """Reverse the order along an axis."""
+    return tf.reverse(x, [axis])
+
+
+def roll(x: Tensor, shift: int, *, axis: int) -> Tensor:
+    """Move along an axis, round the end."""
+    return tf.roll(x, shift, axis)
+
+
 def concat(arrays: Any, *, axis: int = 0) -> Tensor:
     """Join along an axis."""
     return tf.concat(arrays, axis)

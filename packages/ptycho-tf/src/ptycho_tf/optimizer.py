@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ptycho_data.runs import share_in_mean
+
 from ptycho_tf.frameworks import keras, tf
 
 Tensor = Any
@@ -32,6 +34,8 @@ class AdamW(keras.optimizers.Optimizer):
         ``norm`` or ``value``.
     accum_steps
         Batches whose mean gradient makes a step.
+    average
+        Keep the mean of the variables after every step: see `ptycho_data.runs.share_in_mean`.
     """
 
     def __init__(
@@ -42,12 +46,14 @@ class AdamW(keras.optimizers.Optimizer):
         clip_val: float | None = None,
         clip_algorithm: str = "norm",
         accum_steps: int = 1,
+        average: bool = False,
     ) -> None:
         super().__init__(learning_rate=learning_rate, name="adamw")
         self.rules = rules
         self.clip_val = clip_val
         self.clip_algorithm = clip_algorithm
         self.accum_steps = accum_steps
+        self.average = average
 
     def build(self, variables: Sequence[Any]) -> None:
         """Make the moments, and room for gradients where they are added up."""
@@ -59,6 +65,9 @@ class AdamW(keras.optimizers.Optimizer):
         self.sums: list[Any] = []
         if self.accum_steps > 1:
             self.sums = self.add_optimizer_variables(variables, "gradient_sum")
+        self.means: list[Any] = []
+        if self.average:
+            self.means = self.add_optimizer_variables(variables, "mean")
 
     def step(self, gradients: Sequence[Tensor], variables: Sequence[Any], update: Tensor) -> None:
         """Take the gradients of a batch, and change the variables if it is time to.
@@ -80,6 +89,18 @@ class AdamW(keras.optimizers.Optimizer):
             self._change, args=(list(variables), self._clipped(totals), totals, update)
         )
         self.iterations.assign_add(tf.cast(update, self.iterations.dtype))
+
+    def exchange_with_means(self, variables: Sequence[Any]) -> None:
+        """Let the variables, all that the optimiser was built for, and their means change places.
+
+        Without ``average``, or before the first step, nothing happens.
+        """
+        if not int(self.iterations.numpy()):
+            return
+        for variable, mean in zip(variables, self.means, strict=False):
+            before = variable.numpy()
+            variable.assign(mean.numpy())
+            mean.assign(before)
 
     def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
         if self.clip_val is None:
@@ -108,7 +129,12 @@ class AdamW(keras.optimizers.Optimizer):
             m = BETA_1 * first + (1 - BETA_1) * g
             v = BETA_2 * second + (1 - BETA_2) * g * g
             away = rate / correct_1 * m / (tf.sqrt(v / correct_2) + EPSILON)
-            for target, value in ((w, w * (1 - rate * decay) - away), (first, m), (second, v)):
+            moved = w * (1 - rate * decay) - away
+            changes = [(w, moved), (first, m), (second, v)]
+            if self.means:
+                mean = self.means[k].value
+                changes.append((mean, mean + (moved - mean) * share_in_mean(count)))
+            for target, value in changes:
                 target.assign(tf.where(go, value, target) if self.sums else value)
             if self.sums:
                 self.sums[k].value.assign(tf.where(go, tf.zeros_like(total), total))

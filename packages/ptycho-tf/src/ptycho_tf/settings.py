@@ -20,10 +20,8 @@ def check_training(config: TrainingConfig, execution: PyTorchExecutionConfig) ->
     check_architecture(config.model)
     check_logger(execution.logger_backend)
     check_devices(execution)
-    names = ("imagined_batches", "average_weights", "positions_trainable")
-    torch_only = [name for name in names if getattr(config, name)]
-    if torch_only:
-        msg = f"{torch_only[0]}: must be false with backend tensorflow, found true; use pytorch"
+    if config.positions_trainable:
+        msg = "positions_trainable: must be false with backend tensorflow, found true; use pytorch"
         raise ValueError(msg)
 
 

@@ -21,7 +21,7 @@ from ptycho_data.selection import with_photons
 
 from ptycho_tf import checkpoints
 from ptycho_tf.bundles import bundle_of
-from ptycho_tf.callbacks import EarlyStopping, EpochStart, Interrupts, LossHistory
+from ptycho_tf.callbacks import EarlyStopping, EpochStart, Interrupts, LossHistory, MeanOfWeights
 from ptycho_tf.checkpoints import Checkpoints
 from ptycho_tf.data import BatchSource
 from ptycho_tf.devices import Devices, be_deterministic, open_devices
@@ -71,6 +71,7 @@ def _sources(
             execution=execution,
             fixed=fixed,
             replicas=devices.count,
+            imagines=None if fixed or not config.imagined_batches else config.imagines,
         )
         for part, fixed in zip(parts, (False, True), strict=True)
     )
@@ -145,7 +146,7 @@ def _set_up(
         folder = config.output_dir / checkpoints.FOLDER
         saved = Checkpoints(folder, execution, monitor, parts)
     # A checkpoint comes last: it holds what the others made of the epoch.
-    everything = [EpochStart(train), *parts.values(), saved, interrupts]
+    everything = [EpochStart(train), MeanOfWeights(), *parts.values(), saved, interrupts]
     return _Run(
         model=LearningModel(model, config, execution),
         train=train,
@@ -241,6 +242,7 @@ def train(
             raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
         if run.saved is not None and run.saved.best is not None:
             checkpoints.load(run.saved.best, run.model)
+        run.model.exchange_with_means()
     seconds = time.perf_counter() - start
     done = len(history.epochs)
     written = not (resume and done == first and target.exists())

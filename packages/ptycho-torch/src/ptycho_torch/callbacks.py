@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import WeightAveraging
+from ptycho_data.runs import share_in_mean
 from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -57,17 +58,10 @@ class LossHistory(pl.Callback):
         self.epochs = list(state_dict["epochs"])
 
 
-LATENESS = 2
-"""Step t counts as its power in the mean: a mean age of a quarter of the training."""
-
-
 class MeanOfWeights(WeightAveraging):
-    r"""Keeps the mean of the weights after every step so far, later ones counting more.
+    """Keeps the mean of the weights after every step so far: see `ptycho_data.runs.share_in_mean`.
 
-    .. math:: \bar w_t = \bar w_{t-1} + \frac{\eta + 1}{t + \eta} (w_t - \bar w_{t-1})
-
-    the polynomial-decay averaging of O. Shamir and T. Zhang (ICML 2013), with `LATENESS` for
-    :math:`\eta`. Steps go by the weights, validation and checkpoints by their mean.
+    Steps go by the weights, validation and checkpoints by their mean.
     """
 
     def __init__(self) -> None:
@@ -76,4 +70,4 @@ class MeanOfWeights(WeightAveraging):
 
 def _moved(mean: Tensor, weights: Tensor, before: Tensor | int) -> Tensor:
     """Return the mean with one more step; ``before`` are in it already."""
-    return mean + (weights - mean) * ((LATENESS + 1) / (before + 1 + LATENESS))
+    return mean + (weights - mean) * share_in_mean(before + 1)

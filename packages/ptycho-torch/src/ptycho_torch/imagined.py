@@ -7,34 +7,12 @@ it is, so nothing is learned that reconstruction does not need.
 """
 
 import torch
+from ptycho_physics import turned, turned_positions
+from ptycho_physics.symmetries import ORIENTATIONS
 from torch import Tensor
 
 from ptycho_torch.data import Batch
 from ptycho_torch.model import PtychoModel
-
-ORIENTATIONS = 8
-
-
-def turned(images: Tensor, orientation: int) -> Tensor:
-    """Turn or mirror images (..., N, N) about their pixel ``[N//2, N//2]``, N even.
-
-    ``orientation`` counts the eight symmetries of a square; 0 changes nothing. Mirroring takes the
-    image as periodic, like the discrete Fourier transform.
-    """
-    if orientation & 1:
-        images = images.flip(-1).roll(1, -1)
-    if orientation & 2:
-        images = images.flip(-2).roll(1, -2)
-    if orientation & 4:
-        images = images.transpose(-1, -2)
-    return images.contiguous()
-
-
-def turned_positions(positions: Tensor, orientation: int) -> Tensor:
-    """Turn positions ``(x, y)`` (..., 2) about the origin in the way of `turned`."""
-    x, y = positions.unbind(-1)
-    x, y = (-x if orientation & 1 else x), (-y if orientation & 2 else y)
-    return torch.stack([y, x] if orientation & 4 else [x, y], dim=-1)
 
 
 @torch.no_grad()
@@ -60,7 +38,7 @@ def imagined_batch(model: PtychoModel, batch: Batch, patches: Tensor, seed: int)
     N = patches.shape[-1]
     orientation = 1 + seed % (ORIENTATIONS - 1)
     generator = torch.Generator(patches.device).manual_seed(seed)
-    rate = model.predict_counts(turned(patches, orientation), batch["photons"])
+    rate = model.predict_counts(turned(patches, orientation).contiguous(), batch["photons"])
     made: Batch = {
         name: turned_positions(batch[name], orientation)
         for name in ("positions", "apart")

@@ -32,11 +32,6 @@ POSITION_RATE = 60
 """Learning rate of positions, in pixels, relative to the network's: tenths of a pixel each time a
 pattern is seen, at first. Errors of 1.1 pixels rms become 0.6 in 20 epochs of 48 patterns."""
 
-IMAGINED = (0.2, 0.8)
-FIRST_IMAGINED_EPOCH = 10
-"""Between which parts of the epochs, and not before which, batches are imagined: at first the
-network sees too little to imagine from, and at the end only what was measured counts."""
-
 
 class PtychoModule(pl.LightningModule):
     """Trains a `PtychoModel`.
@@ -96,16 +91,6 @@ class PtychoModule(pl.LightningModule):
         if "apart" not in batch:
             return batch["positions"]
         return self.model.illumination.move(batch["apart"], batch["indices"])
-
-    def _imagines(self, batch_idx: int) -> bool:
-        """Whether this step learns from an imagined batch: every other one, once it can see."""
-        refined = [*self.model.probe_changes(), *self.model.position_shifts()]
-        supervised = self.config.model.model_type == "supervised"
-        if not self.config.imagined_batches or supervised or refined:
-            return False
-        first, last = (round(part * self.config.nepochs) for part in IMAGINED)
-        now = max(first, FIRST_IMAGINED_EPOCH) <= self.current_epoch < last
-        return now and batch_idx % 2 == 1 and self._seen is not None
 
     def _terms(self, batch: Batch, patches: Tensor) -> dict[str, Tensor]:
         config, counts, photons = self.config, batch["counts"], batch["photons"]
@@ -176,7 +161,8 @@ class PtychoModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch, or of one imagined from the batch before it."""
-        if self._imagines(batch_idx) and self._seen is not None:
+        # every other one
+        if batch_idx % 2 and self._seen and self.config.imagines(self.current_epoch):
             seed = hash((self.config.seed, self.global_step, self.global_rank)) % 2**31
             batch, patches = self._seen
             with torch.no_grad():

@@ -1,0 +1,69 @@
+"""Training batches that nobody measured: what a mirrored piece of the sample would have given.
+
+A short scan shows few shapes, and a network that sees them again and again learns them by heart.
+The forward model can make new patterns of what was just reconstructed, turned and mirrored: their
+object need not be right, because the patterns are exact for it whatever it is. The probe stays as
+it is, so nothing is learned that reconstruction does not need.
+"""
+
+from functools import partial
+from typing import Any
+
+from ptycho_physics import turned, turned_positions
+from ptycho_physics.symmetries import ORIENTATIONS
+
+from ptycho_tf import namespace as xp
+from ptycho_tf.data import Batch
+from ptycho_tf.frameworks import tf
+from ptycho_tf.layout import channels_last
+from ptycho_tf.model import PtychoModel
+
+Tensor = Any
+
+
+def imagined_names(batch: Batch) -> list[str]:
+    """Return what of a batch `imagined_batch` replaces."""
+    return [name for name in ("counts", "positions", "apart", "canvas") if name in batch]
+
+
+def imagined_batch(model: PtychoModel, batch: Batch, patches: Tensor) -> Batch:
+    """Return simulated patterns of an object that the model has reconstructed.
+
+    Parameters
+    ----------
+    model
+        Whose probe lights it.
+    batch
+        The batch that was reconstructed; its ``imagined`` is the seed of orientation and photon
+        noise.
+    patches : (B, C, N, N) complex64
+        What came out, in agreement where patches overlap.
+
+    Returns
+    -------
+    dict
+        Those of `imagined_names`, as they are in a batch.
+    """
+    seed = batch["imagined"]
+    ways = [partial(_in_orientation, model, batch, patches, k) for k in range(1, ORIENTATIONS)]
+    made = tf.switch_case(seed % (ORIENTATIONS - 1), ways)
+    rate = made["counts"]
+    noise = tf.random.stateless_poisson(tf.shape(rate), [seed, 0], rate, tf.float32)
+    made["counts"] = tf.ensure_shape(noise, rate.shape)
+    return made
+
+
+def _in_orientation(model: PtychoModel, batch: Batch, patches: Tensor, orientation: int) -> Batch:
+    """Return expected counts of turned patches, and where these lie."""
+    N = patches.shape[-1]
+    rate = model.predict_counts(turned(patches, orientation, xp=xp), batch["photons"])
+    made = {"counts": channels_last(rate)}
+    for name in ("positions", "apart"):
+        if name in batch:
+            xy = turned_positions(tf.transpose(batch[name], (0, 1, 3, 2)), orientation, xp=xp)
+            made[name] = tf.transpose(xy, (0, 1, 3, 2))
+    xy = made["positions"]
+    over = (0, 1, 3)
+    xy = xy - tf.floor(tf.reduce_min(xy, axis=over, keepdims=True)) + N // 2
+    most = tf.cast(tf.math.ceil(tf.reduce_max(xy, axis=over)), tf.int32)
+    return made | {"positions": xy, "canvas": most[::-1] - N // 2 + N + 1}
