@@ -31,6 +31,8 @@ FIXED = {
     "nll_weight": st.floats(0.5, 2),
     "enable_oversampling": st.just(False),
     "neighbor_pool_size": st.none(),
+    "probe_trainable": st.just(False),
+    "positions_trainable": st.just(False),
 }
 
 

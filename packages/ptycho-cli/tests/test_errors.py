@@ -1,7 +1,8 @@
 import click
 import pytest
 from ptycho_cli.backends import require
-from ptycho_cli.errors import FAILED, INTERRUPTED, USAGE, report, shorten
+from ptycho_cli.console import State
+from ptycho_cli.errors import FAILED, INTERRUPTED, USAGE, report, shorten, sparing_results
 from ptycho_config import ConfigError
 from ptycho_data import OutputExistsError
 
@@ -57,3 +58,24 @@ def test_messages_fold_into_two_lines(capsys):
     assert capsys.readouterr().err.splitlines() == ["error: first", "  second; third"]
     assert shorten("") == ""
     assert len(shorten("x" * 5000)) <= 1000
+
+
+def test_results_are_spared_a_failure(caplog, capsys):
+    with sparing_results("no picture"):
+        require("caffe")
+    with sparing_results("no numbers"):
+        int("x")
+    own, defect = (record.getMessage() for record in caplog.records)
+    assert own.startswith("no picture: backend 'caffe' is unknown")
+    assert defect.startswith("no numbers: internal error: ValueError: invalid literal")
+    assert defect.endswith("please report it; --debug shows the traceback")
+    assert "Traceback" not in capsys.readouterr().err
+    debugging = click.Context(click.Command("x"), obj=State(debug=True))
+    with debugging, sparing_results("no numbers"):
+        int("x")
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_an_interruption_spares_nothing():
+    with pytest.raises(KeyboardInterrupt), sparing_results("no picture"):
+        raise KeyboardInterrupt

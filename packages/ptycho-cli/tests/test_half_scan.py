@@ -1,31 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from ptycho_cli.half_scan import half_scan_frc, halves, said
+from ptycho_cli.half_scan import half_scan_frc, said
 from ptycho_data import Reconstruction
+from ptycho_physics import DivergenceError
 from scipy.ndimage import gaussian_filter
 
-
-@given(n=st.integers(2, 80), seed=st.integers(0, 5))
-def test_halves_are_disjoint_complete_and_equal(n, seed):
-    positions = np.random.default_rng(seed).uniform(0, 100, (n, 2))
-    first, second = halves(positions, seed)
-    assert sorted([*first, *second]) == list(range(n))
-    assert len(first) - len(second) in (0, 1, -1)
-
-
-def test_halves_lie_between_each_other():
-    grid = np.stack(np.meshgrid(np.arange(20.0), np.arange(20.0)), axis=-1).reshape(-1, 2)
-    first, second = halves(grid)
-    nearest = [np.linalg.norm(grid[first] - point, axis=1).min() for point in grid[second]]
-    assert np.mean(nearest) < 1.2
-    assert abs(grid[first].mean(axis=0) - grid[second].mean(axis=0)).max() < 0.5
-
-
-def test_one_pattern_has_no_halves():
-    with pytest.raises(ValueError, match="at least 2 patterns expected, found 1"):
-        halves(np.zeros((1, 2)))
+POSITIONS = np.array([[16.0, 16], [20, 20], [18, 17]])
 
 
 def rec_of(object_, positions, pixel_size_m=None):
@@ -54,15 +34,31 @@ def test_common_detail_is_told_from_noise(tmp_path):
     found = half_scan_frc(positions, noisy, tmp_path)
     # the spectrum of the detail falls to that of the noise between the two
     assert 0.05 < found["cutoff_half"] < 0.25
+    assert found["patterns"] == [41, 40]
     assert found["resolution_half_m"] == pytest.approx(found["resolution_half"] * 1e-8)
     assert "nm) by 0.5" in said(found)
     assert (tmp_path / "half_scan_frc.png").is_file()
 
 
-def test_halves_too_small_to_compare(tmp_path):
-    positions = np.array([[16.0, 16], [20, 20], [18, 17]])
-    made = half_scan_frc(
-        positions, lambda part: rec_of(np.ones((40, 40)), positions[part]), tmp_path
-    )
-    assert made is None
-    assert "cannot be compared" in said(made)
+def diverged(part):  # noqa: ARG001 - what a half is made of does not matter here
+    msg = "solver: diverged in epoch 3"
+    raise DivergenceError(msg)
+
+
+@pytest.mark.parametrize(
+    ("count", "reconstruct", "reason"),
+    [
+        (1, diverged, "n >= 2, found (1, 2)"),
+        (3, diverged, "solver: diverged in epoch 3"),
+        (3, lambda part: part.missing, "AttributeError"),
+        (3, lambda part: rec_of(np.ones((40, 40)), POSITIONS[part]), "at least 16 x 16 pixels"),
+    ],
+)
+def test_halves_that_cannot_be_had_are_warned_of(tmp_path, caplog, count, reconstruct, reason):
+    assert half_scan_frc(POSITIONS[:count], reconstruct, tmp_path) is None
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("no half-scan FRC: ")
+    assert reason in record.getMessage()
+    assert "none" in said(None)
+    assert not list(tmp_path.iterdir())

@@ -29,7 +29,7 @@ def test_probe_of_another_file(scan_file, tmp_path):
     changed = layers.with_probe_file(scan, tmp_path / "probe.npz")
     np.testing.assert_array_equal(changed.probe, probe)
     np.savez(tmp_path / "small.npz", probe=probe[:, :32, :32])
-    with pytest.raises(ValueError, match="must have the 64 x 64 pixels"):
+    with pytest.raises(ValueError, match="found 32 x 32, expected the 64 x 64 pixels"):
         layers.with_probe_file(scan, tmp_path / "small.npz")
 
 

@@ -4,7 +4,7 @@ import pytest
 from ptycho_cli.commands.reconstruct import reconstruction_of
 from ptycho_cli.refinement import Steps, r_factor_at_best_scale, refine
 from ptycho_data import load_scan
-from ptycho_physics import solve
+from ptycho_physics import Canvas, solve
 
 
 @pytest.fixture
@@ -44,6 +44,45 @@ def test_scale_of_the_start_does_not_matter(scan, start):
     np.testing.assert_allclose(
         brighter.reconstruction.object, plain.reconstruction.object, atol=1e-3
     )
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_positions_a_rounding_error_beyond_a_pixel(scan, side):
+    x = scan.xcoords
+    # On the way to canvas coordinates and back these lose the little that cost them a pixel.
+    moved = x - x.max() + np.nextafter(60, 61) if side == "right" else x - x.min() - 1e-17
+    scan = attrs.evolve(scan, xcoords=moved)
+    start = reconstruction_of(solve(scan.counts(), scan.positions, scan.probe, epochs=2), scan)
+    again = start.positions + start.origin
+    wide, narrow = (Canvas.covering(p, scan.N).shape for p in (scan.positions, again))
+    assert wide == start.object.shape == (narrow[0], narrow[1] + 1)
+    before, _ = r_factor_at_best_scale(start, scan.counts())
+    refined = refine(start, scan, Steps(count=2))
+    assert refined.r_factor < before
+    np.testing.assert_allclose(
+        refined.reconstruction.positions + refined.reconstruction.origin, again, atol=1e-9
+    )
+
+
+def test_an_object_on_a_wider_canvas_than_it_needs(scan, start):
+    room = ((2, 1), (3, 4))
+    wide = attrs.evolve(
+        start,
+        object=np.pad(start.object, room),
+        coverage=np.pad(start.coverage, room),
+        xcoords=start.xcoords + 3,
+        ycoords=start.ycoords + 2,
+        origin=start.origin - (3, 2),
+    )
+    found, expected = (refine(rec, scan, Steps(count=1)).reconstruction for rec in (wide, start))
+    np.testing.assert_allclose(found.object, expected.object, atol=1e-4)
+    np.testing.assert_array_equal(found.origin, start.origin)
+
+
+def test_patterns_without_light_are_told(scan, start):
+    dark = attrs.evolve(scan, diffraction=np.zeros_like(scan.diffraction), known_totals=None)
+    with pytest.raises(ValueError, match="mean counts per pattern"):
+        refine(start, dark, Steps(count=1))
 
 
 def test_few_photons_are_said_where_the_dose_is_known(scan, start, amplitude_file):

@@ -107,6 +107,8 @@ def flat_settings(draw, cls):
     if cls is TrainingConfig:
         values["nll_weight"] = draw(st.floats(0.5, 2))
         values["enable_oversampling"] &= values["gridsize"] > 1
+        values["probe_trainable"] &= values["model_type"] == "pinn"
+        values["positions_trainable"] &= values["model_type"] == "pinn" and values["object_big"]
         pool = st.none() | st.integers(25, 99)
         values["neighbor_pool_size"] = draw(pool) if values["enable_oversampling"] else None
     return values

@@ -90,6 +90,23 @@ def test_groups_need_neighbours(gridsize, needed):
     TrainingConfig(train_data_file="s", model=model, neighbor_count=needed)
 
 
+@pytest.mark.parametrize("option", ["probe_trainable", "positions_trainable"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model": ModelConfig(model_type="supervised")},
+        {"nll_weight": 0.0, "realspace_mae_weight": 1.0},
+        {"model": ModelConfig(object_big=False)},
+    ],
+)
+def test_only_counts_refine_probe_and_positions(option, values):
+    if option == "probe_trainable" and values == {"model": ModelConfig(object_big=False)}:
+        TrainingConfig(train_data_file="s", probe_trainable=True, **values)
+        return
+    (problem,) = problems(**{option: True}, **values)
+    assert problem.startswith(f"{option} must be false unless")
+
+
 def test_oversampling_needs_groups():
     (problem,) = problems(enable_oversampling=True)
     assert problem.startswith("enable_oversampling")
@@ -159,3 +176,16 @@ def test_a_dose_that_was_asked_for_is_told_from_one_that_is_there():
             assert config.asked_photons({"nphotons": {"origin": origin}}) == config.nphotons
         for origin in ("data", "command default", "default"):
             assert config.asked_photons({"nphotons": {"origin": origin}}) is None
+
+
+def test_batches_are_imagined_in_the_middle_of_long_trainings():
+    def epochs(**settings):
+        config = TrainingConfig(train_data_file="s", imagined_batches=True, **settings)
+        return [epoch for epoch in range(config.nepochs) if config.imagines(epoch)]
+
+    assert epochs(nepochs=50) == list(range(10, 40))
+    assert epochs(nepochs=100) == list(range(20, 80))
+    assert epochs(nepochs=12) == []
+    assert epochs(nepochs=50, probe_trainable=True) == []
+    assert epochs(nepochs=50, model=ModelConfig(model_type="supervised")) == []
+    assert not TrainingConfig(train_data_file="s", nepochs=50).imagines(20)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 from ptycho_config import InferenceConfig
-from ptycho_data import Bundle, OutputExistsError, scan_from_arrays
+from ptycho_data import Bundle, OutputExistsError, ScanFormatError, scan_from_arrays
 from ptycho_data.runs import (
     TrainingInterrupted,
     TrainingResult,
@@ -48,11 +48,20 @@ def test_the_probe_is_told(scan, bundle, tmp_path, caplog):
     np.testing.assert_array_equal(
         choose_probe(refined, scan, inference(probe_file=file)), 3 * scan.probe
     )
-    several = evolve(refined, scaling={"scans": [{}, {}]})  # each had its own
-    assert choose_probe(several, scan, inference()) is scan.probe
+    several = {"scans": [{}, {}]}
+    for key, kept in (("probe_trainable", scan.probe), ("probe_file", bundle.probe)):
+        trained = evolve(bundle, config={key: "anything"}, scaling=several)
+        assert choose_probe(trained, scan, inference()) is kept  # of several each refined its own
+    larger = evolve(refined, probe=np.ones((1, 16, 16), np.complex64))
+    assert choose_probe(larger, scan, inference()) is scan.probe
     kept = "probe: the one the network was trained with, kept in the bundle"
     from_scan = "probe: from the scan"
-    assert caplog.messages == [from_scan, kept, kept, f"probe: from {file}", from_scan]
+    other = "probe: from the scan, the bundle's has 16 pixels"
+    told = [from_scan, kept, kept, f"probe: from {file}", from_scan, kept, other]
+    assert caplog.messages == told
+    np.savez(file, probe=larger.probe)
+    with pytest.raises(ScanFormatError, match=r"probe.*16 x 16.*the 8 x 8 pixels of the patterns"):
+        choose_probe(bundle, scan, inference(probe_file=file))
 
 
 def test_another_size_is_refused_unless_the_network_takes_any(scan):
@@ -116,6 +125,23 @@ def test_a_folder_comes_back_where_the_work_fails(tmp_path):
     with replacing(folder, keep=False):
         assert not folder.exists()
     assert not old.exists()
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_who_interrupts_keeps_what_the_work_has_left_or_what_was_there(tmp_path, written):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    (folder / "before").touch()
+
+    def work():
+        folder.mkdir()
+        if written:
+            (folder / "new").touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), replacing(folder, keep=False):
+        work()
+    assert [path.name for path in folder.iterdir()] == ["new" if written else "before"]
 
 
 def test_an_interrupt_carries_the_result_and_says_how_to_go_on(tmp_path):

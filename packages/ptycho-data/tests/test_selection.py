@@ -91,6 +91,15 @@ def test_a_strip_is_held_back_and_shares_no_pattern(scan):
     assert split_validation(scan, groups[:20]) == (pytest.approx(groups[:20]), None)
 
 
+def test_no_strip_is_held_back_where_it_would_take_most_groups_with_it(scan, caplog):
+    rng = np.random.default_rng(0)
+    groups = np.array([rng.permutation(10)[:4] for _ in range(200)])  # oversampled
+    train, held = split_validation(scan, groups)
+    assert held is None
+    np.testing.assert_array_equal(train, groups)
+    assert "of 200 groups share patterns with those to set apart: none are" in caplog.text
+
+
 def test_nominal_positions(scan):
     assert with_positions(scan, measured=True) is scan
     np.testing.assert_array_equal(with_positions(scan, measured=False).xcoords, np.arange(48.0))

@@ -45,6 +45,9 @@ def test_it_holds_the_patterns_of_the_turned_object(learning, groups, seed):
     noise = channels_first(made["counts"]).numpy() - wanted
     assert np.abs(noise.sum(axis=(-2, -1)) / np.sqrt(wanted.sum(axis=(-2, -1)))).max() < 6
     assert np.square(noise).sum() / wanted.sum() == pytest.approx(1, abs=0.1)
+    truth = tf.transpose(patches, (0, 2, 3, 1))
+    known = imagined_batch(model, {**batch, "truth": truth}, patches)["truth"]
+    np.testing.assert_array_equal(channels_first(known), object_)
     for name in ("positions", "apart"):
         expected = turned_positions(placed(batch[name]), orientation)
         np.testing.assert_allclose(placed(made[name]), expected, atol=1e-3)

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 from ptycho_config import ModelConfig
-from ptycho_physics import expected_counts, input_scale, prepare_probe, smoothing_envelope
+from ptycho_physics import (
+    expected_counts,
+    input_scale,
+    inscribed_circle,
+    prepare_probe,
+    smoothing_envelope,
+)
 from ptycho_tf.frameworks import tf
 from ptycho_tf.model import PtychoModel
 
@@ -26,6 +32,15 @@ def test_a_changed_probe_keeps_unit_power(model):
     model.probe_change.assign(np.random.default_rng(0).normal(size=model.probe_change.shape))
     assert np.abs(model.probe - model.probe_start).max() > 1e-3
     assert np.linalg.norm(model.probe) == pytest.approx(1, rel=1e-5)
+
+
+def test_a_masked_probe_stays_in_its_circle(tiny, scan):  # noqa: ARG001 - registers the architecture
+    config = ModelConfig(architecture="tiny", probe_mask=True)
+    model = PtychoModel(config, scan.probe, probe_trainable=True)
+    model.probe_change.assign(np.ones(model.probe_change.shape))
+    probe = model.probe.numpy()
+    assert np.abs(probe[:, ~inscribed_circle(64)]).max() == 0
+    assert np.linalg.norm(probe) == pytest.approx(1, rel=1e-5)
 
 
 def test_expected_counts_are_those_of_the_physics(model, scan):

@@ -79,6 +79,7 @@ def test_from_training_to_inference(line, gridsize, old_flags, scan_file, tmp_pa
         ("--train_data_file {F} --output_dir {OUT} --scheduler Sometimes", 2, "--scheduler"),
         ("--train_data_file {F} --output_dir {OUT} --checkpoint-monitor loss", 1, "train_loss"),
         ("--output_dir {OUT}", 2, "--train_data_file"),
+        (FIRST.replace("1e-4", "1e30 --max_epochs 3"), 1, "lower learning_rate"),
     ],
 )
 def test_mistakes_are_one_line(line, code, message, scan_file, tmp_path, capsys):

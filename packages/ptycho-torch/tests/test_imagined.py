@@ -26,6 +26,11 @@ def test_patches_still_agree_and_their_patterns_are_those_of_the_turned_object(s
     difference = (made["counts"] - wanted).sum(dim=(-2, -1)) / wanted.sum(dim=(-2, -1)).sqrt()
     assert difference.abs().max() < 6  # photon noise
     assert "apart" not in made
+    truth = torch.randn_like(patches)
+    with_truth = imagined_batch(model, {**batch, "truth": truth}, truth, seed)
+    expected = model.predict_counts(with_truth["truth"], batch["photons"])
+    noise = (with_truth["counts"] - expected).square().sum() / expected.sum()
+    assert noise.item() == pytest.approx(1, abs=0.1)
     apart = {**batch, "apart": 2 * batch["positions"]}
     turned_apart = imagined_batch(model, apart, patches, seed)["apart"]
     between = [2 * (p - p[:1]) for p in (made["positions"], turned_apart / 2)]

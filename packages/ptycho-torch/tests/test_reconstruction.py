@@ -101,11 +101,10 @@ def test_joint_stages_take_patterns_that_lie_together(scan, untrained, inference
     shuffled = evolve(scan.select(order), object_guess=None)
     fields = {"inference_batch_size": 10}
     plain = reconstruct(bundle, scan, inference(), execution(**fields)).reconstruction
-    for found in (
-        reconstruct(bundle, shuffled, inference(), execution(**fields)).reconstruction,
-        reconstruct(bundle, scan, inference(), execution(pad_eval=True, **fields)).reconstruction,
-    ):
-        np.testing.assert_allclose(found.object, plain.object, atol=0.01)
+    found = reconstruct(bundle, shuffled, inference(), execution(**fields)).reconstruction
+    np.testing.assert_allclose(found.object, plain.object, atol=0.01)
+    padded = reconstruct(bundle, scan, inference(), execution(pad_eval=True, **fields))
+    np.testing.assert_array_equal(padded.reconstruction.object, plain.object)
     apart = 70.4 * np.arange(4)
     few = evolve(scan.select(range(4)), object_guess=None, xcoords=apart, ycoords=0 * apart)
     one, other = (

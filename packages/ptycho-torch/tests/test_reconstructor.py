@@ -16,16 +16,26 @@ SETTLED = 0.03
 
 
 @pytest.fixture
-def bundle(scan, training):
-    config = training({"architecture": "unrolled"})
-    return bundle_of(
-        PtychoModel(config.model, scan.probe),
-        config,
-        photons=scan.mean_photons(),
-        domain="counts",
-        history={},
-        overrides_applied={},
-    )
+def bundled(scan, training):
+    """Make bundles of untrained models."""
+
+    def make(**model):
+        config = training(model)
+        return bundle_of(
+            PtychoModel(config.model, scan.probe),
+            config,
+            photons=scan.mean_photons(),
+            domain="counts",
+            history={},
+            overrides_applied={},
+        )
+
+    return make
+
+
+@pytest.fixture
+def bundle(bundled):
+    return bundled()
 
 
 @pytest.fixture
@@ -60,14 +70,33 @@ def test_the_canvas_grows_and_keeps_what_it_has(bundle, scan, whole):
 
 def test_without_photons_the_scale_settles_with_the_batches(bundle, scan, whole):
     live = fed(Reconstructor(bundle), scan)
+    assert live.photons == pytest.approx(scan.mean_photons(), rel=1e-6)
     lit = whole.coverage > 0.1 * whole.coverage.max()
     np.testing.assert_allclose(live.object[lit], whole.object[lit], atol=2 * SETTLED)
     brightness = np.linalg.norm(live.object[lit]) / np.linalg.norm(whole.object[lit])
     assert brightness == pytest.approx(1, abs=2e-3)
 
 
+def test_the_misfit_is_that_of_the_object(bundle, scan):
+    counts = scan.diffraction.copy()
+    counts[:12] *= 2  # the first batch is not like the others
+    brighter = evolve(scan, diffraction=counts)
+
+    def misfit(photons):
+        live = fed(Reconstructor(bundle, photons=photons), brighter, np.split(np.arange(48), 4))
+        parts = live.misfit(live.tensors()[0], torch.from_numpy(counts), scan.positions)
+        return float(parts[0] / parts[1])
+
+    assert misfit(None) == pytest.approx(misfit(brighter.mean_photons()), rel=0.05)
+
+
 def test_the_result_can_be_saved(bundle, scan, whole):
-    rec = fed(Reconstructor(bundle, photons=scan.mean_photons()), scan).result()
+    live = Reconstructor(bundle, photons=scan.mean_photons())
+    for batch in BATCHES:
+        positions = scan.positions[batch]
+        live.add(scan.diffraction[batch], positions)
+        positions[:] = 0  # the caller's to use again
+    rec = live.result()
     np.testing.assert_allclose(rec.positions + rec.origin, scan.positions)
     np.testing.assert_allclose(rec.object, whole.object, atol=SETTLED)
 
@@ -85,11 +114,31 @@ def test_amplitudes_and_tensors_of_any_type_do_as_well(bundle, scan, whole):
     np.testing.assert_allclose(live.object, whole.object, atol=SETTLED)
 
 
+def test_amplitudes_of_any_unit_have_the_dose_of_the_training(bundle, scan, whole):
+    amplitude = evolve(scan, diffraction=1e-3 * np.sqrt(scan.diffraction), domain="amplitude")
+    live = fed(Reconstructor(bundle, domain="amplitude"), amplitude)
+    lit = whole.coverage > 0.1 * whole.coverage.max()
+    np.testing.assert_allclose(live.object[lit], whole.object[lit], atol=2 * SETTLED)
+
+
+def test_arrays_that_torch_does_not_take_are_converted(bundle, scan):
+    def start(patterns):
+        live = Reconstructor(bundle)
+        live.add(patterns, scan.positions[:4])
+        return live.object
+
+    few = scan.diffraction[:4]
+    read_only = few[::-1].copy()[::-1]
+    read_only.flags.writeable = False
+    for same in (few.astype(">f4"), few.astype(np.longdouble), read_only):
+        np.testing.assert_array_equal(start(same), start(few))
+
+
 def test_what_bad_pixels_hold_does_not_matter(bundle, scan):
     bad = np.zeros((64, 64), dtype=bool)
     bad[30:33, 10:40] = True
     spoilt = scan.diffraction.copy()
-    spoilt[:, bad] = 1e6
+    spoilt[:, bad] = np.nan
     clean, live = (Reconstructor(bundle, bad_pixels=bad) for _ in range(2))
     fed(clean, scan)
     fed(live, evolve(scan, diffraction=spoilt))
@@ -103,6 +152,13 @@ def test_a_bundle_is_taken_from_a_file_and_a_probe_from_the_caller(bundle, scan,
     np.testing.assert_allclose(live.model.probe.numpy(), given, atol=1e-6)
 
 
+def spoilt(value):
+    """Two patterns, of which the second has a pixel that cannot be."""
+    patterns = np.ones((2, 64, 64))
+    patterns[1, 3, 4] = value
+    return patterns
+
+
 @pytest.mark.parametrize(
     ("patterns", "positions", "message"),
     [
@@ -112,6 +168,9 @@ def test_a_bundle_is_taken_from_a_file_and_a_probe_from_the_caller(bundle, scan,
         (np.ones((1, 64, 64)), np.array([[np.nan, 0]]), "with NaN or infinity"),
         (np.zeros((1, 64, 64)), np.zeros((1, 2)), "some light expected in the first batch"),
         (np.ones((2, 64, 64)), np.array([[0.0, 0], [1e9, 1e9]]), "are they in another unit"),
+        (spoilt(-2), np.zeros((2, 2)), "counts >= 0 and finite expected, found -2 in pattern 1"),
+        (spoilt(np.nan), np.zeros((2, 2)), "found nan in pattern 1"),
+        (spoilt(np.inf), np.zeros((2, 2)), "found inf in pattern 1"),
     ],
 )
 def test_a_batch_that_cannot_be_is_refused(bundle, patterns, positions, message):
@@ -119,19 +178,51 @@ def test_a_batch_that_cannot_be_is_refused(bundle, patterns, positions, message)
         Reconstructor(bundle).add(patterns, positions)
 
 
-def test_groups_need_enough_patterns(scan, training):
-    config = training({"gridsize": 2})
-    bundle = bundle_of(
-        PtychoModel(config.model, scan.probe),
-        config,
-        photons=1.0,
-        domain="counts",
-        history={},
-        overrides_applied={},
-    )
-    live = Reconstructor(bundle)
-    with pytest.raises(ValueError, match="groups of 4 patterns need as many, found 3"):
-        live.add(scan.diffraction[:3], scan.positions[:3])
+def test_amplitudes_are_not_negative_either(bundle):
+    live = Reconstructor(bundle, domain="amplitude", photons=1e5)
+    with pytest.raises(ValueError, match="amplitude >= 0 and finite expected, found -2"):
+        live.add(spoilt(-2), np.zeros((2, 2)))
+
+
+def test_a_refused_batch_leaves_everything_as_it_was(bundled, scan):
+    bundle = bundled(gridsize=2)
+    live, untroubled = Reconstructor(bundle), Reconstructor(bundle)
+    apart = scan.positions[:4] * np.array([[1], [1], [1], [1e9]])
+
+    def refused():
+        with pytest.raises(ValueError, match="groups of 4 patterns need as many, found 3"):
+            live.add(10 * scan.diffraction[:3], scan.positions[:3])
+        with pytest.raises(ValueError, match="are they in another unit"):
+            live.add(10 * scan.diffraction[:4], apart)
+
+    refused()
     live.add(scan.diffraction[:6], scan.positions[:6])
+    refused()
+    untroubled.add(scan.diffraction[:6], scan.positions[:6])
     assert live.count == 6
-    assert np.isfinite(live.object).all()
+    np.testing.assert_array_equal(live.object, untroubled.object)
+
+
+@pytest.mark.parametrize("photons", [None, 1e5])
+def test_nothing_comes_of_an_empty_batch(bundled, scan, photons):
+    live = Reconstructor(bundled(gridsize=2), photons=photons)
+    live.add(scan.diffraction[:0], scan.positions[:0])
+    assert live.count == 0
+    with pytest.raises(ValueError, match="result: patterns expected, found none"):
+        live.result()
+
+
+def test_a_prediction_needs_a_scale(bundle, scan):
+    counts = torch.from_numpy(scan.diffraction[:1, None])
+    with pytest.raises(ValueError, match="photons: a mean per pattern expected, found none"):
+        Reconstructor(bundle).predict(counts, scan.positions[:1, None])
+
+
+def test_the_coverage_can_be_the_first_thing_asked_for(bundle):
+    live = Reconstructor(bundle, photons=1e5)
+    axis = np.arange(0, 1300, 40.0)
+    positions = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    live.reserve(positions)
+    for some in np.split(positions, len(axis)):  # more than the canvas keeps in tiles
+        live.stitch(torch.ones(len(some), 64, 64, dtype=torch.complex64), some)
+    assert live.coverage.shape == live.object.shape

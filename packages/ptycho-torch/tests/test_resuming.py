@@ -3,12 +3,16 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 from attrs import evolve
 from ptycho_data import OutputExistsError, load_bundle, save_scan
+from ptycho_data.runs import TrainingInterrupted
 from ptycho_physics import DivergenceError
+from ptycho_torch import training as training_module
+from ptycho_torch.module import PtychoModule
 from ptycho_torch.training import train
 
 
@@ -151,3 +155,81 @@ def test_resuming_a_finished_training_leaves_the_bundle_alone(scan, training, ex
     path.unlink()  # but one that is missing is made
     assert train(scan, config, execution(), resume=True).written
     assert same(load_bundle(path).weights, kept)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "named"),
+    [
+        ({"n_filters_scale": 2}, {}, "n_filters_scale"),
+        ({"joint_stages": True}, {}, "joint_stages"),
+        ({}, {"probe_trainable": True}, "probe_trainable"),
+        ({}, {"average_weights": True}, "average_weights"),
+    ],
+)
+def test_other_variables_than_the_checkpoint_s_are_refused_by_name(
+    scan, training, execution, model, settings, named
+):
+    train(scan, training(nepochs=1, n_groups=8), execution())
+    other = training(model, nepochs=2, n_groups=8, **settings)
+    with pytest.raises(ValueError, match=f"{named} must be as when it was written, .*, found"):
+        train(scan, other, execution(), resume=True)
+
+
+def test_what_is_no_checkpoint_is_refused(scan, training, execution):
+    config = training(nepochs=1, n_groups=8)
+    train(scan, config, execution())
+    (config.output_dir / "checkpoints" / "last.ckpt").write_bytes(b"no archive")
+    with pytest.raises(ValueError, match="must be a checkpoint of the PyTorch backend"):
+        train(scan, evolve(config, nepochs=2), execution(), resume=True)
+
+
+def interrupted_in_epoch(number, monkeypatch):
+    def interrupt(module, _batch, index):
+        if module.current_epoch == number and index == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(PtychoModule, "on_train_batch_start", interrupt)
+
+
+def test_an_interrupt_in_the_first_epoch_leaves_what_was_there(
+    scan, training, execution, monkeypatch
+):
+    config = training(nepochs=1, n_groups=24)
+    train(scan, config, execution())
+    before = {p.name: p.read_bytes() for p in (config.output_dir / "checkpoints").iterdir()}
+    interrupted_in_epoch(0, monkeypatch)
+    with pytest.raises(KeyboardInterrupt, match="nothing was saved"):
+        train(scan, config, execution(), overwrite=True)
+    after = {p.name: p.read_bytes() for p in (config.output_dir / "checkpoints").iterdir()}
+    assert after == before
+
+
+def test_without_checkpoints_an_interrupt_keeps_the_mean_of_the_weights(
+    scan, training, execution, tmp_path, monkeypatch
+):
+    settings = execution(enable_checkpointing=False)
+    found = {}
+    interrupted_in_epoch(1, monkeypatch)
+    for average in (False, True):
+        config = training(
+            nepochs=3, n_groups=24, average_weights=average, output_dir=tmp_path / str(average)
+        )
+        with pytest.raises(TrainingInterrupted, match="without checkpoints it ends here") as stop:
+            train(scan, config, settings)
+        found[average] = weights(stop.value.result)
+    assert not same(found[False], found[True])
+
+
+def test_only_the_first_of_processes_started_together_moves_the_folder(
+    scan, training, execution, monkeypatch
+):
+    config = training(nepochs=1, n_groups=8)
+    train(scan, config, execution())
+    monkeypatch.setattr(training_module.rank_zero_only, "rank", 1)
+    monkeypatch.setattr(training_module, "fit", lambda *_: 1 / 0)
+    folder = config.output_dir / "checkpoints"
+    before = {p.name: p.stat().st_ino for p in folder.iterdir()}
+    monkeypatch.setattr(Path, "replace", lambda *_: pytest.fail("moved"))
+    with pytest.raises(ZeroDivisionError):
+        train(scan, config, execution(), overwrite=True)
+    assert {p.name: p.stat().st_ino for p in folder.iterdir()} == before

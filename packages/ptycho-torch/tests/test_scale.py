@@ -18,3 +18,9 @@ def test_truth_comes_from_the_object_or_from_y(scan):
     assert (truth_patches(own, some) == 2j).all()
     with pytest.raises(ValueError, match="objectGuess or Y: needed"):
         truth_patches(evolve(scan, object_guess=None), some)
+
+
+def test_dark_patterns_have_no_scale(scan):
+    dark = evolve(scan, diffraction=0 * scan.diffraction)
+    with pytest.raises(ValueError, match="scan: patterns must not all be dark, found no counts"):
+        mean_counts(dark, np.arange(3), None, scan.probe)

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from attrs import evolve
 from ptycho_data import load_bundle, load_probe
 from ptycho_physics import defocused_probe
 from ptycho_torch.reconstruction import reconstruct
-from ptycho_torch.training import train
+from ptycho_torch.training import _gather, train
 
 
 @pytest.fixture
@@ -59,3 +60,23 @@ def test_trained_probes_of_several_scans_are_kept_beside_the_bundle(
     for path, each in zip(files, (scan, other_scan), strict=True):
         change = np.abs(load_probe(path) - each.probe / np.linalg.norm(each.probe)).max()
         assert 1e-5 < change < 0.1
+
+
+@pytest.mark.parametrize("settings", [{}, {"probe_trainable": True}, {"positions_trainable": True}])
+def test_a_test_scan_is_watched_with_its_own_bad_pixels_and_nothing_of_it_is_trained(
+    scan, other_scan, training, settings
+):
+    config = training({"joint_stages": True}, **settings)
+    data = _gather([scan], other_scan, config)
+    (watched,) = data.validation
+    lit = data.model.scans[watched.number]
+    assert lit.bad_pixels.sum() == 1
+    assert lit.shifts is None
+    assert not watched.teams
+    assert watched.margin == 0
+    refined = config.probe_trainable
+    assert len(data.model.probe_changes()) == refined
+    if refined:
+        with torch.no_grad():
+            data.model.scans[0].probe_change += 0.1
+        torch.testing.assert_close(lit.probe, data.model.scans[0].probe)

@@ -5,8 +5,9 @@ import pytest
 import torch
 from attrs import evolve
 from ptycho_data import load_bundle
-from ptycho_physics import simulate_counts
+from ptycho_physics import inscribed_circle, simulate_counts
 from ptycho_torch.bundles import model_from
+from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
 from ptycho_torch.reconstruction import reconstruct
 from ptycho_torch.training import train
@@ -269,3 +270,21 @@ def test_joint_stages_are_trained_in_teams_and_kept(scan, training, execution, t
     again = load_bundle(train(scan, config, execution()).bundle_path)
     for name, weight in bundle.weights.items():
         np.testing.assert_array_equal(again.weights[name], weight)
+
+
+def test_a_masked_probe_stays_in_its_circle_while_it_is_trained(scan, training):
+    model = PtychoModel(training({"probe_mask": True}).model, scan.probe, probe_trainable=True)
+    with torch.no_grad():
+        model.scans[0].probe_change += 1
+    power = model.probe.detach().abs().square().sum(0)
+    assert power[torch.from_numpy(~inscribed_circle(64))].max() == 0
+    assert power.sum().item() == pytest.approx(1, rel=1e-5)
+
+
+def test_known_patches_leave_the_probe_alone(scan, training, execution):
+    config = training(probe_trainable=True, realspace_mae_weight=1.0)
+    model = PtychoModel(config.model, scan.probe, probe_trainable=True)
+    module = PtychoModule(model, config, execution(), "train_loss")
+    patches = torch.ones(2, 1, 64, 64, dtype=torch.complex64, requires_grad=True)
+    error = module._truth_error(patches, 0.9 * torch.ones_like(patches))
+    assert torch.autograd.grad(error, model.probe_changes(), allow_unused=True) == (None,)

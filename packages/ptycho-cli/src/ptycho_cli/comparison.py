@@ -13,11 +13,19 @@ from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_data import Reconstruction, load_arrays, load_parts, load_reconstruction
 from ptycho_data.formats import format_of
+from ptycho_physics import Canvas
 from ptycho_physics.metrics import Comparison, compare
 
 from ptycho_cli.sources import as_complex
 
-__all__ = ["Placed", "compare_placed", "metrics_of", "read_reconstruction", "read_reference"]
+__all__ = [
+    "Placed",
+    "canvas_of",
+    "compare_placed",
+    "metrics_of",
+    "read_reconstruction",
+    "read_reference",
+]
 
 #: Smallest side of a rectangle that can be compared, pixels.
 SMALLEST = 16
@@ -79,6 +87,13 @@ class Placed:
         x0, y0 = self.origin
         left, top, right, bottom = box
         return self.values[top - y0 : bottom - y0, left - x0 : right - x0]
+
+
+def canvas_of(rec: Reconstruction) -> Canvas:
+    """Return where the object of a reconstruction lies on the object grid."""
+    x0, y0 = (int(value) for value in rec.origin)
+    height, width = rec.object.shape
+    return Canvas(origin=(x0, y0), shape=(height, width))
 
 
 def read_reconstruction(path: Path) -> Placed:

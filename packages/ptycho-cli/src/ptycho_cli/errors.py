@@ -8,13 +8,15 @@ Anything else is a defect of ours and says so.
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 import click
 
-from ptycho_cli.console import allowed_color
+from ptycho_cli.console import allowed_color, current_state, log
 
-__all__ = ["FAILED", "INTERRUPTED", "OK", "USAGE", "report", "shorten"]
+__all__ = ["FAILED", "INTERRUPTED", "OK", "USAGE", "report", "shorten", "sparing_results"]
 
 OK = 0
 FAILED = 1
@@ -74,6 +76,27 @@ def _describe(error: BaseException) -> tuple[str, int]:
     return f"internal error: {kind}: {error}\nplease report it; --debug shows the traceback", FAILED
 
 
+def _show_traceback(error: BaseException) -> None:
+    click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+
+
+@contextmanager
+def sparing_results(without: str) -> Iterator[None]:
+    """Let the block fail with a warning: results that are finished are worth more than its own.
+
+    Parameters
+    ----------
+    without
+        What the results will lack: the beginning of the warning.
+    """
+    try:
+        yield
+    except Exception as error:  # a defect of ours, too, is no reason to lose hours of work
+        if current_state().debug:
+            _show_traceback(error)
+        log.warning("%s: %s", without, shorten(_describe(error)[0], lines=1))
+
+
 def report(error: BaseException, *, debug: bool = False) -> int:
     """Print an error on standard error.
 
@@ -93,7 +116,7 @@ def report(error: BaseException, *, debug: bool = False) -> int:
         error.show(sys.stderr)
         return USAGE
     if debug:
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        _show_traceback(error)
     text, code = _describe(error)
     if code == INTERRUPTED:
         click.echo(text, err=True)

@@ -4,60 +4,30 @@ What both halves show alike is in the sample; noise is not. Their Fourier ring c
 to which detail they agree (M. van Heel and M. Schatz, J. Struct. Biol. 151, 250, 2005).
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_data import Reconstruction, spatial_batches
+from ptycho_data import Reconstruction
 from ptycho_data.figures import new_figure, save_figure
-from ptycho_physics.metrics import FourierRingCorrelation
+from ptycho_physics.metrics import FourierRingCorrelation, frc_of_halves, split_halves
 
-from ptycho_cli.comparison import Placed, compare_placed
-from ptycho_cli.console import note
+from ptycho_cli.comparison import canvas_of
+from ptycho_cli.errors import sparing_results
 
-__all__ = ["CURVE_FILE", "half_scan_frc", "halves", "ring_plot", "said"]
+__all__ = ["CURVE_FILE", "half_scan_frc", "ring_plot", "said"]
 
 #: Picture of the curve.
 CURVE_FILE = "half_scan_frc.png"
 
+CUTOFFS = ("cutoff_half", "cutoff_half_bit")
+RESOLUTIONS = ("resolution_half", "resolution_half_bit")
+CURVES = ("frequency", "correlation", "half_bit")
+
 Indices = NDArray[np.int64]
-
-
-def halves(positions: NDArray[np.float64], seed: int = 0) -> tuple[Indices, Indices]:
-    """Deal positions out to two halves that lie between each other.
-
-    Of every two neighbours one goes to each half, by chance to this or that.
-
-    Parameters
-    ----------
-    positions
-        (n, 2), at least two.
-    seed
-        Of the pairs and of chance.
-
-    Returns
-    -------
-    first, second
-        Ascending indices, without a common one; the first may have one more.
-
-    Raises
-    ------
-    ValueError
-        There are fewer than two positions.
-    """
-    if len(positions) < 2:
-        msg = f"half-scan FRC: at least 2 patterns expected, found {len(positions)}"
-        raise ValueError(msg)
-    rng = np.random.default_rng(seed)
-    parts: tuple[list[int], list[int]] = ([], [])
-    for pair in spatial_batches(positions, 2, seed):
-        turn = int(rng.integers(2)) if len(pair) == 2 else 0
-        for k, index in enumerate(pair):
-            parts[(k + turn) % 2].append(int(index))
-    first, second = (np.sort(np.array(part, dtype=np.int64)) for part in parts)
-    return first, second
 
 
 def half_scan_frc(
@@ -86,28 +56,36 @@ def half_scan_frc(
     Returns
     -------
     dict or None
-        Figures and curve, ready for JSON; None where the halves cannot be compared, which is
-        logged.
+        Figures and curve, ready for JSON; None where they cannot be had, which is warned of: a
+        whole reconstruction that is finished shall not be lost to its halves.
     """
-    parts = halves(positions)
-    made = [reconstruct(part) for part in parts]
-    names = ("first half of the patterns", "second half")
-    placed = [Placed.of(rec, name) for rec, name in zip(made, names, strict=True)]
-    try:
-        comparison, _ = compare_placed(*placed, remove_ramp=remove_ramp)
-    except ValueError as error:
-        note(f"no half-scan FRC: {error}")
-        return None
-    found: dict[str, Any] = comparison.to_dict()["frc"]
-    found["patterns"] = [len(part) for part in parts]
-    size = made[0].pixel_size_m
-    if size is not None:
-        for name in ("resolution_half", "resolution_half_bit"):
-            found[f"{name}_m"] = None if found[name] is None else found[name] * size
-    figure = new_figure(5.2, 5.2)
-    ring_plot(figure.subplots(), comparison.frc)
-    save_figure(figure, folder / CURVE_FILE, overwrite=overwrite)
-    return found
+    with sparing_results("no half-scan FRC"):
+        parts = split_halves(positions)
+        first, second = (reconstruct(part) for part in parts)
+        ring = frc_of_halves(
+            first.object,
+            canvas_of(first),
+            second.object,
+            canvas_of(second),
+            margin=first.N // 2,  # from there on inwards lie the patch centres
+            remove_ramp=remove_ramp,
+        )
+        found = _figures(ring, first.pixel_size_m)
+        found["patterns"] = [len(part) for part in parts]
+        figure = new_figure(5.2, 5.2)
+        ring_plot(figure.subplots(), ring)
+        save_figure(figure, folder / CURVE_FILE, overwrite=overwrite)
+        return found
+    return None
+
+
+def _figures(ring: FourierRingCorrelation, pixel_size_m: float | None) -> dict[str, Any]:
+    """Numbers and curves ready for JSON, infinities as None; resolutions in metres if known."""
+    numbers = {name: getattr(ring, name) for name in (*CUTOFFS, *RESOLUTIONS)}
+    if pixel_size_m is not None:
+        numbers |= {f"{name}_m": numbers[name] * pixel_size_m for name in RESOLUTIONS}
+    found = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+    return found | {name: getattr(ring, name).tolist() for name in CURVES}
 
 
 def ring_plot(axes: Any, ring: FourierRingCorrelation) -> None:
@@ -128,7 +106,7 @@ def ring_plot(axes: Any, ring: FourierRingCorrelation) -> None:
 def said(found: dict[str, Any] | None) -> str:
     """One line about the resolution."""
     if found is None:
-        return "half-scan FRC: the halves cannot be compared"
+        return "half-scan FRC: none could be made"
     texts = []
     for name, criterion in (("resolution_half", "0.5"), ("resolution_half_bit", "half-bit")):
         pixels = found[name]

@@ -189,19 +189,12 @@ def with_probe_file(scan: Scan, probe_file: Path | None) -> Scan:
 
     Raises
     ------
-    ValueError
+    ScanFormatError
         The file holds no probe, or one of another size than the patterns.
     """
     if probe_file is None:
         return scan
-    probe = load_probe(probe_file)
-    if probe.shape[-1] != scan.N:
-        msg = (
-            f"{probe_file}: probe must have the {scan.N} x {scan.N} pixels of the patterns, "
-            f"found {probe.shape[-1]} x {probe.shape[-1]}"
-        )
-        raise ValueError(msg)
-    return attrs.evolve(scan, probe=probe)
+    return attrs.evolve(scan, probe=load_probe(probe_file, scan.N))
 
 
 def check_size(resolved: Resolved[Any], scan: Scan, path: Path) -> None:

@@ -8,13 +8,16 @@ from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_data import Reconstruction, Scan
 from ptycho_physics import (
+    Canvas,
     detected_fraction,
     expected_counts,
     extract_patches,
     few_photons,
+    photons_of,
     solve,
 )
 
+from ptycho_cli.comparison import canvas_of
 from ptycho_cli.console import progress
 
 __all__ = ["Refined", "Steps", "r_factor_at_best_scale", "refine"]
@@ -129,19 +132,32 @@ def refine(
         What to do.
     nphotons
         Mean photons per pattern where the scan states none; the solver works on relative counts.
+
+    Raises
+    ------
+    ValueError
+        There is no light in the patterns.
+    DivergenceError
+        The solver lost its way.
     """
     counts = scan.counts(rec.indices, nphotons or 1.0)
+    mean = photons_of(counts, rec.probe)
+    if scan.bad_pixels is not None:  # zero in these counts already: no need to mask a copy of them
+        mean /= detected_fraction(rec.probe, scan.bad_pixels)
     _, scale = r_factor_at_best_scale(rec, counts, scan.bad_pixels)
     # The solver counts light in units of the mean pattern, behind a probe of unit power.
     power = float(np.sum(np.abs(rec.probe) ** 2))
-    mean = _mean_pattern(counts, scan.bad_pixels, rec.probe)
     unit = scale * np.sqrt(power / mean)
+    # A position a rounding error beyond a whole pixel is not so any more after its way to the
+    # canvas and back: that which covers the positions may be a pixel narrower.
+    positions = rec.positions + rec.origin
+    part = canvas_of(rec).window(Canvas.covering(positions, rec.N))
     with progress(steps.count, "refining") as update:
         solution = solve(
             counts,
-            rec.positions + rec.origin,
+            positions,
             rec.probe,
-            initial=(rec.object * unit).astype(np.complex64),
+            initial=(rec.object[part] * unit).astype(np.complex64),
             epochs=steps.count,
             update_probe=steps.probe,
             probe_start=0,
@@ -169,11 +185,3 @@ def refine(
         r_factors=list(solution.r_factors),
         few_photons=few_photons(mean, rec.probe) if dose_known else "",
     )
-
-
-def _mean_pattern(
-    counts: NDArray[np.float32], bad: NDArray[np.bool_] | None, probe: NDArray[np.complex64]
-) -> float:
-    """Mean counts per pattern, with what bad pixels would have seen."""
-    mean = float(counts.sum(dtype=np.float64)) / len(counts)
-    return mean if bad is None else mean / detected_fraction(probe, bad)

@@ -1,8 +1,11 @@
 import json
+import sys
 
+import numpy as np
 import pytest
 from ptycho_cli.results import OUTPUT_FILES
-from ptycho_data import load_bundle, load_reconstruction, save_bundle
+from ptycho_data import load_bundle, load_reconstruction, load_scan, save_bundle, save_scan
+from ptycho_physics import DivergenceError
 
 
 @pytest.fixture
@@ -106,6 +109,52 @@ def test_resolution_from_two_halves(ptycho, model, scan_file, tmp_path, stand_in
     assert ptycho(*args).fails_with("exists already")
 
 
+def test_halves_need_no_other_process(ptycho, model, scan_file, tmp_path, stand_in):
+    # Those that helped with the whole scan have ended when it is the halves' turn.
+    args = ("--half-scan-frc", "--devices", "2", "--num-nodes", "2", "--strategy", "ddp")
+    assert ptycho("infer", model, scan_file, "-o", tmp_path / "r", *args).code == 0
+    runs = [call["execution"] for call in stand_in("reconstruction")]
+    assert [(run.devices, run.num_nodes) for run in runs] == [(2, 2), (1, 1), (1, 1)]
+    assert [run.strategy for run in runs] == ["ddp", "auto", "auto"]
+
+
+def test_results_are_not_lost_to_halves_that_cannot_be_made(ptycho, model, scan_file, tmp_path):
+    save_scan(tmp_path / "one.npz", load_scan(scan_file).select([7]))
+    args = ("-o", tmp_path / "r", "--half-scan-frc")
+    done = ptycho("infer", model, tmp_path / "one.npz", *args)
+    assert done.code == 0, done.err
+    assert "warning: no half-scan FRC: positions must have shape" in done.err
+    assert done.out.endswith("half-scan FRC: none could be made\n")
+    assert {path.name for path in (tmp_path / "r").iterdir()} == set(OUTPUT_FILES)
+    assert json.loads((tmp_path / "r" / "metrics.json").read_text())["half_scan_frc"] is None
+
+
+def test_results_are_not_lost_to_a_refinement_that_fails(
+    ptycho, model, scan_file, tmp_path, monkeypatch
+):
+    calls = []
+
+    def diverging(rec, *_, **__):
+        calls.append(rec)
+        msg = "solver: diverged in epoch 3"
+        raise DivergenceError(msg)
+
+    monkeypatch.setattr("ptycho_cli.commands.infer.refine", diverging)
+    args = ("-o", tmp_path / "r", "--refine", "4", "--half-scan-frc")
+    done = ptycho("infer", model, scan_file, *args)
+    assert done.code == 1  # a script that goes on must know
+    assert "warning: not refined, the results are the network's alone: solver: dive" in done.err
+    assert len(calls) == 1  # the halves are made as the whole was
+    metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert metrics.keys() >= {"r_factor", "correlation", "half_scan_frc"}
+    assert "r_factor_network" not in metrics
+    assert metrics["half_scan_frc"]["patterns"] == [30, 30]
+    run = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert run["refinement"]["failed"] is True
+    rec = load_reconstruction(tmp_path / "r" / "reconstruction.npz")
+    np.testing.assert_array_equal(rec.object, calls[0].object)
+
+
 def test_bundles_that_are_none(ptycho, model, scan_file, tmp_path):
     out = ["-o", tmp_path / "r"]
     assert ptycho("infer", tmp_path / "gone", scan_file, *out).code == 2
@@ -124,16 +173,12 @@ def test_refusals(ptycho, model, scan_file, tmp_path):
 
 
 def test_other_backend_is_asked_for_by_name(ptycho, model, scan_file, tmp_path, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     done = ptycho("infer", model, scan_file, "-o", tmp_path / "r", "--backend", "tensorflow")
     assert done.fails_with('pip install "ptycho-cli[tf]"')
 
 
 def test_bundle_of_the_other_backend_names_it(ptycho, model, scan_file, tmp_path, monkeypatch):
-    import sys
-
     import attrs
 
     other = attrs.evolve(load_bundle(model), backend="tensorflow")

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 from ptycho_cli.results import OUTPUT_FILES
-from ptycho_data import load_reconstruction, load_scan
+from ptycho_data import load_reconstruction, load_scan, save_scan
 from ptycho_data.results import PICTURE_FILES
 
 
@@ -114,6 +114,16 @@ def test_overwrite(ptycho, scan_file, tmp_path):
     for flags in ([], ["--overwrite"]):
         args = ["-o", tmp_path / "r", "--epochs", "1", *flags]
         assert ptycho("reconstruct", scan_file, *args).code == 0
+
+
+def test_results_are_not_lost_to_halves_that_cannot_be_made(ptycho, scan_file, tmp_path):
+    save_scan(tmp_path / "one.npz", load_scan(scan_file).select([7]))
+    args = ("-o", tmp_path / "r", "--epochs", "1", "--half-scan-frc")
+    done = ptycho("reconstruct", tmp_path / "one.npz", *args)
+    assert done.code == 0, done.err
+    assert "warning: no half-scan FRC: positions must have shape" in done.err
+    assert {path.name for path in (tmp_path / "r").iterdir()} == set(OUTPUT_FILES)
+    assert json.loads((tmp_path / "r" / "metrics.json").read_text())["half_scan_frc"] is None
 
 
 def test_resolution_from_two_halves(ptycho, scan_file, tmp_path):

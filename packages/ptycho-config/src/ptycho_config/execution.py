@@ -182,7 +182,7 @@ class PyTorchExecutionConfig:
         default=False,
         metadata=_about(
             "Fill the last, smaller batch of a reconstruction up to the full size, so that the "
-            "network sees a single shape."
+            "network sees a single shape; not with joint_stages."
         ),
     )
 

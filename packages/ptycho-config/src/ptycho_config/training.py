@@ -26,6 +26,25 @@ def _some_loss(config: "TrainingConfig") -> str | None:
     return f"nll_weight must be > 0, or another loss weight ({', '.join(_LOSSES[1:])}), got 0"
 
 
+def _counts_refine_probe(config: "TrainingConfig") -> str | None:
+    if not config.probe_trainable or config.counts_decide:
+        return None
+    return (
+        "probe_trainable must be false unless a loss compares counts (nll_weight or mae_weight > 0 "
+        "and model_type pinn), got true"
+    )
+
+
+def _overlap_refines_positions(config: "TrainingConfig") -> str | None:
+    merged = config.model.object_big and config.counts_decide
+    if not config.positions_trainable or merged:
+        return None
+    return (
+        "positions_trainable must be false unless overlapping patches are held against counts "
+        "(object_big true, model_type pinn and nll_weight or mae_weight > 0), got true"
+    )
+
+
 def _oversampling_grouped(config: "TrainingConfig") -> str | None:
     if not config.enable_oversampling or config.model.gridsize > 1:
         return None
@@ -59,6 +78,8 @@ def _pool_fills_group(config: "TrainingConfig") -> str | None:
 _RULES: tuple[Rule, ...] = (
     *GATHER_RULES,
     (_LOSSES, _some_loss),
+    (("probe_trainable", "model", *_LOSSES), _counts_refine_probe),
+    (("positions_trainable", "model", *_LOSSES), _overlap_refines_positions),
     (("enable_oversampling", "model"), _oversampling_grouped),
     (("enable_oversampling", "neighbor_pool_size"), _pool_used),
     (("enable_oversampling", "neighbor_pool_size", "neighbor_count", "model"), _pool_fills_group),

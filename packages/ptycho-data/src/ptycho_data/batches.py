@@ -128,7 +128,7 @@ def places_in_step(
         Whether all patterns of the step share a canvas, not only those of a group. A group that
         overlaps no other one then lies at a whole pixel: it is not interpolated for nothing.
     padding
-        How often the last group is repeated, where its copies have no say.
+        How often the last group is repeated; not where all patterns share a canvas.
 
     Returns
     -------
@@ -144,8 +144,7 @@ def places_in_step(
     alone = near.sum(axis=1) == 1
     first = local[alone, :1]
     local[alone] += np.round(first) - first
-    below = local[-1:] + np.array([0, local[..., 1].max() + N + 1])
-    return np.concatenate([local, *padding * [below]], dtype=np.float32)
+    return np.asarray(local, dtype=np.float32)
 
 
 def _turned(

@@ -15,7 +15,7 @@ from ptycho_data.preview import load_parts
 KEYS = ("probe", "probeGuess")
 
 
-def load_probe(path: str | PathLike[str]) -> NDArray[np.complex64]:
+def load_probe(path: str | PathLike[str], N: int | None = None) -> NDArray[np.complex64]:
     """Read the probe of a file.
 
     Parameters
@@ -23,6 +23,8 @@ def load_probe(path: str | PathLike[str]) -> NDArray[np.complex64]:
     path
         An NPZ file that holds ``probe``, as a reconstruction does, or ``probeGuess``, as a scan
         does; or a scan or product of any other format.
+    N
+        Pixels across the patterns that it is for.
 
     Returns
     -------
@@ -32,7 +34,7 @@ def load_probe(path: str | PathLike[str]) -> NDArray[np.complex64]:
     ------
     ScanFormatError
         If there is no such file, it is of no known format, or its probe is not complex, square,
-        finite and lit.
+        finite and lit, or of another size than the patterns.
     """
     contract = Path(path).is_file() and format_of(path).name == "npz"
     found = load_arrays(path, (), optional=KEYS) if contract else load_parts(path, KEYS)
@@ -51,4 +53,8 @@ def load_probe(path: str | PathLike[str]) -> NDArray[np.complex64]:
     if problem is not None:
         expected = "a complex (N, N) or (M, N, N) array, finite and not zero"
         raise ScanFormatError.of(path, "probe", problem, expected)
+    if N is not None and probe.shape[-1] != N:
+        found_size = f"{probe.shape[-1]} x {probe.shape[-1]}"
+        expected = f"the {N} x {N} pixels of the patterns"
+        raise ScanFormatError.of(path, "probe", found_size, expected)
     return np.asarray(probe, dtype=np.complex64)

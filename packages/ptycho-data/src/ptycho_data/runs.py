@@ -2,11 +2,12 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from ptycho_data.reconstruction import Reconstruction
 from ptycho_data.scan import Scan
 
 if TYPE_CHECKING:  # whoever brings a configuration has the package
-    from ptycho_config import InferenceConfig, ModelConfig
+    from ptycho_config import InferenceConfig, ModelConfig, TrainingConfig
 
 __all__ = [
     "InferenceResult",
@@ -27,10 +28,12 @@ __all__ = [
     "check_architecture",
     "check_fit",
     "check_outputs",
+    "check_resumed",
     "check_trained_on",
     "choose_probe",
     "remark_few",
     "replacing",
+    "resumed_state",
     "share_in_mean",
 ]
 
@@ -80,8 +83,9 @@ class TrainingInterrupted(KeyboardInterrupt):
     result : TrainingResult
     """
 
-    def __init__(self, result: TrainingResult) -> None:
-        super().__init__(f"interrupted after {result.epochs} epochs: resume to go on from there")
+    def __init__(self, result: TrainingResult, *, resumable: bool = True) -> None:
+        rest = "resume to go on from there" if resumable else "without checkpoints it ends here"
+        super().__init__(f"interrupted after {result.epochs} epochs: {rest}")
         self.result = result
 
 
@@ -117,17 +121,24 @@ def choose_probe(bundle: Bundle, scan: Scan, config: "InferenceConfig") -> NDArr
     """Return the probe to reconstruct with, and log which it is.
 
     The file that ``config`` names; else the bundle's, if training did not use its scan's own probe
-    as it was but refined it or took it from a file; else the scan's.
+    as it was but refined it or took it from a file, and it fits; else the scan's.
+
+    Raises
+    ------
+    ScanFormatError
+        If there is no probe of the scan's size in that file.
     """
     if config.probe_file is not None:
         log.info("probe: from %s", config.probe_file)
-        return load_probe(config.probe_file)
+        return load_probe(config.probe_file, scan.N)
+    refined, given = bundle.config.get("probe_trainable"), bundle.config.get("probe_file")
     several = len(bundle.scaling.get("scans", [])) > 1
-    refined = bundle.config.get("probe_trainable") or bundle.config.get("probe_file")
-    if refined and not several:
+    kept = not several if refined else bool(given)  # of several, each refined its own
+    if kept and bundle.probe.shape[-1] == scan.N:
         log.info("probe: the one the network was trained with, kept in the bundle")
         return bundle.probe
-    log.info("probe: from the scan")
+    other = f", the bundle's has {bundle.probe.shape[-1]} pixels" if kept else ""
+    log.info("probe: from the scan%s", other)
     return scan.probe
 
 
@@ -236,9 +247,47 @@ def check_outputs(target: Path, last: Path, *, resume: bool, overwrite: bool) ->
         refuse_existing([target, last])
 
 
+def resumed_state(config: "TrainingConfig", scans: Sequence[Scan]) -> dict[str, Any]:
+    """Return what a checkpoint has to say of its training, for `check_resumed`: plain values."""
+    names = ("probe_trainable", "positions_trainable", "average_weights")
+    state = attrs.asdict(config.model) | {name: getattr(config, name) for name in names}
+    state["intensity_scale_trainable"] = config.intensity_scale_trainable and config.counts_decide
+    if config.probe_trainable:
+        state["number of scans"] = len(scans)
+    if config.positions_trainable:
+        state["number of patterns"] = [int(scan.n) for scan in scans]
+    return state
+
+
+def check_resumed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on from a checkpoint whose variables are not those of the training.
+
+    Parameters
+    ----------
+    path
+        The checkpoint.
+    before, now
+        What `resumed_state` said and says.
+
+    Raises
+    ------
+    ValueError
+        Naming the first setting that is another.
+    """
+    for name, value in now.items():
+        if name not in before or before[name] != value:
+            msg = (
+                f"{path}: {name} must be as when it was written, {before.get(name, 'unknown')}, "
+                f"found {value}; train anew with overwrite, or resume with the same"
+            )
+            raise ValueError(msg)
+
+
 @contextmanager
 def replacing(folder: Path, *, keep: bool) -> Iterator[None]:
     """Start with an empty folder; if the work fails, the old one comes back.
+
+    So it does when the work is interrupted before it has written anything.
 
     Parameters
     ----------
@@ -253,8 +302,9 @@ def replacing(folder: Path, *, keep: bool) -> Iterator[None]:
         folder.replace(old)
     try:
         yield
-    except Exception:
-        if old.exists():
+    except BaseException as error:
+        failed = isinstance(error, Exception) or not any(folder.glob("*"))
+        if failed and old.exists():
             shutil.rmtree(folder, ignore_errors=True)
             old.replace(folder)
         raise

@@ -103,7 +103,8 @@ def split_validation(
     """Set the groups at the right edge of the scan apart for validation.
 
     A strip, not a random choice: neighbours overlap, and a random group would have been seen.
-    Where a tenth of the groups is fewer than four, everything is for training.
+    Where a tenth of the groups is fewer than four, or more than half of them would share a pattern
+    with the strip, everything is for training.
     """
     count = round(VALIDATION_FRACTION * len(groups))
     if count < FEWEST_VALIDATION_GROUPS:
@@ -111,7 +112,15 @@ def split_validation(
     order = np.argsort(scan.positions[groups][..., 0].mean(axis=1), kind="stable")
     train, validation = groups[np.sort(order[:-count])], groups[np.sort(order[-count:])]
     # A group at the border may hold patterns of the strip: it belongs to neither part.
-    return train[~np.isin(train, validation).any(axis=1)], validation
+    apart = train[~np.isin(train, validation).any(axis=1)]
+    if len(apart) < len(groups) / 2:
+        log.warning(
+            "validation: %d of %d groups share patterns with those to set apart: none are",
+            len(train) - len(apart),
+            len(groups),
+        )
+        return groups, None
+    return apart, validation
 
 
 def covering_groups(

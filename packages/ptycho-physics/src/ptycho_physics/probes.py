@@ -267,6 +267,12 @@ def circular_mask(N: int, diameter: float, *, edge: float = 1.0) -> NDArray[np.f
     return soft_step(diameter / 2 - np.hypot(x, y), edge)
 
 
+def inscribed_circle(N: int) -> NDArray[np.bool_]:
+    """Return where a patch (N, N) lies in the largest circle about its pixel ``[N//2, N//2]``."""
+    offset = np.arange(N) - N // 2
+    return np.asarray(offset**2 + offset[:, None] ** 2 <= (N // 2) ** 2)
+
+
 def prepare_probe(probe: ComplexField, N: int, *, masked: bool = False) -> NDArray[np.complex64]:
     """Return a probe as a model of size N uses it: masked if asked for, at unit power.
 
@@ -292,8 +298,7 @@ def prepare_probe(probe: ComplexField, N: int, *, masked: bool = False) -> NDArr
         msg = f"N: the model is for N={N}, found a probe of {size} x {probe.shape[-2]} pixels"
         raise ValueError(msg)
     if masked:
-        offset = np.arange(N) - N // 2
-        probe = probe * (offset**2 + offset[:, None] ** 2 <= (N // 2) ** 2)
+        probe = probe * inscribed_circle(N)
     return np.asarray(normalise_probe(probe), dtype=np.complex64)
 
 

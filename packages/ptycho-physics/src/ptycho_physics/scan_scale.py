@@ -43,8 +43,16 @@ def mean_counts(
 
     What bad pixels would have counted is made up for, by the light that the probe alone sends
     there: a beam stop does not make the sample darker.
+
+    Raises
+    ------
+    ValueError
+        If no light is in any of them.
     """
     totals = scan.intensity_totals
+    if not totals[indices].any():
+        msg = f"{scan.source or 'scan'}: patterns must not all be dark, found no counts in any"
+        raise ValueError(msg)
     mean = scan.mean_photons(nphotons) * float(totals[indices].mean() / totals.mean())
     if scan.bad_pixels is None:
         return mean

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from ptycho_config import PyTorchExecutionConfig
 from ptycho_data.atomic import write_npz
+from ptycho_data.runs import check_resumed
 
 from ptycho_tf.frameworks import keras
 from ptycho_tf.learning import LearningModel
@@ -33,13 +34,13 @@ def save(path: Path, model: LearningModel, state: Mapping[str, Any]) -> None:
     write_npz(path, {**arrays, _STATE: text}, overwrite=True)
 
 
-def load(path: Path, model: LearningModel) -> dict[str, Any]:
+def load(path: Path, model: LearningModel, of: Mapping[str, Any]) -> dict[str, Any]:
     """Set all variables to those of a checkpoint; return the rest of its state.
 
     Raises
     ------
     ValueError
-        If it is of another model, or no checkpoint.
+        If it is no checkpoint, or of a training of other variables than ``of``.
     """
     variables = _variables(model)
     try:
@@ -49,6 +50,7 @@ def load(path: Path, model: LearningModel) -> dict[str, Any]:
     except (KeyError, OSError, ValueError) as error:
         msg = f"{path}: must be a checkpoint of the TensorFlow backend, found none: {error}"
         raise ValueError(msg) from error
+    check_resumed(path, state.get("of", {}), of)
     values = [arrays[name] for name in sorted(arrays)]
     if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
         msg = f"{path}: must be of the model that is trained, found weights of other shapes"
@@ -71,6 +73,8 @@ class Checkpoints(keras.callbacks.Callback):
         Loss that decides, as Keras names it.
     parts
         Name to callback, for those whose state is kept.
+    of
+        What `ptycho_data.runs.check_resumed` is to know of them.
     """
 
     def __init__(
@@ -79,8 +83,10 @@ class Checkpoints(keras.callbacks.Callback):
         execution: PyTorchExecutionConfig,
         monitor: str,
         parts: Mapping[str, Any],
+        of: Mapping[str, Any],
     ) -> None:
         super().__init__()
+        self.of = dict(of)
         self.folder = folder
         self.execution = execution
         self.monitor = monitor
@@ -103,6 +109,7 @@ class Checkpoints(keras.callbacks.Callback):
         state = {
             "finished": epoch + 1,
             "kept": self.kept,
+            "of": self.of,
             **{part: callback.state() for part, callback in self.parts.items()},
         }
         if (score, name) in self.kept:
@@ -114,7 +121,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def restore(self, model: LearningModel) -> dict[str, Any]:
         """Take up the last checkpoint; return its state."""
-        state = load(self.folder / LAST, model)
+        state = load(self.folder / LAST, model, self.of)
         self.kept = [(float(score), str(name)) for score, name in state["kept"]]
         for part, callback in self.parts.items():
             callback.restore(state[part])

@@ -15,7 +15,7 @@ from ptycho_physics.symmetries import ORIENTATIONS
 from ptycho_tf import namespace as xp
 from ptycho_tf.data import Batch
 from ptycho_tf.frameworks import tf
-from ptycho_tf.layout import channels_last
+from ptycho_tf.layout import channels_first, channels_last
 from ptycho_tf.model import PtychoModel
 
 Tensor = Any
@@ -23,7 +23,7 @@ Tensor = Any
 
 def imagined_names(batch: Batch) -> list[str]:
     """Return what of a batch `imagined_batch` replaces."""
-    return [name for name in ("counts", "positions", "apart", "canvas") if name in batch]
+    return [name for name in ("counts", "positions", "apart", "canvas", "truth") if name in batch]
 
 
 def imagined_batch(model: PtychoModel, batch: Batch, patches: Tensor) -> Batch:
@@ -62,6 +62,9 @@ def _in_orientation(model: PtychoModel, batch: Batch, patches: Tensor, orientati
         if name in batch:
             xy = turned_positions(tf.transpose(batch[name], (0, 1, 3, 2)), orientation, xp=xp)
             made[name] = tf.transpose(xy, (0, 1, 3, 2))
+    if "truth" in batch:
+        truth = channels_first(batch["truth"])
+        made["truth"] = channels_last(turned(truth, orientation, xp=xp))
     xy = made["positions"]
     over = (0, 1, 3)
     xy = xy - tf.floor(tf.reduce_min(xy, axis=over, keepdims=True)) + N // 2

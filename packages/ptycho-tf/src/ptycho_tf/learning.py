@@ -180,7 +180,9 @@ class LearningModel(keras.Model):
         return felt + tf.stop_gradient(deviance - felt)
 
     def _truth_error(self, patches: Tensor, truth: Tensor) -> Tensor:
-        weight, truth = probe_weight(self.model.probe, xp=xp), channels_first(truth)
+        # or the probe would go dark where patches err
+        weight = probe_weight(tf.stop_gradient(self.model.probe), xp=xp)
+        truth = channels_first(truth)
         # a pattern does not tell the phase of its patch: the one that fits best is free
         overlap = tf.math.conj(tf.stop_gradient(patches)) * truth
         overlap = tf.reduce_sum(overlap * xp.astype(weight, overlap.dtype), axis=(2, 3))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from ptycho_config import ModelConfig
 from ptycho_physics import (
     expected_counts,
+    inscribed_circle,
     normalise_probe,
     own_share,
     prepare_probe,
@@ -75,6 +76,7 @@ class PtychoModel(keras.Model):
             name="log_scale", shape=(), initializer="zeros", trainable=intensity_scale_trainable
         )
         self.probe_change = None
+        self.inside = tf.constant(inscribed_circle(model.N), tf.complex64)
         if probe_trainable:
             # In units of the probe's rms, so that one learning rate suits probe and network.
             self.probe_change = self.add_weight(
@@ -89,7 +91,10 @@ class PtychoModel(keras.Model):
         if self.probe_change is None:
             return self.probe_start
         change = self.probe_rms * tf.convert_to_tensor(self.probe_change)
-        return normalise_probe(self.probe_start + tf.complex(change[..., 0], change[..., 1]), xp=xp)
+        change = tf.complex(change[..., 0], change[..., 1])
+        if self.config.probe_mask:
+            change = change * self.inside
+        return normalise_probe(self.probe_start + change, xp=xp)
 
     def diffraction_to_obj(self, x: Tensor, positions: Tensor, photons: Tensor | float) -> Tensor:
         """Reconstruct patches: see `ptycho_tf.networks.base.Network.call`."""

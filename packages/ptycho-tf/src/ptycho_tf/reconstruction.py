@@ -122,7 +122,8 @@ class _Pass:
         for rows, counts in self.read(steps):
             waiting += time.perf_counter() - before
             where, used = self.scan.positions[rows], len(rows)
-            padding = size - used if self.execution.pad_eval else 0
+            # copies would take part in the agreement of a common canvas
+            padding = size - used if self.execution.pad_eval and not joint else 0
             counts = np.concatenate([counts, *padding * [counts[-1:]]]) if padding else counts
             local = places_in_step(where, N, together=joint, padding=padding)
             patches = network(counts, local)[:used].numpy()

@@ -16,6 +16,7 @@ from ptycho_data.runs import (
     check_outputs,
     check_trained_on,
     replacing,
+    resumed_state,
 )
 from ptycho_data.selection import with_photons
 
@@ -144,7 +145,9 @@ def _set_up(
     saved = None
     if execution.enable_checkpointing:
         folder = config.output_dir / checkpoints.FOLDER
-        saved = Checkpoints(folder, execution, monitor, parts)
+        saved = Checkpoints(
+            folder, execution, monitor, parts, resumed_state(config, [train.data.scan])
+        )
     # A checkpoint comes last: it holds what the others made of the epoch.
     everything = [EpochStart(train), MeanOfWeights(), *parts.values(), saved, interrupts]
     return _Run(
@@ -221,7 +224,9 @@ def train(
     keras.utils.set_random_seed(config.seed)
     be_deterministic(execution.deterministic)
     devices = open_devices(execution)
-    probe = scan.probe if config.probe_file is None else load_probe(config.probe_file)
+    probe = (
+        scan.probe if config.probe_file is None else load_probe(config.probe_file, config.model.N)
+    )
     batches, validation = _sources(scan, test_scan, config, execution, probe, devices)
     bar = execution.enable_progress_bar and sys.stderr.isatty()
     start = time.perf_counter()
@@ -241,7 +246,7 @@ def train(
         if interrupted and not history.epochs:
             raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
         if run.saved is not None and run.saved.best is not None:
-            checkpoints.load(run.saved.best, run.model)
+            checkpoints.load(run.saved.best, run.model, run.saved.of)
         run.model.exchange_with_means()
     seconds = time.perf_counter() - start
     done = len(history.epochs)
@@ -266,5 +271,5 @@ def train(
         written=written,
     )
     if interrupted:
-        raise TrainingInterrupted(result)
+        raise TrainingInterrupted(result, resumable=execution.enable_checkpointing)
     return result

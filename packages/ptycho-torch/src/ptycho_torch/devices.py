@@ -5,6 +5,7 @@ reconstruct.
 """
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -136,6 +137,8 @@ def determinism(value: bool | str, device: torch.device) -> Iterator[None]:
     if device.type == "cpu":
         yield
         return
+    if value:  # products of matrices ask for it, up to torch 2.9
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled()
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
     filled = torch.utils.deterministic.fill_uninitialized_memory

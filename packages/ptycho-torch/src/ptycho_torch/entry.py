@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ptycho_config import current_flags, resolve_alias
+from ptycho_physics import DivergenceError
 
 INTERRUPTED = 130
 
@@ -86,7 +87,7 @@ def run(
     except KeyboardInterrupt as interrupt:
         sys.stderr.write(f"{interrupt or 'interrupted'}\n")
         return INTERRUPTED
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, DivergenceError) as error:
         sys.stderr.write(f"{parser.prog}: error: {error}\n")
         return 1
     return 0

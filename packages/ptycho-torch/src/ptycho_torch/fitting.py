@@ -1,15 +1,18 @@
 """The part of training that Lightning does: trainer, checkpoints, signals."""
 
 import math
+import pickle
 import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_data.runs import check_resumed
 from ptycho_physics import DivergenceError
 
 from ptycho_torch.callbacks import LossHistory, MeanOfWeights
@@ -96,12 +99,17 @@ def fit(
     previous = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+        interrupted = bool(trainer.interrupted)
     except SystemExit:  # how Lightning ends after a signal
-        return True
+        interrupted = True
     finally:
         if main_thread and previous is not None:
             signal.signal(signal.SIGINT, previous)
-    return bool(trainer.interrupted)
+    if interrupted and trainer.global_step:
+        for callback in trainer.callbacks:
+            if isinstance(callback, MeanOfWeights):
+                callback.on_train_end(trainer, module)  # Lightning leaves that out
+    return interrupted
 
 
 def check_finite(history: LossHistory) -> None:
@@ -136,8 +144,20 @@ def _strategy(execution: PyTorchExecutionConfig, *, unused: bool) -> str:
     return execution.strategy
 
 
-def epochs_in(checkpoint: Path) -> int:
-    """Return the number of finished epochs that a checkpoint knows of."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+def epochs_in(checkpoint: Path, of: dict[str, Any]) -> int:
+    """Return the number of finished epochs that a checkpoint knows of.
+
+    Raises
+    ------
+    ValueError
+        If it is no checkpoint, or of a training of other variables than ``of``.
+    """
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        msg = f"{checkpoint}: must be a checkpoint of the PyTorch backend, found none: {reason}"
+        raise ValueError(msg) from error
+    check_resumed(checkpoint, state.get("of", {}), of)
     history = state.get("callbacks", {}).get(LossHistory().state_key, {})
     return len(history.get("epochs", []))

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig
-from ptycho_physics import normalise_probe
+from ptycho_physics import inscribed_circle, normalise_probe
 from ptycho_physics import prepare_probe as prepare
 from torch import Tensor, nn
 
@@ -43,6 +43,7 @@ class Illumination(nn.Module):
 
     probe_start: Tensor
     bad_pixels: Tensor
+    inside: Tensor | None
 
     def __init__(
         self,
@@ -58,6 +59,8 @@ class Illumination(nn.Module):
         bad = np.zeros((model.N, model.N), dtype=bool) if bad_pixels is None else bad_pixels
         self.register_buffer("probe_start", start, persistent=False)
         self.register_buffer("bad_pixels", torch.from_numpy(np.ascontiguousarray(bad)), False)
+        inside = torch.from_numpy(inscribed_circle(model.N)) if model.probe_mask else None
+        self.register_buffer("inside", inside, persistent=False)
         self.probe_change = nn.Parameter(torch.zeros(*start.shape, 2)) if probe_trainable else None
         self.shifts = nn.Parameter(torch.zeros(movable, 2)) if movable else None
 
@@ -66,8 +69,11 @@ class Illumination(nn.Module):
         """The probe (M, N, N) complex64 in use, at unit power."""
         if self.probe_change is None:
             return self.probe_start
+        change = torch.view_as_complex(self.probe_change)
+        if self.inside is not None:
+            change = change * self.inside
         rms = self.probe_start.abs().square().mean().sqrt()
-        return normalise_probe(self.probe_start + rms * torch.view_as_complex(self.probe_change))
+        return normalise_probe(self.probe_start + rms * change)
 
     @property
     def offsets(self) -> Tensor | None:

@@ -33,7 +33,7 @@ def imagined_batch(model: PtychoModel, batch: Batch, patches: Tensor, seed: int)
     Returns
     -------
     Batch
-        Like ``batch``, with other counts, positions and canvas.
+        Like ``batch``, with other counts, positions and canvas, and the truth turned.
     """
     N = patches.shape[-1]
     orientation = 1 + seed % (ORIENTATIONS - 1)
@@ -49,4 +49,6 @@ def imagined_batch(model: PtychoModel, batch: Batch, patches: Tensor, seed: int)
     width, height = (positions.amax(dim=(0, 1, 2)).ceil().long() - N // 2 + N + 1).tolist()
     counts = torch.poisson(rate, generator=generator)
     made |= {"counts": counts, "positions": positions, "canvas": (height, width)}
+    if "truth" in batch:
+        made["truth"] = turned(batch["truth"], orientation).contiguous()
     return {**batch, **made}

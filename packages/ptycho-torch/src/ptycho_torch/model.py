@@ -171,4 +171,5 @@ class PtychoModel(nn.Module):
 
 
 def _trainable(parts: Iterable[Any]) -> list[nn.Parameter]:
-    return [part for part in parts if part is not None]
+    # once each: scans may share a probe
+    return list(dict.fromkeys(part for part in parts if part is not None))

@@ -46,6 +46,11 @@ class PtychoModule(pl.LightningModule):
         Learning rate and schedule.
     monitor
         The logged loss that a plateau schedule watches.
+
+    Attributes
+    ----------
+    state : dict
+        What `ptycho_data.runs.check_resumed` is to know of a checkpoint.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class PtychoModule(pl.LightningModule):
         self.execution = execution
         self.monitor = monitor
         self.gentle = 0.0
+        self.state: dict[str, Any] = {}
         self._seen: tuple[Batch, Tensor] | None = None
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -134,7 +140,7 @@ class PtychoModule(pl.LightningModule):
         return felt + (deviance - felt).detach()
 
     def _truth_error(self, patches: Tensor, truth: Tensor) -> Tensor:
-        weight = probe_weight(self.model.probe)
+        weight = probe_weight(self.model.probe.detach())  # or it would go dark where patches err
         # a pattern does not tell the phase of its patch: the one that fits best is free
         overlap = (patches.detach().conj() * truth * weight).sum(dim=(-2, -1), keepdim=True)
         patches = patches * torch.where(overlap.abs() > 0, overlap.sgn(), 1.0)
@@ -152,6 +158,10 @@ class PtychoModule(pl.LightningModule):
                 sync_dist=True,
             )
         return loss
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Tell the checkpoint what it is of."""
+        checkpoint["of"] = self.state
 
     def on_train_epoch_start(self) -> None:
         """Forget the last batch: a resumed training starts here and must go the same way."""

@@ -1,6 +1,5 @@
 """Reconstruction of patterns as they come: a canvas that grows with every batch."""
 
-import math
 from os import PathLike
 
 import numpy as np
@@ -10,18 +9,13 @@ from ptycho_config import PyTorchExecutionConfig, TrainingConfig, from_dict
 from ptycho_data import Bundle, Reconstruction, load_bundle
 from ptycho_data.batches import places_in_step
 from ptycho_data.selection import covering_groups, inference_steps
-from ptycho_physics import (
-    Canvas,
-    detected_fraction,
-    extract_patches,
-    input_scale,
-    probe_weight,
-)
+from ptycho_physics import Canvas, extract_patches, input_scale, probe_weight
 from torch import Tensor
 
 from ptycho_torch.bundles import model_from
 from ptycho_torch.canvas import GrowingCanvas
 from ptycho_torch.devices import Runner, determinism, open_runner
+from ptycho_torch.incoming import Light, share_detected, take_in
 
 __all__ = ["Reconstructor"]
 
@@ -46,11 +40,12 @@ class Reconstructor:
     bad_pixels : (N, N) bool array, optional
         True where the detector is not to be believed.
     photons : float, optional
-        Mean counts per pattern of the scan (mean sum of squares, for amplitudes), which fixes the
-        scale of the object. Default: the mean of the first batch for the network, and of all
-        batches so far for the scale of `object`.
+        Mean counts per pattern of the scan (mean sum of squares, for amplitudes, which are then
+        roots of counts), which fixes the scale of the object. Default: the mean of the first batch
+        for the network, and of all batches so far for the scale of `object`.
     domain : {"counts", "amplitude"}, optional
-        What the patterns are. Default: what the training scan held.
+        What the patterns are. Default: what the training scan held. Amplitudes may be in any unit:
+        without ``photons`` the network takes them to be of the dose it was trained at.
     execution : PyTorchExecutionConfig, optional
         Device, precision, batch size, patch trim. Default: the best device present.
 
@@ -59,7 +54,7 @@ class Reconstructor:
     BundleError
         If there is no intact bundle.
     ValueError
-        If probe and model do not fit, or there is no such device.
+        If probe and model do not fit, bad pixels hide all light, or there is no such device.
 
     Examples
     --------
@@ -93,9 +88,10 @@ class Reconstructor:
         self.N = int(self.model.probe.shape[-1])
         self._weight = _trimmed(probe_weight(self.model.probe), self.execution.middle_trim)
         self._sheet = GrowingCanvas(self.N, self.runner.device)
-        self._given = photons
-        self._photons = photons
-        self._total = 0.0
+        detected = share_detected(self.model.probe, self.model.bad_pixels)
+        self._light = Light(given=photons, detected=detected)
+        in_any_unit = self.domain == "amplitude" and photons is None
+        self._dose: float | None = bundle.scaling["photons"] if in_any_unit else None
         self._centres: list[NDArray[np.float64]] = []
 
     @property
@@ -117,31 +113,54 @@ class Reconstructor:
         return self.execution.inference_batch_size or max(1, usual)
 
     @property
+    def padded(self) -> bool:
+        """Whether short steps are filled up: not where copies would take part in the agreement."""
+        return self.execution.pad_eval and not self.joint
+
+    @property
     def count(self) -> int:
         """Patterns added so far."""
         return sum(map(len, self._centres))
 
+    @property
+    def photons(self) -> float:
+        """Mean counts (squared amplitudes) per pattern that belong to the scale of `object`.
+
+        What was given, or else the mean so far. What bad pixels hide is counted in.
+
+        Raises
+        ------
+        ValueError
+            If none was given and there are no patterns.
+        """
+        return self._light.mean
+
     @torch.inference_mode()
     def add(self, patterns: ArrayLike | Tensor, positions: ArrayLike) -> None:
-        """Add patterns to the object.
+        """Add patterns to the object; a batch that is refused leaves everything as it was.
 
         Parameters
         ----------
         patterns : (k, N, N) array or tensor
             Zero frequency at pixel ``[N//2, N//2]``; what is at bad pixels does not matter. At
-            least as many as a group has members.
+            least as many as a group has members, or none: then nothing is done.
         positions : (k, 2) float array
             Patch centres ``(x, y)`` in pixels of the object grid; anywhere.
 
         Raises
         ------
         ValueError
-            If the shapes do not fit, there is no light, or the canvas would not fit into memory.
+            If the shapes do not fit, a value is negative or not finite, there is no light, there
+            are too few patterns for a group, or the canvas would not fit into memory.
         """
-        where = np.asarray(positions, dtype=np.float64)
-        counts = self._counts(patterns, where)
+        where = np.array(positions, dtype=np.float64)  # kept: the caller's array may change
+        counts, light = take_in(patterns, where, self.model.bad_pixels, self.domain)
+        if not len(counts):
+            return
+        known = self._light.after(light, len(counts))
         groups = covering_groups(where, self.group_size)
         self._sheet.reserve(where)
+        self._light = known  # not before, because all of the above may refuse the batch
         with determinism(self.execution.deterministic, self.runner.device):
             for rows in self.steps(groups, where):
                 chosen = torch.from_numpy(rows).to(counts.device)
@@ -154,42 +173,6 @@ class Reconstructor:
         """Cut groups (B, C) of patterns at ``positions`` (n, 2) into those that go at once."""
         return inference_steps(groups, positions, self.groups_per_step, together=self.joint)
 
-    def _counts(self, patterns: ArrayLike | Tensor, positions: NDArray[np.float64]) -> Tensor:
-        """Check a batch and return it as counts on the device; its light fixes the scale."""
-        given = patterns if isinstance(patterns, Tensor) else torch.from_numpy(_plain(patterns))
-        if given.ndim != 3 or given.shape[1:] != (self.N, self.N):
-            msg = f"patterns: shape (k, {self.N}, {self.N}) expected, found {tuple(given.shape)}"
-            raise ValueError(msg)
-        if positions.shape != (len(given), 2) or not np.isfinite(positions).all():
-            msg = (
-                f"positions: finite (x, y) of {len(given)} patterns expected, shape "
-                f"({len(given)}, 2), found shape {positions.shape}"
-                + ("" if np.isfinite(positions).all() else " with NaN or infinity")
-            )
-            raise ValueError(msg)
-        counts = given.to(self.runner.device, torch.float32)
-        counts = counts.square() if self.domain == "amplitude" else counts
-        counts = counts.masked_fill(self.model.bad_pixels, 0.0)
-        if self._given is None:
-            self._weigh(counts)
-        return counts
-
-    def _weigh(self, counts: Tensor) -> None:
-        """Take the light of a batch into account."""
-        light = float(counts.sum(dtype=torch.float64))
-        self._total += light
-        if self._photons is not None:
-            return
-        if not light > 0:
-            msg = "patterns: some light expected in the first batch, found zero in every pattern"
-            raise ValueError(msg)
-        self._photons = light / len(counts) / self._detected()
-
-    def _detected(self) -> float:
-        """Share of the light that falls on good pixels."""
-        bad = self.model.bad_pixels
-        return detected_fraction(self.model.probe, bad) if bool(bad.any()) else 1.0
-
     @torch.inference_mode()
     def predict(self, counts: Tensor, positions: NDArray[np.float64]) -> Tensor:
         """Return the patches of groups of patterns; nothing is added to the object.
@@ -197,23 +180,29 @@ class Reconstructor:
         Parameters
         ----------
         counts : (B, C, N, N) float32 tensor
-            On the device.
+            Counts, or squared amplitudes, on the device.
         positions : (B, C, 2) float64 array
             Patch centres on the object grid.
 
         Returns
         -------
         (B, C, N, N) complex64 tensor
+
+        Raises
+        ------
+        ValueError
+            If ``photons`` was not given and nothing was added yet.
         """
-        assert self._photons is not None  # noqa: S101 - `add` has seen to it
-        x = counts.sqrt() * input_scale(self._photons, self.N)
-        padding = max(0, self.groups_per_step - len(x)) if self.execution.pad_eval else 0
+        reference = self._light.reference
+        dose = self._dose or reference
+        x = counts.sqrt() * input_scale(reference, self.N)
+        padding = max(0, self.groups_per_step - len(x)) if self.padded else 0
         x = torch.cat([x, x[-1:].expand(padding, *x.shape[1:])]) if padding else x
         places = places_in_step(positions, self.N, together=self.joint, padding=padding)
         local = torch.from_numpy(places)
         local = local.to(self.runner.device, non_blocking=True)
         with self.runner.autocast():
-            patches = self.model.diffraction_to_obj(x, local.unsqueeze(-2), self._photons)
+            patches = self.model.diffraction_to_obj(x, local.unsqueeze(-2), dose)
         return patches[: len(counts)]
 
     @torch.inference_mode()
@@ -242,13 +231,14 @@ class Reconstructor:
         object_ : (H, W) complex64 tensor
             On `canvas`, on the device.
         counts : (k, N, N) float32 tensor
+            Counts, or squared amplitudes.
         positions : (k, 2) float64 array
             Patch centres on the object grid.
         """
         local = torch.from_numpy(self.canvas.local(positions).astype(np.float32))
         patches = extract_patches(object_, local.to(object_.device), self.N)
         measured = counts.sqrt()
-        predicted = self.model.predict_counts(patches, self._photons or 1.0).sqrt()
+        predicted = self.model.predict_counts(patches, self.photons).sqrt()
         good = ~self.model.bad_pixels
         return ((predicted - measured).abs() * good).sum(), (measured * good).sum()
 
@@ -261,10 +251,8 @@ class Reconstructor:
     def tensors(self) -> tuple[Tensor, Tensor]:
         """Return object and coverage on the device, as `object` and `coverage` give them."""
         object_, coverage = self._sheet.result()
-        if self._given is None and self._photons is not None and self.count:
-            mean = self._total / self.count / self._detected()
-            lit = coverage > 0
-            object_ = torch.where(lit, object_ * math.sqrt(self._photons / mean), object_)
+        if (gain := self._light.gain) != 1:
+            object_ = torch.where(coverage > 0, object_ * gain, object_)
         return object_, coverage
 
     @property
@@ -275,10 +263,19 @@ class Reconstructor:
     @property
     def coverage(self) -> NDArray[np.float32]:
         """Weight (H, W) float32 summed over the patches; zero where no light fell."""
-        return np.asarray(self._sheet.result()[1].cpu().numpy())
+        return np.asarray(self.tensors()[1].cpu().numpy())
 
     def result(self) -> Reconstruction:
-        """Return all of it in the form that is saved; patterns are numbered as they came."""
+        """Return all of it in the form that is saved; patterns are numbered as they came.
+
+        Raises
+        ------
+        ValueError
+            If nothing was added yet.
+        """
+        if not self.count:
+            msg = "result: patterns expected, found none; add some first"
+            raise ValueError(msg)
         centres = np.concatenate(self._centres) - self.canvas.origin
         object_, coverage = (part.cpu().numpy() for part in self.tensors())
         return Reconstruction(
@@ -290,12 +287,6 @@ class Reconstructor:
             probe=self.model.probe.cpu().numpy(),
             origin=np.array(self.canvas.origin),
         )
-
-
-def _plain(patterns: ArrayLike) -> NDArray[np.generic]:
-    """Return patterns in a type that torch knows: the unsigned ones of detectors are widened."""
-    values = np.asarray(patterns)
-    return values.astype(np.float32) if values.dtype.kind in "uib" else np.ascontiguousarray(values)
 
 
 def _trimmed(weight: Tensor, side: int) -> Tensor:

@@ -3,12 +3,14 @@
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 from attrs import evolve, frozen
+from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_data import BUNDLE_NAME, Scan, load_probe, save_bundle
@@ -18,6 +20,7 @@ from ptycho_data.runs import (
     check_outputs,
     check_trained_on,
     replacing,
+    resumed_state,
 )
 from ptycho_data.selection import with_photons
 
@@ -72,7 +75,7 @@ def _gather(scans: Sequence[Scan], test_scan: Scan | None, config: TrainingConfi
     """Choose groups, and make a model that knows the probe of every scan."""
     for scan in (*scans, *([] if test_scan is None else [test_scan])):
         check_trained_on(scan, config.model.N)
-    given = None if config.probe_file is None else load_probe(config.probe_file)
+    given = None if config.probe_file is None else load_probe(config.probe_file, config.model.N)
     probes = [scan.probe if given is None else given for scan in scans]
     parts = [
         prepare(scan, config, probe, number=number, split=test_scan is None)
@@ -105,18 +108,18 @@ def _gather(scans: Sequence[Scan], test_scan: Scan | None, config: TrainingConfi
 def _validation_of(
     scan: Scan, config: TrainingConfig, model: PtychoModel, given: NDArray[np.complex64] | None
 ) -> ScanGroups:
-    """Make a scan of its own the one to watch: with its own probe, as inference would."""
-    if config.probe_trainable or given is not None:
-        probe, number = model.scans[0].probe.detach().numpy(), 0
-    else:
-        probe, number = scan.probe, len(model.scans)
-        model.scans.append(Illumination(config.model, probe, scan.bad_pixels))
+    """Make a scan of its own the one to watch: with the probe that inference would take."""
+    first = model.scans[0]
+    refined = config.probe_trainable or given is not None
+    probe = first.probe.detach().numpy() if refined else scan.probe
+    lit = Illumination(config.model, probe, scan.bad_pixels)
+    if config.probe_trainable:
+        lit.probe_change = first.probe_change
+    number = len(model.scans)
+    model.scans.append(lit)
     part = prepare(scan, config, probe, number=number, split=False).train
-    if config.positions_trainable and number == 0:
-        # the positions that training moves are those of another scan
-        number = len(model.scans)
-        model.scans.append(Illumination(config.model, probe, scan.bad_pixels))
-    return evolve(part, number=number, margin=0.0)
+    # Nothing of it is trained: neither do its positions move, nor does it need teams.
+    return evolve(part, margin=0.0, teams=False)
 
 
 def train(
@@ -183,6 +186,7 @@ def train(
     model, validated = data.model, bool(data.validation)
     monitor = execution.monitor(validated=validated)
     module = PtychoModule(model, config, execution, monitor)
+    module.state = resumed_state(config, scans)
     batches = ScanDataModule(
         data.train,
         data.validation,
@@ -190,9 +194,12 @@ def train(
         seed=config.seed,
         execution=execution,
     )
-    before = epochs_in(last) if resume else 0
+    before = epochs_in(last, module.state) if resume else 0
     start = time.perf_counter()
-    with quiet_lightning(), replacing(last.parent, keep=resume):
+    # Processes that a launcher starts together would take the folder from each other.
+    first = rank_zero_only.rank == 0
+    folder = replacing(last.parent, keep=resume) if first else nullcontext()
+    with quiet_lightning(), folder:
         trainer, history, best = make_trainer(
             output_dir,
             config,
@@ -204,9 +211,9 @@ def train(
         )
         interrupted = fit(trainer, module, batches, last if resume else None)
         check_finite(history)
+        if interrupted and not history.epochs:
+            raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
     seconds = time.perf_counter() - start
-    if interrupted and not history.epochs:
-        raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
     done = len(history.epochs)
     written = not (resume and done == before and target.exists())
     if not written and trainer.is_global_zero:
@@ -235,5 +242,5 @@ def train(
         written=written,
     )
     if interrupted:
-        raise TrainingInterrupted(result)
+        raise TrainingInterrupted(result, resumable=execution.enable_checkpointing)
     return result

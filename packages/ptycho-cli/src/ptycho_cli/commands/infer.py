@@ -11,6 +11,7 @@ from ptycho_data.runs import InferenceResult
 
 from ptycho_cli.backends import check_settings, reconstructor
 from ptycho_cli.console import counter, current_state, log
+from ptycho_cli.errors import FAILED, sparing_results
 from ptycho_cli.half_scan import CURVE_FILE, Indices, half_scan_frc, said
 from ptycho_cli.layers import (
     INFERENCE_DEFAULTS,
@@ -163,7 +164,9 @@ def run_inference(
         return {}
     rec = result.reconstruction
     metrics: dict[str, Any] = {"r_factor": result.r_factor}
-    refined = work.polish(rec, scan)
+    refined = None
+    with sparing_results("not refined, the results are the network's alone"):
+        refined = work.polish(rec, scan)
     if refined is not None:
         if refined.few_photons:
             log.warning("--refine: %s: the solver fits their noise", refined.few_photons)
@@ -176,7 +179,9 @@ def run_inference(
     with clock.stage("evaluate"):
         metrics |= reference_metrics(rec, scan)
     if extras.half_scan_frc:
-        metrics["half_scan_frc"] = work.half_scan(rec, folder, overwrite=overwrite)
+        metrics["half_scan_frc"] = work.half_scan(
+            rec, folder, refined=refined is not None, overwrite=overwrite
+        )
     write_results(
         folder,
         rec,
@@ -189,6 +194,9 @@ def run_inference(
     click.echo(summary(folder, metrics, result.patterns_per_second, len(rec.indices)))
     if extras.half_scan_frc:
         click.echo(said(metrics["half_scan_frc"]))
+    if extras.refine.count and refined is None:
+        # The network's results stand, but are not what was asked for: a script shall see it.
+        raise click.exceptions.Exit(FAILED)
     return metrics
 
 
@@ -204,12 +212,14 @@ class _Work:
 
     def network(self, scan: Scan, label: str, *, whole: bool = True) -> InferenceResult:
         """Let the backend reconstruct a scan: as configured, or all that there is of it."""
-        config = self.resolved.config
+        config, execution = self.resolved.config, self.resolved.execution
         if not whole:
             config = evolve(config, n_groups=None, n_subsample=None)
+            # Other processes ended with the whole scan: this one would wait for them in vain.
+            execution = evolve(execution, devices=1, num_nodes=1, strategy="auto")
         backend = reconstructor(config.backend)
         with self.clock.stage("reconstruct" if whole else "half scans"), counter(label) as update:
-            return backend(self.bundle, scan, config, self.resolved.execution, progress=update)
+            return backend(self.bundle, scan, config, execution, progress=update)
 
     def polish(self, rec: Reconstruction, scan: Scan, stage: str = "refine") -> Refined | None:
         """Let the solver go on from a reconstruction, if that is asked for."""
@@ -220,21 +230,21 @@ class _Work:
             return refine(rec, scan, self.extras.refine, nphotons=nphotons)
 
     def half_scan(
-        self, rec: Reconstruction, folder: Path, *, overwrite: bool
+        self, rec: Reconstruction, folder: Path, *, refined: bool, overwrite: bool
     ) -> dict[str, Any] | None:
-        """Compare the reconstructions of two halves of the patterns that were used."""
+        """Compare reconstructions of two halves of the patterns used, made as the whole was."""
 
         def half(part: Indices) -> Reconstruction:
             scan = self.scan.select(rec.indices[part])
             made = self.network(scan, "half of the scan", whole=False)
-            refined = self.polish(made.reconstruction, scan, "half scans")
-            return made.reconstruction if refined is None else refined.reconstruction
+            polished = self.polish(made.reconstruction, scan, "half scans") if refined else None
+            return made.reconstruction if polished is None else polished.reconstruction
 
         return half_scan_frc(
             rec.positions,
             half,
             folder,
-            remove_ramp=self.extras.refine.probe,
+            remove_ramp=refined and self.extras.refine.probe,
             overwrite=overwrite,
         )
 
@@ -245,6 +255,7 @@ class _Work:
         if config.probe_file is not None:
             inputs["probe_file"] = config.probe_file
         r_factors = {k: v for k, v in metrics.items() if k in ("r_factor", "r_factor_network")}
+        failed = steps.count > 0 and "r_factor_network" not in metrics
         return run_record(
             "infer",
             inputs=inputs,
@@ -259,6 +270,7 @@ class _Work:
                 "steps": steps.count,
                 "probe": steps.probe,
                 "positions": steps.positions,
+                **({"failed": True} if failed else {}),
             },
             **r_factors,
         )
