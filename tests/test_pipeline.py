@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -263,3 +265,17 @@ def test_counts_and_stated_amplitudes_train_alike(tmp_path, scan):
         )
         losses.append(json.loads((out / "metrics.json").read_text())["final"]["train_loss"])
     assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+
+
+def test_two_processes_reconstruct_and_one_makes_the_halves(folder, scan, trained, result):
+    """As a command: two processes start from one that a shell has started."""
+    out = folder / f"{trained.name}-two"
+    command = [sys.executable, "-m", "ptycho_cli", "infer", trained, scan, "-o", out, "-q"]
+    options = ["--accelerator", "cpu", "--devices", "2", "--half-scan-frc", "--refine", "1"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, *options], check=True, env=env, timeout=120)  # noqa: S603 - our own
+    assert {path.name for path in out.iterdir()} == {*OUTPUTS, "half_scan_frc.png"}
+    metrics = json.loads((out / "metrics.json").read_text())
+    alone = json.loads((result / "metrics.json").read_text())
+    assert metrics["r_factor_network"] == pytest.approx(alone["r_factor"], rel=1e-3)
+    assert metrics["half_scan_frc"]["patterns"] == [72, 72]
