@@ -226,3 +226,8 @@ def test_the_coverage_can_be_the_first_thing_asked_for(bundle):
     for some in np.split(positions, len(axis)):  # more than the canvas keeps in tiles
         live.stitch(torch.ones(len(some), 64, 64, dtype=torch.complex64), some)
     assert live.coverage.shape == live.object.shape
+
+
+def test_an_unknown_domain_is_refused(bundled):
+    with pytest.raises(ValueError, match="domain: one of counts, amplitude expected, found 'coun"):
+        Reconstructor(bundled(), domain="count")

@@ -138,10 +138,13 @@ def places_in_step(
         local = positions - positions[:, :1]
         return np.concatenate([local, *padding * [local[-1:]]], dtype=np.float32)
     local = positions - positions.min(axis=(0, 1))
-    between = local[:, None, :, None] - local[None, :, None, :]  # (B, B, C, C, 2)
-    # one pixel for interpolation, and one that rounding may take away
-    near = (np.abs(between).max(axis=-1) < N + 2).any(axis=(2, 3))
-    alone = near.sum(axis=1) == 1
+    reach = N + 2  # one pixel for interpolation, and one that rounding may take away
+
+    def overlapping(group: NDArray[np.float64]) -> int:
+        apart = np.abs(local[:, None] - group[:, None]).max(axis=-1)  # (B, C, C)
+        return int((apart < reach).any(axis=(1, 2)).sum())
+
+    alone = np.array([overlapping(group) == 1 for group in local])
     first = local[alone, :1]
     local[alone] += np.round(first) - first
     return np.asarray(local, dtype=np.float32)

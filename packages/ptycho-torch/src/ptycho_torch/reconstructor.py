@@ -1,11 +1,13 @@
 """Reconstruction of patterns as they come: a canvas that grows with every batch."""
 
 from os import PathLike
+from typing import get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig, from_dict
+from ptycho_config.types import Domain
 from ptycho_data import Bundle, Reconstruction, load_bundle
 from ptycho_data.batches import places_in_step
 from ptycho_data.selection import covering_groups, inference_steps
@@ -54,7 +56,8 @@ class Reconstructor:
     BundleError
         If there is no intact bundle.
     ValueError
-        If probe and model do not fit, bad pixels hide all light, or there is no such device.
+        If probe and model do not fit, bad pixels hide all light, or there is no such domain or
+        device.
 
     Examples
     --------
@@ -85,6 +88,9 @@ class Reconstructor:
         # the order in which convolutions are fastest, up to twice, on CPUs and GPUs alike
         self.model.network.to(memory_format=torch.channels_last)
         self.domain = domain or bundle.scaling.get("domain", "counts")
+        if self.domain not in get_args(Domain):
+            msg = f"domain: one of {', '.join(get_args(Domain))} expected, found {self.domain!r}"
+            raise ValueError(msg)
         self.N = int(self.model.probe.shape[-1])
         self._weight = _trimmed(probe_weight(self.model.probe), self.execution.middle_trim)
         self._sheet = GrowingCanvas(self.N, self.runner.device)
