@@ -145,7 +145,7 @@ def stand_in(tmp_path, monkeypatch):
     )
     (package / "settings.py").write_text(
         dedent("""
-        def check_training(config, execution):
+        def check_training(config, execution, scans=1):
             if config.model.architecture == "resnet":
                 raise ValueError("architecture: one of cnn, unrolled expected, found 'resnet'")
 

@@ -46,12 +46,13 @@ def test_dose_of_amplitudes_needs_a_scale(counts):
 
 def test_saturation_of_clipped_counts(counts):
     assert not inspection.saturation(make(counts)).suspected
-    clipped = np.minimum(counts.astype(int) * 100, 900).astype(np.uint16)
-    found = inspection.saturation(make(clipped))
-    assert found.suspected
-    assert found.largest == 900
-    assert found.pixels == np.sum(clipped == 900)
-    assert found.patterns == np.sum((clipped == 900).any(axis=(1, 2)))
+    for limit in (900, 100):
+        clipped = np.minimum(counts.astype(int) * 100, limit).astype(np.uint16)
+        found = inspection.saturation(make(clipped))
+        assert found.suspected
+        assert found.largest == limit
+        assert found.pixels == np.sum(clipped == limit)
+        assert found.patterns == np.sum((clipped == limit).any(axis=(1, 2)))
 
 
 def test_one_pixel_at_the_limit_of_its_type_is_enough(counts):
@@ -157,3 +158,15 @@ def test_remarks_on_dose(counts):
 def test_reports_are_plain_values(counts):
     for part in (inspection.overlap(make(counts)), inspection.saturation(make(counts))):
         assert all(type(value) in (int, float, bool) for value in attrs.asdict(part).values())
+
+
+@pytest.mark.parametrize(
+    ("count", "step", "word"),
+    [(64, 40.0, "found none that do"), (64, 1e7, "must fit into"), (1, 4.0, "one pattern alone")],
+)
+def test_what_cannot_be_reconstructed_is_said_and_no_command(sized, count, step, word):
+    found = suggest(make(sized[:count], step=step))
+    assert (found["command"], found["options"]) == (None, {})
+    assert any(word in problem for problem in found["problems"])
+    assert not any("overlap by" in remark for remark in found["remarks"])
+    assert suggest(make(sized, step=4.0))["problems"] == []

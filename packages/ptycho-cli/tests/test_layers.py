@@ -21,25 +21,16 @@ def test_size_mismatch_says_who_asked(scan_file):
         layers.check_size(resolve(128, "config file"), scan, scan_file)
 
 
-def test_probe_of_another_file(scan_file, tmp_path):
-    scan = load_scan(scan_file)
-    probe = np.full((2, 64, 64), 1j, np.complex64)
-    np.savez(tmp_path / "probe.npz", probe=probe)
-    assert layers.with_probe_file(scan, None) is scan
-    changed = layers.with_probe_file(scan, tmp_path / "probe.npz")
-    np.testing.assert_array_equal(changed.probe, probe)
-    np.savez(tmp_path / "small.npz", probe=probe[:, :32, :32])
-    with pytest.raises(ValueError, match="found 32 x 32, expected the 64 x 64 pixels"):
-        layers.with_probe_file(scan, tmp_path / "small.npz")
-
-
-def test_probe_file_of_the_configuration_is_left_to_the_backend(scan_file, tmp_path):
+def test_probe_file_stands_in_for_the_scan_s_probe(scan_file, tmp_path):
     np.savez(tmp_path / "probe.npz", probe=np.full((2, 64, 64), 1j, np.complex64))
     config = InferenceConfig(
         model_path="m", test_data_file=scan_file, probe_file=tmp_path / "probe.npz"
     )
-    assert layers.read_scan(scan_file, config).probe.shape == (1, 64, 64)
+    assert layers.read_scan(scan_file, config).probe.shape == (2, 64, 64)
     # That it is missing is told at once: the scan, which is not there either, was not looked for.
     config = attrs.evolve(config, probe_file=tmp_path / "gone.npz")
     with pytest.raises(FileNotFoundError, match=r"gone\.npz: no such file; name an NPZ"):
         layers.read_scan(tmp_path / "scan_gone.npz", config)
+    config = attrs.evolve(config, probe_file=tmp_path)
+    with pytest.raises(FileNotFoundError, match="found a folder; name an NPZ"):
+        layers.read_scan(scan_file, config)

@@ -1,7 +1,9 @@
 import hashlib
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
+import pytest
 from ptycho_cli.record import (
     Stopwatch,
     describe_input,
@@ -58,6 +60,17 @@ def test_stopwatch_adds_up():
 def test_versions_name_what_is_installed():
     versions = installed_versions()
     assert {"python", "ptycho-cli", "numpy"} <= versions.keys()
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "tensorflow-cpu"])
+def test_either_tensorflow_is_reported(monkeypatch, name):
+    def version(wanted):
+        if wanted != name:
+            raise PackageNotFoundError(wanted)
+        return "2.21.0"
+
+    monkeypatch.setattr("ptycho_cli.record.version", version)
+    assert installed_versions()[name] == "2.21.0"
 
 
 def test_run_record(tmp_path):

@@ -24,6 +24,7 @@ from ptycho_data import (
     load_probe,
     load_scan,
     probe_size,
+    save_scan,
     stated_photons,
     validate,
 )
@@ -327,6 +328,25 @@ def test_cxi_without_anything_of_ptychodus(cxi):
     same(read, make_scan(), but=("probe", "object_guess"))
     assert read.object_guess is None
     assert probe_size(cxi) == 8
+
+
+def test_a_probe_file_stands_in_for_the_scan_s_probe(cxi, tmp_path):
+    probe = np.full((2, 8, 8), 1 + 2j, np.complex64)
+    np.savez(tmp_path / "probe.npz", probe=probe)
+    edit(cxi, {"entry_1/ptychodus": None, "entry_1/image_1": None, "entry_1/image_2": None})
+    read = load_scan(cxi, probe_file=tmp_path / "probe.npz")  # and no warning
+    np.testing.assert_array_equal(read.probe, probe)
+    scan = make_scan()
+    save_scan(tmp_path / "own.npz", scan)
+    with np.load(tmp_path / "own.npz") as file:
+        arrays = {name: file[name] for name in file if name != "probeGuess"}
+    np.savez(tmp_path / "none.npz", **arrays)
+    for name in ("own.npz", "none.npz"):
+        read = load_scan(tmp_path / name, probe_file=tmp_path / "probe.npz")
+        np.testing.assert_array_equal(read.probe, probe)
+    np.savez(tmp_path / "probe.npz", probe=probe[:, :4, :4])
+    with pytest.raises(ScanFormatError, match=r"probe\.npz: probe: found 4 x 4, .* the 8 x 8"):
+        load_scan(tmp_path / "none.npz", probe_file=tmp_path / "probe.npz")
 
 
 def test_cxi_masks_bit_by_bit_and_pattern_by_pattern(cxi):

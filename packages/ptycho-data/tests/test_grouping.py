@@ -141,7 +141,10 @@ def test_oversampling_beyond_all_combinations_repeats_all_of_them():
     [
         ({"gridsize": 0}, "gridsize: expected at least 1, found 0"),
         ({"n_groups": 0}, "n_groups: expected at least 1, found 0"),
-        ({"n_groups": 13}, "13 groups of 12 positions need oversampling"),
+        (
+            {"n_groups": 13},
+            "at most one group for each of 12 positions expected, found 13",
+        ),
         ({"neighbor_count": 2}, "need at least 3 neighbours, found 2"),
         ({"neighbor_count": 13}, "13 nearest positions asked of a scan that has 12"),
         ({"positions": np.ones((12, 2))}, "all 12 are equal"),

@@ -6,17 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from attrs import evolve
-from ptycho_config import InferenceConfig
+from ptycho_config import InferenceConfig, ModelConfig, TrainingConfig
 from ptycho_data import Bundle, OutputExistsError, ScanFormatError, scan_from_arrays
 from ptycho_data.runs import (
     TrainingInterrupted,
     TrainingResult,
     check_fit,
     check_outputs,
+    check_resumed,
     check_trained_on,
     choose_probe,
     remark_few,
     replacing,
+    resumed_state,
 )
 
 
@@ -99,6 +101,9 @@ def test_outputs_that_are_there_are_kept_unless_told(tmp_path):
     check_outputs(target, last, resume=False, overwrite=False)
     with pytest.raises(FileNotFoundError, match="nothing to resume from"):
         check_outputs(target, last, resume=True, overwrite=True)
+    (tmp_path / "last.npz").touch()
+    with pytest.raises(FileNotFoundError, match=r"last\.npz: written by the other backend; resume"):
+        check_outputs(target, tmp_path / "last.ckpt", resume=True, overwrite=False)
     last.touch()
     check_outputs(target, last, resume=True, overwrite=False)
     check_outputs(target, last, resume=False, overwrite=True)
@@ -146,6 +151,30 @@ def test_who_interrupts_keeps_what_the_work_has_left_or_what_was_there(tmp_path,
 
 def test_an_interrupt_carries_the_result_and_says_how_to_go_on(tmp_path):
     result = TrainingResult(bundle_path=tmp_path, history={}, seconds=1.0, epochs=2)
-    with pytest.raises(KeyboardInterrupt, match="interrupted after 2 epochs: resume") as stopped:
+    with pytest.raises(KeyboardInterrupt, match="interrupted after 2 epochs: --resume") as stopped:
         raise TrainingInterrupted(result)
     assert stopped.value.result is result
+
+
+def test_a_bundle_s_probe_that_is_quite_another_is_warned_of(scan, bundle, caplog):
+    refined = evolve(bundle, config={"probe_trainable": True})
+    other = evolve(scan, probe=np.roll(scan.probe, 4, axis=-1) * np.exp(1j * np.arange(8)))
+    choose_probe(refined, scan, inference())
+    assert not caplog.messages
+    choose_probe(refined, other, inference())
+    assert "the bundle's and the scan's have little in common (0." in caplog.text
+
+
+def test_other_scans_are_told_from_the_same_ones(scan):
+    config = TrainingConfig(train_data_file="scan.npz", model=ModelConfig(N=64))
+    state = resumed_state(config, [scan])
+    check_resumed(Path("last"), state, resumed_state(config, [evolve(scan, source=Path("moved"))]))
+    others = (
+        [scan, scan],
+        [scan.select(range(scan.n - 1))],
+        [evolve(scan, xcoords=scan.xcoords + 1e-3)],
+        [evolve(scan, diffraction=2 * scan.diffraction, known_totals=None)],
+    )
+    for scans in others:
+        with pytest.raises(ValueError, match="last: scans must be as when it was written"):
+            check_resumed(Path("last"), state, resumed_state(config, scans))

@@ -100,9 +100,13 @@ def test_no_strip_is_held_back_where_it_would_take_most_groups_with_it(scan, cap
     assert "of 200 groups share patterns with those to set apart: none are" in caplog.text
 
 
-def test_nominal_positions(scan):
+def test_nominal_positions(scan, caplog):
     assert with_positions(scan, measured=True) is scan
     np.testing.assert_array_equal(with_positions(scan, measured=False).xcoords, np.arange(48.0))
+    assert not caplog.messages
+    without = evolve(scan, xcoords_start=None, ycoords_start=None)
+    np.testing.assert_array_equal(with_positions(without, measured=False).positions, scan.positions)
+    assert "no nominal positions (xcoords_start, ycoords_start) in it" in caplog.text
 
 
 def test_a_dose_that_was_asked_for_wins_over_the_files(scan):

@@ -19,6 +19,8 @@ def test_equal_images_correlate_fully_up_to_nyquist(shape):
     assert curve.frequency[-1] == pytest.approx(0.5, abs=0.5 / min(shape))
     assert curve.cutoff_half == curve.frequency[-1]
     assert curve.resolution_half == pytest.approx(1 / curve.frequency[-1])
+    assert not curve.crossed_half
+    assert not curve.crossed_half_bit
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -47,6 +49,8 @@ def test_cutoff_is_where_one_image_ends():
     assert curve.cutoff_half == pytest.approx(0.2, abs=0.015)
     assert curve.cutoff_half_bit == pytest.approx(0.2, abs=0.015)
     assert curve.resolution_half_bit == pytest.approx(5, rel=0.1)
+    assert curve.crossed_half
+    assert curve.crossed_half_bit
 
 
 def test_a_global_phase_and_scale_do_not_matter():

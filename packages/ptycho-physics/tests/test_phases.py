@@ -53,3 +53,9 @@ def test_prior_holds_the_phases_back():
 def test_nothing_overlaps():
     factors = synchronise(np.empty((0, 2), np.int64), np.empty(0, complex), np.ones(3))
     np.testing.assert_array_equal(factors, np.ones(3))
+
+
+def test_images_that_are_not_finite_are_refused():
+    pairs, products = np.array([[0, 1], [1, 2]]), np.array([1, np.nan])
+    with pytest.raises(ValueError, match="found NaN or infinity in 1 of 3"):
+        synchronise(pairs, products, np.array([1, 1, np.nan]))

@@ -25,3 +25,10 @@ def test_what_cannot_work_is_refused(training, execution, model, settings, rule)
         check_training(training(model, **settings), execution())
     with pytest.raises(ValueError, match="accelerator 'tpu'"):
         check_inference(PyTorchExecutionConfig(accelerator="tpu"))
+
+
+def test_what_pytorch_alone_can_is_refused(training, execution):
+    with pytest.raises(ValueError, match="scan: one expected with backend tensorflow, found 2; us"):
+        check_training(training({"architecture": "cnn"}), execution(), 2)
+    with pytest.raises(ValueError, match=r"devices: one expected to reconstruct .*, found 2; use"):
+        check_inference(PyTorchExecutionConfig(devices=2))

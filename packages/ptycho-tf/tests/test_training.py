@@ -217,7 +217,7 @@ def test_few_patterns_are_remarked_on_and_other_sizes_refused(scan, training, ex
 
 
 def test_several_scans_are_refused(scan, training, execution):
-    with pytest.raises(ValueError, match="one expected by the tensorflow backend, found 2"):
+    with pytest.raises(ValueError, match="one expected with backend tensorflow, found 2"):
         train([scan, scan], training(), execution())
 
 

@@ -231,3 +231,17 @@ def test_the_coverage_can_be_the_first_thing_asked_for(bundle):
 def test_an_unknown_domain_is_refused(bundled):
     with pytest.raises(ValueError, match="domain: one of counts, amplitude expected, found 'coun"):
         Reconstructor(bundled(), domain="count")
+
+
+def test_a_probe_without_an_axis_of_modes_is_one_mode(scan, bundled):
+    live, plain = Reconstructor(bundled(), probe=scan.probe[0]), Reconstructor(bundled())
+    for each in (live, plain):
+        each.add(scan.diffraction[:4], scan.positions[:4])
+    np.testing.assert_array_equal(live.object, plain.object)
+
+
+def test_what_does_not_fit_is_refused_by_name(scan, bundled):
+    with pytest.raises(ValueError, match=r"bad_pixels: shape \(64, 64\) of the probe expected, fo"):
+        Reconstructor(bundled(), bad_pixels=np.zeros((3, 3), bool))
+    with pytest.raises(ValueError, match="patterns: real numbers expected, found torch"):
+        Reconstructor(bundled()).add(1j * scan.diffraction[:4], scan.positions[:4])

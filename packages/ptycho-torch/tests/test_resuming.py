@@ -233,3 +233,19 @@ def test_only_the_first_of_processes_started_together_moves_the_folder(
     with pytest.raises(ZeroDivisionError):
         train(scan, config, execution(), overwrite=True)
     assert {p.name: p.stat().st_ino for p in folder.iterdir()} == before
+
+
+def test_a_folder_that_was_moved_is_resumed_with_its_best_epoch(
+    scan, training, execution, tmp_path
+):
+    settings = execution(checkpoint_mode="max")  # the first epoch is then the best, and stays it
+    first = training(nepochs=2, n_groups=24, output_dir=tmp_path / "before")
+    train(scan, first, settings)
+    first.output_dir.rename(tmp_path / "after")
+    after = evolve(first, nepochs=4, output_dir=tmp_path / "after")
+    result = train(scan, after, settings, resume=True)
+    losses = result.history["train_loss"]
+    assert losses[0] == max(losses)
+    names = {path.name for path in (tmp_path / "after" / "checkpoints").iterdir()}
+    assert names == {"best-epoch=000.ckpt", "last.ckpt"}
+    assert not first.output_dir.exists()

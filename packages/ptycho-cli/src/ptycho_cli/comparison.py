@@ -5,13 +5,22 @@ centres; what is left of a shift and one complex factor is removed by the compar
 """
 
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from ptycho_data import Reconstruction, load_arrays, load_parts, load_reconstruction
+from ptycho_data import (
+    Reconstruction,
+    ReconstructionError,
+    ScanFormatError,
+    list_arrays,
+    load_arrays,
+    load_parts,
+    load_reconstruction,
+)
 from ptycho_data.formats import format_of
 from ptycho_physics import Canvas
 from ptycho_physics.metrics import Comparison, compare
@@ -105,6 +114,15 @@ def read_reconstruction(path: Path) -> Placed:
         There is none, or it is damaged.
     """
     file = path / "reconstruction.npz" if path.is_dir() else path
+    held: list[str] = []
+    with suppress(ScanFormatError):  # what cannot be read at all is told below
+        held = [name for name, _ in list_arrays(file)]
+    if held and "object" not in held:
+        msg = (
+            f"{file}: not a reconstruction: an array `object` expected, found only "
+            f"{', '.join(held)}; name a reconstruction.npz or the folder that holds it"
+        )
+        raise ReconstructionError(msg)
     return Placed.of(load_reconstruction(file), path.name or str(path))
 
 
@@ -161,6 +179,12 @@ def compare_placed(a: Placed, b: Placed, *, remove_ramp: bool = False) -> tuple[
 
 
 def metrics_of(comparison: Comparison, box: Box) -> dict[str, Any]:
-    """Figures of a comparison, ready for JSON, with the rectangle they are of."""
+    """Figures of a comparison, ready for JSON, with the rectangle they are of.
+
+    A cutoff of the ``frc`` that is not crossed is the last frequency of the curve.
+    """
     left, top, right, bottom = box
-    return {**comparison.to_dict(), "region": {"x": [left, right], "y": [top, bottom]}}
+    figures, ring = comparison.to_dict(), comparison.frc
+    crossed = {"crossed_half": ring.crossed_half, "crossed_half_bit": ring.crossed_half_bit}
+    figures["frc"] = {**figures["frc"], **crossed}
+    return {**figures, "region": {"x": [left, right], "y": [top, bottom]}}

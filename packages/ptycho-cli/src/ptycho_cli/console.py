@@ -21,6 +21,7 @@ __all__ = [
     "log",
     "logging_to_stderr",
     "note",
+    "plain",
     "progress",
     "table",
 ]
@@ -167,6 +168,11 @@ def counter(label: str) -> Iterator[Callable[[int, int], None]]:
             advance(done, "")
 
         yield update
+
+
+def plain(value: float, digits: int = 3) -> str:
+    """Write a number to so many significant digits, without an exponent below a million."""
+    return f"{float(f'{value:.{digits}g}'):g}"
 
 
 def table(rows: Iterable[Sequence[str]], indent: int = 2) -> str:

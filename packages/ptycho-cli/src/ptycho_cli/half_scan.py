@@ -16,6 +16,7 @@ from ptycho_data.figures import new_figure, save_figure
 from ptycho_physics.metrics import FourierRingCorrelation, frc_of_halves, split_halves
 
 from ptycho_cli.comparison import canvas_of
+from ptycho_cli.console import plain
 from ptycho_cli.errors import sparing_results
 
 __all__ = ["CURVE_FILE", "half_scan_frc", "ring_plot", "said"]
@@ -24,8 +25,10 @@ __all__ = ["CURVE_FILE", "half_scan_frc", "ring_plot", "said"]
 CURVE_FILE = "half_scan_frc.png"
 
 CUTOFFS = ("cutoff_half", "cutoff_half_bit")
+CROSSED = ("crossed_half", "crossed_half_bit")
 RESOLUTIONS = ("resolution_half", "resolution_half_bit")
 CURVES = ("frequency", "correlation", "half_bit")
+CRITERIA = {"half": "0.5", "half_bit": "half-bit"}
 
 Indices = NDArray[np.int64]
 
@@ -73,7 +76,8 @@ def half_scan_frc(
         found = _figures(ring, first.pixel_size_m)
         found["patterns"] = [len(part) for part in parts]
         figure = new_figure(5.2, 5.2)
-        ring_plot(figure.subplots(), ring)
+        title = "Fourier ring correlation of half scans"
+        ring_plot(figure.subplots(), ring, title=title, pixel_size_m=first.pixel_size_m)
         save_figure(figure, folder / CURVE_FILE, overwrite=overwrite)
         return found
     return None
@@ -85,22 +89,61 @@ def _figures(ring: FourierRingCorrelation, pixel_size_m: float | None) -> dict[s
     if pixel_size_m is not None:
         numbers |= {f"{name}_m": numbers[name] * pixel_size_m for name in RESOLUTIONS}
     found = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+    found |= {name: getattr(ring, name) for name in CROSSED}
     return found | {name: getattr(ring, name).tolist() for name in CURVES}
 
 
-def ring_plot(axes: Any, ring: FourierRingCorrelation) -> None:
-    """Draw a Fourier ring correlation with both of its thresholds."""
+def ring_plot(
+    axes: Any,
+    ring: FourierRingCorrelation,
+    *,
+    title: str = "Fourier ring correlation",
+    pixel_size_m: float | None = None,
+) -> None:
+    """Draw a Fourier ring correlation with both of its thresholds, and where it falls below them.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    ring
+        The curve.
+    title
+        Above it.
+    pixel_size_m
+        Object pixel in metres, for a second scale of the frequency.
+    """
+    found = _figures(ring, pixel_size_m)
     axes.plot(ring.frequency, ring.correlation, label="FRC")
-    axes.plot(ring.frequency, ring.half_bit, "--", label="half-bit")
-    axes.axhline(0.5, color="0.6", linewidth=0.8, label="0.5")
+    thresholds = {"half": np.full_like(ring.half_bit, 0.5), "half_bit": ring.half_bit}
+    for (name, values), colour in zip(thresholds.items(), ("0.6", "C1"), strict=True):
+        label = f"{CRITERIA[name]}: {_resolution(found, name) or 'none'}"
+        axes.plot(ring.frequency, values, "--", color=colour, linewidth=1, label=label)
+        if found[f"crossed_{name}"]:
+            axes.axvline(found[f"cutoff_{name}"], color=colour, linewidth=0.8)
     axes.set(
         xlabel="spatial frequency / cycles per pixel",
-        title="Fourier ring correlation",
-        ylim=(min(-0.05, float(ring.correlation.min())), 1.05),
+        ylabel="correlation",
+        title=title,
+        ylim=(min(0.0, float(ring.correlation.min())) - 0.05, 1.05),
         xlim=(0, 0.5),
         box_aspect=1,
     )
+    if pixel_size_m is not None:
+        scale = 1e-6 / pixel_size_m
+        upper = axes.secondary_xaxis("top", functions=(lambda f: f * scale, lambda f: f / scale))
+        upper.set_xlabel("cycles per \N{MICRO SIGN}m")
     axes.legend(loc="lower left", fontsize="small")
+
+
+def _resolution(found: dict[str, Any], name: str) -> str | None:
+    """Full-period resolution by a criterion, in words; None where there is none."""
+    pixels, metres = found[f"resolution_{name}"], found.get(f"resolution_{name}_m")
+    if pixels is None:
+        return None
+    bound = "" if found[f"crossed_{name}"] else "better than "
+    unit = "" if metres is None else f" ({plain(metres * 1e9)} nm)"
+    return f"{bound}{pixels:.2f} pixels{unit}"
 
 
 def said(found: dict[str, Any] | None) -> str:
@@ -108,12 +151,7 @@ def said(found: dict[str, Any] | None) -> str:
     if found is None:
         return "half-scan FRC: none could be made"
     texts = []
-    for name, criterion in (("resolution_half", "0.5"), ("resolution_half_bit", "half-bit")):
-        pixels = found[name]
-        if pixels is None:
-            texts.append(f"none by {criterion}")
-            continue
-        metres = found.get(f"{name}_m")
-        unit = "" if metres is None else f" ({metres * 1e9:.3g} nm)"
-        texts.append(f"{pixels:.2f} pixels{unit} by {criterion}")
+    for name, criterion in CRITERIA.items():
+        resolution = _resolution(found, name)
+        texts.append(f"{resolution} by {criterion}" if resolution else f"none by {criterion}")
     return f"half-scan FRC: resolution {', '.join(texts)}"

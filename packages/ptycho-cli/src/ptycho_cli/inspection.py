@@ -4,6 +4,7 @@ Diffraction is read in pieces: a scan larger than memory is inspected in constan
 """
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ptycho_data.stacks import chunk_rows
 from scipy.spatial import cKDTree
 
 from ptycho_cli.centring import Light, corner_remark
+from ptycho_cli.console import plain
 
 __all__ = [
     "Dose",
@@ -24,6 +26,7 @@ __all__ = [
     "network_sizes",
     "overlap",
     "probe_diameter",
+    "problems",
     "saturation",
     "suggestions",
 ]
@@ -35,6 +38,10 @@ USUAL_OVERLAP = 0.6
 GOOD_OVERLAP = 0.7
 #: Fewest patterns to make groups of.
 GROUPING_PATTERNS = 64
+#: Largest value from which on many pixels do not share it by chance.
+LARGE_COUNT = 100
+#: Memory that a reconstruction takes for a pixel of the object, with the sums it is made of.
+BYTES_PER_PIXEL = 140
 
 
 @frozen(kw_only=True)
@@ -114,7 +121,7 @@ def saturation(scan: Scan) -> Saturation:
     kind = np.dtype(scan.diffraction.dtype)
     at_limit = kind.kind in "iu" and largest >= np.iinfo(kind).max
     # Small numbers repeat by chance: a scan of few photons has many pixels with 3 counts.
-    plateau = pixels >= PLATEAU_PIXELS and (largest > 100 or scan.domain == "amplitude")
+    plateau = pixels >= PLATEAU_PIXELS and (largest >= LARGE_COUNT or scan.domain == "amplitude")
     return Saturation(
         largest=largest, pixels=pixels, patterns=patterns, suspected=bool(at_limit or plateau)
     )
@@ -174,6 +181,48 @@ def overlap(scan: Scan) -> Overlap | None:
     )
 
 
+def problems(scan: Scan, seen: Overlap | None) -> list[str]:
+    """Say why a scan that keeps the contract cannot be reconstructed by itself; empty where it can.
+
+    Parameters
+    ----------
+    scan
+        The scan.
+    seen
+        From :func:`overlap`.
+    """
+    if seen is None:
+        return [
+            "one pattern alone can be neither trained on nor solved: that needs neighbours which "
+            "see the same part of the object; a model of another scan can reconstruct it (ptycho infer)"
+        ]
+    found = []
+    if seen.fraction == 0:
+        found.append(
+            "neighbouring patterns must overlap to be trained on or solved, found none that do: "
+            f"positions are {seen.step:.6g} pixels apart, the probe is {seen.diameter:.1f} wide; "
+            "are xcoords and ycoords in object pixels? If they are, a model of a denser scan can "
+            "reconstruct them (ptycho infer)"
+        )
+    width, height = (np.ptp(scan.positions, axis=0) + scan.N).tolist()
+    needed = width * height * BYTES_PER_PIXEL
+    if needed > _memory():
+        found.append(
+            f"the object must fit into the {_memory() / 2**30:.3g} GiB of this machine, found "
+            f"{width:.6g} x {height:.6g} pixels, which take {needed / 2**30:.3g} GiB; give xcoords "
+            "and ycoords in object pixels, and look for outliers"
+        )
+    return found
+
+
+def _memory() -> float:
+    """Memory of this machine in bytes, where the system tells."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):
+        return math.inf
+
+
 def suggestions(
     scan: Scan,
     seen: Overlap | None,
@@ -194,9 +243,11 @@ def suggestions(
     Returns
     -------
     dict
-        ``command`` (``train``, or ``reconstruct`` for patterns of a size that no network takes),
+        ``command`` (``train``, ``reconstruct`` for patterns of a size that no network takes, or
+        None),
         ``options`` (option name -> value), ``N`` (size of patterns to train with: that of the scan,
-        or the nearest that a network takes) and ``remarks`` (list of sentences).
+        or the nearest that a network takes), ``problems`` (see :func:`problems`: no command is
+        suggested where there are any) and ``remarks`` (list of sentences).
     """
     remarks: list[str] = []
     if where is not None and where.corner_centred:
@@ -206,7 +257,7 @@ def suggestions(
     if scan.N not in sizes:
         command, options = "reconstruct", {}
         remarks += _size_remarks(scan.N, sizes)
-    if seen is not None and seen.fraction < USUAL_OVERLAP:
+    if seen is not None and 0 < seen.fraction < USUAL_OVERLAP:
         remarks.append(
             f"neighbouring patterns overlap by {seen.fraction:.0%} only; "
             f"{USUAL_OVERLAP:.0%} and more is usual"
@@ -216,14 +267,21 @@ def suggestions(
     if light is None:
         remarks.append("the absolute dose is unknown: state it with --nphotons")
     elif light.mean < 1e4:
-        remarks.append(f"{light.mean:.3g} photons per pattern are few: expect a noisy picture")
+        remarks.append(f"{plain(light.mean)} photons per pattern are few: expect a noisy picture")
     if full.suspected:
         remarks.append(
             f"{full.pixels} pixels in {full.patterns} patterns have the largest value "
             f"{full.largest:g}: the detector may be saturated; mark them in bad_pixels"
         )
     nearest = min(sizes, key=lambda size: abs(math.log(size / scan.N)))
-    return {"command": command, "options": options, "N": nearest, "remarks": remarks}
+    found = problems(scan, seen)
+    return {
+        "command": None if found else command,
+        "options": {} if found else options,
+        "N": nearest,
+        "problems": found,
+        "remarks": remarks,
+    }
 
 
 def network_sizes() -> tuple[int, ...]:

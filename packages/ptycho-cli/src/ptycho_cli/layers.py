@@ -18,7 +18,7 @@ from ptycho_config import (
     TrainingConfig,
     load_config_file,
 )
-from ptycho_data import Bundle, Scan, load_probe, load_scan
+from ptycho_data import Bundle, Scan, load_scan
 
 from ptycho_cli.centring import caution_if_cornered
 from ptycho_cli.console import current_state, note
@@ -36,7 +36,6 @@ __all__ = [
     "of_bundle",
     "read_scan",
     "say_configuration",
-    "with_probe_file",
 ]
 
 #: What ``ptycho train`` and ``ptycho infer`` take where nothing else decides.
@@ -165,36 +164,25 @@ def credited(resolved: Resolved[Any], sources: Sources) -> Resolved[Any]:
 def read_scan(path: Path, config: TrainingConfig | InferenceConfig) -> Scan:
     """Read a scan in the domain that the configuration asks for.
 
-    A probe file is the backend's to read; whether there is one is told before anything is read.
-    Patterns that seem to have zero frequency in the corner are warned of.
+    A probe file takes the place of the scan's probe, which it need not have; whether there is one
+    is told before anything is read. Patterns that seem to have zero frequency in the corner are
+    warned of.
 
     Raises
     ------
     FileNotFoundError
         There is no such probe file.
     ScanFormatError
-        The scan breaks the contract.
+        The scan breaks the contract, or that file has no probe of its size.
     """
     probe_file = config.probe_file
     if probe_file is not None and not probe_file.is_file():
-        msg = f"{probe_file}: no such file; name an NPZ with `probe` or `probeGuess`"
+        found = "found a folder" if probe_file.is_dir() else "no such file"
+        msg = f"{probe_file}: {found}; name an NPZ with `probe` or `probeGuess`"
         raise FileNotFoundError(msg)
-    scan = load_scan(path, domain=config.domain)
+    scan = load_scan(path, domain=config.domain, probe_file=probe_file)
     caution_if_cornered(scan, path)
     return scan
-
-
-def with_probe_file(scan: Scan, probe_file: Path | None) -> Scan:
-    """Return the scan with the probe of another file, where one is given.
-
-    Raises
-    ------
-    ScanFormatError
-        The file holds no probe, or one of another size than the patterns.
-    """
-    if probe_file is None:
-        return scan
-    return attrs.evolve(scan, probe=load_probe(probe_file, scan.N))
 
 
 def check_size(resolved: Resolved[Any], scan: Scan, path: Path) -> None:

@@ -29,7 +29,8 @@ RUN_FILE = "run.json"
 PACKAGES = (
     *(f"ptycho-{part}" for part in ("cli", "config", "data", "physics", "torch", "tf")),
     *("ptychopinn", "numpy", "scipy", "h5py", "matplotlib", "torch", "lightning"),
-    *("tensorflow", "keras", "safetensors"),
+    # TensorFlow is installed under either name, ours is the second.
+    *("tensorflow", "tensorflow-cpu", "keras", "safetensors"),
 )
 
 #: Configuration fields that hold paths: only the last part of them is recorded.

@@ -7,7 +7,7 @@ from typing import Any
 from ptycho_data import RESULT_FILES, Reconstruction, Scan
 
 from ptycho_cli.comparison import Placed, compare_placed, metrics_of
-from ptycho_cli.console import note
+from ptycho_cli.console import note, plain
 from ptycho_cli.record import RUN_FILE
 
 __all__ = ["OUTPUT_FILES", "reference_metrics", "summary"]
@@ -37,5 +37,5 @@ def summary(folder: Path, metrics: Mapping[str, Any], rate: float, patterns: int
     parts = [f"R-factor {metrics['r_factor']:.4f}"] if metrics.get("r_factor") is not None else []
     if "correlation" in metrics:
         parts.append(f"correlation with objectGuess {metrics['correlation']:.4f}")
-    parts.append(f"{patterns} patterns at {rate:.3g} per second")
+    parts.append(f"{patterns} patterns at {plain(rate)} per second")
     return f"{folder}: {', '.join(parts)}"

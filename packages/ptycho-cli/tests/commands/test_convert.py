@@ -49,7 +49,11 @@ def test_what_the_file_does_not_say(ptycho, scan_file, tmp_path):
 def test_corrections(ptycho, scan_file, tmp_path):
     scan = load_scan(scan_file)
     words = ("--swap-xy", "--flip-y", "--shift-patterns")
-    assert ptycho("convert", scan_file, tmp_path / "a.npz", *words).code == 0
+    done = ptycho("convert", scan_file, tmp_path / "a.npz", *words)
+    assert done.code == 0
+    assert "\n  corrected: x and y swapped, sign of y changed, zero frequency of" in done.out
+    assert "\n  left out: objectGuess (" in done.out
+    assert "corrected" not in ptycho("convert", scan_file, tmp_path / "b.npz").out
     read = load_scan(tmp_path / "a.npz")
     np.testing.assert_array_equal(read.xcoords, scan.ycoords)
     np.testing.assert_array_equal(read.ycoords, -scan.xcoords)
@@ -78,7 +82,6 @@ def test_mistakes_are_told_in_a_line(ptycho, scan_file, tmp_path):
     assert not (tmp_path / "a.npz").exists()
 
 
-@pytest.mark.filterwarnings("default:.*no probe in the file")
 def test_fold_slice_with_a_probe_from_elsewhere(ptycho, scan_file, tmp_path):
     scan = load_scan(scan_file)
     (tmp_path / "far").mkdir()

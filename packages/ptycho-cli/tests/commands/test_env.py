@@ -1,5 +1,6 @@
 import json
 import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from ptycho_cli.commands import env as command
@@ -33,3 +34,12 @@ def test_a_broken_framework_is_reported_not_raised(ptycho, monkeypatch):
     done = ptycho("env")
     assert done.code == 0
     assert "broken (OSError: libcudart.so: cannot open)" in done.out
+
+
+def test_tensorflow_comes_in_by_the_way_that_is_quiet(monkeypatch):
+    device = SimpleNamespace(name="/physical_device:CPU:0")
+    tf = SimpleNamespace(config=SimpleNamespace(list_physical_devices=lambda: [device]))
+    monkeypatch.setitem(sys.modules, "ptycho_tf", ModuleType("ptycho_tf"))
+    monkeypatch.setitem(sys.modules, "ptycho_tf.frameworks", SimpleNamespace(tf=tf))
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    assert command.DEVICES["tensorflow"]() == ["CPU:0"]

@@ -28,7 +28,10 @@ def test_a_reconstruction_equals_itself(ptycho, solved):
     metrics = json.loads(ptycho("evaluate", solved, solved, "--json").out)
     assert abs(metrics["correlation"] - 1) < 1e-6
     assert metrics["amplitude_psnr"] is None or metrics["amplitude_psnr"] > 80
-    assert "none" in ptycho("evaluate", solved, solved).out or metrics["amplitude_psnr"]
+    text = ptycho("evaluate", solved, solved).out
+    assert "none" in text or metrics["amplitude_psnr"]
+    assert "FRC falls below 0.5       nowhere up to 0.500 cycles/pixel" in text
+    assert metrics["frc"]["crossed_half"] is False
 
 
 SHAPES = [(330, 165), (165, 165), (120, 300), (400, 60), (50, 300)]
@@ -64,7 +67,9 @@ def test_figure_follows_the_shape_of_the_object(tmp_path, monkeypatch, width, he
 
 def test_refusals(ptycho, solved, scan_file, tmp_path):
     assert ptycho("evaluate", tmp_path / "gone", scan_file).code == 2
-    assert ptycho("evaluate", scan_file, scan_file).fails_with("scan.npz", "not a reconstruction")
+    swapped = ptycho("evaluate", scan_file, scan_file)
+    assert swapped.fails_with("scan.npz", "not a reconstruction", "reconstruction.npz")
+    assert swapped.err.count("probeGuess") == 1
     empty = tmp_path / "empty"
     empty.mkdir()
     assert ptycho("evaluate", empty, scan_file).fails_with("reconstruction.npz")

@@ -125,3 +125,15 @@ def test_a_long_scan_is_plotted_in_part(ptycho, scan_file, tmp_path, monkeypatch
     monkeypatch.setattr("ptycho_cli.commands.inspect.MOST_POSITIONS", 25)
     assert ptycho("inspect", scan_file, "--plot", tmp_path / "a.png").code == 0
     assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_a_scan_without_overlap_gets_no_command(ptycho, edited):
+    path = edited(xcoords=64.0 * np.arange(60) + 32, objectGuess=None)
+    done = ptycho("inspect", path)
+    assert done.code == 0
+    assert (
+        "\nproblem: neighbouring patterns must overlap to be trained on or solved, found none"
+        in done.out
+    )
+    assert "suggested" not in done.out
+    assert "ptycho train" not in done.out

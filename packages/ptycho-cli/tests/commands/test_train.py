@@ -3,6 +3,7 @@ import re
 import sys
 from importlib import import_module
 
+import attrs
 import numpy as np
 import pytest
 from ptycho_data import load_bundle
@@ -45,7 +46,7 @@ def test_outputs_and_defaults_of_the_command(ptycho, scan_file, tmp_path, stand_
     assert load_bundle(tmp_path / "m").overrides_applied["gridsize"]["value"] == 2
     metrics = json.loads((tmp_path / "m" / "metrics.json").read_text())
     assert metrics["final"] == {"train_loss": 1.0, "val_loss": 1.5}
-    assert "val_loss 1.5" in done.out
+    assert done.out.endswith(", kept epoch 2 of 2: val_loss 1.5\n")
 
 
 @pytest.mark.parametrize(
@@ -102,13 +103,13 @@ def test_interrupt_keeps_what_the_backend_wrote(ptycho, scan_file, tmp_path, sta
     assert (tmp_path / "m" / "run.json").exists()
 
 
-def test_probe_file_is_the_backends_to_read(ptycho, scan_file, tmp_path, stand_in):
+def test_probe_file_stands_in_for_the_scan_s_probe(ptycho, scan_file, tmp_path, stand_in):
     np.savez(tmp_path / "p.npz", probe=np.full((2, 64, 64), 1j, np.complex64))
     args = ["-o", tmp_path / "m", "--probe-file", tmp_path / "p.npz"]
     assert ptycho("train", scan_file, *args).code == 0
     call = stand_in("training")[-1]
     assert call["config"].probe_file == tmp_path / "p.npz"
-    assert call["scan"].probe.shape == (1, 64, 64)
+    assert call["scan"].probe.shape == (2, 64, 64)
     run = json.loads((tmp_path / "m" / "run.json").read_text())
     assert run["inputs"]["probe_file"]["name"] == "p.npz"
     gone = ptycho("train", scan_file, "-o", tmp_path / "n", "--probe-file", tmp_path / "gone.npz")
@@ -182,11 +183,45 @@ def test_flags_and_settings_of_old_scripts_map_and_are_named_once(
     ]
 
 
+@pytest.mark.parametrize(
+    ("history", "words", "expected"),
+    [
+        ({"train_loss": [3, 2, 1], "val_loss": [3, 1.5, 2]}, (), "2 of 3: val_loss 1.5"),
+        ({"train_loss": [3, 2, 1]}, (), "3 of 3: train_loss 1"),
+        (
+            {"train_loss": [3, 2, 1], "val_loss": [3, 1.5, 2]},
+            ("--checkpoint-monitor-metric", "train_loss", "--checkpoint-mode", "max"),
+            "1 of 3: train_loss 3",
+        ),
+        ({"train_loss": [1, 2], "val_loss": [np.nan, 2]}, (), "2 of 2: val_loss 2"),
+        ({"train_loss": [1, 2]}, ("--no-enable-checkpointing",), "2 of 2: train_loss 2"),
+        ({"train_loss": [1, 2]}, ("--checkpoint-save-top-k", "0"), "2 of 2: train_loss 2"),
+    ],
+)
+def test_the_epoch_that_is_kept_is_named(
+    ptycho, scan_file, tmp_path, stand_in, monkeypatch, history, words, expected
+):
+    del stand_in
+    module = import_module("stand_in_backend.training")
+    whole = module.train
+
+    def with_history(*args, **settings):
+        result = whole(*args, **settings)
+        return attrs.evolve(result, history=history, epochs=len(history["train_loss"]))
+
+    monkeypatch.setattr(module, "train", with_history)
+    done = ptycho("train", scan_file, "-o", tmp_path / "m", *words)
+    assert done.out.endswith(f", kept epoch {expected}\n"), done.err
+    metrics = json.loads((tmp_path / "m" / "metrics.json").read_text())
+    assert metrics["kept_epoch"] == int(expected[0])
+
+
 def test_several_scans_are_trained_on_together(ptycho, scan_file, edited, tmp_path, stand_in):
     other = edited("other.npz", probeGuess=np.ones((64, 64), np.complex64))
     args = ["-o", tmp_path / "m", "--n-groups", "8"]
     done = ptycho("train", scan_file, other, *args)
     assert done.code == 0, done.err
+    assert f"trained on as well: {other}" in done.err
     scans = stand_in("training")[-1]["scan"]
     assert [scan.source.name for scan in scans] == ["scan.npz", "other.npz"]
     assert (scans[1].probe == 1).all()

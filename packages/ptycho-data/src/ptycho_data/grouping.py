@@ -65,9 +65,10 @@ def group_positions(
     if wanted < 1:
         raise ValueError(f"n_groups: expected at least 1, found {wanted}")
     if wanted > n and not oversample:
+        more = "" if C == 1 else ", or for oversampling (enable_oversampling)"
         raise ValueError(
-            f"n_groups: {wanted} groups of {n} positions need oversampling; "
-            "ask for it (oversample, enable_oversampling) or for fewer groups"
+            f"n_groups: at most one group for each of {n} positions expected, found {wanted}; "
+            f"ask for fewer{more}"
         )
     pool = _pool_size(C, neighbor_count, n)
     rng = np.random.default_rng(seed)

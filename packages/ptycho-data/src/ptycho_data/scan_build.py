@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from ptycho_data.first_probe import first_probe
 from ptycho_data.formats.base import Raw
 from ptycho_data.formats.write_npz import AXES
 from ptycho_data.lazy import LazyStack
+from ptycho_data.probe_file import load_probe
 from ptycho_data.scan import Scan
 from ptycho_data.stacks import StackStatistics, is_patterns_first
 
@@ -34,9 +36,21 @@ _REORDER_BYTES = 256 << 20
 _COSTLY_BYTES = 8 << 20
 
 
-def build(raw: Raw, domain: Domain | None, findings: Findings) -> Scan | None:
-    """Check layout, then values, as far as each key allows; None if anything is wrong."""
-    layout = check_layout(raw.headers, findings, raw.names, optional=raw.may_lack)
+def build(
+    raw: Raw,
+    domain: Domain | None,
+    findings: Findings,
+    probe_file: str | PathLike[str] | None = None,
+) -> Scan | None:
+    """Check layout, then values, as far as each key allows; None if anything is wrong.
+
+    The probe of ``probe_file`` takes the place of the scan's own, which is not looked at then.
+    """
+    headers, may_lack = dict(raw.headers), raw.may_lack
+    if probe_file is not None:
+        headers.pop("probeGuess", None)
+        may_lack = (*may_lack, "probeGuess")
+    layout = check_layout(headers, findings, raw.names, optional=may_lack)
     arrays, checksums = raw.read(layout.usable)
     stated = read_statements(arrays, findings)
     arrays = arrange(arrays, layout)
@@ -52,7 +66,9 @@ def build(raw: Raw, domain: Domain | None, findings: Findings) -> Scan | None:
     if findings.violations or settled is None:
         return None
     totals = statistics.square_totals if settled == "amplitude" else statistics.totals
-    if "probeGuess" not in arrays:
+    if probe_file is not None:
+        arrays["probeGuess"] = load_probe(probe_file, layout.N)
+    elif "probeGuess" not in arrays:
         raw.cautions.append(
             "no probe in the file: a first one was made from the mean pattern; give a better one "
             "with --probe-file, or refine it with ptycho reconstruct --update-probe"

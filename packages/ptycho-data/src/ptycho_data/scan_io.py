@@ -28,6 +28,7 @@ def load_scan(
     *,
     companion: str | PathLike[str] | None = None,
     pixel_size_m: float | None = None,
+    probe_file: str | PathLike[str] | None = None,
 ) -> Scan:
     """Read a scan of any known format and check all of it.
 
@@ -46,6 +47,8 @@ def load_scan(
         Of a scan in two files the other one, where it does not lie beside the first.
     pixel_size_m
         Size of an object pixel; wins over what the file states.
+    probe_file
+        File whose probe (see `load_probe`) takes the place of the scan's, which need not have one.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def load_scan(
     if pixel_size_m is not None and not 0 < pixel_size_m < float("inf"):
         raise ValueError(f"pixel_size_m: expected a positive number, found {pixel_size_m}")
     findings = Findings(str(path))
-    scan = _load_file(Path(path), domain, findings, companion, pixel_size_m)
+    scan = _load_file(Path(path), domain, findings, companion, pixel_size_m, probe_file)
     return _accept(scan, findings)
 
 
@@ -176,6 +179,7 @@ def _load_file(
     findings: Findings,
     companion: str | PathLike[str] | None,
     pixel_size_m: float | None,
+    probe_file: str | PathLike[str] | None = None,
 ) -> Scan | None:
     raw: Raw | None = None
     scan: Scan | None = None
@@ -185,7 +189,7 @@ def _load_file(
             opened,
         ):
             raw = one.read(opened)
-            scan = build(raw, domain, findings)
+            scan = build(raw, domain, findings, probe_file)
             _log.info("%s: read as %s", path, one.title)
     except ScanFormatError as error:
         findings.violations.extend(error.violations)

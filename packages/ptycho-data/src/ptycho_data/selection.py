@@ -70,6 +70,11 @@ def with_positions(scan: Scan, *, measured: bool) -> Scan:
     """Return the scan with its measured positions, or with the nominal ones as its positions."""
     if measured:
         return scan
+    if scan.xcoords_start is None and scan.ycoords_start is None:
+        log.warning(
+            "%s: no nominal positions (xcoords_start, ycoords_start) in it: its positions are used",
+            scan.source or "scan",
+        )
     x, y = scan.start_positions.T
     return evolve(scan, xcoords=x, ycoords=y)
 
@@ -155,7 +160,7 @@ def covering_groups(
     n = len(positions)
     if n < size:
         msg = (
-            f"gridsize: groups of {size} patterns need as many, found {n}; add more at a time, or "
+            f"gridsize: groups of {size} patterns need as many, found {n}; give more at once, or "
             "train with gridsize 1"
         )
         raise ValueError(msg)

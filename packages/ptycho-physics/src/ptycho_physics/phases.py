@@ -53,9 +53,21 @@ def synchronise(
     -------
     (n,) complex128 array
         To multiply the images with, of modulus one.
+
+    Raises
+    ------
+    ValueError
+        If an overlap or an energy is not finite.
     """
     first, second = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).T
     products = np.asarray(products, dtype=np.complex128)
+    wrong = len(energies) - int(np.isfinite(energies).sum())
+    if wrong or not np.isfinite(products).all():
+        msg = (
+            f"images: finite values expected, found NaN or infinity in {wrong} of {len(energies)}; "
+            "look for wrong pixels in their patterns"
+        )
+        raise ValueError(msg)
     strength = np.abs(products)
     held = prior * np.asarray(energies, dtype=np.float64) + np.finfo(np.float64).tiny
     theta = _along_tree(first, second, products, np.asarray(energies, dtype=np.float64))
@@ -88,17 +100,17 @@ def _along_tree(
     ):
         around[a].append((-size, b, -angle))
         around[b].append((-size, a, angle))
-    theta = np.full(len(energies), np.nan)
+    theta, reached = np.zeros(len(energies)), np.zeros(len(energies), dtype=bool)
     for seed in range(len(energies)):
-        if not np.isnan(theta[seed]):
+        if reached[seed]:
             continue
         island: list[int] = []
         waiting = [(0.0, seed, 0.0)]
         while waiting:
             _, k, value = heapq.heappop(waiting)
-            if not np.isnan(theta[k]):
+            if reached[k]:
                 continue
-            theta[k] = value
+            theta[k], reached[k] = value, True
             island.append(k)
             for size, other, angle in around[k]:
                 heapq.heappush(waiting, (size, other, value + angle))

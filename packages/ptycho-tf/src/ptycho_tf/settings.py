@@ -7,7 +7,9 @@ from ptycho_tf.devices import check_devices
 from ptycho_tf.networks import check_architecture
 
 
-def check_training(config: TrainingConfig, execution: PyTorchExecutionConfig) -> None:
+def check_training(
+    config: TrainingConfig, execution: PyTorchExecutionConfig, scans: int = 1
+) -> None:
     """Refuse an unknown network, and what TensorFlow or this machine cannot do.
 
     Raises
@@ -20,17 +22,26 @@ def check_training(config: TrainingConfig, execution: PyTorchExecutionConfig) ->
     check_architecture(config.model)
     check_logger(execution.logger_backend)
     check_devices(execution)
+    if scans != 1:
+        msg = f"scan: one expected with backend tensorflow, found {scans}; use pytorch"
+        raise ValueError(msg)
     if config.positions_trainable:
         msg = "positions_trainable: must be false with backend tensorflow, found true; use pytorch"
         raise ValueError(msg)
 
 
 def check_inference(execution: PyTorchExecutionConfig) -> None:
-    """Refuse a device that is not here.
+    """Refuse a device that is not here, and several of them.
 
     Raises
     ------
     ValueError
-        Naming those that are.
+        Naming those that are here.
     """
     check_devices(execution)
+    if execution.devices != 1:
+        msg = (
+            f"devices: one expected to reconstruct with backend tensorflow, found "
+            f"{execution.devices}; use pytorch"
+        )
+        raise ValueError(msg)

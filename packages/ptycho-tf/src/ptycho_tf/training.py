@@ -37,22 +37,6 @@ from ptycho_tf.settings import check_training
 log = logging.getLogger(__name__)
 
 
-def _only(scans: Scan | Sequence[Scan]) -> Scan:
-    """Return the one scan there is.
-
-    Raises
-    ------
-    ValueError
-        If there are several.
-    """
-    if isinstance(scans, Scan):
-        return scans
-    if len(scans) != 1:
-        msg = f"scan: one expected by the tensorflow backend, found {len(scans)}; use pytorch"
-        raise ValueError(msg)
-    return scans[0]
-
-
 def _sources(
     scan: Scan,
     test_scan: Scan | None,
@@ -214,10 +198,11 @@ def train(
     output_dir = Path(config.output_dir)
     target, last = output_dir / BUNDLE_NAME, output_dir / checkpoints.FOLDER / checkpoints.LAST
     check_outputs(target, last, resume=resume, overwrite=overwrite)
-    check_training(config, execution)
+    scans = [scan] if isinstance(scan, Scan) else scan
+    check_training(config, execution, len(scans))
     overrides = dict(overrides_applied or {})
     dose = config.asked_photons(overrides)
-    scan = with_photons(_only(scan), dose)
+    scan = with_photons(scans[0], dose)
     test_scan = None if test_scan is None else with_photons(test_scan, dose)
     for each in (scan, *([] if test_scan is None else [test_scan])):
         check_trained_on(each, config.model.N)

@@ -25,6 +25,22 @@ from ptycho_torch.module import PtychoModule
 CHECKPOINTS = "checkpoints"
 
 
+class BestEpochs(ModelCheckpoint):
+    """Lightning's own, whose folder may have moved since it was last written."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what a checkpoint knows, of the files beside it."""
+
+        def here(path: str) -> str:
+            return str(Path(self.dirpath) / Path(path).name) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved = {name: here(state_dict[name]) for name in paths}
+        kept = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        here_now = {**moved, "best_k_models": kept, "dirpath": self.dirpath}
+        super().load_state_dict(state_dict | here_now)
+
+
 def make_trainer(
     output_dir: Path,
     config: TrainingConfig,
@@ -53,7 +69,7 @@ def make_trainer(
     if config.average_weights:
         callbacks.append(MeanOfWeights())
     if execution.enable_checkpointing:
-        best = ModelCheckpoint(
+        best = BestEpochs(
             output_dir / CHECKPOINTS,
             filename="best-{epoch:03d}",
             monitor=monitor,

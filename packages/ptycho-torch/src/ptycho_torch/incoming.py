@@ -1,6 +1,7 @@
 """Batches of patterns as a detector gives them: checked, and what their light tells."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -107,6 +108,9 @@ def take_in(
         If the shapes do not fit, or a value is negative or not finite.
     """
     given = patterns if isinstance(patterns, Tensor) else torch.from_numpy(_plain(patterns))
+    if given.is_complex():
+        msg = f"patterns: real numbers expected, found {given.dtype}; take counts or amplitudes"
+        raise ValueError(msg)
     _check_shapes(given, positions, bad_pixels.shape[-1])
     values = given.to(bad_pixels.device, torch.float32).masked_fill(bad_pixels, 0.0)
     counts = values.square() if domain == "amplitude" else values
@@ -125,9 +129,11 @@ def take_in(
     return counts, float(light.sum())
 
 
-def _plain(patterns: ArrayLike) -> NDArray[np.float32]:
+def _plain(patterns: ArrayLike) -> NDArray[Any]:
     """Return patterns as torch takes them: native, contiguous, writable; a copy only if need be."""
-    return np.require(patterns, np.float32, ["C", "W", "E"])
+    values = np.asarray(patterns)
+    dtype = values.dtype if values.dtype.kind == "c" else np.float32
+    return np.require(values, dtype, ["C", "W", "E"])
 
 
 def _check_shapes(patterns: Tensor, positions: NDArray[np.float64], N: int) -> None:

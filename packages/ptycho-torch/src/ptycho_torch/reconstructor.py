@@ -37,7 +37,7 @@ class Reconstructor:
     ----------
     bundle : Bundle or path
         Trained model, of either backend, or the file or folder that holds it.
-    probe : (M, N, N) complex64 array, optional
+    probe : (M, N, N) or (N, N) complex64 array, optional
         Probe of the scan. Default: that of the bundle.
     bad_pixels : (N, N) bool array, optional
         True where the detector is not to be believed.
@@ -83,6 +83,12 @@ class Reconstructor:
         self.trained = from_dict(TrainingConfig, bundle.config)
         self.execution = execution or PyTorchExecutionConfig(accelerator="auto")
         self.runner = runner or open_runner(self.execution)
+        probe = bundle.probe if probe is None else probe
+        probe = probe[np.newaxis] if probe.ndim == 2 else probe
+        if bad_pixels is not None and bad_pixels.shape != probe.shape[-2:]:
+            expected = f"shape {probe.shape[-2:]} of the probe"
+            msg = f"bad_pixels: {expected} expected, found {bad_pixels.shape}"
+            raise ValueError(msg)
         self.model = model_from(bundle, probe, bad_pixels).to(self.runner.device)
         self.model.requires_grad_(False)
         # the order in which convolutions are fastest, up to twice, on CPUs and GPUs alike

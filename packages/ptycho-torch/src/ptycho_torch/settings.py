@@ -8,7 +8,11 @@ from ptycho_torch.devices import check_device
 from ptycho_torch.networks import check_architecture
 
 
-def check_training(config: TrainingConfig, execution: PyTorchExecutionConfig) -> None:
+def check_training(
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig,
+    scans: int = 1,  # noqa: ARG001 - any number will do
+) -> None:
     """Refuse an unknown network, and devices, strategies and precisions that cannot work here.
 
     Raises

@@ -230,7 +230,8 @@ def train(
             overrides_applied=overrides,
             scans=list(data.described()),
         )
-        write_refined(output_dir, model, [part.scan for part in data.train])
+        for path in write_refined(output_dir, model, [part.scan for part in data.train]):
+            log.info("refined, of one scan: %s", path)
         save_bundle(output_dir, bundle, overwrite=overwrite or resume)
     trainer.strategy.barrier()  # whoever returns finds the bundle
     result = TrainingResult(

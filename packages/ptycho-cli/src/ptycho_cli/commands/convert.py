@@ -11,7 +11,6 @@ from ptycho_data.formats import format_named, format_of
 from ptycho_data.formats.write_ptychodus import FILES
 from ptycho_data.lazy import CentredSource, LazyStack
 
-from ptycho_cli.layers import with_probe_file
 from ptycho_cli.outputs import not_an_input, output_file, output_folder
 from ptycho_cli.reading import ABOVE_ZERO, INPUT, reading_options
 from ptycho_cli.sections import Command, section
@@ -19,6 +18,13 @@ from ptycho_cli.sections import Command, section
 __all__ = ["convert"]
 
 PATH = click.Path(path_type=Path)
+#: What each correction does, in the order in which they are made.
+CORRECTIONS = {
+    "swap_xy": "x and y swapped",
+    "flip_x": "sign of x changed",
+    "flip_y": "sign of y changed",
+    "shift_patterns": "zero frequency of the patterns moved from the corner to the centre",
+}
 WRITTEN = {one.name: one for one in FORMATS if one.write is not None}
 
 
@@ -29,8 +35,12 @@ def _target(out: Path, name: str | None) -> Format:
     for one in WRITTEN.values():
         if one.suffix == out.suffix.lower():
             return one
-    known = " or ".join(f"{one.suffix or 'a folder'} ({one.name})" for one in WRITTEN.values())
-    msg = f"{out}: its name does not tell the format; end it in {known}, or say --to FORMAT"
+    endings = [f"{one.suffix} ({one.name})" for one in WRITTEN.values() if one.suffix]
+    folders = [one.name for one in WRITTEN.values() if not one.suffix]
+    msg = (
+        f"{out}: the ending {out.suffix} tells no format; end the name in {' or '.join(endings)}, "
+        f"leave the ending out for a folder ({' or '.join(folders)}), or say --to FORMAT"
+    )
     raise click.UsageError(msg)
 
 
@@ -44,9 +54,10 @@ def _check_output(out: Path, inputs: list[Path], target: Format, *, overwrite: b
     output_folder(out, FILES, overwrite=overwrite)
 
 
-def _changed(scan: Scan, probe_file: Path | None, changes: dict[str, Any]) -> Scan:
-    """Return the scan as the options want it."""
-    scan = with_probe_file(scan, probe_file)
+def _changed(scan: Scan, changes: dict[str, Any]) -> tuple[Scan, list[str]]:
+    """Return the scan as the options want it, and what was corrected or lost by that."""
+    said = [text for name, text in CORRECTIONS.items() if changes[name]]
+    said = [f"corrected: {', '.join(said)}"] if said else []
     numbers = {key: value for key, value in changes.items() if value and value is not True}
     if numbers:
         scan = attrs.evolve(scan, **numbers)
@@ -62,11 +73,16 @@ def _changed(scan: Scan, probe_file: Path | None, changes: dict[str, Any]) -> Sc
         x, y = y, x
     x, y = (-x if changes["flip_x"] else x), (-y if changes["flip_y"] else y)
     if changes["swap_xy"] or changes["flip_x"] or changes["flip_y"]:
-        # An object that fitted the positions as they were does not fit them now.
+        # What fitted the positions as they were does not fit them now.
+        former = {"objectGuess": scan.object_guess, "xcoords_start": scan.xcoords_start}
+        former["ycoords_start"] = scan.ycoords_start
+        lost = [name for name, values in former.items() if values is not None]
+        if lost:
+            said.append(f"left out: {', '.join(lost)} (of the positions before the correction)")
         scan = attrs.evolve(
             scan, xcoords=x, ycoords=y, object_guess=None, xcoords_start=None, ycoords_start=None
         )
-    return scan
+    return scan, said
 
 
 def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> str:
@@ -142,12 +158,14 @@ def convert(
     inputs = [scan, *([companion] if companion else [])]
     _check_output(out, inputs, target, overwrite=overwrite)
     source = format_of(scan)
-    data = load_scan(scan, domain=domain, companion=companion, pixel_size_m=pixel_size_m)
+    data = load_scan(
+        scan, domain=domain, companion=companion, pixel_size_m=pixel_size_m, probe_file=probe_file
+    )
     click.echo(_summary(source, data, data.files))
     _check_output(out, list(data.files), target, overwrite=overwrite)
-    data = _changed(data, probe_file, changes)
+    data, corrections = _changed(data, changes)
     assert target.write is not None  # noqa: S101 - only those that can are offered
     lost = target.write(out, data, overwrite)
     click.echo(f"wrote {out}: {target.title}, {target.units}")
-    for line in lost:
+    for line in (*corrections, *lost):
         click.echo(f"  {line}")

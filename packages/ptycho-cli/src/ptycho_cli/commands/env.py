@@ -26,7 +26,8 @@ def _torch_devices() -> list[str]:
 
 
 def _tensorflow_devices() -> list[str]:
-    devices = import_module("tensorflow").config.list_physical_devices()
+    # Our own way in: it keeps the remarks of TensorFlow's libraries off the terminal.
+    devices = import_module("ptycho_tf.frameworks").tf.config.list_physical_devices()
     return [device.name.removeprefix("/physical_device:") for device in devices]
 
 

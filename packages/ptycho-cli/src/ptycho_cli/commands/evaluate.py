@@ -47,6 +47,11 @@ def _number(value: float | None, pattern: str) -> str:
     return "none" if value is None else pattern.format(value)
 
 
+def _cutoff(ring: dict[str, Any], name: str) -> str:
+    where = "at" if ring[f"crossed_{name}"] else "nowhere up to"
+    return f"{where} {ring[f'cutoff_{name}']:.3f} cycles/pixel"
+
+
 def metrics_table(metrics: dict[str, Any]) -> str:
     """Lay out the figures of a comparison for people."""
     ring, region = metrics["frc"], metrics["region"]
@@ -57,8 +62,8 @@ def metrics_table(metrics: dict[str, Any]) -> str:
         ("amplitude SSIM", f"{metrics['amplitude_ssim']:.4f}"),
         ("phase PSNR", _number(metrics["phase_psnr"], "{:.2f} dB")),
         ("phase SSIM", f"{metrics['phase_ssim']:.4f}"),
-        ("FRC falls below 0.5 at", f"{ring['cutoff_half']:.3f} cycles/pixel"),
-        ("FRC falls below half-bit at", f"{ring['cutoff_half_bit']:.3f} cycles/pixel"),
+        ("FRC falls below 0.5", _cutoff(ring, "half")),
+        ("FRC falls below half-bit", _cutoff(ring, "half_bit")),
         ("shift removed (x, y)", "{:.3f}, {:.3f} pixels".format(*metrics["shift"])),
         ("rectangle", "x {}..{}, y {}..{}".format(*region["x"], *region["y"])),
     ]
@@ -129,7 +134,7 @@ def write_figure(
             draw(place, view, pixel_size_m)
             _fit_colour_bar(place)
     ring, text = side.subplots(2, 1)
-    ring_plot(ring, comparison.frc)
+    ring_plot(ring, comparison.frc, pixel_size_m=pixel_size_m)
     text.axis("off")
     text.text(
         -0.1, 0.95, metrics_table(metrics_of(comparison, box)), va="top", family="monospace", size=8

@@ -129,11 +129,14 @@ def _print(found: dict[str, Any], path: Path) -> None:
     size = found["pixel_size_m"]
     rows.append(("pixel size", "unknown" if size is None else f"{size * 1e9:.4g} nm"))
     click.echo(table(rows))
+    for problem in found["suggestions"]["problems"]:
+        click.echo(f"problem: {problem}")
     command = found["suggestions"]["command"]
-    words = ["ptycho", command, str(path), "-o", "model" if command == "train" else "result"]
-    words += [f"--{name.replace('_', '-')} {value}" for name, value in options.items()]
-    click.echo(f"suggested, with patterns of {found['suggestions']['N']} pixels")
-    click.echo(f"  {' '.join(words)}")
+    if command is not None:
+        words = ["ptycho", command, str(path), "-o", "model" if command == "train" else "result"]
+        words += [f"--{name.replace('_', '-')} {value}" for name, value in options.items()]
+        click.echo(f"suggested, with patterns of {found['suggestions']['N']} pixels")
+        click.echo(f"  {' '.join(words)}")
     for remark in remarks:
         click.echo(f"  note: {remark}")
 

@@ -11,7 +11,6 @@ from ptycho_physics import Solution, solve
 from ptycho_cli.centring import caution_if_cornered
 from ptycho_cli.console import note, progress
 from ptycho_cli.half_scan import CURVE_FILE, Indices, half_scan_frc, said
-from ptycho_cli.layers import with_probe_file
 from ptycho_cli.outputs import output_folder
 from ptycho_cli.reading import INPUT, domain_option
 from ptycho_cli.record import RUN_FILE, Stopwatch, run_record
@@ -161,7 +160,7 @@ def reconstruct(
         "seed": seed,
     }
     with clock.stage("read"):
-        data = with_probe_file(load_scan(scan, domain=domain), probe_file)
+        data = load_scan(scan, domain=domain, probe_file=probe_file)
         caution_if_cornered(data, scan)
     with clock.stage("solve"):
         solution = solve_scan(data, **settings)

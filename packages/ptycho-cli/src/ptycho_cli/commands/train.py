@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from ptycho_config import (
     ModelConfig,
     PyTorchExecutionConfig,
@@ -16,6 +17,7 @@ from ptycho_data import Scan, write_json
 from ptycho_data.runs import TrainingInterrupted, TrainingResult
 
 from ptycho_cli.backends import check_settings, trainer
+from ptycho_cli.console import note
 from ptycho_cli.layers import (
     INFERENCE_ONLY,
     TRAINING_DEFAULTS,
@@ -107,15 +109,17 @@ def run_training(
     clock = Stopwatch()
     # First without the data: a mistake or a missing backend shall be told before they are read.
     first = resolve_training(sources.layers)
-    check_settings(first.config.backend, "training", first.config, first.execution)
+    paths = [first.config.train_data_file, *more]
+    check_settings(first.config.backend, "training", first.config, first.execution, len(paths))
     folder = output_folder(
         first.config.output_dir, () if resume else TRAINING_FILES, overwrite=overwrite
     )
-    paths = [first.config.train_data_file, *more]
     with clock.stage("read"):
         scans = [read_scan(path, first.config) for path in paths]
         sources = sources.adding("data", _facts(scans), ", ".join(map(str, paths)))
         resolved = say_configuration(resolve_training, sources)
+        if more:
+            note(f"trained on as well: {', '.join(map(str, more))}")
         for path, scan in zip(paths, scans, strict=True):
             check_size(resolved, scan, path)
         test_scan = _test_scan(resolved)
@@ -170,12 +174,14 @@ def _write(
 ) -> None:
     config = resolved.config
     final = {name: values[-1] for name, values in result.history.items() if len(values)}
-    losses = ", ".join(f"{name} {value:.6g}" for name, value in final.items() if "loss" in name)
+    kept, loss = _kept(result, resolved.execution)
+    told = f"kept epoch {kept} of {result.epochs}: {loss}"
     if not result.written:
-        click.echo(f"{result.bundle_path}: {result.epochs} epochs, nothing left to do, {losses}")
+        click.echo(f"{result.bundle_path}: nothing left to do, {told}")
         return
     replace = overwrite or resume
-    metrics = {"epochs": result.epochs, "final": final, "history": result.history}
+    metrics = {"epochs": result.epochs, "kept_epoch": kept, "final": final}
+    metrics["history"] = result.history
     write_json(folder / "metrics.json", metrics, overwrite=replace)
     inputs = {"train_data_file": paths[0]}
     inputs |= {f"train_data_file_{k}": path for k, path in enumerate(paths[1:], start=2)}
@@ -192,6 +198,18 @@ def _write(
         epochs=result.epochs,
     )
     write_json(folder / RUN_FILE, record, overwrite=replace)
-    click.echo(
-        f"{result.bundle_path}: {result.epochs} epochs in {clock.seconds['train']:.1f} s, {losses}"
-    )
+    click.echo(f"{result.bundle_path}: trained in {clock.seconds['train']:.1f} s, {told}")
+
+
+def _kept(result: TrainingResult, execution: PyTorchExecutionConfig) -> tuple[int, str]:
+    """Return which epoch, counted from 1, has the weights that were kept, and its loss in words.
+
+    That with the best of the monitored losses; the last one where checkpoints are not kept.
+    """
+    monitor = execution.monitor(validated="val_loss" in result.history)
+    losses = np.asarray(result.history[monitor], dtype=np.float64)
+    best = len(losses) - 1
+    if execution.enable_checkpointing and execution.checkpoint_save_top_k != 0:
+        worse = losses if execution.checkpoint_mode == "min" else -losses
+        best = int(np.argmin(np.where(np.isnan(worse), np.inf, worse)))
+    return best + 1, f"{monitor} {losses[best]:.6g}"

@@ -31,13 +31,29 @@ class FourierRingCorrelation:
 
     @property
     def cutoff_half(self) -> float:
-        """Frequency in cycles per pixel where the correlation first falls below 0.5."""
+        """Frequency in cycles per pixel where the correlation first falls below 0.5.
+
+        The last one where it does not: see ``crossed_half``.
+        """
         return _crossing(self.frequency, self.correlation - 0.5)
 
     @property
     def cutoff_half_bit(self) -> float:
-        """Frequency in cycles per pixel where it first falls below the half-bit threshold."""
+        """Frequency in cycles per pixel where it first falls below the half-bit threshold.
+
+        The last one where it does not: see ``crossed_half_bit``.
+        """
         return _crossing(self.frequency, self.correlation - self.half_bit)
+
+    @property
+    def crossed_half(self) -> bool:
+        """Whether it falls below 0.5 at all: the resolution is better than said otherwise."""
+        return bool(np.any(self.correlation < 0.5))
+
+    @property
+    def crossed_half_bit(self) -> bool:
+        """Whether it falls below the half-bit threshold at all."""
+        return bool(np.any(self.correlation < self.half_bit))
 
     @property
     def resolution_half(self) -> float:
