@@ -194,7 +194,7 @@ def problems(scan: Scan, seen: Overlap | None) -> list[str]:
     if seen is None:
         return [
             "one pattern alone can be neither trained on nor solved: that needs neighbours which "
-            "see the same part of the object; a model of another scan can reconstruct it (ptycho infer)"
+            "see the same part of the object; a model of another scan can do it (ptycho infer)"
         ]
     found = []
     if seen.fraction == 0:
