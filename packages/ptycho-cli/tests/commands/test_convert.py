@@ -74,6 +74,36 @@ def test_nothing_is_overwritten(ptycho, scan_file, tmp_path):
     assert ptycho("convert", scan_file, out, "--overwrite").code == 0
 
 
+def test_positions_of_another_file(ptycho, scan_file, solved, tmp_path):
+    scan, file, out = load_scan(scan_file), tmp_path / "1-scan.npz", tmp_path / "moved.npz"
+    words = ("convert", scan_file, out, "--overwrite", "--positions-file")
+    np.savez(file, xcoords=scan.xcoords + 0.25, ycoords=scan.ycoords - 0.5, probe=scan.probe)
+    assert ptycho(*words, file).code == 0
+    read = load_scan(out)
+    np.testing.assert_array_equal(read.xcoords, scan.xcoords + 0.25)
+    np.testing.assert_array_equal(read.ycoords, scan.ycoords - 0.5)
+    np.testing.assert_array_equal(read.start_positions, scan.start_positions)
+    assert ptycho(*words, solved / "reconstruction.npz").code == 0
+    np.testing.assert_allclose(load_scan(out).positions, scan.positions, atol=1e-9)
+    kept = out.read_bytes()
+    for wrong, message in (
+        ({"xcoords": scan.xcoords[1:], "ycoords": scan.ycoords[1:]}, "must be of all 60 patterns"),
+        ({"xcoords": scan.xcoords, "ycoords": scan.ycoords * np.nan}, "must be finite"),
+        ({"xcoords": scan.xcoords}, "ycoords: found 0 arrays of this name"),
+        (
+            {
+                "xcoords": scan.xcoords,
+                "ycoords": scan.ycoords,
+                "indices": np.arange(scan.n)[::-1],
+            },
+            "in their order",
+        ),
+    ):
+        np.savez(file, **wrong)
+        assert ptycho(*words, file).fails_with(message)
+    assert out.read_bytes() == kept
+
+
 def test_mistakes_are_told_in_a_line(ptycho, scan_file, tmp_path):
     assert ptycho("convert", scan_file, tmp_path / "a.tiff").fails_with("--to FORMAT", ".cxi (cxi)")
     (tmp_path / "text").write_text("hello")

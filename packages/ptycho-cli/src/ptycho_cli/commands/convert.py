@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 import click
 import numpy as np
-from ptycho_data import FORMATS, Domain, Format, Scan, load_scan
+from ptycho_data import FORMATS, Domain, Format, Scan, load_arrays, load_scan
 from ptycho_data.formats import format_named, format_of
 from ptycho_data.formats.write_ptychodus import FILES
 from ptycho_data.lazy import CentredSource, LazyStack
@@ -52,6 +52,29 @@ def _check_output(out: Path, inputs: list[Path], target: Format, *, overwrite: b
     for name in FILES:
         not_an_input(out / name, [file for path in inputs for file in (path, path / name)])
     output_folder(out, FILES, overwrite=overwrite)
+
+
+def _repositioned(scan: Scan, path: Path) -> Scan:
+    """Return the scan at the positions of a file, those it had becoming the nominal ones."""
+    found = load_arrays(path, ("xcoords", "ycoords"), optional=("origin", "indices"))
+    order = found.get("indices", np.arange(scan.n))
+    shapes = {found[name].shape for name in ("xcoords", "ycoords")}
+    if shapes != {(scan.n,)} or not np.array_equal(order, np.arange(scan.n)):
+        msg = (
+            f"{path}: xcoords and ycoords must be of all {scan.n} patterns of the scan in their "
+            f"order, found {len(order)} with shapes {sorted(shapes)}"
+        )
+        raise ValueError(msg)
+    # a reconstruction counts from the first pixel of its object, which lies at its origin
+    x, y = (
+        found[name].astype(np.float64) + shift
+        for name, shift in zip(("xcoords", "ycoords"), found.get("origin", (0, 0)), strict=True)
+    )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        msg = f"{path}: xcoords and ycoords must be finite, found NaN or infinity"
+        raise ValueError(msg)
+    start_x, start_y = scan.start_positions.T
+    return attrs.evolve(scan, xcoords=x, ycoords=y, xcoords_start=start_x, ycoords_start=start_y)
 
 
 def _changed(scan: Scan, changes: dict[str, Any]) -> tuple[Scan, list[str]]:
@@ -112,6 +135,11 @@ def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> str:
 @section("Input")(
     "--probe-file", type=INPUT, help="Take the probe from this scan, product or reconstruction."
 )
+@section("Input")(
+    "--positions-file",
+    type=INPUT,
+    help="Take xcoords and ycoords from this NPZ: refined by a training, or a reconstruction.",
+)
 @section("What the file does not say")(
     "--photon-energy-ev", type=ABOVE_ZERO, help="Photon energy in eV."
 )
@@ -140,6 +168,7 @@ def convert(
     companion: Path | None,
     domain: Domain | None,
     probe_file: Path | None,
+    positions_file: Path | None,
     pixel_size_m: float | None,
     **changes: Any,
 ) -> None:
@@ -153,9 +182,11 @@ def convert(
     ptycho convert scan_dp.hdf5 scan.npz    fold_slice, with scan_para.hdf5 beside it
     ptycho convert scan.npz scan.cxi
     ptycho convert scan.npz run --to ptychodus
+    ptycho convert scan.npz moved.npz --positions-file model/refined/1-scan.npz
     """
     target = _target(out, to)
-    inputs = [scan, *([companion] if companion else [])]
+    given = (scan, companion, probe_file, positions_file)
+    inputs = [path for path in given if path is not None]
     _check_output(out, inputs, target, overwrite=overwrite)
     source = format_of(scan)
     data = load_scan(
@@ -163,6 +194,8 @@ def convert(
     )
     click.echo(_summary(source, data, data.files))
     _check_output(out, list(data.files), target, overwrite=overwrite)
+    if positions_file is not None:
+        data = _repositioned(data, positions_file)
     data, corrections = _changed(data, changes)
     assert target.write is not None  # noqa: S101 - only those that can are offered
     lost = target.write(out, data, overwrite)
