@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from attrs import evolve
-from ptycho_config import InferenceConfig, ModelConfig, TrainingConfig
+from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_data import Bundle, OutputExistsError, ScanFormatError, scan_from_arrays
 from ptycho_data.runs import (
     TrainingInterrupted,
@@ -167,8 +167,11 @@ def test_a_bundle_s_probe_that_is_quite_another_is_warned_of(scan, bundle, caplo
 
 def test_other_scans_are_told_from_the_same_ones(scan):
     config = TrainingConfig(train_data_file="scan.npz", model=ModelConfig(N=64))
-    state = resumed_state(config, [scan])
-    check_resumed(Path("last"), state, resumed_state(config, [evolve(scan, source=Path("moved"))]))
+    execution = PyTorchExecutionConfig()
+    state = resumed_state(config, execution, [scan])
+    check_resumed(
+        Path("last"), state, resumed_state(config, execution, [evolve(scan, source=Path("moved"))])
+    )
     others = (
         [scan, scan],
         [scan.select(range(scan.n - 1))],
@@ -177,4 +180,7 @@ def test_other_scans_are_told_from_the_same_ones(scan):
     )
     for scans in others:
         with pytest.raises(ValueError, match="last: scans must be as when it was written"):
-            check_resumed(Path("last"), state, resumed_state(config, scans))
+            check_resumed(Path("last"), state, resumed_state(config, execution, scans))
+    faster = resumed_state(config, evolve(execution, learning_rate=1e-2), [scan])
+    with pytest.raises(ValueError, match=r"learning_rate must be as .*, 0.001, found 0.01; train"):
+        check_resumed(Path("last"), state, faster)

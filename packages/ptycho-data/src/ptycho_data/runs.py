@@ -20,7 +20,12 @@ from ptycho_data.reconstruction import Reconstruction
 from ptycho_data.scan import Scan
 
 if TYPE_CHECKING:  # whoever brings a configuration has the package
-    from ptycho_config import InferenceConfig, ModelConfig, TrainingConfig
+    from ptycho_config import (
+        InferenceConfig,
+        ModelConfig,
+        PyTorchExecutionConfig,
+        TrainingConfig,
+    )
 
 __all__ = [
     "InferenceResult",
@@ -271,11 +276,18 @@ def check_outputs(target: Path, last: Path, *, resume: bool, overwrite: bool) ->
         refuse_existing([target, last])
 
 
-def resumed_state(config: "TrainingConfig", scans: Sequence[Scan]) -> dict[str, Any]:
-    """Return what a checkpoint has to say of its training, for `check_resumed`: plain values."""
+def resumed_state(
+    config: "TrainingConfig", execution: "PyTorchExecutionConfig", scans: Sequence[Scan]
+) -> dict[str, Any]:
+    """Return what a checkpoint has to say of its training, for `check_resumed`: plain values.
+
+    The network, what of it is trained, the learning rate and its schedule, which checkpoints hold,
+    and the scans.
+    """
     names = ("probe_trainable", "positions_trainable", "average_weights")
     state = attrs.asdict(config.model) | {name: getattr(config, name) for name in names}
     state["intensity_scale_trainable"] = config.intensity_scale_trainable and config.counts_decide
+    state |= {"learning_rate": execution.learning_rate, "scheduler": str(execution.scheduler)}
     state["scans"] = [_told(scan) for scan in scans]
     return state
 
@@ -287,7 +299,7 @@ def _told(scan: Scan) -> str:
 
 
 def check_resumed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on from a checkpoint of other scans or of a network with other variables.
+    """Refuse to go on from a checkpoint of other scans, or of a network trained otherwise.
 
     Parameters
     ----------
@@ -305,7 +317,7 @@ def check_resumed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any])
         if name not in before or before[name] != value:
             msg = (
                 f"{path}: {name} must be as when it was written, {before.get(name, 'unknown')}, "
-                f"found {value}; train anew with overwrite, or resume with the same"
+                f"found {value}; train anew with --overwrite, or resume with the same"
             )
             raise ValueError(msg)
 

@@ -129,9 +129,8 @@ def _set_up(
     saved = None
     if execution.enable_checkpointing:
         folder = config.output_dir / checkpoints.FOLDER
-        saved = Checkpoints(
-            folder, execution, monitor, parts, resumed_state(config, [train.data.scan])
-        )
+        of = resumed_state(config, execution, [train.data.scan])
+        saved = Checkpoints(folder, execution, monitor, parts, of)
     # A checkpoint comes last: it holds what the others made of the epoch.
     everything = [EpochStart(train), MeanOfWeights(), *parts.values(), saved, interrupts]
     return _Run(

@@ -186,7 +186,7 @@ def train(
     model, validated = data.model, bool(data.validation)
     monitor = execution.monitor(validated=validated)
     module = PtychoModule(model, config, execution, monitor)
-    module.state = resumed_state(config, scans)
+    module.state = resumed_state(config, execution, scans)
     batches = ScanDataModule(
         data.train,
         data.validation,
