@@ -151,9 +151,14 @@ def test_resuming_a_finished_training_leaves_the_bundle_alone(scan, training, ex
     assert result.epochs == 1
     assert "the bundle stays as it is" in caplog.text
     assert path.read_bytes() == before
+    result = train(scan, evolve(config, nepochs=3), execution(), resume=True)
+    before = path.read_bytes()
+    fewer = train(scan, evolve(config, nepochs=2), execution(), resume=True)
+    assert (fewer.written, fewer.epochs) == (False, 3)
+    assert path.read_bytes() == before
     kept = load_bundle(path).weights
     path.unlink()  # but one that is missing is made
-    assert train(scan, config, execution(), resume=True).written
+    assert train(scan, evolve(config, nepochs=3), execution(), resume=True).written
     assert same(load_bundle(path).weights, kept)
 
 

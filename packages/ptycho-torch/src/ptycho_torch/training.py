@@ -202,7 +202,7 @@ def train(
     with quiet_lightning(), folder:
         trainer, history, best = make_trainer(
             output_dir,
-            config,
+            evolve(config, nepochs=max(config.nepochs, before)),  # never fewer than are done
             execution,
             monitor,
             validated=validated,

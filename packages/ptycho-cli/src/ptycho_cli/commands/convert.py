@@ -178,8 +178,8 @@ def convert(
     folder with the pair. Patterns pass through piece by piece: the scan may be larger than memory.
 
     \b
-    ptycho convert run/ scan.npz            a folder of ptychodus
-    ptycho convert scan_dp.hdf5 scan.npz    fold_slice, with scan_para.hdf5 beside it
+    ptycho convert beamtime/ scan.npz       a folder of ptychodus
+    ptycho convert scan_dp.hdf5 other.npz   fold_slice, with scan_para.hdf5 beside it
     ptycho convert scan.npz scan.cxi
     ptycho convert scan.npz run --to ptychodus
     ptycho convert scan.npz moved.npz --positions-file model/refined/1-scan.npz
