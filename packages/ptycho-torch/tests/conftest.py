@@ -6,6 +6,8 @@ import torch
 from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_data import Scan
 from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan
+from ptycho_torch.bundles import bundle_of
+from ptycho_torch.model import PtychoModel
 
 PHOTONS = 1e5
 
@@ -46,6 +48,25 @@ def training(tmp_path):
             "output_dir": tmp_path / "model",
         } | changes
         return TrainingConfig(model=ModelConfig(**(defaults | (model or {}))), **settings)
+
+    return make
+
+
+@pytest.fixture
+def untrained(scan, training):
+    """Bundles of untrained networks: `unrolled` is a physical solver even then."""
+
+    def make(model=None, **changes):
+        config = training(model, **changes)
+        network = PtychoModel(config.model, scan.probe)
+        return bundle_of(
+            network,
+            config,
+            photons=scan.mean_photons(),
+            domain="counts",
+            history={},
+            overrides_applied={},
+        )
 
     return make
 

@@ -21,25 +21,6 @@ from ptycho_torch.reconstruction import reconstruct
 from ptycho_torch.training import train
 
 
-@pytest.fixture
-def untrained(scan, training):
-    """Bundles of untrained networks: `unrolled` is a physical solver even then."""
-
-    def make(model=None, **changes):
-        config = training(model, **changes)
-        network = PtychoModel(config.model, scan.probe)
-        return bundle_of(
-            network,
-            config,
-            photons=scan.mean_photons(),
-            domain="counts",
-            history={},
-            overrides_applied={},
-        )
-
-    return make
-
-
 def test_result_is_complete_and_on_the_canvas_of_the_scan(scan, untrained, inference, execution):
     result = reconstruct(untrained(), scan, inference(), execution())
     rec = result.reconstruction

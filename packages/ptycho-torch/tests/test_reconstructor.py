@@ -5,8 +5,6 @@ from attrs import evolve
 from ptycho_data import save_bundle
 from ptycho_physics import Canvas
 from ptycho_torch import Reconstructor
-from ptycho_torch.bundles import bundle_of
-from ptycho_torch.model import PtychoModel
 from ptycho_torch.reconstruction import reconstruct
 
 BATCHES = np.array_split(np.arange(48), 7)
@@ -16,26 +14,8 @@ SETTLED = 0.03
 
 
 @pytest.fixture
-def bundled(scan, training):
-    """Make bundles of untrained models."""
-
-    def make(**model):
-        config = training(model)
-        return bundle_of(
-            PtychoModel(config.model, scan.probe),
-            config,
-            photons=scan.mean_photons(),
-            domain="counts",
-            history={},
-            overrides_applied={},
-        )
-
-    return make
-
-
-@pytest.fixture
-def bundle(bundled):
-    return bundled()
+def bundle(untrained):
+    return untrained()
 
 
 @pytest.fixture
@@ -184,8 +164,8 @@ def test_amplitudes_are_not_negative_either(bundle):
         live.add(spoilt(-2), np.zeros((2, 2)))
 
 
-def test_a_refused_batch_leaves_everything_as_it_was(bundled, scan):
-    bundle = bundled(gridsize=2)
+def test_a_refused_batch_leaves_everything_as_it_was(untrained, scan):
+    bundle = untrained({"gridsize": 2})
     live, untroubled = Reconstructor(bundle), Reconstructor(bundle)
     apart = scan.positions[:4] * np.array([[1], [1], [1], [1e9]])
 
@@ -204,8 +184,8 @@ def test_a_refused_batch_leaves_everything_as_it_was(bundled, scan):
 
 
 @pytest.mark.parametrize("photons", [None, 1e5])
-def test_nothing_comes_of_an_empty_batch(bundled, scan, photons):
-    live = Reconstructor(bundled(gridsize=2), photons=photons)
+def test_nothing_comes_of_an_empty_batch(untrained, scan, photons):
+    live = Reconstructor(untrained({"gridsize": 2}), photons=photons)
     live.add(scan.diffraction[:0], scan.positions[:0])
     assert live.count == 0
     with pytest.raises(ValueError, match="result: patterns expected, found none"):
@@ -228,20 +208,20 @@ def test_the_coverage_can_be_the_first_thing_asked_for(bundle):
     assert live.coverage.shape == live.object.shape
 
 
-def test_an_unknown_domain_is_refused(bundled):
+def test_an_unknown_domain_is_refused(untrained):
     with pytest.raises(ValueError, match="domain: one of counts, amplitude expected, found 'coun"):
-        Reconstructor(bundled(), domain="count")
+        Reconstructor(untrained(), domain="count")
 
 
-def test_a_probe_without_an_axis_of_modes_is_one_mode(scan, bundled):
-    live, plain = Reconstructor(bundled(), probe=scan.probe[0]), Reconstructor(bundled())
+def test_a_probe_without_an_axis_of_modes_is_one_mode(scan, untrained):
+    live, plain = Reconstructor(untrained(), probe=scan.probe[0]), Reconstructor(untrained())
     for each in (live, plain):
         each.add(scan.diffraction[:4], scan.positions[:4])
     np.testing.assert_array_equal(live.object, plain.object)
 
 
-def test_what_does_not_fit_is_refused_by_name(scan, bundled):
+def test_what_does_not_fit_is_refused_by_name(scan, untrained):
     with pytest.raises(ValueError, match=r"bad_pixels: shape \(64, 64\) of the probe expected, fo"):
-        Reconstructor(bundled(), bad_pixels=np.zeros((3, 3), bool))
+        Reconstructor(untrained(), bad_pixels=np.zeros((3, 3), bool))
     with pytest.raises(ValueError, match="patterns: real numbers expected, found torch"):
-        Reconstructor(bundled()).add(1j * scan.diffraction[:4], scan.positions[:4])
+        Reconstructor(untrained()).add(1j * scan.diffraction[:4], scan.positions[:4])

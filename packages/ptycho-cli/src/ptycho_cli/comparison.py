@@ -184,7 +184,4 @@ def metrics_of(comparison: Comparison, box: Box) -> dict[str, Any]:
     A cutoff of the ``frc`` that is not crossed is the last frequency of the curve.
     """
     left, top, right, bottom = box
-    figures, ring = comparison.to_dict(), comparison.frc
-    crossed = {"crossed_half": ring.crossed_half, "crossed_half_bit": ring.crossed_half_bit}
-    figures["frc"] = {**figures["frc"], **crossed}
-    return {**figures, "region": {"x": [left, right], "y": [top, bottom]}}
+    return {**comparison.to_dict(), "region": {"x": [left, right], "y": [top, bottom]}}

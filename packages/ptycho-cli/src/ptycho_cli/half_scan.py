@@ -4,7 +4,6 @@ What both halves show alike is in the sample; noise is not. Their Fourier ring c
 to which detail they agree (M. van Heel and M. Schatz, J. Struct. Biol. 151, 250, 2005).
 """
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,6 @@ __all__ = ["CURVE_FILE", "half_scan_frc", "ring_plot", "said"]
 #: Picture of the curve.
 CURVE_FILE = "half_scan_frc.png"
 
-CUTOFFS = ("cutoff_half", "cutoff_half_bit")
-CROSSED = ("crossed_half", "crossed_half_bit")
-RESOLUTIONS = ("resolution_half", "resolution_half_bit")
-CURVES = ("frequency", "correlation", "half_bit")
 CRITERIA = {"half": "0.5", "half_bit": "half-bit"}
 
 Indices = NDArray[np.int64]
@@ -84,13 +79,13 @@ def half_scan_frc(
 
 
 def _figures(ring: FourierRingCorrelation, pixel_size_m: float | None) -> dict[str, Any]:
-    """Numbers and curves ready for JSON, infinities as None; resolutions in metres if known."""
-    numbers = {name: getattr(ring, name) for name in (*CUTOFFS, *RESOLUTIONS)}
+    """Numbers and curves ready for JSON; resolutions in metres, too, if they are known."""
+    found = ring.to_dict()
     if pixel_size_m is not None:
-        numbers |= {f"{name}_m": numbers[name] * pixel_size_m for name in RESOLUTIONS}
-    found = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-    found |= {name: getattr(ring, name) for name in CROSSED}
-    return found | {name: getattr(ring, name).tolist() for name in CURVES}
+        for name in ("resolution_half", "resolution_half_bit"):
+            pixels = found[name]
+            found[f"{name}_m"] = None if pixels is None else pixels * pixel_size_m
+    return found
 
 
 def ring_plot(

@@ -4,7 +4,6 @@ Diffraction is read in pieces: a scan larger than memory is inspected in constan
 """
 
 import math
-import os
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from ptycho_config import ModelConfig, option_specs
 from ptycho_data import Scan
 from ptycho_data.stacks import chunk_rows
+from ptycho_physics.memory import machine_memory, object_memory
 from scipy.spatial import cKDTree
 
 from ptycho_cli.centring import Light, corner_remark
@@ -40,8 +40,6 @@ GOOD_OVERLAP = 0.7
 GROUPING_PATTERNS = 64
 #: Largest value from which on many pixels do not share it by chance.
 LARGE_COUNT = 100
-#: Memory that a reconstruction takes for a pixel of the object, with the sums it is made of.
-BYTES_PER_PIXEL = 140
 
 
 @frozen(kw_only=True)
@@ -204,23 +202,15 @@ def problems(scan: Scan, seen: Overlap | None) -> list[str]:
             "are xcoords and ycoords in object pixels? If they are, a model of a denser scan can "
             "reconstruct them (ptycho infer)"
         )
-    width, height = (np.ptp(scan.positions, axis=0) + scan.N).tolist()
-    needed = width * height * BYTES_PER_PIXEL
-    if needed > _memory():
+    needed, present = object_memory(scan.positions, scan.N), machine_memory()
+    if needed > present:
+        width, height = (np.ptp(scan.positions, axis=0) + scan.N).tolist()
         found.append(
-            f"the object must fit into the {_memory() / 2**30:.3g} GiB of this machine, found "
+            f"the object must fit into the {present / 2**30:.3g} GiB of this machine, found "
             f"{width:.6g} x {height:.6g} pixels, which take {needed / 2**30:.3g} GiB; give xcoords "
             "and ycoords in object pixels, and look for outliers"
         )
     return found
-
-
-def _memory() -> float:
-    """Memory of this machine in bytes, where the system tells."""
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, OSError, ValueError):
-        return math.inf
 
 
 def suggestions(

@@ -76,7 +76,8 @@ class PtychoModel(keras.Model):
             name="log_scale", shape=(), initializer="zeros", trainable=intensity_scale_trainable
         )
         self.probe_change = None
-        self.inside = tf.constant(inscribed_circle(model.N), tf.complex64)
+        circle = inscribed_circle(model.N) if model.probe_mask else None
+        self.inside = None if circle is None else tf.constant(circle, tf.complex64)
         if probe_trainable:
             # In units of the probe's rms, so that one learning rate suits probe and network.
             self.probe_change = self.add_weight(
@@ -92,7 +93,7 @@ class PtychoModel(keras.Model):
             return self.probe_start
         change = self.probe_rms * tf.convert_to_tensor(self.probe_change)
         change = tf.complex(change[..., 0], change[..., 1])
-        if self.config.probe_mask:
+        if self.inside is not None:
             change = change * self.inside
         return normalise_probe(self.probe_start + change, xp=xp)
 

@@ -95,9 +95,9 @@ class AdamW(keras.optimizers.Optimizer):
 
         Without ``average``, or before the first step, nothing happens.
         """
-        if not int(self.iterations.numpy()):
+        if not self.means or not int(self.iterations.numpy()):
             return
-        for variable, mean in zip(variables, self.means, strict=False):
+        for variable, mean in zip(variables, self.means, strict=True):
             before = variable.numpy()
             variable.assign(mean.numpy())
             mean.assign(before)

@@ -1,26 +1,15 @@
 """Canvases that fit into memory, and one that grows with the scan."""
 
-import os
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from ptycho_physics import Canvas, Mosaic, stitched_object, synchronise
+from ptycho_physics.memory import machine_memory, object_memory
 from torch import Tensor
 
-BYTES_PER_PIXEL = 140
-"""Sums and weights of the tiles, nine over each other, and of the canvas made of them."""
-
 LONGEST = 2**31
-
-
-def _memory() -> float:
-    """Memory of this machine in bytes, where the system tells."""
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, OSError, ValueError):
-        return float("inf")
 
 
 def canvas_for(positions: NDArray[np.float64], N: int) -> Canvas:
@@ -39,10 +28,10 @@ def canvas_for(positions: NDArray[np.float64], N: int) -> Canvas:
         If the positions span too much, or are not finite.
     """
     points = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
-    width, height = (np.ptp(points, axis=0) + N).tolist() if len(points) else (0.0, 0.0)
-    size = width * height * BYTES_PER_PIXEL
+    size = object_memory(points, N) if len(points) else 0.0
     far = len(points) > 0 and np.abs(points).max() > LONGEST
-    if far or size > _memory():
+    if far or size > machine_memory():
+        width, height = (np.ptp(points, axis=0) + N).tolist()
         msg = (
             f"positions: must be pixels of the object grid; they span {width:.6g} x {height:.6g} "
             f"pixels, {size / 2**30:.3g} GiB for the object: are they in another unit, or is one "

@@ -8,7 +8,7 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 
 from ptycho_physics._namespace import to_numpy
-from ptycho_physics.metrics.frc import FourierRingCorrelation, frc
+from ptycho_physics.metrics.frc import FourierRingCorrelation, finite, frc
 from ptycho_physics.metrics.quality import (
     Complex,
     _same_shape,
@@ -36,8 +36,6 @@ _FIGURES = (
     "amplitude_ssim",
     "phase_ssim",
 )
-_CUTOFFS = ("cutoff_half", "cutoff_half_bit", "resolution_half", "resolution_half_bit")
-_CURVES = ("frequency", "correlation", "half_bit")
 
 
 @frozen(kw_only=True, eq=False)
@@ -82,20 +80,13 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers, without the images, ready for JSON; infinities become None."""
         return {
-            **{name: _finite(getattr(self, name)) for name in _FIGURES},
+            **{name: finite(getattr(self, name)) for name in _FIGURES},
             "shift": list(self.shift),
             "ramp": list(self.ramp),
             "factor": [self.factor.real, self.factor.imag],
             "shape": list(self.reference.shape),
-            "frc": {
-                **{name: _finite(getattr(self.frc, name)) for name in _CUTOFFS},
-                **{name: getattr(self.frc, name).tolist() for name in _CURVES},
-            },
+            "frc": self.frc.to_dict(),
         }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 WORTH_MOVING = 0.1

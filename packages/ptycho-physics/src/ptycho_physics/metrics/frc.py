@@ -1,5 +1,8 @@
 """Fourier ring correlation."""
 
+import math
+from typing import Any
+
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
@@ -9,6 +12,10 @@ from ptycho_physics.metrics.quality import Complex, _same_shape
 from ptycho_physics.metrics.registration import taper
 
 Real = NDArray[np.float64]
+
+_CUTOFFS = ("cutoff_half", "cutoff_half_bit", "resolution_half", "resolution_half_bit")
+_CROSSED = ("crossed_half", "crossed_half_bit")
+_CURVES = ("frequency", "correlation", "half_bit")
 
 
 @frozen(kw_only=True, eq=False)
@@ -64,6 +71,19 @@ class FourierRingCorrelation:
     def resolution_half_bit(self) -> float:
         """Full-period resolution in pixels by the half-bit criterion."""
         return _inverse(self.cutoff_half_bit)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all numbers and curves, ready for JSON; infinities become None."""
+        return {
+            **{name: finite(getattr(self, name)) for name in _CUTOFFS},
+            **{name: getattr(self, name) for name in _CROSSED},
+            **{name: getattr(self, name).tolist() for name in _CURVES},
+        }
+
+
+def finite(value: float) -> float | None:
+    """Return a number for JSON, which knows no infinity."""
+    return value if math.isfinite(value) else None
 
 
 def _inverse(frequency: float) -> float:
