@@ -15,7 +15,8 @@ from _measure import graphics, measure, parse, report, torch_devices, wait_for
 from _scans import PHOTONS, make_scan
 from attrs import frozen
 from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
-from ptycho_data import group_positions, spatial_batches
+from ptycho_core.batches import spatial_batches
+from ptycho_data import group_positions
 from ptycho_torch.data import Batch, GroupDataset, ScanGroups
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule

@@ -18,8 +18,8 @@ from ptycho_config import (
     TrainingConfig,
     from_dict,
 )
+from ptycho_core.sampling import inference_groups
 from ptycho_data import Scan, group_positions, load_bundle, load_reconstruction, save_scan
-from ptycho_data.selection import inference_groups
 from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan
 from ptycho_torch import inference, reconstruction, train
 from ptycho_torch.bundles import bundle_of, model_from
@@ -132,7 +132,7 @@ def test_groups_of_positions(scan, gridsize, C):
     assert all(len(set(group)) == C for group in groups)
 
 
-@consumer("ptycho_data/selection.py")
+@consumer("ptycho_core/sampling.py")
 def test_training_batches(scan, config, C):
     part = prepare(scan, config, split=False).train
     data = ScanDataModule(part, None, batch_size=4, seed=0, execution=PyTorchExecutionConfig())

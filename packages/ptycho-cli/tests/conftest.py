@@ -7,8 +7,8 @@ from textwrap import dedent
 import numpy as np
 import pytest
 from attrs import frozen
-from ptycho_cli import backends
 from ptycho_cli.main import main
+from ptycho_core import backends
 from ptycho_data import load_scan, save_scan
 
 
@@ -119,7 +119,7 @@ def stand_in(tmp_path, monkeypatch):
         import numpy as np
         from ptycho_config import to_dict
         from ptycho_data import Bundle, save_bundle
-        from ptycho_data.runs import TrainingInterrupted, TrainingResult
+        from ptycho_core.results import TrainingInterrupted, TrainingResult
 
         CALLS = []
 
@@ -157,7 +157,7 @@ def stand_in(tmp_path, monkeypatch):
     (package / "reconstruction.py").write_text(
         dedent("""
         from ptycho_cli.commands.reconstruct import reconstruction_of
-        from ptycho_data.runs import InferenceResult
+        from ptycho_core.results import InferenceResult
         from ptycho_physics import solve
 
         CALLS = []

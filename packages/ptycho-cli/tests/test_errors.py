@@ -1,9 +1,9 @@
 import click
 import pytest
-from ptycho_cli.backends import require
 from ptycho_cli.console import State
 from ptycho_cli.errors import FAILED, INTERRUPTED, USAGE, report, shorten, sparing_results
 from ptycho_config import ConfigError
+from ptycho_core.backends import require
 from ptycho_data import OutputExistsError
 
 

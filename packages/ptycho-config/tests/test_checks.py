@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ptycho_config import CONFIG_CLASSES, ConfigError, ModelConfig, TrainingConfig, option_specs
-from ptycho_config.checks import shown
+from ptycho_config.errors import describe
 
 FIELDS = [(cls, spec) for cls in CONFIG_CLASSES for spec in option_specs(cls)]
 
@@ -66,6 +66,6 @@ def test_evolve_checks_again():
 
 
 def test_received_values_are_shown_on_one_short_line():
-    assert shown("a\nb") == r"'a\nb'"
-    assert len(shown("x" * 500)) == 80
-    assert shown(10**5000) == "<int>"
+    assert describe("a\nb") == r"'a\nb'"
+    assert len(describe("x" * 500)) == 80
+    assert describe(10**5000) == "<int>"

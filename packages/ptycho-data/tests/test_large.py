@@ -20,7 +20,8 @@ PROGRAM = """
 import json, resource, sys
 from pathlib import Path
 import h5py, numpy as np, scipy.spatial
-from ptycho_data import group_positions, load_scan, save_fixture, spatial_batches
+from ptycho_data import group_positions, load_scan, save_fixture
+from ptycho_core.batches import spatial_batches
 
 def mib(name):
     lines = Path("/proc/self/status").read_text().splitlines()

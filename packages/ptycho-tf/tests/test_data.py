@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from ptycho_config import PyTorchExecutionConfig
-from ptycho_data.selection import training_groups
+from ptycho_core.sampling import training_groups
 from ptycho_tf.data import BatchSource, ScanGroups
 
 

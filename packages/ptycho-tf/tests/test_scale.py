@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 from attrs import evolve
-from ptycho_physics import extract_patches, mean_counts, truth_gain, truth_patches
+from ptycho_core.scan_scale import mean_counts, truth_gain, truth_patches
+from ptycho_physics import extract_patches
 
 INDICES = np.arange(20)
 

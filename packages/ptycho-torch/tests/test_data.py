@@ -3,7 +3,7 @@ import pytest
 import torch
 from attrs import evolve
 from ptycho_config import PyTorchExecutionConfig
-from ptycho_data.batches import TEAM_SIZES
+from ptycho_core.batches import TEAM_SIZES
 from ptycho_physics import extract_patches
 from ptycho_torch.data import (
     GroupDataset,

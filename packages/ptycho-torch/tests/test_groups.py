@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from attrs import evolve
-from ptycho_data.selection import split_validation, training_groups
+from ptycho_core.sampling import split_validation, training_groups
 from ptycho_torch.groups import prepare
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from attrs import evolve
+from ptycho_core.results import TrainingInterrupted
 from ptycho_data import OutputExistsError, load_bundle, save_scan
-from ptycho_data.runs import TrainingInterrupted
 from ptycho_physics import DivergenceError
 from ptycho_torch import training as training_module
 from ptycho_torch.module import PtychoModule

@@ -1,7 +1,7 @@
 import pytest
 from ptycho import params
 from ptycho._backend import VARIABLE, choose
-from ptycho_cli import backends
+from ptycho_core import backends
 
 
 @pytest.fixture

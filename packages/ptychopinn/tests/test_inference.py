@@ -6,8 +6,8 @@ from ptycho.grouped import Selection
 from ptycho.raw_data import RawData
 from ptycho.tf_helper import reassemble_position
 from ptycho.workflows.components import load_inference_bundle
-from ptycho_cli.backends import reconstructor
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig
+from ptycho_core.backends import reconstructor
 
 N = 64
 

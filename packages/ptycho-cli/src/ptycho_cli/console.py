@@ -83,7 +83,9 @@ def logging_to_stderr(state: State) -> Iterator[None]:
     """
     handler = _StderrHandler(state)
     root = logging.getLogger()
-    names = [f"ptycho_{part}" for part in ("cli", "config", "data", "physics", "torch", "tf")]
+    names = [
+        f"ptycho_{part}" for part in ("cli", "config", "core", "data", "physics", "torch", "tf")
+    ]
     levels = {name: logging.getLogger(name).level for name in (*names, "ptycho")}
     root.addHandler(handler)
     for name in levels:

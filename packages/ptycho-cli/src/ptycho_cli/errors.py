@@ -1,8 +1,7 @@
 """Exit codes, and how an exception becomes one or two lines.
 
-Our packages raise exceptions of their own, ValueError and RuntimeError (a missing backend) with
-messages meant for the user; the operating system raises OSError. These mean that the work failed.
-Anything else is a defect of ours and says so.
+A `PtychoError` carries a message for people; the operating system raises OSError. These mean that
+the work failed. Anything else is a defect of the program, and is reported as one.
 """
 
 import os
@@ -10,9 +9,9 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 
 import click
+from ptycho_config.errors import PtychoError
 
 from ptycho_cli.console import allowed_color, current_state, log
 
@@ -37,20 +36,6 @@ def shorten(text: str, lines: int = 2) -> str:
     )
 
 
-def _innermost_module(tb: TracebackType | None) -> str:
-    while tb is not None and tb.tb_next is not None:
-        tb = tb.tb_next
-    return str(tb.tb_frame.f_globals.get("__name__", "")) if tb is not None else ""
-
-
-def _ours(error: BaseException) -> bool:
-    """Whether the message was written by one of our packages, for the user."""
-    if type(error).__module__.startswith("ptycho"):
-        return True
-    plain = isinstance(error, (ValueError, RuntimeError))
-    return plain and _innermost_module(error.__traceback__).startswith("ptycho")
-
-
 def _os_message(error: OSError) -> str:
     if error.strerror and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
@@ -66,12 +51,12 @@ def _describe(error: BaseException) -> tuple[str, int]:
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         # click's Abort comes from the KeyboardInterrupt, which may say what is left to go on with.
         return str(error.__cause__ or error) or "interrupted", INTERRUPTED
+    if isinstance(error, PtychoError):
+        return str(error), FAILED
     if isinstance(error, OSError):
         return _os_message(error), FAILED
     if isinstance(error, MemoryError):
         return "not enough memory for this work; use fewer patterns or a smaller batch", FAILED
-    if _ours(error):
-        return str(error), FAILED
     kind = type(error).__name__
     return f"internal error: {kind}: {error}\nplease report it; --debug shows the traceback", FAILED
 

@@ -18,6 +18,8 @@ from ptycho_config import (
     TrainingConfig,
     load_config_file,
 )
+from ptycho_config.errors import InvalidValueError
+from ptycho_core import backends
 from ptycho_data import Bundle, Scan, load_scan
 
 from ptycho_cli.centring import caution_if_cornered
@@ -30,6 +32,7 @@ __all__ = [
     "TRAINING_DEFAULTS",
     "TRAINING_ONLY",
     "Sources",
+    "check_settings",
     "credited",
     "gather",
     "hush_helpers",
@@ -132,6 +135,14 @@ def gather(
     if config_file is not None:
         layers.append(load_config_file(config_file))
     return Sources(tuple(layers))
+
+
+def check_settings(name: str, work: str, *settings: Any) -> None:
+    """Let a backend refuse settings, as wrong usage: see `ptycho_core.backends.check_settings`."""
+    try:
+        backends.check_settings(name, work, *settings)
+    except InvalidValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def of_bundle(sources: Sources, bundle: Bundle, path: Path) -> Sources:

@@ -6,8 +6,8 @@ from importlib import import_module
 import attrs
 import numpy as np
 import pytest
+from ptycho_core.sampling import with_photons
 from ptycho_data import load_bundle
-from ptycho_data.selection import with_photons
 
 
 def test_missing_framework_is_one_line_with_the_pip_command(

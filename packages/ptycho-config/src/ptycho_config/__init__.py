@@ -9,7 +9,13 @@ there. `resolve_training` and `resolve_inference` merge sources and record which
 from ptycho_config.__about__ import __version__
 from ptycho_config.aliases import DEPRECATED_ALIASES, Alias, current_flags, resolve_alias
 from ptycho_config.convert import CONFIG_CLASSES, from_dict, to_dict
-from ptycho_config.errors import ConfigError
+from ptycho_config.errors import (
+    ConfigError,
+    InvalidValueError,
+    MissingFileError,
+    MissingPackageError,
+    PtychoError,
+)
 from ptycho_config.execution import PyTorchExecutionConfig
 from ptycho_config.files import load_config_file
 from ptycho_config.inference import InferenceConfig
@@ -35,9 +41,13 @@ __all__ = [
     "Alias",
     "ConfigError",
     "InferenceConfig",
+    "InvalidValueError",
     "Layer",
+    "MissingFileError",
+    "MissingPackageError",
     "ModelConfig",
     "OptionSpec",
+    "PtychoError",
     "PyTorchExecutionConfig",
     "Resolved",
     "Scheduler",

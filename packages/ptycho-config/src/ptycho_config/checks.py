@@ -9,12 +9,11 @@ from typing import Any, cast
 
 import attrs
 
-from ptycho_config.errors import ConfigError
+from ptycho_config.errors import ConfigError, describe
 from ptycho_config.options import OptionSpec, option_specs
 from ptycho_config.types import Scheduler
 
 NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
-SHOWN_LENGTH = 80
 LARGEST = 2**63 - 1  # beyond it neither TOML nor an array index can hold an integer
 
 # The fields a rule looks at, and a function that returns the problem it finds: the rule runs only
@@ -24,15 +23,6 @@ Rule = tuple[tuple[str, ...], Callable[[Any], str | None]]
 
 class Rejected:
     """Stand-in for a value whose problem has been reported already: fails without a message."""
-
-
-def shown(value: object) -> str:
-    """Write a received value on one line, shortened, whatever it is."""
-    try:
-        text = " ".join(repr(value).split())
-    except Exception:  # a foreign __repr__ may raise anything, and so does an int of 5000 digits
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 3] + "..."
 
 
 def as_path(value: str | os.PathLike[str]) -> Path:
@@ -94,7 +84,7 @@ def validate(config: attrs.AttrsInstance, rules: tuple[Rule, ...] = ()) -> None:
             object.__setattr__(config, spec.name, value)
         else:
             bad.add(spec.name)
-            problems.append(f"{spec.name} must be {spec.rule}, got {shown(received)}")
+            problems.append(f"{spec.name} must be {spec.rule}, got {describe(received)}")
     problems += _nested_problems(config, bad)
     problems += [text for names, rule in rules if bad.isdisjoint(names) and (text := rule(config))]
     if problems or bad:
@@ -110,7 +100,7 @@ def _nested_problems(config: attrs.AttrsInstance, bad: set[str]) -> Iterator[str
             continue
         bad.add(field.name)
         expected = cast("type", field.type).__name__
-        yield f"{field.name} must be a {expected}, got {shown(value)}"
+        yield f"{field.name} must be a {expected}, got {describe(value)}"
 
 
 def _python_scalar(spec: OptionSpec, value: object) -> object:

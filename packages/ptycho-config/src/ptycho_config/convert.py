@@ -7,8 +7,8 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from ptycho_config.aliases import DEPRECATED_ALIASES, resolve_alias
-from ptycho_config.checks import Rejected, shown
-from ptycho_config.errors import ConfigError
+from ptycho_config.checks import Rejected
+from ptycho_config.errors import ConfigError, describe
 from ptycho_config.execution import PyTorchExecutionConfig
 from ptycho_config.inference import InferenceConfig
 from ptycho_config.model import ModelConfig
@@ -124,7 +124,9 @@ def flatten(values: Mapping[str, Any], classes: tuple[type, ...]) -> Flat:
     """
     flat = Flat(known=field_names(classes))
     if not isinstance(values, Mapping):
-        flat.problems.append(f"settings must be a table of names and values, got {shown(values)}")
+        flat.problems.append(
+            f"settings must be a table of names and values, got {describe(values)}"
+        )
         return flat
     for key, value in values.items():
         if key == SCHEMA_KEY:
@@ -140,7 +142,7 @@ def flatten(values: Mapping[str, Any], classes: tuple[type, ...]) -> Flat:
             for inner, item in table.items():
                 _take(flat, inner, item, field_names([TABLES[key]]), table=key)
         else:
-            flat.problems.append(f"{key} must be a table of settings, got {shown(value)}")
+            flat.problems.append(f"{key} must be a table of settings, got {describe(value)}")
     return flat
 
 
@@ -171,10 +173,10 @@ def unknown_key(key: object, known: Iterable[str], table: str = "") -> str:
     table : str
         Table the key stands in, empty outside of tables.
     """
-    text = key.strip() if isinstance(key, str) else shown(key)
+    text = key.strip() if isinstance(key, str) else describe(key)
     hint = _hint(text, tuple(known))
     place = f" of {table}" if table else ""
-    return f"{text if text.isidentifier() else shown(key)} is not a setting{place}{hint}"
+    return f"{text if text.isidentifier() else describe(key)} is not a setting{place}{hint}"
 
 
 def _hint(text: str, known: tuple[str, ...]) -> str:

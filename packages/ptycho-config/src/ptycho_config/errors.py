@@ -1,7 +1,61 @@
-"""The one exception of this package."""
+"""The errors that people meet: one tree, one grammar.
+
+::
+
+    PtychoError                        base of every error whose message is meant for people
+    ├── InvalidValueError              a value breaks a rule; also a ValueError
+    ├── ConfigError                    settings break their rules, all of them listed; a ValueError
+    ├── MissingFileError               no such file; also a FileNotFoundError
+    └── MissingPackageError            something is not installed; also a RuntimeError
+
+Other packages derive from these. A message reads ``NAME must be RULE, got VALUE; what to do``.
+Everything else that escapes is a defect of the program.
+"""
+
+from typing import Any
+
+SHOWN_LENGTH = 80
 
 
-class ConfigError(ValueError):
+class PtychoError(Exception):
+    """Base of every error whose message is meant for people: one line that says what to do."""
+
+
+class InvalidValueError(PtychoError, ValueError):
+    """A value that breaks a rule.
+
+    Parameters
+    ----------
+    name : str
+        Of the value: an argument, a setting, an array of a file.
+    rule : str
+        What it must be, without "must be": ``"an integer >= 1"``.
+    got : str
+        What was received, in words; `describe` writes any object.
+    advice : str, optional
+        What to do about it.
+
+    Attributes
+    ----------
+    name, rule, got, advice : str
+        As given, for programs and tests.
+
+    Examples
+    --------
+    >>> str(InvalidValueError("positions", "an (n, 2) array", "shape (3,)"))
+    'positions must be an (n, 2) array, got shape (3,)'
+    """
+
+    def __init__(self, name: str, rule: str, got: str, advice: str = "") -> None:
+        super().__init__(sentence(name, rule, got, advice))
+        self.name, self.rule, self.got, self.advice = name, rule, got, advice
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild from the parts, so that the error crosses process borders."""
+        return type(self), (self.name, self.rule, self.got, self.advice)
+
+
+class ConfigError(PtychoError, ValueError):
     """A configuration that breaks its rules: every violation found, not the first only.
 
     Parameters
@@ -28,3 +82,36 @@ class ConfigError(ValueError):
     def __str__(self) -> str:
         """Join the problems into one line."""
         return "; ".join(self.problems)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The first word of each problem: the field that it is about."""
+        return tuple(problem.partition(" ")[0] for problem in self.problems)
+
+
+class MissingFileError(PtychoError, FileNotFoundError):
+    """A file or folder that does not exist; the message names it and what to do."""
+
+
+class MissingPackageError(PtychoError, RuntimeError):
+    """Something that is not installed; the message has the command that installs it."""
+
+
+def sentence(name: str, rule: str, got: str, advice: str = "") -> str:
+    """Write a violation as every message of ours is written.
+
+    Examples
+    --------
+    >>> sentence("nepochs", "an integer >= 1", "0")
+    'nepochs must be an integer >= 1, got 0'
+    """
+    return f"{name} must be {rule}, got {got}" + (f"; {advice}" if advice else "")
+
+
+def describe(value: object) -> str:
+    """Write a received value on one line, shortened, whatever it is."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a foreign __repr__ may raise anything, and so does an int of 5000 digits
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 3] + "..."

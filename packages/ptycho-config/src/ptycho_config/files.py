@@ -7,8 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ptycho_config.checks import shown
-from ptycho_config.errors import ConfigError
+from ptycho_config.errors import ConfigError, describe
 from ptycho_config.resolver import Layer
 
 # YAML 1.1 reads 1e9 as text because it has neither dot nor sign; people mean a number.
@@ -52,7 +51,7 @@ def load_config_file(path: str | os.PathLike[str]) -> Layer:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path} is not valid {path.suffix[1:].upper()}: {reason}") from error
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{path} must hold a table of names and values, got {shown(values)}")
+        raise ConfigError(f"{path} must hold a table of names and values, got {describe(values)}")
     return Layer(origin="config file", values=values, source=str(path))
 
 

@@ -7,7 +7,7 @@ use. New code passes configurations on and never reads this.
 from collections.abc import Iterable
 from typing import Any
 
-from ptycho_config.checks import shown
+from ptycho_config.errors import describe
 from ptycho_config.legacy import LEGACY_KEYS, update_legacy_dict
 
 __all__ = ["cfg", "get", "populate_legacy_params", "set"]
@@ -73,7 +73,7 @@ def populate_legacy_params(config: object, force: bool = False) -> None:
     new: dict[str, Any] = {}
     update_legacy_dict(new, config)
     conflicts = [
-        f"{key} is {shown(cfg[key])}, not {shown(value)}"
+        f"{key} is {describe(cfg[key])}, not {describe(value)}"
         for key, value in new.items()
         if key in cfg and cfg[key] != value
     ]
@@ -91,7 +91,7 @@ def _absent(key: object) -> str:
     """Say why a key has no value: nothing was written yet, or another name was meant."""
     if key in LEGACY_KEYS.values():
         return f"{key} has no value yet: update_legacy_dict(params.cfg, config) writes it"
-    name = key if isinstance(key, str) else shown(key)
+    name = key if isinstance(key, str) else describe(key)
     meant = LEGACY_KEYS.get(name) or _nearest(name, (*LEGACY_KEYS.values(), *cfg))
     return f"{name} is no key of params.cfg" + (f", did you mean {meant}?" if meant else "")
 

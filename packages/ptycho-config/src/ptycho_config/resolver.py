@@ -5,7 +5,6 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from ptycho_config.checks import shown
 from ptycho_config.convert import (
     CONFIG_CLASSES,
     assemble,
@@ -15,7 +14,7 @@ from ptycho_config.convert import (
     to_dict,
     unknown_key,
 )
-from ptycho_config.errors import ConfigError
+from ptycho_config.errors import ConfigError, describe
 from ptycho_config.execution import PyTorchExecutionConfig
 from ptycho_config.inference import InferenceConfig
 from ptycho_config.model import LARGEST_GRIDSIZE, ModelConfig
@@ -41,7 +40,7 @@ _SHARED_ORIGINS = ("config file", "bundle", "data")
 
 def _known_origin(_: object, __: object, origin: str) -> None:
     if origin not in ORIGINS:
-        raise ConfigError(f"origin must be one of {', '.join(ORIGINS)}, got {shown(origin)}")
+        raise ConfigError(f"origin must be one of {', '.join(ORIGINS)}, got {describe(origin)}")
 
 
 @attrs.frozen
@@ -200,8 +199,8 @@ def _another_model(
     for bundle in (layer for layer in layers if layer.origin == "bundle"):
         for name, trained in _read(InferenceConfig, bundle)[0].items():
             if chosen[name][1].origin != "bundle" and values[name] != trained:
-                found = f"got {shown(values[name])} ({chosen[name][1]})"
-                yield f"{name} must be that of the bundle, {shown(trained)}, {found}"
+                found = f"got {describe(values[name])} ({chosen[name][1]})"
+                yield f"{name} must be that of the bundle, {describe(trained)}, {found}"
 
 
 def _widen_neighbourhood(chosen: dict[str, tuple[Any, Layer]]) -> None:

@@ -2,7 +2,6 @@
 
 from ptycho_data.__about__ import __version__
 from ptycho_data.atomic import OutputExistsError, atomic_path, write_json, write_npz
-from ptycho_data.batches import spatial_batches
 from ptycho_data.bundle import (
     BUNDLE_NAME,
     Bundle,
@@ -67,7 +66,6 @@ __all__ = [
     "save_reconstruction",
     "save_scan",
     "scan_from_arrays",
-    "spatial_batches",
     "stated_photons",
     "subsample",
     "validate",

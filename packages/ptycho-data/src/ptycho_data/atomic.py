@@ -22,6 +22,7 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+from ptycho_config.errors import PtychoError
 
 from ptycho_data.lazy import LazyStack, Stack
 from ptycho_data.plain_json import json_bytes
@@ -40,7 +41,7 @@ _TEMPORARY_NAME = re.compile(r"\.ptycho-[0-9a-f]{16}(\..*)?", re.DOTALL)
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
-class OutputExistsError(FileExistsError):
+class OutputExistsError(PtychoError, FileExistsError):
     """The output is there already and overwriting was not asked for."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

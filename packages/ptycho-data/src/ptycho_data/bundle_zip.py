@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from attrs import frozen
+from ptycho_config.errors import PtychoError
 
 __all__ = ["BUNDLE_NAME", "BundleError", "Members", "open_members"]
 
@@ -42,7 +43,7 @@ INFLATION_FLOOR = 2**24
 MAX_MEMBERS = 64
 
 
-class BundleError(ValueError):
+class BundleError(PtychoError, ValueError):
     """A model bundle cannot be used: what is wrong, in one line that begins with its path."""
 
     def __init__(self, path: str | os.PathLike[str], problem: str) -> None:

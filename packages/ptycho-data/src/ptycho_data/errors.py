@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from attrs import frozen
+from ptycho_config.errors import PtychoError
 
 WHOLE_FILE = "(file)"
 """Key of a violation that concerns the file as a whole."""
@@ -35,7 +36,7 @@ class Violation:
         return f"{self.key}: found {self.found}, expected {self.expected}"
 
 
-class ScanFormatError(ValueError):
+class ScanFormatError(PtychoError, ValueError):
     """A scan breaks the contract; the message lists every violation in one line.
 
     Parameters

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
+from ptycho_config.errors import PtychoError
 
 from ptycho_data.atomic import write_npz
 from ptycho_data.errors import ScanFormatError
@@ -26,7 +27,7 @@ _ARRAYS = {
 }
 
 
-class ReconstructionError(ValueError):
+class ReconstructionError(PtychoError, ValueError):
     """Arrays that are no reconstruction: every rule that is broken, in one line."""
 
 

@@ -67,7 +67,6 @@ from ptycho_physics.scaling import (
     network_input,
     photons_of,
 )
-from ptycho_physics.scan_scale import MeasuredScan, mean_counts, truth_gain, truth_patches
 from ptycho_physics.scans import fermat_scan, random_scan, raster_scan, snake_scan, spiral_scan
 from ptycho_physics.simulate import simulate_counts
 from ptycho_physics.solver import DivergenceError, Solution, solve
@@ -81,7 +80,6 @@ __all__ = [
     "DivergenceError",
     "FourierRingCorrelation",
     "Gradient",
-    "MeasuredScan",
     "Mosaic",
     "Solution",
     "__version__",
@@ -121,7 +119,6 @@ __all__ = [
     "likelihood_gradient",
     "line_object",
     "lit_pixels",
-    "mean_counts",
     "merge_patches",
     "modulus_ratio",
     "network_input",
@@ -157,8 +154,6 @@ __all__ = [
     "synchronise",
     "total_variation",
     "translate",
-    "truth_gain",
-    "truth_patches",
     "turned",
     "turned_positions",
     "zone_plate_probe",

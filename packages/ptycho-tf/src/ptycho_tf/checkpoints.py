@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from ptycho_config import PyTorchExecutionConfig
+from ptycho_core.resuming import check_resumed
 from ptycho_data.atomic import write_npz
-from ptycho_data.runs import check_resumed
 
 from ptycho_tf.frameworks import keras
 from ptycho_tf.learning import LearningModel
@@ -74,7 +74,7 @@ class Checkpoints(keras.callbacks.Callback):
     parts
         Name to callback, for those whose state is kept.
     of
-        What `ptycho_data.runs.check_resumed` is to know of them.
+        What `ptycho_core.resuming.check_resumed` is to know of them.
     """
 
     def __init__(

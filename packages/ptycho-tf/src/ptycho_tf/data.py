@@ -17,7 +17,7 @@ A batch is a dictionary:
     this one: see `ptycho_tf.imagined`;
 ``apart`` (B, 1, 2, C) float32
     in training with ``joint_stages``: patch centres at which patches overlap within random teams of
-    the batch only, where the network sees them: see `ptycho_data.batches.teams_apart`;
+    the batch only, where the network sees them: see `ptycho_core.batches.teams_apart`;
 ``truth`` (B, N, N, C) complex64
     ground-truth patches, for losses that need them; one is an object that absorbs as much as the
     scan does on average.
@@ -32,9 +32,10 @@ import numpy as np
 from attrs import define, field, frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
-from ptycho_data import selection, spatial_batches
-from ptycho_data.batches import teams_apart
-from ptycho_physics import Canvas, truth_patches
+from ptycho_core import sampling
+from ptycho_core.batches import spatial_batches, teams_apart
+from ptycho_core.scan_scale import truth_patches
+from ptycho_physics import Canvas
 
 from ptycho_tf.frameworks import tf
 
@@ -42,7 +43,7 @@ Batch = dict[str, Any]
 
 
 @frozen(eq=False, kw_only=True)
-class ScanGroups(selection.ScanGroups):
+class ScanGroups(sampling.ScanGroups):
     """Groups of a scan, and the batches made of them."""
 
     @property

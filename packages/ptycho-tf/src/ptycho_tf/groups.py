@@ -5,9 +5,10 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 from ptycho_config import TrainingConfig
+from ptycho_core.sampling import split_validation, training_groups, with_positions
+from ptycho_core.scan_scale import mean_counts, truth_gain
 from ptycho_data import Scan
-from ptycho_data.selection import split_validation, training_groups, with_positions
-from ptycho_physics import few_photons, mean_counts, truth_gain
+from ptycho_physics import few_photons
 
 from ptycho_tf.data import ScanGroups
 

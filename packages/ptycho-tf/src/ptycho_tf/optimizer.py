@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ptycho_data.runs import share_in_mean
+from ptycho_core.averaging import averaging_share
 
 from ptycho_tf.frameworks import keras, tf
 
@@ -35,7 +35,7 @@ class AdamW(keras.optimizers.Optimizer):
     accum_steps
         Batches whose mean gradient makes a step.
     average
-        Keep the mean of the variables after every step: see `ptycho_data.runs.share_in_mean`.
+        Keep the mean of the variables after every step: see `ptycho_core.averaging`.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class AdamW(keras.optimizers.Optimizer):
             changes = [(w, moved), (first, m), (second, v)]
             if self.means:
                 mean = self.means[k].value
-                changes.append((mean, mean + (moved - mean) * share_in_mean(count)))
+                changes.append((mean, mean + (moved - mean) * averaging_share(count)))
             for target, value in changes:
                 target.assign(tf.where(go, value, target) if self.sums else value)
             if self.sums:

@@ -9,16 +9,11 @@ from typing import Any
 
 from attrs import frozen
 from ptycho_config import PyTorchExecutionConfig, Scheduler, TrainingConfig
+from ptycho_core.checks import check_outputs, check_trained_on
+from ptycho_core.results import TrainingInterrupted, TrainingResult
+from ptycho_core.resuming import replacing, resumed_state
+from ptycho_core.sampling import with_photons
 from ptycho_data import BUNDLE_NAME, Scan, load_probe, save_bundle
-from ptycho_data.runs import (
-    TrainingInterrupted,
-    TrainingResult,
-    check_outputs,
-    check_trained_on,
-    replacing,
-    resumed_state,
-)
-from ptycho_data.selection import with_photons
 
 from ptycho_tf import checkpoints
 from ptycho_tf.bundles import bundle_of

@@ -5,7 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import WeightAveraging
-from ptycho_data.runs import share_in_mean
+from ptycho_core.averaging import averaging_share
 from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class LossHistory(pl.Callback):
 
 
 class MeanOfWeights(WeightAveraging):
-    """Keeps the mean of the weights after every step so far: see `ptycho_data.runs.share_in_mean`.
+    """Keeps the mean of the weights after every step so far: see `ptycho_core.averaging`.
 
     Steps go by the weights, validation and checkpoints by their mean.
     """
@@ -70,4 +70,4 @@ class MeanOfWeights(WeightAveraging):
 
 def _moved(mean: Tensor, weights: Tensor, before: Tensor | int) -> Tensor:
     """Return the mean with one more step; ``before`` are in it already."""
-    return mean + (weights - mean) * share_in_mean(before + 1)
+    return mean + (weights - mean) * averaging_share(before + 1)

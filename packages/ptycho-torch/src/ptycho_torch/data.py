@@ -16,7 +16,7 @@ A batch is a dictionary:
     numbers of the patterns in their scan;
 ``apart`` (B, C, 1, 2) float32
     in training with ``joint_stages``: patch centres at which patches overlap within random teams of
-    the batch only, where the network sees them: see `ptycho_data.batches.teams_apart`;
+    the batch only, where the network sees them: see `ptycho_core.batches.teams_apart`;
 ``truth`` (B, C, N, N) complex64
     ground-truth patches, for losses that need them; one is an object that absorbs as much as the
     scan does on average.
@@ -31,9 +31,9 @@ import torch
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
-from ptycho_data import selection, spatial_batches
-from ptycho_data.batches import teams_apart
-from ptycho_physics import truth_patches
+from ptycho_core import sampling
+from ptycho_core.batches import spatial_batches, teams_apart
+from ptycho_core.scan_scale import truth_patches
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ptycho_torch.canvas import canvas_for
@@ -43,7 +43,7 @@ Chosen = tuple[int, NDArray[np.int64]]
 
 
 @frozen(eq=False, kw_only=True)
-class ScanGroups(selection.ScanGroups):
+class ScanGroups(sampling.ScanGroups):
     """Groups of one scan of several, whose positions training may move.
 
     Attributes

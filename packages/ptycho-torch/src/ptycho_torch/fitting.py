@@ -12,7 +12,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
-from ptycho_data.runs import check_resumed
+from ptycho_core.resuming import check_resumed
 from ptycho_physics import DivergenceError
 
 from ptycho_torch.callbacks import LossHistory, MeanOfWeights

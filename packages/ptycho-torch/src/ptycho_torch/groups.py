@@ -6,9 +6,10 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import TrainingConfig
+from ptycho_core.sampling import split_validation, training_groups, with_positions
+from ptycho_core.scan_scale import mean_counts, truth_gain
 from ptycho_data import Scan
-from ptycho_data.selection import split_validation, training_groups, with_positions
-from ptycho_physics import few_photons, mean_counts, truth_gain
+from ptycho_physics import few_photons
 
 from ptycho_torch.data import ScanGroups
 from ptycho_torch.illumination import LARGEST_OFFSET

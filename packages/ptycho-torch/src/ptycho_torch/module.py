@@ -50,7 +50,7 @@ class PtychoModule(pl.LightningModule):
     Attributes
     ----------
     state : dict
-        What `ptycho_data.runs.check_resumed` is to know of a checkpoint.
+        What `ptycho_core.resuming.check_resumed` is to know of a checkpoint.
     """
 
     def __init__(

@@ -8,11 +8,13 @@ import torch
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig, from_dict
+from ptycho_core.batches import chunks
+from ptycho_core.checks import check_fit, warn_if_few
+from ptycho_core.probe_choice import choose_probe
+from ptycho_core.results import InferenceResult
+from ptycho_core.sampling import inference_groups, with_positions
+from ptycho_core.scan_scale import mean_counts
 from ptycho_data import Bundle, Reconstruction, Scan
-from ptycho_data.batches import chunks
-from ptycho_data.runs import InferenceResult, check_fit, choose_probe, remark_few
-from ptycho_data.selection import inference_groups, with_positions
-from ptycho_physics import mean_counts
 
 from ptycho_torch.bundles import BACKEND, fits_any_size
 from ptycho_torch.devices import determinism, open_runner
@@ -64,7 +66,7 @@ def reconstruct(
     scan = with_positions(scan, measured=trained.positions_provided)
     groups = inference_groups(scan, config, trained.model.gridsize)
     indices = np.unique(groups)
-    remark_few(len(indices), "nothing can tell a good object from a bad one")
+    warn_if_few(len(indices), "nothing can tell a good object from a bad one")
     probe = choose_probe(bundle, scan, config)
     nphotons = trained.nphotons
     canvas = Reconstructor(

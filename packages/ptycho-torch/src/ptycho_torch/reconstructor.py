@@ -8,9 +8,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig, from_dict
 from ptycho_config.types import Domain
+from ptycho_core.batches import places_in_step
+from ptycho_core.sampling import covering_groups, inference_steps
 from ptycho_data import Bundle, Reconstruction, load_bundle
-from ptycho_data.batches import places_in_step
-from ptycho_data.selection import covering_groups, inference_steps
 from ptycho_physics import Canvas, extract_patches, input_scale, probe_weight
 from torch import Tensor
 

@@ -13,16 +13,11 @@ from attrs import evolve, frozen
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_core.checks import check_outputs, check_trained_on
+from ptycho_core.results import TrainingInterrupted, TrainingResult
+from ptycho_core.resuming import replacing, resumed_state
+from ptycho_core.sampling import with_photons
 from ptycho_data import BUNDLE_NAME, Scan, load_probe, save_bundle
-from ptycho_data.runs import (
-    TrainingInterrupted,
-    TrainingResult,
-    check_outputs,
-    check_trained_on,
-    replacing,
-    resumed_state,
-)
-from ptycho_data.selection import with_photons
 
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.data import ScanDataModule, ScanGroups

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from ptycho_cli.backends import BACKENDS, require
+from ptycho_core.backends import BACKENDS, require
 
 from ptycho.params import cfg
 

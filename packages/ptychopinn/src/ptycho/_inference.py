@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_cli.backends import reconstructor
 from ptycho_cli.layers import INFERENCE_DEFAULTS
 from ptycho_config import Layer, resolve_inference
+from ptycho_core.backends import reconstructor
 from ptycho_data import Bundle, Reconstruction, Scan
 
 from ptycho.grouped import Selection

@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 from ptycho_config import Layer
+from ptycho_core.backends import require
 from ptycho_data import load_scan, save_scan
 from ptycho_data.results import PICTURE_FILES
 
 from ptycho_cli import sources as make
-from ptycho_cli.backends import require
 from ptycho_cli.commands.evaluate import EVALUATION_FILES, metrics_table, save_evaluation
 from ptycho_cli.commands.infer import run_inference
 from ptycho_cli.commands.simulate import simulate_scan

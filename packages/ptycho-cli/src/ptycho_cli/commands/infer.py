@@ -6,10 +6,10 @@ from typing import Any
 import click
 from attrs import evolve, field, frozen
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, Resolved, resolve_inference
+from ptycho_core.backends import reconstructor
+from ptycho_core.results import InferenceResult
 from ptycho_data import Bundle, Reconstruction, Scan, load_bundle, write_json, write_results
-from ptycho_data.runs import InferenceResult
 
-from ptycho_cli.backends import check_settings, reconstructor
 from ptycho_cli.console import counter, current_state, log
 from ptycho_cli.errors import FAILED, sparing_results
 from ptycho_cli.half_scan import CURVE_FILE, Indices, half_scan_frc, said
@@ -17,6 +17,7 @@ from ptycho_cli.layers import (
     INFERENCE_DEFAULTS,
     TRAINING_ONLY,
     Sources,
+    check_settings,
     gather,
     of_bundle,
     read_scan,

@@ -13,15 +13,16 @@ from ptycho_config import (
     TrainingConfig,
     resolve_training,
 )
+from ptycho_core.backends import trainer
+from ptycho_core.results import TrainingInterrupted, TrainingResult
 from ptycho_data import Scan, write_json
-from ptycho_data.runs import TrainingInterrupted, TrainingResult
 
-from ptycho_cli.backends import check_settings, trainer
 from ptycho_cli.console import note
 from ptycho_cli.layers import (
     INFERENCE_ONLY,
     TRAINING_DEFAULTS,
     Sources,
+    check_settings,
     check_size,
     gather,
     read_scan,

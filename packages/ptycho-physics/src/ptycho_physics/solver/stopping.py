@@ -3,12 +3,13 @@
 import math
 
 from attrs import define, field
+from ptycho_config.errors import PtychoError
 
 DIVERGED = 3.0
 """An R-factor so many times the best so far is a run that lost its way."""
 
 
-class DivergenceError(ArithmeticError):
+class DivergenceError(PtychoError, ArithmeticError):
     """The solver's estimate left the data, or became not-a-number or infinite."""
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_cli.backends import trainer
 from ptycho_cli.layers import TRAINING_DEFAULTS
 from ptycho_config import (
     ConfigError,
@@ -19,6 +18,7 @@ from ptycho_config import (
     resolve_training,
 )
 from ptycho_config import TrainingConfig as CheckedTrainingConfig
+from ptycho_core.backends import trainer
 from ptycho_data import (
     Bundle,
     Reconstruction,

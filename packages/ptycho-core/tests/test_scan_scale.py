@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from attrs import evolve
-from ptycho_physics import mean_counts, truth_patches
+from ptycho_core.scan_scale import mean_counts, truth_patches
 
 
 def test_mean_counts_of_part_of_a_scan(scan):

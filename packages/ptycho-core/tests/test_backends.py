@@ -1,19 +1,23 @@
 import sys
 
 import pytest
-from ptycho_cli import backends
-from ptycho_cli.backends import Backend, reconstructor, require, trainer
+from ptycho_config.errors import InvalidValueError, MissingPackageError
+from ptycho_core import backends
+from ptycho_core.backends import Backend, reconstructor, require, trainer
 
 
 def test_missing_framework_is_named_with_the_pip_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)  # what the import system reads as: not there
-    with pytest.raises(RuntimeError, match=r'torch.*missing.*pip install "ptycho-cli\[torch\]"'):
+    with pytest.raises(
+        MissingPackageError, match=r'torch.*missing.*pip install "ptycho-cli\[torch\]"'
+    ):
         trainer("pytorch")
 
 
 def test_unknown_backend_is_named():
-    with pytest.raises(ValueError, match="'caffe' is unknown; choose one of pytorch, tensorflow"):
+    with pytest.raises(InvalidValueError) as refused:
         require("caffe")
+    assert (refused.value.name, refused.value.got) == ("backend", "'caffe'")
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -41,5 +45,5 @@ def test_broken_backend_is_told_from_a_missing_one(source, message, tmp_path, mo
     monkeypatch.syspath_prepend(tmp_path)
     broken = Backend(name="broken", package=name, framework="math", extra="x")
     monkeypatch.setitem(backends.BACKENDS, "broken", broken)
-    with pytest.raises(RuntimeError, match=message):
+    with pytest.raises(MissingPackageError, match=message):
         trainer("broken")

@@ -4,8 +4,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from ptycho_config import InferenceConfig, ModelConfig, TrainingConfig
-from ptycho_data import Scan
-from ptycho_data.selection import (
+from ptycho_core.sampling import (
     covering_groups,
     inference_groups,
     inference_steps,
@@ -14,6 +13,7 @@ from ptycho_data.selection import (
     with_photons,
     with_positions,
 )
+from ptycho_data import Scan
 
 
 @given(n=st.integers(4, 60), gridsize=st.integers(1, 2), seed=st.integers(0, 9))

@@ -7,19 +7,11 @@ import numpy as np
 import pytest
 from attrs import evolve
 from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
+from ptycho_core.checks import check_fit, check_outputs, check_trained_on, warn_if_few
+from ptycho_core.probe_choice import choose_probe
+from ptycho_core.results import TrainingInterrupted, TrainingResult
+from ptycho_core.resuming import check_resumed, replacing, resumed_state
 from ptycho_data import Bundle, OutputExistsError, ScanFormatError, scan_from_arrays
-from ptycho_data.runs import (
-    TrainingInterrupted,
-    TrainingResult,
-    check_fit,
-    check_outputs,
-    check_resumed,
-    check_trained_on,
-    choose_probe,
-    remark_few,
-    replacing,
-    resumed_state,
-)
 
 
 @pytest.fixture
@@ -86,10 +78,10 @@ def test_scans_to_train_on_have_the_size_of_the_model(scan, caplog):
 
 
 def test_few_patterns_deserve_a_remark(caplog):
-    remark_few(4, "nothing")
+    warn_if_few(4, "nothing")
     assert not caplog.messages
-    remark_few(3, "little can be learnt", "scan.npz: ")
-    remark_few(1, "that is that")
+    warn_if_few(3, "little can be learnt", "scan.npz: ")
+    warn_if_few(1, "that is that")
     assert caplog.messages == [
         "scan.npz: only 3 patterns: hardly anything overlaps, and little can be learnt",
         "only 1 pattern: hardly anything overlaps, and that is that",

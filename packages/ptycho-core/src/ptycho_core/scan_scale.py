@@ -1,40 +1,21 @@
 """What fixes the scale of a scan: how bright it is, and how much its sample lets through."""
 
 import math
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
+from ptycho_data import Scan
+from ptycho_physics import detected_fraction, extract_patches, normalise_probe, probe_intensity
 
-from ptycho_physics.forward import detected_fraction, normalise_probe, probe_intensity
-from ptycho_physics.patches import extract_patches
+__all__ = ["mean_counts", "truth_gain", "truth_patches"]
 
 CHUNK = 64
 """Ground-truth patches at a time."""
 
 
-class MeasuredScan(Protocol):
-    """What is asked of a scan here; `ptycho_data.Scan` has all of it, by these names."""
-
-    @property
-    def N(self) -> int: ...  # noqa: D102, N802
-    @property
-    def positions(self) -> NDArray[np.float64]: ...  # noqa: D102
-    @property
-    def patches(self) -> Any: ...  # noqa: D102
-    @property
-    def object_guess(self) -> NDArray[np.complex64] | None: ...  # noqa: D102
-    @property
-    def bad_pixels(self) -> NDArray[np.bool_] | None: ...  # noqa: D102
-    @property
-    def source(self) -> object: ...  # noqa: D102
-    @property
-    def intensity_totals(self) -> NDArray[np.float64]: ...  # noqa: D102
-    def mean_photons(self, nphotons: float | None = None) -> float: ...  # noqa: D102
-
-
 def mean_counts(
-    scan: MeasuredScan,
+    scan: Scan,
     indices: NDArray[np.int64],
     nphotons: float | None,
     probe: NDArray[np.complex64],
@@ -46,42 +27,42 @@ def mean_counts(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If no light is in any of them.
     """
     totals = scan.intensity_totals
     if not totals[indices].any():
-        msg = f"{scan.source or 'scan'}: patterns must not all be dark, found no counts in any"
-        raise ValueError(msg)
+        raise InvalidValueError(
+            f"patterns of {scan.source or 'the scan'}", "lit, some of them at least", "no counts"
+        )
     mean = scan.mean_photons(nphotons) * float(totals[indices].mean() / totals.mean())
     if scan.bad_pixels is None:
         return mean
     return mean / detected_fraction(probe, scan.bad_pixels)
 
 
-def truth_patches(scan: MeasuredScan, indices: NDArray[np.int64]) -> NDArray[np.complex64]:
+def truth_patches(scan: Scan, indices: NDArray[np.int64]) -> NDArray[np.complex64]:
     """Ground-truth patches (k, N, N) of a scan: its own, or cut out of its object.
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If the scan has neither.
     """
     if scan.patches is not None:
         return np.asarray(scan.patches[indices], dtype=np.complex64)
     if scan.object_guess is None:
-        msg = (
-            f"{scan.source or 'scan'}: objectGuess or Y: needed for supervised training and "
-            "real-space losses, found none; train without labels (model_type pinn)"
+        raise InvalidValueError(
+            f"objectGuess or Y of {scan.source or 'the scan'}",
+            "there for supervised training and real-space losses",
+            "neither",
+            "train without labels (model_type pinn)",
         )
-        raise ValueError(msg)
     cut = extract_patches(scan.object_guess, scan.positions[indices], scan.N)
     return np.asarray(cut)
 
 
-def truth_gain(
-    scan: MeasuredScan, indices: NDArray[np.int64], probe: NDArray[np.complex64]
-) -> float:
+def truth_gain(scan: Scan, indices: NDArray[np.int64], probe: NDArray[np.complex64]) -> float:
     """Root of the mean transmitted power of the ground truth behind a probe of unit power.
 
     Dividing by it gives the truth the scale of what the network finds from the counts.

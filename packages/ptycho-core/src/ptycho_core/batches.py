@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from ptycho_config.errors import InvalidValueError
 
 TEAM_SIZES = (1, 2, 4)
 """Groups in a team: those of a batch that agree between the stages of a network."""
@@ -44,14 +45,16 @@ def spatial_batches(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If positions are not (n, 2) and finite, or size < 1.
     """
     points = np.asarray(positions, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-        raise ValueError(f"positions: expected finite (n, 2), found shape {points.shape} or NaN")
+        raise InvalidValueError(
+            "positions", "a finite (n, 2) array", f"shape {points.shape} or values not finite"
+        )
     if size < 1:
-        raise ValueError(f"size: a batch has at least 1 member, found {size}")
+        raise InvalidValueError("size", "at least 1", str(size))
     n = len(points)
     if n == 0:
         return []

@@ -8,11 +8,11 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import click
 from attrs import frozen
+from ptycho_config.errors import InvalidValueError, MissingPackageError
 
 if TYPE_CHECKING:  # light: whoever lists the backends needs no data
-    from ptycho_data.runs import InferenceResult, TrainingResult
+    from ptycho_core.results import InferenceResult, TrainingResult
 
 __all__ = ["BACKENDS", "Backend", "check_settings", "reconstructor", "require", "trainer"]
 
@@ -61,14 +61,13 @@ def require(name: str) -> Backend:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         No backend has that name.
-    RuntimeError
+    MissingPackageError
         It is not installed; the message has the pip command.
     """
     if name not in BACKENDS:
-        msg = f"backend {name!r} is unknown; choose one of {', '.join(BACKENDS)}"
-        raise ValueError(msg)
+        raise InvalidValueError("backend", f"one of {', '.join(BACKENDS)}", repr(name))
     backend = BACKENDS[name]
     missing = backend.missing()
     if missing:
@@ -76,7 +75,7 @@ def require(name: str) -> Backend:
             f"backend {name} is not installed ({', '.join(missing)} missing); "
             f"install it with: {backend.pip_command}"
         )
-        raise RuntimeError(msg)
+        raise MissingPackageError(msg)
     return backend
 
 
@@ -89,15 +88,15 @@ def _entry(name: str, module: str, attribute: str) -> Callable[..., Any]:
         if error.name != path:
             raise _broken(backend, error) from error
         msg = f"backend {name} cannot do this yet in the installed version of {backend.package}"
-        raise RuntimeError(msg) from error
+        raise MissingPackageError(msg) from error
     except ImportError as error:
         raise _broken(backend, error) from error
     entry: Callable[..., Any] = getattr(found, attribute)
     return entry
 
 
-def _broken(backend: Backend, error: ImportError) -> RuntimeError:
-    return RuntimeError(
+def _broken(backend: Backend, error: ImportError) -> MissingPackageError:
+    return MissingPackageError(
         f"backend {backend.name} is installed but does not load ({error}); "
         f"repair it with: {backend.pip_command} --force-reinstall"
     )
@@ -117,18 +116,15 @@ def check_settings(name: str, work: str, *settings: Any) -> None:
 
     Raises
     ------
-    click.UsageError
+    InvalidValueError
         With the backend's words.
-    RuntimeError
+    MissingPackageError
         The backend is missing or broken, or something that the settings need.
     """
     backend = require(name)
     if find_spec(f"{backend.package}.settings") is None:
         return  # nothing that a backend must have
-    try:
-        _entry(name, "settings", f"check_{work}")(*settings)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+    _entry(name, "settings", f"check_{work}")(*settings)
 
 
 def trainer(name: str) -> "Callable[..., TrainingResult]":
@@ -136,7 +132,7 @@ def trainer(name: str) -> "Callable[..., TrainingResult]":
 
     Raises
     ------
-    RuntimeError
+    MissingPackageError
         The backend is missing or broken.
     """
     return _entry(name, "training", "train")
@@ -147,7 +143,7 @@ def reconstructor(name: str) -> "Callable[..., InferenceResult]":
 
     Raises
     ------
-    RuntimeError
+    MissingPackageError
         The backend is missing or broken.
     """
     return _entry(name, "reconstruction", "reconstruct")

@@ -1,18 +1,15 @@
 """Which patterns of a scan are used, and how they are grouped: the same in every backend."""
 
 import logging
-from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
+from ptycho_config import InferenceConfig, TrainingConfig
+from ptycho_config.errors import InvalidValueError
+from ptycho_data import Scan, group_positions, subsample
 
-from ptycho_data.batches import chunks, spatial_batches
-from ptycho_data.grouping import group_positions, subsample
-from ptycho_data.scan import Scan
-
-if TYPE_CHECKING:  # whoever brings a configuration has the package; readers of scans need not
-    from ptycho_config import InferenceConfig, TrainingConfig
+from ptycho_core.batches import chunks, spatial_batches
 
 __all__ = [
     "ScanGroups",
@@ -41,15 +38,15 @@ class ScanGroups:
     groups : (B, C) int64 array
         Pattern indices of each group.
     photons : float
-        Mean counts per pattern that fixes the scale: see `ptycho_physics.mean_counts`.
+        Mean counts per pattern that fixes the scale: see `ptycho_core.scan_scale.mean_counts`.
     nphotons : float or None
         Mean photons per pattern, for scans in the amplitude domain that do not state it.
     truth_gain : float or None
         Divides the ground truth, so that it is in the network's units: see
-        `ptycho_physics.truth_gain`. None for batches without ground truth.
+        `ptycho_core.scan_scale.truth_gain`. None for batches without ground truth.
     teams : bool
         Let random teams of each batch, not all of it, agree between the stages of a network: see
-        `ptycho_data.batches.teams_apart`.
+        `ptycho_core.batches.teams_apart`.
     """
 
     scan: Scan
@@ -86,7 +83,7 @@ def with_photons(scan: Scan, nphotons: float | None) -> Scan:
     return evolve(scan, nphotons=nphotons)
 
 
-def training_groups(scan: Scan, config: "TrainingConfig") -> NDArray[np.int64]:
+def training_groups(scan: Scan, config: TrainingConfig) -> NDArray[np.int64]:
     """Draw the groups (B, C) of pattern indices that a training asks for."""
     seed = config.seed if config.subsample_seed is None else config.subsample_seed
     kept = subsample(scan.n, config.n_subsample, seed)
@@ -154,16 +151,17 @@ def covering_groups(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If there are fewer positions than a group has members.
     """
     n = len(positions)
     if n < size:
-        msg = (
-            f"gridsize: groups of {size} patterns need as many, found {n}; give more at once, or "
-            "train with gridsize 1"
+        raise InvalidValueError(
+            "positions",
+            f"at least the {size} of a group",
+            str(n),
+            "give more patterns at once, or train with gridsize 1",
         )
-        raise ValueError(msg)
     if size == 1:
         return np.arange(n)[:, np.newaxis]
     groups = spatial_batches(positions, size, seed)
@@ -187,7 +185,7 @@ def _middle_first(positions: NDArray[np.float64], groups: NDArray[np.int64]) -> 
     return ordered_from(positions[middle])
 
 
-def inference_groups(scan: Scan, config: "InferenceConfig", gridsize: int) -> NDArray[np.int64]:
+def inference_groups(scan: Scan, config: InferenceConfig, gridsize: int) -> NDArray[np.int64]:
     """Choose the groups (B, C) to reconstruct: all patterns, or as many groups as asked for."""
     seed = config.subsample_seed or 0
     kept = subsample(scan.n, config.n_subsample, seed)

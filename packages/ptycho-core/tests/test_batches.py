@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ptycho_data import spatial_batches
-from ptycho_data.batches import TEAM_SIZES, places_in_step, teams_apart
+from ptycho_core.batches import TEAM_SIZES, places_in_step, spatial_batches, teams_apart
 
 
 def spread(batches, points):
