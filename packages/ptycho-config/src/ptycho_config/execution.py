@@ -55,35 +55,37 @@ class PyTorchExecutionConfig:
 
     accelerator: Accelerator = attrs.field(
         default="cpu",
-        metadata=_about("Kind of device to run on; 'auto' takes the best one present."),
+        metadata=_about("Type of device to run on; 'auto' selects the best one available."),
     )
-    devices: int = attrs.field(
-        default=1, metadata=_about("Devices to use on each node.", minimum=1)
+    devices: int = attrs.field(default=1, metadata=_about("Number of devices per node.", minimum=1))
+    num_nodes: int = attrs.field(
+        default=1, metadata=_about("Number of nodes (computers).", minimum=1)
     )
-    num_nodes: int = attrs.field(default=1, metadata=_about("Computers to run on.", minimum=1))
     strategy: str = attrs.field(
         default="auto",
         metadata=_about(
-            "How several devices share the work, by Lightning's name: 'ddp' for example."
+            "Strategy for several devices, by its name in Lightning, for example 'ddp'."
         ),
     )
     precision: Precision = attrs.field(
         default="32-true",
-        metadata=_about("Number format of the network; the mixed ones are faster on GPUs."),
+        metadata=_about(
+            "Floating-point precision of the network; mixed precision is faster on GPUs."
+        ),
     )
     deterministic: bool | Literal["warn"] = attrs.field(
         default=True,
         metadata=_about(
-            "Give bit-identical results for the same seed on the same machine; "
-            "'warn' allows operations that cannot, with a warning."
+            "Bit-identical results for the same seed on the same machine; 'warn' permits "
+            "non-deterministic operations, with a warning."
         ),
     )
     gradient_clip_val: float | None = attrs.field(
         default=None,
         metadata=_about(
-            "Largest gradient allowed in a training step.",
+            "Gradient clipping threshold.",
             above=0,
-            none_means="no limit",
+            none_means="no clipping",
             example=1.0,
         ),
     )
@@ -94,77 +96,85 @@ class PyTorchExecutionConfig:
     accum_steps: int = attrs.field(
         default=1,
         metadata=_about(
-            "Batches whose gradients are added up before the weights change.", minimum=1
+            "Number of batches whose gradients are accumulated before the weights are updated.",
+            minimum=1,
         ),
     )
     num_workers: int = attrs.field(
         default=0,
-        metadata=_about("Processes that load data; 0 loads in the main process.", minimum=0),
+        metadata=_about(
+            "Number of processes that load data; 0 loads in the main process.", minimum=0
+        ),
     )
     pin_memory: bool = attrs.field(
         default=False,
-        metadata=_about("Load into page-locked memory, which speeds up the way to a GPU."),
+        metadata=_about(
+            "Load data into page-locked memory, which speeds up the transfer to a GPU."
+        ),
     )
     persistent_workers: bool = attrs.field(
         default=False,
-        metadata=_about("Keep the loading processes between epochs; needs --num-workers."),
+        metadata=_about("Keep the data-loading processes between epochs; requires --num-workers."),
     )
     prefetch_factor: int | None = attrs.field(
         default=None,
         metadata=_about(
-            "Batches that each loading process prepares ahead; needs --num-workers.",
+            "Batches that each data-loading process prepares ahead; requires --num-workers.",
             minimum=1,
-            none_means="the choice of PyTorch",
+            none_means="default of PyTorch",
             example=2,
         ),
     )
     learning_rate: float = attrs.field(
-        default=1e-3, metadata=_about("Step size of the optimiser.", above=0)
+        default=1e-3,
+        metadata=_about("Base learning rate of the optimiser, which the schedule scales.", above=0),
     )
     scheduler: Scheduler = attrs.field(
         default=Scheduler.DEFAULT,
         converter=as_scheduler,
         metadata=_about(
-            "How the learning rate changes during training; 'Default' is the schedule recommended "
-            "for the architecture."
+            "Learning-rate schedule; 'Default' is the schedule recommended for the architecture."
         ),
     )
     enable_progress_bar: bool = attrs.field(
         default=True,
-        metadata=_about("Show a progress bar when the output is a terminal."),
+        metadata=_about("Show a progress bar if the output is a terminal."),
     )
     enable_checkpointing: bool = attrs.field(
         default=True,
-        metadata=_about("Save checkpoints during training, to resume from and to keep the best."),
+        metadata=_about(
+            "Save checkpoints during training, to resume from and to keep the best model."
+        ),
     )
     checkpoint_save_top_k: int = attrs.field(
         default=1,
-        metadata=_about("Best checkpoints to keep; -1 keeps all, 0 none.", minimum=-1),
+        metadata=_about("Number of best checkpoints to keep; -1 keeps all, 0 none.", minimum=-1),
     )
     checkpoint_monitor_metric: str = attrs.field(
         default="val_loss",
         metadata=_about(
-            "Logged quantity that decides which checkpoint is best and when to stop early. "
-            "'val_loss' is the validation loss, or the training loss without validation data."
+            "Logged quantity used to select the best checkpoint and for early stopping. "
+            "'val_loss' is the validation loss, or the training loss without a validation set."
         ),
     )
     checkpoint_mode: CheckpointMode = attrs.field(
         default="min",
-        metadata=_about("Whether the smallest or the largest monitored value is the best."),
+        metadata=_about("Whether the smallest or the largest monitored value is best."),
     )
     early_stop_patience: int = attrs.field(
         default=100,
         metadata=_about(
-            "Epochs without improvement of the monitored value before training stops.", minimum=1
+            "Epochs without improvement of the monitored value after which training stops.",
+            minimum=1,
         ),
     )
     logger_backend: LoggerBackend = attrs.field(
-        default="csv", metadata=_about("Where the losses of each epoch are written.")
+        default="csv", metadata=_about("Logger for the losses of each epoch.")
     )
     inference_batch_size: int | None = attrs.field(
         default=None,
         metadata=_about(
-            "Groups of patterns per step of a reconstruction.",
+            "Groups of patterns per batch of a reconstruction.",
             minimum=1,
             none_means="chosen for the device",
             example=64,
@@ -173,16 +183,16 @@ class PyTorchExecutionConfig:
     middle_trim: int = attrs.field(
         default=0,
         metadata=_about(
-            "Side, in pixels, of the central square of each patch that enters the stitched "
-            "object; 0 uses whole patches.",
+            "Side length, in pixels, of the central square of each patch that is stitched into "
+            "the object; 0 uses whole patches.",
             minimum=0,
         ),
     )
     pad_eval: bool = attrs.field(
         default=False,
         metadata=_about(
-            "Fill the last, smaller batch of a reconstruction up to the full size, so that the "
-            "network sees a single shape; not with joint_stages."
+            "Pad the last batch of a reconstruction to the full size, so that all batches have the "
+            "same shape; not available with joint_stages."
         ),
     )
 

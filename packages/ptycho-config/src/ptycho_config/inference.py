@@ -15,7 +15,7 @@ from ptycho_config.types import Backend, Domain
 @documented
 @attrs.frozen(kw_only=True)
 class InferenceConfig:
-    """A reconstruction by a trained bundle.
+    """A reconstruction with a trained bundle.
 
     Raises
     ------
@@ -29,7 +29,7 @@ class InferenceConfig:
     model_path: Path = attrs.field(
         converter=as_path,
         metadata=about(
-            "Trained bundle: the file, or the folder that holds it.", example="training_outputs"
+            "Trained bundle: a file, or the folder that contains it.", example="training_outputs"
         ),
     )
     test_data_file: Path = attrs.field(
@@ -39,7 +39,7 @@ class InferenceConfig:
     n_groups: int | None = attrs.field(
         default=None,
         metadata=about(
-            "Groups of patterns to reconstruct from.",
+            "Groups of patterns to use for the reconstruction.",
             minimum=1,
             none_means="every pattern once",
             example=512,
@@ -48,7 +48,7 @@ class InferenceConfig:
     n_subsample: int | None = attrs.field(
         default=None,
         metadata=about(
-            "Patterns to keep, drawn at random before grouping.",
+            "Random subset of this many patterns, drawn before grouping.",
             minimum=1,
             none_means="all",
             example=2048,
@@ -57,7 +57,7 @@ class InferenceConfig:
     subsample_seed: int | None = attrs.field(
         default=None,
         metadata=about(
-            "Seed for drawing patterns and groups; the same seed draws the same ones.",
+            "Random seed for the selection of patterns and groups.",
             minimum=0,
             maximum=SEED_LIMIT,
             none_means="0",
@@ -67,8 +67,8 @@ class InferenceConfig:
     neighbor_count: int = attrs.field(
         default=4,
         metadata=about(
-            "Nearest positions that the members of a group are drawn from; at least "
-            "gridsize**2 - 1 when gridsize > 1. Not given, it grows to gridsize**2 with gridsize.",
+            "Number of nearest neighbours from which a group is formed; at least gridsize**2 - 1 "
+            "if gridsize > 1. If not given, it is raised to gridsize**2 where that is larger.",
             minimum=1,
         ),
     )
@@ -79,8 +79,8 @@ class InferenceConfig:
     domain: Domain | None = attrs.field(
         default=None,
         metadata=about(
-            "What the patterns are: detector counts, or amplitudes (square root of intensity).",
-            none_means="what the file states, else told from its number type",
+            "Type of the patterns: detector counts, or amplitudes (square root of intensity).",
+            none_means="stated in the file, otherwise inferred from the dtype",
             example="counts",
             legacy=None,
         ),
@@ -89,7 +89,7 @@ class InferenceConfig:
         default=None,
         converter=as_optional_path,
         metadata=about(
-            "NPZ file with an array 'probe' or 'probeGuess' to use instead of the scan's probe.",
+            "NPZ file with an array 'probe' or 'probeGuess' that replaces the probe of the scan.",
             none_means="the probe of the scan",
             example="probe.npz",
             legacy=None,
@@ -99,7 +99,7 @@ class InferenceConfig:
         default=Path("inference_outputs"),
         converter=as_path,
         metadata=about(
-            "Folder for the reconstruction, pictures and metrics.", legacy="output_prefix"
+            "Output folder for the reconstruction, figures and metrics.", legacy="output_prefix"
         ),
     )
     backend: Backend = attrs.field(

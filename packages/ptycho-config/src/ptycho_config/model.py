@@ -34,8 +34,8 @@ class ModelConfig:
     gridsize: int = attrs.field(
         default=1,
         metadata=about(
-            "Neighbouring patterns that the network sees together, per side of their group: "
-            "1 is single-shot, 2 makes groups of four.",
+            "Square root of the number of neighbouring patterns per group, the input of the "
+            "network: 1 reconstructs each pattern alone, 2 takes groups of four.",
             minimum=1,
             maximum=LARGEST_GRIDSIZE,
         ),
@@ -43,8 +43,8 @@ class ModelConfig:
     n_filters_scale: int = attrs.field(
         default=2,
         metadata=about(
-            "Width of the network: multiplies the number of filters in its layers. "
-            "More is slower and can fit finer detail.",
+            "Factor on the number of filters per layer. A wider network is slower but can "
+            "represent finer detail.",
             minimum=1,
             maximum=4,
         ),
@@ -52,46 +52,46 @@ class ModelConfig:
     model_type: ModelType = attrs.field(
         default="pinn",
         metadata=about(
-            "How the network learns: 'pinn' from the measured patterns alone through the physics, "
-            "'supervised' from known object patches.",
+            "Training mode: 'pinn' compares predicted and measured patterns through the forward "
+            "model, 'supervised' compares predicted and known object patches.",
         ),
     )
     architecture: str = attrs.field(
         default="cnn",
         metadata=about(
-            "Network to use, by its name in the backend: 'unrolled' alternates physical update "
-            "steps with learned corrections, 'cnn' is an encoder with two decoders.",
+            "Network architecture: 'unrolled' alternates physics-based update steps with learned "
+            "corrections; 'cnn' is one encoder with two decoders, for amplitude and phase.",
         ),
     )
     amp_activation: AmplitudeActivation = attrs.field(
         default="sigmoid",
         metadata=about(
-            "Last function of the amplitude decoder of 'cnn', scaled or shifted so that zero gives "
-            "unit amplitude; 'sigmoid' spans 0..2."
+            "Output activation of the amplitude decoder of 'cnn', scaled or shifted so that an "
+            "input of zero gives unit amplitude; 'sigmoid' covers the range 0 to 2."
         ),
     )
     object_big: bool = attrs.field(
         default=True,
         metadata=about(
-            "Overlap constraint: merge the patches of neighbouring patterns on one canvas before "
-            "diffraction, so that they must agree.",
+            "Overlap constraint: merge the patches of neighbouring patterns on a common canvas "
+            "before the forward model, which makes them consistent where they overlap.",
             legacy="object.big",
         ),
     )
     joint_stages: bool = attrs.field(
         default=False,
         metadata=about(
-            "Patterns that go through 'unrolled' together agree between its stages too: better "
-            "from few bright patterns of samples not trained on. Results depend a little on which "
-            "go together.",
+            "Merge the patches of a batch between the stages of 'unrolled' too. Better from few "
+            "bright patterns of samples outside the training set; results depend slightly on "
+            "the composition of the batch.",
             legacy=None,
         ),
     )
     probe_big: bool = attrs.field(
         default=True,
         metadata=about(
-            "With --pad-object: decode the outer part of each patch too, at low resolution. "
-            "Wanted where the probe reaches the rim of the patch.",
+            "With --pad-object: also decode the outer part of each patch, at low resolution. "
+            "Needed if the probe extends to the edge of the patch.",
             legacy="probe.big",
         ),
     )
@@ -108,15 +108,14 @@ class ModelConfig:
     probe_scale: float = attrs.field(
         default=4.0,
         metadata=about(
-            "Kept for older callers and without effect: the probe is used at unit power here.",
+            "No effect: the probe is always normalised to unit power. Accepted for compatibility.",
             above=0,
         ),
     )
     gaussian_smoothing_sigma: float = attrs.field(
         default=0.0,
         metadata=about(
-            "Standard deviation, in pixels, of a Gaussian that smooths the wave behind the "
-            "sample; 0 switches it off.",
+            "Standard deviation, in pixels, of a Gaussian filter on the exit wave; 0 disables it.",
             minimum=0,
         ),
     )

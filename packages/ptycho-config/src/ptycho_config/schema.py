@@ -126,17 +126,18 @@ def _toml_value(value: object) -> str:
 
 _INTRODUCTION = f"""# Settings
 
-One name everywhere: `batch_size` in a configuration file and in Python is `--batch-size` on the
-command line; a switch such as `probe_trainable` is `--probe-trainable` or `--no-probe-trainable`,
-and `none` stands for no value. A file is TOML, YAML or JSON, flat or with tables `model` and
-`execution`.
+Every setting has one name: `batch_size` in a configuration file and in Python is `--batch-size` on
+the command line. A switch such as `probe_trainable` is `--probe-trainable` or
+`--no-probe-trainable`; `none` means no value. Configuration files are TOML, YAML or JSON, either
+flat or with tables `model` and `execution`.
 
-Of several sources the highest decides, setting by setting:
+If several sources give a setting, the first in this list takes precedence:
 
 {" > ".join(ORIGINS)}
 
-An override and execution settings are given in Python; data is what the scan file says, such as N.
-Each run keeps, as `overrides_applied`, every setting that is not at its default and its source."""
+Overrides and execution settings are given in Python; "data" means values from the scan file, such
+as N. Each run records every setting that differs from its default, with its source, as
+`overrides_applied`."""
 
 
 def reference_page() -> str:

@@ -108,60 +108,61 @@ class TrainingConfig:
         default=None,
         converter=as_optional_path,
         metadata=about(
-            "Scan to validate on after each epoch.",
+            "Scan used as the validation set after each epoch.",
             legacy="test_data_file_path",
-            none_means="a part of the training scan",
+            none_means="part of the training scan",
             example="validation.npz",
         ),
     )
     batch_size: int = attrs.field(
         default=16,
-        metadata=about("Groups of patterns per training step.", minimum=1),
+        metadata=about("Groups of patterns per batch, that is, per training step.", minimum=1),
     )
     nepochs: int = attrs.field(
         default=50,
-        metadata=about("Passes over the training groups.", minimum=1),
+        metadata=about("Number of epochs (passes over all training groups).", minimum=1),
     )
     nll_weight: float = attrs.field(
         default=1.0,
         metadata=about(
-            "Weight of the Poisson likelihood of the measured counts in the loss.", minimum=0
+            "Weight of the Poisson negative log-likelihood of the measured counts in the loss.",
+            minimum=0,
         ),
     )
     mae_weight: float = attrs.field(
         default=0.0,
         metadata=about(
-            "Weight of the mean absolute error of the diffraction amplitude in the loss; "
-            "for data whose absolute counts are unknown.",
+            "Weight of the mean absolute error of the diffraction amplitudes in the loss; "
+            "for data without an absolute count scale.",
             minimum=0,
         ),
     )
     realspace_weight: float = attrs.field(
         default=0.0,
         metadata=about(
-            "Weight of the smoothness of the object (total variation) in the loss.", minimum=0
+            "Weight of the total-variation regularisation of the object in the loss.", minimum=0
         ),
     )
     realspace_mae_weight: float = attrs.field(
         default=0.0,
         metadata=about(
-            "Weight of the mean absolute error against known object patches in the loss; "
-            "needs a scan that holds them.",
+            "Weight of the mean absolute error against the ground-truth object in the loss; "
+            "the scan must contain the ground truth.",
             minimum=0,
         ),
     )
     nphotons: float = attrs.field(
         default=1e9,
         metadata=about(
-            "Mean photons per pattern, the absolute scale of data in the amplitude domain. "
-            "A value stated in the data file wins over the default, one given here over both.",
+            "Mean photons per pattern; sets the absolute scale of data in the amplitude domain. "
+            "A value in the data file overrides the default, a value given here overrides both.",
             above=0,
         ),
     )
     n_groups: int | None = attrs.field(
         default=None,
         metadata=about(
-            "Groups of patterns to train on, of each scan.",
+            "Groups of patterns to train on, per scan.",
             minimum=1,
             none_means="all",
             example=512,
@@ -170,7 +171,7 @@ class TrainingConfig:
     n_subsample: int | None = attrs.field(
         default=None,
         metadata=about(
-            "Patterns to keep, drawn at random before grouping.",
+            "Random subset of this many patterns, drawn before grouping.",
             minimum=1,
             none_means="all",
             example=2048,
@@ -179,7 +180,7 @@ class TrainingConfig:
     subsample_seed: int | None = attrs.field(
         default=None,
         metadata=about(
-            "Seed for drawing patterns and groups; the same seed draws the same ones.",
+            "Random seed for the selection of patterns and groups.",
             minimum=0,
             maximum=SEED_LIMIT,
             none_means="the value of seed",
@@ -189,22 +190,22 @@ class TrainingConfig:
     neighbor_count: int = attrs.field(
         default=4,
         metadata=about(
-            "Nearest positions that the members of a group are drawn from; at least "
-            "gridsize**2 - 1 when gridsize > 1. Not given, it grows to gridsize**2 with gridsize.",
+            "Number of nearest neighbours from which a group is formed; at least gridsize**2 - 1 "
+            "if gridsize > 1. If not given, it is raised to gridsize**2 where that is larger.",
             minimum=1,
         ),
     )
     enable_oversampling: bool = attrs.field(
         default=False,
         metadata=about(
-            "Make more groups than there are patterns, from different combinations of "
-            "neighbours; needs gridsize > 1.",
+            "Form more groups than there are patterns, from different combinations of "
+            "neighbours; requires gridsize > 1.",
         ),
     )
     neighbor_pool_size: int | None = attrs.field(
         default=None,
         metadata=about(
-            "Nearest positions whose combinations oversampling draws from; at least gridsize**2.",
+            "Number of nearest neighbours that oversampling combines; at least gridsize**2.",
             minimum=1,
             none_means="the value of neighbor_count",
             example=8,
@@ -213,7 +214,7 @@ class TrainingConfig:
     positions_provided: bool = attrs.field(
         default=True,
         metadata=about(
-            "Use the measured scan positions of the file; otherwise its nominal ones.",
+            "Use the measured scan positions of the file instead of the nominal ones.",
             legacy="positions.provided",
         ),
     )
@@ -231,34 +232,35 @@ class TrainingConfig:
     imagined_batches: bool = attrs.field(
         default=False,
         metadata=about(
-            "Learn, half of the time in the middle of training, from simulated patterns of mirrored"
-            " reconstructions: for models that shall reconstruct other samples.",
+            "Data augmentation: in the middle part of training, every other batch holds patterns "
+            "simulated from mirrored reconstructions. For models used on other samples.",
             legacy=None,
         ),
     )
     average_weights: bool = attrs.field(
         default=False,
         metadata=about(
-            "Keep the mean of the weights over the training so far, later ones counting more:"
-            " steadier on measured samples it has not seen, a little less exact on its own.",
+            "Use a running average of the weights that favours later steps: more robust on "
+            "measured samples outside the training set, slightly less accurate on the training "
+            "scan.",
             legacy=None,
         ),
     )
     intensity_scale_trainable: bool = attrs.field(
         default=True,
         metadata=about(
-            "Refine the factor between the model's intensity and the counts while training.",
+            "Refine the scale factor between model intensity and counts during training.",
             legacy="intensity_scale.trainable",
         ),
     )
     sequential_sampling: bool = attrs.field(
         default=False,
-        metadata=about("Take the first groups in scan order instead of a random selection."),
+        metadata=about("Select the first groups in scan order instead of a random subset."),
     )
     seed: int = attrs.field(
         default=0,
         metadata=about(
-            "Seed of the initial weights and of the order of batches.",
+            "Random seed of the initial weights and of the order of batches.",
             minimum=0,
             maximum=SEED_LIMIT,
             legacy=None,
@@ -267,8 +269,8 @@ class TrainingConfig:
     domain: Domain | None = attrs.field(
         default=None,
         metadata=about(
-            "What the patterns are: detector counts, or amplitudes (square root of intensity).",
-            none_means="what the file states, else told from its number type",
+            "Type of the patterns: detector counts, or amplitudes (square root of intensity).",
+            none_means="stated in the file, otherwise inferred from the dtype",
             example="counts",
             legacy=None,
         ),
@@ -277,7 +279,7 @@ class TrainingConfig:
         default=None,
         converter=as_optional_path,
         metadata=about(
-            "NPZ file with an array 'probe' or 'probeGuess' to use instead of the scan's probe.",
+            "NPZ file with an array 'probe' or 'probeGuess' that replaces the probe of the scan.",
             none_means="the probe of the scan",
             example="probe.npz",
             legacy=None,
@@ -287,7 +289,7 @@ class TrainingConfig:
         default=Path("training_outputs"),
         converter=as_path,
         metadata=about(
-            "Folder for the trained bundle, checkpoints and metrics.", legacy="output_prefix"
+            "Output folder for the trained bundle, checkpoints and metrics.", legacy="output_prefix"
         ),
     )
     backend: Backend = attrs.field(
