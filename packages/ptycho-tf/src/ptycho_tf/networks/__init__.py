@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ptycho_config import ModelConfig
-from ptycho_data import runs
+from ptycho_core import checks
 
 from ptycho_tf.networks.base import Network
 from ptycho_tf.networks.cnn import CNN
@@ -25,7 +25,7 @@ def check_architecture(model: ModelConfig) -> None:
         Naming what there is.
     """
     staged = {name: getattr(kind, "has_stages", False) for name, kind in ARCHITECTURES.items()}
-    runs.check_architecture(model, staged, "TensorFlow")
+    checks.check_architecture(model, staged, "TensorFlow")
 
 
 def build_network(model: ModelConfig, dtype: Any = None) -> Network:

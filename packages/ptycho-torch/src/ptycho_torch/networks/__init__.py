@@ -1,7 +1,7 @@
 """The networks, by name: a new one is one file and one line here."""
 
 from ptycho_config import ModelConfig
-from ptycho_data import runs
+from ptycho_core import checks
 
 from ptycho_torch.networks.base import Network
 from ptycho_torch.networks.cnn import CNN
@@ -34,7 +34,7 @@ def check_architecture(model: ModelConfig) -> None:
         Naming what there is.
     """
     staged = {name: kind.has_stages for name, kind in ARCHITECTURES.items()}
-    runs.check_architecture(model, staged, "PyTorch")
+    checks.check_architecture(model, staged, "PyTorch")
 
 
 __all__ = ["ARCHITECTURES", "Network", "build_network", "check_architecture"]
