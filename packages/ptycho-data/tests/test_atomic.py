@@ -21,8 +21,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from ptycho_data import stacks
-from ptycho_data.atomic import (
+from ptycho_data import _stack
+from ptycho_data._files import (
     OutputExistsError,
     atomic_path,
     refuse_existing,
@@ -154,7 +154,7 @@ def test_a_killed_process_leaves_the_old_file(tmp_path):
     target.write_bytes(b"old")
     program = (
         "import os, signal, sys\n"
-        "from ptycho_data.atomic import atomic_path\n"
+        "from ptycho_data._files import atomic_path\n"
         "with atomic_path(sys.argv[1], overwrite=True) as path:\n"
         "    path.write_bytes(b'half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -222,8 +222,8 @@ def test_npy_round_trip_in_pieces_of_any_size(array, transposed, chunk):
     array = array.T if transposed else array
     stream = io.BytesIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stacks, "BLOCK_BYTES", chunk)
-        patch.setattr(stacks, "_STRIDED_BLOCK_BYTES", chunk)
+        patch.setattr(_stack, "BLOCK_BYTES", chunk)
+        patch.setattr(_stack, "_STRIDED_BLOCK_BYTES", chunk)
         write_npy(stream, array)
     stream.seek(0)
     back = np.load(stream, allow_pickle=False)

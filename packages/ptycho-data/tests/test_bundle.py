@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from ptycho_data.atomic import OutputExistsError
-from ptycho_data.bundle import (
+from ptycho_data._bundle import (
     BUNDLE_NAME,
     Bundle,
     BundleError,
@@ -21,6 +20,7 @@ from ptycho_data.bundle import (
     load_bundle,
     save_bundle,
 )
+from ptycho_data._files import OutputExistsError
 
 MEMBERS = [
     "manifest.json",

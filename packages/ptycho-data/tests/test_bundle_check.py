@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ptycho_data.bundle import Bundle, load_bundle, save_bundle
-from ptycho_data.bundle_check import check_bundle
-from ptycho_data.bundle_zip import BundleError
+from ptycho_data._bundle import Bundle, load_bundle, save_bundle
+from ptycho_data._bundle_file import BundleError, check_bundle
 
 Contents = dict[str, bytes]
 

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from ptycho_data.bundle_codec import (
+from ptycho_data._bundle import (
     decode_history,
     decode_probe,
     decode_weights,

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from ptycho_data.bundle_zip import BUNDLE_NAME, BundleError, check_size, open_members
+from ptycho_data._bundle_file import BUNDLE_NAME, BundleError, check_size, open_members
 
 
 def pack(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> Path:

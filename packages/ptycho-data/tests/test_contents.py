@@ -2,15 +2,14 @@ import json
 
 import numpy as np
 import pytest
-from ptycho_data.contents import (
+from ptycho_data._contract import Findings, check_layout
+from ptycho_data._values import (
     arrange,
     check_diffraction,
     check_patches,
     check_small,
     read_statements,
 )
-from ptycho_data.contract import check_layout
-from ptycho_data.errors import Findings
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-from ptycho_data.contract import check_layout, resolve_aliases
-from ptycho_data.errors import Findings
+from ptycho_data._contract import Findings, check_layout, resolve_aliases
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pickle
 
 import pytest
-from ptycho_data.errors import Findings, ScanFormatError
+from ptycho_data._contract import Findings, ScanFormatError
 
 
 @pytest.fixture

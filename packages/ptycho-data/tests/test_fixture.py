@@ -6,7 +6,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from ptycho_data import OutputExistsError, load_scan, scan_from_arrays, validate
-from ptycho_data.fixture import axis_coverage, fixture_indices, save_fixture
+from ptycho_data._fixture import axis_coverage, fixture_indices, save_fixture
 
 
 def raster(rows, columns):

@@ -28,9 +28,9 @@ from ptycho_data import (
     stated_photons,
     validate,
 )
+from ptycho_data._geometry import object_pixel, wavelength
+from ptycho_data._stack import LazyStack
 from ptycho_data.formats import format_named, format_of
-from ptycho_data.lazy import LazyStack
-from ptycho_data.units import object_pixel, wavelength
 
 PIXEL = 1.7e-8
 WRITERS = [one for one in FORMATS if one.write]

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 from ptycho_data import load_bundle, load_reconstruction, load_scan, write_json
-from ptycho_data.atomic import LEFTOVER_AGE_S
+from ptycho_data._files import LEFTOVER_AGE_S
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 

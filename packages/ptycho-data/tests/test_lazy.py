@@ -12,8 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ptycho_data import Scan, ScanFormatError, ScanFormatWarning, load_scan, scan_from_arrays
-from ptycho_data.hdf5 import H5File
-from ptycho_data.lazy import CentredSource, LazyStack, MappedSource, MemorySource, is_mapped, map_of
+from ptycho_data._hdf5 import H5File
+from ptycho_data._stack import (
+    CentredSource,
+    LazyStack,
+    MappedSource,
+    MemorySource,
+    is_mapped,
+    map_of,
+)
 
 VALUES = np.random.default_rng(0).integers(0, 99, (23, 6, 6)).astype(np.uint16)
 
@@ -105,7 +112,7 @@ def test_patterns_that_share_chunks_are_decompressed_once(tmp_path, monkeypatch)
         stack = file.stack("a")
     opened = []
     monkeypatch.setattr(
-        "ptycho_data.hdf5_chunks.open_file", lambda path: opened.append(1) or h5py.File(path)
+        "ptycho_data._hdf5.open_file", lambda path: opened.append(1) or h5py.File(path)
     )
     for index in (3, 15, 4, 19, 22, 2):
         np.testing.assert_array_equal(stack[index], VALUES[index])
@@ -187,7 +194,7 @@ def test_scattered_patterns_are_put_in_order_or_told(tmp_path, monkeypatch):
              ycoords=np.arange(23.0) % 5, probeGuess=np.ones((6, 6), complex))  # fmt: skip
     scan = load_scan(tmp_path / "a.npz")
     assert not is_mapped(scan.diffraction)
-    monkeypatch.setattr("ptycho_data.scan_build._REORDER_BYTES", 100)
+    monkeypatch.setattr("ptycho_data._load._REORDER_BYTES", 100)
     with pytest.warns(ScanFormatWarning, match=r"scattered over .* ptycho convert IN OUT\.npz"):
         large = load_scan(tmp_path / "a.npz")
     assert is_mapped(large.diffraction)
@@ -199,7 +206,7 @@ def test_dear_chunks_are_told(tmp_path, monkeypatch):
         file.create_dataset("dp", data=VALUES, chunks=(23, 2, 2), compression="gzip")
         file["ppX"], file["ppY"] = np.arange(23) * 1e-6, np.arange(23) * 1e-7
         file["dx"] = 1e-8
-    monkeypatch.setattr("ptycho_data.scan_build._COSTLY_BYTES", VALUES.nbytes - 1)
+    monkeypatch.setattr("ptycho_data._load._COSTLY_BYTES", VALUES.nbytes - 1)
     with pytest.warns(ScanFormatWarning) as told:
         load_scan(tmp_path / "a.h5")
     assert any("means decompressing 0 MB" in str(line.message) for line in told)

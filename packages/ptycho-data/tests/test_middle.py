@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ptycho_data.middle import center_m, half_pixel, middle
+from ptycho_data._geometry import center_m, half_pixel, middle
 
 
 @pytest.mark.parametrize(("N", "half"), [(1, 0), (2, 0.5), (7, 0), (64, 0.5), (65, 0)])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ptycho_data.neighbors import nearest
+from ptycho_data._grouping import nearest
 
 
 def brute(points, k):

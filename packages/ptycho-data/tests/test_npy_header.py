@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from ptycho_data.npy_header import NpyHeaderError, read_header
+from ptycho_data._npz import NpyHeaderError, read_header
 
 
 def _saved(array):

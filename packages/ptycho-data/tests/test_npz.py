@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ptycho_data.errors import ScanFormatError
-from ptycho_data.npz import Archive, load_arrays
+from ptycho_data._contract import ScanFormatError
+from ptycho_data._npz import Archive, load_arrays
 
 
 def _npy(array, **header):

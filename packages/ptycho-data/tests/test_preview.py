@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 from ptycho_data import ScanFormatError, load_scan, probe_size, save_scan, stated_photons
-from ptycho_data.npz import Archive
+from ptycho_data._npz import Archive
 
 
 @pytest.fixture

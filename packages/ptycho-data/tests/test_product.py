@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ptycho_data.atomic import OutputExistsError
-from ptycho_data.product import NOMINAL_PIXEL_SIZE_M, save_product
-from ptycho_data.reconstruction import Reconstruction
+from ptycho_data._files import OutputExistsError
+from ptycho_data._reconstruction import Reconstruction
+from ptycho_data._results import save_product
+from ptycho_data.formats._metres import NOMINAL_PIXEL_SIZE_M
 
 
 def make(**changes: object) -> Reconstruction:

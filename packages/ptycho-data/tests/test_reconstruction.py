@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ptycho_data.atomic import OutputExistsError
-from ptycho_data.reconstruction import (
+from ptycho_data._files import OutputExistsError
+from ptycho_data._reconstruction import (
     Reconstruction,
     ReconstructionError,
     load_reconstruction,

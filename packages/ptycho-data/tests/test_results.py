@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 from ptycho_data import OutputExistsError, load_reconstruction
-from ptycho_data.reconstruction import Reconstruction
-from ptycho_data.results import PICTURE_FILES, RESULT_FILES, write_pictures, write_results
+from ptycho_data._reconstruction import Reconstruction
+from ptycho_data._results import PICTURE_FILES, RESULT_FILES, write_pictures, write_results
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ptycho_data.rows import as_index, as_slice, rows_of
+from ptycho_data._stack import as_index, as_slice, rows_of
 
 
 @given(indices=st.lists(st.integers(-20, 19), max_size=6) | st.slices(20))

@@ -2,8 +2,9 @@ import zlib
 
 import numpy as np
 import pytest
-from ptycho_data import stacks
-from ptycho_data.stacks import all_finite, chunk_rows, measure, release
+from ptycho_data import _stack
+from ptycho_data._stack import chunk_rows, release
+from ptycho_data._values import all_finite, measure
 
 
 @pytest.fixture(params=["nyx", "yxn", "fortran", "reversed"])
@@ -19,7 +20,7 @@ def stack(request):
 
 @pytest.fixture(params=[100, 1 << 22])
 def chunk_bytes(request, monkeypatch):
-    monkeypatch.setattr(stacks, "BLOCK_BYTES", request.param)
+    monkeypatch.setattr(_stack, "BLOCK_BYTES", request.param)
 
 
 @pytest.mark.usefixtures("chunk_bytes")

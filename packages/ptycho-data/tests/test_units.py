@@ -1,5 +1,5 @@
 import pytest
-from ptycho_data.units import energy_ev, object_pixel, wavelength
+from ptycho_data._geometry import energy_ev, object_pixel, wavelength
 
 
 def test_wavelength_of_ten_kev():

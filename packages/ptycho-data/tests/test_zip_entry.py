@@ -2,7 +2,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from ptycho_data.zip_entry import data_start, entry_problem
+from ptycho_data._untrusted import data_start, entry_problem
 
 
 def entry(**claims):

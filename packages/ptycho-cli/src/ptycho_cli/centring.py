@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from ptycho_data import Scan
-from ptycho_data.stacks import release
+from ptycho_data import Scan, release
 
 from ptycho_cli.console import log
 

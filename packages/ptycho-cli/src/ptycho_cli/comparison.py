@@ -16,12 +16,12 @@ from ptycho_data import (
     Reconstruction,
     ReconstructionError,
     ScanFormatError,
+    format_of,
     list_arrays,
     load_arrays,
     load_parts,
     load_reconstruction,
 )
-from ptycho_data.formats import format_of
 from ptycho_physics import Canvas
 from ptycho_physics.metrics import Comparison, compare
 

@@ -10,8 +10,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig, option_specs
-from ptycho_data import Scan
-from ptycho_data.stacks import chunk_rows
+from ptycho_data import Scan, chunk_rows
 from ptycho_physics.memory import machine_memory, object_memory
 from scipy.spatial import cKDTree
 

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from ptycho_data.atomic import refuse_existing
+from ptycho_data import refuse_existing
 
 __all__ = ["not_an_input", "output_file", "output_folder"]
 

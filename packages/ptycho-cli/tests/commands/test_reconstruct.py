@@ -4,8 +4,7 @@ import h5py
 import numpy as np
 import pytest
 from ptycho_cli.results import OUTPUT_FILES
-from ptycho_data import load_reconstruction, load_scan, save_scan
-from ptycho_data.results import PICTURE_FILES
+from ptycho_data import PICTURE_FILES, load_reconstruction, load_scan, save_scan
 
 
 def test_outputs(solved, scan_file):

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from ptycho_config import ModelConfig
 from ptycho_config.errors import InvalidValueError, MissingFileError
-from ptycho_data import Scan
-from ptycho_data.atomic import refuse_existing
+from ptycho_data import Scan, refuse_existing
 
 __all__ = ["check_architecture", "check_fit", "check_outputs", "check_trained_on", "warn_if_few"]
 

@@ -1,8 +1,7 @@
 """Read, check, group and write ptychography scans."""
 
 from ptycho_data.__about__ import __version__
-from ptycho_data.atomic import OutputExistsError, atomic_path, write_json, write_npz
-from ptycho_data.bundle import (
+from ptycho_data._bundle import (
     BUNDLE_NAME,
     Bundle,
     BundleError,
@@ -10,33 +9,49 @@ from ptycho_data.bundle import (
     load_bundle,
     save_bundle,
 )
-from ptycho_data.contents import Domain
-from ptycho_data.errors import ScanFormatError, ScanFormatWarning, Violation
-from ptycho_data.fixture import axis_coverage, fixture_indices, save_fixture
-from ptycho_data.formats import FORMATS, Format, format_named, format_of
-from ptycho_data.grouping import group_positions, subsample
-from ptycho_data.npz import load_arrays
-from ptycho_data.preview import list_arrays, load_parts, probe_size, stated_photons
-from ptycho_data.probe_file import load_probe
-from ptycho_data.product import save_product
-from ptycho_data.reconstruction import (
+from ptycho_data._contract import ScanFormatError, ScanFormatWarning, Violation
+from ptycho_data._files import (
+    OutputExistsError,
+    atomic_path,
+    refuse_existing,
+    write_json,
+    write_npz,
+)
+from ptycho_data._fixture import axis_coverage, fixture_indices, save_fixture
+from ptycho_data._geometry import half_pixel
+from ptycho_data._grouping import group_positions, subsample
+from ptycho_data._load import load_scan, save_scan, scan_from_arrays, validate
+from ptycho_data._npz import load_arrays
+from ptycho_data._preview import list_arrays, load_parts, load_probe, probe_size, stated_photons
+from ptycho_data._reconstruction import (
     Reconstruction,
     ReconstructionError,
     load_reconstruction,
     save_reconstruction,
 )
-from ptycho_data.results import RESULT_FILES, write_pictures, write_results
-from ptycho_data.scan import Scan
-from ptycho_data.scan_io import load_scan, save_scan, scan_from_arrays, validate
+from ptycho_data._results import (
+    PICTURE_FILES,
+    RESULT_FILES,
+    save_product,
+    write_pictures,
+    write_results,
+)
+from ptycho_data._scan import Scan
+from ptycho_data._stack import CentredSource, LazyStack, chunk_rows, release
+from ptycho_data._values import Domain
+from ptycho_data.formats import FORMATS, Format, format_named, format_of
 
 __all__ = [
     "BUNDLE_NAME",
     "FORMATS",
+    "PICTURE_FILES",
     "RESULT_FILES",
     "Bundle",
     "BundleError",
+    "CentredSource",
     "Domain",
     "Format",
+    "LazyStack",
     "OutputExistsError",
     "Reconstruction",
     "ReconstructionError",
@@ -48,10 +63,12 @@ __all__ = [
     "atomic_path",
     "axis_coverage",
     "check_bundle",
+    "chunk_rows",
     "fixture_indices",
     "format_named",
     "format_of",
     "group_positions",
+    "half_pixel",
     "list_arrays",
     "load_arrays",
     "load_bundle",
@@ -60,6 +77,8 @@ __all__ = [
     "load_reconstruction",
     "load_scan",
     "probe_size",
+    "refuse_existing",
+    "release",
     "save_bundle",
     "save_fixture",
     "save_product",

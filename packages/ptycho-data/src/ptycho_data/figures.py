@@ -12,7 +12,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from ptycho_data.atomic import atomic_path
+from ptycho_data._files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

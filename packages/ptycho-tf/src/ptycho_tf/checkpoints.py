@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from ptycho_config import PyTorchExecutionConfig
 from ptycho_core.resuming import check_resumed
-from ptycho_data.atomic import write_npz
+from ptycho_data import write_npz
 
 from ptycho_tf.frameworks import keras
 from ptycho_tf.learning import LearningModel

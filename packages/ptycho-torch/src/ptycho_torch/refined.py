@@ -7,8 +7,7 @@ refined, ``xcoords`` and ``ycoords`` (n,) with the ``offsets`` (n, 2) that were 
 from pathlib import Path
 
 import numpy as np
-from ptycho_data import Scan
-from ptycho_data.atomic import write_npz
+from ptycho_data import Scan, write_npz
 
 from ptycho_torch.model import PtychoModel
 

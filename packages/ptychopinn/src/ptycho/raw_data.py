@@ -19,9 +19,7 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from ptycho_data import Scan, load_scan, scan_from_arrays
-from ptycho_data.middle import half_pixel
-from ptycho_data.npz import Archive
+from ptycho_data import Scan, half_pixel, list_arrays, load_scan, scan_from_arrays
 
 from ptycho import params
 from ptycho.grouped import GroupedData, Selection
@@ -77,8 +75,8 @@ class RawData:
         ScanFormatError
             A ValueError: every violation of the contract, with file, array and rule.
         """
-        with Archive(path) as archive:
-            exported = "diff3d" in archive.names and "diffraction" not in archive.names
+        names = {name for name, _ in list_arrays(path)}
+        exported = "diff3d" in names and "diffraction" not in names
         with _warnings_in_log():
             scan = load_scan(path, domain="counts" if exported else None)
         return cls._centred(scan) if exported else cls(scan)

@@ -6,10 +6,18 @@ from typing import Any
 import attrs
 import click
 import numpy as np
-from ptycho_data import FORMATS, Domain, Format, Scan, load_arrays, load_scan
-from ptycho_data.formats import format_named, format_of
-from ptycho_data.formats.write_ptychodus import FILES
-from ptycho_data.lazy import CentredSource, LazyStack
+from ptycho_data import (
+    FORMATS,
+    CentredSource,
+    Domain,
+    Format,
+    LazyStack,
+    Scan,
+    format_named,
+    format_of,
+    load_arrays,
+    load_scan,
+)
 
 from ptycho_cli.outputs import not_an_input, output_file, output_folder
 from ptycho_cli.reading import ABOVE_ZERO, INPUT, reading_options
@@ -49,9 +57,9 @@ def _check_output(out: Path, inputs: list[Path], target: Format, *, overwrite: b
         not_an_input(out, inputs)
         output_file(out, overwrite=overwrite)
         return
-    for name in FILES:
+    for name in target.files:
         not_an_input(out / name, [file for path in inputs for file in (path, path / name)])
-    output_folder(out, FILES, overwrite=overwrite)
+    output_folder(out, target.files, overwrite=overwrite)
 
 
 def _repositioned(scan: Scan, path: Path) -> Scan:

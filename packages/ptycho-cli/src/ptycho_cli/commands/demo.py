@@ -6,8 +6,7 @@ from typing import Any
 import click
 from ptycho_config import Layer
 from ptycho_core.backends import require
-from ptycho_data import load_scan, save_scan
-from ptycho_data.results import PICTURE_FILES
+from ptycho_data import PICTURE_FILES, load_scan, save_scan
 
 from ptycho_cli import sources as make
 from ptycho_cli.commands.evaluate import EVALUATION_FILES, metrics_table, save_evaluation

@@ -14,12 +14,12 @@ from ptycho_data import (
     ScanFormatError,
     Violation,
     fixture_indices,
+    format_of,
     list_arrays,
     load_parts,
     load_scan,
 )
 from ptycho_data.figures import draw, new_figure, object_views, save_figure
-from ptycho_data.formats import format_of
 
 from ptycho_cli import inspection
 from ptycho_cli.centring import light_of

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
-from ptycho_data.errors import WHOLE_FILE, Findings, ScanFormatError
-from ptycho_data.formats import cxi, fold_slice, lcls, npz, ptychodus
-from ptycho_data.formats.base import Container, Format, Opened, open_container
-from ptycho_data.formats.pairs import find_in_folder
+from ptycho_data._contract import WHOLE_FILE, Findings, ScanFormatError
+from ptycho_data.formats import _cxi, _fold_slice, _lcls, _npz, _ptychodus
+from ptycho_data.formats._base import Container, Format, Opened, find_in_folder, open_container
 
 __all__ = [
     "FORMATS",
@@ -26,11 +25,11 @@ __all__ = [
 ]
 
 FORMATS: tuple[Format, ...] = (
-    ptychodus.FORMAT,
-    cxi.FORMAT,
-    fold_slice.FORMAT,
-    lcls.FORMAT,
-    npz.FORMAT,  # takes every NPZ file
+    _ptychodus.FORMAT,
+    _cxi.FORMAT,
+    _fold_slice.FORMAT,
+    _lcls.FORMAT,
+    _npz.FORMAT,  # takes every NPZ file
 )
 """All formats, the more particular ones first."""
 

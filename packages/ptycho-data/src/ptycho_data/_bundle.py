@@ -1,0 +1,364 @@
+"""The trained model as one file, ``wts.h5.zip``, that both backends write and read.
+
+A plain ZIP, uncompressed, of
+
+``manifest.json``
+    format and its version, the backend that trained, the models on offer, package versions, time
+    of creation, SHA-256 and size of every other member;
+``config.json``
+    ``{"config": ..., "overrides_applied": ...}``, the resolved configuration;
+``scaling.json``
+    the statistics frozen at training (input scale, intensity scale, domain, photons);
+``probe.npy``
+    complex64 (M, N, N), modes first, as at the end of training;
+``weights.safetensors``
+    named arrays in the layout below;
+``history.json``
+    name of a loss to its values, one per epoch.
+
+Layout of the weights
+---------------------
+Names are dotted paths (``encoder.0.conv.weight``), the same in both backends. Arrays are C
+ordered, in the axis order of PyTorch, whatever the backend that trained:
+
+- convolution ``weight`` (out, in, kh, kw), with ``in`` per group where grouped; depthwise
+  (channels, 1, kh, kw); transposed convolution (in, out, kh, kw);
+- linear ``weight`` (out, in);
+- ``bias``, norm ``weight`` and ``bias``, running statistics: (channels,);
+- a learned scalar has shape ().
+
+A backend whose own order differs (Keras keeps kernels as (kh, kw, in, out) and (in, out))
+transposes on saving and loading. Which names exist for which architecture is the backends' matter,
+and so is the complaint about an architecture unknown there: ``config.json`` names it.
+
+Equal content gives equal bytes: members in a fixed order and with a fixed time, JSON with sorted
+keys, tensors sorted by their format. Loading reads JSON, NPY and safetensors and never unpickles.
+"""
+
+import datetime
+import io
+import math
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import Attribute, Factory, field, frozen
+
+from ptycho_data._bundle_file import (
+    BUNDLE_NAME,
+    MANIFEST,
+    BundleError,
+    Members,
+    check_bundle,
+    make_manifest,
+    open_members,
+    parse_json,
+    read_manifest,
+    read_member,
+)
+from ptycho_data._files import atomic_path, json_bytes, write_npy, zip_member
+from ptycho_data._npz import NpyHeaderError, read_header
+
+__all__ = [
+    "BUNDLE_NAME",
+    "Bundle",
+    "BundleError",
+    "check_bundle",
+    "decode_history",
+    "decode_probe",
+    "decode_weights",
+    "encode_probe",
+    "encode_weights",
+    "load_bundle",
+    "refuse_nonfinite",
+    "save_bundle",
+]
+
+
+def refuse_nonfinite(where: str, value: object) -> None:
+    """Refuse NaN and inf: JSON has none, and a setting must come back as it was.
+
+    Raises
+    ------
+    ValueError
+        Naming the place, as a dotted path that begins with `where`.
+    """
+    if isinstance(value, float | np.floating) and not math.isfinite(value):
+        raise ValueError(f"{where}: must be finite to be saved, found {value}")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            refuse_nonfinite(f"{where}.{key}", item)
+    elif isinstance(value, list | tuple | np.ndarray):
+        for index, item in enumerate(value):
+            refuse_nonfinite(f"{where}[{index}]", item)
+
+
+def encode_probe(probe: npt.NDArray[np.complex64]) -> bytes:
+    """Write the probe as NPY."""
+    stream = io.BytesIO()
+    write_npy(stream, probe)
+    return stream.getvalue()
+
+
+def decode_probe(members: Members, data: bytes) -> npt.NDArray[np.complex64]:
+    """Read the NPY; its stated shape is held against the bytes before anything is allocated.
+
+    Raises
+    ------
+    BundleError
+        Not NPY, not complex64, or not as many bytes as the shape says.
+    """
+    try:
+        header = read_header(io.BytesIO(data))
+    except NpyHeaderError as error:
+        raise BundleError(members.path, f"member 'probe.npy' is not NPY ({error})") from error
+    payload = memoryview(data)[header.size :]
+    if header.dtype.newbyteorder("=") != np.complex64 or header.nbytes != len(payload):
+        found = f"{header.describe()} in {len(payload)} bytes"
+        raise BundleError(members.path, f"member 'probe.npy' must be complex64, found {found}")
+    flat = np.frombuffer(payload, header.dtype).astype(np.complex64)
+    return flat.reshape(header.shape, order="F" if header.fortran else "C")
+
+
+def encode_weights(weights: dict[str, npt.NDArray[Any]]) -> bytes:
+    """Write named arrays as safetensors."""
+    data: bytes = _safetensors().save(weights)
+    return data
+
+
+def decode_weights(members: Members, data: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Read named arrays from safetensors.
+
+    Raises
+    ------
+    BundleError
+        The bytes are something else.
+    """
+    safetensors = _safetensors()
+    try:
+        return dict(safetensors.load(data))
+    except Exception as error:  # its error type comes from an extension; all mean the same here
+        problem = f"member 'weights.safetensors' cannot be read ({error})"
+        raise BundleError(members.path, problem) from error
+
+
+def decode_history(members: Members, table: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Read lists of numbers, with null for NaN.
+
+    Raises
+    ------
+    BundleError
+        There is something else in them.
+    """
+    try:
+        return {
+            name: [math.nan if value is None else float(value) for value in values]
+            for name, values in table.items()
+        }
+    except (TypeError, ValueError) as error:
+        problem = f"member 'history.json' must hold lists of numbers ({error})"
+        raise BundleError(members.path, problem) from error
+
+
+def _safetensors() -> Any:
+    """Import late: a scan is read, checked and grouped without it."""
+    try:
+        import safetensors.numpy
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "bundles need the package safetensors: pip install 'ptycho-data[bundle]'"
+        ) from error
+    return safetensors.numpy
+
+
+BACKENDS = ("pytorch", "tensorflow")
+_WEIGHT_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _plain_weights(weights: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
+    """C order and the machine's byte order; asarray, not ascontiguousarray: scalars keep ()."""
+    arrays = {name: np.asarray(value, order="C") for name, value in weights.items()}
+    return {name: a.astype(a.dtype.newbyteorder("="), copy=False) for name, a in arrays.items()}
+
+
+def _check_probe(_: object, __: "Attribute[Any]", probe: npt.NDArray[np.complex64]) -> None:
+    if probe.ndim != 3 or probe.shape[1] != probe.shape[2] or probe.size == 0:
+        raise ValueError(f"Bundle.probe: must have shape (M, N, N), found {probe.shape}")
+    if not np.isfinite(probe).all():
+        raise ValueError("Bundle.probe: must be finite, found NaN or inf")
+
+
+def _check_weights(_: object, __: "Attribute[Any]", weights: dict[str, npt.NDArray[Any]]) -> None:
+    for name, value in weights.items():
+        if not _WEIGHT_NAME.fullmatch(name):
+            raise ValueError(f"Bundle.weights: names are dotted words, found {name!r}")
+        if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
+            raise ValueError(f"Bundle.weights: {name!r} must be numbers, found {value.dtype}")
+
+
+def _check_backend(_: object, __: "Attribute[Any]", backend: str) -> None:
+    if backend not in BACKENDS:
+        raise ValueError(f"Bundle.backend: must be one of {', '.join(BACKENDS)}, found {backend!r}")
+
+
+def _as_probe(probe: npt.ArrayLike) -> npt.NDArray[np.complex64]:
+    return np.asarray(probe).astype(np.complex64, copy=False)
+
+
+@frozen(kw_only=True, eq=False)
+class Bundle:
+    """A trained model with all that is needed to use it.
+
+    Parameters
+    ----------
+    config
+        The resolved configuration, JSON-able.
+    overrides_applied
+        Field to value and origin, for every field that is not at its default.
+    scaling
+        Frozen scaling statistics, JSON-able.
+    probe
+        complex64 (M, N, N), modes first; wider complex types are cast.
+    weights
+        Dotted name to array, in the layout of this module.
+    history
+        Name of a loss to its values per epoch; NaN for a value that was not measured.
+    backend
+        Who trained: ``"pytorch"`` or ``"tensorflow"``.
+    versions
+        Package name to version.
+    created
+        Time of creation, ISO 8601, UTC.
+
+    Raises
+    ------
+    ValueError
+        A field breaks one of these rules.
+    """
+
+    config: dict[str, Any]
+    scaling: dict[str, Any]
+    probe: npt.NDArray[np.complex64] = field(converter=_as_probe, validator=_check_probe)
+    weights: dict[str, npt.NDArray[Any]] = field(converter=_plain_weights, validator=_check_weights)
+    backend: str = field(validator=_check_backend)
+    overrides_applied: dict[str, Any] = Factory(dict)
+    history: dict[str, list[float]] = Factory(dict)
+    versions: dict[str, str] = Factory(dict)
+    created: str = Factory(_now)
+
+
+def save_bundle(path: str | os.PathLike[str], bundle: Bundle, overwrite: bool = False) -> Path:
+    """Write a bundle, atomically.
+
+    Parameters
+    ----------
+    path
+        A file name that ends in ``.zip``, or a folder, which gets ``wts.h5.zip``.
+    bundle
+        The content.
+    overwrite
+        Replace an existing file.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        safetensors is not installed.
+    ValueError
+        `config`, `overrides_applied` or `scaling` hold NaN or inf.
+    TypeError
+        They hold something that has no form in JSON.
+    OutputExistsError, OSError
+        As :func:`ptycho_data.atomic_path`.
+    """
+    target = Path(path)
+    if target.is_dir() or target.suffix != ".zip":
+        target = target / BUNDLE_NAME
+    contents = _encode(bundle)
+    manifest = make_manifest(
+        contents, backend=bundle.backend, versions=bundle.versions, created=bundle.created
+    )
+    with (
+        atomic_path(target, overwrite=overwrite) as temporary,
+        zipfile.ZipFile(temporary, "w") as archive,
+    ):
+        # Stored, not deflated: weights hardly shrink, and compressors differ between machines.
+        archive.writestr(zip_member(MANIFEST), json_bytes(manifest, sort_keys=True))
+        for name, data in contents.items():
+            archive.writestr(zip_member(name), data)
+    return target
+
+
+def load_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Read a bundle; each member is interpreted only after its size and hash were found right.
+
+    Parameters
+    ----------
+    path
+        The file, the folder that holds it as ``wts.h5.zip``, or a folder of its unpacked members.
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    BundleError
+        As :func:`check_bundle`, or a member does not hold what it should.
+    ModuleNotFoundError
+        safetensors is not installed.
+    """
+    with open_members(path) as members:
+        manifest = read_manifest(members)
+
+        def data(name: str) -> bytes:
+            return read_member(members, manifest, name)
+
+        def table(name: str) -> dict[str, Any]:
+            return parse_json(members, name, data(name))
+
+        config = table("config.json")
+        for key in ("config", "overrides_applied"):
+            if not isinstance(config.get(key), dict):
+                raise BundleError(members.path, f"member 'config.json' lacks the table {key!r}")
+        try:
+            return Bundle(
+                config=config["config"],
+                overrides_applied=config["overrides_applied"],
+                scaling=table("scaling.json"),
+                probe=decode_probe(members, data("probe.npy")),
+                weights=decode_weights(members, data("weights.safetensors")),
+                history=decode_history(members, table("history.json")),
+                backend=manifest["backend"],
+                versions={str(k): str(v) for k, v in manifest["versions"].items()},
+                created=manifest["created"],
+            )
+        except BundleError:
+            raise
+        except ValueError as error:
+            raise BundleError(members.path, str(error)) from error
+
+
+def _encode(bundle: Bundle) -> dict[str, bytes]:
+    tables = {"config": bundle.config, "overrides_applied": bundle.overrides_applied}
+    refuse_nonfinite("Bundle", {**tables, "scaling": bundle.scaling})
+    return {
+        "config.json": json_bytes(tables, sort_keys=True),
+        "history.json": json_bytes(bundle.history, sort_keys=True),
+        "probe.npy": encode_probe(bundle.probe),
+        "scaling.json": json_bytes(bundle.scaling, sort_keys=True),
+        "weights.safetensors": encode_weights(bundle.weights),
+    }

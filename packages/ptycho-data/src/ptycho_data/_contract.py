@@ -1,0 +1,328 @@
+"""The contract of a scan: names, shapes and dtypes of its arrays, checked before data are read."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, Self
+
+import numpy as np
+from attrs import field, frozen
+from ptycho_config.errors import PtychoError
+
+WHOLE_FILE = "(file)"
+"""Key of a violation that concerns the file as a whole."""
+
+
+@frozen(kw_only=True)
+class Violation:
+    """One broken rule of the scan contract.
+
+    Attributes
+    ----------
+    file
+        The file, or another name of the source.
+    key
+        The array concerned; ``"(file)"`` for the file as a whole.
+    found
+        What is there.
+    expected
+        What the contract asks for, or what to do.
+    """
+
+    file: str
+    key: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        """Return ``key: found ..., expected ...`` (the file is named once, by the error)."""
+        return f"{self.key}: found {self.found}, expected {self.expected}"
+
+
+class ScanFormatError(PtychoError, ValueError):
+    """A scan breaks the contract; the message lists every violation in one line.
+
+    Parameters
+    ----------
+    violations
+        At least one violation, all of the same source.
+
+    Attributes
+    ----------
+    violations : tuple of Violation
+        What was found, for programs.
+    """
+
+    def __init__(self, violations: Iterable[Violation]) -> None:
+        self.violations: tuple[Violation, ...] = tuple(violations)
+        first, *more = self.violations
+        count = f"{len(more) + 1} violations of the scan contract: " if more else ""
+        super().__init__(f"{first.file}: {count}{'; '.join(str(v) for v in self.violations)}")
+
+    @classmethod
+    def of(cls, file: object, key: str, found: str, expected: str) -> Self:
+        """Return the error of one violation."""
+        return cls([Violation(file=str(file), key=key, found=found, expected=expected)])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild from the violations, so that the error crosses process borders."""
+        return type(self), (self.violations,)
+
+
+class ScanFormatWarning(UserWarning):
+    """A scan can be read, but something about it deserves a look."""
+
+
+class Findings:
+    """Collects the violations of one source.
+
+    Parameters
+    ----------
+    file
+        Name of the source, written into every violation.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.violations: list[Violation] = []
+
+    def add(self, key: str, found: str, expected: str) -> None:
+        """Record one violation."""
+        self.violations.append(Violation(file=self.file, key=key, found=found, expected=expected))
+
+    def of(self, keys: Iterable[str]) -> list[Violation]:
+        """Return the violations of these keys."""
+        wanted = set(keys)
+        return [violation for violation in self.violations if violation.key in wanted]
+
+    def keys(self) -> set[str]:
+        """Return the keys with at least one violation."""
+        return {violation.key for violation in self.violations}
+
+
+ALIASES = {"diff3d": "diffraction"}
+"""Other names of contract keys; the contract's own name wins when both are there."""
+STACK_KEYS = ("diffraction", "Y")
+"""Keys whose arrays grow with the number of patterns times pixels: kept on disk if possible."""
+REQUIRED = {
+    "diffraction": "(n, N, N) amplitudes or counts",
+    "xcoords": "(n,) positions in pixels",
+    "ycoords": "(n,) positions in pixels",
+    "probeGuess": "complex (N, N) or (M, N, N)",
+}
+OPTIONAL = (
+    "objectGuess", "xcoords_start", "ycoords_start", "Y", "scan_index", "bad_pixels",
+    "nphotons", "pixel_size_m", "domain", "_metadata",
+)  # fmt: skip
+KNOWN_KEYS = (*REQUIRED, *OPTIONAL)
+_REAL, _COMPLEX, _TEXT = "iuf", "c", "US"
+
+
+class Described(Protocol):
+    """Anything with a shape and a dtype: an array, or the header of one still on disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extents."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Element type."""
+        ...
+
+
+@frozen(kw_only=True)
+class Layout:
+    """What the shapes say.
+
+    Attributes
+    ----------
+    n
+        Number of positions; None if unknown.
+    N
+        Pattern size in pixels; None if unknown.
+    usable
+        Contract keys whose layout is right.
+    transposed
+        Stacks stored as (H, W, n), to be moved to (n, H, W) (rule FORMAT-001).
+    ambiguous
+        Whether n == N, so that both orders of a stack look alike; (n, N, N) is assumed.
+    """
+
+    n: int | None
+    N: int | None
+    usable: frozenset[str] = frozenset()
+    transposed: frozenset[str] = field(default=frozenset())
+    ambiguous: bool = False
+
+
+def resolve_aliases(names: Mapping[str, object] | tuple[str, ...]) -> dict[str, str]:
+    """Map each contract key that is present to the name it goes by in the source."""
+    sources = {key: name for name, key in ALIASES.items() if name in names}
+    return sources | {key: key for key in KNOWN_KEYS if key in names}
+
+
+def has_trailing_mode(shape: tuple[int, ...]) -> bool:
+    """Tell a probe written as (N, N, 1) from modes (M, N, N)."""
+    return len(shape) == 3 and shape[2] == 1 != shape[1]
+
+
+def probe_side(shape: tuple[int, ...]) -> int | None:
+    """Return N of a probe of shape (N, N), (M, N, N) or (N, N, 1); None for any other shape."""
+    plane = shape[:2] if has_trailing_mode(shape) else shape[-2:]
+    if len(shape) not in (2, 3) or 0 in shape or plane[0] != plane[1]:
+        return None
+    return plane[0]
+
+
+def check_layout(
+    headers: Mapping[str, Described],
+    findings: Findings,
+    names: Iterable[str] = (),
+    *,
+    optional: Iterable[str] = (),
+) -> Layout:
+    """Judge names, shapes and dtypes of all arrays of a scan.
+
+    Parameters
+    ----------
+    headers
+        Contract key to anything with shape and dtype. Keys with a finding already are taken as
+        present but unusable.
+    findings
+        Receives every violation.
+    names
+        All names in the source, told to who looks for a missing key.
+    optional
+        Required keys that may be missing this time.
+
+    Returns
+    -------
+    Layout
+        Sizes and the keys that are fit to be read.
+    """
+    check = _LayoutCheck(headers, findings)
+    check.required(sorted(names or headers), frozenset(optional))
+    check.positions()
+    check.diffraction()
+    check.probe()
+    check.optional()
+    usable = frozenset(headers) - findings.keys()
+    return Layout(
+        n=check.n,
+        N=check.N,
+        usable=usable,
+        transposed=frozenset(check.transposed) & usable,
+        ambiguous=check.n is not None and check.n == check.N,
+    )
+
+
+class _LayoutCheck:
+    """The rules of the contract, one method per group of keys."""
+
+    def __init__(self, headers: Mapping[str, Described], findings: Findings) -> None:
+        self.headers = headers
+        self.findings = findings
+        self.n: int | None = None
+        self.N: int | None = None
+        self.transposed: set[str] = set()
+
+    def required(self, names: list[str], optional: frozenset[str]) -> None:
+        there_or_not = {*self.headers, *self.findings.keys(), *optional}
+        absent = [key for key in REQUIRED if key not in there_or_not]
+        for key in absent:
+            # The list of what is there is long enough once.
+            there = f" (there: {', '.join(names) or 'nothing'})" if key == absent[0] else ""
+            self.findings.add(key, f"no such array{there}", REQUIRED[key])
+
+    def positions(self) -> None:
+        """Positions fix n: they are the one thing that cannot be transposed."""
+        for key in ("xcoords", "ycoords"):
+            shape = self._shape(key, _REAL)
+            if shape is None:
+                continue
+            if len(shape) != 1 or shape[0] == 0:
+                self._wrong(key, "(n,) with n >= 1")
+            elif self.n is None:
+                self.n = shape[0]
+            elif shape[0] != self.n:
+                self._wrong(key, f"({self.n},) like xcoords")
+
+    def diffraction(self) -> None:
+        shape = self._shape("diffraction", _REAL)
+        if shape is None:
+            return
+        if len(shape) != 3 or 0 in shape:
+            self._wrong("diffraction", "(n, N, N), none of them 0")
+            return
+        pixels = self._pixels("diffraction", shape)
+        if pixels is None:
+            self._wrong("diffraction", f"({self.n}, N, N): one pattern per position")
+        elif pixels[0] != pixels[1]:
+            self._wrong("diffraction", "square patterns")
+        else:
+            self.N = pixels[0]
+
+    def probe(self) -> None:
+        shape = self._shape("probeGuess", _COMPLEX)
+        if shape is None:
+            return
+        size = "N" if self.N is None else self.N
+        side = probe_side(shape)
+        if side is None or self.N not in (None, side):
+            self._wrong("probeGuess", f"({size}, {size}) or (M, {size}, {size}) like the patterns")
+
+    def optional(self) -> None:
+        n, N = self.n, self.N
+        self._exactly("xcoords_start", _REAL, (n,))
+        self._exactly("ycoords_start", _REAL, (n,))
+        self._exactly("scan_index", _REAL, (n,))
+        self._exactly("bad_pixels", "biu", (N, N))
+        for key, kinds in (("nphotons", _REAL), ("pixel_size_m", _REAL), ("domain", _TEXT)):
+            self._scalar(key, kinds)
+        self._scalar("_metadata", _TEXT)
+        shape = self._shape("objectGuess", _COMPLEX)
+        if shape is not None and (len(shape) != 2 or 0 in shape):
+            self._wrong("objectGuess", "(H, W)")
+        shape = self._shape("Y", _COMPLEX)
+        if shape is not None and n is not None and N is not None:
+            squeezed = shape[:3] if len(shape) == 4 and shape[3] == 1 else shape
+            pixels = self._pixels("Y", squeezed) if len(squeezed) == 3 else None
+            if pixels != (N, N):
+                self._wrong("Y", f"({n}, {N}, {N}) patches")
+
+    def _pixels(self, key: str, shape: tuple[int, ...]) -> tuple[int, int] | None:
+        """Return the pixel axes of a stack; None if no end has the number of positions."""
+        if self.n is None:  # the best guess, to go on looking for violations
+            return shape[1:] if shape[1] == shape[2] else shape[:2]  # type: ignore[return-value]
+        if shape[0] == self.n:
+            return shape[1], shape[2]
+        if shape[2] == self.n:
+            self.transposed.add(key)
+            return shape[0], shape[1]
+        return None
+
+    def _shape(self, key: str, kinds: str) -> tuple[int, ...] | None:
+        """Return the shape of a present array of the right kind; report a wrong kind."""
+        header = self.headers.get(key)
+        if header is None:
+            return None
+        if header.dtype.kind not in kinds:
+            names = {"i": "integer", "f": "float", "c": "complex", "b": "bool", "U": "text"}
+            wanted = " or ".join(names[kind] for kind in kinds if kind in names)
+            self.findings.add(key, f"dtype {header.dtype}", wanted)
+            return None
+        return header.shape
+
+    def _exactly(self, key: str, kinds: str, wanted: tuple[int | None, ...]) -> None:
+        shape = self._shape(key, kinds)
+        if shape is not None and None not in wanted and shape != wanted:
+            self._wrong(key, str(wanted))
+
+    def _scalar(self, key: str, kinds: str) -> None:
+        shape = self._shape(key, kinds)
+        if shape not in (None, (), (1,)):
+            self._wrong(key, "a single value")
+
+    def _wrong(self, key: str, expected: str) -> None:
+        header = self.headers[key]
+        self.findings.add(key, f"{header.dtype} {header.shape}", expected)

@@ -1,0 +1,183 @@
+"""A small scan cut from a large one: the same bytes for the same input, with its origin."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptycho_data.__about__ import __version__
+from ptycho_data._files import refuse_existing, write_json, write_npz
+from ptycho_data._scan import Scan
+from ptycho_data.formats._npz import contract_members
+
+__all__ = ["RULE", "axis_coverage", "fixture_indices", "save_fixture"]
+
+#: How `fixture_indices` chooses, for the sidecar.
+RULE = (
+    "one pattern from each of subset_size stretches of equal length, at a place within the stretch "
+    "that follows the van der Corput sequence in base 2 or 3, whichever spans more of both axes"
+)
+
+
+def fixture_indices(positions: ArrayLike, subset_size: int) -> NDArray[np.int64]:
+    """Spread indices evenly over a scan, without falling into step with its rows.
+
+    The scan is cut into `subset_size` stretches of equal length, and each gives one index. Taking
+    the first of each would hit the same column of a raster again and again whenever a stretch is
+    a whole number of rows. So the place within the stretch follows a van der Corput sequence,
+    which fills an interval evenly (Niederreiter, Random Number Generation and Quasi-Monte Carlo
+    Methods, 1992, section 3.1). A scan can be in step with one base, rows of a snake with base 2
+    for instance, but hardly with two: of bases 2 and 3 the one is taken whose indices span more.
+
+    Parameters
+    ----------
+    positions : array_like, (n, 2)
+        Positions of the scan, in its order.
+    subset_size
+        How many to choose.
+
+    Returns
+    -------
+    ndarray, (subset_size,) int64
+        Distinct, ascending.
+
+    Raises
+    ------
+    ValueError
+        If there are not that many.
+    """
+    points = np.asarray(positions, dtype=np.float64)
+    n = len(points)
+    if not 1 <= subset_size <= n:
+        raise ValueError(f"subset_size: expected 1 to {n} (the patterns), found {subset_size}")
+    cuts = np.arange(subset_size + 1) * n // subset_size
+    choices = [
+        cuts[:-1] + np.floor(_van_der_corput(subset_size, base) * np.diff(cuts)).astype(np.int64)
+        for base in (2, 3)
+    ]
+    return max(choices, key=lambda indices: min(axis_coverage(points, indices).values()))
+
+
+def _van_der_corput(count: int, base: int) -> NDArray[np.float64]:
+    """Return 0 .. count - 1, each with its digits mirrored at the point: numbers in [0, 1)."""
+    left, mirrored, scale = np.arange(count), np.zeros(count, np.int64), 1
+    while left.any():
+        mirrored = mirrored * base + left % base
+        left //= base
+        scale *= base
+    return mirrored / scale
+
+
+def axis_coverage(positions: ArrayLike, indices: NDArray[np.int64]) -> dict[str, float]:
+    """Return which part of a scan's extent some of its positions span, per axis.
+
+    Parameters
+    ----------
+    positions : array_like, (n, 2)
+        Positions of the whole scan, (x, y).
+    indices
+        Some of them.
+
+    Returns
+    -------
+    dict
+        ``x`` and ``y``, each between 0 and 1; 1 for an axis along which the scan does not move.
+    """
+    points = np.asarray(positions, dtype=np.float64)
+    whole, part = np.ptp(points, axis=0), np.ptp(points[indices], axis=0)
+    share = np.where(whole > 0, part / np.where(whole > 0, whole, 1), 1.0)
+    return {"x": float(share[0]), "y": float(share[1])}
+
+
+def save_fixture(
+    path: str | os.PathLike[str],
+    scan: Scan,
+    subset_size: int = 64,
+    *,
+    sources: Iterable[str | os.PathLike[str]] = (),
+    command: str | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write a few patterns of a scan as a scan file, with a JSON sidecar that says what they are.
+
+    The file follows the NPZ contract and holds the patterns under both of their names,
+    ``diffraction`` and ``diff3d``. The same scan gives the same bytes, in both files.
+
+    Parameters
+    ----------
+    path
+        NPZ file to write; the sidecar has its name with ``.json`` at the end.
+    scan
+        Where the patterns come from. Its object is kept whole.
+    subset_size
+        How many patterns; all of them where the scan has fewer.
+    sources
+        Files the scan was read from, told by name and SHA-256; by default `Scan.files`.
+    command
+        What made the file, for the sidecar; by default the command `ptycho fixture` that does.
+    overwrite
+        Replace existing files.
+
+    Returns
+    -------
+    dict
+        The content of the sidecar.
+
+    Raises
+    ------
+    ValueError
+        If `subset_size` is less than 1, or `path` would be its own sidecar.
+    OutputExistsError, OSError
+        As :func:`ptycho_data.atomic_path`; neither file has been touched.
+    """
+    target = Path(path)
+    sidecar = target.with_suffix(".json")
+    if sidecar == target:
+        raise ValueError(f"{target}: the sidecar takes this name; choose one that ends in .npz")
+    if not overwrite:
+        refuse_existing([target, sidecar])
+    indices = fixture_indices(scan.positions, min(subset_size, scan.n))
+    arrays = _members(scan.select(indices))
+    write_npz(target, arrays, overwrite=overwrite)
+    files = [Path(source) for source in sources] or list(scan.files)
+    content: dict[str, Any] = {
+        "sources": [{"name": file.name, "sha256": _digest(file)} for file in files],
+        "output": {"name": target.name, "sha256": _digest(target)},
+        "subset_size": len(indices),
+        "source_patterns": scan.n,
+        "indices_rule": RULE,
+        "indices": indices,
+        "arrays": {k: {"shape": list(v.shape), "dtype": str(v.dtype)} for k, v in arrays.items()},
+        "domain": scan.domain,
+        "coverage": axis_coverage(scan.positions, indices),
+        "tool": f"ptycho-data {__version__}",
+        "command": command or _command(files, target, subset_size),
+    }
+    write_json(sidecar, content, overwrite=overwrite)
+    return content
+
+
+def _members(scan: Scan) -> dict[str, NDArray[Any]]:
+    """Arrays of the contract in its order and dtypes, the patterns under both names."""
+    arrays = contract_members(scan)
+    stack = np.asarray(arrays.pop("diffraction")[:])
+    if stack.dtype.kind == "f":
+        stack = stack.astype(np.float32, copy=False)
+    if "Y" in arrays:
+        arrays["Y"] = np.asarray(arrays["Y"][:])
+    return {"diffraction": stack, "diff3d": stack} | arrays
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _command(files: list[Path], target: Path, subset_size: int) -> str:
+    """Command that makes the file again; names only, since folders differ between machines."""
+    source = files[0].name if files else "SOURCE"
+    return f"ptycho fixture {source} --output {target.name} --subset-size {subset_size}"

@@ -1,0 +1,402 @@
+"""HDF5 files from untrusted sources.
+
+An HDF5 file can point to other files, declare arrays of any size, and hold Python objects. Here
+everything is checked before any memory is taken: every path is followed link by link and never
+leaves the file, declared sizes must fit what is stored, and only plain numbers are read. Stacks are
+not read when the file is opened: contiguous ones are mapped, chunked ones are read on demand.
+"""
+
+import contextlib
+import importlib
+import math
+from collections import OrderedDict
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar
+
+import h5py
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from ptycho_data._contract import WHOLE_FILE, ScanFormatError
+from ptycho_data._stack import BLOCK_BYTES, LazyStack, Stack, Stamp
+from ptycho_data._untrusted import DistrustedFile
+
+__all__ = ["DAMAGE", "H5File", "H5Source", "Header", "is_hdf5", "open_file"]
+
+#: What h5py raises on damaged files, and on what it has no NumPy type for.
+DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError,
+           MemoryError, ArithmeticError)  # fmt: skip
+#: Decompressed patterns kept for the next reading, and the most that is read at once for it.
+_CACHE_BYTES = 64 << 20
+_MAX_BLOCK_BYTES = 128 << 20
+
+
+@frozen(kw_only=True)
+class Header:
+    """Shape and type of a dataset that has not been read."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Declared bytes, without overflow."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def describe(self) -> str:
+        """Return type and shape in words for a message."""
+        return f"{self.dtype} {self.shape}"
+
+
+def open_file(path: Path) -> h5py.File:
+    """Open a file for reading, without locks: of no use here, and some file systems have none."""
+    return h5py.File(path, "r", locking=False)
+
+
+class H5Source:
+    """Patterns of a chunked dataset; the file is open only while they are read.
+
+    So no handle crosses a fork or is pickled, and a file that changed is noticed. Patterns that
+    share their chunks are decompressed together, and the last ones kept.
+    """
+
+    def __init__(self, *, stamp: Stamp, name: str, header: Header, chunks: tuple[int, ...]) -> None:
+        self.stamp = stamp
+        self.name = name
+        self.shape = header.shape
+        self.dtype = header.dtype
+        self.chunks = chunks
+        pattern = max(1, header.nbytes // header.shape[0])
+        #: Patterns that share their chunks.
+        self.together = min(chunks[0], header.shape[0])
+        self._cached = max(0, _CACHE_BYTES // (pattern * self.together))
+        self._slabs: OrderedDict[int, NDArray[Any]] = OrderedDict()
+        most = max(1, _MAX_BLOCK_BYTES // pattern)
+        whole = max(1, BLOCK_BYTES // (pattern * self.together)) * self.together
+        self.block_rows = min(whole, most)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross process borders without what has been read."""
+        header = Header(shape=self.shape, dtype=self.dtype)
+        return _source_again, (self.stamp, self.name, header, self.chunks)
+
+    @property
+    def cost(self) -> int:
+        """Bytes to decompress for one pattern somewhere in the stack."""
+        _, *pixels = self.chunks
+        covered = math.prod(-(-k // c) * c for k, c in zip(self.shape[1:], pixels, strict=True))
+        return self.together * covered * self.dtype.itemsize
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Read the patterns of these rows."""
+        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        if self.together > 1 and self._cached:
+            self._take_together(rows, out)
+        elif len(rows):
+            with self._open() as dataset:
+                _read_runs(dataset, rows, out)
+        return out
+
+    def _take_together(self, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
+        slabs = rows // self.together
+        for slab in np.unique(slabs):
+            wanted = slabs == slab
+            out[wanted] = self._slab(int(slab))[rows[wanted] % self.together]
+
+    def _slab(self, slab: int) -> NDArray[Any]:
+        """Patterns that share their chunks, the most recently used ones from memory."""
+        if slab in self._slabs:
+            self._slabs.move_to_end(slab)
+            return self._slabs[slab]
+        start = slab * self.together
+        with self._open() as dataset:
+            read: NDArray[Any] = dataset[start : start + self.together]
+        self._slabs[slab] = read
+        while len(self._slabs) > self._cached:
+            self._slabs.popitem(last=False)
+        return read
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[h5py.Dataset]:
+        self.stamp.check()
+        try:
+            with open_file(self.stamp.path) as file:
+                yield file[self.name]
+        except DAMAGE as error:
+            if isinstance(error, ScanFormatError):
+                raise
+            text = " ".join(str(error).split())[:200]
+            found = f"what HDF5 cannot read ({text})"
+            raise ScanFormatError.of(self.stamp.path, self.name, found, "undamaged data") from None
+
+
+def _source_again(stamp: Stamp, name: str, header: Header, chunks: tuple[int, ...]) -> H5Source:
+    return H5Source(stamp=stamp, name=name, header=header, chunks=chunks)
+
+
+def _read_runs(dataset: h5py.Dataset, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
+    """Read rows in any order, consecutive ones together: HDF5 is slow with lists of single rows."""
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-2) > 1)
+    for start, stop in zip(starts, [*starts[1:], len(ordered)], strict=True):
+        run = ordered[start:stop]
+        read = dataset[run[0] : run[-1] + 1]
+        out[order[start:stop]] = read[run - run[0]]
+
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_MAX_LINKS = 8
+_MAX_NAMES = 200
+_MAX_AXES = 8
+_MAX_EXTENT = 1 << 62
+# As for NPZ: detector data stay far below 200:1, so a large claim beyond that is a bomb.
+_BOMB_RATIO = 200
+_BOMB_BYTES = 64 << 20
+#: To read one pattern, all chunks it touches are decompressed: at most this much at once.
+_MAX_CHUNK_BYTES = 256 << 20
+
+
+def is_hdf5(path: Path) -> bool:
+    """Tell an HDF5 file by its signature, which stands at 0, 512, 1024, 2048, ... bytes."""
+    with path.open("rb") as file:
+        size, offset = path.stat().st_size, 0
+        while offset + len(SIGNATURE) <= size and offset <= 1 << 20:
+            file.seek(offset)
+            if file.read(len(SIGNATURE)) == SIGNATURE:
+                return True
+            offset = max(512, 2 * offset)
+    return False
+
+
+def _is_text(item: h5py.Dataset) -> bool:
+    with contextlib.suppress(*DAMAGE):
+        return h5py.check_string_dtype(item.dtype) is not None
+    return False
+
+
+class H5File(DistrustedFile):
+    """An HDF5 file opened for distrustful reading; use it in a ``with`` statement.
+
+    Paths may run through soft links within the file. External links, datasets that keep their
+    values in other files, and virtual datasets are refused.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file is missing, unreadable or no intact HDF5 file.
+    """
+
+    KIND: ClassVar[str] = "an HDF5 file"
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        super().__init__(path)
+        self._stamp = Stamp.of(self.path)
+        with self._guard(WHOLE_FILE, "an HDF5 file, complete and undamaged"):
+            self._file = open_file(self.path)
+
+    def close(self) -> None:
+        """Close the file; stacks made from it stay valid."""
+        with contextlib.suppress(*DAMAGE):
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _guard(self, key: str, expected: str = "an undamaged HDF5 dataset") -> Iterator[None]:
+        """Turn whatever h5py raises into one clear error."""
+        try:
+            yield
+        except ScanFormatError:
+            raise
+        except DAMAGE as error:
+            text = " ".join(str(error).split())[:200] or type(error).__name__
+            self._fail(key, f"what HDF5 cannot read ({text})", expected)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Paths of the datasets but texts, the first two hundred, without following links."""
+        found: list[str] = []
+
+        def note(name: str | bytes, item: object) -> bool | None:
+            if isinstance(item, h5py.Dataset) and not _is_text(item):
+                # A name that is no UTF-8 arrives as bytes.
+                found.append(name if isinstance(name, str) else name.decode("utf-8", "replace"))
+            return True if len(found) >= _MAX_NAMES else None
+
+        with contextlib.suppress(*DAMAGE):
+            self._file.visititems(note)
+        return tuple(found)
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether there is a dataset of this path (a link out of the file counts as one)."""
+        try:
+            return isinstance(self._find(name), h5py.Dataset)
+        except ScanFormatError:
+            return True  # there is something: reading it tells what is wrong
+        except DAMAGE:
+            return False
+
+    def _find(self, name: str) -> h5py.Dataset | h5py.Group | None:
+        """Follow a path by hand, link by link, without leaving the file; None if it ends."""
+        item: h5py.Dataset | h5py.Group = self._file
+        parts, followed = [part for part in name.split("/") if part], 0
+        while parts:
+            if not isinstance(item, h5py.Group):
+                return None
+            part = parts.pop(0)
+            link = item.get(part, getlink=True)
+            if link is None:
+                return None
+            if isinstance(link, h5py.SoftLink):
+                followed += 1
+                if followed > _MAX_LINKS:
+                    self._fail(name, "links that lead in a circle", "a dataset")
+                parts = [step for step in link.path.split("/") if step] + parts
+                item = self._file if link.path.startswith("/") else item
+            elif isinstance(link, h5py.HardLink):
+                item = item[part]
+            else:
+                self._fail(name, "a link into another file (never followed)", "data in this file")
+        return item
+
+    def _dataset(self, name: str) -> h5py.Dataset:
+        """Find a dataset and check that its declaration can be true."""
+        with self._guard(name):
+            item = self._find(name)
+            if not isinstance(item, h5py.Dataset):
+                there = ", ".join(self.names[:20]) or "nothing"
+                self._fail(name, f"no such dataset (there: {there})", "a dataset")
+            self._check(name, item)
+        return item
+
+    def _check(self, name: str, item: h5py.Dataset) -> None:
+        """Refuse what points elsewhere, needs Python objects, or declares more than it holds."""
+        plan = item.id.get_create_plist()
+        if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count():
+            self._fail(name, "a dataset whose values are elsewhere (never followed)",
+                       "data in this file")  # fmt: skip
+        shape, dtype = item.shape, item.dtype
+        if shape is None or len(shape) > _MAX_AXES or any(not 0 <= k <= _MAX_EXTENT for k in shape):
+            self._fail(name, f"the shape {shape}", "a real shape")
+        if dtype.kind not in "biufc":
+            hint = " (objects are never loaded)" if dtype.hasobject else ""
+            self._fail(name, f"dtype {str(dtype)[:60]}{hint}", "plain numbers")
+        chunk = math.prod(item.chunks or ()) * dtype.itemsize
+        if item.chunks is not None and chunk > _MAX_CHUNK_BYTES:
+            self._fail(name, f"chunks of {chunk} bytes", f"at most {_MAX_CHUNK_BYTES}")
+        self._check_filters(name, plan)
+        header, stored = Header(shape=shape, dtype=dtype), int(item.id.get_storage_size())
+        size = self.path.stat().st_size
+        if stored > size:
+            self._fail(name, f"{stored} stored bytes in a file of {size}", "a complete file")
+        if item.chunks is None and header.nbytes > stored:
+            found = f"{header.nbytes} declared bytes ({header.describe()})"
+            self._fail(name, found, f"the {stored} bytes that are stored")
+        if header.nbytes > _BOMB_BYTES and header.nbytes > stored * _BOMB_RATIO:
+            found = f"{header.nbytes} declared bytes ({header.describe()})"
+            self._fail(name, found, f"something the {stored} stored bytes can hold")
+
+    def _check_filters(self, name: str, plan: Any) -> None:
+        for index in range(plan.get_nfilters()):
+            code, _, _, label = plan.get_filter(index)
+            if h5py.h5z.filter_avail(code):
+                continue
+            with contextlib.suppress(ImportError):
+                importlib.import_module("hdf5plugin")  # which registers its filters
+            if not h5py.h5z.filter_avail(code):
+                called = label.decode("ascii", "replace") or "unknown"
+                self._fail(name, f"compression that is not installed here ({called}, {code})",
+                           "a filter this HDF5 knows: pip install hdf5plugin")  # fmt: skip
+
+    def header(self, name: str) -> Header:
+        """Describe a dataset after checking that its declaration can be true.
+
+        Raises
+        ------
+        ScanFormatError
+            If there is no such dataset, it points elsewhere, does not hold plain numbers, or
+            declares more than the file holds.
+        """
+        item = self._dataset(name)
+        return Header(shape=tuple(int(k) for k in item.shape), dtype=item.dtype)
+
+    def read(self, name: str) -> NDArray[Any]:
+        """Read a dataset into memory.
+
+        Raises
+        ------
+        ScanFormatError
+            As `header`, and if the stored bytes are damaged.
+        """
+        item = self._dataset(name)
+        with self._guard(name):
+            values: NDArray[Any] = np.asarray(item[()])
+        return values
+
+    def number(self, name: str, attribute: str | None = None) -> float | None:
+        """Read a single number, from a dataset or from an attribute of a dataset or the file.
+
+        Returns
+        -------
+        float or None
+            None where there is no such thing.
+
+        Raises
+        ------
+        ScanFormatError
+            If it is there and no single number.
+        """
+        if attribute is None:
+            if name not in self:
+                return None
+            key, header = name, self.header(name)
+            wide = math.prod(header.shape) != 1
+            value = None if wide else self.read(name)
+        else:
+            key = f"{name}@{attribute}" if name.strip("/") else attribute
+            with self._guard(key, "one number"):
+                item = self._find(name)
+                if item is None or attribute not in item.attrs:
+                    return None
+                made = item.attrs.get_id(attribute)
+                plain = made.dtype.kind in "biuf" and math.prod(made.shape or (1,)) == 1
+                value = np.asarray(item.attrs[attribute]) if plain else None
+        if value is None or value.dtype.kind not in "biuf":
+            self._fail(key, "no single number", "one number")
+        return float(value.reshape(()))
+
+    def stack(self, name: str) -> Stack:
+        """Give access to a stack of patterns without reading it.
+
+        Returns
+        -------
+        memmap or LazyStack
+            A read-only map where the values lie in one piece, else patterns read on demand.
+
+        Raises
+        ------
+        ScanFormatError
+            As `header`, and if the stack does not have three axes.
+        """
+        item = self._dataset(name)
+        header = Header(shape=tuple(int(k) for k in item.shape), dtype=item.dtype)
+        if len(header.shape) != 3 or 0 in header.shape:
+            self._fail(name, header.describe(), "a stack of three axes, none of them 0")
+        with self._guard(name):
+            offset, canonical = item.id.get_offset(), str(item.name)
+        if item.chunks is None and offset is not None and header.nbytes:
+            if offset + header.nbytes > self._stamp.size:
+                self._fail(name, "a dataset that runs past the end of the file", "a complete file")
+            return np.memmap(self.path, header.dtype, "r", offset, header.shape)
+        if item.chunks is None:  # so small that it lies in the header
+            return self.read(name)
+        return LazyStack(
+            H5Source(stamp=self._stamp, name=canonical, header=header, chunks=tuple(item.chunks))
+        )

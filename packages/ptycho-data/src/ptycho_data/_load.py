@@ -1,0 +1,396 @@
+"""Read a scan from a file of any known format, check all of it, and write it."""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import evolve
+from numpy.typing import ArrayLike, NDArray
+
+from ptycho_data._contract import (
+    Findings,
+    Layout,
+    ScanFormatError,
+    ScanFormatWarning,
+    Violation,
+    check_layout,
+    resolve_aliases,
+)
+from ptycho_data._preview import load_probe
+from ptycho_data._scan import Scan
+from ptycho_data._stack import LazyStack, Stack, is_patterns_first, release
+from ptycho_data._values import (
+    DOMAINS,
+    Domain,
+    StackStatistics,
+    arrange,
+    check_diffraction,
+    check_patches,
+    check_small,
+    read_statements,
+)
+from ptycho_data.formats import opened_scan
+from ptycho_data.formats._base import Raw
+from ptycho_data.formats._npz import AXES, write_scan_npz
+
+__all__ = ["build", "first_probe"]
+
+#: Patterns to average, spread over the scan.
+_PATTERNS = 256
+
+
+def first_probe(
+    stack: Stack, bad_pixels: NDArray[np.bool_] | None, domain: str
+) -> NDArray[np.complex64]:
+    """Make a probe from the mean pattern, as if the object were nothing and the probe in focus.
+
+    The far field of the probe alone has the mean intensity, roughly; its phase is taken as flat.
+    That is a start for refinement, not a probe (Thibault et al., Ultramicroscopy 109, 338 (2009)
+    start from less).
+
+    Parameters
+    ----------
+    stack : (n, N, N)
+        Patterns; at most 256 of them are read.
+    bad_pixels : (N, N) bool, optional
+        Taken as dark.
+    domain : {"counts", "amplitude"}
+        What the patterns are.
+
+    Returns
+    -------
+    ndarray, (1, N, N) complex64
+        Centred at ``[N//2, N//2]``, of unit power.
+    """
+    chosen = np.unique(np.linspace(0, len(stack) - 1, min(len(stack), _PATTERNS)).astype(int))
+    total = np.zeros(stack.shape[1:])
+    for index in chosen:
+        values = np.asarray(stack[index], dtype=np.float64)
+        total += values if domain == "counts" else values**2
+        release(stack)  # a page fault brings in far more than one pattern
+    if bad_pixels is not None:
+        total[bad_pixels] = 0
+    if not total.any():
+        total[:] = 1  # dark in all that was looked at: some probe is needed all the same
+    field = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(np.sqrt(total))))
+    probe: NDArray[np.complex64] = (field / np.linalg.norm(field)).astype(np.complex64)
+    return probe[np.newaxis]
+
+
+_log = logging.getLogger(__name__)
+# Stacks with the patterns last are put in order in memory up to this size, a fixed price whatever
+# the scan; larger ones stay on disk, with a word on how to make them fast.
+_REORDER_BYTES = 256 << 20
+# Decompressing more than this for a single pattern is worth a word, too.
+_COSTLY_BYTES = 8 << 20
+
+
+def build(
+    raw: Raw,
+    domain: Domain | None,
+    findings: Findings,
+    probe_file: str | PathLike[str] | None = None,
+) -> Scan | None:
+    """Check layout, then values, as far as each key allows; None if anything is wrong.
+
+    The probe of ``probe_file`` takes the place of the scan's own, which is not looked at then.
+    """
+    headers, may_lack = dict(raw.headers), raw.may_lack
+    if probe_file is not None:
+        headers.pop("probeGuess", None)
+        may_lack = (*may_lack, "probeGuess")
+    layout = check_layout(headers, findings, raw.names, optional=may_lack)
+    arrays, checksums = raw.read(layout.usable)
+    stated = read_statements(arrays, findings)
+    arrays = arrange(arrays, layout)
+    check_small(arrays, findings)
+    if "Y" in arrays:
+        check_patches(arrays["Y"], checksums.get("Y"), findings)
+    if "diffraction" not in arrays:
+        return None
+    stack, mask = arrays["diffraction"], arrays.get("bad_pixels")
+    settled, statistics = check_diffraction(
+        stack, domain or stated.domain, mask, checksums.get("diffraction"), findings
+    )
+    if findings.violations or settled is None:
+        return None
+    totals = statistics.square_totals if settled == "amplitude" else statistics.totals
+    if probe_file is not None:
+        arrays["probeGuess"] = load_probe(probe_file, layout.N)
+    elif "probeGuess" not in arrays:
+        raw.cautions.append(
+            "no probe in the file: a first one was made from the mean pattern; give a better one "
+            "with --probe-file, or refine it with ptycho reconstruct --update-probe"
+        )
+        arrays["probeGuess"] = first_probe(stack, mask, settled)
+    _report(raw, layout, stated.axes, statistics, findings.file)
+    fields = _cast(arrays) | {"nphotons": stated.nphotons, "pixel_size_m": stated.pixel_size_m}
+    fields |= stated.experiment
+    return Scan(
+        domain=settled,
+        source=raw.files[0] if raw.files else None,
+        files=raw.files,
+        known_totals=totals,
+        **fields,
+    )
+
+
+def _cast(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn checked arrays into the fields of a scan, in the contract's dtypes."""
+    optional: tuple[tuple[str, str, type], ...] = (
+        ("object_guess", "objectGuess", np.complex64),
+        ("patches", "Y", np.complex64),
+        ("xcoords_start", "xcoords_start", np.float64),
+        ("ycoords_start", "ycoords_start", np.float64),
+        ("scan_index", "scan_index", np.int64),
+        ("bad_pixels", "bad_pixels", np.bool_),
+    )
+    fields: dict[str, Any] = {
+        name: arrays[key].astype(dtype, copy=False)
+        for name, key, dtype in optional
+        if key in arrays
+    }
+    for name, key in (("diffraction", "diffraction"), ("patches", "Y")):
+        stack = arrays.get(key)
+        if isinstance(stack, np.ndarray) and not is_patterns_first(stack):
+            fields[name] = np.ascontiguousarray(stack) if stack.nbytes <= _REORDER_BYTES else stack
+    fields.setdefault("diffraction", arrays["diffraction"])
+    return fields | {
+        "xcoords": arrays["xcoords"],
+        "ycoords": arrays["ycoords"],
+        "probe": arrays["probeGuess"],
+    }
+
+
+def _report(
+    raw: Raw, layout: Layout, axes: str | None, statistics: StackStatistics, file: str
+) -> None:
+    """Say what was decided silently and what looks odd."""
+    for key in sorted(layout.transposed):
+        _log.info("%s: FORMAT-001: %s stored as (H, W, n), read as (n, H, W)", file, key)
+    for remark in raw.remarks:
+        _log.info("%s: %s", file, remark)
+    cautions = list(raw.cautions)
+    if layout.ambiguous and axes != AXES:
+        cautions.append(
+            f"FORMAT-001: {layout.n} patterns of {layout.N} pixels look the same in both "
+            "axis orders; read as (n, N, N), check the pictures"
+        )
+    blank = np.flatnonzero(statistics.totals == 0)
+    if len(blank):
+        shown = ", ".join(str(index) for index in blank[:5]) + (", ..." if len(blank) > 5 else "")
+        cautions.append(
+            f"{len(blank)} of {len(statistics.totals)} patterns hold no photons "
+            f"({shown}); if the beam was off there, leave them out"
+        )
+    cautions.extend(_slow(raw, layout))
+    for caution in cautions:
+        warnings.warn(f"{file}: {caution}", ScanFormatWarning, stacklevel=6)
+
+
+def _slow(raw: Raw, layout: Layout) -> list[str]:
+    """Say where single patterns are dear to read, and what to do about it."""
+    stack = raw.headers["diffraction"]
+    advice = "rewrite it once, patterns one by one: ptycho convert IN OUT.npz"
+    if "diffraction" in layout.transposed:
+        size = int(np.prod(stack.shape, dtype=object)) * stack.dtype.itemsize
+        if size > _REORDER_BYTES:
+            return [f"every pattern is scattered over {size / 1e9:.1f} GB; {advice}"]
+    cost = getattr(stack.source, "cost", 0) if isinstance(stack, LazyStack) else 0
+    if cost > _COSTLY_BYTES:
+        return [f"reading one pattern means decompressing {cost / 1e6:.0f} MB; {advice}"]
+    return []
+
+
+_log = logging.getLogger(__name__)
+
+
+def load_scan(
+    path: str | PathLike[str],
+    domain: Domain | None = None,
+    *,
+    companion: str | PathLike[str] | None = None,
+    pixel_size_m: float | None = None,
+    probe_file: str | PathLike[str] | None = None,
+) -> Scan:
+    """Read a scan of any known format and check all of it.
+
+    The format is told by the content: the NPZ contract, NPZ as of LCLS, ptychodus (patterns and
+    product, HDF5 or NPZ), CXI 1.6, fold_slice. Uncompressed stacks are memory-mapped, compressed
+    HDF5 is read pattern by pattern when asked for; both are checked in one pass of flat memory.
+
+    Parameters
+    ----------
+    path
+        The file; of a scan in two files either one, or the folder that holds both.
+    domain : {"counts", "amplitude"}, optional
+        What the patterns are; wins over what the file states. Where neither states it, integers
+        are counts, floats of at most 1 are amplitudes, and anything else is an error.
+    companion
+        Of a scan in two files the other one, where it does not lie beside the first.
+    pixel_size_m
+        Size of an object pixel; wins over what the file states.
+    probe_file
+        File whose probe (see `load_probe`) takes the place of the scan's, which need not have one.
+
+    Returns
+    -------
+    Scan
+        Diffraction in its stored dtype, everything else in the dtypes of the contract, positions
+        in pixels.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file is no scan that can be read, or breaks the contract; the message lists every
+        violation.
+
+    Warns
+    -----
+    ScanFormatWarning
+        If something was decided that deserves a look: n == N leaves the axis order open, patterns
+        hold no photons, there is no probe, sizes contradict each other.
+    """
+    _check_argument(domain)
+    if pixel_size_m is not None and not 0 < pixel_size_m < float("inf"):
+        raise ValueError(f"pixel_size_m: expected a positive number, found {pixel_size_m}")
+    findings = Findings(str(path))
+    scan = _load_file(Path(path), domain, findings, companion, pixel_size_m, probe_file)
+    return _accept(scan, findings)
+
+
+def scan_from_arrays(
+    arrays: Mapping[str, ArrayLike], *, domain: Domain | None = None, name: str = "arrays"
+) -> Scan:
+    """Make a scan from arrays under the keys of the contract, with every check of a file.
+
+    Parameters
+    ----------
+    arrays
+        Key to array; unknown keys are ignored.
+    domain : {"counts", "amplitude"}, optional
+        As in `load_scan`.
+    name
+        What messages call the source.
+
+    Returns
+    -------
+    Scan
+        Sharing memory with the arrays where no cast is needed.
+
+    Raises
+    ------
+    ScanFormatError
+        If the arrays break the contract; the message lists every violation.
+    """
+    _check_argument(domain)
+    findings = Findings(name)
+    return _accept(_load_mapping(arrays, domain, findings), findings)
+
+
+def validate(
+    source: str | PathLike[str] | Mapping[str, ArrayLike],
+    domain: Domain | None = None,
+    *,
+    companion: str | PathLike[str] | None = None,
+    pixel_size_m: float | None = None,
+) -> list[Violation]:
+    """List every violation of the contract.
+
+    Parameters
+    ----------
+    source
+        A scan of any format, or arrays under the keys of the contract.
+    domain, companion, pixel_size_m
+        As in `load_scan`.
+
+    Returns
+    -------
+    list of Violation
+        Empty for a good scan.
+    """
+    _check_argument(domain)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScanFormatWarning)
+        if isinstance(source, Mapping):
+            findings = Findings("arrays")
+            _load_mapping(source, domain, findings)
+        else:
+            findings = Findings(str(source))
+            _load_file(Path(source), domain, findings, companion, pixel_size_m)
+    return findings.violations
+
+
+def save_scan(path: str | PathLike[str], scan: Scan, overwrite: bool = False) -> None:
+    """Write a scan as an NPZ file of the contract.
+
+    The same scan always gives the same bytes; the file appears complete or not at all; stacks
+    are uncompressed, so that they can be memory-mapped, and copied piece by piece. Loading the
+    file gives the same scan again, bit for bit.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    scan
+        The scan; its domain, photons and pixel size are stated in the file.
+    overwrite
+        Replace an existing file.
+
+    Raises
+    ------
+    OutputExistsError
+        If the file exists and `overwrite` is false.
+    """
+    write_scan_npz(path, scan, overwrite)
+
+
+def _check_argument(domain: str | None) -> None:
+    if domain is not None and domain not in DOMAINS:
+        raise ValueError(f"domain: expected counts or amplitude, found {domain!r}")
+
+
+def _accept(scan: Scan | None, findings: Findings) -> Scan:
+    if scan is None or findings.violations:
+        raise ScanFormatError(findings.violations)
+    return scan
+
+
+def _load_file(
+    path: Path,
+    domain: Domain | None,
+    findings: Findings,
+    companion: str | PathLike[str] | None,
+    pixel_size_m: float | None,
+    probe_file: str | PathLike[str] | None = None,
+) -> Scan | None:
+    raw: Raw | None = None
+    scan: Scan | None = None
+    try:
+        with opened_scan(path, findings, companion=companion, pixel_size_m=pixel_size_m) as (
+            one,
+            opened,
+        ):
+            raw = one.read(opened)
+            scan = build(raw, domain, findings, probe_file)
+            _log.info("%s: read as %s", path, one.title)
+    except ScanFormatError as error:
+        findings.violations.extend(error.violations)
+    if raw is not None:
+        findings.violations[:] = [
+            evolve(found, key=raw.places.get(found.key, found.key)) for found in findings.violations
+        ]
+    if scan is not None and pixel_size_m is not None:
+        scan = evolve(scan, pixel_size_m=pixel_size_m)
+    return scan
+
+
+def _load_mapping(
+    source: Mapping[str, ArrayLike], domain: Domain | None, findings: Findings
+) -> Scan | None:
+    arrays = {key: np.asarray(source[name]) for key, name in resolve_aliases(source).items()}
+    return build(Raw.of_arrays(arrays, names=tuple(source)), domain, findings)

@@ -1,0 +1,224 @@
+"""Parts of a scan, read without its patterns: names and shapes, probe, photons."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_data._contract import (
+    REQUIRED,
+    STACK_KEYS,
+    Described,
+    Findings,
+    ScanFormatError,
+    Violation,
+    has_trailing_mode,
+    probe_side,
+)
+from ptycho_data._npz import load_arrays
+from ptycho_data._values import read_statements
+from ptycho_data.formats import format_of, opened_scan
+from ptycho_data.formats._base import Raw
+
+__all__ = ["list_arrays", "load_parts", "probe_size", "stated_photons"]
+
+
+@contextlib.contextmanager
+def _found(path: str | PathLike[str], findings: Findings) -> Iterator[Raw]:
+    with opened_scan(path, findings, patterns_needed=False) as (one, opened):
+        yield one.read(opened)
+
+
+def _describe(header: Described) -> str:
+    return f"{header.dtype} {header.shape}"
+
+
+def list_arrays(path: str | PathLike[str]) -> list[tuple[str, Described | Violation]]:
+    """List what a scan's files hold, of any format, from headers alone.
+
+    Parameters
+    ----------
+    path
+        A scan: a file, or a folder.
+
+    Returns
+    -------
+    list
+        Name, and shape and type; or what is wrong with it. Of a scan in several files, the
+        arrays of the one with the patterns first.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file cannot be opened.
+    """
+    out: list[tuple[str, Described | Violation]] = []
+    findings = Findings(str(path))
+    with opened_scan(path, findings) as (one, opened):
+        files = [opened.file]
+        with contextlib.suppress(ScanFormatError):
+            raw = one.read(opened)
+            files = [opened.also(file) for file in raw.files] or files
+        for file in files:
+            for name in file.names:
+                label = name if len(files) == 1 else f"{file.path.name}: {name}"
+                try:
+                    out.append((label, file.header(name)))
+                except ScanFormatError as error:
+                    out.append((label, error.violations[0]))
+    return out
+
+
+def load_parts(path: str | PathLike[str], keys: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Read arrays of a scan of any format, but for its patterns; it need not be complete.
+
+    Parameters
+    ----------
+    path
+        A scan, or a part of one: a product of ptychodus, say.
+    keys
+        Keys of the contract.
+
+    Returns
+    -------
+    dict
+        Those that are there, in the units of the contract; types and values are not checked.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file cannot be read, or one of these arrays is damaged.
+    """
+    findings = Findings(str(path))
+    with _found(path, findings) as raw:
+        wanted = set(keys) - set(STACK_KEYS)
+        arrays, _ = raw.read(frozenset(wanted & set(raw.headers)))
+    if findings.of(wanted):
+        raise ScanFormatError(findings.of(wanted))
+    return {key: array for key, array in arrays.items() if key in wanted}
+
+
+def probe_size(path: str | PathLike[str]) -> int:
+    """Read the size N of the patterns from the header of the probe.
+
+    A few kilobytes of an NPZ file are read, however large it is; of other formats the probe.
+
+    Parameters
+    ----------
+    path
+        A scan; only its probe needs to be in order, or its patterns where it has none.
+
+    Returns
+    -------
+    int
+        Pixels along one side of the probe, and so of the patterns.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file cannot be read, or has no probe of shape (N, N) or (M, N, N).
+    """
+    findings = Findings(str(path))
+    with _found(path, findings) as raw:
+        header, stack = raw.headers.get("probeGuess"), raw.headers.get("diffraction")
+        if header is None and stack is not None and "probeGuess" in raw.may_lack:
+            return int(stack.shape[-1])
+        side = None
+        if header is not None:
+            side = probe_side(header.shape) if header.dtype.kind == "c" else None
+        if side is not None:
+            return side
+        if not findings.of(["probeGuess"]):
+            there = ", ".join(raw.names[:20]) or "nothing"
+            found = f"no such array (there: {there})" if header is None else _describe(header)
+            findings.add("probeGuess", found, REQUIRED["probeGuess"])
+    raise ScanFormatError(findings.of(["probeGuess"]))
+
+
+def stated_photons(path: str | PathLike[str]) -> float | None:
+    """Read the mean photons per pattern that a scan states.
+
+    Parameters
+    ----------
+    path
+        A scan.
+
+    Returns
+    -------
+    float or None
+        None where it states none; whether the rest of the file is in order is not looked at.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file cannot be read, or states an impossible number.
+    """
+    findings = Findings(str(path))
+    keys = ("nphotons", "_metadata")
+    with _found(path, findings) as raw:
+        usable: set[str] = set()
+        for key, kinds in zip(keys, ("iuf", "US"), strict=True):
+            header = raw.headers.get(key)
+            if header is None:
+                continue
+            if header.dtype.kind in kinds and header.shape in ((), (1,)):
+                usable.add(key)
+            else:
+                findings.add(key, _describe(header), "a single value")
+        arrays, _ = raw.read(frozenset(usable))
+        photons = read_statements(arrays, findings).nphotons
+    if findings.of(keys):
+        raise ScanFormatError(findings.of(keys))
+    return photons
+
+
+KEYS = ("probe", "probeGuess")
+
+
+def load_probe(path: str | PathLike[str], N: int | None = None) -> NDArray[np.complex64]:
+    """Read the probe of a file.
+
+    Parameters
+    ----------
+    path
+        An NPZ file that holds ``probe``, as a reconstruction does, or ``probeGuess``, as a scan
+        does; or a scan or product of any other format.
+    N
+        Pixels across the patterns that it is for.
+
+    Returns
+    -------
+    ndarray, (M, N, N) complex64
+
+    Raises
+    ------
+    ScanFormatError
+        If there is no such file, it is of no known format, or its probe is not complex, square,
+        finite and lit, or of another size than the patterns.
+    """
+    contract = Path(path).is_file() and format_of(path).name == "npz"
+    found = load_arrays(path, (), optional=KEYS) if contract else load_parts(path, KEYS)
+    values = next((found[key] for key in KEYS if key in found), None)
+    problem: str | None = None
+    if values is None:
+        raise ScanFormatError.of(path, "probe", "no such key", " or ".join(KEYS))
+    squeezed = values[..., 0] if has_trailing_mode(values.shape) else values
+    probe = squeezed[np.newaxis] if squeezed.ndim == 2 else squeezed
+    if probe.dtype.kind != "c" or probe.ndim != 3 or probe.shape[-1] != probe.shape[-2]:
+        problem = f"{values.dtype} {values.shape}"
+    elif not np.isfinite(probe).all():
+        problem = "NaN or infinity"
+    elif not probe.any():
+        problem = "zero everywhere"
+    if problem is not None:
+        expected = "a complex (N, N) or (M, N, N) array, finite and not zero"
+        raise ScanFormatError.of(path, "probe", problem, expected)
+    if N is not None and probe.shape[-1] != N:
+        found_size = f"{probe.shape[-1]} x {probe.shape[-1]}"
+        expected = f"the {N} x {N} pixels of the patterns"
+        raise ScanFormatError.of(path, "probe", found_size, expected)
+    return np.asarray(probe, dtype=np.complex64)

@@ -1,0 +1,204 @@
+"""The files of a reconstruction: NPZ, ptychodus product, pictures, metrics."""
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ptycho_data._files import atomic_path, refuse_existing, write_json
+from ptycho_data._geometry import center_m
+from ptycho_data._reconstruction import Reconstruction, save_reconstruction
+from ptycho_data.figures import View, draw, new_figure, object_views, save_figure
+from ptycho_data.formats._metres import NOMINAL_PIXEL_SIZE_M
+from ptycho_data.formats._ptychodus import fill_product
+
+__all__ = ["PICTURE_FILES", "RESULT_FILES", "save_product", "write_pictures", "write_results"]
+
+
+def save_product(
+    path: str | os.PathLike[str],
+    rec: Reconstruction,
+    overwrite: bool = False,
+    *,
+    nominal_pixel_size_m: float = NOMINAL_PIXEL_SIZE_M,
+    name: str = "ptychopinn",
+    comments: str = "",
+    photon_energy_ev: float = 0.0,
+    detector_distance_m: float = 0.0,
+    exposure_time_s: float = 0.0,
+    photons: float | None = None,
+    losses: Sequence[float] = (),
+) -> Path:
+    """Write a ptychodus product (HDF5), atomically.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    rec
+        The reconstruction.
+    overwrite
+        Replace an existing file.
+    nominal_pixel_size_m
+        Pixel size in metres where `rec` states none. The comments of the product then say that
+        its lengths are nominal.
+    name, comments
+        Free text, shown by ptychodus.
+    photon_energy_ev, detector_distance_m, exposure_time_s
+        The experiment, in eV, metres and seconds; 0 where unknown, as ptychodus has it.
+    photons
+        Mean photons per pattern. ptychodus keeps them as the power of the probe, so the probe is
+        written scaled to ``sum |P|^2 = photons``; None leaves it as it is, with a count of 0.
+    losses
+        One value per epoch, from epoch 1.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    ValueError
+        The nominal pixel size, energy, distance, time or photons is not a usable number.
+    OutputExistsError, OSError
+        As :func:`ptycho_data.atomic_path`.
+    """
+    pixel_size = rec.pixel_size_m
+    if pixel_size is None:
+        pixel_size = nominal_pixel_size_m
+        note = f"Pixel size unknown: lengths are in nominal pixels of {pixel_size:g} m."
+        comments = f"{comments}\n{note}" if comments else note
+    _require(math.isfinite(pixel_size) and pixel_size > 0, "nominal_pixel_size_m", pixel_size)
+    _require(photons is None or (math.isfinite(photons) and photons > 0), "photons", photons)
+    for key, value in (
+        ("photon_energy_eV", photon_energy_ev),
+        ("detector_object_distance_m", detector_distance_m),
+        ("exposure_time_s", exposure_time_s),
+    ):
+        _require(math.isfinite(value) and value >= 0, key, value)
+    probe = rec.probe
+    if photons is not None:
+        power = float(np.sum(np.abs(probe.astype(np.complex128)) ** 2))
+        probe = (probe * math.sqrt(photons / power)).astype(np.complex64)
+    x0, y0 = (float(v) for v in rec.origin)
+    with atomic_path(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
+        fill_product(
+            file,
+            indexes=rec.indices,
+            x_m=(rec.xcoords + x0) * pixel_size,
+            y_m=(rec.ycoords + y0) * pixel_size,
+            probe=probe,
+            object_=rec.object,
+            center_m=center_m(rec.object.shape, (x0, y0), rec.N, pixel_size),
+            pixel_size_m=pixel_size,
+            nominal=rec.pixel_size_m is None,
+            name=name,
+            comments=comments,
+            photon_energy_ev=photon_energy_ev,
+            detector_distance_m=detector_distance_m,
+            exposure_time_s=exposure_time_s,
+            photons=photons,
+            losses=losses,
+        )
+    return Path(path)
+
+
+def _require(condition: bool, name: str, value: object) -> None:
+    if not condition:
+        rule = "must be a finite number, not negative, and for sizes and photons above 0"
+        raise ValueError(f"{name}: {rule}, found {value}")
+
+
+#: What :func:`write_pictures` writes.
+PICTURE_FILES = ("reconstructed_amplitude.png", "reconstructed_phase.png")
+#: What :func:`write_results` writes.
+RESULT_FILES = ("reconstruction.npz", "product.h5", *PICTURE_FILES, "metrics.json")
+
+
+def _picture(view: View, pixel_size_m: float | None, path: Path, *, overwrite: bool) -> None:
+    height, width = view.image.shape
+    ratio = min(max(height / width, 0.3), 2.0)
+    figure = new_figure(7.4, 6.2 * ratio + 0.8)
+    draw(figure.subplots(), view, pixel_size_m)
+    save_figure(figure, path, overwrite=overwrite)
+
+
+def write_pictures(
+    folder: str | os.PathLike[str], rec: Reconstruction, *, overwrite: bool = False
+) -> None:
+    """Write ``reconstructed_amplitude.png`` and ``reconstructed_phase.png``.
+
+    Parameters
+    ----------
+    folder
+        Where to; made if missing.
+    rec
+        The reconstruction. What it hardly covers is masked, and cropped away at the edges.
+    overwrite
+        Replace existing files.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        matplotlib is not installed.
+    OutputExistsError, OSError
+        As :func:`ptycho_data.atomic_path`.
+    """
+    origin = (float(rec.origin[0]), float(rec.origin[1]))
+    views = object_views(rec.object, rec.coverage, origin)
+    for view, name in zip(views, PICTURE_FILES, strict=True):
+        _picture(view, rec.pixel_size_m, Path(folder) / name, overwrite=overwrite)
+
+
+def write_results(
+    folder: str | os.PathLike[str],
+    rec: Reconstruction,
+    *,
+    metrics: Mapping[str, Any],
+    photons: float | None = None,
+    overwrite: bool = False,
+    stage: Callable[[str], AbstractContextManager[object]] = nullcontext,
+) -> None:
+    """Write every file of `RESULT_FILES`, each one atomically, the pictures last.
+
+    Parameters
+    ----------
+    folder
+        Where to; made if missing.
+    rec
+        The reconstruction: ``reconstruction.npz``, ``product.h5`` (opens in ptychodus) and the
+        pictures of amplitude and phase.
+    metrics
+        Content of ``metrics.json``.
+    photons
+        Mean photons per pattern, for the product; None where unknown.
+    overwrite
+        Replace existing files. Without it nothing is written when one of them is there.
+    stage
+        Called with ``"write"`` and ``"pictures"``; the two parts of the work run within what it
+        returns. For taking their times.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        matplotlib is not installed; all but the pictures is written by then.
+    ValueError
+        `photons` is not a number above 0.
+    OutputExistsError, OSError
+        As :func:`ptycho_data.atomic_path`.
+    """
+    target = Path(folder)
+    if not overwrite:
+        refuse_existing(target / name for name in RESULT_FILES)
+    with stage("write"):
+        save_reconstruction(target / "reconstruction.npz", rec, overwrite=overwrite)
+        save_product(target / "product.h5", rec, overwrite=overwrite, photons=photons)
+        write_json(target / "metrics.json", dict(metrics), overwrite=overwrite)
+    with stage("pictures"):
+        write_pictures(target, rec, overwrite=overwrite)

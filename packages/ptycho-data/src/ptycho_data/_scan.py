@@ -1,0 +1,309 @@
+"""A scan as data."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import evolve, field, fields, frozen
+from numpy.typing import ArrayLike, NDArray
+
+from ptycho_data._contract import Findings, ScanFormatError, check_layout
+from ptycho_data._stack import (
+    MapReference,
+    Stack,
+    as_index,
+    as_slice,
+    portable,
+    release,
+    rows_of,
+    some_of,
+)
+from ptycho_data._values import DOMAINS, Domain, measure
+
+
+def _positions(values: ArrayLike) -> NDArray[np.float64]:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _optional_positions(values: ArrayLike | None) -> NDArray[np.float64] | None:
+    return None if values is None else _positions(values)
+
+
+def _modes(probe: ArrayLike) -> NDArray[np.complex64]:
+    modes = np.asarray(probe)
+    if modes.dtype.kind == "c":
+        modes = modes.astype(np.complex64, copy=False)
+    return modes[np.newaxis] if modes.ndim == 2 else modes
+
+
+@frozen(eq=False, kw_only=True)
+class Scan:
+    """Diffraction patterns with the positions and the probe that made them.
+
+    Shapes and dtypes are checked when a scan is made; values are checked by `load_scan` and
+    `validate`. Positions are pixels of the object grid: ``xcoords`` is the column and ``ycoords``
+    the row of the object pixel under patch pixel ``[N//2, N//2]``. Zero frequency lies at pixel
+    ``[N//2, N//2]`` of a pattern.
+
+    Attributes
+    ----------
+    diffraction : ndarray, memmap or LazyStack, (n, N, N)
+        Patterns in the dtype they were stored in, on disk where they are mapped or lazy: index
+        them for a few at a time. See `counts` for what to compute with.
+    xcoords, ycoords : ndarray, (n,) float64
+        Positions in pixels.
+    probe : ndarray, (M, N, N) complex64
+        Probe modes; a single (N, N) mode is given its leading axis.
+    domain : {"counts", "amplitude"}
+        What `diffraction` holds.
+    object_guess : ndarray, (H, W) complex64, optional
+        Object on the grid of the positions.
+    patches : ndarray, memmap or LazyStack, (n, N, N) complex64, optional
+        Ground truth of each pattern's object patch.
+    xcoords_start, ycoords_start : ndarray, (n,) float64, optional
+        Nominal positions; where absent, the positions are the nominal ones.
+    scan_index : ndarray, (n,) int64, optional
+        Number of the scan each pattern belongs to; where absent, all are scan 0.
+    bad_pixels : ndarray, (N, N) bool, optional
+        True where the detector has no valid value.
+    nphotons : float, optional
+        Mean photons per pattern: the absolute scale of amplitudes.
+    pixel_size_m : float, optional
+        Object pixel in metres.
+    photon_energy_ev, detector_distance_m, detector_pixel_size_m : float, optional
+        The experiment, where known: energy in eV, lengths in metres.
+    source : Path, optional
+        File the patterns came from.
+    files : tuple of Path
+        All files the scan came from.
+
+    Raises
+    ------
+    ScanFormatError
+        If shapes or dtypes contradict each other; every contradiction is listed.
+    """
+
+    diffraction: Stack
+    xcoords: NDArray[np.float64] = field(converter=_positions)
+    ycoords: NDArray[np.float64] = field(converter=_positions)
+    probe: NDArray[np.complex64] = field(converter=_modes)
+    domain: Domain
+    object_guess: NDArray[np.complex64] | None = None
+    patches: Stack | None = None
+    xcoords_start: NDArray[np.float64] | None = field(default=None, converter=_optional_positions)
+    ycoords_start: NDArray[np.float64] | None = field(default=None, converter=_optional_positions)
+    scan_index: NDArray[np.int64] | None = None
+    bad_pixels: NDArray[np.bool_] | None = None
+    nphotons: float | None = None
+    pixel_size_m: float | None = None
+    photon_energy_ev: float | None = None
+    detector_distance_m: float | None = None
+    detector_pixel_size_m: float | None = None
+    source: Path | None = None
+    files: tuple[Path, ...] = ()
+    _known_totals: NDArray[np.float64] | None = field(default=None, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Check shapes and dtypes together, which no single field can."""
+        findings = Findings(str(self.source or "scan"))
+        layout = check_layout(self.arrays(), findings)
+        for key in layout.transposed:
+            findings.add(key, f"{self.arrays()[key].shape}", "(n, N, N), patterns first")
+        if self.domain not in DOMAINS:
+            findings.add("domain", repr(self.domain), "counts or amplitude")
+        numbers = {"nphotons": self.nphotons, "pixel_size_m": self.pixel_size_m}
+        for key, value in (numbers | self.experiment()).items():
+            if value is not None and not 0 < value < float("inf"):
+                findings.add(key, f"{value:g}", "a positive number")
+        if findings.violations:
+            raise ScanFormatError(findings.violations)
+
+    def experiment(self) -> dict[str, float | None]:
+        """Return what is known of the experiment, under the keys of ``_metadata``."""
+        return {
+            "photon_energy_eV": self.photon_energy_ev,
+            "detector_distance_m": self.detector_distance_m,
+            "detector_pixel_size_m": self.detector_pixel_size_m,
+        }
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the arrays under the keys of the NPZ contract, absent ones left out.
+
+        Stacks are as they are here, in memory or on disk.
+        """
+        candidates: dict[str, Stack | None] = {
+            "diffraction": self.diffraction,
+            "xcoords": self.xcoords,
+            "ycoords": self.ycoords,
+            "xcoords_start": self.xcoords_start,
+            "ycoords_start": self.ycoords_start,
+            "scan_index": self.scan_index,
+            "probeGuess": self.probe,
+            "objectGuess": self.object_guess,
+            "Y": self.patches,
+            "bad_pixels": self.bad_pixels,
+        }
+        return {key: array for key, array in candidates.items() if array is not None}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross process borders with stacks on disk as the names of their files."""
+        values = {f.name.lstrip("_"): getattr(self, f.name) for f in fields(type(self))}
+        for name in ("diffraction", "patches"):
+            values[name] = portable(values[name])
+        return _scan_again, (values,)
+
+    @property
+    def n(self) -> int:
+        """Number of patterns."""
+        return int(self.diffraction.shape[0])
+
+    @property
+    def N(self) -> int:  # noqa: N802 (the field's own name for the pattern size)
+        """Pattern size in pixels."""
+        return int(self.diffraction.shape[1])
+
+    @cached_property
+    def positions(self) -> NDArray[np.float64]:
+        """Positions (n, 2) as (x, y) = (column, row), in pixels; not to be written to.
+
+        Made once: batches of a long scan ask for a few of them at a time.
+        """
+        stacked = np.stack([self.xcoords, self.ycoords], axis=1)
+        stacked.flags.writeable = False
+        return stacked
+
+    @property
+    def start_positions(self) -> NDArray[np.float64]:
+        """Nominal positions (n, 2) as (x, y), in pixels."""
+        x = self.xcoords if self.xcoords_start is None else self.xcoords_start
+        y = self.ycoords if self.ycoords_start is None else self.ycoords_start
+        return np.stack([x, y], axis=1)
+
+    @cached_property
+    def intensity_totals(self) -> NDArray[np.float64]:
+        """Sum over pixels of counts, or of squared amplitudes, of each pattern: (n,).
+
+        Bad pixels are left out. Made in one pass of flat memory, unless `load_scan` already did.
+        """
+        if self._known_totals is not None:
+            return self._known_totals
+        squares = self.domain == "amplitude"
+        statistics = measure(self.diffraction, bad_pixels=self.bad_pixels, squares=squares)
+        return statistics.totals if statistics.square_totals is None else statistics.square_totals
+
+    def mean_photons(self, nphotons: float | None = None) -> float:
+        """Return the mean photons per pattern.
+
+        Parameters
+        ----------
+        nphotons
+            Absolute scale of amplitudes, used only if the scan states none.
+
+        Returns
+        -------
+        float
+            Mean of the counts' sums, bad pixels left out; for amplitudes the stated photons.
+
+        Raises
+        ------
+        ValueError
+            If the scan holds amplitudes and nobody states the photons.
+        """
+        if self.domain == "counts":
+            return float(self.intensity_totals.mean())
+        photons = self.nphotons if self.nphotons is not None else nphotons
+        if photons is None or not 0 < photons < float("inf"):
+            raise ValueError(
+                f"{self.source or 'scan'}: amplitudes have no absolute scale; state nphotons, the "
+                f"mean photons per pattern, as a positive number (found {photons})"
+            )
+        return float(photons)
+
+    def counts(
+        self, indices: ArrayLike | slice | None = None, nphotons: float | None = None
+    ) -> NDArray[np.float32]:
+        """Return patterns as photon counts.
+
+        Amplitudes become ``amplitude**2 * nphotons / mean over the scan of sum(amplitude**2)``,
+        so that the mean pattern of the scan has `nphotons` photons. Bad pixels are 0.
+
+        Parameters
+        ----------
+        indices
+            Patterns wanted, in this order; None for all (mind the memory).
+        nphotons
+            Absolute scale of amplitudes, used only if the scan states none.
+
+        Returns
+        -------
+        ndarray, (k, N, N) float32
+            Counts, in memory of their own.
+
+        Raises
+        ------
+        ValueError
+            If the scan holds amplitudes and nobody states the photons, or all of them are 0.
+        """
+        chosen = slice(None) if indices is None else as_index(indices)
+        counts: NDArray[np.float32] = np.asarray(self.diffraction[chosen]).astype(np.float32)
+        release(self.diffraction)
+        if self.domain == "amplitude":
+            mean = float(self.intensity_totals.mean())
+            if not mean > 0:
+                raise ValueError(f"{self.source or 'scan'}: all amplitudes are 0; nothing to scale")
+            np.square(counts, out=counts)
+            counts *= np.float32(self.mean_photons(nphotons) / mean)
+        if self.bad_pixels is not None:
+            counts[:, self.bad_pixels] = 0
+        return counts
+
+    def select(self, indices: ArrayLike | slice) -> "Scan":
+        """Return the scan of some of the patterns.
+
+        Counts stay the same: ``scan.select(i).counts() == scan.counts(i)`` to rounding, because
+        stated photons are rescaled to the mean of the selected patterns.
+
+        Parameters
+        ----------
+        indices
+            Patterns wanted, in this order. Stacks on disk stay there, and are read when asked
+            for; of a stack in memory, a slice or indices at a constant positive step make a view,
+            other indices a copy.
+
+        Returns
+        -------
+        Scan
+            With its own n; object, probe and mask are shared.
+        """
+        chosen = as_slice(as_index(indices), self.n)
+        totals = self.intensity_totals[chosen] if self._totals_wanted else None
+        nphotons = self.nphotons
+        if self.domain == "amplitude" and nphotons is not None and totals is not None:
+            ratio = float(totals.mean() / self.intensity_totals.mean())
+            nphotons = nphotons * ratio if 0 < ratio < float("inf") else nphotons
+        return evolve(
+            self,
+            diffraction=some_of(self.diffraction, chosen),
+            xcoords=self.xcoords[chosen],
+            ycoords=self.ycoords[chosen],
+            patches=None if self.patches is None else some_of(self.patches, chosen),
+            xcoords_start=rows_of(self.xcoords_start, chosen),
+            ycoords_start=rows_of(self.ycoords_start, chosen),
+            scan_index=rows_of(self.scan_index, chosen),
+            nphotons=nphotons,
+            known_totals=totals,
+        )
+
+    @property
+    def _totals_wanted(self) -> bool:
+        """Whether sums of all patterns are at hand, or needed to keep the scale."""
+        scaled = self.domain == "amplitude" and self.nphotons is not None
+        return self._known_totals is not None or scaled
+
+
+def _scan_again(values: dict[str, Any]) -> Scan:
+    for name in ("diffraction", "patches"):
+        if isinstance(values[name], MapReference):
+            values[name] = values[name].open()
+    return Scan(**values)

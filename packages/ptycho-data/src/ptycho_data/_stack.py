@@ -1,0 +1,381 @@
+"""Stacks of patterns, in memory or on disk, read a few patterns at a time.
+
+A `LazyStack` behaves like an array of shape (n, H, W), but reads only the patterns that are
+indexed. It is pickled as the name of its file, so worker processes of a data loader open the file
+themselves.
+"""
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol, TypeGuard, TypeVar
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from ptycho_data._contract import WHOLE_FILE, ScanFormatError
+
+__all__ = [
+    "CentredSource",
+    "LazyStack",
+    "MapReference",
+    "MappedSource",
+    "MemorySource",
+    "Stack",
+    "StackSource",
+    "Stamp",
+    "as_index",
+    "as_slice",
+    "is_mapped",
+    "map_of",
+    "portable",
+    "rows_of",
+    "some_of",
+]
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+def rows_of(
+    array: NDArray[_Scalar] | None, chosen: NDArray[np.int64] | slice
+) -> NDArray[_Scalar] | None:
+    """Return some rows of an array that need not be there."""
+    return None if array is None else array[chosen]
+
+
+def as_index(indices: ArrayLike | slice) -> NDArray[np.int64] | slice:
+    """Return indices as whole numbers, a slice as it is.
+
+    Raises
+    ------
+    ValueError
+        If they are no list of whole numbers.
+    """
+    if isinstance(indices, slice):
+        return indices
+    index = np.atleast_1d(np.asarray(indices))
+    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
+        raise ValueError(
+            f"indices: expected a list of whole numbers, found {index.dtype} {index.shape}"
+        )
+    return index.astype(np.int64)
+
+
+def as_slice(index: NDArray[np.int64] | slice, n: int) -> NDArray[np.int64] | slice:
+    """Turn evenly spaced indices into a slice, which views a memory map instead of copying."""
+    if isinstance(index, slice) or len(index) < 2 or index[0] < 0 or index[-1] >= n:
+        return index
+    step = int(index[1] - index[0])
+    even = step > 0 and bool(np.all(np.diff(index) == step))
+    return slice(int(index[0]), int(index[-1]) + 1, step) if even else index
+
+
+BLOCK_BYTES = 4 << 20
+"""Stacks are walked through in blocks of about this size."""
+#: Blocks of stacks whose patterns come last: shorter reads would fetch every page many times.
+_STRIDED_BLOCK_BYTES = 64 << 20
+
+
+def chunk_rows(array: "Stack") -> Iterator[slice]:
+    """Yield slices of the first axis that together cover it, some megabytes each.
+
+    Mapped pages are given back between the pieces, so resident memory stays flat.
+    """
+    if not isinstance(array, np.ndarray):
+        yield from array.blocks()
+        return
+    rows = array.shape[0]
+    target = BLOCK_BYTES if is_patterns_first(array) else _STRIDED_BLOCK_BYTES
+    step = max(1, target * rows // max(1, array.nbytes))
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
+        release(array)
+
+
+def is_patterns_first(array: NDArray[Any]) -> bool:
+    """Tell whether the first axis is the slowest in memory, so that a pattern lies together."""
+    return array.ndim == 0 or abs(array.strides[0]) == max(map(abs, array.strides))
+
+
+def release(array: object) -> None:
+    """Give the resident pages of a read-only memory map back to the system.
+
+    They stay in the page cache, so reading them again is cheap; but they no longer count as
+    memory of this process. Nothing happens for other arrays and on systems without ``madvise``.
+    """
+    base: object = array
+    read_only = False
+    while isinstance(base, np.ndarray):
+        # Pages of a copy-on-write map may hold changes, which must not be dropped.
+        read_only = read_only or (isinstance(base, np.memmap) and base.mode == "r")
+        base = base.base
+    if read_only and isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+class StackSource(Protocol):
+    """Where the patterns of a `LazyStack` come from."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, H, W) of all patterns there."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the stored values."""
+        ...
+
+    @property
+    def block_rows(self) -> int:
+        """How many consecutive patterns are best read together."""
+        ...
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Read the patterns of these rows, in this order, into memory of their own."""
+        ...
+
+
+class LazyStack:
+    """Some patterns of a file, read when they are indexed.
+
+    Parameters
+    ----------
+    source
+        Reads patterns.
+    rows : (n,) int64 array, optional
+        Patterns of the source that make up this stack, in this order; all by default.
+    """
+
+    ndim = 3
+
+    def __init__(self, source: StackSource, rows: NDArray[np.int64] | None = None) -> None:
+        self.source = source
+        self._rows = rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extents (n, H, W)."""
+        return (len(self), *self.source.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the stored values."""
+        return self.source.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all patterns would take in memory."""
+        return int(np.prod([*map(int, self.shape), self.dtype.itemsize], dtype=object))
+
+    def __len__(self) -> int:
+        """Return the number of patterns."""
+        return int(self.source.shape[0]) if self._rows is None else len(self._rows)
+
+    def __repr__(self) -> str:
+        """Return shape and type; nothing is read."""
+        return f"LazyStack({self.shape}, {self.dtype})"
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        """Read patterns; what follows the first index applies to each pattern."""
+        first, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
+        if isinstance(first, int | np.integer):
+            place, rest = np.array([first]), (0, *rest)
+        else:
+            place, rest = first, ((slice(None), *rest) if rest else ())
+        read: NDArray[Any] = self.source.take(self._resolve(place))[rest]
+        return read
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read all patterns into memory (for comparisons; mind the size)."""
+        if copy is False:
+            raise ValueError("patterns on disk cannot become an array without a copy")
+        values = self[:]
+        return values if dtype is None else values.astype(dtype, copy=False)
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """Read pattern by pattern."""
+        return (self[index] for index in range(len(self)))
+
+    def astype(self, dtype: DTypeLike, *, copy: bool = True) -> NDArray[Any]:
+        """Read all patterns into memory, in another type."""
+        return self[:].astype(dtype, copy=copy)
+
+    def select(self, index: ArrayLike | slice) -> "LazyStack":
+        """Return the stack of some patterns, still on disk."""
+        return LazyStack(self.source, self._resolve(index))
+
+    def blocks(self) -> Iterator[slice]:
+        """Yield slices that cover all patterns, each best read at once."""
+        step = max(1, self.source.block_rows)
+        for start in range(0, len(self), step):
+            yield slice(start, min(start + step, len(self)))
+
+    def _resolve(self, index: ArrayLike | slice) -> NDArray[np.int64]:
+        """Turn an index into rows of the source."""
+        n = len(self)
+        if isinstance(index, slice):
+            wanted = np.arange(*index.indices(n))
+        else:
+            wanted = np.asarray(index)
+            if wanted.dtype == np.bool_ and wanted.shape == (n,):
+                wanted = np.flatnonzero(wanted)
+            if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+                raise IndexError(f"expected a list of whole numbers, found {wanted.dtype} "
+                                 f"{wanted.shape}")  # fmt: skip
+            wanted = wanted.astype(np.int64)
+            outside = (wanted < -n) | (wanted >= n)
+            if outside.any():
+                raise IndexError(f"pattern {wanted[outside][0]} of {n}")
+            wanted = np.where(wanted < 0, wanted + n, wanted)
+        return wanted if self._rows is None else self._rows[wanted]
+
+
+Stack = NDArray[Any] | LazyStack
+"""Patterns (n, H, W), in memory, mapped, or read when asked for."""
+
+
+@frozen(kw_only=True)
+class Stamp:
+    """What tells whether a file is still the one that was checked."""
+
+    path: Path
+    size: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp":
+        """Take the stamp of a file."""
+        found = path.stat()
+        return cls(path=path, size=found.st_size, changed_ns=found.st_mtime_ns)
+
+    def check(self) -> None:
+        """Refuse to go on with another file than the one that was checked.
+
+        Raises
+        ------
+        ScanFormatError
+            The file is gone, or changed since.
+        """
+        try:
+            same = Stamp.of(self.path) == self
+        except OSError:
+            same = False
+        if not same:
+            found = "a file that changed or went away in the meantime"
+            raise ScanFormatError.of(self.path, WHOLE_FILE, found, "the file as it was read")
+
+
+@frozen(kw_only=True)
+class MapReference:
+    """A memory-mapped array, by the place of its bytes in a file."""
+
+    stamp: Stamp
+    dtype: np.dtype[Any]
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def open(self) -> NDArray[Any]:
+        """Map the array again, read-only."""
+        self.stamp.check()
+        content = np.memmap(self.stamp.path, np.uint8, mode="r")
+        return np.ndarray(self.shape, self.dtype, content, self.offset, self.strides)
+
+
+def _base_map(array: NDArray[Any]) -> np.memmap[Any, Any] | None:
+    """Return the read-only map an array looks into, if it does."""
+    base: object = array
+    found: np.memmap[Any, Any] | None = None
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap) and base.mode == "r" and base.filename is not None:
+            found = base
+        base = base.base
+    return found
+
+
+def is_mapped(array: object) -> TypeGuard[NDArray[Any]]:
+    """Tell whether an array looks into a read-only memory map."""
+    return isinstance(array, np.ndarray) and _base_map(array) is not None
+
+
+def map_of(array: NDArray[Any]) -> MapReference | None:
+    """Describe a mapped array so that it can be mapped again; None for any other array."""
+    whole = _base_map(array)
+    if whole is None or whole.filename is None:
+        return None
+    start = array.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+    return MapReference(
+        stamp=Stamp.of(Path(whole.filename)),
+        dtype=array.dtype,
+        offset=int(whole.offset) + start,
+        shape=array.shape,
+        strides=array.strides,
+    )
+
+
+def portable(stack: Stack | None) -> Stack | MapReference | None:
+    """Return what stands for a stack in another process: a mapped one by its place in the file."""
+    if stack is None or isinstance(stack, LazyStack):
+        return stack
+    return map_of(stack) or stack
+
+
+class MemorySource:
+    """Patterns in memory, for those who handle all stacks alike."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array = array
+        self.shape: tuple[int, ...] = array.shape
+        self.dtype: np.dtype[Any] = array.dtype
+        self.block_rows = max(1, BLOCK_BYTES * len(array) // max(1, array.nbytes))
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Copy the patterns of these rows."""
+        return np.asarray(self.array[rows])
+
+
+class MappedSource(MemorySource):
+    """Patterns in a read-only memory map; pages are given back after each reading."""
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Read the patterns of these rows."""
+        read = super().take(rows)
+        release(self.array)
+        return read
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross process borders as the name of the file."""
+        return _mapped_again, (map_of(self.array),)
+
+
+def some_of(stack: Stack, rows: NDArray[np.int64] | slice) -> Stack:
+    """Return some patterns of a stack, on disk if they were there."""
+    if isinstance(stack, LazyStack):
+        return stack.select(rows)
+    if is_mapped(stack) and not isinstance(rows, slice):
+        return LazyStack(MappedSource(stack)).select(rows)
+    return stack[rows]
+
+
+class CentredSource:
+    """Patterns with zero frequency moved from the corner to ``[N//2, N//2]``, as they are read."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack if isinstance(stack, LazyStack) else LazyStack(_source_of(stack))
+        self.shape: tuple[int, ...] = stack.shape
+        self.dtype: np.dtype[Any] = stack.dtype
+        self.block_rows: int = self.stack.source.block_rows
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Read the patterns of these rows and shift them."""
+        return np.fft.fftshift(self.stack[rows], axes=(-2, -1))
+
+
+def _source_of(array: NDArray[Any]) -> StackSource:
+    return MappedSource(array) if is_mapped(array) else MemorySource(array)
+
+
+def _mapped_again(reference: MapReference) -> MappedSource:
+    return MappedSource(reference.open())

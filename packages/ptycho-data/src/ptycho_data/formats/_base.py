@@ -1,0 +1,275 @@
+"""The parts of a file format: how it is recognised, read and written; files in pairs."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import define, field, frozen
+from numpy.typing import NDArray
+
+from ptycho_data._contract import WHOLE_FILE, Described, Findings, ScanFormatError
+from ptycho_data._hdf5 import H5File, is_hdf5
+from ptycho_data._npz import Archive
+from ptycho_data._scan import Scan
+from ptycho_data._stack import Stack
+from ptycho_data._values import Checksum
+
+__all__ = [
+    "Container",
+    "Format",
+    "Loaded",
+    "Opened",
+    "Raw",
+    "find_in_folder",
+    "find_partner",
+    "open_container",
+]
+
+Container = Archive | H5File
+"""An opened file of either kind; both check before they read."""
+Loaded = tuple[dict[str, Any], dict[str, Checksum]]
+"""Arrays under the keys of the contract, and the checksums that mapped stacks must reach."""
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_EXPECTED = "an NPZ or HDF5 file, complete and undamaged"
+
+
+def open_container(path: Path) -> Container:
+    """Open a file as what its first bytes say it is; its name does not matter.
+
+    Raises
+    ------
+    ScanFormatError
+        If there is no such file, it cannot be read, or is neither an NPZ nor an HDF5 file.
+    """
+
+    def fail(found: str) -> ScanFormatError:
+        return ScanFormatError.of(path, WHOLE_FILE, found, _EXPECTED)
+
+    try:
+        if not path.is_file():
+            raise fail("something that is no regular file" if path.exists() else "no such file")
+        with path.open("rb") as file:
+            start = file.read(4)
+        if start in _ZIP:
+            return Archive(path)
+        if is_hdf5(path):
+            return H5File(path)
+    except OSError as error:
+        raise fail(f"a file that cannot be read ({error.strerror})") from None
+    raise fail("neither a zip archive nor HDF5" if start else "an empty file")
+
+
+@define(kw_only=True)
+class Raw:
+    """A scan as it was found: under the keys of the contract, in its units, not yet checked.
+
+    Attributes
+    ----------
+    headers
+        Contract key to shape and type.
+    read
+        Gives the arrays of some of these keys.
+    names
+        All names in the file, told to who looks for a missing one.
+    places
+        Contract key to where it came from, for messages; absent where it is the key itself.
+    files
+        Every file that was read.
+    may_lack
+        Required keys that this format may have no place for.
+    remarks
+        What was converted or left out, one line each.
+    cautions
+        What deserves a look, one line each.
+    """
+
+    headers: Mapping[str, Described]
+    read: Callable[[frozenset[str]], Loaded]
+    names: tuple[str, ...]
+    places: Mapping[str, str] = field(factory=dict)
+    files: tuple[Path, ...] = ()
+    may_lack: tuple[str, ...] = ()
+    remarks: list[str] = field(factory=list)
+    cautions: list[str] = field(factory=list)
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any] | Stack], **more: Any) -> "Raw":
+        """Wrap arrays that are there already."""
+
+        def read(keys: frozenset[str]) -> Loaded:
+            return {key: arrays[key] for key in keys}, {}
+
+        return cls(headers=arrays, read=read, **{"names": tuple(arrays)} | more)
+
+
+@define(kw_only=True)
+class Opened:
+    """The file that was named, open, and what was said along with it.
+
+    Attributes
+    ----------
+    file
+        The open container.
+    findings
+        Receives what is wrong.
+    companion
+        File with the other half of the scan, if named.
+    pixel_size_m
+        Object pixel in metres, if stated; wins over the file.
+    patterns_needed
+        Whether a file without patterns has to be completed by the one that has them.
+    closing
+        Closes further files at the end.
+    """
+
+    file: Container
+    findings: Findings
+    companion: Path | None = None
+    pixel_size_m: float | None = None
+    patterns_needed: bool = True
+    closing: contextlib.ExitStack = field(factory=contextlib.ExitStack)
+
+    def also(self, path: Path) -> Container:
+        """Open a further file, closed at the end with the first."""
+        file = open_container(path)
+        self.closing.callback(file.close)
+        return file
+
+    @contextlib.contextmanager
+    def collecting(self, key: str) -> Iterator[None]:
+        """Note what is wrong with one key, and go on with the others."""
+        try:
+            yield
+        except ScanFormatError as error:
+            for violation in error.violations:
+                self.findings.add(key, violation.found, violation.expected)
+
+
+@frozen(kw_only=True)
+class Format:
+    """One file format.
+
+    Attributes
+    ----------
+    name
+        What ``--to`` and messages call it.
+    title
+        In words.
+    matches
+        Whether an open file is of this format, or half of a pair that is.
+    holds_patterns
+        Whether a file that matches is the one with the patterns; a folder is read through it.
+    read
+        Finds a scan in it.
+    write : optional
+        ``write(path, scan, overwrite)`` writes a scan; returns what could not be carried over.
+    units
+        Of positions and energy, in words.
+    suffix
+        Usual ending of its files; empty for a folder.
+    files
+        Names of the files that `write` puts into a folder; empty where it writes one file.
+    """
+
+    name: str
+    title: str
+    matches: Callable[[Container], bool]
+    holds_patterns: Callable[[Container], bool]
+    read: Callable[[Opened], Raw]
+    write: Callable[[Path, Scan, bool], list[str]] | None = None
+    units: str = "positions in metres, photon energy in eV"
+    suffix: str = ""
+    files: tuple[str, ...] = ()
+
+
+def has_all(file: Container, names: Iterable[str]) -> bool:
+    """Tell whether a file has all of these datasets or arrays."""
+    return all(name in file for name in names)
+
+
+def first_of(file: Container, names: Iterable[str]) -> str | None:
+    """Return the first of these names that is there."""
+    return next((name for name in names if name in file), None)
+
+
+def flat(values: NDArray[Any]) -> NDArray[Any]:
+    """Drop axes of length one: MATLAB writes lists as (n, 1) or (1, n)."""
+    return values.reshape(-1) if values.ndim == 2 and 1 in values.shape else np.asarray(values)
+
+
+#: Files of a folder that are looked into.
+_MOST = 200
+
+
+def _names(paths: list[Path]) -> str:
+    return ", ".join(path.name for path in paths[:5]) + (", ..." if len(paths) > 5 else "")
+
+
+def find_in_folder(
+    folder: Path, wanted: Callable[[Container], bool], usual: tuple[str, ...]
+) -> list[Path]:
+    """Look into the files of a folder.
+
+    Parameters
+    ----------
+    folder
+        Where to look; not into folders in it.
+    wanted
+        Tells by its content whether a file is one of those looked for.
+    usual
+        Names that are enough if a file of this name is wanted; the first one wins.
+
+    Returns
+    -------
+    list of Path
+        One file if it has a usual name, otherwise all that are wanted.
+    """
+
+    def fits(path: Path) -> bool:
+        try:
+            with open_container(path) as file:
+                return wanted(file)
+        except ScanFormatError:
+            return False
+
+    for name in usual:
+        if (folder / name).is_file() and fits(folder / name):
+            return [folder / name]
+    try:
+        inside = sorted(path for path in folder.iterdir() if path.is_file())[:_MOST]
+    except OSError:
+        return []
+    return [path for path in inside if fits(path)]
+
+
+def find_partner(
+    opened: Opened, what: str, wanted: Callable[[Container], bool], usual: tuple[str, ...]
+) -> Container:
+    """Open the file with the other half: the one that was named, or one beside the first.
+
+    Raises
+    ------
+    ScanFormatError
+        There is none, or several and none of a usual name.
+    """
+    here = opened.file.path
+
+    def fail(path: Path, found: str, expected: str) -> ScanFormatError:
+        return ScanFormatError.of(path, WHOLE_FILE, found, expected)
+
+    if opened.companion is not None:
+        named = opened.also(opened.companion)
+        if not wanted(named):
+            raise fail(opened.companion, f"a file without {what}", f"the {what} of {here.name}")
+        return named
+    candidates = [
+        path for path in find_in_folder(here.parent, wanted, usual) if not path.samefile(here)
+    ]
+    if len(candidates) != 1:
+        there = f"{len(candidates)} files with {what} beside it ({_names(candidates)})"
+        found = there if candidates else f"no {what}, here or in a file beside it"
+        raise fail(here, found, f"one file with {what}: in this folder, or named as companion "
+                   "(ptycho convert IN OUT --companion FILE)")  # fmt: skip
+    return opened.also(candidates[0])

@@ -1,0 +1,286 @@
+"""CXI 1.6, the format of the Coherent X-ray Imaging Data Bank, in one file or two.
+
+================================  =============================================================
+``entry_1/data_1/data``           patterns (n, N, N), counts, zero frequency at ``[N//2, N//2]``
+                                  (in the corner, and moved, if its attribute ``is_fft_shifted``
+                                  says so); or at ``instrument_1/detector_1/data``
+``.../detector_1/mask``           (N, N) bit mask: any bit but "has signal" is a bad pixel
+``.../detector_1/distance``       metres; ``x_pixel_size``, ``y_pixel_size`` too
+``.../source_1/energy``           photon energy in joules
+``sample_1/geometry_1/``          ``translation`` (n, 3): positions of the probe on the sample in
+                                  metres, x to the right, y down, as ptychodus has it; older
+                                  files keep it at ``data_1/translation``
+``image_1``, ``image_2``          probe and object; what CXI has no word for (size of their
+                                  pixels, middle of the object) is in ``entry_1/ptychodus``
+================================  =============================================================
+
+`ptycho_data._geometry` documents the half pixel between the conventions.
+"""
+
+from os import PathLike
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_data.__about__ import __version__
+from ptycho_data._files import atomic_path
+from ptycho_data._geometry import EV_J
+from ptycho_data._hdf5 import H5File
+from ptycho_data._scan import Scan
+from ptycho_data._stack import CentredSource, LazyStack, chunk_rows
+from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, first_of
+from ptycho_data.formats._metres import (
+    NOMINAL,
+    InMetres,
+    Measured,
+    in_metres,
+    left_out,
+    to_contract,
+    write_patterns,
+)
+
+__all__ = ["FORMAT", "write_cxi"]
+
+_VERSION = 160  # 1.6, as the format wants it
+_INVALID = 1  # bit of the mask
+_NUMBERS_OF_PROBE = ("coherent", "incoherent", "y", "x")
+
+
+def write_cxi(path: str | PathLike[str], scan: Scan, overwrite: bool = False) -> list[str]:
+    """Write patterns, positions, probe and object into one CXI file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    scan
+        The scan. Patterns are written as counts, the probe as it is.
+    overwrite
+        Replace an existing file.
+
+    Returns
+    -------
+    list of str
+        What could not be carried over, one line each.
+
+    Raises
+    ------
+    ValueError
+        The scan holds amplitudes and nobody states the photons.
+    OutputExistsError, OSError
+        As :func:`ptycho_data.atomic_path`.
+    """
+    photons = scan.mean_photons()
+    place = in_metres(scan)
+    with atomic_path(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
+        file["cxi_version"] = _VERSION
+        entry = file.create_group("entry_1")
+        _write_instrument(entry, scan, place)
+        positions = np.zeros((scan.n, 3))
+        positions[:, 0], positions[:, 1] = place.x_m, place.y_m
+        entry["sample_1/geometry_1/translation"] = positions
+        entry["data_1/data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
+        entry["data_1/translation"] = h5py.SoftLink("/entry_1/sample_1/geometry_1/translation")
+        _write_images(entry, scan, place)
+        _write_extras(entry, scan, place, photons)
+        entry["process_1/program"] = "ptycho-data"
+        entry["process_1/version"] = __version__
+    return [*place.lost, *left_out(scan)]
+
+
+def _write_instrument(entry: h5py.Group, scan: Scan, place: InMetres) -> None:
+    source = entry.create_group("instrument_1/source_1")
+    detector = entry.create_group("instrument_1/detector_1")
+    if place.energy_ev:
+        source["energy"] = place.energy_ev * EV_J  # joules
+    if place.distance_m:
+        detector["distance"] = place.distance_m
+    if place.detector_pixel_m:
+        detector["x_pixel_size"] = detector["y_pixel_size"] = place.detector_pixel_m
+    data = write_patterns(detector, "data", scan)
+    data.attrs["axes"] = "translation:y:x"
+    if scan.bad_pixels is not None:
+        detector["mask"] = np.where(scan.bad_pixels, _INVALID, 0).astype(np.uint32)
+
+
+def _write_images(entry: h5py.Group, scan: Scan, place: InMetres) -> None:
+    images: tuple[tuple[str, Any, str, str], ...] = (
+        ("image_1", scan.probe[np.newaxis], ":".join(_NUMBERS_OF_PROBE), "amplitude"),
+        ("image_2", place.object[np.newaxis], "layer:y:x", "electron density"),
+    )
+    for name, values, axes, kind in images:
+        image = entry.create_group(name)
+        image["data"] = values
+        image["data"].attrs["axes"] = axes
+        image["data_type"], image["data_space"] = kind, "real"
+        height, width = values.shape[-2:]
+        image["image_size"] = np.array([width * place.pixel_m, height * place.pixel_m, 0.0])
+
+
+def _write_extras(entry: h5py.Group, scan: Scan, place: InMetres, photons: float) -> None:
+    extras = entry.create_group("ptychodus")
+    extras["probe_position_indexes"] = np.arange(scan.n)
+    for what in ("probe", "object"):
+        extras[f"{what}_pixel_width_m"] = extras[f"{what}_pixel_height_m"] = place.pixel_m
+    extras["object_center_x_m"], extras["object_center_y_m"] = place.center_m
+    if place.nominal:
+        extras[NOMINAL] = 1
+    extras["probe_photon_count"] = photons
+    extras["tomography_angle_deg"] = 0.0
+
+
+ENTRY = "entry_1"
+_DETECTOR = f"{ENTRY}/instrument_1/detector_1"
+_DATA = (f"{ENTRY}/data_1/data", f"{_DETECTOR}/data")
+_TRANSLATION = (f"{ENTRY}/sample_1/geometry_1/translation", f"{ENTRY}/data_1/translation")
+_PROBE = (f"{ENTRY}/image_1/data", f"{ENTRY}/instrument_1/source_1/illumination")
+_OBJECT = f"{ENTRY}/image_2/data"
+_EXTRA = f"{ENTRY}/ptychodus"
+_ENERGY = f"{ENTRY}/instrument_1/source_1/energy"
+_DISTANCE = f"{_DETECTOR}/distance"
+#: Set where a pixel is brighter than the background: nothing is wrong with it.
+_HAS_SIGNAL = 0x1000
+
+
+def _holds_patterns(file: Container) -> bool:
+    return isinstance(file, H5File) and first_of(file, _DATA) is not None
+
+
+def _holds_positions(file: Container) -> bool:
+    return isinstance(file, H5File) and first_of(file, _TRANSLATION) is not None
+
+
+def _matches(file: Container) -> bool:
+    return _holds_patterns(file) or _holds_positions(file)
+
+
+def _pair_of(file: Container, first: str, second: str) -> tuple[float, float] | None:
+    one, other = file.number(first), file.number(second)
+    return None if one is None or other is None else (one, other)
+
+
+def _is_bad(mask: NDArray[Any]) -> NDArray[np.bool_]:
+    bits = mask.astype(np.int64) & ~_HAS_SIGNAL if mask.dtype.kind in "iu" else mask
+    return np.asarray(bits != 0)
+
+
+def _mask(file: H5File, remarks: list[str]) -> NDArray[np.bool_] | None:
+    """Bad pixels; of masks for each pattern, what is bad in any of them."""
+    name = first_of(file, (f"{_DETECTOR}/mask", f"{ENTRY}/data_1/mask"))
+    if name is None:
+        return None
+    if len(file.header(name).shape) != 3:
+        return _is_bad(file.read(name))
+    masks = file.stack(name)
+    remarks.append("a mask for each pattern: pixels that are bad in any of them are left out")
+    bad = np.zeros(masks.shape[1:], bool)
+    for rows in chunk_rows(masks):
+        bad |= _is_bad(masks[rows]).any(axis=0)
+    return bad
+
+
+def _centre(found: Measured, remarks: list[str]) -> None:
+    """Move zero frequency from the corner, where the file says it is, to the centre."""
+    if found.stack is not None:
+        found.stack = LazyStack(CentredSource(found.stack))
+        remarks.append("patterns: zero frequency moved from the corner to the centre")
+    if found.bad_pixels is not None:
+        found.bad_pixels = np.fft.fftshift(found.bad_pixels)
+
+
+def _read_patterns(file: Container, opened: Opened, found: Measured, remarks: list[str]) -> None:
+    name = first_of(file, _DATA)
+    if name is None or not isinstance(file, H5File):
+        return
+    with opened.collecting("diffraction"):
+        found.stack = file.stack(name)
+    with opened.collecting("bad_pixels"):
+        found.bad_pixels = _mask(file, remarks)
+    if found.stack is not None:
+        with opened.collecting("diffraction"):
+            if file.number(name, "is_fft_shifted"):
+                _centre(found, remarks)
+    with opened.collecting("diffraction"):
+        size = _pair_of(file, f"{_DETECTOR}/x_pixel_size", f"{_DETECTOR}/y_pixel_size")
+        found.detector_pixel_m = size if size and min(size) > 0 else None
+
+
+def _read_product(file: Container, opened: Opened, found: Measured) -> None:
+    with opened.collecting("xcoords"):
+        translation = file.read(str(first_of(file, _TRANSLATION)))
+        if translation.ndim != 2 or translation.shape[1] < 2:
+            opened.findings.add("xcoords", f"{translation.dtype} {translation.shape}",
+                                "(n, 3) metres, x first")  # fmt: skip
+        else:
+            found.x_m, found.y_m = translation[:, 0], translation[:, 1]
+    numbers = f"{_EXTRA}/probe_position_indexes"
+    if numbers in file:
+        with opened.collecting("xcoords"):
+            found.position_indexes = file.read(numbers)
+            found.indexes = None if found.stack is None else np.arange(len(found.stack))
+    probe = first_of(file, _PROBE)
+    if probe is not None:
+        with opened.collecting("probeGuess"):
+            found.probe = file.read(probe)
+    if _OBJECT in file:
+        with opened.collecting("objectGuess"):
+            found.object = file.read(_OBJECT)
+    with opened.collecting("pixel_size_m"):
+        found.nominal = bool(file.number(f"{_EXTRA}/{NOMINAL}"))
+        sizes = [_pair_of(file, f"{_EXTRA}/{what}_pixel_width_m", f"{_EXTRA}/{what}_pixel_height_m")
+                 for what in ("object", "probe")]  # fmt: skip
+        found.pixel_m = next((size for size in sizes if size and min(size) > 0), None)
+        found.center_m = _pair_of(
+            file, f"{_EXTRA}/object_center_x_m", f"{_EXTRA}/object_center_y_m"
+        )
+
+
+def _read(opened: Opened) -> Raw:
+    found = Measured()
+    remarks: list[str] = []
+    cautions: list[str] = []
+    patterns = product = opened.file
+    if not _holds_patterns(opened.file) and opened.patterns_needed:
+        patterns = find_partner(opened, "patterns", _holds_patterns, ("diffraction.cxi",))
+    elif not _holds_positions(opened.file):
+        product = find_partner(opened, "positions", _holds_positions, ("product.cxi",))
+    _read_patterns(patterns, opened, found, remarks)
+    _read_product(product, opened, found)
+    with opened.collecting("_metadata"):
+        for file in dict.fromkeys((product, patterns)):
+            joules, distance = file.number(_ENERGY), file.number(_DISTANCE)
+            found.energy_ev = found.energy_ev or (joules / EV_J if joules else None)
+            found.distance_m = found.distance_m or distance or None
+    arrays: dict[str, Any] = to_contract(found, opened, remarks, cautions)
+    translation = first_of(product, _TRANSLATION)
+    places = {
+        "diffraction": first_of(patterns, _DATA),
+        "bad_pixels": f"{_DETECTOR}/mask",
+        "xcoords": translation,
+        "ycoords": translation,
+        "probeGuess": first_of(product, _PROBE),
+        "objectGuess": _OBJECT,
+    }
+    return Raw.of_arrays(
+        arrays,
+        names=tuple(dict.fromkeys((*patterns.names, *product.names))),
+        places={key: place for key, place in places.items() if place},
+        files=tuple(dict.fromkeys((patterns.path, product.path))),
+        may_lack=("probeGuess",),
+        remarks=remarks,
+        cautions=cautions,
+    )
+
+
+FORMAT = Format(
+    name="cxi",
+    title="CXI 1.6",
+    matches=_matches,
+    holds_patterns=_holds_patterns,
+    read=_read,
+    write=write_cxi,
+    units="positions in metres, photon energy in joules",
+    suffix=".cxi",
+)

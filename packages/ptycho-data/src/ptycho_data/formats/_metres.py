@@ -1,0 +1,371 @@
+"""Formats in metres: conversion from and to pixels, and pairing of patterns with positions.
+
+`ptycho_data._geometry` says where an object lies; without an object the origin is free, and
+``x = x_m / pixel``.
+"""
+
+import contextlib
+import json
+from typing import Any
+
+import h5py
+import numpy as np
+from attrs import define, frozen
+from numpy.typing import NDArray
+
+from ptycho_data._geometry import LARGEST, SMALLEST, center_m, middle, object_pixel
+from ptycho_data._scan import Scan
+from ptycho_data._stack import Stack, chunk_rows, some_of
+from ptycho_data.formats._base import Opened
+
+__all__ = [
+    "NOMINAL",
+    "NOMINAL_PIXEL_SIZE_M",
+    "InMetres",
+    "Measured",
+    "in_metres",
+    "left_out",
+    "to_contract",
+    "write_patterns",
+]
+
+# Stands in for a pixel size nobody stated: a size of the right order for hard X-rays, so that
+# ptychodus shows the picture at a sensible zoom. The product says so in its comments.
+NOMINAL_PIXEL_SIZE_M = 1e-8
+NOMINAL = "nominal_pixel_size"
+#: Statements of one pixel size by two ways that differ by more than this deserve a look.
+_TOLERANCE = 0.01
+
+
+@define(kw_only=True)
+class Measured:
+    """A scan in metres, as far as it was found; None for what was not.
+
+    Attributes
+    ----------
+    stack : (n, N, N)
+        Patterns.
+    indexes : (n,) integers
+        Number of each pattern; negative where the place is empty.
+    position_indexes : (p,) integers
+        Number of each position.
+    x_m, y_m : (p,) float64
+        Positions in metres.
+    probe
+        (H, W), (modes, H, W) or (variations, modes, H, W).
+    object
+        (H, W) or (layers, H, W).
+    center_m
+        (x, y) of the middle of the object array.
+    pixel_m
+        (width, height) of an object pixel.
+    energy_ev, distance_m, detector_pixel_m
+        Photon energy, distance of the detector, (width, height) of its pixels.
+    nominal
+        Whether `pixel_m` stands in for one that nobody knows.
+    """
+
+    stack: Stack | None = None
+    indexes: NDArray[Any] | None = None
+    bad_pixels: NDArray[Any] | None = None
+    position_indexes: NDArray[Any] | None = None
+    x_m: NDArray[Any] | None = None
+    y_m: NDArray[Any] | None = None
+    probe: NDArray[Any] | None = None
+    object: NDArray[Any] | None = None
+    center_m: tuple[float, float] | None = None
+    pixel_m: tuple[float, float] | None = None
+    energy_ev: float | None = None
+    distance_m: float | None = None
+    detector_pixel_m: tuple[float, float] | None = None
+    nominal: bool = False
+
+
+def to_contract(
+    found: Measured, opened: Opened, remarks: list[str], cautions: list[str]
+) -> dict[str, Any]:
+    """Turn metres into pixels and pair patterns with positions.
+
+    Parameters
+    ----------
+    found
+        What the file holds.
+    opened
+        With the stated pixel size, and the findings.
+    remarks, cautions
+        Receive what was done, and what deserves a look.
+
+    Returns
+    -------
+    dict
+        Arrays under the keys of the contract.
+    """
+    arrays: dict[str, Any] = {"domain": np.array("counts")}
+    if found.bad_pixels is not None:
+        arrays["bad_pixels"] = found.bad_pixels
+    if found.probe is not None:
+        arrays["probeGuess"] = _modes(found.probe, cautions)
+    pixel = _pixel(found, opened, cautions)
+    object_ = _one_layer(found.object, cautions)
+    if object_ is not None and (found.center_m is None or pixel is None):
+        remarks.append("object left out: the file does not say where it lies")
+        object_ = None
+    with np.errstate(invalid="ignore"):  # damaged bytes may be NaN that signals
+        flat = object_ is not None and object_.size and np.all(object_ == object_.flat[0])
+    if flat:
+        remarks.append("object left out: it is the same everywhere")
+        object_ = None
+    if object_ is not None:
+        arrays["objectGuess"] = object_
+    if found.stack is not None:
+        arrays["diffraction"] = found.stack
+    if pixel is None:  # told already, once
+        arrays |= {} if found.x_m is None else {"xcoords": found.x_m}
+        arrays |= {} if found.y_m is None else {"ycoords": found.y_m}
+    elif found.x_m is not None and found.y_m is not None:
+        _place(found, pixel, object_, arrays)
+        _pair(found, arrays, opened, remarks)
+        remarks.append(f"positions: metres divided by object pixels of {_size(pixel)}")
+    statements = {
+        "photon_energy_eV": found.energy_ev,
+        "detector_distance_m": found.distance_m,
+        "detector_pixel_size_m": found.detector_pixel_m and found.detector_pixel_m[0],
+    }
+    known = {key: value for key, value in statements.items() if value} | {"axes": "nyx"}
+    arrays["_metadata"] = np.array(json.dumps(known))
+    if found.nominal and opened.pixel_size_m is None:
+        remarks.append("pixel size left out: the file says it is nominal")
+    elif pixel is not None and abs(pixel[0] / pixel[1] - 1) < 1e-9:
+        arrays["pixel_size_m"] = np.array(pixel[0])
+    elif pixel is not None:
+        remarks.append("pixel size left out: object pixels are not square")
+    return arrays
+
+
+def _side(found: Measured) -> int | None:
+    """Pixels along a side of the patterns, or of the probe where there are no patterns."""
+    for images in (found.stack, found.probe):
+        if images is not None and images.ndim >= 2:
+            return int(images.shape[-1])
+    return None
+
+
+def _size(pixel: tuple[float, float]) -> str:
+    return f"{pixel[0] * 1e9:.6g} x {pixel[1] * 1e9:.6g} nm"
+
+
+def _pixel(found: Measured, opened: Opened, cautions: list[str]) -> tuple[float, float] | None:
+    """Object pixel (width, height): as stated, as the file has it, or from the geometry."""
+    N = _side(found)
+    derived = None
+    if N and found.energy_ev and found.distance_m and found.detector_pixel_m:
+        with contextlib.suppress(ArithmeticError):  # of absurd numbers: then it is not known
+            w, h = (object_pixel(found.energy_ev, found.distance_m, size, N)
+                    for size in found.detector_pixel_m)  # fmt: skip
+            derived = (w, h)
+    own = found.pixel_m
+    stated = None if opened.pixel_size_m is None else (opened.pixel_size_m, opened.pixel_size_m)
+    pixel = stated or own or derived
+    if pixel is None and found.x_m is not None:
+        opened.findings.add(
+            "xcoords",
+            "positions in metres, and no size of the object pixel",
+            "photon energy, detector distance and detector pixel in the file, or the size itself: "
+            "ptycho convert IN OUT --pixel-size-m SIZE",
+        )
+    elif pixel is not None and not all(SMALLEST < size < LARGEST for size in pixel):
+        found_size = f"positions in metres, and object pixels of {pixel[0]:g} x {pixel[1]:g} m"
+        opened.findings.add("xcoords", found_size, "the size of an object pixel")
+        return None
+    if own and derived and not stated and abs(derived[0] / own[0] - 1) > _TOLERANCE:
+        cautions.append(
+            f"the object pixel is stated as {_size(own)}, but wavelength * distance / (N * "
+            f"detector pixel) is {_size(derived)}; the stated one was taken"
+        )
+    return pixel
+
+
+def _modes(probe: NDArray[Any], cautions: list[str]) -> NDArray[Any]:
+    """Modes (M, N, N); of probes that vary over the scan the mean one, which comes first."""
+    if probe.ndim != 4 or not len(probe):
+        return probe
+    if len(probe) > 1:
+        cautions.append(f"the probe varies over the scan ({len(probe)} components); "
+                        "the first one was taken for all positions")  # fmt: skip
+    return np.asarray(probe[0])
+
+
+def _one_layer(object_: NDArray[Any] | None, cautions: list[str]) -> NDArray[Any] | None:
+    if object_ is None or object_.ndim != 3 or not len(object_):
+        return object_
+    if len(object_) > 1:
+        cautions.append(f"the object has {len(object_)} layers; the first one was taken")
+    return np.asarray(object_[0])
+
+
+def _place(
+    found: Measured,
+    pixel: tuple[float, float],
+    object_: NDArray[Any] | None,
+    arrays: dict[str, Any],
+) -> None:
+    """Set positions in pixels, of the object's grid where there is an object."""
+    N = _side(found) or 0
+    for axis, key, values in ((0, "xcoords", found.x_m), (1, "ycoords", found.y_m)):
+        if values is None or values.dtype.kind not in "iuf":
+            arrays[key] = np.asarray(values)  # the contract's check says what is wrong
+            continue
+        metres, shift, start = values.astype(np.float64), 0.0, 0.0
+        if object_ is not None and found.center_m is not None and object_.ndim == 2:
+            shift = found.center_m[axis]
+            start = middle(object_.shape[1 - axis], N)
+        with np.errstate(all="ignore"):  # what is not finite is told by the contract's check
+            arrays[key] = (metres - shift) / pixel[axis] + start
+
+
+def _pair(found: Measured, arrays: dict[str, Any], opened: Opened, remarks: list[str]) -> None:
+    """Give every pattern its position: by their numbers, as ptychodus does, if they have some.
+
+    Positions of one number are averaged; a pattern whose number lies between those of positions
+    gets an interpolated one; patterns beyond, and empty places, are left out.
+    """
+    stack, numbers, where = found.stack, found.indexes, found.position_indexes
+    if stack is None:
+        return
+    x, y = arrays["xcoords"], arrays["ycoords"]
+    if numbers is None or where is None:  # one after the other
+        if x.shape != (len(stack),):
+            opened.findings.add("xcoords", f"{x.shape} positions for {len(stack)} patterns",
+                                f"({len(stack)},): one position per pattern")  # fmt: skip
+        return
+    for key, values, length in (
+        ("diffraction", numbers, len(stack)),
+        ("xcoords", where, x.size),
+    ):
+        if values.shape != (length,) or values.dtype.kind not in "iu":
+            opened.findings.add(key, f"numbers {values.dtype} {values.shape}",
+                                f"one whole number each: ({length},)")  # fmt: skip
+            return
+    if x.ndim != 1 or x.shape != y.shape or x.dtype.kind != "f" or not len(x):
+        return  # the contract's check says what is wrong
+    known, inverse = np.unique(where, return_inverse=True)
+    times = np.bincount(inverse)
+    rows = np.flatnonzero((numbers >= 0) & (numbers >= known[0]) & (numbers <= known[-1]))
+    if not len(rows):
+        opened.findings.add("xcoords", "no number of a position that is one of a pattern",
+                            "positions of these patterns")  # fmt: skip
+        return
+    wanted = numbers[rows]
+    for key, values in (("xcoords", x), ("ycoords", y)):
+        arrays[key] = np.interp(wanted, known, np.bincount(inverse, weights=values) / times)
+    between = int(np.sum(~np.isin(wanted, known)))
+    if between:
+        remarks.append(f"{between} patterns without a position of their own: interpolated")
+    if (times > 1).any():
+        remarks.append(f"{int((times > 1).sum())} numbers with several positions: averaged")
+    if len(rows) < len(stack):
+        remarks.append(f"{len(stack) - len(rows)} places without pattern or position: left out")
+        arrays["diffraction"] = some_of(stack, rows)
+
+
+@frozen(kw_only=True, eq=False)
+class InMetres:
+    """A scan as others measure it.
+
+    Attributes
+    ----------
+    x_m, y_m : (n,) float64
+        Positions, plain multiples of the pixel size.
+    object : (H, W) complex64
+        The scan's own, or ones where it has none.
+    center_m
+        (x, y) of the middle of the object.
+    pixel_m
+        Object pixel.
+    detector_pixel_m
+        Detector pixel; 0 where unknown.
+    energy_ev, distance_m
+        0 where unknown, as ptychodus has it.
+    nominal
+        Whether the pixel stands in for one that nobody knows.
+    lost
+        What is not known, or cannot be said in metres, one line each.
+    """
+
+    x_m: NDArray[np.float64]
+    y_m: NDArray[np.float64]
+    object: NDArray[np.complex64]
+    center_m: tuple[float, float]
+    pixel_m: float
+    detector_pixel_m: float
+    energy_ev: float
+    distance_m: float
+    lost: list[str]
+    nominal: bool
+
+
+def in_metres(scan: Scan) -> InMetres:
+    """Say where everything is in metres; see `ptycho_data.middle` for half a pixel."""
+    lost: list[str] = []
+    energy, distance = scan.photon_energy_ev or 0.0, scan.detector_distance_m or 0.0
+    detector = scan.detector_pixel_size_m or 0.0
+    pixel = scan.pixel_size_m
+    if pixel is None and energy and distance and detector:
+        pixel = object_pixel(energy, distance, detector, scan.N)
+    nominal = pixel is None
+    if pixel is None:
+        pixel = NOMINAL_PIXEL_SIZE_M
+        lost.append(f"the object pixel is unknown: lengths are in nominal pixels of {pixel:g} m")
+    if not detector and energy and distance and not nominal:
+        detector = object_pixel(energy, distance, pixel, scan.N)  # the relation is its own inverse
+    unknown = {"photon energy": energy, "detector distance": distance, "detector pixel": detector}
+    absent = [name for name, value in unknown.items() if not value]
+    if absent:
+        lost.append(f"{', '.join(absent)}: unknown, written as 0")
+    object_, origin = scan.object_guess, (0, 0)
+    if object_ is None:
+        object_, origin = _ones(scan)
+        lost.append("no object in the scan: ones were written in its place")
+    return InMetres(
+        x_m=scan.xcoords * pixel,
+        y_m=scan.ycoords * pixel,
+        object=object_,
+        center_m=center_m(object_.shape, origin, scan.N, pixel),
+        pixel_m=pixel,
+        detector_pixel_m=detector,
+        energy_ev=energy,
+        distance_m=distance,
+        lost=lost,
+        nominal=nominal,
+    )
+
+
+def _ones(scan: Scan) -> tuple[NDArray[np.complex64], tuple[int, int]]:
+    """Return ones over all patches, and the pixel (x, y) where they begin."""
+    low = np.floor(scan.positions.min(axis=0)).astype(int) - scan.N // 2
+    high = np.ceil(scan.positions.max(axis=0)).astype(int) - scan.N // 2 + scan.N
+    width, height = high - low
+    return np.ones((int(height), int(width)), np.complex64), (int(low[0]), int(low[1]))
+
+
+def left_out(scan: Scan) -> list[str]:
+    """Name what formats of others have no place for."""
+    absent = {
+        "Y (ground-truth patches)": scan.patches,
+        "scan_index": None if scan.scan_index is None or not scan.scan_index.any() else 1,
+        "nominal positions (xcoords_start, ycoords_start)": scan.xcoords_start,
+    }
+    lost = [f"{name}: left out" for name, value in absent.items() if value is not None]
+    if scan.domain == "amplitude":
+        lost.append("amplitudes: written as counts in float32, at the stated photons")
+    return lost
+
+
+def write_patterns(group: h5py.Group, name: str, scan: Scan) -> h5py.Dataset:
+    """Write all patterns as counts, piece by piece, in one piece of the file."""
+    counts = scan.domain == "counts"
+    dtype: np.dtype[Any] = scan.diffraction.dtype if counts else np.dtype(np.float32)
+    dataset = group.create_dataset(name, scan.diffraction.shape, dtype)
+    for rows in chunk_rows(scan.diffraction):
+        dataset[rows] = np.asarray(scan.diffraction[rows]) if counts else scan.counts(rows)
+    return dataset

@@ -1,0 +1,90 @@
+"""The NPZ contract: arrays under agreed names; see `ptycho_data._contract`."""
+
+import json
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from ptycho_data._contract import STACK_KEYS, resolve_aliases
+from ptycho_data._files import write_npz
+from ptycho_data._npz import Archive, Member
+from ptycho_data._scan import Scan
+from ptycho_data._values import Checksum
+from ptycho_data.formats._base import Container, Format, Loaded, Opened, Raw
+
+__all__ = ["AXES", "FORMAT", "contract_members", "read_contract", "write_scan_npz"]
+
+AXES = "nyx"
+"""Axis order written into our own files, so that n == N is no question for them."""
+
+
+def contract_members(scan: Scan) -> dict[str, Any]:
+    """Return everything a file of the contract says of a scan; stacks are as they are there."""
+    arrays = scan.arrays()
+    arrays["domain"] = np.array(scan.domain)
+    for key, value in (("nphotons", scan.nphotons), ("pixel_size_m", scan.pixel_size_m)):
+        if value is not None:
+            arrays[key] = np.array(value, dtype=np.float64)
+    metadata: dict[str, object] = {"axes": AXES, "domain": scan.domain}
+    metadata |= {key: value for key, value in scan.experiment().items() if value is not None}
+    arrays["_metadata"] = np.array(json.dumps(metadata))
+    return arrays
+
+
+def write_scan_npz(path: str | PathLike[str], scan: Scan, overwrite: bool = False) -> list[str]:
+    """Write a scan as `ptycho_data.save_scan` does; nothing is lost, so the list is empty."""
+    write_npz(path, contract_members(scan), overwrite=overwrite)
+    return []
+
+
+def _matches(file: Container) -> bool:
+    """Any NPZ file: what it lacks is told key by key."""
+    return isinstance(file, Archive)
+
+
+def _holds_patterns(file: Container) -> bool:
+    return isinstance(file, Archive) and ("diffraction" in file or "diff3d" in file)
+
+
+def read_contract(opened: Opened) -> Raw:
+    """Describe the arrays; stacks are mapped when they are asked for, and checked by checksum."""
+    archive = opened.file
+    if not isinstance(archive, Archive):
+        raise TypeError(f"{archive.path}: not an NPZ file")
+    members: dict[str, Member] = {}
+    for key, name in resolve_aliases(archive.names).items():
+        with opened.collecting(key):
+            members[key] = archive.member(name)
+
+    def read(keys: frozenset[str]) -> Loaded:
+        return _load(archive, {key: members[key] for key in sorted(keys)}, opened)
+
+    return Raw(headers=members, read=read, names=archive.names, files=(archive.path,))
+
+
+def _load(archive: Archive, members: Mapping[str, Member], opened: Opened) -> Loaded:
+    arrays: dict[str, Any] = {}
+    checksums: dict[str, Checksum] = {}
+    for key, member in members.items():
+        with opened.collecting(key):
+            if key not in STACK_KEYS:
+                arrays[key] = archive.read(member)
+                continue
+            arrays[key], start = archive.map(member)
+            if start is not None:
+                checksums[key] = Checksum(start=start, target=member.info.CRC)
+    return arrays, checksums
+
+
+FORMAT = Format(
+    name="npz",
+    title="NPZ contract",
+    matches=_matches,
+    holds_patterns=_holds_patterns,
+    read=read_contract,
+    write=write_scan_npz,
+    units="positions in object pixels",
+    suffix=".npz",
+)
