@@ -184,7 +184,7 @@ def test_the_module_loads_without_safetensors(tmp_path):
     program = (
         "import sys\n"
         "sys.modules['safetensors'] = None\n"
-        "from ptycho_data.bundle import check_bundle, load_bundle\n"
+        "from ptycho_data._bundle import check_bundle, load_bundle\n"
         "check_bundle(sys.argv[1])\n"
         "try:\n"
         "    load_bundle(sys.argv[1])\n"

@@ -206,9 +206,6 @@ def _slow(raw: Raw, layout: Layout) -> list[str]:
     return []
 
 
-_log = logging.getLogger(__name__)
-
-
 def load_scan(
     path: str | PathLike[str],
     domain: Domain | None = None,

@@ -305,7 +305,7 @@ class InMetres:
 
 
 def in_metres(scan: Scan) -> InMetres:
-    """Say where everything is in metres; see `ptycho_data.middle` for half a pixel."""
+    """Say where everything is in metres; see `ptycho_data._geometry` for half a pixel."""
     lost: list[str] = []
     energy, distance = scan.photon_energy_ev or 0.0, scan.detector_distance_m or 0.0
     detector = scan.detector_pixel_size_m or 0.0
