@@ -15,6 +15,7 @@ import tempfile
 import time
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from _measure import parse, report, summarise
@@ -69,11 +70,10 @@ def work(backend: str, architecture: str, n: int, epochs: int, threads: int) -> 
             train_data_file="scan.npz",
             backend=backend,
             nepochs=epochs,
-            output_dir=folder,
         )
         execution = PyTorchExecutionConfig(logger_backend="none", enable_progress_bar=False)
         begin = time.process_time()
-        train(scan, config, execution)
+        train(scan, config, execution, output=Path(folder))
         bundle = load_bundle(folder)
     asked = InferenceConfig(model_path="m", test_data_file="s", backend=backend)
     reconstruct(bundle, scan, asked, execution)  # once to start up

@@ -50,7 +50,19 @@ def scan():
 
 
 @pytest.fixture
-def training(tmp_path):
+def train(tmp_path):
+    """Train in a folder of the test: ``model``, unless ``output`` names another one."""
+    from ptycho_tf import training
+
+    def call(scans, config, execution, *, output="model", **more):
+        return training.train(scans, config, execution, output=tmp_path / output, **more)
+
+    call.folder = tmp_path / "model"
+    return call
+
+
+@pytest.fixture
+def training():
     """Make training configurations that finish within a second or two."""
 
     def make(model=None, **changes):
@@ -60,7 +72,6 @@ def training(tmp_path):
             "backend": "tensorflow",
             "nepochs": 2,
             "batch_size": 8,
-            "output_dir": tmp_path / "model",
         } | changes
         return TrainingConfig(model=ModelConfig(**(defaults | (model or {}))), **settings)
 

@@ -18,7 +18,7 @@ from ptycho_tf.callbacks import LossHistory
 from ptycho_tf.data import BatchSource
 from ptycho_tf.groups import prepare
 from ptycho_tf.learning import LearningModel
-from ptycho_tf.training import TrainingInterrupted, train
+from ptycho_tf.training import TrainingInterrupted
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -32,7 +32,7 @@ def same(first, second):
 
 
 @pytest.mark.slow
-def test_training_lowers_the_losses_and_writes_a_bundle(scan, training, execution):
+def test_training_lowers_the_losses_and_writes_a_bundle(train, scan, training, execution):
     config = training({"architecture": "unrolled"}, nepochs=3, probe_trainable=True)
     result = train(scan, config, execution())
     assert result.epochs == 3
@@ -50,9 +50,9 @@ def test_training_lowers_the_losses_and_writes_a_bundle(scan, training, executio
     assert np.linalg.norm(bundle.probe) == pytest.approx(1, rel=1e-4)
 
 
-def test_same_seed_same_weights_bit_by_bit(scan, training, execution, tmp_path):
+def test_same_seed_same_weights_bit_by_bit(train, scan, training, execution):
     runs = [
-        train(scan, training({"gridsize": 2}, output_dir=tmp_path / name, seed=seed), execution())
+        train(scan, training({"gridsize": 2}, seed=seed), execution(), output=name)
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
     ]
     assert same(weights(runs[0]), weights(runs[1]))
@@ -61,12 +61,12 @@ def test_same_seed_same_weights_bit_by_bit(scan, training, execution, tmp_path):
 
 @pytest.mark.parametrize("options", [False, True])
 def test_resuming_after_a_signal_gives_the_identical_end_result(
-    scan, training, execution, tmp_path, monkeypatch, options
+    train, scan, training, execution, monkeypatch, options
 ):
     monkeypatch.setattr("ptycho_config.training.FIRST_IMAGINED_EPOCH", 0)
     settings = execution(scheduler="ReduceLROnPlateau", accum_steps=2)
     asked = {"nepochs": 4, "average_weights": options, "imagined_batches": options}
-    whole = train(scan, training(output_dir=tmp_path / "whole", **asked), settings)
+    whole = train(scan, training(**asked), settings, output="whole")
 
     class Kill(LossHistory):
         def on_train_batch_begin(self, batch, logs=None):  # noqa: ARG002 - Keras's signature
@@ -79,7 +79,7 @@ def test_resuming_after_a_signal_gives_the_identical_end_result(
         with pytest.raises(TrainingInterrupted, match="interrupted after 2 epochs") as stopped:
             train(scan, config, settings)
     assert stopped.value.result.epochs == 2
-    best = load_bundle(config.output_dir)  # valid, of the best of the two epochs that ended
+    best = load_bundle(train.folder)  # valid, of the best of the two epochs that ended
     assert len(best.history["train_loss"]) == 2
     result = train(scan, config, settings, resume=True)
     assert same(weights(result), weights(whole))
@@ -88,11 +88,12 @@ def test_resuming_after_a_signal_gives_the_identical_end_result(
     assert (again.epochs, again.written) == (4, False)
 
 
-def test_the_mean_of_the_weights_is_validated_and_kept(scan, training, execution, tmp_path):
+def test_the_mean_of_the_weights_is_validated_and_kept(train, scan, training, execution):
     made, found = {}, {}
     for average in (False, True):
-        config = training(average_weights=average, output_dir=tmp_path / str(average))
-        made[average] = train(scan, config, execution(enable_checkpointing=average))
+        config = training(average_weights=average)
+        settings = execution(enable_checkpointing=average)
+        made[average] = train(scan, config, settings, output=str(average))
         found[average] = weights(made[average])["network.only.weight"]
     losses = {average: result.history for average, result in made.items()}
     assert losses[True]["train_loss"] == losses[False]["train_loss"]  # steps go by the weights
@@ -107,38 +108,38 @@ def test_the_mean_of_the_weights_is_validated_and_kept(scan, training, execution
 
 
 def test_batches_are_imagined_where_asked_for_and_only_there(
-    scan, training, execution, tmp_path, monkeypatch
+    train, scan, training, execution, monkeypatch
 ):
     monkeypatch.setattr("ptycho_config.training.FIRST_IMAGINED_EPOCH", 0)
     found = {}
     for wanted in (False, True):
-        config = training(nepochs=3, imagined_batches=wanted, output_dir=tmp_path / str(wanted))
-        found[wanted] = train(scan, config, execution()).history["train_loss"]
+        config = training(nepochs=3, imagined_batches=wanted)
+        found[wanted] = train(scan, config, execution(), output=str(wanted)).history["train_loss"]
     assert found[True][0] == found[False][0]
     assert found[True][1] != found[False][1]
 
 
-def test_the_best_epochs_are_kept(scan, training, execution):
+def test_the_best_epochs_are_kept(train, scan, training, execution):
     config = training(nepochs=4)
     settings = execution(checkpoint_save_top_k=2, checkpoint_mode="max", logger_backend="csv")
     history = train(scan, config, settings).history
-    folder = config.output_dir / "checkpoints"
+    folder = train.folder / "checkpoints"
     found = {path.name for path in folder.iterdir()}
     order = np.argsort(history["val_loss"])[::-1]  # the mode makes the largest loss the best
     assert found == {"last.npz", *(f"best-{epoch:03}.npz" for epoch in order[:2])}
-    with (config.output_dir / "logs" / "metrics.csv").open() as file:
+    with (train.folder / "logs" / "metrics.csv").open() as file:
         losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
     assert losses == history["val_loss"]
 
 
-def test_patience_and_no_checkpoints(scan, training, execution):
+def test_patience_and_no_checkpoints(train, scan, training, execution):
     settings = execution(early_stop_patience=1, checkpoint_mode="max", enable_checkpointing=False)
     config = training(nepochs=9)
     assert train(scan, config, settings).epochs < 9
-    assert not (config.output_dir / "checkpoints").exists()
+    assert not (train.folder / "checkpoints").exists()
 
 
-def test_an_existing_bundle_or_checkpoint_is_kept_unless_told(scan, training, execution):
+def test_an_existing_bundle_or_checkpoint_is_kept_unless_told(train, scan, training, execution):
     config = training(nepochs=1, n_groups=8)
     with pytest.raises(FileNotFoundError, match="nothing to resume from"):
         train(scan, config, execution(), resume=True)
@@ -152,27 +153,27 @@ def test_an_existing_bundle_or_checkpoint_is_kept_unless_told(scan, training, ex
     assert first.exists()
 
 
-def test_divergence_is_an_error_and_the_old_checkpoints_stay(scan, training, execution):
+def test_divergence_is_an_error_and_the_old_checkpoints_stay(train, scan, training, execution):
     config = training({"architecture": "tiny"}, nepochs=1, n_groups=8)
     train(scan, config, execution())
-    before = (config.output_dir / "checkpoints" / "last.npz").read_bytes()
+    before = (train.folder / "checkpoints" / "last.npz").read_bytes()
     with pytest.raises(DivergenceError, match="lower learning_rate"):
         train(scan, evolve(config, nepochs=3), execution(learning_rate=1e25), overwrite=True)
-    assert (config.output_dir / "checkpoints" / "last.npz").read_bytes() == before
+    assert (train.folder / "checkpoints" / "last.npz").read_bytes() == before
 
 
-def test_a_checkpoint_of_another_model_is_refused(scan, training, execution):
+def test_a_checkpoint_of_another_model_is_refused(train, scan, training, execution):
     train(scan, training(nepochs=1, n_groups=8), execution())
     other = training({"gridsize": 2}, nepochs=1, n_groups=8)
     with pytest.raises(ValueError, match="gridsize must be as when it was written, 1, found 2"):
         train(scan, other, execution(), resume=True)
-    (other.output_dir / "checkpoints" / "last.npz").write_bytes(b"no archive")
+    (train.folder / "checkpoints" / "last.npz").write_bytes(b"no archive")
     with pytest.raises(ValueError, match="must be a checkpoint of the TensorFlow backend"):
         train(scan, other, execution(), resume=True)
 
 
 @pytest.mark.parametrize("weight", ["mae_weight", "realspace_weight", "realspace_mae_weight"])
-def test_each_loss_weight_brings_its_term(scan, training, execution, weight):
+def test_each_loss_weight_brings_its_term(train, scan, training, execution, weight):
     settings = {"nll_weight": 0.0, weight: 0.5, "nepochs": 1, "n_groups": 16}
     history = train(scan, training(**settings), execution()).history
     term = f"train_{weight.removesuffix('_weight')}"
@@ -180,12 +181,12 @@ def test_each_loss_weight_brings_its_term(scan, training, execution, weight):
     assert history["train_loss"] == history[term]
 
 
-def test_a_loss_that_is_never_logged_is_an_error_before_training(scan, training, execution):
+def test_a_loss_that_is_never_logged_is_an_error_before_training(train, scan, training, execution):
     with pytest.raises(ValueError, match="checkpoint_monitor_metric: one of train_loss, val_loss"):
         train(scan, training(), execution(checkpoint_monitor_metric="val_accuracy"))
 
 
-def test_an_explicit_dose_wins_over_the_files(scan, training, execution):
+def test_an_explicit_dose_wins_over_the_files(train, scan, training, execution):
     amplitude = np.sqrt(scan.diffraction).astype(np.float32)
     stated = evolve(scan, diffraction=amplitude, domain="amplitude", nphotons=1e4)
 
@@ -207,39 +208,44 @@ def test_an_explicit_dose_wins_over_the_files(scan, training, execution):
     assert photons(of_file, nphotons=1e6) == pytest.approx(1e4, rel=0.1)
 
 
-def test_few_patterns_are_remarked_on_and_other_sizes_refused(scan, training, execution, caplog):
+def test_few_patterns_are_remarked_on_and_other_sizes_refused(
+    train, scan, training, execution, caplog
+):
     train(scan.select([0, 1]), training(nepochs=1), execution())
     assert "only 2 patterns: hardly anything overlaps, and little can be learnt" in caplog.text
     small = evolve(scan, diffraction=scan.diffraction[:, ::2, ::2], probe=scan.probe[:, ::2, ::2])
-    for given in ({"scan": small}, {"scan": scan, "test_scan": small}):
+    for given in ({"scans": small}, {"scans": scan, "test_scan": small}):
         with pytest.raises(ValueError, match="must have the 64 x 64 pixels of the model, found 32"):
-            train(config=training(output_dir="new"), execution=execution(), **given)
+            train(config=training(), execution=execution(), output="new", **given)
 
 
-def test_several_scans_are_refused(scan, training, execution):
+def test_several_scans_are_refused(train, scan, training, execution):
     with pytest.raises(ValueError, match="one expected with backend tensorflow, found 2"):
         train([scan, scan], training(), execution())
 
 
-def test_a_supervised_network_leaves_the_scale_alone_in_half_precision(scan, training, execution):
+def test_a_supervised_network_leaves_the_scale_alone_in_half_precision(
+    train, scan, training, execution
+):
     config = training({"model_type": "supervised"}, nepochs=1, n_groups=16)
     result = train(scan, config, execution(precision="bf16-mixed"), test_scan=scan)
     assert float(weights(result)["log_scale"]) == 0
     assert weights(result)["network.only.weight"].dtype == np.float32
 
 
-def test_training_works_in_a_thread(scan, training, execution):
+def test_training_works_in_a_thread(train, scan, training, execution):
     config = training(nepochs=1, n_groups=8)
     thread = threading.Thread(target=train, args=(scan, config, execution()))
     thread.start()
     thread.join()
-    assert load_bundle(config.output_dir).history["train_loss"]
+    assert load_bundle(train.folder).history["train_loss"]
 
 
 @pytest.mark.slow
 def test_two_devices_train_like_one(scan, tmp_path):
     script = textwrap.dedent("""
         import sys
+        from pathlib import Path
         from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
         from ptycho_data import load_scan
         from ptycho_tf.training import train
@@ -248,13 +254,13 @@ def test_two_devices_train_like_one(scan, tmp_path):
         config = TrainingConfig(
             model=ModelConfig(architecture="cnn", n_filters_scale=1),
             train_data_file="scan.npz", backend="tensorflow", nepochs=1,
-            batch_size=4, output_dir=sys.argv[2], n_groups=16,
+            batch_size=4, n_groups=16,
         )
         execution = PyTorchExecutionConfig(
             learning_rate=1e-4, logger_backend="none", devices=devices, accum_steps=3 - devices,
             gradient_clip_val=0.1,
         )
-        train(scan, config, execution)
+        train(scan, config, execution, output=Path(sys.argv[2]))
     """)
     path = tmp_path / "scan.npz"
     save_scan(path, scan)

@@ -7,7 +7,6 @@ from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake
 from ptycho_torch.networks import build_network
 from ptycho_torch.networks.cnn import AMPLITUDE_ACTIVATIONS
 from ptycho_torch.reconstruction import reconstruct
-from ptycho_torch.training import train
 
 
 def make(**settings):
@@ -69,7 +68,7 @@ def test_training_starts_from_an_object_of_one_with_signals_of_full_size(N):
 
 
 @pytest.mark.slow
-def test_at_128_the_amplitude_does_not_collapse(tmp_path):
+def test_at_128_the_amplitude_does_not_collapse(train, tmp_path):
     """Networks without skips are known to end in a flat amplitude under the count likelihood."""
     truth = random_cells((180, 180), radius=(10, 20), seed=2)
     positions = snake_scan(truth.shape, 128, number=36, jitter=0.4, seed=1)
@@ -88,13 +87,12 @@ def test_at_128_the_amplitude_does_not_collapse(tmp_path):
         backend="pytorch",
         nepochs=60,
         batch_size=4,
-        output_dir=tmp_path,
     )
     execution = PyTorchExecutionConfig(learning_rate=1e-3, logger_backend="none")
     history = train(scan, config, execution).history
     assert history["train_nll"][-1] < 0.4 * history["train_nll"][0]
     settings = InferenceConfig(model_path=tmp_path, test_data_file="scan.npz", backend="pytorch")
-    rec = reconstruct(load_bundle(tmp_path), scan, settings, execution).reconstruction
+    rec = reconstruct(load_bundle(train.folder), scan, settings, execution).reconstruction
     x, y = rec.origin
     height, width = rec.object.shape
     found = np.abs(rec.object)[30:-30, 30:-30]

@@ -13,17 +13,17 @@ def params_as_they_were():
     cfg.update(before)
 
 
-def test_training_and_reconstruction_in_one_call(scan, training, execution):
+def test_training_and_reconstruction_in_one_call(scan, training, execution, tmp_path):
     config = training(nepochs=1, n_groups=16)
     amplitude, phase, results = run_cdi_example_torch(
-        scan, None, config, execution_config=execution()
+        scan, None, config, execution_config=execution(), output_dir=tmp_path / "model"
     )
     object_ = results["reconstruction"].object
     np.testing.assert_array_equal(amplitude * np.exp(1j * phase) - object_ < 1e-5, True)
     assert amplitude.dtype == phase.dtype == np.float32
     assert results["backend"] == "pytorch"
     assert len(results["history"]["train_loss"]) == 1
-    models, params = load_inference_bundle_torch(config.output_dir)
+    models, params = load_inference_bundle_torch(tmp_path / "model")
     assert set(models) == {"autoencoder", "diffraction_to_obj"}
     assert cfg["intensity_scale"] == params["intensity_scale"] > 0
 
@@ -38,7 +38,12 @@ def test_scans_from_files_and_holders_and_no_stitching(scan, training, execution
     save_scan(path, scan.select(np.arange(20)))
     config = training(nepochs=1, n_groups=8)
     amplitude, phase, results = run_cdi_example_torch(
-        holder, path, config, do_stitching=False, execution_config=execution()
+        holder,
+        path,
+        config,
+        do_stitching=False,
+        execution_config=execution(),
+        output_dir=tmp_path / "model",
     )
     assert amplitude is phase is None
     assert "val_loss" in results["history"]

@@ -11,7 +11,6 @@ from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from ptycho_config import PyTorchExecutionConfig, Scheduler
 from ptycho_torch import fitting
-from ptycho_torch import training as training_module
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.data import ScanDataModule
 from ptycho_torch.groups import prepare
@@ -84,7 +83,7 @@ class Steps(fitting.LossHistory):
 
 
 @pytest.fixture
-def trained(scan, training, monkeypatch):
+def trained(train, scan, training, monkeypatch):
     """Train for real, briefly; what the steps were, and the result."""
     monkeypatch.setattr(fitting, "LossHistory", Steps)
 
@@ -92,8 +91,8 @@ def trained(scan, training, monkeypatch):
         Steps.seen = {"largest": [], "norm": [], "trainer": None}
         config = training(nepochs=nepochs, n_groups=n_groups, batch_size=batch_size)
         execution = PyTorchExecutionConfig(**{"logger_backend": "none", **fields})
-        result = training_module.train(scan, config, execution, overwrite=True)
-        return result, Steps.seen, config.output_dir
+        result = train(scan, config, execution, overwrite=True)
+        return result, Steps.seen, train.folder
 
     return run
 

@@ -8,32 +8,32 @@ import threading
 import numpy as np
 import pytest
 from ptycho_data import load_bundle, save_scan
-from ptycho_torch.training import train
 
 
 @pytest.mark.parametrize("joint", [False, True])
 def test_two_processes_train_like_one(scan, tmp_path, joint):
     script = textwrap.dedent("""
-        import json, sys
+        import sys
+        from pathlib import Path
         import torch
         from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
         from ptycho_data import load_scan
         from ptycho_torch.training import train
 
         torch.set_num_threads(1)
-        scan, out, devices = load_scan(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+        scan, out, devices = load_scan(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
         config = TrainingConfig(
             model=ModelConfig(
                 architecture="unrolled", n_filters_scale=1, joint_stages=sys.argv[4] == "True"
             ),
             train_data_file="scan.npz", backend="pytorch", nepochs=1,
-            batch_size=8, output_dir=out, n_groups=32,
+            batch_size=8, n_groups=32,
         )
         execution = PyTorchExecutionConfig(
             learning_rate=1e-3, logger_backend="none", devices=devices,
             strategy="ddp" if devices > 1 else "auto", accum_steps=3 - devices,
         )
-        train(scan, config, execution)
+        train(scan, config, execution, output=out)
     """)
     path, program = tmp_path / "scan.npz", tmp_path / "program.py"
     save_scan(path, scan)
@@ -47,9 +47,9 @@ def test_two_processes_train_like_one(scan, tmp_path, joint):
         np.testing.assert_allclose(two[name], one[name], atol=2e-4, err_msg=name)
 
 
-def test_training_works_in_a_thread(scan, training, execution):
+def test_training_works_in_a_thread(train, scan, training, execution):
     config = training(nepochs=1, n_groups=8)
     thread = threading.Thread(target=train, args=(scan, config, execution()))
     thread.start()
     thread.join()
-    assert load_bundle(config.output_dir).history["train_loss"]
+    assert load_bundle(train.folder).history["train_loss"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from attrs import evolve
-from ptycho_config import ModelConfig, to_dict
+from ptycho_config import InvalidValueError, ModelConfig, to_dict
 from ptycho_data import (
     Scan,
     load_bundle,
@@ -18,7 +18,6 @@ from ptycho_physics import Canvas, defocused_probe, simulate_counts, snake_scan
 from ptycho_torch.bundles import bundle_of, model_from
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.reconstruction import reconstruct
-from ptycho_torch.training import train
 
 
 def test_result_is_complete_and_on_the_canvas_of_the_scan(scan, untrained, inference, execution):
@@ -138,26 +137,28 @@ def test_a_bundle_for_another_size_names_both(scan, untrained, inference, execut
         reconstruct(bundle, scan, inference(), execution())
 
 
-def test_probe_of_the_scan_of_the_bundle_or_of_a_file(
-    scan, untrained, inference, execution, tmp_path
-):
+def test_probe_of_the_scan_of_the_bundle_or_a_given_one(scan, untrained, inference, execution):
     other = defocused_probe(64, 20)
     scan_with_other = evolve(scan, probe=other)
 
-    def used(bundle, config):
-        probe = reconstruct(bundle, scan_with_other, config, execution()).reconstruction.probe
+    def used(bundle, given=None):
+        found = reconstruct(bundle, scan_with_other, inference(), execution(), probe=given)
+        probe = found.reconstruction.probe
         return [
             name
             for name, known in {"scan": other, "bundle": scan.probe}.items()
             if np.allclose(probe, known, atol=1e-4)
         ]
 
-    assert used(untrained(), inference()) == ["scan"]
-    assert used(untrained(probe_trainable=True), inference()) == ["bundle"]
-    assert used(untrained(probe_file="refined.npz"), inference()) == ["bundle"]
-    file = tmp_path / "probe.npz"
-    np.savez(file, probe=scan.probe)
-    assert used(untrained(), inference(probe_file=file)) == ["bundle"]
+    plain = untrained()
+    assert used(plain) == ["scan"]
+    assert used(untrained(probe_trainable=True)) == ["bundle"]
+    assert used(evolve(plain, scaling={**plain.scaling, "probe_given": True})) == ["bundle"]
+    assert used(evolve(plain, config={**plain.config, "probe_file": "old.npz"})) == ["bundle"]
+    assert used(plain, scan.probe) == ["bundle"]
+    with pytest.raises(InvalidValueError) as refused:
+        used(plain, scan.probe[:, ::2, ::2])
+    assert refused.value.name == "probe"
 
 
 def test_progress_counts_all_groups(scan, untrained, inference, execution):
@@ -173,7 +174,7 @@ def test_progress_counts_all_groups(scan, untrained, inference, execution):
 
 
 def test_a_saved_model_reconstructs_like_the_one_in_memory(
-    scan, training, inference, execution, tmp_path
+    train, scan, training, inference, execution, tmp_path
 ):
     result = train(scan, training(nepochs=1), execution())
     bundle = load_bundle(result.bundle_path)
@@ -269,7 +270,7 @@ def test_starting_loads_nothing_that_it_does_not_need(scan, untrained, tmp_path)
     bundle = save_bundle(tmp_path / "bundle.zip", untrained())
     script = textwrap.dedent("""
         import sys
-        from ptycho_config import InferenceConfig, PyTorchExecutionConfig
+        from ptycho_config import InferenceConfig, InvalidValueError, PyTorchExecutionConfig
         from ptycho_data import load_bundle, load_scan
         from ptycho_torch.reconstruction import reconstruct
 
@@ -288,7 +289,7 @@ def test_two_processes_reconstruct_like_one(scan, untrained, tmp_path):
     script = textwrap.dedent("""
         import sys
         import torch
-        from ptycho_config import InferenceConfig, PyTorchExecutionConfig
+        from ptycho_config import InferenceConfig, InvalidValueError, PyTorchExecutionConfig
         from ptycho_data import load_bundle, load_scan, save_reconstruction
         from ptycho_torch.reconstruction import reconstruct
 

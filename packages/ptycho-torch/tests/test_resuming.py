@@ -13,7 +13,6 @@ from ptycho_data import OutputExistsError, load_bundle, save_scan
 from ptycho_physics import DivergenceError
 from ptycho_torch import training as training_module
 from ptycho_torch.module import PtychoModule
-from ptycho_torch.training import train
 
 
 def weights(result):
@@ -24,17 +23,17 @@ def same(first, second):
     return all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_an_existing_bundle_is_kept_unless_told(scan, training, execution):
+def test_an_existing_bundle_is_kept_unless_told(train, scan, training, execution):
     config = training(nepochs=1, n_groups=8)
     first = train(scan, config, execution()).bundle_path.read_bytes()
     with pytest.raises(OutputExistsError, match="--overwrite"):
         train(scan, config, execution())
-    assert (config.output_dir / "wts.h5.zip").read_bytes() == first
+    assert (train.folder / "wts.h5.zip").read_bytes() == first
     train(scan, config, execution(), overwrite=True)
-    assert len(list((config.output_dir / "checkpoints").iterdir())) == 2  # best and last
+    assert len(list((train.folder / "checkpoints").iterdir())) == 2  # best and last
 
 
-def test_a_checkpoint_without_a_bundle_is_kept_unless_told(scan, training, execution):
+def test_a_checkpoint_without_a_bundle_is_kept_unless_told(train, scan, training, execution):
     config = training(nepochs=1, n_groups=8)
     train(scan, config, execution()).bundle_path.unlink()  # what a killed run leaves
     with pytest.raises(OutputExistsError, match=r"last\.ckpt: exists already"):
@@ -46,17 +45,17 @@ def test_a_checkpoint_without_a_bundle_is_kept_unless_told(scan, training, execu
     ("name", "options"), [("SIGINT", False), ("SIGTERM", False), ("SIGTERM", True)]
 )
 def test_resuming_gives_the_identical_end_result(
-    scan, training, execution, tmp_path, name, options
+    train, scan, training, execution, tmp_path, name, options
 ):
     config = training(
         {"joint_stages": options},
         nepochs=4,
         average_weights=options,
-        output_dir=tmp_path / "whole",
     )
-    whole = train(scan, config, execution())
+    whole = train(scan, config, execution(), output="whole")
     script = textwrap.dedent("""
         import signal, sys
+        from pathlib import Path
         from attrs import evolve
         from lightning.pytorch import Callback, Trainer
         import ptycho_torch.callbacks as callbacks
@@ -68,13 +67,13 @@ def test_resuming_gives_the_identical_end_result(
         torch.set_num_threads(1)
         # a process started in the background of a script inherits that it ignores Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        scan, out, stop = load_scan(sys.argv[1]), sys.argv[2], sys.argv[3] == "stop"
+        scan, out, stop = load_scan(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "stop"
         options = sys.argv[5] == "True"
         config = TrainingConfig(
             model=ModelConfig(
                 architecture="unrolled", n_filters_scale=1, joint_stages=options
             ),
-            train_data_file="scan.npz", backend="pytorch", nepochs=4, batch_size=8, output_dir=out,
+            train_data_file="scan.npz", backend="pytorch", nepochs=4, batch_size=8,
             average_weights=options,
         )
         if stop:  # the signal arrives in the middle of the third epoch
@@ -86,7 +85,7 @@ def test_resuming_gives_the_identical_end_result(
             fitting.LossHistory = Kill
         execution = PyTorchExecutionConfig(learning_rate=2e-3, logger_backend="none")
         try:
-            train(scan, config, execution, resume=not stop)
+            train(scan, config, execution, output=out, resume=not stop)
         except KeyboardInterrupt:
             sys.exit(130)
     """)
@@ -106,42 +105,44 @@ def test_resuming_gives_the_identical_end_result(
     assert load_bundle(out).history["train_loss"] == whole.history["train_loss"]
 
 
-def test_nothing_to_resume_from_is_said(scan, training, execution):
+def test_nothing_to_resume_from_is_said(train, scan, training, execution):
     with pytest.raises(FileNotFoundError, match="nothing to resume from"):
         train(scan, training(), execution(), resume=True)
 
 
-def test_divergence_is_an_error_and_the_old_checkpoints_stay(scan, training, execution):
+def test_divergence_is_an_error_and_the_old_checkpoints_stay(train, scan, training, execution):
     config = training(nepochs=1, n_groups=8)
     train(scan, config, execution())
-    before = {p.name for p in (config.output_dir / "checkpoints").iterdir()}
+    before = {p.name for p in (train.folder / "checkpoints").iterdir()}
     with pytest.raises(DivergenceError, match="lower learning_rate"):
         train(scan, evolve(config, nepochs=5), execution(learning_rate=1e12), overwrite=True)
-    assert {p.name for p in (config.output_dir / "checkpoints").iterdir()} == before
-    assert np.isfinite(load_bundle(config.output_dir).history["train_loss"]).all()
+    assert {p.name for p in (train.folder / "checkpoints").iterdir()} == before
+    assert np.isfinite(load_bundle(train.folder).history["train_loss"]).all()
 
 
-def test_leftovers_of_a_killed_run_do_not_stop_the_next(scan, training, execution):
+def test_leftovers_of_a_killed_run_do_not_stop_the_next(train, scan, training, execution):
     config = training(nepochs=1, n_groups=8)
     train(scan, config, execution())
-    left = config.output_dir / "checkpoints.old"
+    left = train.folder / "checkpoints.old"
     left.mkdir()
     (left / "last.ckpt").write_bytes(b"of a run before that")
     train(scan, config, execution(), overwrite=True)
     assert not left.exists()
 
 
-def test_resuming_keeps_the_losses_of_the_log(scan, training, execution):
+def test_resuming_keeps_the_losses_of_the_log(train, scan, training, execution):
     log = execution(logger_backend="csv")
     config = training(nepochs=1, n_groups=8)
     train(scan, config, log)
     train(scan, evolve(config, nepochs=2), log, resume=True)
-    logs = config.output_dir / "logs"
+    logs = train.folder / "logs"
     assert (logs / "metrics.csv").is_file()
     assert (logs / "resumed-1" / "metrics.csv").is_file()
 
 
-def test_resuming_a_finished_training_leaves_the_bundle_alone(scan, training, execution, caplog):
+def test_resuming_a_finished_training_leaves_the_bundle_alone(
+    train, scan, training, execution, caplog
+):
     config = training(nepochs=1, n_groups=8)
     path = train(scan, config, execution()).bundle_path
     before = path.read_bytes()
@@ -172,7 +173,7 @@ def test_resuming_a_finished_training_leaves_the_bundle_alone(scan, training, ex
     ],
 )
 def test_other_variables_than_the_checkpoint_s_are_refused_by_name(
-    scan, training, execution, model, settings, named
+    train, scan, training, execution, model, settings, named
 ):
     train(scan, training(nepochs=1, n_groups=8), execution())
     other = training(model, nepochs=2, n_groups=8, **settings)
@@ -180,10 +181,10 @@ def test_other_variables_than_the_checkpoint_s_are_refused_by_name(
         train(scan, other, execution(), resume=True)
 
 
-def test_what_is_no_checkpoint_is_refused(scan, training, execution):
+def test_what_is_no_checkpoint_is_refused(train, scan, training, execution):
     config = training(nepochs=1, n_groups=8)
     train(scan, config, execution())
-    (config.output_dir / "checkpoints" / "last.ckpt").write_bytes(b"no archive")
+    (train.folder / "checkpoints" / "last.ckpt").write_bytes(b"no archive")
     with pytest.raises(ValueError, match="must be a checkpoint of the PyTorch backend"):
         train(scan, evolve(config, nepochs=2), execution(), resume=True)
 
@@ -197,42 +198,40 @@ def interrupted_in_epoch(number, monkeypatch):
 
 
 def test_an_interrupt_in_the_first_epoch_leaves_what_was_there(
-    scan, training, execution, monkeypatch
+    train, scan, training, execution, monkeypatch
 ):
     config = training(nepochs=1, n_groups=24)
     train(scan, config, execution())
-    before = {p.name: p.read_bytes() for p in (config.output_dir / "checkpoints").iterdir()}
+    before = {p.name: p.read_bytes() for p in (train.folder / "checkpoints").iterdir()}
     interrupted_in_epoch(0, monkeypatch)
     with pytest.raises(KeyboardInterrupt, match="nothing was saved"):
         train(scan, config, execution(), overwrite=True)
-    after = {p.name: p.read_bytes() for p in (config.output_dir / "checkpoints").iterdir()}
+    after = {p.name: p.read_bytes() for p in (train.folder / "checkpoints").iterdir()}
     assert after == before
 
 
 def test_without_checkpoints_an_interrupt_keeps_the_mean_of_the_weights(
-    scan, training, execution, tmp_path, monkeypatch
+    train, scan, training, execution, monkeypatch
 ):
     settings = execution(enable_checkpointing=False)
     found = {}
     interrupted_in_epoch(1, monkeypatch)
     for average in (False, True):
-        config = training(
-            nepochs=3, n_groups=24, average_weights=average, output_dir=tmp_path / str(average)
-        )
+        config = training(nepochs=3, n_groups=24, average_weights=average)
         with pytest.raises(TrainingInterrupted, match="without checkpoints it ends here") as stop:
-            train(scan, config, settings)
+            train(scan, config, settings, output=str(average))
         found[average] = weights(stop.value.result)
     assert not same(found[False], found[True])
 
 
 def test_only_the_first_of_processes_started_together_moves_the_folder(
-    scan, training, execution, monkeypatch
+    train, scan, training, execution, monkeypatch
 ):
     config = training(nepochs=1, n_groups=8)
     train(scan, config, execution())
     monkeypatch.setattr(training_module.rank_zero_only, "rank", 1)
     monkeypatch.setattr(training_module, "fit", lambda *_: 1 / 0)
-    folder = config.output_dir / "checkpoints"
+    folder = train.folder / "checkpoints"
     before = {p.name: p.stat().st_ino for p in folder.iterdir()}
     monkeypatch.setattr(Path, "replace", lambda *_: pytest.fail("moved"))
     with pytest.raises(ZeroDivisionError):
@@ -241,16 +240,16 @@ def test_only_the_first_of_processes_started_together_moves_the_folder(
 
 
 def test_a_folder_that_was_moved_is_resumed_with_its_best_epoch(
-    scan, training, execution, tmp_path
+    train, scan, training, execution, tmp_path
 ):
     settings = execution(checkpoint_mode="max")  # the first epoch is then the best, and stays it
-    first = training(nepochs=2, n_groups=24, output_dir=tmp_path / "before")
-    train(scan, first, settings)
-    first.output_dir.rename(tmp_path / "after")
-    after = evolve(first, nepochs=4, output_dir=tmp_path / "after")
-    result = train(scan, after, settings, resume=True)
+    first = training(nepochs=2, n_groups=24)
+    train(scan, first, settings, output="before")
+    (tmp_path / "before").rename(tmp_path / "after")
+    after = evolve(first, nepochs=4)
+    result = train(scan, after, settings, output="after", resume=True)
     losses = result.history["train_loss"]
     assert losses[0] == max(losses)
     names = {path.name for path in (tmp_path / "after" / "checkpoints").iterdir()}
     assert names == {"best-epoch=000.ckpt", "last.ckpt"}
-    assert not first.output_dir.exists()
+    assert not (tmp_path / "before").exists()

@@ -7,7 +7,7 @@ from attrs import evolve
 from ptycho_data import load_bundle, load_probe
 from ptycho_physics import defocused_probe
 from ptycho_torch.reconstruction import reconstruct
-from ptycho_torch.training import _gather, train
+from ptycho_torch.training import _gather
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def other_scan(scan):
 
 
 def test_several_scans_are_trained_on_with_what_is_their_own(
-    scan, other_scan, training, execution, inference
+    train, scan, other_scan, training, execution, inference
 ):
     result = train([scan, other_scan], training(), execution())
     bundle = load_bundle(result.bundle_path)
@@ -35,7 +35,7 @@ def test_several_scans_are_trained_on_with_what_is_their_own(
         np.testing.assert_allclose(probe, each.probe / np.linalg.norm(each.probe), atol=1e-6)
 
 
-def test_each_scan_meets_its_own_probe_in_training(scan, training, execution):
+def test_each_scan_meets_its_own_probe_in_training(train, scan, training, execution):
     """A scan whose probe is wrong is fitted worse: so it is its own that it was trained with."""
     config = training(nepochs=1)
     right = train([scan, scan], config, execution(), overwrite=True).history["train_loss"][0]
@@ -44,14 +44,14 @@ def test_each_scan_meets_its_own_probe_in_training(scan, training, execution):
     assert mixed > 1.1 * right
 
 
-def test_scans_of_two_sizes_are_refused(scan, training, execution):
+def test_scans_of_two_sizes_are_refused(train, scan, training, execution):
     small = evolve(scan, diffraction=scan.diffraction[:, ::2, ::2], probe=scan.probe[:, ::2, ::2])
     with pytest.raises(ValueError, match="must have the 64 x 64 pixels of the model, found 32"):
         train([scan, small], training(), execution())
 
 
 def test_trained_probes_of_several_scans_are_kept_beside_the_bundle(
-    scan, other_scan, training, execution
+    train, scan, other_scan, training, execution
 ):
     config = training(nepochs=1, n_groups=16, probe_trainable=True)
     folder = train([scan, other_scan], config, execution()).bundle_path.parent / "refined"

@@ -10,7 +10,6 @@ from ptycho_torch.bundles import model_from
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
 from ptycho_torch.reconstruction import reconstruct
-from ptycho_torch.training import train
 
 
 def weights(result):
@@ -21,7 +20,7 @@ def same(first, second):
     return all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_training_lowers_the_losses_and_writes_a_bundle(scan, training, execution):
+def test_training_lowers_the_losses_and_writes_a_bundle(train, scan, training, execution):
     result = train(scan, training(nepochs=4), execution())
     assert result.epochs == 4
     assert result.history["train_loss"][-1] < 0.8 * result.history["train_loss"][0]
@@ -40,7 +39,7 @@ def test_training_lowers_the_losses_and_writes_a_bundle(scan, training, executio
 @pytest.mark.parametrize("architecture", ["cnn", "unrolled"])
 @pytest.mark.parametrize("gridsize", [1, 2])
 def test_every_network_trains_with_every_gridsize(
-    scan, training, execution, architecture, gridsize
+    train, scan, training, execution, architecture, gridsize
 ):
     config = training({"architecture": architecture, "gridsize": gridsize}, n_groups=16, nepochs=1)
     result = train(scan, config, execution())
@@ -48,20 +47,20 @@ def test_every_network_trains_with_every_gridsize(
     assert load_bundle(result.bundle_path).config["model"]["gridsize"] == gridsize
 
 
-def test_same_seed_same_weights_bit_by_bit(scan, training, execution, tmp_path):
-    first = train(scan, training(output_dir=tmp_path / "a"), execution())
-    second = train(scan, training(output_dir=tmp_path / "b"), execution())
-    other = train(scan, training(output_dir=tmp_path / "c", seed=1), execution())
+def test_same_seed_same_weights_bit_by_bit(train, scan, training, execution):
+    first = train(scan, training(), execution(), output="a")
+    second = train(scan, training(), execution(), output="b")
+    other = train(scan, training(seed=1), execution(), output="c")
     assert same(weights(first), weights(second))
     assert not same(weights(first), weights(other))
 
 
-def test_accumulating_two_half_batches_is_a_step_of_its_own(scan, training, execution):
+def test_accumulating_two_half_batches_is_a_step_of_its_own(train, scan, training, execution):
     result = train(scan, training(nepochs=2), execution(accum_steps=2))
     assert np.isfinite(result.history["train_loss"]).all()
 
 
-def test_a_test_scan_replaces_the_split(scan, training, execution):
+def test_a_test_scan_replaces_the_split(train, scan, training, execution):
     result = train(scan, training(nepochs=1), execution(), test_scan=scan)
     assert set(result.history) >= {"val_loss", "train_loss", "val_nll", "learning_rate"}
 
@@ -75,7 +74,7 @@ def test_a_test_scan_replaces_the_split(scan, training, execution):
         ("realspace_mae_weight", "train_realspace_mae"),
     ],
 )
-def test_each_loss_weight_brings_its_term(scan, training, execution, weight, term):
+def test_each_loss_weight_brings_its_term(train, scan, training, execution, weight, term):
     settings = {"nll_weight": 0.0, weight: 0.5, "nepochs": 1, "n_groups": 16}
     history = train(scan, training(**settings), execution()).history
     terms = {name for name in history if name.startswith("train_")} - {"train_loss"}
@@ -83,7 +82,7 @@ def test_each_loss_weight_brings_its_term(scan, training, execution, weight, ter
     assert history["train_loss"] == history[term]
 
 
-def test_supervised_learns_from_the_truth(scan, training, execution):
+def test_supervised_learns_from_the_truth(train, scan, training, execution):
     config = training({"model_type": "supervised", "architecture": "cnn"}, nepochs=3)
     history = train(scan, config, execution()).history
     assert history["train_realspace_mae"][-1] < history["train_realspace_mae"][0]
@@ -92,20 +91,19 @@ def test_supervised_learns_from_the_truth(scan, training, execution):
         train(blind, config, execution(), overwrite=True)
 
 
-def test_a_trained_probe_is_kept_in_the_bundle(scan, training, execution, tmp_path):
+def test_a_trained_probe_is_kept_in_the_bundle(train, scan, training, execution):
     probes = {}
     for trainable in (False, True):
-        config = training(
-            nepochs=1, n_groups=16, probe_trainable=trainable, output_dir=tmp_path / str(trainable)
-        )
-        probes[trainable] = load_bundle(train(scan, config, execution()).bundle_path).probe
+        config = training(nepochs=1, n_groups=16, probe_trainable=trainable)
+        done = train(scan, config, execution(), output=str(trainable))
+        probes[trainable] = load_bundle(done.bundle_path).probe
     given = scan.probe / np.linalg.norm(scan.probe)
     np.testing.assert_allclose(probes[False], given, atol=1e-6)
     assert np.abs(probes[True] - given).max() > 1e-5
     assert np.linalg.norm(probes[True]) == pytest.approx(1, rel=1e-4)
 
 
-def test_amplitudes_train_like_the_counts_they_came_from(scan, training, execution, tmp_path):
+def test_amplitudes_train_like_the_counts_they_came_from(train, scan, training, execution):
     amplitude = np.sqrt(scan.diffraction).astype(np.float32)
     as_amplitude = evolve(
         scan,
@@ -113,26 +111,26 @@ def test_amplitudes_train_like_the_counts_they_came_from(scan, training, executi
         domain="amplitude",
         nphotons=scan.mean_photons(),
     )
-    counts = train(scan, training(output_dir=tmp_path / "a"), execution())
-    amplitudes = train(as_amplitude, training(output_dir=tmp_path / "b"), execution())
+    counts = train(scan, training(), execution(), output="a")
+    amplitudes = train(as_amplitude, training(), execution(), output="b")
     np.testing.assert_allclose(
         amplitudes.history["train_loss"], counts.history["train_loss"], rtol=1e-2
     )
 
 
-def test_a_loss_that_is_never_logged_is_an_error_before_training(scan, training, execution):
+def test_a_loss_that_is_never_logged_is_an_error_before_training(train, scan, training, execution):
     with pytest.raises(ValueError, match="checkpoint_monitor_metric: one of train_loss, val_loss"):
         train(scan, training(), execution(checkpoint_monitor_metric="val_accuracy"))
 
 
-def test_csv_logger_writes_the_losses(scan, training, execution):
+def test_csv_logger_writes_the_losses(train, scan, training, execution):
     config = training(nepochs=1, n_groups=8)
     train(scan, config, execution(logger_backend="csv"))
-    header = (config.output_dir / "logs" / "metrics.csv").read_text().splitlines()[0]
+    header = (train.folder / "logs" / "metrics.csv").read_text().splitlines()[0]
     assert "train_loss" in header
 
 
-def test_a_missing_logger_is_named_with_the_pip_command(scan, training, execution):
+def test_a_missing_logger_is_named_with_the_pip_command(train, scan, training, execution):
     import importlib.util
 
     if importlib.util.find_spec("mlflow") is not None:
@@ -141,7 +139,7 @@ def test_a_missing_logger_is_named_with_the_pip_command(scan, training, executio
         train(scan, training(), execution(logger_backend="mlflow"))
 
 
-def test_patterns_without_light_do_not_harm(scan, training, execution):
+def test_patterns_without_light_do_not_harm(train, scan, training, execution):
     dark = scan.diffraction.copy()
     dark[:20] = 0
     config = training(nepochs=1, batch_size=1, n_groups=30, nll_weight=0.0, mae_weight=1.0)
@@ -149,12 +147,12 @@ def test_patterns_without_light_do_not_harm(scan, training, execution):
     assert np.isfinite(history["train_loss"]).all()
 
 
-def test_a_supervised_network_leaves_the_scale_alone(scan, training, execution):
+def test_a_supervised_network_leaves_the_scale_alone(train, scan, training, execution):
     config = training({"model_type": "supervised"}, nepochs=1, n_groups=16)
     assert float(weights(train(scan, config, execution()))["log_scale"]) == 0
 
 
-def test_an_explicit_dose_wins_over_the_files(scan, training, execution):
+def test_an_explicit_dose_wins_over_the_files(train, scan, training, execution):
     amplitude = np.sqrt(scan.diffraction).astype(np.float32)
     stated = evolve(scan, diffraction=amplitude, domain="amplitude", nphotons=1e4)
 
@@ -177,7 +175,7 @@ def test_an_explicit_dose_wins_over_the_files(scan, training, execution):
 
 
 @pytest.mark.slow
-def test_wrong_positions_move_towards_the_right_ones(scan, training, execution):
+def test_wrong_positions_move_towards_the_right_ones(train, scan, training, execution):
     rng = np.random.default_rng(3)
     error = rng.normal(scale=1.0, size=(scan.n, 2))
     wrong = evolve(scan, xcoords=scan.xcoords + error[:, 0], ycoords=scan.ycoords + error[:, 1])
@@ -195,7 +193,7 @@ def test_wrong_positions_move_towards_the_right_ones(scan, training, execution):
 
 
 def test_batches_are_imagined_where_asked_for_and_only_there(
-    scan, training, execution, tmp_path, monkeypatch
+    train, scan, training, execution, monkeypatch
 ):
     monkeypatch.setattr("ptycho_config.training.FIRST_IMAGINED_EPOCH", 0)
     found = {}
@@ -205,14 +203,15 @@ def test_batches_are_imagined_where_asked_for_and_only_there(
             n_groups=32,
             batch_size=8,
             imagined_batches=wanted,
-            output_dir=tmp_path / str(wanted),
         )
-        found[wanted] = train(scan, config, execution()).history["train_loss"]
+        found[wanted] = train(scan, config, execution(), output=str(wanted)).history["train_loss"]
     assert found[True][0] == found[False][0]  # nothing was reconstructed yet
     assert found[True][1] != found[False][1]
 
 
-def test_the_mean_of_the_weights_is_kept_where_asked_for(scan, training, execution, monkeypatch):
+def test_the_mean_of_the_weights_is_kept_where_asked_for(
+    train, scan, training, execution, monkeypatch
+):
     steps = []
 
     def note(module, *_):
@@ -228,19 +227,19 @@ def test_the_mean_of_the_weights_is_kept_where_asked_for(scan, training, executi
         torch.testing.assert_close(parameter.detach(), wanted, rtol=1e-4, atol=1e-6)
 
 
-def test_intensity_scale_is_a_parameter_that_training_moves(scan, training, execution, tmp_path):
+def test_intensity_scale_is_a_parameter_that_training_moves(train, scan, training, execution):
     for trainable in (True, False):
         config = training(
             nepochs=1,
             n_groups=16,
             intensity_scale_trainable=trainable,
-            output_dir=tmp_path / str(trainable),
         )
-        found = float(weights(train(scan, config, execution()))["log_scale"])
+        result = train(scan, config, execution(), output=str(trainable))
+        found = float(weights(result)["log_scale"])
         assert (found != 0) is trainable
 
 
-def test_a_thousand_photons_are_enough_to_train_with(scan, training, execution):
+def test_a_thousand_photons_are_enough_to_train_with(train, scan, training, execution):
     counts = simulate_counts(scan.object_guess, scan.probe, scan.positions, 1e3, seed=0)
     history = train(evolve(scan, diffraction=counts), training(), execution()).history
     assert history["train_loss"][-1] < history["train_loss"][0]
@@ -251,7 +250,7 @@ def test_a_thousand_photons_are_enough_to_train_with(scan, training, execution):
 @pytest.mark.parametrize("gridsize", [1, 2])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_it_trains_and_reconstructs_on_a_gpu(
-    scan, training, inference, execution, gridsize, precision
+    train, scan, training, inference, execution, gridsize, precision
 ):
     config = training({"gridsize": gridsize}, n_groups=16, probe_trainable=True)
     settings = execution(accelerator="cuda", precision=precision)
@@ -260,14 +259,13 @@ def test_it_trains_and_reconstructs_on_a_gpu(
     assert rec.r_factor < 0.6
 
 
-def test_joint_stages_are_trained_in_teams_and_kept(scan, training, execution, tmp_path):
+def test_joint_stages_are_trained_in_teams_and_kept(train, scan, training, execution):
     model, settings = {"joint_stages": True}, {"nepochs": 12, "imagined_batches": True}
     config = training(model, n_groups=48, **settings)
     bundle = load_bundle(train(scan, config, execution()).bundle_path)
     assert bundle.config["model"]["joint_stages"]
     assert bundle.history["train_loss"][-1] < bundle.history["train_loss"][0]
-    config = training(model, n_groups=48, output_dir=tmp_path / "again", **settings)
-    again = load_bundle(train(scan, config, execution()).bundle_path)
+    again = load_bundle(train(scan, config, execution(), output="again").bundle_path)
     for name, weight in bundle.weights.items():
         np.testing.assert_array_equal(again.weights[name], weight)
 

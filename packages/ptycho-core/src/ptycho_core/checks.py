@@ -4,11 +4,20 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from ptycho_config import ModelConfig
 from ptycho_config.errors import InvalidValueError, MissingFileError
 from ptycho_data import Scan, refuse_existing
 
-__all__ = ["check_architecture", "check_fit", "check_outputs", "check_trained_on", "warn_if_few"]
+__all__ = [
+    "check_architecture",
+    "check_fit",
+    "check_outputs",
+    "check_probe",
+    "check_trained_on",
+    "warn_if_few",
+]
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +70,19 @@ def check_fit(trained: int, scan: Scan, *, any_size: bool) -> None:
             str(scan.N),
             "train on patterns of that size",
         )
+
+
+def check_probe(probe: NDArray[np.complex64], N: int) -> None:
+    """Refuse a probe that does not fit patterns of N pixels.
+
+    Raises
+    ------
+    InvalidValueError
+        If its shape is not (M, N, N).
+    """
+    if probe.ndim != 3 or probe.shape[1:] != (N, N):
+        rule = f"of shape (M, {N}, {N}), as large as the patterns"
+        raise InvalidValueError("probe", rule, f"shape {probe.shape}")
 
 
 def check_trained_on(scan: Scan, trained: int) -> None:

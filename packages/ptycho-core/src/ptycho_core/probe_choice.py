@@ -4,8 +4,9 @@ import logging
 
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_config import InferenceConfig
-from ptycho_data import Bundle, Scan, load_probe
+from ptycho_data import Bundle, Scan
+
+from ptycho_core.checks import check_probe
 
 __all__ = ["choose_probe"]
 
@@ -16,23 +17,35 @@ ALIKE = 0.5
 of a probe and what refinement made of it reached 0.65 on measured data."""
 
 
-def choose_probe(bundle: Bundle, scan: Scan, config: InferenceConfig) -> NDArray[np.complex64]:
+def choose_probe(
+    bundle: Bundle, scan: Scan, given: NDArray[np.complex64] | None = None
+) -> NDArray[np.complex64]:
     """Return the probe to reconstruct with, and log which it is.
 
-    The file that ``config`` names; else the bundle's, if training did not use its scan's own probe
-    as it was but refined it or took it from a file, and it fits; else the scan's.
+    The one given; else the bundle's, if training did not use its scan's own probe as it was but
+    refined it or was given another, and it fits; else the scan's.
+
+    Parameters
+    ----------
+    bundle
+        The trained model.
+    scan
+        What is reconstructed.
+    given : (M, N, N) complex64, optional
+        Probe that the user asks for.
 
     Raises
     ------
-    ScanFormatError
-        If there is no probe of the scan's size in that file.
+    InvalidValueError
+        If the given probe has another size than the patterns.
     """
-    if config.probe_file is not None:
-        log.info("probe: from %s", config.probe_file)
-        return load_probe(config.probe_file, scan.N)
-    refined, given = bundle.config.get("probe_trainable"), bundle.config.get("probe_file")
+    if given is not None:
+        check_probe(given, scan.N)
+        log.info("probe: the one that was given")
+        return given
+    refined = bundle.config.get("probe_trainable")
     several = len(bundle.scaling.get("scans", [])) > 1
-    kept = not several if refined else bool(given)  # of several, each refined its own
+    kept = not several if refined else _was_given(bundle)  # of several, each refined its own
     if kept and bundle.probe.shape[-1] == scan.N:
         log.info("probe: the one the network was trained with, kept in the bundle")
         _warn_of_another(bundle.probe, scan.probe)
@@ -40,6 +53,11 @@ def choose_probe(bundle: Bundle, scan: Scan, config: InferenceConfig) -> NDArray
     other = f", the bundle's has {bundle.probe.shape[-1]} pixels" if kept else ""
     log.info("probe: from the scan%s", other)
     return scan.probe
+
+
+def _was_given(bundle: Bundle) -> bool:
+    """Whether the bundle's probe was given to the training; older bundles name its file."""
+    return bool(bundle.scaling.get("probe_given") or bundle.config.get("probe_file"))
 
 
 def _warn_of_another(kept: NDArray[np.complex64], own: NDArray[np.complex64]) -> None:

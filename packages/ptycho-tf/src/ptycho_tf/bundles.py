@@ -46,6 +46,7 @@ def bundle_of(
     domain: str,
     history: Mapping[str, list[float]],
     overrides_applied: Mapping[str, Any],
+    probe_given: bool = False,
 ) -> Bundle:
     """Collect everything that a bundle keeps of a trained model.
 
@@ -63,6 +64,8 @@ def bundle_of(
         Losses by name, one value per epoch.
     overrides_applied
         Where the configuration came from.
+    probe_given
+        Whether the probe was given, and is not that of the scan.
     """
     weights = named_weights(model)
     scale = input_scale(photons, config.model.N)
@@ -75,6 +78,7 @@ def bundle_of(
             "intensity_scale": float(np.exp(weights[_SCALE])) / scale,
             "domain": domain,
             "nphotons": config.nphotons,
+            "probe_given": probe_given,
         },
         probe=model.probe.numpy(),
         weights=weights,

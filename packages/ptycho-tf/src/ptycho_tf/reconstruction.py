@@ -169,6 +169,7 @@ def reconstruct(
     config: InferenceConfig,
     execution: PyTorchExecutionConfig,
     *,
+    probe: NDArray[np.complex64] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> InferenceResult:
     """Reconstruct the object of a scan with a trained model.
@@ -188,6 +189,8 @@ def reconstruct(
         Which patterns to use; its model part is ignored, the bundle's counts.
     execution
         Device, precision, batch size, loading, patch trim.
+    probe : (M, N, N) complex64, optional
+        Probe to use. Default: the bundle's or the scan's, see `ptycho_core.probe_choice`.
     progress
         Called with (groups done, groups in all) after each step.
 
@@ -207,7 +210,7 @@ def reconstruct(
     groups = inference_groups(scan, config, trained.model.gridsize)
     indices = np.unique(groups)
     warn_if_few(len(indices), "nothing can tell a good object from a bad one")
-    probe = choose_probe(bundle, scan, config)
+    probe = choose_probe(bundle, scan, probe)
     be_deterministic(execution.deterministic)
     # One pass fills one device: a second one is for training.
     devices = open_devices(evolve(execution, devices=1, strategy="auto"))

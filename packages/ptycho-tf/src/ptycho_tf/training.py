@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, Scheduler, TrainingConfig
-from ptycho_core.checks import check_outputs, check_trained_on
+from ptycho_core.checks import check_outputs, check_probe, check_trained_on
 from ptycho_core.results import TrainingInterrupted, TrainingResult
 from ptycho_core.resuming import replacing, resumed_state
 from ptycho_core.sampling import with_photons
-from ptycho_data import BUNDLE_NAME, Scan, load_probe, save_bundle
+from ptycho_data import BUNDLE_NAME, Scan, save_bundle
 
 from ptycho_tf import checkpoints
 from ptycho_tf.bundles import bundle_of
@@ -99,6 +101,7 @@ def _set_up(
     config: TrainingConfig,
     execution: PyTorchExecutionConfig,
     *,
+    output: Path,
     resume: bool,
 ) -> _Run:
     # Keras calls the losses of training by their bare names.
@@ -107,7 +110,7 @@ def _set_up(
     if name is Scheduler.DEFAULT:
         name = Scheduler(model.network.recommended_scheduler)
     history = LossHistory(
-        config.nepochs, make_logger(execution.logger_backend, config.output_dir, resume=resume)
+        config.nepochs, make_logger(execution.logger_backend, output, resume=resume)
     )
     schedule = Schedule(
         name,
@@ -123,7 +126,7 @@ def _set_up(
     parts = {"history": history, "schedule": schedule, "patience": patience}
     saved = None
     if execution.enable_checkpointing:
-        folder = config.output_dir / checkpoints.FOLDER
+        folder = output / checkpoints.FOLDER
         of = resumed_state(config, execution, [train.data.scan])
         saved = Checkpoints(folder, execution, monitor, parts, of)
     # A checkpoint comes last: it holds what the others made of the epoch.
@@ -141,27 +144,33 @@ def _set_up(
 
 
 def train(
-    scan: Scan | Sequence[Scan],
+    scans: Scan | Sequence[Scan],
     config: TrainingConfig,
     execution: PyTorchExecutionConfig,
     *,
+    output: Path,
+    probe: NDArray[np.complex64] | None = None,
     test_scan: Scan | None = None,
     overrides_applied: Mapping[str, Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> TrainingResult:
-    """Train a model on a scan and write its bundle to ``config.output_dir``.
+    """Train a model on a scan and write its bundle.
 
     Parameters
     ----------
-    scan
+    scans
         Patterns, positions and probe to learn from: one scan, or a list of one.
     config
         What to compute.
     execution
         How to run it.
+    output
+        Folder for the bundle, the checkpoints and the logs; made if missing.
+    probe : (M, N, N) complex64, optional
+        Probe to use instead of the scan's own.
     test_scan
-        Scan to validate on. Default: groups at the right edge of ``scan`` are set apart.
+        Scan to validate on. Default: groups at the right edge of the scan are set apart.
     overrides_applied
         Origins of the configuration, kept in the bundle.
     resume
@@ -189,10 +198,9 @@ def train(
         A KeyboardInterrupt: after Ctrl-C or SIGTERM, when the checkpoint and the bundle of the best
         epoch are written.
     """
-    output_dir = Path(config.output_dir)
-    target, last = output_dir / BUNDLE_NAME, output_dir / checkpoints.FOLDER / checkpoints.LAST
+    target, last = output / BUNDLE_NAME, output / checkpoints.FOLDER / checkpoints.LAST
     check_outputs(target, last, resume=resume, overwrite=overwrite)
-    scans = [scan] if isinstance(scan, Scan) else scan
+    scans = [scans] if isinstance(scans, Scan) else scans
     check_training(config, execution, len(scans))
     overrides = dict(overrides_applied or {})
     dose = config.asked_photons(overrides)
@@ -200,25 +208,27 @@ def train(
     test_scan = None if test_scan is None else with_photons(test_scan, dose)
     for each in (scan, *([] if test_scan is None else [test_scan])):
         check_trained_on(each, config.model.N)
+    if probe is not None:
+        check_probe(probe, config.model.N)
     keras.utils.set_random_seed(config.seed)
     be_deterministic(execution.deterministic)
     devices = open_devices(execution)
-    probe = (
-        scan.probe if config.probe_file is None else load_probe(config.probe_file, config.model.N)
-    )
-    batches, validation = _sources(scan, test_scan, config, execution, probe, devices)
+    lit = scan.probe if probe is None else probe
+    batches, validation = _sources(scan, test_scan, config, execution, lit, devices)
     bar = execution.enable_progress_bar and sys.stderr.isatty()
     start = time.perf_counter()
     with devices.scope(), replacing(last.parent, keep=resume):
         model = PtychoModel(
             config.model,
-            probe,
+            lit,
             scan.bad_pixels,
             probe_trainable=config.probe_trainable,
             intensity_scale_trainable=config.intensity_scale_trainable and config.counts_decide,
             precision=execution.precision,
         )
-        run = _set_up(model, batches, validation, devices, config, execution, resume=resume)
+        run = _set_up(
+            model, batches, validation, devices, config, execution, output=output, resume=resume
+        )
         first = run.saved.restore(run.model)["finished"] if resume and run.saved else 0
         interrupted = run.fit(config.nepochs, first, bar=bar)
         history = run.history
@@ -238,8 +248,9 @@ def train(
             domain=scan.domain,
             history=history.columns(),
             overrides_applied=overrides,
+            probe_given=probe is not None,
         )
-        save_bundle(output_dir, bundle, overwrite=overwrite or resume)
+        save_bundle(output, bundle, overwrite=overwrite or resume)
     else:
         log.info("%d epochs were done before: the bundle stays as it is", done)
     result = TrainingResult(

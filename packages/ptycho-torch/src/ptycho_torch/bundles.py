@@ -33,6 +33,7 @@ def bundle_of(
     history: Mapping[str, list[float]],
     overrides_applied: Mapping[str, Any],
     scans: Sequence[Mapping[str, Any]] = (),
+    probe_given: bool = False,
 ) -> Bundle:
     """Collect everything that a bundle keeps of a trained model.
 
@@ -52,6 +53,8 @@ def bundle_of(
         Where the configuration came from.
     scans
         What each scan of the training was: name, patterns, photons, domain.
+    probe_given
+        Whether the probe was given, and is not that of a scan.
     """
     N = config.model.N
     scale = input_scale(photons, N)
@@ -69,6 +72,7 @@ def bundle_of(
             "domain": domain,
             "nphotons": config.nphotons,
             "scans": [dict(entry) for entry in scans],
+            "probe_given": probe_given,
         },
         probe=model.scans[0].probe.detach().cpu().numpy(),
         weights={name: value.detach().cpu().numpy() for name, value in kept.items()},

@@ -55,6 +55,7 @@ def work(options: dict[str, Any]) -> None:
         load_scan(config.train_data_file),
         config,
         payload.execution,
+        output=config.output_dir,
         test_scan=None if config.test_data_file is None else load_scan(config.test_data_file),
         overrides_applied=payload.overrides_applied,
         overwrite=True,  # as existing scripts expect: a second run replaces the first

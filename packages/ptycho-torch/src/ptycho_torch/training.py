@@ -13,11 +13,11 @@ from attrs import evolve, frozen
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
-from ptycho_core.checks import check_outputs, check_trained_on
+from ptycho_core.checks import check_outputs, check_probe, check_trained_on
 from ptycho_core.results import TrainingInterrupted, TrainingResult
 from ptycho_core.resuming import replacing, resumed_state
 from ptycho_core.sampling import with_photons
-from ptycho_data import BUNDLE_NAME, Scan, load_probe, save_bundle
+from ptycho_data import BUNDLE_NAME, Scan, save_bundle
 
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.data import ScanDataModule, ScanGroups
@@ -66,11 +66,17 @@ class _Data:
             }
 
 
-def _gather(scans: Sequence[Scan], test_scan: Scan | None, config: TrainingConfig) -> _Data:
+def _gather(
+    scans: Sequence[Scan],
+    test_scan: Scan | None,
+    config: TrainingConfig,
+    given: NDArray[np.complex64] | None,
+) -> _Data:
     """Choose groups, and make a model that knows the probe of every scan."""
     for scan in (*scans, *([] if test_scan is None else [test_scan])):
         check_trained_on(scan, config.model.N)
-    given = None if config.probe_file is None else load_probe(config.probe_file, config.model.N)
+    if given is not None:
+        check_probe(given, config.model.N)
     probes = [scan.probe if given is None else given for scan in scans]
     parts = [
         prepare(scan, config, probe, number=number, split=test_scan is None)
@@ -118,26 +124,32 @@ def _validation_of(
 
 
 def train(
-    scan: Scan | Sequence[Scan],
+    scans: Scan | Sequence[Scan],
     config: TrainingConfig,
     execution: PyTorchExecutionConfig,
     *,
+    output: Path,
+    probe: NDArray[np.complex64] | None = None,
     test_scan: Scan | None = None,
     overrides_applied: Mapping[str, Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> TrainingResult:
-    """Train a model on a scan, or on several, and write its bundle to ``config.output_dir``.
+    """Train a model on a scan, or on several, and write its bundle.
 
     Parameters
     ----------
-    scan
+    scans
         Patterns, positions and probe to learn from. Several scans share the network and the
         intensity scale; each has its own probe, bad pixels, dose and validation strip.
     config
         What to compute.
     execution
         How to run it.
+    output
+        Folder for the bundle, the checkpoints and the logs; made if missing.
+    probe : (M, N, N) complex64, optional
+        Probe to use instead of each scan's own.
     test_scan
         Scan to validate on. Default: groups at the right edge of each scan are set apart.
     overrides_applied
@@ -168,16 +180,15 @@ def train(
         epoch are written.
     """
     keep_freed_memory()
-    output_dir = Path(config.output_dir)
-    target = output_dir / BUNDLE_NAME
-    last = output_dir / CHECKPOINTS / "last.ckpt"
+    target = output / BUNDLE_NAME
+    last = output / CHECKPOINTS / "last.ckpt"
     check_outputs(target, last, resume=resume, overwrite=overwrite)
     overrides = dict(overrides_applied or {})
     pl.seed_everything(config.seed, workers=True, verbose=False)
     dose = config.asked_photons(overrides)
-    scans = [with_photons(s, dose) for s in ([scan] if isinstance(scan, Scan) else scan)]
+    scans = [with_photons(s, dose) for s in ([scans] if isinstance(scans, Scan) else scans)]
     test_scan = None if test_scan is None else with_photons(test_scan, dose)
-    data = _gather(scans, test_scan, config)
+    data = _gather(scans, test_scan, config, probe)
     model, validated = data.model, bool(data.validation)
     monitor = execution.monitor(validated=validated)
     module = PtychoModule(model, config, execution, monitor)
@@ -196,7 +207,7 @@ def train(
     folder = replacing(last.parent, keep=resume) if first else nullcontext()
     with quiet_lightning(), folder:
         trainer, history, best = make_trainer(
-            output_dir,
+            output,
             evolve(config, nepochs=max(config.nepochs, before)),  # never fewer than are done
             execution,
             monitor,
@@ -224,10 +235,11 @@ def train(
             history=history.columns(),
             overrides_applied=overrides,
             scans=list(data.described()),
+            probe_given=probe is not None,
         )
-        for path in write_refined(output_dir, model, [part.scan for part in data.train]):
+        for path in write_refined(output, model, [part.scan for part in data.train]):
             log.info("refined, of one scan: %s", path)
-        save_bundle(output_dir, bundle, overwrite=overwrite or resume)
+        save_bundle(output, bundle, overwrite=overwrite or resume)
     trainer.strategy.barrier()  # whoever returns finds the bundle
     result = TrainingResult(
         bundle_path=target,

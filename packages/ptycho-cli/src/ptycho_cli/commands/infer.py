@@ -220,7 +220,8 @@ class _Work:
             execution = evolve(execution, devices=1, num_nodes=1, strategy="auto")
         backend = reconstructor(config.backend)
         with self.clock.stage("reconstruct" if whole else "half scans"), counter(label) as update:
-            return backend(self.bundle, scan, config, execution, progress=update)
+            probe = None if config.probe_file is None else scan.probe
+            return backend(self.bundle, scan, config, execution, probe=probe, progress=update)
 
     def polish(self, rec: Reconstruction, scan: Scan, stage: str = "refine") -> Refined | None:
         """Let the solver go on from a reconstruction, if that is asked for."""

@@ -131,6 +131,8 @@ def run_training(
                 scans if more else scans[0],
                 resolved.config,
                 resolved.execution,
+                output=folder,
+                probe=None if first.config.probe_file is None else scans[0].probe,
                 test_scan=test_scan,
                 overrides_applied=resolved.overrides_applied,
                 resume=resume,

@@ -1,6 +1,7 @@
 """Training and inference in one call, and a trained model from its folder."""
 
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ def run_cdi_example_torch(
     config: TrainingConfig,
     do_stitching: bool = True,
     execution_config: PyTorchExecutionConfig | None = None,
+    output_dir: str | PathLike[str] = "training_outputs",
 ) -> tuple[Image | None, Image | None, dict[str, Any]]:
     """Train a network, and reconstruct with it.
 
@@ -49,11 +51,13 @@ def run_cdi_example_torch(
         What to validate on, and to reconstruct. None sets a part of ``train_data`` apart and
         reconstructs all of it.
     config
-        What to compute; a bundle in ``output_dir`` is replaced.
+        What to compute.
     do_stitching
         Reconstruct when training is done.
     execution_config
         How to run it.
+    output_dir
+        Folder for the bundle; the one that is there is replaced.
 
     Returns
     -------
@@ -72,7 +76,9 @@ def run_cdi_example_torch(
     test_scan = None if test_data is None else _scan(test_data, "test_data")
     execution = execution_config or PyTorchExecutionConfig()
     config = evolve(config, backend=BACKEND)
-    trained = train(scan, config, execution, test_scan=test_scan, overwrite=True)
+    trained = train(
+        scan, config, execution, output=Path(output_dir), test_scan=test_scan, overwrite=True
+    )
     results: dict[str, Any] = {
         "history": trained.history,
         "bundle_path": trained.bundle_path,

@@ -98,6 +98,7 @@ def run_cdi_example(
             scan,
             resolved.config,
             resolved.execution,
+            output=Path(folder),
             test_scan=test_scan,
             overrides_applied=resolved.overrides_applied,
         )
