@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from _measure import machine
-from ptycho_physics.parity import CASES, TOLERANCE, Deviation, deviation
+from ptycho_physics.testing import CASES, TOLERANCE, Deviation, deviation
 
 Array = Any
 

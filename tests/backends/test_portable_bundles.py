@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_data import Scan, load_bundle, save_bundle
-from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan
-from ptycho_physics.mosaic import Mosaic
+from ptycho_physics import Mosaic, defocused_probe, random_cells, simulate_counts, snake_scan
 
 REQUIRED = set(os.environ.get("PTYCHO_REQUIRE_BACKENDS", "").split(","))
 PHOTONS, COUNT = 1e5, 20

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from ptycho_data import Scan, load_probe, load_scan, save_scan
 from ptycho_data.formats import FORMATS, format_named
-from ptycho_physics import extract_patches
-from ptycho_physics.forward import intensity
+from ptycho_physics import extract_patches, intensity
 from ptychodus.api.constants import energy_eV_to_wavelength_m
 from ptychodus.api.diffraction import (
     DiffractionDatasetLayoutNode,

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from ptycho_physics.metrics import translate
+from ptycho_physics.metrics import shift_image
 from ptychodus.api.io import load_product, save_product
 
 log = logging.getLogger(__name__)
@@ -64,9 +64,9 @@ def test_train_save_load_reconstruct(
         lambda o: o[:, ::-1],
         lambda o: o[::-1, ::-1],
         lambda o: o.conj(),
-        lambda o: translate(o, (0.5, 0.5)),
-        lambda o: translate(o, (1, 0)),
-        lambda o: translate(o, (0, -1)),
+        lambda o: shift_image(o, (0.5, 0.5)),
+        lambda o: shift_image(o, (1, 0)),
+        lambda o: shift_image(o, (0, -1)),
         lambda o: np.pad(o.T, ((0, 0), (8, 8)))[:100, :116],
     ],
 )

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 from ptycho_cli import centring
 from ptycho_data import Scan, load_scan
-from ptycho_physics import objects, probes, scans
-from ptycho_physics.simulate import simulate_counts
+from ptycho_physics import objects, probes, scans, simulate_counts
 
 N = 64
 PROBES = {

@@ -5,17 +5,13 @@ import pytest
 from ptycho_physics import (
     angular_spectrum_propagate,
     back_propagate,
-    channels_to_group,
     extract_patches,
-    flat_to_group,
     fresnel_propagate,
-    group_to_channels,
-    group_to_flat,
     illuminate,
     merge_patches,
     propagate,
-    translate,
 )
+from ptycho_physics._translation import translate
 
 N, CANVAS = 7, (19, 18)
 POSITIONS = np.array([[4.2, 5.9], [8.0, 7.5], [12.7, 13.1], [5.5, 9.25]])
@@ -78,8 +74,6 @@ OPERATORS = [
         carried(angular_spectrum_propagate, -5, 0.2),
         IMAGES,
     ),
-    ("group and flat", plain(group_to_flat), plain(flat_to_group, 2), (2, 2, N, N)),
-    ("group and channels", plain(group_to_channels), plain(channels_to_group), (2, 2, N, N)),
     *interpolated("bilinear"),
     *interpolated("fourier"),
 ]

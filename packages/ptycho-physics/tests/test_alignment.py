@@ -10,8 +10,8 @@ from ptycho_physics import (
     random_cells,
     snake_scan,
 )
-from ptycho_physics.forward import centring
-from ptycho_physics.solver.alignment import (
+from ptycho_physics._forward import centring
+from ptycho_physics.solver._alignment import (
     align_phase,
     fit_patterns,
     move_positions,
@@ -19,8 +19,8 @@ from ptycho_physics.solver.alignment import (
     phase_slopes,
     smooth_phase,
 )
-from ptycho_physics.solver.estimate import Estimate
-from ptycho_physics.solver.measured import Measured
+from ptycho_physics.solver._estimate import Estimate
+from ptycho_physics.solver._measurement import Measurement
 
 N = 32
 
@@ -36,7 +36,7 @@ def estimate():
     patches = extract_patches(truth, positions, N)
     counts = expected_counts(patches, probe, 1e6).astype(np.float32)
     return Estimate(
-        measured=Measured(counts=counts, photons=1e6, bad=None, xp=xp),
+        measured=Measurement(counts=counts, photons=1e6, bad=None, xp=xp),
         positions=canvas.local(positions),
         canvas=truth[y0 : y0 + height, x0 : x0 + width].copy(),
         probe=probe * centring(probe, xp),

@@ -3,7 +3,8 @@ import math
 
 import numpy as np
 import pytest
-from ptycho_physics.metrics import compare, ramp_phase, translate
+from ptycho_config.errors import InvalidValueError
+from ptycho_physics.metrics import compare, ramp_phase, shift_image
 from ptycho_physics.objects import line_object, random_cells
 
 
@@ -28,7 +29,7 @@ def test_the_reference_itself_is_perfect(scene):
 
 
 def test_shift_and_factor_are_removed(scene):
-    moved = translate(scene, (-2.3, 1.6))[20:-20, 20:-20] * (2 + 1j)
+    moved = shift_image(scene, (-2.3, 1.6))[20:-20, 20:-20] * (2 + 1j)
     result = compare(moved, scene[20:-20, 20:-20])
     np.testing.assert_allclose(result.shift, (2.3, -1.6), atol=0.02)
     assert result.factor == pytest.approx(1 / (2 + 1j), rel=1e-2)
@@ -41,7 +42,7 @@ def test_shift_and_factor_are_removed(scene):
 @pytest.mark.parametrize("ramp", [(0.01, -0.02), (0.21, 0.13)])
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (-3.4, 2.7)])
 def test_ramp_is_removed_if_asked(scene, ramp, shift):
-    moved = translate(scene, (-shift[0], -shift[1]))[20:-20, 20:-20]
+    moved = shift_image(scene, (-shift[0], -shift[1]))[20:-20, 20:-20]
     tilted = moved * ramp_phase(moved.shape, (-ramp[0], -ramp[1]))
     target = scene[20:-20, 20:-20]
     result = compare(tilted, target, remove_ramp=True)
@@ -126,19 +127,20 @@ def test_to_dict_is_json_without_infinities(scene):
 
 
 @pytest.mark.parametrize(
-    ("images", "message"),
+    ("images", "name"),
     [
-        ((np.ones((32, 32)), np.ones((32, 33))), "one shape"),
-        ((np.ones((15, 32)), np.ones((15, 32))), "at least 16 pixels"),
-        ((np.ones(32), np.ones(32)), "at least 16 pixels"),
-        ((np.full((32, 32), np.nan), np.ones((32, 32))), "reconstruction must be finite"),
-        ((np.ones((32, 32)), np.full((32, 32), np.inf)), "reference must be finite"),
-        ((np.ones((32, 32)), np.zeros((32, 32))), "reference is zero"),
+        ((np.ones((32, 32)), np.ones((32, 33))), "reconstruction"),
+        ((np.ones((15, 32)), np.ones((15, 32))), "reconstruction"),
+        ((np.ones(32), np.ones(32)), "reconstruction"),
+        ((np.full((32, 32), np.nan), np.ones((32, 32))), "reconstruction"),
+        ((np.ones((32, 32)), np.full((32, 32), np.inf)), "reference"),
+        ((np.ones((32, 32)), np.zeros((32, 32))), "reference"),
     ],
 )
-def test_what_cannot_be_compared_is_named(images, message):
-    with pytest.raises(ValueError, match=message):
+def test_what_cannot_be_compared_is_named(images, name):
+    with pytest.raises(InvalidValueError) as caught:
         compare(*images)
+    assert caught.value.name == name
 
 
 def test_a_slow_phase_error_is_not_taken_for_a_shift():

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from ptycho_config.errors import InvalidValueError
 from ptycho_physics import Canvas, extract_patches
 
 
@@ -38,5 +39,6 @@ def test_every_patch_fits_and_nothing_is_wasted(positions, N):
 
 @pytest.mark.parametrize("positions", [np.zeros((0, 2)), np.array([[np.nan, 1.0]])])
 def test_no_or_bad_positions_are_refused(positions):
-    with pytest.raises(ValueError, match="positions: at least one and all finite"):
+    with pytest.raises(InvalidValueError) as caught:
         Canvas.covering(positions, 8)
+    assert caught.value.name == "positions"

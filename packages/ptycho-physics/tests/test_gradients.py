@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from ptycho_physics import _gradients as module
 from ptycho_physics import (
     canvas_gradient,
     expected_counts,
@@ -9,7 +10,6 @@ from ptycho_physics import (
     poisson_deviance,
     poisson_nll,
 )
-from ptycho_physics import gradients as module
 
 N = 8
 PHOTONS = 900.0

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ptycho_config.errors import InvalidValueError
 from ptycho_physics import Canvas, defocused_probe, random_cells, scans, simulate_counts, solve
 from ptycho_physics.metrics import compare, frc_of_halves, split_halves
 
@@ -62,19 +63,20 @@ def test_more_photons_more_resolution_and_close_to_the_truth():
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("call", "name"),
     [
-        (lambda: split_halves(np.zeros((1, 2))), r"shape \(n, 2\) with n >= 2, found \(1, 2\)"),
+        (lambda: split_halves(np.zeros((1, 2))), "positions"),
         (
             lambda: frc_of_halves(*halves((20, 20)), margin=5),
-            "at least 16 x 16 pixels inside a mar",
+            "area common to both halves",
         ),
-        (lambda: frc_of_halves(*halves((20, 30)), margin=0), "must have the shape .30, 20. of its"),
+        (lambda: frc_of_halves(*halves((20, 30)), margin=0), "first"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_what_cannot_be_compared_is_refused(call, name):
+    with pytest.raises(InvalidValueError) as caught:
         call()
+    assert caught.value.name == name
 
 
 def halves(shape):

@@ -65,7 +65,7 @@ def test_complex_of_keeps_the_precision(any_library, dtype, expected):
 
 
 def test_scatter_add_refuses_what_it_does_not_know():
-    with pytest.raises(TypeError, match="an array of the array API standard expected, found list"):
+    with pytest.raises(TypeError, match="an array of the array API standard, got list"):
         scatter_add([0.0], [0], [1.0])
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from ptycho_physics import beam_stop, poisson_noise, random_bad_pixels, read_out
+from ptycho_config.errors import InvalidValueError
+from ptycho_physics.noise import beam_stop, poisson_noise, random_bad_pixels, read_out
 
 
 def test_photons_have_the_mean_and_variance_of_poisson():
@@ -80,20 +81,21 @@ def test_random_bad_pixels_are_as_many_as_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("call", "name"),
     [
-        (lambda x: poisson_noise(-x, 0), "rate must be in"),
-        (lambda x: poisson_noise(x * np.nan, 0), "rate must be in"),
-        (lambda x: read_out(x, read_noise=-1), "read_noise must be >= 0 counts"),
-        (lambda x: read_out(x, read_noise=np.nan), "read_noise must be >= 0 counts"),
-        (lambda x: read_out(x, saturation=0), "saturation must be > 0 counts, found 0"),
-        (lambda x: read_out(x, bad_pixels=x[:2] > 0), "bad_pixels must have shape"),
-        (lambda x: beam_stop(len(x), 0), "diameter of the beam stop must be > 0"),
-        (lambda x: beam_stop(len(x), 40), "and leave light, found 40 of 4"),
-        (lambda x: beam_stop(len(x), 2, arm=-1), "arm must be >= 0 pixels"),
-        (lambda x: random_bad_pixels(len(x), 1.0, 0), "fraction of bad pixels must be >= 0"),
+        (lambda x: poisson_noise(-x, 0), "rate"),
+        (lambda x: poisson_noise(x * np.nan, 0), "rate"),
+        (lambda x: read_out(x, read_noise=-1), "read_noise"),
+        (lambda x: read_out(x, read_noise=np.nan), "read_noise"),
+        (lambda x: read_out(x, saturation=0), "saturation"),
+        (lambda x: read_out(x, bad_pixels=x[:2] > 0), "bad_pixels"),
+        (lambda x: beam_stop(len(x), 0), "diameter"),
+        (lambda x: beam_stop(len(x), 40), "diameter"),
+        (lambda x: beam_stop(len(x), 2, arm=-1), "arm"),
+        (lambda x: random_bad_pixels(len(x), 1.0, 0), "fraction"),
     ],
 )
-def test_what_is_outside_its_range_is_refused(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_what_is_outside_its_range_is_refused(call, name):
+    with pytest.raises(InvalidValueError) as caught:
         call(np.ones((4, 4)))
+    assert caught.value.name == name

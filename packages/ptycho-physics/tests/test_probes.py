@@ -2,7 +2,9 @@ import math
 
 import numpy as np
 import pytest
-from ptycho_physics.forward import propagate
+from ptycho_config.errors import InvalidValueError
+from ptycho_physics._forward import propagate
+from ptycho_physics._propagation import fresnel_propagate
 from ptycho_physics.probes import (
     circular_mask,
     defocused_probe,
@@ -12,7 +14,6 @@ from ptycho_physics.probes import (
     smooth_probe,
     zone_plate_probe,
 )
-from ptycho_physics.propagation import fresnel_propagate
 
 FACTORIES = [disk_probe, gaussian_probe, defocused_probe]
 
@@ -153,28 +154,29 @@ def test_smoothing_takes_away_noise():
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("call", "name"),
     [
-        (lambda: disk_probe(1), "N must be >= 2"),
-        (lambda: disk_probe(32, 40), "diameter must be > 0 and <= 32"),
-        (lambda: disk_probe(32, edge=0), "edge must be > 0"),
-        (lambda: gaussian_probe(32, 0), "fwhm must be > 0"),
+        (lambda: disk_probe(1), "N"),
+        (lambda: disk_probe(32, 40), "diameter"),
+        (lambda: disk_probe(32, edge=0), "edge"),
+        (lambda: gaussian_probe(32, 0), "fwhm"),
         (lambda: defocused_probe(32, 100), "diameter"),
-        (lambda: defocused_probe(32, aperture=1.5), "aperture must be > 0 and <= 1"),
+        (lambda: defocused_probe(32, aperture=1.5), "aperture"),
         (lambda: defocused_probe(32, central_stop=1), "central_stop"),
-        (lambda: probe_from_array(np.ones((4, 5))), r"shape \(N, N\) or \(M, N, N\), found"),
-        (lambda: probe_from_array(np.full((4, 4), np.nan)), "probe must be finite"),
-        (lambda: probe_from_array(np.zeros((4, 4))), "probe: power must be > 0"),
-        (lambda: circular_mask(16, 0), "diameter must be > 0"),
-        (lambda: smooth_probe(disk_probe(16), 0), "sigma must be > 0"),
+        (lambda: probe_from_array(np.ones((4, 5))), "probe"),
+        (lambda: probe_from_array(np.full((4, 4), np.nan)), "probe"),
+        (lambda: probe_from_array(np.zeros((4, 4))), "probe"),
+        (lambda: circular_mask(16, 0), "diameter"),
+        (lambda: smooth_probe(disk_probe(16), 0), "sigma"),
         (
             lambda: zone_plate_probe(
                 32, wavelength_m=1e-10, pixel_size_m=1e-8, outer_zone_width_m=5e-8, defocus_m=1
             ),
-            "diameter of the beam",
+            "defocus_m",
         ),
     ],
 )
-def test_sizes_out_of_range_are_named(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_sizes_out_of_range_are_named(call, name):
+    with pytest.raises(InvalidValueError) as caught:
         call()
+    assert caught.value.name == name

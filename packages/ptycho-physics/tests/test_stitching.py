@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from ptycho_physics import stitching
-from ptycho_physics.stitching import REACH, stitched_object
+from ptycho_physics import _stitching as stitching
+from ptycho_physics._stitching import REACH, stitched_object
 
 SHAPE = (40, 30)
 

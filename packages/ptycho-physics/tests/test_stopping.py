@@ -2,7 +2,7 @@ import math
 
 import pytest
 from ptycho_physics import DivergenceError
-from ptycho_physics.solver.stopping import Watch
+from ptycho_physics.solver._stopping import Watch
 
 
 def epochs_until_stop(values, **options):
@@ -30,7 +30,7 @@ def test_a_jump_is_a_divergence_and_a_small_rise_is_not():
     watch = Watch(tolerance=None, patience=2)
     for value in (0.4, 0.2, 0.3):
         watch.add(value)
-    with pytest.raises(DivergenceError, match=r"diverged in epoch 4, R-factor 0.61 after 0.2"):
+    with pytest.raises(DivergenceError, match=r"diverged in epoch 4: R-factor 0.61 after 0.2"):
         watch.add(0.61)
     assert watch.r_factors == [0.4, 0.2, 0.3]
 

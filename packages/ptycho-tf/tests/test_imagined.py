@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ptycho_physics import turned, turned_positions
+from ptycho_physics import apply_symmetry, apply_symmetry_to_positions
 from ptycho_tf.data import BatchSource, ScanGroups
 from ptycho_tf.frameworks import tf
 from ptycho_tf.imagined import imagined_batch, imagined_names
@@ -40,7 +40,7 @@ def test_it_holds_the_patterns_of_the_turned_object(learning, groups, seed):
     made = imagined_batch(model, batch, patches)
     assert list(made) == imagined_names(batch) == ["counts", "positions", "apart", "canvas"]
     assert made["counts"].shape == batch["counts"].shape
-    object_ = tf.constant(np.ascontiguousarray(turned(patches.numpy(), orientation)))
+    object_ = tf.constant(np.ascontiguousarray(apply_symmetry(patches.numpy(), orientation)))
     wanted = model.predict_counts(object_, batch["photons"]).numpy()
     noise = channels_first(made["counts"]).numpy() - wanted
     assert np.abs(noise.sum(axis=(-2, -1)) / np.sqrt(wanted.sum(axis=(-2, -1)))).max() < 6
@@ -49,7 +49,7 @@ def test_it_holds_the_patterns_of_the_turned_object(learning, groups, seed):
     known = imagined_batch(model, {**batch, "truth": truth}, patches)["truth"]
     np.testing.assert_array_equal(channels_first(known), object_)
     for name in ("positions", "apart"):
-        expected = turned_positions(placed(batch[name]), orientation)
+        expected = apply_symmetry_to_positions(placed(batch[name]), orientation)
         np.testing.assert_allclose(placed(made[name]), expected, atol=1e-3)
     xy, (height, width) = made["positions"].numpy(), made["canvas"].numpy()
     least, most = xy.min(axis=(0, 1, 3)), xy.max(axis=(0, 1, 3))

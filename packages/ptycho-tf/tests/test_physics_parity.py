@@ -2,12 +2,12 @@
 
 import pytest
 import tensorflow as tf
-from ptycho_physics import parity
+from ptycho_physics import testing
 from ptycho_tf import namespace
 
 
 class TensorFlow:
-    """The library as `ptycho_physics.parity` takes one: values eagerly, gradients in a graph.
+    """The library as `ptycho_physics.testing` takes one: values eagerly, gradients in a graph.
 
     The graph is traced with a batch size that is not known yet.
     """
@@ -37,10 +37,10 @@ class TensorFlow:
         return x.shape if len(x.shape) == 2 else (None, *x.shape[1:])
 
 
-@pytest.mark.parametrize("precision", list(parity.TOLERANCE))
-@pytest.mark.parametrize("name", list(parity.CASES))
+@pytest.mark.parametrize("precision", list(testing.TOLERANCE))
+@pytest.mark.parametrize("name", list(testing.CASES))
 class TestParity:
     def test_values_and_gradients(self, name, precision):
-        found = parity.deviation(name, TensorFlow(), precision)
-        assert found.value <= parity.TOLERANCE[precision]
-        assert found.gradient <= parity.TOLERANCE[precision]
+        found = testing.deviation(name, TensorFlow(), precision)
+        assert found.value <= testing.TOLERANCE[precision]
+        assert found.gradient <= testing.TOLERANCE[precision]

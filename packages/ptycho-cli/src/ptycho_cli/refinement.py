@@ -13,7 +13,7 @@ from ptycho_physics import (
     expected_counts,
     extract_patches,
     few_photons,
-    photons_of,
+    photons_per_pattern,
     solve,
 )
 
@@ -141,7 +141,7 @@ def refine(
         The solver lost its way.
     """
     counts = scan.counts(rec.indices, nphotons or 1.0)
-    mean = photons_of(counts, rec.probe)
+    mean = photons_per_pattern(counts, rec.probe)
     if scan.bad_pixels is not None:  # zero in these counts already: no need to mask a copy of them
         mean /= detected_fraction(rec.probe, scan.bad_pixels)
     _, scale = r_factor_at_best_scale(rec, counts, scan.bad_pixels)

@@ -9,6 +9,7 @@ from typing import Any
 
 import array_api_compat as compat
 import numpy as np
+from ptycho_config.errors import InvalidValueError
 
 from ptycho_physics._namespace import (
     Array,
@@ -45,7 +46,7 @@ def corners(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If a patch leaves the canvas.
     """
     first, fraction = _corners(positions, N, shape, xp)
@@ -77,11 +78,13 @@ def check_inside(positions: Array, N: int, shape: tuple[int, int], xp: Any) -> N
             return
         first, last = N // 2, size - N + N // 2
         if not (low >= first and high <= last):
-            msg = (
-                f"positions: {name} must lie in [{first}, {last}] for patches of {N} pixels on a "
-                f"canvas of {shape[1]} x {shape[0]}, found {low:g} .. {high:g}; enlarge the canvas"
+            raise InvalidValueError(
+                "positions",
+                f"in [{first}, {last}] along {name} for patches of {N} pixels on a canvas of "
+                f"{shape[1]} x {shape[0]} pixels",
+                f"{low:g} .. {high:g}",
+                "enlarge the canvas",
             )
-            raise ValueError(msg)
 
 
 def _at_hand(tensor: Array) -> bool:

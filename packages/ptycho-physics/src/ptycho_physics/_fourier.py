@@ -9,7 +9,7 @@ from typing import Any
 
 from ptycho_physics._blocks import check_inside
 from ptycho_physics._namespace import Array, as_like, namespace, scatter_add, without_gradient
-from ptycho_physics.translation import translate
+from ptycho_physics._translation import translate
 
 MARGIN = 8
 """Pixels around a patch that take part in its interpolation."""

@@ -160,7 +160,7 @@ def scatter_add(flat: Array, index: Array, values: Array, xp: Any = None) -> Arr
         result = np.array(np.from_dlpack(flat))
         np.add.at(result, np.asarray(np.from_dlpack(index), np.int64), np.from_dlpack(values))
         return compat.array_namespace(flat).asarray(result)
-    msg = f"scatter_add: an array of the array API standard expected, found {type(flat).__name__}"
+    msg = f"flat must be an array of the array API standard, got {type(flat).__name__}"
     raise TypeError(msg)
 
 

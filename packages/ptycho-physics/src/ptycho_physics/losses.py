@@ -86,6 +86,13 @@ def poisson_nll(
     -------
     (...) real array
         One number per pattern, in nats.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> counts = np.array([[[3.0, 1.0], [0.0, 2.0]]])
+    >>> bool(poisson_nll(counts, counts)[0] < poisson_nll(counts + 1, counts)[0])
+    True
     """
     xp = namespace(rate, counts, xp=xp)
     values = rate - counts * xp.log(rate + SMALLEST_RATE)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
 
 from ptycho_physics._namespace import Array, as_like, namespace, to_numpy
 from ptycho_physics._shapes import offsets
@@ -34,14 +35,14 @@ def poisson_noise(rate: Array, seed: Seed, *, xp: Any | None = None) -> Array:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If an expected count is negative, not a number, or beyond 1e18.
     """
     xp = namespace(rate, xp=xp)
     expected = to_numpy(rate).astype(np.float64)
     if not np.all((expected >= 0) & (expected <= 1e18)):
-        msg = f"rate must be in [0, 1e18], found {expected.min():g} .. {expected.max():g}"
-        raise ValueError(msg)
+        got = f"{expected.min():g} .. {expected.max():g}"
+        raise InvalidValueError("rate", "in [0, 1e18]", got)
     counts = np.random.default_rng(seed).poisson(expected)
     return as_like(xp.asarray(counts, dtype=rate.dtype), rate, xp)
 
@@ -77,20 +78,18 @@ def read_out(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If a number is outside its range, or ``bad_pixels`` has another shape than a pattern.
     """
     xp = namespace(counts, xp=xp)
     values = to_numpy(counts)
     if not 0 <= read_noise < math.inf:
-        msg = f"read_noise must be >= 0 counts and finite, found {read_noise:g}"
-        raise ValueError(msg)
+        raise InvalidValueError("read_noise", ">= 0 counts and finite", f"{read_noise:g}")
     if saturation is not None and not saturation > 0:
-        msg = f"saturation must be > 0 counts, found {saturation:g}"
-        raise ValueError(msg)
+        raise InvalidValueError("saturation", "> 0 counts", f"{saturation:g}")
     if bad_pixels is not None and bad_pixels.shape != values.shape[-2:]:
-        msg = f"bad_pixels must have shape {values.shape[-2:]}, found {bad_pixels.shape}"
-        raise ValueError(msg)
+        rule = f"of shape {values.shape[-2:]}, that of a pattern"
+        raise InvalidValueError("bad_pixels", rule, f"shape {bad_pixels.shape}")
     if read_noise > 0:
         noise = np.random.default_rng(seed).normal(0.0, read_noise, values.shape)
         values = np.clip(np.rint(values + noise), 0, None)
@@ -119,18 +118,17 @@ def beam_stop(N: int, diameter: float, *, arm: float = 0.0) -> NDArray[np.bool_]
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If the beam stop hides nothing or everything, or the arm has a negative width.
     """
     x, y = offsets((N, N), (N // 2, N // 2))
     bad = np.hypot(x, y) < diameter / 2
     if not arm >= 0:
-        msg = f"arm must be >= 0 pixels wide, found {arm:g}"
-        raise ValueError(msg)
+        raise InvalidValueError("arm", ">= 0 pixels", f"{arm:g}")
     bad |= (np.abs(x) < arm / 2) & (y >= 0)
     if not bad.any() or bad.all():
-        msg = f"diameter of the beam stop must be > 0 and leave light, found {diameter:g} of {N}"
-        raise ValueError(msg)
+        rule = f"> 0 and small enough to leave some of the {N} x {N} pixels"
+        raise InvalidValueError("diameter", rule, f"{diameter:g}")
     return bad
 
 
@@ -151,12 +149,11 @@ def random_bad_pixels(N: int, fraction: float, seed: Seed) -> NDArray[np.bool_]:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If the share is outside its range.
     """
     if not 0 <= fraction < 1:
-        msg = f"fraction of bad pixels must be >= 0 and < 1, found {fraction:g}"
-        raise ValueError(msg)
+        raise InvalidValueError("fraction", ">= 0 and < 1", f"{fraction:g}")
     bad = np.zeros(N * N, dtype=bool)
     number = round(fraction * N * N)
     bad[np.random.default_rng(seed).choice(N * N, size=number, replace=False)] = True

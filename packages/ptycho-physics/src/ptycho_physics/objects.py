@@ -17,6 +17,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
 
 from ptycho_physics._shapes import blur, offsets, resize, soft_step, unit
 
@@ -34,8 +35,7 @@ def _transmission(
     absorption: Real, phase_map: Real, amplitude: tuple[float, float], phase: tuple[float, float]
 ) -> Object:
     if not min(amplitude) > 0:
-        msg = f"amplitude must be > 0 at both ends, found {amplitude}"
-        raise ValueError(msg)
+        raise InvalidValueError("amplitude", "> 0 at both ends", str(amplitude))
     modulus = amplitude[0] * (amplitude[1] / amplitude[0]) ** absorption
     angle = phase[0] + (phase[1] - phase[0]) * phase_map
     return np.asarray(modulus * np.exp(1j * angle), dtype=np.complex64)
@@ -43,8 +43,7 @@ def _transmission(
 
 def _check_shape(shape: tuple[int, int]) -> None:
     if len(shape) != 2 or min(shape) < 1:
-        msg = f"shape must be (H, W) of at least one pixel, found {shape}"
-        raise ValueError(msg)
+        raise InvalidValueError("shape", "(H, W) with at least one pixel", str(shape))
 
 
 def siemens_star(
@@ -84,13 +83,15 @@ def siemens_star(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If a size is outside its range.
     """
     _check_shape(shape)
-    if spokes < 1 or rings < 1 or not edge > 0:
-        msg = f"spokes and rings must be >= 1 and edge > 0, found {spokes}, {rings}, {edge:g}"
-        raise ValueError(msg)
+    for name, value in (("spokes", spokes), ("rings", rings)):
+        if value < 1:
+            raise InvalidValueError(name, ">= 1", str(value))
+    if not edge > 0:
+        raise InvalidValueError("edge", "> 0 pixels", f"{edge:g}")
     radius = 0.48 * min(shape) if radius is None else radius
     x, y = offsets(shape, ((shape[1] - 1) / 2, (shape[0] - 1) / 2))
     r, angle = np.hypot(x, y), np.arctan2(y, x)
@@ -140,14 +141,15 @@ def line_object(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If a size is outside its range.
     """
     _check_shape(shape)
     number = max(max(shape) // 6, 1) if number is None else number
-    if number < 1 or not 0 < width[0] <= width[1]:
-        msg = f"number must be >= 1 and 0 < width[0] <= width[1], found {number} and {width}"
-        raise ValueError(msg)
+    if number < 1:
+        raise InvalidValueError("number", ">= 1", str(number))
+    if not 0 < width[0] <= width[1]:
+        raise InvalidValueError("width", "(smallest, largest) with 0 < smallest", str(width))
     generator = np.random.default_rng(seed)
     absorption, phase_map = np.zeros(shape), np.zeros(shape)
     for _ in range(number):
@@ -198,18 +200,16 @@ def random_cells(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If a size is outside its range.
     """
     _check_shape(shape)
     if not 0 < radius[0] <= radius[1]:
-        msg = f"radius must be 0 < smallest <= largest, found {radius}"
-        raise ValueError(msg)
+        raise InvalidValueError("radius", "(smallest, largest) with 0 < smallest", str(radius))
     if number is None:
         number = max(round(shape[0] * shape[1] / (math.pi * (sum(radius) / 2) ** 2)), 1)
     if number < 1:
-        msg = f"number of cells must be >= 1, found {number}"
-        raise ValueError(msg)
+        raise InvalidValueError("number", ">= 1", str(number))
     generator = np.random.default_rng(seed)
     absorption, phase_map = np.zeros(shape), np.zeros(shape)
     for _ in range(number):
@@ -278,7 +278,7 @@ def object_from_image(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If a picture is not a 2-D array of finite real numbers.
     """
     first = _grey(image, "image")
@@ -294,13 +294,13 @@ def object_from_image(
 def _grey(image: NDArray[np.generic], name: str) -> Real:
     array = np.asarray(image)
     if array.ndim != 2 or array.size == 0 or array.dtype.kind not in "biuf":
-        msg = (
-            f"{name} must be a 2-D array of real grey values, found shape {array.shape} of "
-            f"{array.dtype}; convert colour to grey first"
+        raise InvalidValueError(
+            name,
+            "a 2-D array of real grey values",
+            f"shape {array.shape} of {array.dtype}",
+            "convert colour to grey first",
         )
-        raise ValueError(msg)
     grey = array.astype(np.float64)
     if not np.all(np.isfinite(grey)):
-        msg = f"{name} must be finite, found NaN or infinity"
-        raise ValueError(msg)
+        raise InvalidValueError(name, "finite", "NaN or infinity")
     return grey

@@ -10,10 +10,11 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
 
+from ptycho_physics._forward import normalise_probe
+from ptycho_physics._propagation import fresnel_propagate
 from ptycho_physics._shapes import blur, offsets, soft_step
-from ptycho_physics.forward import normalise_probe
-from ptycho_physics.propagation import fresnel_propagate
 
 ComplexField = NDArray[np.complexfloating]
 
@@ -21,14 +22,12 @@ ComplexField = NDArray[np.complexfloating]
 def _check(name: str, value: float, low: float, high: float = math.inf) -> None:
     if not low < value <= high:
         upper = "" if math.isinf(high) else f" and <= {high:g}"
-        msg = f"{name} must be > {low:g}{upper}, found {value:g}"
-        raise ValueError(msg)
+        raise InvalidValueError(name, f"> {low:g}{upper}", f"{value:g}")
 
 
 def _check_size(N: int) -> None:
     if N < 2:
-        msg = f"N must be >= 2 pixels, found {N}"
-        raise ValueError(msg)
+        raise InvalidValueError("N", ">= 2 pixels", str(N))
 
 
 def _modes(field: ComplexField) -> NDArray[np.complex64]:
@@ -60,7 +59,7 @@ def disk_probe(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If a size is outside its range.
     """
     _check_size(N)
@@ -91,7 +90,7 @@ def gaussian_probe(N: int, fwhm: float | None = None) -> NDArray[np.complex64]:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If a size is outside its range.
     """
     _check_size(N)
@@ -130,16 +129,23 @@ def defocused_probe(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If a size is outside its range.
 
     See Also
     --------
     zone_plate_probe : The same from lengths in metres.
+
+    Examples
+    --------
+    >>> probe = defocused_probe(64)
+    >>> probe.shape, round(float((abs(probe) ** 2).sum()), 4)
+    ((1, 64, 64), 1.0)
     """
     diameter = N / 2 if diameter is None else diameter
     _check_size(N)
-    _check("abs(diameter)", abs(diameter), -1, N)
+    if not abs(diameter) <= N:
+        raise InvalidValueError("diameter", f"between -{N} and {N} pixels", f"{diameter:g}")
     _check("aperture", aperture, 0, 1)
     # Rays leave the focus at up to aperture / 2 cycles per pixel.
     return _zone_plate(N, aperture, central_stop, diameter / aperture)
@@ -180,7 +186,7 @@ def zone_plate_probe(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If a length is outside its range, or the cone of light is wider than the patch.
     """
     _check_size(N)
@@ -190,7 +196,10 @@ def zone_plate_probe(
     aperture = pixel_size_m / outer_zone_width_m
     _check("pixel_size_m / outer_zone_width_m", aperture, 0, 1)
     defocus = wavelength_m * defocus_m / pixel_size_m**2
-    _check("diameter of the beam at the object in pixels", abs(defocus * aperture), -1, N)
+    diameter = abs(defocus * aperture)
+    if not diameter <= N:
+        rule = f"so small that the beam at the object is at most {N} pixels wide"
+        raise InvalidValueError("defocus_m", rule, f"{defocus_m:g}, {diameter:g} pixels")
     return _zone_plate(N, aperture, central_stop, defocus)
 
 
@@ -199,8 +208,7 @@ def _zone_plate(
 ) -> NDArray[np.complex64]:
     """Propagate the focus of an annular lens; ``defocus`` is ``wavelength * z / pixel^2``."""
     if not 0 <= central_stop < 1:
-        msg = f"central_stop must be >= 0 and < 1, found {central_stop:g}"
-        raise ValueError(msg)
+        raise InvalidValueError("central_stop", ">= 0 and < 1", f"{central_stop:g}")
     u, v = offsets((N, N), (N // 2, N // 2))
     radius = np.hypot(u, v)
     outer = aperture * N / 2
@@ -226,16 +234,16 @@ def probe_from_array(array: NDArray[np.generic]) -> NDArray[np.complex64]:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If the shape is another, a value is not finite, or the probe is dark.
     """
     field = np.asarray(array)
     if field.ndim not in (2, 3) or field.shape[-1] != field.shape[-2] or field.size == 0:
-        msg = f"probe must have shape (N, N) or (M, N, N), found {field.shape}"
-        raise ValueError(msg)
+        rule = "an (N, N) or (M, N, N) array"
+        raise InvalidValueError("probe", rule, f"shape {field.shape}")
     if field.dtype.kind not in "iufc" or not np.all(np.isfinite(field)):
-        msg = f"probe must be finite real or complex numbers, found {field.dtype} or NaN"
-        raise ValueError(msg)
+        got = "NaN or infinity" if field.dtype.kind in "iufc" else str(field.dtype)
+        raise InvalidValueError("probe", "finite real or complex numbers", got)
     return _modes(field.astype(np.complex128))
 
 
@@ -257,7 +265,7 @@ def circular_mask(N: int, diameter: float, *, edge: float = 1.0) -> NDArray[np.f
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If a size is outside its range.
     """
     _check_size(N)
@@ -290,13 +298,12 @@ def prepare_probe(probe: ComplexField, N: int, *, masked: bool = False) -> NDArr
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If the probe does not have the size N, or is zero.
     """
     if probe.shape[-2:] != (N, N):
-        size = probe.shape[-1]
-        msg = f"N: the model is for N={N}, found a probe of {size} x {probe.shape[-2]} pixels"
-        raise ValueError(msg)
+        got = f"{probe.shape[-1]} x {probe.shape[-2]} pixels"
+        raise InvalidValueError("probe", f"of {N} x {N} pixels, the N of the model", got)
     if masked:
         probe = probe * inscribed_circle(N)
     return np.asarray(normalise_probe(probe), dtype=np.complex64)
@@ -317,7 +324,7 @@ def smooth_probe(probe: ComplexField, sigma: float) -> NDArray[np.complex64]:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If a size is outside its range, or nothing of the probe is left.
     """
     _check("sigma", sigma, 0)

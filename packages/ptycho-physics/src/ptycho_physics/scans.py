@@ -14,6 +14,7 @@ import math
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
 
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
@@ -39,25 +40,23 @@ def _area(
     shape: tuple[int, int], N: int, number: int | None, step: float | None, jitter: float
 ) -> _Area:
     if (number is None) == (step is None):
-        msg = f"give either number or step, found number={number} and step={step}"
-        raise ValueError(msg)
+        got = f"number={number} and step={step}"
+        raise InvalidValueError("number or step", "given, one of the two", got)
     if number is not None and number < 1:
-        msg = f"number of positions must be >= 1, found {number}"
-        raise ValueError(msg)
+        raise InvalidValueError("number", ">= 1", str(number))
     if step is not None and not step > 0:
-        msg = f"step must be > 0 pixels, found {step:g}"
-        raise ValueError(msg)
+        raise InvalidValueError("step", "> 0 pixels", f"{step:g}")
     if not jitter >= 0:
-        msg = f"jitter must be >= 0 pixels, found {jitter:g}"
-        raise ValueError(msg)
+        raise InvalidValueError("jitter", ">= 0 pixels", f"{jitter:g}")
     height, width = shape
     extent = (width - N - 2 * jitter, height - N - 2 * jitter)
     if min(extent) < 0:
-        msg = (
-            f"object of {width} x {height} pixels has no room for patches of {N} with a jitter of "
-            f"{jitter:g}; at least {N + 2 * math.ceil(jitter)} pixels are needed"
+        raise InvalidValueError(
+            "shape",
+            f"at least {N + 2 * math.ceil(jitter)} pixels in x and in y for patches of {N} with a "
+            f"jitter of {jitter:g}",
+            f"{width} x {height} pixels",
         )
-        raise ValueError(msg)
     centre = ((width - N) / 2 + N // 2, (height - N) / 2 + N // 2)
     return _Area(centre=centre, extent=extent, number=number, step=step)
 
@@ -126,7 +125,7 @@ def raster_scan(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If both or neither of ``number`` and ``step`` are given, or the object is too small.
     """
     area = _area(shape, N, number, step, jitter)
@@ -179,8 +178,8 @@ def _enough(area: _Area) -> NDArray[np.float64]:
     """Return indices of enough points of a spiral of unit density to cover the area's corners."""
     width, height = area.extent
     if area.number is not None and area.number > 1 and min(width, height) <= 0:
-        msg = "a spiral needs an object larger than the patch and the jitter in x and in y"
-        raise ValueError(msg)
+        rule = "larger than patch and jitter in x and in y for a spiral"
+        raise InvalidValueError("shape", rule, f"a free area of {width:g} x {height:g} pixels")
     reach = math.hypot(width, height) / 2 / area.pitch if area.pitch > 0 else 0.0
     return np.arange(math.ceil(1.5 * math.pi * reach**2) + 16, dtype=np.float64)
 
@@ -221,6 +220,12 @@ def fermat_scan(
     Opt. Express 22, 12634, 2014).
 
     Parameters, result and errors are those of `raster_scan`.
+
+    Examples
+    --------
+    >>> positions = fermat_scan((200, 240), 64, number=100)
+    >>> positions.shape, positions[0].tolist()
+    ((100, 2), [120.0, 100.0])
     """
     area = _area(shape, N, number, step, jitter)
     k = _enough(area)

@@ -9,8 +9,7 @@ it is, so nothing is learned that reconstruction does not need.
 from functools import partial
 from typing import Any
 
-from ptycho_physics import turned, turned_positions
-from ptycho_physics.symmetries import ORIENTATIONS
+from ptycho_physics import SYMMETRIES, apply_symmetry, apply_symmetry_to_positions
 
 from ptycho_tf import namespace as xp
 from ptycho_tf.data import Batch
@@ -45,8 +44,8 @@ def imagined_batch(model: PtychoModel, batch: Batch, patches: Tensor) -> Batch:
         Those of `imagined_names`, as they are in a batch.
     """
     seed = batch["imagined"]
-    ways = [partial(_in_orientation, model, batch, patches, k) for k in range(1, ORIENTATIONS)]
-    made = tf.switch_case(seed % (ORIENTATIONS - 1), ways)
+    ways = [partial(_in_orientation, model, batch, patches, k) for k in range(1, SYMMETRIES)]
+    made = tf.switch_case(seed % (SYMMETRIES - 1), ways)
     rate = made["counts"]
     noise = tf.random.stateless_poisson(tf.shape(rate), [seed, 0], rate, tf.float32)
     made["counts"] = tf.ensure_shape(noise, rate.shape)
@@ -56,15 +55,17 @@ def imagined_batch(model: PtychoModel, batch: Batch, patches: Tensor) -> Batch:
 def _in_orientation(model: PtychoModel, batch: Batch, patches: Tensor, orientation: int) -> Batch:
     """Return expected counts of turned patches, and where these lie."""
     N = patches.shape[-1]
-    rate = model.predict_counts(turned(patches, orientation, xp=xp), batch["photons"])
+    rate = model.predict_counts(apply_symmetry(patches, orientation, xp=xp), batch["photons"])
     made = {"counts": channels_last(rate)}
     for name in ("positions", "apart"):
         if name in batch:
-            xy = turned_positions(tf.transpose(batch[name], (0, 1, 3, 2)), orientation, xp=xp)
+            xy = apply_symmetry_to_positions(
+                tf.transpose(batch[name], (0, 1, 3, 2)), orientation, xp=xp
+            )
             made[name] = tf.transpose(xy, (0, 1, 3, 2))
     if "truth" in batch:
         truth = channels_first(batch["truth"])
-        made["truth"] = channels_last(turned(truth, orientation, xp=xp))
+        made["truth"] = channels_last(apply_symmetry(truth, orientation, xp=xp))
     xy = made["positions"]
     over = (0, 1, 3)
     xy = xy - tf.floor(tf.reduce_min(xy, axis=over, keepdims=True)) + N // 2

@@ -10,7 +10,7 @@ its shape a tensor, and where the patches lie on it is worked out once for all t
 from typing import Any
 
 from attrs import frozen
-from ptycho_physics.stitching import SMALLEST_WEIGHT
+from ptycho_physics import SMALLEST_WEIGHT
 
 from ptycho_tf.frameworks import tf
 
@@ -138,7 +138,7 @@ class Placement:
         """Return the phase factor (..., 1, 1) of each patch with which all of them overlap best.
 
         A pattern does not tell the phase of its patch, so none is asked of a network: every patch
-        in turn takes that of the sum of all, `ALIGNING_SWEEPS` times (`ptycho_physics.phases`
+        in turn takes that of the sum of all, `ALIGNING_SWEEPS` times (`ptycho_physics.synchronise`
         solves it for a whole scan). The result is a constant to the gradient.
 
         Parameters

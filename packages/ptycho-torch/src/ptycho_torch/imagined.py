@@ -7,8 +7,7 @@ it is, so nothing is learned that reconstruction does not need.
 """
 
 import torch
-from ptycho_physics import turned, turned_positions
-from ptycho_physics.symmetries import ORIENTATIONS
+from ptycho_physics import SYMMETRIES, apply_symmetry, apply_symmetry_to_positions
 from torch import Tensor
 
 from ptycho_torch.data import Batch
@@ -36,11 +35,11 @@ def imagined_batch(model: PtychoModel, batch: Batch, patches: Tensor, seed: int)
         Like ``batch``, with other counts, positions and canvas, and the truth turned.
     """
     N = patches.shape[-1]
-    orientation = 1 + seed % (ORIENTATIONS - 1)
+    orientation = 1 + seed % (SYMMETRIES - 1)
     generator = torch.Generator(patches.device).manual_seed(seed)
-    rate = model.predict_counts(turned(patches, orientation).contiguous(), batch["photons"])
+    rate = model.predict_counts(apply_symmetry(patches, orientation).contiguous(), batch["photons"])
     made: Batch = {
-        name: turned_positions(batch[name], orientation)
+        name: apply_symmetry_to_positions(batch[name], orientation)
         for name in ("positions", "apart")
         if name in batch
     }
@@ -50,5 +49,5 @@ def imagined_batch(model: PtychoModel, batch: Batch, patches: Tensor, seed: int)
     counts = torch.poisson(rate, generator=generator)
     made |= {"counts": counts, "positions": positions, "canvas": (height, width)}
     if "truth" in batch:
-        made["truth"] = turned(batch["truth"], orientation).contiguous()
+        made["truth"] = apply_symmetry(batch["truth"], orientation).contiguous()
     return {**batch, **made}

@@ -5,7 +5,7 @@ Numerator and denominator carry the same weights, so a canvas of ones stays a ca
 
 import torch
 from attrs import frozen
-from ptycho_physics.stitching import SMALLEST_WEIGHT
+from ptycho_physics import SMALLEST_WEIGHT
 from torch import Tensor
 
 from ptycho_torch.forward import extract_patches, merge_patches
@@ -61,8 +61,8 @@ def phases_in_agreement(
     """Return the phase factor (..., 1, 1) of each patch with which all of them overlap best.
 
     A pattern does not tell the phase of its patch, so none is asked of a network: every patch in
-    turn takes that of the sum of all, `ALIGNING_SWEEPS` times (`ptycho_physics.phases` solves it
-    for a whole scan). The result is a constant to the gradient.
+    turn takes that of the sum of all, `ALIGNING_SWEEPS` times (`ptycho_physics.synchronise` solves
+    it for a whole scan). The result is a constant to the gradient.
 
     Parameters and shapes are those of `weighted_sums`.
     """

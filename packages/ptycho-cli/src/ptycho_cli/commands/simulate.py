@@ -8,9 +8,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 from ptycho_data import Scan, save_scan
+from ptycho_physics import simulate_counts
 from ptycho_physics.noise import beam_stop as beam_stop_pixels
 from ptycho_physics.noise import random_bad_pixels
-from ptycho_physics.simulate import simulate_counts
 
 from ptycho_cli import sources
 from ptycho_cli.console import note

@@ -4,18 +4,18 @@ Metrics are computed once, at the end, with NumPy in double precision; arrays of
 copied to it.
 """
 
-from ptycho_physics.metrics.compare import Comparison, compare
-from ptycho_physics.metrics.frc import FourierRingCorrelation, frc, half_bit_threshold
-from ptycho_physics.metrics.halves import frc_of_halves, split_halves
-from ptycho_physics.metrics.quality import (
+from ptycho_physics.metrics._compare import Comparison, compare
+from ptycho_physics.metrics._frc import FourierRingCorrelation, frc, half_bit_threshold
+from ptycho_physics.metrics._halves import frc_of_halves, split_halves
+from ptycho_physics.metrics._quality import (
     complex_correlation,
     global_factor,
     psnr,
-    r_factor,
     ssim,
     wrap,
 )
-from ptycho_physics.metrics.registration import find_ramp, find_shift, ramp_phase, translate
+from ptycho_physics.metrics._r_factor import r_factor, r_factor_sums
+from ptycho_physics.metrics._registration import find_ramp, find_shift, ramp_phase, shift_image
 
 __all__ = [
     "Comparison",
@@ -30,9 +30,10 @@ __all__ = [
     "half_bit_threshold",
     "psnr",
     "r_factor",
+    "r_factor_sums",
     "ramp_phase",
+    "shift_image",
     "split_halves",
     "ssim",
-    "translate",
     "wrap",
 ]

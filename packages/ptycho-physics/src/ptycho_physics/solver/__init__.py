@@ -4,7 +4,7 @@ It reconstructs the object alone, or refines probe, modes and positions with it;
 nothing or from what a network gave.
 """
 
-from ptycho_physics.solver.run import Solution, solve
-from ptycho_physics.solver.stopping import DivergenceError
+from ptycho_physics.solver._run import Solution, solve
+from ptycho_physics.solver._stopping import DivergenceError
 
 __all__ = ["DivergenceError", "Solution", "solve"]

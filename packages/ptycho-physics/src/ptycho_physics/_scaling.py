@@ -1,0 +1,173 @@
+"""The scales of counts: of the physics, and of what a network is given.
+
+Each has one name: ``photons`` is the mean number of counts per pattern behind an object of unit
+amplitude, and belongs to the forward model; ``input_scale`` makes network input of order one, and
+nothing else depends on it; ``intensity_scale`` is its inverse, by the name and the closed form that
+older programs know.
+"""
+
+import math
+from typing import Any
+
+from ptycho_config.errors import InvalidValueError
+
+from ptycho_physics._forward import detected_fraction, propagate
+from ptycho_physics._namespace import Array, abs2, known, namespace
+
+FAINTEST_DEPARTURE = 0.01
+"""Added to what a departure is divided by, where amplitudes are of order one: an empty beam's noise
+at many photons is not blown up to look like a sample."""
+
+
+CHUNK = 64
+"""Patterns summed at a time: a whole stack is never copied."""
+
+POSITIVE = "> 0 and finite"
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise InvalidValueError(name, POSITIVE, f"{value:g}")
+
+
+def _floating(values: Array, xp: Any) -> Array:
+    """Return real floating values, float64 where they were integers."""
+    floating = xp.isdtype(values.dtype, "real floating")
+    return values if floating else xp.astype(values, xp.float64)
+
+
+def input_scale(photons: float, N: int) -> float:
+    """Return the factor on amplitudes that makes network input of order one.
+
+    ``sqrt((N/2)^2 / photons)``, with ``photons`` the mean of ``sum(amplitude^2)`` over the training
+    patterns.
+
+    Raises
+    ------
+    InvalidValueError
+        If ``photons`` is not positive and finite.
+    """
+    _check_positive("photons", photons)
+    return N / 2 / math.sqrt(photons)
+
+
+def intensity_scale(nphotons: float, N: int) -> float:
+    """Return the historical intensity scale, ``sqrt(nphotons) / (N/2)``.
+
+    Raises
+    ------
+    InvalidValueError
+        If ``nphotons`` is not positive and finite.
+    """
+    _check_positive("nphotons", nphotons)
+    return math.sqrt(nphotons) / (N / 2)
+
+
+def network_input(counts: Array, photons: float, *, xp: Any | None = None) -> Array:
+    """Return ``sqrt(counts) * input_scale``, what a network sees of patterns (..., N, N).
+
+    Raises
+    ------
+    InvalidValueError
+        If ``photons`` is not positive and finite.
+    """
+    xp = namespace(counts, xp=xp)
+    return xp.sqrt(counts) * input_scale(photons, counts.shape[-1])
+
+
+def departure_from_beam(
+    x: Array, probe: Array, bad_pixels: Array | None = None, *, xp: Any | None = None
+) -> Array:
+    r"""Return what a sample makes of the empty beam's diffraction, each pattern at rms one.
+
+    With the amplitude :math:`e = (\sum_m |F P_m|^2)^{1/2}` behind no sample, of each pattern
+
+    .. math:: d = x - e \sum x e / \sum e^2
+
+    over its rms. Most of a pattern is the probe's own far field, the same in all of them: a network
+    that is shown the rest need not learn to subtract it.
+
+    Parameters
+    ----------
+    x : (..., N, N) real array
+        Diffraction amplitudes of order one (`network_input`).
+    probe : (M, N, N) complex array
+        Probe modes of any power.
+    bad_pixels : (N, N) boolean array, optional
+        True where a pixel is not to be believed: it is zero in what is returned.
+
+    Returns
+    -------
+    (..., N, N) real array
+    """
+    xp = namespace(x, probe, xp=xp)
+    empty = xp.sqrt(xp.sum(abs2(propagate(probe, xp=xp), xp), axis=-3))
+    if bad_pixels is not None:
+        empty = xp.where(bad_pixels, xp.zeros_like(empty), empty)
+        x = xp.where(bad_pixels, xp.zeros_like(x), x)
+    both = {"axis": (-2, -1), "keepdims": True}
+    rest = x - empty * (xp.sum(x * empty, **both) / xp.sum(empty * empty))
+    return rest / (xp.sqrt(xp.mean(rest * rest, **both)) + FAINTEST_DEPARTURE)
+
+
+def counts_from_amplitude(amplitude: Array, nphotons: float, *, xp: Any | None = None) -> Array:
+    """Return counts of a scan known by the amplitudes (n, N, N) of its patterns.
+
+    ``amplitude^2 * nphotons / mean over the scan of sum(amplitude^2)``. Integers are squared in
+    float64, where they do not overflow.
+
+    Raises
+    ------
+    InvalidValueError
+        If ``nphotons`` is not positive and finite, or the amplitudes are all zero.
+    """
+    xp = namespace(amplitude, xp=xp)
+    _check_positive("nphotons", nphotons)
+    amplitude = _floating(amplitude, xp)
+    squared = amplitude * amplitude
+    mean = xp.mean(xp.sum(squared, axis=(-2, -1)))
+    number = known(mean)
+    if number is not None:
+        _check_positive("mean of sum(amplitude^2)", number)
+    return squared * (nphotons / mean)
+
+
+def photons_per_pattern(
+    counts: Array, probe: Array, bad_pixels: Array | None = None, *, xp: Any | None = None
+) -> float:
+    """Return the ``photons`` of the forward model that a scan was measured with.
+
+    The mean number of counts per pattern: an object of unit amplitude then reproduces it. What a
+    beam stop hides is added, as the share of the probe's own light that it would hide.
+
+    Parameters
+    ----------
+    counts : (n, N, N) real array
+        Measured counts.
+    probe : (M, N, N) complex array
+        Probe modes of any power.
+    bad_pixels : (N, N) boolean array, optional
+        True where a pixel is bad, whatever it holds.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InvalidValueError
+        If no light is left.
+    """
+    xp = namespace(counts, probe, xp=xp)
+    total = 0.0
+    for start in range(0, counts.shape[0], CHUNK):
+        part = _floating(counts[start : start + CHUNK, ...], xp)
+        if bad_pixels is not None:
+            part = xp.where(bad_pixels, xp.zeros_like(part), part)
+        total += sum(float(pattern) for pattern in xp.sum(part, axis=(-2, -1)))
+    mean = total / int(counts.shape[0])
+    if not 0 < mean < math.inf:
+        advice = "is this a dark scan?" if mean == 0 else "mark bad pixels, or repair the file"
+        rule = "of a finite mean > 0 per pattern"
+        raise InvalidValueError("counts", rule, f"a mean of {mean:g}", advice)
+    return mean if bad_pixels is None else mean / detected_fraction(probe, bad_pixels, xp=xp)

@@ -1,0 +1,101 @@
+"""Resolution without a reference: two halves of a scan, reconstructed apart."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
+
+from ptycho_physics._geometry import Canvas
+from ptycho_physics.metrics._compare import compare
+from ptycho_physics.metrics._frc import FourierRingCorrelation
+from ptycho_physics.metrics._quality import Complex
+
+
+def split_halves(
+    positions: NDArray[np.floating],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split a scan into two halves that each cover all of it.
+
+    Patterns are taken in turns along strips one step wide, so that neighbours fall apart: each half
+    is a scan of the same area at half the density.
+
+    Parameters
+    ----------
+    positions : (n, 2) real array
+        Patch centres ``(x, y)`` in pixels.
+
+    Returns
+    -------
+    first, second : integer arrays
+        Sorted pattern indices; the first half has one more where ``n`` is odd.
+
+    Raises
+    ------
+    InvalidValueError
+        If there are fewer than two positions.
+    """
+    points = np.asarray(positions, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 2:
+        rule = "an (n, 2) array with n >= 2"
+        raise InvalidValueError("positions", rule, f"shape {points.shape}")
+    offset = points - points.min(axis=0)
+    step = math.sqrt(max(float(np.prod(np.ptp(points, axis=0))), 1e-12) / len(points))
+    strip = np.floor(offset[:, 1] / step + 0.5)
+    along = np.where(strip % 2 == 0, offset[:, 0], -offset[:, 0])
+    order = np.lexsort((along, strip))
+    return np.sort(order[::2]), np.sort(order[1::2])
+
+
+def frc_of_halves(
+    first: Complex,
+    first_canvas: Canvas,
+    second: Complex,
+    second_canvas: Canvas,
+    *,
+    margin: int,
+    remove_ramp: bool = False,
+) -> FourierRingCorrelation:
+    """Fourier ring correlation of the reconstructions of two halves of a scan.
+
+    Their noise is independent, so that what correlates is the object: the half-bit threshold is
+    made for this case. It tells the resolution of a reconstruction from half of the patterns. What
+    both have in common besides the object, above all a wrong probe, correlates too.
+
+    Parameters
+    ----------
+    first, second : (H, W) complex arrays
+        Reconstructions.
+    first_canvas, second_canvas : Canvas
+        Where they lie on the object grid.
+    margin
+        Pixels cut off on every side of what both canvases cover; half the patch size leaves what
+        was lit.
+    remove_ramp
+        Remove a linear phase ramp between them: for halves that refined their own probes.
+
+    Returns
+    -------
+    FourierRingCorrelation
+
+    Raises
+    ------
+    InvalidValueError
+        If what is left in common is smaller than 16 pixels, or an image does not fit its canvas.
+    """
+    low = np.maximum(first_canvas.origin, second_canvas.origin) + margin
+    ends = [np.add(c.origin, c.shape[::-1]) for c in (first_canvas, second_canvas)]
+    width, height = np.minimum(*ends) - margin - low
+    if min(width, height) < 16:
+        rule = f"at least 16 x 16 pixels inside a margin of {margin}"
+        got = f"{max(width, 0)} x {max(height, 0)}"
+        raise InvalidValueError("area common to both halves", rule, got)
+    parts = []
+    halves = (("first", first, first_canvas), ("second", second, second_canvas))
+    for name, image, canvas in halves:
+        if image.shape != canvas.shape:
+            rule = f"a {canvas.shape} array, the shape of its canvas"
+            raise InvalidValueError(name, rule, f"shape {image.shape}")
+        x, y = low - canvas.origin
+        parts.append(image[y : y + height, x : x + width])
+    return compare(parts[0], parts[1], remove_ramp=remove_ramp).frc

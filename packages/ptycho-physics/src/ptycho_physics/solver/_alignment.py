@@ -1,0 +1,151 @@
+"""Two numbers for each pattern that local updates find slowly: its place, and its phase gradient.
+
+A pattern measured at ``(x + dx, y + dy)`` instead of ``(x, y)``, or through an object with a phase
+gradient more than is known, differs from the prediction by two derivatives of the far field. Their
+least-squares coefficients, to first order,
+
+    d = (J^T J)^-1 J^T (sqrt(counts) - |Psi|),   J_k = Re(Psi* F P dO/dk) / |Psi|
+
+are a Gauss-Newton step on the amplitudes. The change of the exit wave alone would give a small
+part of it, because it keeps the phase of the prediction. Both take two FFTs per pattern.
+
+- **Place.** ``dO/dx`` is the slope of the object: position refinement (P. Dwivedi et al.,
+  *Ultramicroscopy* 192, 29, 2018).
+- **Phase gradient.** The derivative is ``i x P O``, a shift of the pattern on the detector. The
+  gradients of all patterns together are those of one smooth phase, found by least squares over
+  cosines, as a Shack-Hartmann sensor's wavefront is (R. Noll, *J. Opt. Soc. Am.* 66, 207, 1976). A
+  network's reconstruction is wrong in this above all; a gradient solver spreads it from patch to
+  patch and needs many epochs.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_physics._gradients import PIXELS_AT_ONCE
+from ptycho_physics._namespace import Array, abs2, as_like, fft2, to_numpy
+from ptycho_physics.solver._estimate import SMALLEST_MODULUS, Estimate, over_modes
+
+Slopes = Callable[[Array, Any], tuple[Array, Array]]
+"""From patches (b, N, N) to their derivatives (b, N, N) by two numbers."""
+
+SMOOTHEST = 4
+"""Largest order of the cosines of a smooth phase, across the scan."""
+
+LARGEST_STEP = 0.5
+"""Pixels that a position moves at most in one step."""
+
+
+def object_slopes(patches: Array, xp: Any) -> tuple[Array, Array]:
+    """Return the derivatives of patches by x and y: central differences, zero at the rim."""
+    across = (patches[:, :, 2:] - patches[:, :, :-2]) * 0.5
+    down = (patches[:, 2:, :] - patches[:, :-2, :]) * 0.5
+    column, row = xp.zeros_like(patches[:, :, :1]), xp.zeros_like(patches[:, :1, :])
+    return xp.concat([column, across, column], axis=2), xp.concat([row, down, row], axis=1)
+
+
+def phase_slopes(patches: Array, xp: Any) -> tuple[Array, Array]:
+    """Return the derivatives of patches by a phase gradient in radians per pixel along x and y."""
+    N = patches.shape[-1]
+    ramp = as_like(xp.asarray(1j * (np.arange(N) - N // 2), dtype=patches.dtype), patches, xp)
+    return patches * ramp, patches * ramp[:, None]
+
+
+def fit_patterns(estimate: Estimate, slopes: Slopes) -> NDArray[np.float64]:
+    """Return the two numbers (n, 2) that best explain what each pattern lacks."""
+    n, N = len(estimate.measured), estimate.probe.shape[-1]
+    size = max(PIXELS_AT_ONCE // N**2, 1)
+    pieces = np.array_split(np.arange(n), range(size, n, size))
+    return np.concatenate([_fit(estimate, batch, slopes) for batch in pieces])
+
+
+def _fit(estimate: Estimate, batch: NDArray[np.int64], slopes: Slopes) -> NDArray[np.float64]:
+    xp, probe = estimate.xp, estimate.probe
+    patches = estimate.patches(batch)
+    fields = fft2(patches[:, None] * probe, xp)
+    modulus = xp.sqrt(over_modes(abs2(fields, xp), xp))
+    missing = estimate.missing(estimate.measured.amplitude(batch), modulus)
+    modulus += SMALLEST_MODULUS
+    responses = []
+    for slope in slopes(patches, xp):
+        change = fft2(slope[:, None] * probe, xp)
+        response = over_modes(
+            xp.real(fields) * xp.real(change) + xp.imag(fields) * xp.imag(change), xp
+        )
+        response = response / modulus
+        if estimate.measured.bad is not None:
+            response = xp.where(estimate.measured.bad, xp.zeros_like(response), response)
+        responses.append(response)
+    first, second = responses
+    aa, ab, bb, a, b = (
+        to_numpy(xp.sum(left * right, axis=(-2, -1))).astype(np.float64)
+        for left, right in (
+            (first, first),
+            (first, second),
+            (second, second),
+            (first, missing),
+            (second, missing),
+        )
+    )
+    # a pattern without structure says nothing, and stays
+    aa, bb = aa + 1e-3 * (aa + bb) + 1e-12, bb + 1e-3 * (aa + bb) + 1e-12
+    determinant = aa * bb - ab**2
+    both = np.stack([bb * a - ab * b, aa * b - ab * a], axis=-1)
+    return np.asarray(both / determinant[:, None], dtype=np.float64)
+
+
+def move_positions(estimate: Estimate, start: NDArray[np.float64], largest: float) -> float:
+    """Move every position by its least-squares step, and return the rms step in pixels.
+
+    The mean over the scan stays: object and positions may move together. No position goes further
+    than ``largest`` pixels from ``start`` (n, 2) in x or y.
+    """
+    step = fit_patterns(estimate, object_slopes)
+    length = np.linalg.norm(step, axis=1, keepdims=True)
+    step *= np.minimum(1, LARGEST_STEP / np.maximum(length, LARGEST_STEP))
+    moved = estimate.positions + step
+    moved -= np.mean(moved - start, axis=0)
+    moved = np.clip(moved, start - largest, start + largest)
+    rms = float(np.sqrt(np.mean((moved - estimate.positions) ** 2)))
+    estimate.positions = moved
+    return rms
+
+
+def align_phase(estimate: Estimate) -> None:
+    """Multiply the object by the smooth phase whose gradients the patterns ask for."""
+    xp = estimate.xp
+    gradients = fit_patterns(estimate, phase_slopes)
+    phase = smooth_phase(estimate.positions, gradients, tuple(estimate.canvas.shape))
+    turn = as_like(xp.asarray(np.exp(1j * phase).astype(np.complex64)), estimate.canvas, xp)
+    estimate.canvas = estimate.canvas * turn
+
+
+def smooth_phase(
+    positions: NDArray[np.float64], gradients: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Return the phase (H, W), of a ramp and cosines, with these gradients (n, 2) at positions."""
+    first = positions.min(axis=0)
+    extent = np.maximum(positions.max(axis=0) - first, 1.0)
+    most = min(SMOOTHEST, int(np.sqrt(len(positions)) / 2))
+    orders = [(j, k) for j in range(most + 1) for k in range(most + 1) if j + k > 0]
+
+    def waves(values: NDArray[np.float64], axis: int) -> tuple[list[Any], list[Any]]:
+        turn = np.pi * np.clip((values - first[axis]) / extent[axis], 0, 1)
+        cosines = [np.cos(k * turn) for k in range(most + 1)]
+        slopes = [-k * np.pi / extent[axis] * np.sin(k * turn) for k in range(most + 1)]
+        return cosines, slopes
+
+    (cx, sx), (cy, sy) = (waves(positions[:, axis], axis) for axis in (0, 1))
+    nothing, one = np.zeros(len(positions)), np.ones(len(positions))
+    along_x = np.stack([one, nothing, *(sx[j] * cy[k] for j, k in orders)], axis=1)
+    along_y = np.stack([nothing, one, *(cx[j] * sy[k] for j, k in orders)], axis=1)
+    wanted = np.concatenate([gradients[:, 0], gradients[:, 1]])
+    found = np.linalg.lstsq(np.concatenate([along_x, along_y]), wanted, rcond=3e-2)[0]
+    columns, rows = np.arange(shape[1], dtype=float), np.arange(shape[0], dtype=float)
+    cx, cy = waves(columns, 0)[0], waves(rows, 1)[0]
+    phase: NDArray[np.float64] = found[0] * columns + found[1] * rows[:, None]
+    for value, (j, k) in zip(found[2:], orders, strict=True):
+        phase = phase + value * cy[k][:, None] * cx[j]
+    return phase

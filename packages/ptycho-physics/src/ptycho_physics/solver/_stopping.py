@@ -1,0 +1,65 @@
+"""When a run ends: at a plateau of the R-factor, or because it diverged."""
+
+import math
+
+from attrs import define, field
+from ptycho_config.errors import PtychoError
+
+DIVERGED = 3.0
+"""An R-factor so many times the best so far is a run that lost its way."""
+
+
+class DivergenceError(PtychoError, ArithmeticError):
+    """The solver's estimate left the data, or became not-a-number or infinite."""
+
+
+@define
+class Watch:
+    """Follows the R-factor of a run.
+
+    Attributes
+    ----------
+    tolerance : float or None
+        Relative improvement over ``patience`` epochs below which the run has arrived; None never
+        stops.
+    patience : int
+        Epochs over which improvement counts.
+    settled : int
+        Epochs before everything that is refined is being refined; a plateau before does not count.
+    r_factors : list of float
+        Of every epoch.
+    """
+
+    tolerance: float | None
+    patience: int
+    settled: int = 0
+    r_factors: list[float] = field(factory=list)
+
+    def add(self, r_factor: float) -> bool:
+        """Note the R-factor of an epoch, and tell whether the run has arrived.
+
+        Raises
+        ------
+        DivergenceError
+            If it is not finite, or several times the best so far.
+        """
+        epoch = len(self.r_factors) + 1
+        if not math.isfinite(r_factor):
+            raise DivergenceError(diverged(epoch, "the residual is no longer finite"))
+        best = min(self.r_factors, default=r_factor)
+        if r_factor > DIVERGED * best:
+            raise DivergenceError(diverged(epoch, f"R-factor {r_factor:.3g} after {best:.3g}"))
+        self.r_factors.append(r_factor)
+        return self._arrived()
+
+    def _arrived(self) -> bool:
+        if self.tolerance is None or len(self.r_factors) <= self.settled + self.patience:
+            return False
+        before = min(self.r_factors[: -self.patience])
+        recent = min(self.r_factors[-self.patience :])
+        return before - recent < self.tolerance * before
+
+
+def diverged(epoch: int, what: str) -> str:
+    """Return the message of a run that diverged."""
+    return f"solver diverged in epoch {epoch}: {what}; raise relaxation or lower batch_size"
