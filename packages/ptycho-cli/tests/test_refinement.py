@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from ptycho_cli.commands.reconstruct import reconstruction_of
 from ptycho_cli.refinement import Steps, r_factor_at_best_scale, refine
+from ptycho_config.errors import InvalidValueError
 from ptycho_data import load_scan
 from ptycho_physics import Canvas, solve
 
@@ -81,7 +82,7 @@ def test_an_object_on_a_wider_canvas_than_it_needs(scan, start):
 
 def test_patterns_without_light_are_told(scan, start):
     dark = attrs.evolve(scan, diffraction=np.zeros_like(scan.diffraction), known_totals=None)
-    with pytest.raises(ValueError, match="mean counts per pattern"):
+    with pytest.raises(InvalidValueError, match="^counts"):
         refine(start, dark, Steps(count=1))
 
 

@@ -46,7 +46,7 @@ def test_integer_amplitudes_do_not_overflow():
     np.testing.assert_allclose(counts_from_amplitude(amplitude, 1600.0), 100)
 
 
-def test_photons_of_an_empty_object_are_those_it_was_lit_with(library):
+def test_photons_per_pattern_of_an_empty_object_are_those_it_was_lit_with(library):
     probe, vacuum = disk_probe(16), np.ones((3, 16, 16), dtype=np.complex64)
     counts = expected_counts(vacuum, probe, 1e4)
     np.testing.assert_allclose(

@@ -49,6 +49,6 @@ def test_another_size_only_where_the_network_takes_any(scan):
     _, bundle = make(scan, architecture="unrolled")
     assert model_from(bundle, large).config.N == 128
     _, bundle = make(scan)
-    with pytest.raises(ValueError, match="N: the model is for N=64, found a probe of 128"):
+    with pytest.raises(ValueError, match="of 64 x 64 pixels, the N of the model, got 128"):
         model_from(bundle, large)
     assert not fits_any_size(ModelConfig(architecture="resnet"))

@@ -23,7 +23,7 @@ def test_the_probe_has_unit_power_and_its_mask(scan):
     for probe in (plain, masked):
         assert np.linalg.norm(probe) == pytest.approx(1, rel=1e-5)
     assert masked[0, 0, 0] == 0
-    with pytest.raises(ValueError, match="N: the model is for N=128, found a probe of 64 x 64"):
+    with pytest.raises(ValueError, match="of 128 x 128 pixels, the N of the model, got 64 x 64"):
         prepare_probe(scan.probe, 128)
 
 

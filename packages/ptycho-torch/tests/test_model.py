@@ -27,7 +27,7 @@ def test_probe_mask_darkens_the_corners(scan):
 
 
 def test_a_probe_of_another_size_is_refused(scan):
-    with pytest.raises(ValueError, match="N: the model is for N=128, found a probe of 64 x 64"):
+    with pytest.raises(ValueError, match="of 128 x 128 pixels, the N of the model, got 64 x 64"):
         PtychoModel(ModelConfig(N=128, **SMALL), scan.probe)
 
 

@@ -1,4 +1,4 @@
-"""Patches cut out and merged by Fourier interpolation: see `ptycho_physics.patches`.
+"""Patches cut out and merged by Fourier interpolation: see `extract_patches` and `merge_patches`.
 
 A patch is cut out around the nearest whole pixel with a margin, moved by the rest, and trimmed. The
 margin keeps away what comes round from the opposite side; over the rim of the canvas the outermost

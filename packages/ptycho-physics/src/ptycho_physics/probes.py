@@ -3,7 +3,7 @@
 Every factory returns complex64 modes (M, N, N) of unit total power, centred on pixel
 ``[N//2, N//2]``. Lengths are pixels of the object plane unless a name ends in ``_m`` (metres).
 
-Positive distances are downstream of the focus; `ptycho_physics.propagation` says how light goes on.
+Positive distances are downstream of the focus; `fresnel_propagate` has the sign of the phase.
 """
 
 import math
