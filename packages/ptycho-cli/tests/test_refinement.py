@@ -82,7 +82,7 @@ def test_an_object_on_a_wider_canvas_than_it_needs(scan, start):
 
 def test_patterns_without_light_are_told(scan, start):
     dark = attrs.evolve(scan, diffraction=np.zeros_like(scan.diffraction), known_totals=None)
-    with pytest.raises(InvalidValueError, match="^counts"):
+    with pytest.raises(InvalidValueError, match=r"^counts"):
         refine(start, dark, Steps(count=1))
 
 

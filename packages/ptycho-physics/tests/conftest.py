@@ -1,6 +1,6 @@
 """Array libraries the tests run on.
 
-Installed alone, the package has NumPy only. A session that lists libraries in
+Installed alone, the package computes with NumPy. A session that lists libraries in
 ``PTYCHO_REQUIRE_BACKENDS`` gets an error, not a skipped test, where one is missing.
 """
 

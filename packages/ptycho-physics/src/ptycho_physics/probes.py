@@ -328,5 +328,4 @@ def smooth_probe(probe: ComplexField, sigma: float) -> NDArray[np.complex64]:
         If a size is outside its range, or nothing of the probe is left.
     """
     _check("sigma", sigma, 0)
-    smooth = [blur(mode.real, sigma) + 1j * blur(mode.imag, sigma) for mode in probe]
-    return _modes(np.stack(smooth))
+    return _modes(blur(np.asarray(probe, dtype=np.complex128), sigma))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_physics._namespace import to_numpy
+from ptycho_physics._shapes import blur
 
 Real = NDArray[np.floating]
 Complex = NDArray[np.complexfloating]
@@ -112,15 +113,9 @@ def _check_range(data_range: float) -> None:
 
 
 def _smooth(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Average with an 11 x 11 Gaussian of sigma 1.5, only where it fits in the image."""
-    t = np.arange(-SSIM_RADIUS, SSIM_RADIUS + 1) / SSIM_SIGMA
-    kernel = np.exp(-0.5 * t**2)
-    kernel /= kernel.sum()
-    for axis in (0, 1):
-        size = image.shape[axis] - 2 * SSIM_RADIUS
-        parts = (np.take(image, range(k, k + size), axis=axis) for k in range(len(kernel)))
-        image = np.sum([w * part for w, part in zip(kernel, parts, strict=True)], axis=0)
-    return image
+    """Average with a Gaussian of 11 x 11 pixels, where it fits in the image."""
+    inside = slice(SSIM_RADIUS, -SSIM_RADIUS)
+    return blur(image, SSIM_SIGMA, SSIM_RADIUS)[inside, inside]
 
 
 def ssim(image: Real, reference: Real, data_range: float) -> float:
