@@ -92,12 +92,3 @@ def test_who_starts_blind_follows_a_gentle_likelihood_and_is_judged_by_the_real_
     assert float(model.train_step(tensors)["nll"]) == pytest.approx(before, rel=1e-5)
     model.begin_epoch(model.config.nepochs)
     assert float(model.gentle) == 0
-
-
-def test_known_patches_leave_the_probe_alone(learning, batch):
-    model = learning(probe_trainable=True, nll_weight=0.0, mae_weight=1.0, realspace_mae_weight=1.0)
-    probe = model.model.probe_change.value
-    with tf.GradientTape() as tape:
-        patches = tf.ones((6, 1, 64, 64), tf.complex64)
-        error = model._truth_error(patches, tf.constant(0.9 * batch["truth"]))
-    assert tape.gradient(error, probe) is None

@@ -30,6 +30,7 @@ CALLS = {
     "ones_like": (FIELD,),
     "real": (FIELD,),
     "reshape": (REAL, (3, -1)),
+    "sign": (FIELD,),
     "sin": (REAL,),
     "sqrt": (POSITIVE,),
     "stack": ([REAL, 2 * REAL],),

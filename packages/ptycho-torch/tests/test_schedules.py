@@ -1,6 +1,7 @@
 import pytest
 import torch
 from ptycho_config import Scheduler
+from ptycho_config.errors import InvalidValueError
 from ptycho_torch.schedules import lightning_schedule
 
 
@@ -55,5 +56,6 @@ def test_plateau_schedules_halve_when_nothing_improves(name, watched):
 
 
 def test_default_must_have_been_resolved():
-    with pytest.raises(ValueError, match="a schedule expected, found Default"):
+    with pytest.raises(InvalidValueError) as refused:
         lightning_schedule(Scheduler.DEFAULT, optimizer(), steps=1, epochs=1, monitor="x")
+    assert refused.value.name == "scheduler"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import attrs
@@ -12,7 +13,9 @@ from ptycho_config.model import ModelConfig
 from ptycho_config.options import about, documented
 from ptycho_config.types import Backend, Domain
 
-_LOSSES = ("nll_weight", "mae_weight", "realspace_weight", "realspace_mae_weight")
+LOSS_TERM = "ptycho loss term"
+"""Metadata key that marks the weight of a loss term (`ptycho_core.losses`). Its value says what the
+term compares: ``counts``, the ``truth``, or only the ``object`` with itself."""
 
 IMAGINED = (0.2, 0.8)
 FIRST_IMAGINED_EPOCH = 10
@@ -21,17 +24,18 @@ network sees too little to imagine from, and at the end only what was measured c
 
 
 def _some_loss(config: "TrainingConfig") -> str | None:
-    if any(getattr(config, name) > 0 for name in _LOSSES):
+    if any(getattr(config, name) > 0 for name in LOSS_WEIGHTS):
         return None
-    return f"nll_weight must be > 0, or another loss weight ({', '.join(_LOSSES[1:])}), got 0"
+    first, *others = LOSS_WEIGHTS
+    return f"{first} must be > 0, or another loss weight ({', '.join(others)}), got 0"
 
 
 def _counts_refine_probe(config: "TrainingConfig") -> str | None:
     if not config.probe_trainable or config.counts_decide:
         return None
     return (
-        "probe_trainable must be false unless a loss compares counts (nll_weight or mae_weight > 0 "
-        "and model_type pinn), got true"
+        "probe_trainable must be false unless a loss compares counts "
+        f"({' or '.join(_weights_of('counts'))} > 0 and model_type pinn), got true"
     )
 
 
@@ -41,7 +45,7 @@ def _overlap_refines_positions(config: "TrainingConfig") -> str | None:
         return None
     return (
         "positions_trainable must be false unless overlapping patches are held against counts "
-        "(object_big true, model_type pinn and nll_weight or mae_weight > 0), got true"
+        f"(object_big true, model_type pinn and {' or '.join(_weights_of('counts'))} > 0), got true"
     )
 
 
@@ -73,17 +77,6 @@ def _pool_fills_group(config: "TrainingConfig") -> str | None:
         f"{name} must be >= {channels} for oversampling with gridsize {config.model.gridsize} "
         f"(gridsize**2 patterns per group), got {size}"
     )
-
-
-_RULES: tuple[Rule, ...] = (
-    *GATHER_RULES,
-    (_LOSSES, _some_loss),
-    (("probe_trainable", "model", *_LOSSES), _counts_refine_probe),
-    (("positions_trainable", "model", *_LOSSES), _overlap_refines_positions),
-    (("enable_oversampling", "model"), _oversampling_grouped),
-    (("enable_oversampling", "neighbor_pool_size"), _pool_used),
-    (("enable_oversampling", "neighbor_pool_size", "neighbor_count", "model"), _pool_fills_group),
-)
 
 
 @documented
@@ -127,7 +120,8 @@ class TrainingConfig:
         metadata=about(
             "Weight of the Poisson negative log-likelihood of the measured counts in the loss.",
             minimum=0,
-        ),
+        )
+        | {LOSS_TERM: "counts"},
     )
     mae_weight: float = attrs.field(
         default=0.0,
@@ -135,13 +129,15 @@ class TrainingConfig:
             "Weight of the mean absolute error of the diffraction amplitudes in the loss; "
             "for data without an absolute count scale.",
             minimum=0,
-        ),
+        )
+        | {LOSS_TERM: "counts"},
     )
     realspace_weight: float = attrs.field(
         default=0.0,
         metadata=about(
             "Weight of the total-variation regularisation of the object in the loss.", minimum=0
-        ),
+        )
+        | {LOSS_TERM: "object"},
     )
     realspace_mae_weight: float = attrs.field(
         default=0.0,
@@ -149,7 +145,8 @@ class TrainingConfig:
             "Weight of the mean absolute error against the ground-truth object in the loss; "
             "the scan must contain the ground truth.",
             minimum=0,
-        ),
+        )
+        | {LOSS_TERM: "truth"},
     )
     nphotons: float = attrs.field(
         default=1e9,
@@ -321,12 +318,13 @@ class TrainingConfig:
     def counts_decide(self) -> bool:
         """Whether a loss compares counts: nothing else can tell the intensity scale."""
         pinn = self.model.model_type == "pinn"
-        return pinn and (self.nll_weight > 0 or self.mae_weight > 0)
+        return pinn and any(getattr(self, name) > 0 for name in _weights_of("counts"))
 
     @property
     def needs_truth(self) -> bool:
         """Whether a loss compares object patches with those of the ground truth."""
-        return self.model.model_type == "supervised" or self.realspace_mae_weight > 0
+        supervised = self.model.model_type == "supervised"
+        return supervised or any(getattr(self, name) > 0 for name in _weights_of("truth"))
 
     def imagines(self, epoch: int) -> bool:
         """Whether batches are imagined in an epoch, counted from 0.
@@ -339,3 +337,28 @@ class TrainingConfig:
             return False
         first, last = (round(part * self.nepochs) for part in IMAGINED)
         return max(first, FIRST_IMAGINED_EPOCH) <= epoch < last
+
+
+LOSS_WEIGHTS: Mapping[str, str] = MappingProxyType(
+    {
+        field.name: field.metadata[LOSS_TERM]
+        for field in attrs.fields(TrainingConfig)
+        if LOSS_TERM in field.metadata
+    }
+)
+"""Fields that weight a term of the loss, and what that term compares."""
+
+
+def _weights_of(compared: str) -> list[str]:
+    return [name for name, what in LOSS_WEIGHTS.items() if what == compared]
+
+
+_RULES: tuple[Rule, ...] = (
+    *GATHER_RULES,
+    (LOSS_WEIGHTS, _some_loss),
+    (("probe_trainable", "model", *LOSS_WEIGHTS), _counts_refine_probe),
+    (("positions_trainable", "model", *LOSS_WEIGHTS), _overlap_refines_positions),
+    (("enable_oversampling", "model"), _oversampling_grouped),
+    (("enable_oversampling", "neighbor_pool_size"), _pool_used),
+    (("enable_oversampling", "neighbor_pool_size", "neighbor_count", "model"), _pool_fills_group),
+)

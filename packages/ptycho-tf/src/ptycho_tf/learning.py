@@ -3,16 +3,8 @@
 from typing import Any
 
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
-from ptycho_physics import (
-    amplitude_mae,
-    gentleness,
-    input_scale,
-    likelihood_background,
-    poisson_deviance,
-    probe_weight,
-    total_variation,
-)
-from ptycho_physics.losses import BACKGROUND
+from ptycho_core.losses import Prediction, loss_weights, weighted_terms
+from ptycho_physics import gentleness, input_scale
 
 from ptycho_tf import namespace as xp
 from ptycho_tf.data import Batch
@@ -29,19 +21,6 @@ WEIGHT_DECAY = 1e-4
 PROBE_RATE = 2
 """Learning rate of a trainable probe relative to the network's. It polishes a good probe; a poor
 one is better refined by the solver first, whose steps are preconditioned."""
-
-
-def term_names(config: TrainingConfig) -> list[str]:
-    """Return the terms of the loss that ``config`` asks for."""
-    if config.model.model_type == "supervised":
-        return ["realspace_mae"]
-    weights = {
-        "nll": config.nll_weight,
-        "mae": config.mae_weight,
-        "realspace": config.realspace_weight,
-        "realspace_mae": config.realspace_mae_weight,
-    }
-    return [name for name, weight in weights.items() if weight]
 
 
 class LearningModel(keras.Model):
@@ -64,7 +43,7 @@ class LearningModel(keras.Model):
         self.model = model
         self.config = config
         self.gentle = tf.Variable(0.0, trainable=False)
-        self.means = {name: keras.metrics.Mean(name) for name in ("loss", *term_names(config))}
+        self.means = {name: keras.metrics.Mean(name) for name in ("loss", *loss_weights(config))}
         optimizer = AdamW(
             execution.learning_rate,
             rules=self._rule,
@@ -104,45 +83,24 @@ class LearningModel(keras.Model):
         self.optimizer.exchange_with_means(self.trainable_variables)
 
     def terms(self, batch: Batch, gentle: Tensor | None = None) -> dict[str, Tensor]:
-        """Return every weighted term of the loss of a batch, as means over its patterns.
-
-        Terms are relative, so that their weights mean the same at any dose:
-
-        ``nll``
-            Poisson negative log-likelihood above its minimum, per photon;
-        ``mae``
-            amplitude error over ``sqrt(photons) * N / 2``, the order of a pattern's amplitude;
-        ``realspace``
-            total variation per pixel;
-        ``realspace_mae``
-            complex error against the ground truth, weighted by the illumination, each patch in
-            the phase that fits best.
-
-        ``gentle``, that of `likelihood_background`, changes the gradient of the first alone.
-        """
-        config, model, photons = self.config, self.model, batch["photons"]
-        N, patches = config.model.N, self._patches(batch)
-        if config.model.model_type == "supervised":
-            return {"realspace_mae": self._truth_error(patches, batch["truth"])}
-        counts, bad = channels_first(batch["counts"]), model.bad_pixels
-        patches = model.constrain(patches, batch["positions"], batch["canvas"], photons=photons)
-        rate = model.predict_counts(patches, photons)
-        terms: dict[str, Tensor] = {}
-        if config.nll_weight:
-            deviance = self._deviance(rate, counts, photons, gentle)
-            terms["nll"] = config.nll_weight * deviance / (2 * photons)
-        if config.mae_weight:
-            error = amplitude_mae(rate, counts, bad, xp=xp)
-            # not over the amplitude of the batch, which is zero where the shutter was closed
-            amplitude = tf.sqrt(photons) * N / 2
-            terms["mae"] = config.mae_weight * tf.reduce_mean(error) / amplitude
-        if config.realspace_weight:
-            variation = tf.reduce_mean(total_variation(patches, xp=xp))
-            terms["realspace"] = config.realspace_weight * variation / N**2
-        if config.realspace_mae_weight:
-            error = self._truth_error(patches, batch["truth"])
-            terms["realspace_mae"] = config.realspace_mae_weight * error
-        return terms
+        """Return the weighted terms of the loss of a batch: see `ptycho_core.losses`."""
+        model, photons, rate = self.model, batch["photons"], None
+        patches = self._patches(batch)
+        if self.config.model.model_type != "supervised":
+            patches = model.constrain(patches, batch["positions"], batch["canvas"], photons=photons)
+            rate = model.predict_counts(patches, photons)
+        made = Prediction(
+            patches=patches,
+            photons=photons,
+            counts=channels_first(batch["counts"]),
+            rate=rate,
+            truth=channels_first(batch["truth"]) if "truth" in batch else None,
+            probe=model.probe,
+            bad_pixels=model.bad_pixels,
+            gentle=gentle,
+            constant=tf.stop_gradient,
+        )
+        return weighted_terms(self.config, made, xp)
 
     def _patches(self, batch: Batch) -> Tensor:
         """Return what the network makes of a batch: (B, C, N, N) complex64."""
@@ -161,34 +119,6 @@ class LearningModel(keras.Model):
 
         given = {name: tf.convert_to_tensor(batch[name]) for name in imagined_names(batch)}
         return {**batch, **tf.cond(batch["imagined"] > 0, imagined, lambda: given)}
-
-    def _deviance(
-        self, rate: Tensor, counts: Tensor, photons: Tensor, gentle: Tensor | None
-    ) -> Tensor:
-        """Return the mean deviance of patterns; a gentle start changes its gradient alone."""
-
-        def over(background: Tensor | float) -> Tensor:
-            bad = self.model.bad_pixels
-            deviance = poisson_deviance(rate + background, counts + background, bad, xp=xp)
-            return tf.reduce_mean(deviance)
-
-        deviance = over(BACKGROUND)
-        if gentle is None:
-            return deviance
-        felt = over(likelihood_background(photons, self.config.model.N, gentle))
-        # epochs stay comparable, and the best one the best
-        return felt + tf.stop_gradient(deviance - felt)
-
-    def _truth_error(self, patches: Tensor, truth: Tensor) -> Tensor:
-        # or the probe would go dark where patches err
-        weight = probe_weight(tf.stop_gradient(self.model.probe), xp=xp)
-        truth = channels_first(truth)
-        # a pattern does not tell the phase of its patch: the one that fits best is free
-        overlap = tf.math.conj(tf.stop_gradient(patches)) * truth
-        overlap = tf.reduce_sum(overlap * xp.astype(weight, overlap.dtype), axis=(2, 3))
-        factor = tf.where(overlap == 0, tf.ones_like(overlap), tf.sign(overlap))
-        error = tf.abs(patches * factor[..., None, None] - truth) * weight
-        return tf.reduce_mean(error) / tf.reduce_mean(weight)
 
     def _note(self, terms: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         groups = tf.shape(batch["counts"])[0]

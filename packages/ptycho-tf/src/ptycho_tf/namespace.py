@@ -37,7 +37,7 @@ _KINDS["numeric"] = _KINDS["integral"] | _KINDS["real floating"] | _KINDS["compl
 # Alike in name and meaning.
 abs, conj, cos, exp = tf.math.abs, tf.math.conj, tf.math.cos, tf.math.exp  # noqa: A001
 floor, imag, log, matmul = tf.math.floor, tf.math.imag, tf.math.log, tf.linalg.matmul
-real, sin, sqrt = tf.math.real, tf.math.sin, tf.math.sqrt
+real, sign, sin, sqrt = tf.math.real, tf.math.sign, tf.math.sin, tf.math.sqrt
 maximum, minimum = tf.math.maximum, tf.math.minimum
 expand_dims, where = tf.expand_dims, tf.where
 ones_like, zeros_like = tf.ones_like, tf.zeros_like

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from ptycho_config import PyTorchExecutionConfig, Scheduler, TrainingConfig
+from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_core.checks import check_outputs, check_probe, check_trained_on
 from ptycho_core.results import TrainingInterrupted, TrainingResult
 from ptycho_core.resuming import replacing, resumed_state
 from ptycho_core.sampling import with_photons
+from ptycho_core.schedules import chosen_scheduler
 from ptycho_data import BUNDLE_NAME, Scan, save_bundle
 
 from ptycho_tf import checkpoints
@@ -106,14 +107,11 @@ def _set_up(
 ) -> _Run:
     # Keras calls the losses of training by their bare names.
     monitor = execution.monitor(validated=validation is not None).removeprefix("train_")
-    name = Scheduler(execution.scheduler)
-    if name is Scheduler.DEFAULT:
-        name = Scheduler(model.network.recommended_scheduler)
     history = LossHistory(
         config.nepochs, make_logger(execution.logger_backend, output, resume=resume)
     )
     schedule = Schedule(
-        name,
+        chosen_scheduler(execution.scheduler, model.network.recommended_scheduler),
         execution.learning_rate,
         steps_per_epoch=train.updates,
         epochs=config.nepochs,

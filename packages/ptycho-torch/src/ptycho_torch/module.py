@@ -4,17 +4,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from ptycho_config import PyTorchExecutionConfig, Scheduler, TrainingConfig
-from ptycho_physics import (
-    amplitude_mae,
-    gentleness,
-    input_scale,
-    likelihood_background,
-    poisson_deviance,
-    probe_weight,
-    total_variation,
-)
-from ptycho_physics.losses import BACKGROUND
+from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_core.losses import Prediction, weighted_terms
+from ptycho_core.schedules import chosen_scheduler
+from ptycho_physics import gentleness, input_scale
 from torch import Tensor
 
 from ptycho_torch.data import Batch
@@ -70,20 +63,7 @@ class PtychoModule(pl.LightningModule):
         self._seen: tuple[Batch, Tensor] | None = None
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Return every weighted term of the loss of a batch, as means over its patterns.
-
-        Terms are relative, so that their weights mean the same at any dose:
-
-        ``nll``
-            Poisson negative log-likelihood above its minimum, per photon;
-        ``mae``
-            amplitude error over ``sqrt(photons) * N / 2``, the order of a pattern's amplitude;
-        ``realspace``
-            total variation per pixel;
-        ``realspace_mae``
-            complex error against the ground truth, weighted by the illumination, each patch in
-            the phase that fits best.
-        """
+        """Return the weighted terms of the loss of a batch: see `ptycho_core.losses`."""
         batch = {**batch, "positions": self.model.use(batch)}
         counts, photons = batch["counts"], batch["photons"]
         x = counts.sqrt() * (input_scale(1.0, counts.shape[-1]) / photons.sqrt())
@@ -99,52 +79,23 @@ class PtychoModule(pl.LightningModule):
         return self.model.illumination.move(batch["apart"], batch["indices"])
 
     def _terms(self, batch: Batch, patches: Tensor) -> dict[str, Tensor]:
-        config, counts, photons = self.config, batch["counts"], batch["photons"]
-        bad = self.model.bad_pixels
-        terms: dict[str, Tensor] = {}
-        if config.model.model_type == "supervised":
-            return {"realspace_mae": self._truth_error(patches, batch["truth"])}
-        self._seen = (batch, patches.detach())
-        patches = self.model.constrain(
-            patches, batch["positions"], batch["canvas"], photons=photons
+        model, photons, rate = self.model, batch["photons"], None
+        if self.config.model.model_type != "supervised":
+            self._seen = (batch, patches.detach())
+            patches = model.constrain(patches, batch["positions"], batch["canvas"], photons=photons)
+            rate = model.predict_counts(patches, photons)
+        made = Prediction(
+            patches=patches,
+            photons=photons,
+            counts=batch["counts"],
+            rate=rate,
+            truth=batch.get("truth"),
+            probe=model.probe,
+            bad_pixels=model.bad_pixels,
+            gentle=self.gentle if self.training and self.gentle else None,
+            constant=Tensor.detach,
         )
-        rate = self.model.predict_counts(patches, photons)
-        if config.nll_weight:
-            deviance = self._deviance(rate, counts, photons)
-            terms["nll"] = config.nll_weight * deviance / (2 * photons)
-        if config.mae_weight:
-            error = amplitude_mae(rate, counts, bad)
-            # not over the amplitude of the batch, which is zero where the shutter was closed
-            amplitude = photons.sqrt() * counts.shape[-1] / 2
-            terms["mae"] = config.mae_weight * error.mean() / amplitude
-        if config.realspace_weight:
-            pixels = counts.shape[-1] ** 2
-            terms["realspace"] = config.realspace_weight * total_variation(patches).mean() / pixels
-        if config.realspace_mae_weight:
-            error = self._truth_error(patches, batch["truth"])
-            terms["realspace_mae"] = config.realspace_mae_weight * error
-        return terms
-
-    def _deviance(self, rate: Tensor, counts: Tensor, photons: Tensor) -> Tensor:
-        """Return the mean deviance of patterns; a gentle start changes its gradient alone."""
-
-        def over(background: Tensor | float) -> Tensor:
-            bad = self.model.bad_pixels
-            return poisson_deviance(rate + background, counts + background, bad).mean()
-
-        deviance = over(BACKGROUND)
-        if not (self.training and self.gentle):
-            return deviance
-        felt = over(likelihood_background(photons, counts.shape[-1], self.gentle))
-        # epochs stay comparable, and the best one the best
-        return felt + (deviance - felt).detach()
-
-    def _truth_error(self, patches: Tensor, truth: Tensor) -> Tensor:
-        weight = probe_weight(self.model.probe.detach())  # or it would go dark where patches err
-        # a pattern does not tell the phase of its patch: the one that fits best is free
-        overlap = (patches.detach().conj() * truth * weight).sum(dim=(-2, -1), keepdim=True)
-        patches = patches * torch.where(overlap.abs() > 0, overlap.sgn(), 1.0)
-        return ((patches - truth).abs() * weight).mean() / weight.mean()
+        return weighted_terms(self.config, made)
 
     def _log(self, stage: str, terms: dict[str, Tensor], groups: int) -> Tensor:
         loss = torch.stack(list(terms.values())).sum()
@@ -199,11 +150,9 @@ class PtychoModule(pl.LightningModule):
             if parameters:
                 groups.append({"params": parameters, "lr": factor * rate, "weight_decay": 0.0})
         optimizer = torch.optim.AdamW(groups, rate)
-        name = Scheduler(self.execution.scheduler)
-        if name is Scheduler.DEFAULT:
-            name = Scheduler(self.model.network.recommended_scheduler)
+        recommended = self.model.network.recommended_scheduler
         schedule = lightning_schedule(
-            name,
+            chosen_scheduler(self.execution.scheduler, recommended),
             optimizer,
             steps=int(self.trainer.estimated_stepping_batches),
             epochs=self.config.nepochs,

@@ -1,22 +1,11 @@
-"""Learning-rate schedules by the names of the configuration."""
+"""Learning-rate schedules in the form Lightning takes."""
 
-import math
+from functools import partial
 from typing import Any
 
 from ptycho_config import Scheduler
+from ptycho_core.schedules import Plateau, is_per_step, rate_factor, watches_loss
 from torch.optim import Optimizer, lr_scheduler
-
-WARMUP_FRACTION = 0.2
-PLATEAU = {"factor": 0.5, "patience": 3, "min_lr": 1e-6}
-
-
-def _warmup_cosine(step: int, steps: int) -> float:
-    """Factor on the learning rate: a cosine up, then a cosine down to a thousandth."""
-    warmup = max(1, round(WARMUP_FRACTION * steps))
-    if step < warmup:
-        return 0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * step / warmup))
-    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
-    return 1e-3 + (1 - 1e-3) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def lightning_schedule(
@@ -37,22 +26,22 @@ def lightning_schedule(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         For ``Default``.
     """
-    match name:
-        case Scheduler.WARMUP_COSINE:
-            scheduler = lr_scheduler.LambdaLR(optimizer, lambda step: _warmup_cosine(step, steps))
-            return {"scheduler": scheduler, "interval": "step"}
-        case Scheduler.EXPONENTIAL:  # to a hundredth over the whole training
-            gamma = 0.01 ** (1 / max(1, epochs))
-            return {"scheduler": lr_scheduler.ExponentialLR(optimizer, gamma)}
-        case Scheduler.MULTI_STAGE:
-            stages = sorted({round(epochs * part) for part in (0.5, 0.75, 0.9)})
-            return {"scheduler": lr_scheduler.MultiStepLR(optimizer, stages, gamma=0.3)}
-        case Scheduler.REDUCE_LR_ON_PLATEAU | Scheduler.ADAPTIVE:
-            watched = monitor if name is Scheduler.REDUCE_LR_ON_PLATEAU else "train_loss"
-            scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, **PLATEAU)
-            return {"scheduler": scheduler, "monitor": watched}
-    msg = f"scheduler: a schedule expected, found {name}"
-    raise ValueError(msg)
+    if watches_loss(name):
+        watched = "train_loss" if name is Scheduler.ADAPTIVE else monitor
+        plateau = lr_scheduler.ReduceLROnPlateau(
+            optimizer,
+            factor=Plateau.FACTOR,
+            patience=Plateau.PATIENCE,
+            threshold=Plateau.NOTICEABLE,
+            min_lr=Plateau.LOWEST,
+        )
+        return {"scheduler": plateau, "monitor": watched}
+    length = steps if is_per_step(name) else epochs
+    factor = partial(rate_factor, name, length=length)
+    return {
+        "scheduler": lr_scheduler.LambdaLR(optimizer, factor),
+        "interval": "step" if is_per_step(name) else "epoch",
+    }
