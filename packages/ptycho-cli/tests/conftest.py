@@ -156,8 +156,8 @@ def stand_in(tmp_path, monkeypatch):
     )
     (package / "reconstruction.py").write_text(
         dedent("""
-        from ptycho_cli.commands.reconstruct import reconstruction_of
         from ptycho_core.results import InferenceResult
+        from ptycho_core.solving import reconstruction_of
         from ptycho_physics import solve
 
         CALLS = []

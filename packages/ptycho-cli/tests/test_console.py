@@ -1,7 +1,7 @@
 import logging
 
 import pytest
-from ptycho_cli.console import State, counter, log, logging_to_stderr, progress, table
+from ptycho_cli.console import State, counter, log, logging_to_stderr, progress
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,3 @@ def test_counter_learns_its_length_late(capsys):
         with counter("nothing"):
             pass
     assert capsys.readouterr().err == "counting: 2/2\n"
-
-
-def test_table_aligns():
-    assert table([("a", "1"), ("long", "22")]) == "  a     1\n  long  22"

@@ -1,4 +1,4 @@
-"""What a run says: verbosity, log lines, progress and tables.
+"""What a run says: verbosity, log lines and progress.
 
 Results go to standard output, everything about the run to standard error.
 """
@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import click
@@ -21,9 +21,7 @@ __all__ = [
     "log",
     "logging_to_stderr",
     "note",
-    "plain",
     "progress",
-    "table",
 ]
 
 log = logging.getLogger("ptycho_cli")
@@ -170,28 +168,3 @@ def counter(label: str) -> Iterator[Callable[[int, int], None]]:
             advance(done, "")
 
         yield update
-
-
-def plain(value: float, digits: int = 3) -> str:
-    """Write a number to so many significant digits, without an exponent below a million."""
-    return f"{float(f'{value:.{digits}g}'):g}"
-
-
-def table(rows: Iterable[Sequence[str]], indent: int = 2) -> str:
-    """Lay out rows of text in aligned columns.
-
-    Parameters
-    ----------
-    rows
-        Rows of equal length.
-    indent
-        Spaces before each line.
-    """
-    lines = [tuple(row) for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    pad = " " * indent
-    return "\n".join(
-        pad
-        + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )

@@ -20,9 +20,9 @@ from ptycho_config import (
 )
 from ptycho_config.errors import InvalidValueError
 from ptycho_core import backends
+from ptycho_core.centring import warn_if_corner_centred
 from ptycho_data import Bundle, Scan, load_scan
 
-from ptycho_cli.centring import caution_if_cornered
 from ptycho_cli.console import current_state, note
 from ptycho_cli.options import given_values
 
@@ -192,7 +192,7 @@ def read_scan(path: Path, config: TrainingConfig | InferenceConfig) -> Scan:
         msg = f"{probe_file}: {found}; name an NPZ with `probe` or `probeGuess`"
         raise FileNotFoundError(msg)
     scan = load_scan(path, domain=config.domain, probe_file=probe_file)
-    caution_if_cornered(scan, path)
+    warn_if_corner_centred(scan, path)
     return scan
 
 

@@ -87,8 +87,8 @@ def test_positions_of_another_file(ptycho, scan_file, solved, tmp_path):
     np.testing.assert_allclose(load_scan(out).positions, scan.positions, atol=1e-9)
     kept = out.read_bytes()
     for wrong, message in (
-        ({"xcoords": scan.xcoords[1:], "ycoords": scan.ycoords[1:]}, "must be of all 60 patterns"),
-        ({"xcoords": scan.xcoords, "ycoords": scan.ycoords * np.nan}, "must be finite"),
+        ({"xcoords": scan.xcoords[1:], "ycoords": scan.ycoords[1:]}, "those of all 60 patterns"),
+        ({"xcoords": scan.xcoords, "ycoords": scan.ycoords * np.nan}, "be finite"),
         ({"xcoords": scan.xcoords}, "ycoords: found 0 arrays of this name"),
         (
             {

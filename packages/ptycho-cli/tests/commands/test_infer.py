@@ -123,7 +123,7 @@ def test_results_are_not_lost_to_halves_that_cannot_be_made(ptycho, model, scan_
     args = ("-o", tmp_path / "r", "--half-scan-frc")
     done = ptycho("infer", model, tmp_path / "one.npz", *args)
     assert done.code == 0, done.err
-    assert "warning: no half-scan FRC: positions must have shape" in done.err
+    assert "warning: no half-scan FRC: " in done.err
     assert done.out.endswith("half-scan FRC: none could be made\n")
     assert {path.name for path in (tmp_path / "r").iterdir()} == set(OUTPUT_FILES)
     assert json.loads((tmp_path / "r" / "metrics.json").read_text())["half_scan_frc"] is None

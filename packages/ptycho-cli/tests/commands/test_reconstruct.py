@@ -69,7 +69,7 @@ def test_stops_at_a_plateau(ptycho, scan_file, tmp_path):
     options = ("--epochs", "60", "--tolerance", "0.02")
     done = ptycho("reconstruct", scan_file, "-o", tmp_path / "r", *options)
     assert done.code == 0
-    assert "then the R-factor fell no more" in done.err
+    assert "until the R-factor stopped falling" in done.err
     metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert metrics["stopped"] == "plateau"
     assert len(metrics["r_factors"]) < 60
@@ -78,7 +78,7 @@ def test_stops_at_a_plateau(ptycho, scan_file, tmp_path):
 def test_modes_without_the_probe_are_a_usage_error(ptycho, scan_file, tmp_path):
     done = ptycho("reconstruct", scan_file, "-o", tmp_path / "r", "--modes", "2")
     assert done.code == 2
-    assert "give --update-probe as well" in done.err
+    assert done.fails_with("--modes", "--update-probe")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_results_are_not_lost_to_halves_that_cannot_be_made(ptycho, scan_file, t
     args = ("-o", tmp_path / "r", "--epochs", "1", "--half-scan-frc")
     done = ptycho("reconstruct", tmp_path / "one.npz", *args)
     assert done.code == 0, done.err
-    assert "warning: no half-scan FRC: positions must have shape" in done.err
+    assert "warning: no half-scan FRC: " in done.err
     assert {path.name for path in (tmp_path / "r").iterdir()} == set(OUTPUT_FILES)
     assert json.loads((tmp_path / "r" / "metrics.json").read_text())["half_scan_frc"] is None
 

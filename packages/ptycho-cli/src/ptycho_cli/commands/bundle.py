@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from ptycho_core.formatting import table
 from ptycho_data import Bundle, check_bundle, load_bundle
 
-from ptycho_cli.console import table
 from ptycho_cli.sections import Command, section
 
 __all__ = ["bundle"]

@@ -21,9 +21,10 @@ from ptycho_config import (
     resolve_training,
     toml_template,
 )
+from ptycho_core.formatting import table
 from ptycho_data import atomic_path, load_bundle, probe_size, stated_photons
 
-from ptycho_cli.console import note, table
+from ptycho_cli.console import note
 from ptycho_cli.layers import (
     INFERENCE_DEFAULTS,
     TRAINING_DEFAULTS,

@@ -1,23 +1,12 @@
-"""``ptycho convert``: a scan from one file format into another, however large."""
+"""``ptycho convert``: a scan from one file format into another, of any size."""
 
 from pathlib import Path
 from typing import Any
 
 import attrs
 import click
-import numpy as np
-from ptycho_data import (
-    FORMATS,
-    CentredSource,
-    Domain,
-    Format,
-    LazyStack,
-    Scan,
-    format_named,
-    format_of,
-    load_arrays,
-    load_scan,
-)
+from ptycho_core.scan_corrections import correct_positions, shift_patterns, with_positions_from
+from ptycho_data import FORMATS, Domain, Format, Scan, format_named, format_of, load_scan
 
 from ptycho_cli.outputs import not_an_input, output_file, output_folder
 from ptycho_cli.reading import ABOVE_ZERO, INPUT, reading_options
@@ -26,28 +15,30 @@ from ptycho_cli.sections import Command, section
 __all__ = ["convert"]
 
 PATH = click.Path(path_type=Path)
-#: What each correction does, in the order in which they are made.
+#: Corrections in the order in which they are applied.
 CORRECTIONS = {
     "swap_xy": "x and y swapped",
     "flip_x": "sign of x changed",
     "flip_y": "sign of y changed",
     "shift_patterns": "zero frequency of the patterns moved from the corner to the centre",
 }
-WRITTEN = {one.name: one for one in FORMATS if one.write is not None}
+#: Options that set a property of the scan.
+STATED = ("photon_energy_ev", "detector_distance_m", "detector_pixel_size_m", "nphotons")
+WRITABLE = {fmt.name: fmt for fmt in FORMATS if fmt.write is not None}
 
 
 def _target(out: Path, name: str | None) -> Format:
-    """Choose the format to write: as asked for, or as the name of the output suggests."""
+    """Return the format to write: the given one, or the one that the output's suffix means."""
     if name is not None:
         return format_named(name)
-    for one in WRITTEN.values():
-        if one.suffix == out.suffix.lower():
-            return one
-    endings = [f"{one.suffix} ({one.name})" for one in WRITTEN.values() if one.suffix]
-    folders = [one.name for one in WRITTEN.values() if not one.suffix]
+    for fmt in WRITABLE.values():
+        if fmt.suffix == out.suffix.lower():
+            return fmt
+    suffixes = [f"{fmt.suffix} ({fmt.name})" for fmt in WRITABLE.values() if fmt.suffix]
+    folders = [fmt.name for fmt in WRITABLE.values() if not fmt.suffix]
     msg = (
-        f"{out}: the ending {out.suffix} tells no format; end the name in {' or '.join(endings)}, "
-        f"leave the ending out for a folder ({' or '.join(folders)}), or say --to FORMAT"
+        f"{out}: the suffix must be {' or '.join(suffixes)}, or none for a folder "
+        f"({' or '.join(folders)}), got {out.suffix}; or give --to FORMAT"
     )
     raise click.UsageError(msg)
 
@@ -62,58 +53,21 @@ def _check_output(out: Path, inputs: list[Path], target: Format, *, overwrite: b
     output_folder(out, target.files, overwrite=overwrite)
 
 
-def _repositioned(scan: Scan, path: Path) -> Scan:
-    """Return the scan at the positions of a file, those it had becoming the nominal ones."""
-    found = load_arrays(path, ("xcoords", "ycoords"), optional=("origin", "indices"))
-    order = found.get("indices", np.arange(scan.n))
-    shapes = {found[name].shape for name in ("xcoords", "ycoords")}
-    if shapes != {(scan.n,)} or not np.array_equal(order, np.arange(scan.n)):
-        msg = (
-            f"{path}: xcoords and ycoords must be of all {scan.n} patterns of the scan in their "
-            f"order, found {len(order)} with shapes {sorted(shapes)}"
-        )
-        raise ValueError(msg)
-    # a reconstruction counts from the first pixel of its object, which lies at its origin
-    x, y = (
-        found[name].astype(np.float64) + shift
-        for name, shift in zip(("xcoords", "ycoords"), found.get("origin", (0, 0)), strict=True)
-    )
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        msg = f"{path}: xcoords and ycoords must be finite, found NaN or infinity"
-        raise ValueError(msg)
-    start_x, start_y = scan.start_positions.T
-    return attrs.evolve(scan, xcoords=x, ycoords=y, xcoords_start=start_x, ycoords_start=start_y)
-
-
-def _changed(scan: Scan, changes: dict[str, Any]) -> tuple[Scan, list[str]]:
-    """Return the scan as the options want it, and what was corrected or lost by that."""
-    said = [text for name, text in CORRECTIONS.items() if changes[name]]
-    said = [f"corrected: {', '.join(said)}"] if said else []
-    numbers = {key: value for key, value in changes.items() if value and value is not True}
-    if numbers:
-        scan = attrs.evolve(scan, **numbers)
+def _corrected(scan: Scan, changes: dict[str, Any]) -> tuple[Scan, list[str]]:
+    """Apply the options to the scan; returns lines about what was corrected or left out."""
+    corrections = [text for name, text in CORRECTIONS.items() if changes[name]]
+    lines = [f"corrected: {', '.join(corrections)}"] if corrections else []
+    stated = {name: changes[name] for name in STATED if changes[name] is not None}
+    if stated:
+        scan = attrs.evolve(scan, **stated)
     if changes["shift_patterns"]:
-        mask = scan.bad_pixels
-        scan = attrs.evolve(
-            scan,
-            diffraction=LazyStack(CentredSource(scan.diffraction)),
-            bad_pixels=None if mask is None else np.fft.fftshift(mask),
-        )
-    x, y = scan.xcoords, scan.ycoords
-    if changes["swap_xy"]:
-        x, y = y, x
-    x, y = (-x if changes["flip_x"] else x), (-y if changes["flip_y"] else y)
-    if changes["swap_xy"] or changes["flip_x"] or changes["flip_y"]:
-        # What fitted the positions as they were does not fit them now.
-        former = {"objectGuess": scan.object_guess, "xcoords_start": scan.xcoords_start}
-        former["ycoords_start"] = scan.ycoords_start
-        lost = [name for name, values in former.items() if values is not None]
-        if lost:
-            said.append(f"left out: {', '.join(lost)} (of the positions before the correction)")
-        scan = attrs.evolve(
-            scan, xcoords=x, ycoords=y, object_guess=None, xcoords_start=None, ycoords_start=None
-        )
-    return scan, said
+        scan = shift_patterns(scan)
+    scan, omitted = correct_positions(
+        scan, swap_xy=changes["swap_xy"], flip_x=changes["flip_x"], flip_y=changes["flip_y"]
+    )
+    if omitted:
+        lines.append(f"left out: {', '.join(omitted)} (belonging to the uncorrected positions)")
+    return scan, lines
 
 
 def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> str:
@@ -136,7 +90,9 @@ def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> str:
 @click.argument("scan", type=INPUT)
 @click.argument("out", type=PATH)
 @section("Output")(
-    "--to", type=click.Choice(list(WRITTEN)), help="Format to write; by default as OUT ends."
+    "--to",
+    type=click.Choice(list(WRITABLE)),
+    help="Format to write; by default that of the suffix of OUT.",
 )
 @section("Output")("--overwrite", is_flag=True, help="Replace existing files.")
 @reading_options("What the file does not say")
@@ -146,7 +102,7 @@ def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> str:
 @section("Input")(
     "--positions-file",
     type=INPUT,
-    help="Take xcoords and ycoords from this NPZ: refined by a training, or a reconstruction.",
+    help="Take xcoords and ycoords from this NPZ: refined positions, or a reconstruction.",
 )
 @section("What the file does not say")(
     "--photon-energy-ev", type=ABOVE_ZERO, help="Photon energy in eV."
@@ -160,9 +116,11 @@ def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> str:
 @section("What the file does not say")(
     "--nphotons", type=ABOVE_ZERO, help="Mean photons per pattern, for amplitudes."
 )
-@section("Corrections")("--flip-x", is_flag=True, help="Positions with the sign of x changed.")
-@section("Corrections")("--flip-y", is_flag=True, help="Positions with the sign of y changed.")
-@section("Corrections")("--swap-xy", is_flag=True, help="Positions with x and y swapped, first.")
+@section("Corrections")("--flip-x", is_flag=True, help="Change the sign of x of the positions.")
+@section("Corrections")("--flip-y", is_flag=True, help="Change the sign of y of the positions.")
+@section("Corrections")(
+    "--swap-xy", is_flag=True, help="Swap x and y of the positions, before any sign change."
+)
 @section("Corrections")(
     "--shift-patterns",
     is_flag=True,
@@ -180,13 +138,13 @@ def convert(
     pixel_size_m: float | None,
     **changes: Any,
 ) -> None:
-    r"""Read SCAN, whatever its format, and write it to OUT in another.
+    r"""Read SCAN in any known format and write it to OUT in another.
 
-    The format of SCAN is told by its content. It may be a file, either file of a pair, or a
-    folder with the pair. Patterns pass through piece by piece: the scan may be larger than memory.
+    The format of SCAN is recognised by its content. It may be a file, either file of a pair, or a
+    folder with the pair. Patterns are copied in blocks: the scan may be larger than memory.
 
     \b
-    ptycho convert beamtime/ scan.npz       a folder of ptychodus
+    ptycho convert beamtime/ scan.npz       a folder written by ptychodus
     ptycho convert scan_dp.hdf5 other.npz   fold_slice, with scan_para.hdf5 beside it
     ptycho convert scan.npz scan.cxi
     ptycho convert scan.npz run --to ptychodus
@@ -203,10 +161,10 @@ def convert(
     click.echo(_summary(source, data, data.files))
     _check_output(out, list(data.files), target, overwrite=overwrite)
     if positions_file is not None:
-        data = _repositioned(data, positions_file)
-    data, corrections = _changed(data, changes)
-    assert target.write is not None  # noqa: S101 - only those that can are offered
-    lost = target.write(out, data, overwrite)
+        data = with_positions_from(data, positions_file)
+    data, corrections = _corrected(data, changes)
+    assert target.write is not None  # noqa: S101 - only writable formats are offered
+    omitted = target.write(out, data, overwrite)
     click.echo(f"wrote {out}: {target.title}, {target.units}")
-    for line in (*corrections, *lost):
+    for line in (*corrections, *omitted):
         click.echo(f"  {line}")

@@ -6,14 +6,13 @@ from typing import Any
 import click
 from ptycho_config import Layer
 from ptycho_core.backends import require
+from ptycho_core.evaluation import EVALUATION_FILES, evaluate
+from ptycho_core.simulation import simulate_scan
+from ptycho_core.simulation_parts import SimulationParts
 from ptycho_data import PICTURE_FILES, load_scan, save_scan
 
-from ptycho_cli import sources as make
-from ptycho_cli.commands.evaluate import EVALUATION_FILES, metrics_table, save_evaluation
 from ptycho_cli.commands.infer import run_inference
-from ptycho_cli.commands.simulate import simulate_scan
 from ptycho_cli.commands.train import TRAINING_FILES, run_training
-from ptycho_cli.comparison import Placed, compare_placed, metrics_of, read_reconstruction
 from ptycho_cli.console import current_state, note
 from ptycho_cli.layers import INFERENCE_DEFAULTS, TRAINING_DEFAULTS, Sources
 from ptycho_cli.outputs import output_folder
@@ -32,15 +31,7 @@ SETTINGS: dict[str, Any] = {"n_filters_scale": 1}
 
 
 def _simulate(path: Path, seed: int, *, overwrite: bool) -> None:
-    shape = (SIZE, SIZE)
-    positions = make.make_scan(
-        "fermat", shape, N, number=PATTERNS, step=None, jitter=0.5, seed=seed
-    )
-    parts = make.Parts(
-        object=make.make_object("siemens", SIZE, SIZE, seed),
-        probe=make.make_probe("defocused", N, None),
-        positions=positions,
-    )
+    parts = SimulationParts().completed(object_size=SIZE, N=N, n_patterns=PATTERNS, seed=seed)
     save_scan(path, simulate_scan(parts, PHOTONS, seed), overwrite=overwrite)
 
 
@@ -128,14 +119,10 @@ def demo(
 
 
 def _evaluate(output: Path, scan: Path, result: Path, *, overwrite: bool) -> None:
-    truth = load_scan(scan).object_guess
-    assert truth is not None  # noqa: S101 - simulated with its object a moment ago
-    comparison, box = compare_placed(
-        read_reconstruction(result), Placed(name=scan.name, values=truth)
-    )
-    save_evaluation(comparison, box, output, overwrite=overwrite)
+    evaluation = evaluate(result, load_scan(scan))
+    evaluation.save(output, overwrite=overwrite)
     click.echo("quality against the object that was simulated")
-    click.echo(metrics_table(metrics_of(comparison, box)))
+    click.echo(evaluation.table())
     click.echo("pictures")
     for path in (*(result / name for name in PICTURE_FILES), output / EVALUATION_FILES[1]):
         click.echo(f"  {path}")

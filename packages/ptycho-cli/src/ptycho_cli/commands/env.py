@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 from ptycho_core.backends import BACKENDS, Backend
+from ptycho_core.formatting import table
 
-from ptycho_cli.console import table
 from ptycho_cli.record import installed_versions
 from ptycho_cli.sections import Command, section
 

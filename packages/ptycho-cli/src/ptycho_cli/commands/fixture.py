@@ -1,4 +1,4 @@
-"""``ptycho fixture``: a small test scan out of a large one."""
+"""``ptycho fixture``: extract a small test scan from a large one."""
 
 import shlex
 from pathlib import Path
@@ -22,7 +22,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     "--output",
     type=FILE,
     required=True,
-    help="Scan file (NPZ) to write; a sidecar of the same name, in JSON, says where it came from.",
+    help="Scan file (NPZ) to write; a JSON file of the same name records its origin.",
 )
 @section("Output")("--overwrite", is_flag=True, help="Replace existing files.")
 @section("Choice")(
@@ -30,7 +30,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     type=click.IntRange(min=1),
     default=64,
     show_default=True,
-    help="Patterns to keep, spread over the whole scan; all of a shorter one.",
+    help="Patterns to keep, spread over the whole scan; a shorter scan is kept whole.",
 )
 @reading_options()
 def fixture(
@@ -42,9 +42,9 @@ def fixture(
     companion: Path | None,
     pixel_size_m: float | None,
 ) -> None:
-    r"""Make a small scan for tests out of SOURCE, a scan in any format that can be read.
+    r"""Extract a small scan for tests from SOURCE, a scan in any known format.
 
-    The same source gives the same bytes.
+    The output is reproducible byte for byte.
 
     \b
     ptycho fixture scan.npz -o small.npz
@@ -55,22 +55,22 @@ def fixture(
         not_an_input(path, [source, *([companion] if companion else [])])
         output_file(path, overwrite=overwrite)
     scan = load_scan(source, domain=domain, companion=companion, pixel_size_m=pixel_size_m)
-    for path in (output, sidecar):  # the source may be a folder, or have a second half
+    for path in (output, sidecar):  # the source may be a folder or a pair of files
         not_an_input(path, scan.files)
     words = ["ptycho", "fixture", source.name, "--output", output.name]
     words += ["--subset-size", str(subset_size)]
-    told = {
+    stated = {
         "domain": domain,
         "companion": companion and companion.name,
         "pixel-size-m": pixel_size_m,
     }
-    for name, value in told.items():
+    for name, value in stated.items():
         words += [] if value is None else [f"--{name}", str(value)]
     content = save_fixture(
         output, scan, subset_size, command=shlex.join(words), overwrite=overwrite
     )
     coverage = content["coverage"]
     click.echo(
-        f"{output}: {content['subset_size']} of {scan.n} patterns, which span "
+        f"{output}: {content['subset_size']} of {scan.n} patterns, spanning "
         f"{coverage['x']:.0%} of the scan in x and {coverage['y']:.0%} in y; {sidecar}"
     )

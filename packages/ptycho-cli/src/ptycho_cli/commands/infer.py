@@ -4,15 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, Resolved, resolve_inference
 from ptycho_core.backends import reconstructor
+from ptycho_core.evaluation import reference_metrics
+from ptycho_core.half_scan_frc import Indices
+from ptycho_core.refinement import RefinementResult, refine
 from ptycho_core.results import InferenceResult
 from ptycho_data import Bundle, Reconstruction, Scan, load_bundle, write_json, write_results
 
 from ptycho_cli.console import counter, current_state, log
 from ptycho_cli.errors import FAILED, sparing_results
-from ptycho_cli.half_scan import CURVE_FILE, Indices, half_scan_frc, said
+from ptycho_cli.half_scan import CURVE_FILE, half_scan_metrics, resolution_summary
 from ptycho_cli.layers import (
     INFERENCE_DEFAULTS,
     TRAINING_ONLY,
@@ -26,8 +29,7 @@ from ptycho_cli.layers import (
 from ptycho_cli.options import field_options
 from ptycho_cli.outputs import output_folder
 from ptycho_cli.record import RUN_FILE, Stopwatch, run_record
-from ptycho_cli.refinement import Refined, Steps, refine
-from ptycho_cli.results import OUTPUT_FILES, reference_metrics, summary
+from ptycho_cli.results import OUTPUT_FILES, solver_progress, summary
 from ptycho_cli.sections import Command, section
 
 __all__ = ["infer", "run_inference"]
@@ -105,8 +107,12 @@ def infer(
     if current_state().debug:
         fixed["debug"] = True
     sources = gather(ctx, InferenceConfig, config_file, fixed, INFERENCE_DEFAULTS)
-    steps = Steps(count=refine_steps, probe=refine_probe, positions=refine_positions)
-    extras = Extras(refine=steps, half_scan_frc=half_scan_frc)
+    extras = Extras(
+        refine_epochs=refine_steps,
+        refine_probe=refine_probe,
+        refine_positions=refine_positions,
+        half_scan_frc=half_scan_frc,
+    )
     run_inference(sources, overwrite=overwrite, extras=extras)
 
 
@@ -116,13 +122,17 @@ class Extras:
 
     Attributes
     ----------
-    refine
-        What the solver does to the network's object.
+    refine_epochs
+        Epochs of the solver after the network; 0 for none.
+    refine_probe, refine_positions
+        Whether the solver refines probe and positions too.
     half_scan_frc
         Whether both halves of the patterns are reconstructed too.
     """
 
-    refine: Steps = field(factory=lambda: Steps(count=0))
+    refine_epochs: int = 0
+    refine_probe: bool = False
+    refine_positions: bool = False
     half_scan_frc: bool = False
 
 
@@ -169,8 +179,8 @@ def run_inference(
     with sparing_results("not refined, the results are the network's alone"):
         refined = work.polish(rec, scan)
     if refined is not None:
-        if refined.few_photons:
-            log.warning("--refine: %s: the solver fits their noise", refined.few_photons)
+        if refined.photon_warning:
+            log.warning("--refine: %s: the solver fits their noise", refined.photon_warning)
         rec = refined.reconstruction
         metrics = {
             "r_factor": refined.r_factor,
@@ -194,8 +204,8 @@ def run_inference(
     write_json(folder / RUN_FILE, work.record(result, metrics), overwrite=overwrite)
     click.echo(summary(folder, metrics, result.patterns_per_second, len(rec.indices)))
     if extras.half_scan_frc:
-        click.echo(said(metrics["half_scan_frc"]))
-    if extras.refine.count and refined is None:
+        click.echo(resolution_summary(metrics["half_scan_frc"]))
+    if extras.refine_epochs and refined is None:
         # The network's results stand, but are not what was asked for: a script shall see it.
         raise click.exceptions.Exit(FAILED)
     return metrics
@@ -223,13 +233,23 @@ class _Work:
             probe = None if config.probe_file is None else scan.probe
             return backend(self.bundle, scan, config, execution, probe=probe, progress=update)
 
-    def polish(self, rec: Reconstruction, scan: Scan, stage: str = "refine") -> Refined | None:
-        """Let the solver go on from a reconstruction, if that is asked for."""
-        if not self.extras.refine.count:
+    def polish(
+        self, rec: Reconstruction, scan: Scan, stage: str = "refine"
+    ) -> RefinementResult | None:
+        """Refine a reconstruction by the solver, if that is requested."""
+        epochs = self.extras.refine_epochs
+        if not epochs:
             return None
-        with self.clock.stage(stage):
-            nphotons = self.bundle.config.get("nphotons")
-            return refine(rec, scan, self.extras.refine, nphotons=nphotons)
+        with self.clock.stage(stage), solver_progress(epochs, "refining") as callback:
+            return refine(
+                rec,
+                scan,
+                epochs=epochs,
+                update_probe=self.extras.refine_probe,
+                refine_positions=self.extras.refine_positions,
+                nphotons=self.bundle.config.get("nphotons"),
+                callback=callback,
+            )
 
     def half_scan(
         self, rec: Reconstruction, folder: Path, *, refined: bool, overwrite: bool
@@ -242,22 +262,22 @@ class _Work:
             polished = self.polish(made.reconstruction, scan, "half scans") if refined else None
             return made.reconstruction if polished is None else polished.reconstruction
 
-        return half_scan_frc(
+        return half_scan_metrics(
             rec.positions,
             half,
             folder,
-            remove_ramp=refined and self.extras.refine.probe,
+            remove_ramp=refined and self.extras.refine_probe,
             overwrite=overwrite,
         )
 
     def record(self, result: InferenceResult, metrics: dict[str, Any]) -> dict[str, Any]:
         """Content of ``run.json``."""
-        config, steps = self.resolved.config, self.extras.refine
+        config, extras = self.resolved.config, self.extras
         inputs = {"model_path": config.model_path, "test_data_file": config.test_data_file}
         if config.probe_file is not None:
             inputs["probe_file"] = config.probe_file
         r_factors = {k: v for k, v in metrics.items() if k in ("r_factor", "r_factor_network")}
-        failed = steps.count > 0 and "r_factor_network" not in metrics
+        failed = extras.refine_epochs > 0 and "r_factor_network" not in metrics
         return run_record(
             "infer",
             inputs=inputs,
@@ -269,9 +289,9 @@ class _Work:
             patterns_per_second=result.patterns_per_second,
             backend_timings_s=result.timings,
             refinement={
-                "steps": steps.count,
-                "probe": steps.probe,
-                "positions": steps.positions,
+                "steps": extras.refine_epochs,
+                "probe": extras.refine_probe,
+                "positions": extras.refine_positions,
                 **({"failed": True} if failed else {}),
             },
             **r_factors,

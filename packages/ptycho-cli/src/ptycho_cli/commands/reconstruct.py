@@ -4,68 +4,23 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
+from ptycho_core.centring import warn_if_corner_centred
+from ptycho_core.evaluation import reference_metrics
+from ptycho_core.half_scan_frc import Indices
+from ptycho_core.solving import SolverResult, solve_scan
 from ptycho_data import Domain, Reconstruction, Scan, load_scan, write_json, write_results
-from ptycho_physics import Solution, solve
 
-from ptycho_cli.centring import caution_if_cornered
-from ptycho_cli.console import note, progress
-from ptycho_cli.half_scan import CURVE_FILE, Indices, half_scan_frc, said
+from ptycho_cli.console import note
+from ptycho_cli.half_scan import CURVE_FILE, half_scan_metrics, resolution_summary
 from ptycho_cli.outputs import output_folder
 from ptycho_cli.reading import INPUT, domain_option
 from ptycho_cli.record import RUN_FILE, Stopwatch, run_record
-from ptycho_cli.results import OUTPUT_FILES, reference_metrics, summary
+from ptycho_cli.results import OUTPUT_FILES, solver_progress, summary
 from ptycho_cli.sections import Command, section
 
-__all__ = ["reconstruct", "reconstruction_of", "solve_scan"]
+__all__ = ["reconstruct"]
 
 PATH = click.Path(path_type=Path)
-
-
-def solve_scan(
-    scan: Scan,
-    *,
-    epochs: int,
-    nphotons: float | None = None,
-    **settings: Any,
-) -> Solution:
-    """Run the solver on the float32 counts of a scan, with progress.
-
-    Parameters
-    ----------
-    scan
-        The scan.
-    epochs, **settings
-        As :func:`ptycho_physics.solve`.
-    nphotons
-        Mean photons per pattern where the scan states none; one is as good as any other here,
-        the solver works on relative counts.
-    """
-    with progress(epochs, "solving") as update:
-        return solve(
-            scan.counts(nphotons=nphotons or 1.0),
-            scan.positions,
-            scan.probe,
-            epochs=epochs,
-            mask=scan.bad_pixels,
-            **settings,
-            callback=lambda epoch, r: update(epoch, f"R-factor {r:.4f}"),
-        )
-
-
-def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:
-    """Put a solution into the form that is saved."""
-    local = solution.canvas.local(solution.positions)
-    return Reconstruction(
-        object=np.asarray(solution.object),
-        coverage=np.asarray(solution.coverage),
-        xcoords=local[:, 0],
-        ycoords=local[:, 1],
-        indices=np.arange(scan.n),
-        probe=np.asarray(solution.probe),
-        origin=np.asarray(solution.canvas.origin),
-        pixel_size_m=scan.pixel_size_m,
-    )
 
 
 @click.command(cls=Command)
@@ -83,7 +38,7 @@ def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="Most passes over the scan.",
+    help="Maximum number of passes over the scan.",
 )
 @section("Solver")(
     "--batch-size",
@@ -97,13 +52,13 @@ def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:
     type=click.FloatRange(min=0, max=1, min_open=True),
     default=0.1,
     show_default=True,
-    help="Damping where the probe is dim: larger is slower and steadier.",
+    help="Damping where the probe is weak: larger is slower and more stable.",
 )
 @section("Solver")("--update-probe", is_flag=True, help="Refine the probe as well.")
 @section("Solver")(
     "--modes",
     type=click.IntRange(min=1),
-    help="Incoherent probe modes to refine, where the probe has one. Needs `--update-probe`.",
+    help="Number of incoherent probe modes to refine from a single one. Needs `--update-probe`.",
 )
 @section("Solver")(
     "--refine-positions", is_flag=True, help="Refine the positions as well, from epoch 6 on."
@@ -118,7 +73,7 @@ def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:
     "--half-scan-frc",
     "with_halves",
     is_flag=True,
-    help="Reconstruct two halves of the patterns as well, and tell the resolution from them.",
+    help="Also reconstruct two halves of the patterns and estimate the resolution from them.",
 )
 def reconstruct(
     scan: Path,
@@ -136,15 +91,15 @@ def reconstruct(
     seed: int,
     with_halves: bool,
 ) -> None:
-    r"""Reconstruct SCAN iteratively from a flat object; the same outputs as `ptycho infer`.
+    r"""Reconstruct SCAN iteratively from a uniform object; the same outputs as `ptycho infer`.
 
-    Probe and positions in the outputs are the refined ones, where that was asked for.
+    The outputs hold the refined probe and positions if these were refined.
 
     \b
     ptycho reconstruct scan.npz -o result --epochs 50 --update-probe --tolerance 0.001
     """
     if modes is not None and not update_probe:
-        msg = f"--modes {modes} are found by refining the probe; give --update-probe as well"
+        msg = f"--modes {modes} needs --update-probe: modes are found by refining the probe"
         raise click.UsageError(msg)
     clock = Stopwatch()
     files = (*OUTPUT_FILES, CURVE_FILE) if with_halves else OUTPUT_FILES
@@ -161,25 +116,28 @@ def reconstruct(
     }
     with clock.stage("read"):
         data = load_scan(scan, domain=domain, probe_file=probe_file)
-        caution_if_cornered(data, scan)
+        warn_if_corner_centred(data, scan)
+
+    def solve(part: Scan, label: str) -> SolverResult:
+        with solver_progress(epochs, label) as callback:
+            return solve_scan(part, callback=callback, **settings)
+
     with clock.stage("solve"):
-        solution = solve_scan(data, **settings)
-    rec = reconstruction_of(solution, data)
+        result = solve(data, "solving")
+    rec = result.reconstruction
     with clock.stage("evaluate"):
-        metrics = {"r_factor": solution.r_factors[-1], **reference_metrics(rec, data)}
-    metrics["r_factors"] = solution.r_factors
-    metrics["stopped"] = solution.stopped
+        metrics = {"r_factor": result.r_factor, **reference_metrics(rec, data)}
+    metrics["r_factors"] = result.r_factors
+    metrics["stopped"] = result.stopped
     if refine_positions:
-        moved = solution.positions - data.positions
-        metrics["positions_moved_rms"] = float(np.sqrt(np.mean(moved**2)))
+        metrics["positions_moved_rms"] = result.positions_moved_rms
     if with_halves:
 
         def half(part: Indices) -> Reconstruction:
-            some = data.select(part)
-            return reconstruction_of(solve_scan(some, **settings), some)
+            return solve(data.select(part), "half of the scan").reconstruction
 
         with clock.stage("half scans"):
-            metrics["half_scan_frc"] = half_scan_frc(
+            metrics["half_scan_frc"] = half_scan_metrics(
                 data.positions, half, folder, remove_ramp=update_probe, overwrite=overwrite
             )
     write_results(
@@ -201,10 +159,8 @@ def reconstruct(
         patterns_per_second=rate,
     )
     write_json(folder / RUN_FILE, record, overwrite=overwrite)
-    done = f"{len(solution.r_factors)} epochs"
-    if solution.stopped == "plateau":
-        done += ", then the R-factor fell no more"
-    note(f"solved: {done}")
+    plateau = ", until the R-factor stopped falling" if result.stopped == "plateau" else ""
+    note(f"solved: {len(result.r_factors)} epochs{plateau}")
     click.echo(summary(folder, metrics, rate, data.n))
     if with_halves:
-        click.echo(said(metrics["half_scan_frc"]))
+        click.echo(resolution_summary(metrics["half_scan_frc"]))

@@ -1,95 +1,20 @@
-"""``ptycho simulate``: object x probe x scan pattern x dose x detector -> a scan file."""
+"""``ptycho simulate``: simulate a scan of an object and write it to a file."""
 
 from pathlib import Path
 from typing import Any
 
-import attrs
 import click
-import numpy as np
-from numpy.typing import NDArray
-from ptycho_data import Scan, save_scan
-from ptycho_physics import simulate_counts
-from ptycho_physics.noise import beam_stop as beam_stop_pixels
-from ptycho_physics.noise import random_bad_pixels
+from ptycho_core.simulation import bad_pixel_mask, simulate_scan
+from ptycho_core.simulation_parts import SCANS, SimulationParts
+from ptycho_data import save_scan
 
-from ptycho_cli import sources
-from ptycho_cli.console import note
 from ptycho_cli.outputs import not_an_input, output_file
 from ptycho_cli.sections import Command, section
 
-__all__ = ["simulate", "simulate_scan"]
+__all__ = ["simulate"]
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 INPUT = click.Path(path_type=Path, exists=True)
-
-
-def _integers(counts: NDArray[np.float32]) -> NDArray[Any]:
-    """Store counts in the smaller of the two unsigned types, if it holds them."""
-    fits = float(counts.max(initial=0)) <= np.iinfo(np.uint16).max
-    return counts.astype(np.uint16 if fits else np.uint32)
-
-
-def simulate_scan(
-    parts: sources.Parts,
-    photons: float,
-    seed: int,
-    *,
-    read_noise: float = 0.0,
-    saturation: float | None = None,
-    bad_pixels: NDArray[np.bool_] | None = None,
-) -> Scan:
-    """Simulate the counts of a scan whose parts are all there.
-
-    Parameters
-    ----------
-    parts
-        Object, probe and positions.
-    photons
-        Mean photons per pattern.
-    seed
-        Seed of the noise.
-    read_noise, saturation, bad_pixels
-        Of the detector: those of `ptycho_physics.read_out`.
-
-    Returns
-    -------
-    Scan
-        Counts, with the object as ``object_guess``. An object too small for the outer patches is
-        surrounded by vacuum for the simulation, which is logged, and so is saturation.
-    """
-    if parts.object is None or parts.probe is None or parts.positions is None:
-        msg = "object, probe and positions are needed to simulate a scan"
-        raise ValueError(msg)
-    N = parts.probe.shape[-1]
-    extended, local, reaching = sources.extend(parts.object, parts.positions, N)
-    if reaching:
-        note(
-            f"{reaching} of {len(local)} patches reach over the border of the object "
-            f"{parts.object.shape[::-1]}: it is surrounded by vacuum (ones)"
-        )
-    counts = simulate_counts(
-        extended,
-        parts.probe,
-        local,
-        photons,
-        seed,
-        read_noise=read_noise,
-        saturation=saturation,
-        bad_pixels=bad_pixels,
-    )
-    full = 0 if saturation is None else int((counts >= saturation).any(axis=(1, 2)).sum())
-    if full:
-        note(f"{full} of {len(counts)} patterns have pixels at the saturation of {saturation:g}")
-    return Scan(
-        diffraction=_integers(counts),
-        xcoords=parts.positions[:, 0],
-        ycoords=parts.positions[:, 1],
-        probe=parts.probe,
-        domain="counts",
-        object_guess=parts.object,
-        bad_pixels=bad_pixels,
-        nphotons=photons,
-    )
 
 
 @click.command(cls=Command)
@@ -99,14 +24,14 @@ def simulate_scan(
     "--from",
     "from_file",
     type=INPUT,
-    help="Scan or product in any format with object, probe and positions, or some of them: taken "
-    "where no option below says otherwise.",
+    help="Scan or product in any format with object, probe or positions. They are used unless an "
+    "option below replaces them.",
 )
 @section("Scene")(
     "--object",
     "object_source",
     metavar="lines|siemens|random|IMAGE",
-    help="Object, or a picture whose grey is its thickness.  [default: siemens]",
+    help="Object, or a picture whose grey value is the thickness.  [default: siemens]",
 )
 @section("Scene")(
     "--size",
@@ -136,7 +61,7 @@ def simulate_scan(
 @section("Scan")(
     "--scan",
     "kind",
-    type=click.Choice(list(sources.SCANS)),
+    type=click.Choice(list(SCANS)),
     help="Scan pattern.  [default: fermat]",
 )
 @section("Scan")(
@@ -153,7 +78,7 @@ def simulate_scan(
     type=click.FloatRange(min=0),
     default=0.5,
     show_default=True,
-    help="Largest random move of a position in x and y, pixels.",
+    help="Largest random displacement of a position in x and y, pixels.",
 )
 @section("Dose")(
     "--photons",
@@ -170,17 +95,17 @@ def simulate_scan(
     type=click.FloatRange(min=0),
     default=0.0,
     show_default=True,
-    help="Standard deviation of the Gaussian noise of a pixel, counts.",
+    help="Standard deviation of the Gaussian read-out noise per pixel, counts.",
 )
 @section("Detector")(
     "--saturation",
     type=click.FloatRange(min=1),
-    help="Largest count a pixel can report.",
+    help="Largest count that a pixel can record.",
 )
 @section("Detector")(
     "--beam-stop",
     type=click.FloatRange(min=0, min_open=True),
-    help="Diameter of a beam stop in the centre of the patterns, pixels; they are marked bad.",
+    help="Diameter of a beam stop in the centre, pixels; the pixels behind it are marked bad.",
 )
 @section("Detector")(
     "--bad-pixels",
@@ -191,7 +116,7 @@ def simulate_scan(
     help="Fraction of dead pixels, scattered over the detector and marked bad.",
 )
 def simulate(output: Path, overwrite: bool, from_file: Path | None, **options: Any) -> None:
-    r"""Make a scan: an object, a probe, a scan pattern and a dose become photon counts.
+    r"""Simulate photon counts of a scan from an object, a probe, a scan pattern and a dose.
 
     \b
     ptycho simulate -o star.npz
@@ -200,12 +125,23 @@ def simulate(output: Path, overwrite: bool, from_file: Path | None, **options: A
     ptycho simulate -o poor.npz --photons 1e5 --read-noise 2 --beam-stop 6
     """
     if options["n_patterns"] is not None and options["step"] is not None:
-        raise click.UsageError("Give --n-patterns or --step, not both.")
+        raise click.UsageError("give --n-patterns or --step, not both")
     if from_file is not None:
         not_an_input(output, [from_file])
     output_file(output, overwrite=overwrite)
-    given = sources.Parts.from_file(from_file) if from_file is not None else sources.Parts()
-    parts = _complete(given, **options)
+    given = SimulationParts() if from_file is None else SimulationParts.from_file(from_file)
+    parts = given.completed(
+        object_source=options["object_source"],
+        object_size=options["size"],
+        probe_source=options["probe_source"],
+        probe_size=options["probe_size"],
+        N=options["pixels"],
+        scan_pattern=options["kind"],
+        n_patterns=options["n_patterns"],
+        step=options["step"],
+        jitter=options["jitter"],
+        seed=options["seed"],
+    )
     assert parts.probe is not None  # noqa: S101 - for the type checker
     scan = simulate_scan(
         parts,
@@ -213,60 +149,15 @@ def simulate(output: Path, overwrite: bool, from_file: Path | None, **options: A
         options["seed"],
         read_noise=options["read_noise"],
         saturation=options["saturation"],
-        bad_pixels=_bad_pixels(parts.probe.shape[-1], **options),
+        bad_pixels=bad_pixel_mask(
+            parts.probe.shape[-1],
+            beam_stop=options["beam_stop"],
+            dead_fraction=options["bad_fraction"],
+            seed=options["seed"],
+        ),
     )
     save_scan(output, scan, overwrite=overwrite)
     click.echo(
         f"{output}: {scan.n} patterns of {scan.N} x {scan.N}, {options['photons']:.3g} photons "
-        f"each on average, {scan.diffraction.dtype} counts"
+        f"per pattern on average, {scan.diffraction.dtype} counts"
     )
-
-
-def _bad_pixels(
-    N: int, *, beam_stop: float | None, bad_fraction: float, seed: int, **_: object
-) -> NDArray[np.bool_] | None:
-    """Return what the beam stop hides and what is dead; None for a detector without fault."""
-    if beam_stop is None and not bad_fraction:
-        return None
-    bad = random_bad_pixels(N, bad_fraction, seed)
-    return bad if beam_stop is None else bad | beam_stop_pixels(N, beam_stop)
-
-
-def _complete(
-    parts: sources.Parts,
-    *,
-    object_source: str | None,
-    size: int | None,
-    probe_source: str | None,
-    probe_size: float | None,
-    pixels: int | None,
-    kind: str | None,
-    n_patterns: int | None,
-    step: float | None,
-    jitter: float,
-    seed: int,
-    **_: object,
-) -> sources.Parts:
-    """Make what is asked for, keep what the file gave, make the defaults of the rest."""
-    asked = any(option is not None for option in (probe_source, probe_size, pixels))
-    if parts.probe is None or asked:
-        probe = sources.make_probe(probe_source or "defocused", pixels or 64, probe_size)
-        found = probe.shape[-1]
-        if pixels is not None and found != pixels:
-            msg = f"probe {probe_source}: --N is {pixels}, found {found} pixels; leave --N out"
-            raise ValueError(msg)
-        parts = attrs.evolve(parts, probe=probe)
-    assert parts.probe is not None  # noqa: S101 - for the type checker
-    N = parts.probe.shape[-1]
-    if parts.object is None or object_source is not None or size is not None:
-        made = sources.make_object(object_source or "siemens", size, 3 * N, seed)
-        parts = attrs.evolve(parts, object=made)
-    assert parts.object is not None  # noqa: S101 - for the type checker
-    wanted = kind is not None or n_patterns is not None or step is not None
-    if parts.positions is None or wanted:
-        shape = (parts.object.shape[0], parts.object.shape[1])
-        positions = sources.make_scan(
-            kind or "fermat", shape, N, number=n_patterns, step=step, jitter=jitter, seed=seed
-        )
-        parts = attrs.evolve(parts, positions=positions)
-    return parts

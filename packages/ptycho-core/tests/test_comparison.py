@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
-from ptycho_cli.comparison import (
-    Placed,
+from ptycho_config.errors import InvalidValueError
+from ptycho_core.comparison import (
+    PlacedObject,
     common_box,
-    compare_placed,
-    metrics_of,
     read_reconstruction,
     read_reference,
 )
+from ptycho_core.evaluation import evaluate
 from ptycho_data import Reconstruction, save_reconstruction
 
 
@@ -39,42 +39,47 @@ CENTRES = [(30.2, 20.7), (80.9, 20.7), (80.9, 70.3), (30.2, 70.3)]
 def test_a_cut_out_is_compared_where_it_lies(truth):
     # Columns 10..100, rows 5..85 of the object; nothing has to be shifted.
     rec = as_reconstruction(truth[5:85, 10:100] * (2 - 1j), (10, 5), CENTRES)
-    comparison, box = compare_placed(Placed.of(rec), Placed(name="truth", values=truth))
-    assert box == (31, 21, 81, 71)
-    assert comparison.shift == (0.0, 0.0)
-    assert comparison.correlation == pytest.approx(1, abs=1e-6)
+    result = evaluate(rec, truth)
+    assert result.box == (31, 21, 81, 71)
+    assert result.comparison.shift == (0.0, 0.0)
+    assert result.comparison.correlation == pytest.approx(1, abs=1e-6)
 
 
 def test_negative_origin(truth):
     rec = as_reconstruction(np.pad(truth, 7), (-7, -7), CENTRES)
-    comparison, _ = compare_placed(Placed.of(rec), Placed(name="truth", values=truth))
-    assert comparison.shift == (0.0, 0.0)
-    assert comparison.correlation == pytest.approx(1, abs=1e-6)
+    result = evaluate(rec, truth)
+    assert result.comparison.shift == (0.0, 0.0)
+    assert result.comparison.correlation == pytest.approx(1, abs=1e-6)
 
 
 def test_a_wrong_origin_shows_as_a_shift(truth):
     rec = as_reconstruction(truth[5:85, 10:100], (12, 5), np.add(CENTRES, (2, 0)))
-    comparison, _ = compare_placed(Placed.of(rec), Placed(name="truth", values=truth))
-    assert comparison.shift == pytest.approx((-2, 0), abs=0.1)
+    result = evaluate(rec, truth)
+    assert result.comparison.shift == pytest.approx((-2, 0), abs=0.1)
 
 
 def test_two_reconstructions_share_a_rectangle(truth):
-    left = Placed.of(as_reconstruction(truth[:, :80], (0, 0), [(10, 10), (70, 80)]))
-    right = Placed.of(as_reconstruction(truth[:, 30:], (30, 0), [(40, 20), (100, 80)]))
+    left = PlacedObject.from_reconstruction(
+        as_reconstruction(truth[:, :80], (0, 0), [(10, 10), (70, 80)])
+    )
+    right = PlacedObject.from_reconstruction(
+        as_reconstruction(truth[:, 30:], (30, 0), [(40, 20), (100, 80)])
+    )
     assert common_box(left, right) == (40, 20, 71, 81)
 
 
-def test_strangers_cannot_be_compared(truth):
+def test_objects_without_overlap_cannot_be_compared(truth):
     rec = as_reconstruction(truth, (500, 0), np.add(CENTRES, (500, 0)))
-    with pytest.raises(ValueError, match="are they of one scan"):
-        compare_placed(Placed.of(rec), Placed(name="truth", values=truth))
+    with pytest.raises(InvalidValueError) as caught:
+        evaluate(rec, truth)
+    assert caught.value.name == "the common rectangle of reconstruction and reference"
 
 
 def test_metrics_are_plain_values(truth):
     import json
 
     rec = as_reconstruction(truth, (0, 0), CENTRES)
-    metrics = metrics_of(*compare_placed(Placed.of(rec), Placed(name="truth", values=truth)))
+    metrics = evaluate(rec, truth).metrics
     assert metrics["region"] == {"x": [31, 81], "y": [21, 71]}
     assert json.loads(json.dumps(metrics))["correlation"] == metrics["correlation"]
 
@@ -89,5 +94,6 @@ def test_reading(truth, tmp_path):
     assert reference.origin == (0, 0)
     assert reference.box() == (0, 0, 110, 90)
     np.savez(tmp_path / "other.npz", nothing=[1])
-    with pytest.raises(ValueError, match="found neither"):
+    with pytest.raises(InvalidValueError) as caught:
         read_reference(tmp_path / "other.npz")
+    assert caught.value.name == str(tmp_path / "other.npz")

@@ -1,0 +1,122 @@
+"""Detection of patterns whose zero frequency is in the corner instead of the centre.
+
+Many programs store patterns with zero frequency at pixel [0, 0], where a Fourier transform puts
+it. Such patterns pass every check of shapes and values and cannot be reconstructed, so they are
+reported. They are never shifted automatically.
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+from ptycho_data import Scan, release
+
+__all__ = [
+    "RegionIntensities",
+    "corner_centring_advice",
+    "region_intensities",
+    "warn_if_corner_centred",
+]
+
+log = logging.getLogger(__name__)
+
+#: Number of patterns to average, spread over the scan.
+PATTERNS = 48
+#: Ratio of the weakest corner to the centre above which patterns are corner-centred. Uniform
+#: patterns have a ratio of 1; patterns that decay towards the edge have less.
+CORNER_TO_CENTRE = 3.0
+#: The corners must also exceed the region between corners and centre by this factor. They do not
+#: where a beam stop hides the whole centre, because intensity still decays towards them.
+CORNER_TO_REST = 1.2
+
+
+@frozen(kw_only=True)
+class RegionIntensities:
+    """Mean intensity of three regions of the patterns, relative to that of the whole pattern.
+
+    Attributes
+    ----------
+    centre : float
+        Central square of half the side, a quarter of the area.
+    corners : float
+        The four corner squares of a quarter of the side, together a quarter of the area.
+    between : float
+        The remaining pixels.
+    corner_centred : bool
+        Whether zero frequency is clearly in the corner.
+    """
+
+    centre: float
+    corners: float
+    between: float
+    corner_centred: bool
+
+
+def _mean_pattern(scan: Scan) -> NDArray[np.float64]:
+    """Mean intensity (N, N) of a few dozen patterns; NaN at bad pixels."""
+    chosen = np.unique(np.linspace(0, scan.n - 1, min(scan.n, PATTERNS)).astype(int))
+    total = np.zeros((scan.N, scan.N))
+    for index in chosen:
+        values = np.asarray(scan.diffraction[index], dtype=np.float64)
+        total += values**2 if scan.domain == "amplitude" else values
+        release(scan.diffraction)  # a page fault brings in far more than one pattern
+    if scan.bad_pixels is not None:
+        total[scan.bad_pixels] = np.nan
+    return total / len(chosen)
+
+
+def region_intensities(scan: Scan) -> RegionIntensities | None:
+    """Measure the intensity in the centre and in the corners of the patterns.
+
+    Parameters
+    ----------
+    scan : Scan
+        A few dozen of its patterns are read.
+
+    Returns
+    -------
+    RegionIntensities or None
+        None if all patterns are zero, or if one of the regions has no good pixel.
+    """
+    mean, N = _mean_pattern(scan), scan.N
+    quarter = N // 4
+    low, high = slice(0, quarter), slice(N - quarter, N)
+    central = slice(N // 2 - quarter, N // 2 + quarter)
+    is_between = np.ones((N, N), bool)
+    is_between[central, central] = False
+    corners = []
+    for rows, columns in ((low, low), (low, high), (high, low), (high, high)):
+        corners.append(mean[rows, columns])
+        is_between[rows, columns] = False
+    regions = [mean[central, central], mean[is_between], *corners]
+    if any(np.isnan(region).all() for region in regions) or not np.nansum(mean) > 0:
+        return None
+    centre, between, *each = (float(np.nanmean(region) / np.nanmean(mean)) for region in regions)
+    corner_mean = float(np.mean(each))
+    return RegionIntensities(
+        centre=centre,
+        corners=corner_mean,
+        between=between,
+        # All four corners: a hot pixel, or an off-centre pattern, brightens only one.
+        corner_centred=(
+            min(each) > CORNER_TO_CENTRE * centre and corner_mean > CORNER_TO_REST * between
+        ),
+    )
+
+
+def corner_centring_advice(N: int) -> str:
+    """Describe corner-centred patterns of N pixels and how to correct them."""
+    return (
+        "the patterns are brightest in the corners, but zero frequency must be at pixel "
+        f"[{N // 2}, {N // 2}]: use ptycho convert IN OUT --shift-patterns, or np.fft.fftshift "
+        "over the last two axes of diffraction (and bad_pixels)"
+    )
+
+
+def warn_if_corner_centred(scan: Scan, path: Path) -> None:
+    """Log a warning if the zero frequency of the patterns appears to be in the corner."""
+    regions = region_intensities(scan)
+    if regions is not None and regions.corner_centred:
+        log.warning("%s: %s", path, corner_centring_advice(scan.N))

@@ -1,0 +1,36 @@
+"""Numbers and tables as text."""
+
+from collections.abc import Iterable, Sequence
+
+__all__ = ["format_number", "table"]
+
+
+def format_number(value: float, digits: int = 3) -> str:
+    """Round a number to significant digits and write it without an exponent below a million.
+
+    Examples
+    --------
+    >>> format_number(1234.5)
+    '1230'
+    """
+    return f"{float(f'{value:.{digits}g}'):g}"
+
+
+def table(rows: Iterable[Sequence[str]], indent: int = 2) -> str:
+    """Align rows of text in columns.
+
+    Parameters
+    ----------
+    rows
+        Rows of equal length.
+    indent
+        Spaces before each line.
+    """
+    lines = [tuple(row) for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    pad = " " * indent
+    return "\n".join(
+        pad
+        + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,180 @@
+"""Refinement of any reconstruction by the iterative solver."""
+
+from collections.abc import Callable, Iterator
+
+import attrs
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+from ptycho_data import Reconstruction, Scan
+from ptycho_physics import (
+    Canvas,
+    detected_fraction,
+    expected_counts,
+    extract_patches,
+    few_photons,
+    photons_per_pattern,
+    r_factor_sums,
+    solve,
+)
+
+from ptycho_core.comparison import canvas_of
+
+__all__ = ["RefinementResult", "r_factor_at_best_scale", "refine"]
+
+#: Patterns processed at a time.
+CHUNK = 64
+#: Positions are refined from this epoch on, or earlier in a short run: the object must be sharp.
+POSITION_START = 5
+
+
+@frozen(kw_only=True)
+class RefinementResult:
+    """A refined reconstruction.
+
+    Attributes
+    ----------
+    reconstruction : Reconstruction
+        With the refined probe and positions, if they were refined.
+    r_factor : float
+        Of the result at its best scale; see `r_factor_at_best_scale`.
+    r_factors : list of float
+        R-factor during each epoch of the solver, before its updates.
+    photon_warning : str
+        Describes a photon count so low that the solver fits noise; empty otherwise.
+    """
+
+    reconstruction: Reconstruction
+    r_factor: float
+    r_factors: list[float]
+    photon_warning: str
+
+
+def refine(
+    rec: Reconstruction,
+    scan: Scan,
+    *,
+    epochs: int = 10,
+    update_probe: bool = False,
+    refine_positions: bool = False,
+    seed: int = 0,
+    nphotons: float | None = None,
+    callback: Callable[[int, float], None] | None = None,
+) -> RefinementResult:
+    """Run the solver with a reconstruction as the initial object.
+
+    Parameters
+    ----------
+    rec : Reconstruction
+        Initial object, probe and positions; all of its patterns are used.
+    scan : Scan
+        The measured patterns.
+    epochs
+        Passes over the patterns.
+    update_probe, refine_positions
+        Refine probe and positions as well.
+    seed
+        Of the order of patterns.
+    nphotons
+        Mean photons per pattern if the scan does not state it. It affects ``photon_warning`` only,
+        because the solver works on relative counts.
+    callback
+        Called with (epoch counted from 1, its R-factor).
+
+    Raises
+    ------
+    InvalidValueError
+        If all patterns are zero.
+    DivergenceError
+        If the solver diverges.
+    """
+    counts = scan.counts(rec.indices, nphotons or 1.0)
+    mean = photons_per_pattern(counts, rec.probe)
+    if scan.bad_pixels is not None:  # already zero in these counts: saves a masked copy of them
+        mean /= detected_fraction(rec.probe, scan.bad_pixels)
+    _, scale = r_factor_at_best_scale(rec, counts, scan.bad_pixels)
+    # The solver works in units of the mean pattern, with a probe of unit power.
+    power = float(np.sum(np.abs(rec.probe) ** 2))
+    unit = scale * np.sqrt(power / mean)
+    # Conversion to the canvas and back may move a position across a pixel border by rounding, so
+    # the canvas that covers these positions may be one pixel narrower than the object.
+    positions = rec.positions + rec.origin
+    part = canvas_of(rec).window(Canvas.covering(positions, rec.N))
+    solution = solve(
+        counts,
+        positions,
+        rec.probe,
+        initial=(rec.object[part] * unit).astype(np.complex64),
+        epochs=epochs,
+        update_probe=update_probe,
+        probe_start=0,
+        refine_positions=refine_positions,
+        position_start=min(POSITION_START, epochs // 2),
+        mask=scan.bad_pixels,
+        seed=seed,
+        callback=callback,
+    )
+    centres = solution.canvas.local(solution.positions)
+    result = attrs.evolve(
+        rec,
+        object=np.asarray(solution.object),
+        coverage=np.asarray(solution.coverage),
+        probe=np.asarray(solution.probe),
+        xcoords=centres[:, 0],
+        ycoords=centres[:, 1],
+        origin=np.asarray(solution.canvas.origin),
+    )
+    r_factor, _ = r_factor_at_best_scale(result, counts, scan.bad_pixels)
+    dose_known = nphotons is not None or scan.domain == "counts"
+    return RefinementResult(
+        reconstruction=result,
+        r_factor=r_factor,
+        r_factors=list(solution.r_factors),
+        photon_warning=few_photons(mean, rec.probe) if dose_known else "",
+    )
+
+
+def r_factor_at_best_scale(
+    rec: Reconstruction, counts: NDArray[np.float32], bad: NDArray[np.bool_] | None = None
+) -> tuple[float, float]:
+    """R-factor of a reconstruction whose object is scaled to fit the counts.
+
+    Parameters
+    ----------
+    rec : Reconstruction
+        Object, probe and positions.
+    counts : (k, N, N) array
+        Of its patterns, in their order.
+    bad : (N, N) boolean array, optional
+        True at pixels to ignore.
+
+    Returns
+    -------
+    r_factor : float
+        ``sum|scale * modulus - sqrt(counts)| / sum sqrt(counts)``.
+    scale : float
+        The factor on the modulus with the least squared error.
+    """
+    cross = power = numerator = denominator = 0.0
+    for predicted, measured in _amplitudes(rec, counts, bad):
+        cross += float(np.sum(predicted * measured, dtype=np.float64))
+        power += float(np.sum(predicted**2, dtype=np.float64))
+    scale = cross / power
+    for predicted, measured in _amplitudes(rec, counts, bad):
+        sums = r_factor_sums(scale * predicted, measured)
+        numerator += float(sums[0])
+        denominator += float(sums[1])
+    return numerator / denominator, scale
+
+
+def _amplitudes(
+    rec: Reconstruction, counts: NDArray[np.float32], bad: NDArray[np.bool_] | None
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield predicted and measured amplitudes at good pixels, in chunks."""
+    good = slice(None) if bad is None else ~bad
+    positions = rec.positions
+    for start in range(0, len(counts), CHUNK):
+        part = slice(start, start + CHUNK)
+        patches = extract_patches(rec.object, positions[part], rec.N)
+        predicted = np.sqrt(expected_counts(patches, rec.probe, 1.0))
+        yield predicted[:, good], np.sqrt(counts[part])[:, good]

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from ptycho_config.errors import PtychoError
+from ptycho_core.half_scan_frc import half_scan_frc
+from ptycho_core.ring_correlation import describe_resolution
+from ptycho_data import Reconstruction
+from scipy.ndimage import gaussian_filter
+
+
+def rec_of(object_, positions, pixel_size_m=None):
+    return Reconstruction(
+        object=object_,
+        coverage=np.ones(object_.shape),
+        xcoords=positions[:, 0],
+        ycoords=positions[:, 1],
+        indices=np.arange(len(positions)),
+        probe=np.ones((1, 32, 32), np.complex64),
+        origin=np.zeros(2, int),
+        pixel_size_m=pixel_size_m,
+    )
+
+
+def test_common_detail_is_separated_from_noise(tmp_path):
+    rng = np.random.default_rng(0)
+    detail = gaussian_filter(rng.normal(size=(160, 160)), 2.0)
+    detail = 1 + detail / detail.std()
+    positions = np.stack(np.meshgrid(*2 * [np.linspace(16, 144, 9)]), axis=-1).reshape(-1, 2)
+
+    def noisy(part):
+        noise = 0.5 * (rng.normal(size=detail.shape) + 1j * rng.normal(size=detail.shape))
+        return rec_of(detail + noise, positions[part], pixel_size_m=1e-8)
+
+    result = half_scan_frc(positions, noisy)
+    found = result.metrics
+    # the spectrum of the detail falls to that of the noise between the two
+    assert 0.05 < found["cutoff_half"] < 0.25
+    assert found["patterns"] == [41, 40]
+    assert found["resolution_half_m"] == pytest.approx(found["resolution_half"] * 1e-8)
+    text = describe_resolution(found, "half")
+    assert text.endswith(" nm)")
+    assert "better" not in text
+    result.save_figure(tmp_path / "half_scan_frc.png")
+    assert (tmp_path / "half_scan_frc.png").is_file()
+
+
+def test_a_curve_that_stays_above_says_better_than():
+    detail = np.random.default_rng(0).normal(size=(96, 96))
+    positions = np.stack(np.meshgrid(*2 * [np.linspace(16, 80, 9)]), axis=-1).reshape(-1, 2)
+    result = half_scan_frc(positions, lambda part: rec_of(detail, positions[part], 1e-6))
+    found = result.metrics
+    assert (found["crossed_half"], found["crossed_half_bit"]) == (False, False)
+    pixels = found["resolution_half"]
+    expected = f"better than {pixels:.2f} pixels ({1000 * pixels:.0f} nm)"
+    assert describe_resolution(found, "half") == expected
+
+
+def test_halves_need_a_common_area():
+    positions = np.array([[16.0, 16], [20, 20], [18, 17]])
+    for count in (1, 3):
+        with pytest.raises((PtychoError, ValueError)):
+            half_scan_frc(
+                positions[:count], lambda part: rec_of(np.ones((40, 40)), positions[part])
+            )
