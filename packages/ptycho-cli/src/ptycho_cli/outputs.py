@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from ptycho_config.errors import InvalidValueError
 from ptycho_data import refuse_existing
 
 __all__ = ["not_an_input", "output_file", "output_folder"]
@@ -75,10 +76,11 @@ def not_an_input(output: Path, inputs: Iterable[Path]) -> None:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         ``output`` is one of the inputs.
     """
     for path in inputs:
         if output.exists() and path.exists() and output.samefile(path):
-            msg = f"{output}: is an input of this command; write to another file"
-            raise ValueError(msg)
+            raise InvalidValueError(
+                f"{output}", "another file than the inputs", "an input of this command"
+            )

@@ -116,7 +116,7 @@ def test_refusals(ptycho, scan_file, tmp_path):
     assert exists.code == 1
     assert exists.fails_with("scan.npz", "--overwrite")
     itself = ptycho("simulate", "-o", scan_file, "--from", scan_file, "--overwrite")
-    assert itself.fails_with("is an input")
+    assert itself.fails_with("an input of this command")
     below = ptycho("simulate", "-o", scan_file / "x.npz", *small)
     assert below.fails_with("is not a folder")
     folder = ptycho("simulate", "-o", tmp_path, *small)
@@ -171,7 +171,7 @@ def test_saturation_is_reported(ptycho, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--beam-stop", "200"), "diameter of the beam stop must be > 0 and leave light"),
+        (("--beam-stop", "200"), "diameter"),
         (("--saturation", "0"), "--saturation"),
         (("--bad-pixels", "1"), "--bad-pixels"),
         (("--read-noise", "-1"), "--read-noise"),

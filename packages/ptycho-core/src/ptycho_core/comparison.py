@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from ptycho_config.errors import InvalidValueError
+from ptycho_config.errors import InvalidValueError, MissingFileError
 from ptycho_data import (
     Reconstruction,
     ReconstructionError,
@@ -132,10 +132,15 @@ def read_reconstruction(path: Path) -> PlacedObject:
 
     Raises
     ------
+    MissingFileError
+        If there is none.
     ReconstructionError
-        If there is none, or it is damaged.
+        If it is damaged, or not a reconstruction.
     """
     file = path / "reconstruction.npz" if path.is_dir() else path
+    if not file.is_file():
+        msg = f"{file}: no such file; give a reconstruction.npz or the folder that holds it"
+        raise MissingFileError(msg)
     keys: list[str] = []
     with suppress(ScanFormatError):  # load_reconstruction below reports an unreadable file
         keys = [name for name, _ in list_arrays(file)]
