@@ -170,8 +170,8 @@ HUGE = "{'descr': '<c8', 'fortran_order': False, 'shape': (1, 1000000000, 100000
     [
         ("probe.npy", pickle.dumps(Bomb()), "'probe.npy' is not NPY"),
         ("probe.npy", npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"), "not NPY"),
-        ("probe.npy", npy(HUGE), "must be complex64, found complex64 .* in 0 bytes"),
-        ("probe.npy", npy(HUGE.replace("c8", "f4")), "must be complex64, found float32"),
+        ("probe.npy", npy(HUGE), "must be complex64, got complex64 .* in 0 bytes"),
+        ("probe.npy", npy(HUGE.replace("c8", "f4")), "must be complex64, got float32"),
         ("weights.safetensors", pickle.dumps(Bomb()), "'weights.safetensors' cannot be read"),
         ("weights.safetensors", b"", "'weights.safetensors' cannot be read"),
         ("config.json", b'{"config": {}}', "lacks the table 'overrides_applied'"),
@@ -193,7 +193,7 @@ def test_a_forged_member_is_refused_and_runs_nothing(
 
 @BOTH
 def test_a_foreign_backend_is_named(tmp_path, contents, form: Form):
-    with pytest.raises(BundleError, match="must be one of pytorch, tensorflow, found 'jax'"):
+    with pytest.raises(BundleError, match="must be one of pytorch, tensorflow, got 'jax'"):
         load_bundle(form(tmp_path, change_manifest(contents, backend="jax")))
 
 

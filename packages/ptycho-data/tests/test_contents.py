@@ -38,8 +38,8 @@ def test_unstated_float_above_one_says_how_to_state_it(findings):
     stack = np.full((2, 3, 3), 1.01, np.float32)
     assert check_diffraction(stack, None, None, None, findings)[0] is None
     (violation,) = findings.violations
-    assert "--domain" in violation.expected
-    assert "up to 1.01" in violation.found
+    assert "--domain" in violation.advice
+    assert "up to 1.01" in violation.got
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_bad_values_unless_masked(findings, value, found):
     check_diffraction(stack, "counts", bad, None, findings)
     assert findings.violations == []
     check_diffraction(stack, "counts", None, None, findings)
-    assert found in findings.violations[0].found
+    assert found in findings.violations[0].got
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.int64])
 def test_all_zero_stack(findings, dtype):
     check_diffraction(np.zeros((3, 4, 4), dtype), None, None, None, findings)
-    assert [v.found for v in findings.violations] == ["all-zero patterns only"]
+    assert [(v.key, v.got) for v in findings.violations] == [("diffraction", "zeros only")]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_small_values(findings, key, change, found):
     check_small({"xcoords": np.arange(3.0), "ycoords": np.ones(3)}, findings)
     assert findings.violations == []  # a line scan is a scan
     check_small({"xcoords": np.arange(3.0), "ycoords": np.ones(3)} | change, findings)
-    assert [(v.key, found in v.found) for v in findings.violations] == [(key, True)]
+    assert [(v.key, found in v.got) for v in findings.violations] == [(key, True)]
 
 
 def test_patches_must_be_finite(findings):

@@ -68,7 +68,7 @@ def test_all_of_a_scan():
 
 @pytest.mark.parametrize("m", [0, 8])
 def test_impossible_sizes(m):
-    with pytest.raises(ValueError, match=r"subset_size: expected 1 to 7 .* found"):
+    with pytest.raises(ValueError, match="subset_size"):
         fixture_indices(np.zeros((7, 2)), m)
 
 
@@ -167,5 +167,5 @@ def test_existing_files_are_refused_together(source, tmp_path, there):
 
 
 def test_the_sidecar_needs_a_name_of_its_own(source, tmp_path):
-    with pytest.raises(ValueError, match=r"out\.json: the sidecar takes this name"):
+    with pytest.raises(ValueError, match=r"out\.json; the sidecar"):
         save_fixture(tmp_path / "out.json", load_scan(source), 4)

@@ -160,7 +160,7 @@ def test_what_cannot_be_carried_over_is_said(tmp_path, name):
     assert read.pixel_size_m is None  # nominal
     np.testing.assert_allclose(read.positions, scan.positions, atol=1e-9)
     unknown = attrs.evolve(scan, nphotons=None)
-    with pytest.raises(ValueError, match="state nphotons"):
+    with pytest.raises(ValueError, match="nphotons must be"):
         format_named(name).write(tmp_path / "other", unknown, False)
     assert not (tmp_path / "other").exists() or not list((tmp_path / "other").iterdir())
 
@@ -178,7 +178,9 @@ def test_a_pair_by_either_file_or_the_folder_or_by_name(pair, tmp_path):
         assert validate(path) == []
     (tmp_path / "far").mkdir()
     moved = shutil.move(pair / "product.h5", tmp_path / "far" / "x.dat")
-    with pytest.raises(ScanFormatError, match=r"diffraction\.h5: .*no product, here or in a file"):
+    with pytest.raises(
+        ScanFormatError, match=r"diffraction\.h5 must be .*no product, here or in a file"
+    ):
         load_scan(pair)
     same(load_scan(pair, companion=moved), scan)
     same(load_scan(moved, companion=pair / "diffraction.h5"), scan)
@@ -202,12 +204,12 @@ def test_a_folder_says_what_is_missing_in_it(tmp_path):
 def test_what_is_no_scan_is_told_with_what_it_holds(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["entry/data"] = np.zeros(3)
-    with pytest.raises(ScanFormatError, match=r"\(it holds: entry/data\), expected one of: "):
+    with pytest.raises(ScanFormatError, match=r"must be a scan in one of .*that holds: entry/data"):
         load_scan(tmp_path / "a.h5")
     (tmp_path / "b").write_bytes(b"hello")
     with pytest.raises(ScanFormatError, match="neither a zip archive nor HDF5"):
         load_scan(tmp_path / "b")
-    with pytest.raises(ValueError, match="found 'tiff'"):
+    with pytest.raises(ValueError, match="got 'tiff'"):
         format_named("tiff")
 
 
@@ -228,7 +230,7 @@ def test_every_violation_of_a_product_at_once(pair):
     with h5py.File(pair / "product.h5", "a") as file:
         file["object"].attrs.update(pixel_width_m=PIXEL, pixel_height_m=PIXEL,
                                     center_x_m=0.0, center_y_m=0.0)  # fmt: skip
-    found = {violation.key: violation.found for violation in validate(pair)}
+    found = {violation.key: violation.got for violation in validate(pair)}
     assert set(found) == {"bad_pixels", "probe of product.h5", "object of product.h5",
                           "probe_position_y_m of product.h5"}  # fmt: skip
 
@@ -260,7 +262,7 @@ def test_the_pixel_from_the_geometry_and_contradictions(pair):
         assert object_pixel(9000.0, 1.5, size, 8) == pytest.approx(PIXEL)
         for key in ("detector_pixel_width_m", "detector_pixel_height_m"):
             del file["patterns"].attrs[key]
-    with pytest.raises(ScanFormatError, match=r"no size of the object pixel, expected photon"):
+    with pytest.raises(ScanFormatError, match=r"no pixel size; add photon energy"):
         load_scan(pair)
     same(load_scan(pair, pixel_size_m=PIXEL), make_scan())
     with h5py.File(pair / "diffraction.h5", "a") as file:
@@ -285,10 +287,10 @@ def test_numbers_pair_patterns_and_positions(pair):
     x[1] = (x[0] + x[2]) / 2  # no position of its own: between its neighbours
     np.testing.assert_allclose(read.xcoords, [x[numbers[row]] for row in kept])
     edit(pair / "diffraction.h5", {"indexes": np.full(13, 99)})
-    with pytest.raises(ScanFormatError, match="no number of a position that is one of a pattern"):
+    with pytest.raises(ScanFormatError, match="numbers that no pattern has"):
         load_scan(pair)
     edit(pair / "diffraction.h5", {"indexes": np.zeros(12, int)})
-    with pytest.raises(ScanFormatError, match=r"expected one whole number each: \(13,\)"):
+    with pytest.raises(ScanFormatError, match=r"numbered by integers of shape \(13,\)"):
         load_scan(pair)
 
 
@@ -345,7 +347,7 @@ def test_a_probe_file_stands_in_for_the_scan_s_probe(cxi, tmp_path):
         read = load_scan(tmp_path / name, probe_file=tmp_path / "probe.npz")
         np.testing.assert_array_equal(read.probe, probe)
     np.savez(tmp_path / "probe.npz", probe=probe[:, :4, :4])
-    with pytest.raises(ScanFormatError, match=r"probe\.npz: probe: found 4 x 4, .* the 8 x 8"):
+    with pytest.raises(ScanFormatError, match=r"probe\.npz: probe must be of 8 x 8 .*, got 4 x 4"):
         load_scan(tmp_path / "none.npz", probe_file=tmp_path / "probe.npz")
 
 
@@ -381,7 +383,7 @@ def test_cxi_older_places(cxi):
 
 def test_cxi_violations(cxi):
     edit(cxi, {"entry_1/sample_1/geometry_1/translation": np.zeros(13)})
-    with pytest.raises(ScanFormatError, match=r"geometry_1/translation: .*expected \(n, 3\)"):
+    with pytest.raises(ScanFormatError, match=r"geometry_1/translation must be of shape \(n, 3\)"):
         load_scan(cxi)
     edit(cxi, {"entry_1/sample_1/geometry_1/translation": np.zeros((12, 3)),
                "entry_1/ptychodus/probe_position_indexes": None})  # fmt: skip
@@ -415,7 +417,7 @@ def test_fold_slice_in_a_crowd_and_without_a_size(tmp_path):
     scan = make_scan()
     path = write_fold_slice(tmp_path, scan, dx=None)
     write_fold_slice(tmp_path / ".", scan, files=1, dp=None)  # other positions beside it
-    with pytest.raises(ScanFormatError, match=r"s_dp\.hdf5: ppX: .*--pixel-size-m"):
+    with pytest.raises(ScanFormatError, match=r"s_dp\.hdf5: ppX must .*--pixel-size-m"):
         load_scan(path)
     with pytest.warns(ScanFormatWarning):
         np.testing.assert_allclose(load_scan(path, pixel_size_m=PIXEL).positions, scan.positions)
@@ -458,7 +460,7 @@ def test_lcls_in_pixels_and_in_metres(tmp_path):
         assert read.object_guess is None
     assert read.photon_energy_ev == 9000
     write_lcls(path, scan, PIXEL)
-    with pytest.raises(ScanFormatError, match=r"xcoords: .*metres .*--pixel-size-m"):
+    with pytest.raises(ScanFormatError, match=r"xcoords must .*metres .*--pixel-size-m"):
         load_scan(path)
     np.testing.assert_allclose(load_scan(path, pixel_size_m=PIXEL).positions, scan.positions)
 

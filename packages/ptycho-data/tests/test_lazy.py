@@ -125,10 +125,10 @@ def test_a_file_that_changed_is_not_read_on(tmp_path):
     with H5File(tmp_path / "a.h5") as file:
         stack = file.stack("a")
     os.utime(tmp_path / "a.h5", ns=(1, 1))
-    with pytest.raises(ScanFormatError, match="changed or went away"):
+    with pytest.raises(ScanFormatError, match="changed or was removed"):
         stack[0]
     (tmp_path / "a.h5").unlink()
-    with pytest.raises(ScanFormatError, match="changed or went away"):
+    with pytest.raises(ScanFormatError, match="changed or was removed"):
         stack[0]
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from ptycho_data._npz import NpyHeaderError, read_header
+from ptycho_data._untrusted import HeaderError, read_header
 
 
 def _saved(array):
@@ -40,7 +40,6 @@ def test_agrees_with_numpy(array, fortran):
     header = read_header(stream)
     assert header.shape == array.shape
     assert header.dtype == array.dtype
-    assert header.size == stream.tell()
     assert header.nbytes == array.nbytes
     assert header.size + header.nbytes == len(stream.getvalue())
 
@@ -68,25 +67,25 @@ def test_agrees_with_numpy(array, fortran):
     ],
 )
 def test_rejects_what_no_honest_writer_makes(text):
-    with pytest.raises(NpyHeaderError):
+    with pytest.raises(HeaderError):
         read_header(_raw(text))
 
 
 def test_names_pickle_as_the_reason():
     text = "{'descr': '|O', 'fortran_order': False, 'shape': (2,)}"
-    with pytest.raises(NpyHeaderError, match="pickled objects are never loaded"):
+    with pytest.raises(HeaderError, match="objects are never unpickled"):
         read_header(_raw(text))
 
 
 def test_rejects_long_header_before_reading_it():
     stream = io.BytesIO(b"\x93NUMPY\x02\x00" + (1 << 31).to_bytes(4, "little"))
-    with pytest.raises(NpyHeaderError, match="2147483648 bytes"):
+    with pytest.raises(HeaderError, match="expected 2147483648 bytes"):
         read_header(stream)
 
 
 @pytest.mark.parametrize("start", [b"", b"PK\x03\x04", b"\x93NUMPY\x03\x00", b"\x93NUMPY\x01"])
 def test_rejects_other_content(start):
-    with pytest.raises(NpyHeaderError, match=r"no \.npy header"):
+    with pytest.raises(HeaderError, match="no NPY header"):
         read_header(io.BytesIO(start))
 
 

@@ -4,7 +4,14 @@ import zipfile
 
 import numpy as np
 import pytest
-from ptycho_data import ScanFormatError, load_scan, probe_size, save_scan, stated_photons
+from ptycho_data import (
+    MissingScanError,
+    ScanFormatError,
+    load_scan,
+    probe_size,
+    save_scan,
+    stated_photons,
+)
 from ptycho_data._npz import Archive
 
 
@@ -51,7 +58,7 @@ def huge(tmp_path):
 def test_ten_gigabytes_answer_in_milliseconds(huge):
     assert huge.stat().st_size > 10 * 2**30
     with Archive(huge) as archive:
-        assert archive.member("diffraction").header.nbytes == 10 * 2**30
+        assert archive.header("diffraction").nbytes == 10 * 2**30
     start = time.process_time()
     assert probe_size(huge) == 128
     assert stated_photons(huge) == 2e5
@@ -68,15 +75,15 @@ def test_size_of_every_form_of_probe(scan_file, shape):
     "probe", [np.ones((8, 8)), np.ones((8, 9), complex), np.ones(8, complex), np.ones((0, 0), "c8")]
 )
 def test_what_is_no_probe_is_described(scan_file, probe):
-    with pytest.raises(ScanFormatError, match=r"probeGuess: found .*, expected complex \(N, N\)"):
+    with pytest.raises(ScanFormatError, match=r"probeGuess must be complex \(N, N\) .*, got "):
         probe_size(scan_file(probeGuess=probe))
 
 
 def test_a_missing_probe_and_a_missing_file(scan_file, tmp_path):
-    with pytest.raises(ScanFormatError, match="probeGuess: found no such array"):
+    with pytest.raises(ScanFormatError, match=r"probeGuess must .* no such array"):
         probe_size(scan_file(probeGuess=None))
     for look in (probe_size, stated_photons):
-        with pytest.raises(ScanFormatError, match=r"none\.npz: .*no such file"):
+        with pytest.raises(MissingScanError, match=r"none\.npz must .*no such file"):
             look(tmp_path / "none.npz")
 
 
@@ -103,7 +110,7 @@ def test_photons_as_loading_the_scan_finds_them(scan_file, changes, photons):
 def test_impossible_photons_are_refused_as_loading_does(scan_file, nphotons):
     path = scan_file(nphotons=nphotons)
     for look in (stated_photons, load_scan):
-        with pytest.raises(ScanFormatError, match="nphotons: found"):
+        with pytest.raises(ScanFormatError, match="nphotons must be"):
             look(path)
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ptycho_config.errors import InvalidValueError
 from ptycho_data._stack import as_index, as_slice, rows_of
 
 
@@ -32,5 +33,5 @@ def test_even_rows_are_a_slice(indices, even):
 
 @pytest.mark.parametrize("indices", [[0.5], [True, False], [[0, 1]], ["a"]])
 def test_only_lists_of_whole_numbers_are_rows(indices):
-    with pytest.raises(ValueError, match="expected a list of whole numbers"):
+    with pytest.raises(InvalidValueError, match="indices"):
         as_index(indices)

@@ -68,9 +68,9 @@ def test_amplitudes_without_photons_need_the_argument(make):
     scan = make("amplitude", nphotons=None)
     assert scan.counts(nphotons=300.0).sum((1, 2)).mean() == pytest.approx(300)
     for call in (scan.counts, scan.mean_photons):
-        with pytest.raises(ValueError, match="state nphotons"):
+        with pytest.raises(ValueError, match="nphotons must be"):
             call()
-    with pytest.raises(ValueError, match="found -1"):
+    with pytest.raises(ValueError, match="got -1"):
         scan.mean_photons(-1.0)
 
 
@@ -104,5 +104,5 @@ def test_even_selection_is_a_view(make):
 
 @pytest.mark.parametrize("indices", [[0.5], [[1, 2]], [True, False]])
 def test_indices_must_be_whole_numbers(make, indices):
-    with pytest.raises(ValueError, match="indices: expected a list of whole numbers"):
+    with pytest.raises(ValueError, match="indices must be"):
         make().counts(indices)

@@ -14,6 +14,7 @@ from ptycho.config.config import ModelConfig, TrainingConfig
 from ptycho.raw_data import RawData
 from ptycho.workflows.components import load_inference_bundle, run_cdi_example, save_outputs
 from ptycho_config import ConfigError
+from ptycho_config.errors import MissingPackageError
 from ptycho_data import BundleError, load_reconstruction
 
 
@@ -129,11 +130,11 @@ def test_results_are_written_beside_the_bundle(trained, tmp_path):
 
 def test_without_matplotlib_there_are_no_pictures(trained, tmp_path, monkeypatch, caplog):
     def missing(*_, **__):
-        raise ModuleNotFoundError("No module named 'matplotlib'")
+        raise MissingPackageError("pictures need matplotlib")
 
     monkeypatch.setattr("ptycho.workflows.components.write_pictures", missing)
     save_outputs(trained.amplitude, trained.phase, trained.results, str(tmp_path))
-    assert "no pictures: No module named 'matplotlib'" in caplog.text
+    assert "no pictures: pictures need matplotlib" in caplog.text
     assert (tmp_path / "reconstruction.npz").exists()
 
 

@@ -9,7 +9,7 @@ from ptycho_data._bundle import (
     load_bundle,
     save_bundle,
 )
-from ptycho_data._contract import ScanFormatError, ScanFormatWarning, Violation
+from ptycho_data._contract import MissingScanError, ScanFormatError, ScanFormatWarning, Violation
 from ptycho_data._files import (
     OutputExistsError,
     atomic_path,
@@ -39,7 +39,7 @@ from ptycho_data._results import (
 from ptycho_data._scan import Scan
 from ptycho_data._stack import CentredSource, LazyStack, chunk_rows, release
 from ptycho_data._values import Domain
-from ptycho_data.formats import FORMATS, Format, format_named, format_of
+from ptycho_data.formats import FORMATS, Format, format_named, format_of, known_formats
 
 __all__ = [
     "BUNDLE_NAME",
@@ -52,6 +52,7 @@ __all__ = [
     "Domain",
     "Format",
     "LazyStack",
+    "MissingScanError",
     "OutputExistsError",
     "Reconstruction",
     "ReconstructionError",
@@ -69,6 +70,7 @@ __all__ = [
     "format_of",
     "group_positions",
     "half_pixel",
+    "known_formats",
     "list_arrays",
     "load_arrays",
     "load_bundle",

@@ -48,6 +48,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from attrs import Attribute, Factory, field, frozen
+from ptycho_config.errors import InvalidValueError, MissingPackageError
 
 from ptycho_data._bundle_file import (
     BUNDLE_NAME,
@@ -62,7 +63,7 @@ from ptycho_data._bundle_file import (
     read_member,
 )
 from ptycho_data._files import atomic_path, json_bytes, write_npy, zip_member
-from ptycho_data._npz import NpyHeaderError, read_header
+from ptycho_data._untrusted import HeaderError, read_header
 
 __all__ = [
     "BUNDLE_NAME",
@@ -85,11 +86,11 @@ def refuse_nonfinite(where: str, value: object) -> None:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         Naming the place, as a dotted path that begins with `where`.
     """
     if isinstance(value, float | np.floating) and not math.isfinite(value):
-        raise ValueError(f"{where}: must be finite to be saved, found {value}")
+        raise InvalidValueError(where, "finite to be saved", f"{value}")
     if isinstance(value, Mapping):
         for key, item in value.items():
             refuse_nonfinite(f"{where}.{key}", item)
@@ -115,12 +116,12 @@ def decode_probe(members: Members, data: bytes) -> npt.NDArray[np.complex64]:
     """
     try:
         header = read_header(io.BytesIO(data))
-    except NpyHeaderError as error:
+    except HeaderError as error:
         raise BundleError(members.path, f"member 'probe.npy' is not NPY ({error})") from error
     payload = memoryview(data)[header.size :]
     if header.dtype.newbyteorder("=") != np.complex64 or header.nbytes != len(payload):
-        found = f"{header.describe()} in {len(payload)} bytes"
-        raise BundleError(members.path, f"member 'probe.npy' must be complex64, found {found}")
+        got = f"{header.describe()} in {len(payload)} bytes"
+        raise BundleError(members.path, f"member 'probe.npy' must be complex64, got {got}")
     flat = np.frombuffer(payload, header.dtype).astype(np.complex64)
     return flat.reshape(header.shape, order="F" if header.fortran else "C")
 
@@ -170,7 +171,7 @@ def _safetensors() -> Any:
     try:
         import safetensors.numpy
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise MissingPackageError(
             "bundles need the package safetensors: pip install 'ptycho-data[bundle]'"
         ) from error
     return safetensors.numpy
@@ -192,22 +193,22 @@ def _plain_weights(weights: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArra
 
 def _check_probe(_: object, __: "Attribute[Any]", probe: npt.NDArray[np.complex64]) -> None:
     if probe.ndim != 3 or probe.shape[1] != probe.shape[2] or probe.size == 0:
-        raise ValueError(f"Bundle.probe: must have shape (M, N, N), found {probe.shape}")
+        raise InvalidValueError("Bundle.probe", "of shape (M, N, N)", f"{probe.shape}")
     if not np.isfinite(probe).all():
-        raise ValueError("Bundle.probe: must be finite, found NaN or inf")
+        raise InvalidValueError("Bundle.probe", "finite", "NaN or infinity")
 
 
 def _check_weights(_: object, __: "Attribute[Any]", weights: dict[str, npt.NDArray[Any]]) -> None:
     for name, value in weights.items():
         if not _WEIGHT_NAME.fullmatch(name):
-            raise ValueError(f"Bundle.weights: names are dotted words, found {name!r}")
+            raise InvalidValueError("Bundle.weights", "named by dotted words", repr(name))
         if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
-            raise ValueError(f"Bundle.weights: {name!r} must be numbers, found {value.dtype}")
+            raise InvalidValueError(f"Bundle.weights[{name!r}]", "real numbers", f"{value.dtype}")
 
 
 def _check_backend(_: object, __: "Attribute[Any]", backend: str) -> None:
     if backend not in BACKENDS:
-        raise ValueError(f"Bundle.backend: must be one of {', '.join(BACKENDS)}, found {backend!r}")
+        raise InvalidValueError("Bundle.backend", f"one of {', '.join(BACKENDS)}", repr(backend))
 
 
 def _as_probe(probe: npt.ArrayLike) -> npt.NDArray[np.complex64]:
@@ -241,7 +242,7 @@ class Bundle:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         A field breaks one of these rules.
     """
 
@@ -275,9 +276,9 @@ def save_bundle(path: str | os.PathLike[str], bundle: Bundle, overwrite: bool = 
 
     Raises
     ------
-    ModuleNotFoundError
+    MissingPackageError
         safetensors is not installed.
-    ValueError
+    InvalidValueError
         `config`, `overrides_applied` or `scaling` hold NaN or inf.
     TypeError
         They hold something that has no form in JSON.
@@ -318,7 +319,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     ------
     BundleError
         As :func:`check_bundle`, or a member does not hold what it should.
-    ModuleNotFoundError
+    MissingPackageError
         safetensors is not installed.
     """
     with open_members(path) as members:

@@ -10,15 +10,15 @@ import hashlib
 import json
 import os
 import stat
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from attrs import frozen
-from ptycho_config.errors import PtychoError
+from ptycho_config.errors import MissingFileError, PtychoError, sentence
+
+from ptycho_data._untrusted import LIMITS, ZIP_DAMAGE, entry_problem
 
 __all__ = [
     "BUNDLE_NAME",
@@ -34,21 +34,6 @@ __all__ = [
 
 BUNDLE_NAME = "wts.h5.zip"
 MANIFEST = "manifest.json"
-# Far above every real bundle, far below what fills a machine's memory.
-MEMBER_LIMITS = {
-    "manifest.json": 2**20,
-    "config.json": 2**24,
-    "scaling.json": 2**24,
-    "history.json": 2**28,
-    "probe.npy": 2**32,
-    "weights.safetensors": 2**34,
-}
-OTHER_LIMIT = 2**28
-# Saved bundles are not compressed at all; one packed again by hand may be, but weights shrink
-# by a factor of two at best, and a file that is mostly one repeated byte is no model.
-MAX_INFLATION = 100
-INFLATION_FLOOR = 2**24
-MAX_MEMBERS = 64
 
 
 class BundleError(PtychoError, ValueError):
@@ -64,11 +49,15 @@ class BundleError(PtychoError, ValueError):
         return type(self), (self.path, self.problem)
 
 
+class MissingBundleError(BundleError, MissingFileError):
+    """There is no bundle at this path."""
+
+
 class Members(Protocol):
     """The members of a bundle: where it is, what is in it, and their bytes.
 
     ``complete`` says that `sizes` lists everything there is (a ZIP); a folder may hold other
-    files beside the members, which are none of our business.
+    files beside the members, which are ignored.
     """
 
     @property
@@ -116,7 +105,7 @@ def open_members(path: str | os.PathLike[str]) -> Iterator[Members]:
         archive = zipfile.ZipFile(place)
     except OSError as error:
         raise BundleError(place, f"cannot be read ({error.strerror or error})") from error
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+    except ZIP_DAMAGE as error:
         problem = f"not a bundle, or cut short: not a readable ZIP file ({error})"
         raise BundleError(place, problem) from error
     with archive:
@@ -124,7 +113,7 @@ def open_members(path: str | os.PathLike[str]) -> Iterator[Members]:
 
 
 def _find(path: Path) -> Path:
-    """Name the file, or the folder of unpacked members, that `path` means."""
+    """Return the file, or the folder of unpacked members, at `path`."""
     try:
         if path.is_dir() and (path / BUNDLE_NAME).is_file():
             return path / BUNDLE_NAME
@@ -132,19 +121,21 @@ def _find(path: Path) -> Path:
             return path
     except OSError as error:
         raise BundleError(path, f"cannot be read ({error.strerror or error})") from error
-    raise BundleError(path, f"no such bundle; give a {BUNDLE_NAME} or the folder it is in")
+    raise MissingBundleError(path, f"no such bundle; pass a {BUNDLE_NAME} or the folder it is in")
 
 
 def check_names(path: Path, names: list[str]) -> None:
-    """Refuse names that lead out of a folder, doubles, and a flood of them.
+    """Refuse names that lead out of the folder, duplicates, and too many names.
 
     Raises
     ------
     BundleError
         Naming the first offender.
     """
-    if len(names) > MAX_MEMBERS:
-        raise BundleError(path, f"holds {len(names)} members, a bundle has at most {MAX_MEMBERS}")
+    if len(names) > LIMITS.members:
+        raise BundleError(
+            path, f"holds {len(names)} members, a bundle has at most {LIMITS.members}"
+        )
     seen: set[str] = set()
     for name in names:
         if not _is_safe(name):
@@ -163,15 +154,15 @@ def check_size(path: Path, name: str, size: int, stored: int) -> None:
     BundleError
         The member is larger than its kind may be, or compressed more than any model is.
     """
-    limit = MEMBER_LIMITS.get(name, OTHER_LIMIT)
+    limit = LIMITS.member_bytes.get(name, LIMITS.other_member_bytes)
     if size > limit:
         raise BundleError(path, f"member {name!r} states {size} bytes, the limit is {limit}")
-    if size > INFLATION_FLOOR and size > MAX_INFLATION * stored:
+    if LIMITS.member_inflates_absurdly(size, stored):
         raise BundleError(path, f"member {name!r} would inflate from {stored} to {size} bytes")
 
 
 def old_models(names: Iterable[str]) -> str | None:
-    """Say what is wrong where names tell of the pickled models of an older system, else None."""
+    """Return the problem if these are names of the pickled models of an older system, else None."""
     if any(name.endswith((".dill", ".pkl", ".pickle")) for name in names):
         return "holds pickled models of an older system, which are never opened; train again"
     return None
@@ -201,7 +192,7 @@ class _ZipMembers:
                 # Stops at the stated size however much more the stream would give; a
                 # shorter or longer stream then fails its checksum.
                 data = stream.read(self.sizes[name])
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        except ZIP_DAMAGE as error:
             raise BundleError(self.path, f"member {name!r} is damaged ({error})") from error
         return _exactly(self, name, data)
 
@@ -234,11 +225,10 @@ def _open_zip(path: Path, archive: zipfile.ZipFile) -> _ZipMembers:
     # orig_filename: zipfile cuts names at a zero byte and turns the system's separators.
     check_names(path, [info.orig_filename for info in infos])
     for info in infos:
-        if info.flag_bits & 0x1:
-            raise BundleError(path, f"member {info.filename!r} is encrypted")
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise BundleError(path, f"member {info.filename!r}: unknown compression")
         check_size(path, info.filename, info.file_size, info.compress_size)
+        problem = entry_problem(info)
+        if problem is not None:
+            raise BundleError(path, sentence(f"member {info.filename!r}", *problem))
     return _ZipMembers(path, archive, {info.filename: info.file_size for info in infos})
 
 
@@ -255,7 +245,7 @@ def _open_folder(path: Path) -> _FolderMembers:
     if MANIFEST not in sizes:
         missing = f"no bundle here: neither {BUNDLE_NAME} nor {MANIFEST} in the folder"
         raise BundleError(path, old_models(sizes) or missing)
-    for name in MEMBER_LIMITS.keys() & sizes.keys():
+    for name in LIMITS.member_bytes.keys() & sizes.keys():
         check_size(path, name, sizes[name], sizes[name])
     return _FolderMembers(path, sizes)
 

@@ -5,9 +5,10 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from attrs import field, frozen
-from ptycho_config.errors import PtychoError
+from numpy.typing import ArrayLike, NDArray
+from ptycho_config.errors import InvalidValueError, MissingFileError, PtychoError, sentence
 
-WHOLE_FILE = "(file)"
+WHOLE_FILE = ""
 """Key of a violation that concerns the file as a whole."""
 
 
@@ -20,21 +21,24 @@ class Violation:
     file
         The file, or another name of the source.
     key
-        The array concerned; ``"(file)"`` for the file as a whole.
-    found
-        What is there.
-    expected
-        What the contract asks for, or what to do.
+        The array concerned; empty for the file as a whole.
+    rule
+        What it must be, without "must be".
+    got
+        What was received, in words.
+    advice
+        What to do about it; may be empty.
     """
 
     file: str
     key: str
-    found: str
-    expected: str
+    rule: str
+    got: str
+    advice: str = ""
 
     def __str__(self) -> str:
-        """Return ``key: found ..., expected ...`` (the file is named once, by the error)."""
-        return f"{self.key}: found {self.found}, expected {self.expected}"
+        """Return ``KEY must be RULE, got GOT; ADVICE`` (the error names the file, once)."""
+        return sentence(self.key or self.file, self.rule, self.got, self.advice)
 
 
 class ScanFormatError(PtychoError, ValueError):
@@ -48,27 +52,32 @@ class ScanFormatError(PtychoError, ValueError):
     Attributes
     ----------
     violations : tuple of Violation
-        What was found, for programs.
+        All violations, for programs.
     """
 
     def __init__(self, violations: Iterable[Violation]) -> None:
         self.violations: tuple[Violation, ...] = tuple(violations)
         first, *more = self.violations
+        text = "; ".join(str(violation) for violation in self.violations)
         count = f"{len(more) + 1} violations of the scan contract: " if more else ""
-        super().__init__(f"{first.file}: {count}{'; '.join(str(v) for v in self.violations)}")
+        super().__init__(f"{first.file}: {count}{text}" if more or first.key else text)
 
     @classmethod
-    def of(cls, file: object, key: str, found: str, expected: str) -> Self:
+    def of(cls, file: object, key: str, rule: str, got: str, advice: str = "") -> Self:
         """Return the error of one violation."""
-        return cls([Violation(file=str(file), key=key, found=found, expected=expected)])
+        return cls([Violation(file=str(file), key=key, rule=rule, got=got, advice=advice)])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild from the violations, so that the error crosses process borders."""
         return type(self), (self.violations,)
 
 
+class MissingScanError(ScanFormatError, MissingFileError):
+    """There is no such file."""
+
+
 class ScanFormatWarning(UserWarning):
-    """A scan can be read, but something about it deserves a look."""
+    """A scan can be read, but something about it needs attention."""
 
 
 class Findings:
@@ -84,9 +93,10 @@ class Findings:
         self.file = file
         self.violations: list[Violation] = []
 
-    def add(self, key: str, found: str, expected: str) -> None:
-        """Record one violation."""
-        self.violations.append(Violation(file=self.file, key=key, found=found, expected=expected))
+    def add(self, key: str, rule: str, got: str, advice: str = "") -> None:
+        """Record one violation: `key` must be `rule`, got `got`; `advice`."""
+        violation = Violation(file=self.file, key=key, rule=rule, got=got, advice=advice)
+        self.violations.append(violation)
 
     def of(self, keys: Iterable[str]) -> list[Violation]:
         """Return the violations of these keys."""
@@ -130,9 +140,14 @@ class Described(Protocol):
         ...
 
 
+def describe_array(array: Described) -> str:
+    """Return type and shape in words for a message."""
+    return f"{array.dtype} {array.shape}"
+
+
 @frozen(kw_only=True)
 class Layout:
-    """What the shapes say.
+    """The sizes of a scan, and the arrays of the right shape.
 
     Attributes
     ----------
@@ -174,6 +189,50 @@ def probe_side(shape: tuple[int, ...]) -> int | None:
     return plane[0]
 
 
+def mode_axis_first(probe: NDArray[Any]) -> NDArray[Any]:
+    """Return a probe (N, N) or (N, N, 1) as modes (1, N, N), any other array as it is."""
+    modes = probe[..., 0] if has_trailing_mode(probe.shape) else probe
+    return modes[np.newaxis] if modes.ndim == 2 else modes
+
+
+def as_modes(
+    probe: ArrayLike, N: int | None = None, *, name: str = "probe"
+) -> NDArray[np.complex64]:
+    """Return the modes of a probe, checked.
+
+    Parameters
+    ----------
+    probe : array_like, (N, N), (M, N, N) or (N, N, 1)
+        Complex, finite, and not zero everywhere.
+    N
+        Pixels along a side of the patterns that it belongs to.
+    name
+        Name of the probe in messages.
+
+    Returns
+    -------
+    ndarray, (M, N, N) complex64
+
+    Raises
+    ------
+    InvalidValueError
+        If the array is no probe, or of another size than the patterns.
+    """
+    values = np.asarray(probe)
+    side = probe_side(values.shape)
+    if values.dtype.kind != "c" or side is None:
+        shapes = "a complex array of shape (N, N) or (M, N, N)"
+        raise InvalidValueError(name, shapes, describe_array(values))
+    if N not in (None, side):
+        size = f"of {N} x {N} pixels like the patterns"
+        raise InvalidValueError(name, size, f"{side} x {side}")
+    if not np.isfinite(values).all():
+        raise InvalidValueError(name, "finite", "NaN or infinity")
+    if not values.any():
+        raise InvalidValueError(name, "nonzero somewhere", "zeros only")
+    return mode_axis_first(values).astype(np.complex64, copy=False)
+
+
 def check_layout(
     headers: Mapping[str, Described],
     findings: Findings,
@@ -181,7 +240,7 @@ def check_layout(
     *,
     optional: Iterable[str] = (),
 ) -> Layout:
-    """Judge names, shapes and dtypes of all arrays of a scan.
+    """Check names, shapes and dtypes of all arrays of a scan.
 
     Parameters
     ----------
@@ -191,7 +250,7 @@ def check_layout(
     findings
         Receives every violation.
     names
-        All names in the source, told to who looks for a missing key.
+        All names in the source, for the message about a missing key.
     optional
         Required keys that may be missing this time.
 
@@ -227,12 +286,12 @@ class _LayoutCheck:
         self.transposed: set[str] = set()
 
     def required(self, names: list[str], optional: frozenset[str]) -> None:
-        there_or_not = {*self.headers, *self.findings.keys(), *optional}
-        absent = [key for key in REQUIRED if key not in there_or_not]
+        expected = {*self.headers, *self.findings.keys(), *optional}
+        absent = [key for key in REQUIRED if key not in expected]
         for key in absent:
-            # The list of what is there is long enough once.
-            there = f" (there: {', '.join(names) or 'nothing'})" if key == absent[0] else ""
-            self.findings.add(key, f"no such array{there}", REQUIRED[key])
+            # The list of all arrays is long, so it is given once.
+            advice = f"the file holds: {', '.join(names) or 'nothing'}" if key == absent[0] else ""
+            self.findings.add(key, REQUIRED[key], "no such array", advice)
 
     def positions(self) -> None:
         """Positions fix n: they are the one thing that cannot be transposed."""
@@ -241,22 +300,22 @@ class _LayoutCheck:
             if shape is None:
                 continue
             if len(shape) != 1 or shape[0] == 0:
-                self._wrong(key, "(n,) with n >= 1")
+                self._wrong(key, "of shape (n,) with n >= 1")
             elif self.n is None:
                 self.n = shape[0]
             elif shape[0] != self.n:
-                self._wrong(key, f"({self.n},) like xcoords")
+                self._wrong(key, f"of shape ({self.n},) like xcoords")
 
     def diffraction(self) -> None:
         shape = self._shape("diffraction", _REAL)
         if shape is None:
             return
         if len(shape) != 3 or 0 in shape:
-            self._wrong("diffraction", "(n, N, N), none of them 0")
+            self._wrong("diffraction", "of shape (n, N, N), none of them 0")
             return
         pixels = self._pixels("diffraction", shape)
         if pixels is None:
-            self._wrong("diffraction", f"({self.n}, N, N): one pattern per position")
+            self._wrong("diffraction", f"of shape ({self.n}, N, N), one pattern per position")
         elif pixels[0] != pixels[1]:
             self._wrong("diffraction", "square patterns")
         else:
@@ -269,7 +328,8 @@ class _LayoutCheck:
         size = "N" if self.N is None else self.N
         side = probe_side(shape)
         if side is None or self.N not in (None, side):
-            self._wrong("probeGuess", f"({size}, {size}) or (M, {size}, {size}) like the patterns")
+            shapes = f"({size}, {size}) or (M, {size}, {size})"
+            self._wrong("probeGuess", f"of shape {shapes} like the patterns")
 
     def optional(self) -> None:
         n, N = self.n, self.N
@@ -282,13 +342,13 @@ class _LayoutCheck:
         self._scalar("_metadata", _TEXT)
         shape = self._shape("objectGuess", _COMPLEX)
         if shape is not None and (len(shape) != 2 or 0 in shape):
-            self._wrong("objectGuess", "(H, W)")
+            self._wrong("objectGuess", "of shape (H, W)")
         shape = self._shape("Y", _COMPLEX)
         if shape is not None and n is not None and N is not None:
             squeezed = shape[:3] if len(shape) == 4 and shape[3] == 1 else shape
             pixels = self._pixels("Y", squeezed) if len(squeezed) == 3 else None
             if pixels != (N, N):
-                self._wrong("Y", f"({n}, {N}, {N}) patches")
+                self._wrong("Y", f"of shape ({n}, {N}, {N}), one patch per pattern")
 
     def _pixels(self, key: str, shape: tuple[int, ...]) -> tuple[int, int] | None:
         """Return the pixel axes of a stack; None if no end has the number of positions."""
@@ -309,20 +369,19 @@ class _LayoutCheck:
         if header.dtype.kind not in kinds:
             names = {"i": "integer", "f": "float", "c": "complex", "b": "bool", "U": "text"}
             wanted = " or ".join(names[kind] for kind in kinds if kind in names)
-            self.findings.add(key, f"dtype {header.dtype}", wanted)
+            self.findings.add(key, wanted, f"dtype {header.dtype}")
             return None
         return header.shape
 
     def _exactly(self, key: str, kinds: str, wanted: tuple[int | None, ...]) -> None:
         shape = self._shape(key, kinds)
         if shape is not None and None not in wanted and shape != wanted:
-            self._wrong(key, str(wanted))
+            self._wrong(key, f"of shape {wanted}")
 
     def _scalar(self, key: str, kinds: str) -> None:
         shape = self._shape(key, kinds)
         if shape not in (None, (), (1,)):
             self._wrong(key, "a single value")
 
-    def _wrong(self, key: str, expected: str) -> None:
-        header = self.headers[key]
-        self.findings.add(key, f"{header.dtype} {header.shape}", expected)
+    def _wrong(self, key: str, rule: str) -> None:
+        self.findings.add(key, rule, describe_array(self.headers[key]))

@@ -23,7 +23,7 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from ptycho_config.errors import PtychoError
+from ptycho_config.errors import InvalidValueError, PtychoError
 
 from ptycho_data._stack import LazyStack, Stack, chunk_rows
 
@@ -254,15 +254,15 @@ def write_npz(
 
     Raises
     ------
-    ValueError
-        An array holds Python objects: those could be read back by unpickling only.
+    InvalidValueError
+        An array holds Python objects, which could be read by unpickling only.
     OutputExistsError, OSError
         As :func:`atomic_path`.
     """
     values = {name: _as_array(value) for name, value in arrays.items()}
     for name, value in values.items():
         if value.dtype.hasobject:
-            raise ValueError(f"{path}: array '{name}' holds Python objects; give it a plain dtype")
+            raise InvalidValueError(f"{path}: {name}", "numbers or strings", "Python objects")
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with (
         atomic_path(path, overwrite=overwrite) as temporary,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from ptycho_config.errors import InvalidValueError
 
 from ptycho_data.__about__ import __version__
 from ptycho_data._files import refuse_existing, write_json, write_npz
@@ -47,13 +48,13 @@ def fixture_indices(positions: ArrayLike, subset_size: int) -> NDArray[np.int64]
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If there are not that many.
     """
     points = np.asarray(positions, dtype=np.float64)
     n = len(points)
     if not 1 <= subset_size <= n:
-        raise ValueError(f"subset_size: expected 1 to {n} (the patterns), found {subset_size}")
+        raise InvalidValueError("subset_size", f"1 to {n}, the patterns", f"{subset_size}")
     cuts = np.arange(subset_size + 1) * n // subset_size
     choices = [
         cuts[:-1] + np.floor(_van_der_corput(subset_size, base) * np.diff(cuts)).astype(np.int64)
@@ -129,7 +130,7 @@ def save_fixture(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If `subset_size` is less than 1, or `path` would be its own sidecar.
     OutputExistsError, OSError
         As :func:`ptycho_data.atomic_path`; neither file has been touched.
@@ -137,7 +138,9 @@ def save_fixture(
     target = Path(path)
     sidecar = target.with_suffix(".json")
     if sidecar == target:
-        raise ValueError(f"{target}: the sidecar takes this name; choose one that ends in .npz")
+        raise InvalidValueError(
+            "the output", "a name that ends in .npz", f"{target.name}", "the sidecar has this name"
+        )
     if not overwrite:
         refuse_existing([target, sidecar])
     indices = fixture_indices(scan.positions, min(subset_size, scan.n))

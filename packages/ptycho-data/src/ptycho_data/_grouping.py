@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from scipy.spatial import cKDTree
@@ -42,7 +43,7 @@ def nearest(positions: NDArray[np.float64], k: int, seeds: NDArray[np.int64]) ->
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If some thousand positions tie for the last place (they coincide).
     """
     from scipy.spatial import cKDTree  # most of this package's import time, needed here alone
@@ -93,10 +94,8 @@ def _nearest_block(
             enough = size
         todo = todo[~complete]
         if len(todo) and size >= _MAX_CANDIDATES:
-            raise ValueError(
-                f"positions: more than {size} are equally far from position {seeds[todo[0]]}; "
-                "too many coincide, group a subset of them"
-            )
+            got = f"more than {size} equally far from position {seeds[todo[0]]}"
+            raise InvalidValueError("positions", "different", got, "group a subset of them")
         size = min(n, size + max(4, size // 2))
     return out, enough
 
@@ -162,20 +161,18 @@ def group_positions(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If an argument is impossible; the message names it.
     """
     points = _checked_positions(positions)
     n, C = len(points), _group_size(gridsize)
     wanted = n if n_groups is None else n_groups
     if wanted < 1:
-        raise ValueError(f"n_groups: expected at least 1, found {wanted}")
+        raise InvalidValueError("n_groups", "at least 1", f"{wanted}")
     if wanted > n and not oversample:
-        more = "" if C == 1 else ", or for oversampling (enable_oversampling)"
-        raise ValueError(
-            f"n_groups: at most one group for each of {n} positions expected, found {wanted}; "
-            f"ask for fewer{more}"
-        )
+        advice = "" if C == 1 else "use fewer, or set enable_oversampling"
+        rule = f"at most {n}, one group per position"
+        raise InvalidValueError("n_groups", rule, f"{wanted}", advice)
     pool = _pool_size(C, neighbor_count, n)
     rng = np.random.default_rng(seed)
     if wanted > n:
@@ -208,34 +205,32 @@ def subsample(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If there are not that many.
     """
     if n_subsample is None or n_subsample == n:
         return np.arange(n)
     if not 1 <= n_subsample <= n:
-        raise ValueError(f"n_subsample: expected 1 to {n} (the patterns), found {n_subsample}")
+        raise InvalidValueError("n_subsample", f"1 to {n}, the patterns", f"{n_subsample}")
     return np.sort(_shuffled(n, np.random.default_rng(seed))[:n_subsample])
 
 
 def _checked_positions(positions: ArrayLike) -> NDArray[np.float64]:
     points = np.asarray(positions, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
-        raise ValueError(f"positions: expected shape (n, 2) with n >= 1, found {points.shape}")
+        raise InvalidValueError("positions", "of shape (n, 2) with n >= 1", f"{points.shape}")
     bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
     if len(bad):
-        raise ValueError(
-            f"positions: expected finite values, found NaN or infinity in {len(bad)} rows, "
-            f"first in row {bad[0]}"
-        )
+        got = f"NaN or infinity in {len(bad)} rows, first in row {bad[0]}"
+        raise InvalidValueError("positions", "finite", got)
     if len(points) > 1 and (points == points[0]).all():
-        raise ValueError(f"positions: all {len(points)} are equal; a scan has to move")
+        raise InvalidValueError("positions", "different", f"{len(points)} equal ones")
     return points
 
 
 def _group_size(gridsize: int) -> int:
     if gridsize < 1:
-        raise ValueError(f"gridsize: expected at least 1, found {gridsize}")
+        raise InvalidValueError("gridsize", "at least 1", f"{gridsize}")
     return gridsize * gridsize
 
 
@@ -244,16 +239,12 @@ def _pool_size(C: int, neighbor_count: int, n: int) -> int:
     if C == 1:
         return 1
     if neighbor_count < C - 1:
-        raise ValueError(
-            f"neighbor_count: groups of {C} need at least {C - 1} neighbours, "
-            f"found {neighbor_count}"
-        )
+        rule = f"at least {C - 1} for groups of {C}"
+        raise InvalidValueError("neighbor_count", rule, f"{neighbor_count}")
     pool = max(neighbor_count, C)
     if pool > n:
-        raise ValueError(
-            f"neighbor_count: {pool} nearest positions asked of a scan that has {n}; "
-            "lower neighbor_count or gridsize, or use more patterns"
-        )
+        advice = "lower neighbor_count or gridsize, or use more patterns"
+        raise InvalidValueError("neighbor_count", f"at most {n}, the positions", f"{pool}", advice)
     return pool
 
 

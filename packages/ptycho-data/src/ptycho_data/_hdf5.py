@@ -17,14 +17,13 @@ from typing import Any, ClassVar
 
 import h5py
 import numpy as np
-from attrs import frozen
 from numpy.typing import NDArray
 
 from ptycho_data._contract import WHOLE_FILE, ScanFormatError
 from ptycho_data._stack import BLOCK_BYTES, LazyStack, Stack, Stamp
-from ptycho_data._untrusted import DistrustedFile
+from ptycho_data._untrusted import LIMITS, Header, HeaderError, UntrustedFile, brief, check_extents
 
-__all__ = ["DAMAGE", "H5File", "H5Source", "Header", "is_hdf5", "open_file"]
+__all__ = ["DAMAGE", "H5File", "H5Source", "is_hdf5", "open_file"]
 
 #: What h5py raises on damaged files, and on what it has no NumPy type for.
 DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError,
@@ -34,25 +33,8 @@ _CACHE_BYTES = 64 << 20
 _MAX_BLOCK_BYTES = 128 << 20
 
 
-@frozen(kw_only=True)
-class Header:
-    """Shape and type of a dataset that has not been read."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def nbytes(self) -> int:
-        """Declared bytes, without overflow."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def describe(self) -> str:
-        """Return type and shape in words for a message."""
-        return f"{self.dtype} {self.shape}"
-
-
 def open_file(path: Path) -> h5py.File:
-    """Open a file for reading, without locks: of no use here, and some file systems have none."""
+    """Open a file for reading, without locks, which some file systems lack."""
     return h5py.File(path, "r", locking=False)
 
 
@@ -128,9 +110,8 @@ class H5Source:
         except DAMAGE as error:
             if isinstance(error, ScanFormatError):
                 raise
-            text = " ".join(str(error).split())[:200]
-            found = f"what HDF5 cannot read ({text})"
-            raise ScanFormatError.of(self.stamp.path, self.name, found, "undamaged data") from None
+            got = f"what HDF5 cannot read ({brief(error, 200)})"
+            raise ScanFormatError.of(self.stamp.path, self.name, "undamaged", got) from None
 
 
 def _source_again(stamp: Stamp, name: str, header: Header, chunks: tuple[int, ...]) -> H5Source:
@@ -149,15 +130,6 @@ def _read_runs(dataset: h5py.Dataset, rows: NDArray[np.int64], out: NDArray[Any]
 
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_MAX_LINKS = 8
-_MAX_NAMES = 200
-_MAX_AXES = 8
-_MAX_EXTENT = 1 << 62
-# As for NPZ: detector data stay far below 200:1, so a large claim beyond that is a bomb.
-_BOMB_RATIO = 200
-_BOMB_BYTES = 64 << 20
-#: To read one pattern, all chunks it touches are decompressed: at most this much at once.
-_MAX_CHUNK_BYTES = 256 << 20
 
 
 def is_hdf5(path: Path) -> bool:
@@ -178,8 +150,8 @@ def _is_text(item: h5py.Dataset) -> bool:
     return False
 
 
-class H5File(DistrustedFile):
-    """An HDF5 file opened for distrustful reading; use it in a ``with`` statement.
+class H5File(UntrustedFile):
+    """An HDF5 file; use it in a ``with`` statement.
 
     Paths may run through soft links within the file. External links, datasets that keep their
     values in other files, and virtual datasets are refused.
@@ -195,12 +167,12 @@ class H5File(DistrustedFile):
         If the file is missing, unreadable or no intact HDF5 file.
     """
 
-    KIND: ClassVar[str] = "an HDF5 file"
+    KIND: ClassVar[str] = "an HDF5 file, complete and undamaged"
 
     def __init__(self, path: str | PathLike[str]) -> None:
         super().__init__(path)
         self._stamp = Stamp.of(self.path)
-        with self._guard(WHOLE_FILE, "an HDF5 file, complete and undamaged"):
+        with self._guard(WHOLE_FILE, self.KIND):
             self._file = open_file(self.path)
 
     def close(self) -> None:
@@ -209,15 +181,14 @@ class H5File(DistrustedFile):
             self._file.close()
 
     @contextlib.contextmanager
-    def _guard(self, key: str, expected: str = "an undamaged HDF5 dataset") -> Iterator[None]:
+    def _guard(self, key: str, rule: str = "an undamaged HDF5 dataset") -> Iterator[None]:
         """Turn whatever h5py raises into one clear error."""
         try:
             yield
         except ScanFormatError:
             raise
         except DAMAGE as error:
-            text = " ".join(str(error).split())[:200] or type(error).__name__
-            self._fail(key, f"what HDF5 cannot read ({text})", expected)
+            self._fail(key, rule, f"what HDF5 cannot read ({brief(error, 200)})")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -228,7 +199,7 @@ class H5File(DistrustedFile):
             if isinstance(item, h5py.Dataset) and not _is_text(item):
                 # A name that is no UTF-8 arrives as bytes.
                 found.append(name if isinstance(name, str) else name.decode("utf-8", "replace"))
-            return True if len(found) >= _MAX_NAMES else None
+            return True if len(found) >= LIMITS.names else None
 
         with contextlib.suppress(*DAMAGE):
             self._file.visititems(note)
@@ -256,14 +227,14 @@ class H5File(DistrustedFile):
                 return None
             if isinstance(link, h5py.SoftLink):
                 followed += 1
-                if followed > _MAX_LINKS:
-                    self._fail(name, "links that lead in a circle", "a dataset")
+                if followed > LIMITS.links:
+                    self._fail(name, "a dataset", "links that lead in a circle")
                 parts = [step for step in link.path.split("/") if step] + parts
                 item = self._file if link.path.startswith("/") else item
             elif isinstance(link, h5py.HardLink):
                 item = item[part]
             else:
-                self._fail(name, "a link into another file (never followed)", "data in this file")
+                self._fail(name, "data in this file", "a link into another file (never followed)")
         return item
 
     def _dataset(self, name: str) -> h5py.Dataset:
@@ -272,7 +243,7 @@ class H5File(DistrustedFile):
             item = self._find(name)
             if not isinstance(item, h5py.Dataset):
                 there = ", ".join(self.names[:20]) or "nothing"
-                self._fail(name, f"no such dataset (there: {there})", "a dataset")
+                self._fail(name, "a dataset", "no such dataset", f"the file holds: {there}")
             self._check(name, item)
         return item
 
@@ -280,28 +251,31 @@ class H5File(DistrustedFile):
         """Refuse what points elsewhere, needs Python objects, or declares more than it holds."""
         plan = item.id.get_create_plist()
         if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count():
-            self._fail(name, "a dataset whose values are elsewhere (never followed)",
-                       "data in this file")  # fmt: skip
+            got = "a dataset whose values are elsewhere (never followed)"
+            self._fail(name, "data in this file", got)
         shape, dtype = item.shape, item.dtype
-        if shape is None or len(shape) > _MAX_AXES or any(not 0 <= k <= _MAX_EXTENT for k in shape):
-            self._fail(name, f"the shape {shape}", "a real shape")
+        try:
+            check_extents(shape)
+        except HeaderError as error:
+            self._fail(name, error.rule, error.got)
         if dtype.kind not in "biufc":
             hint = " (objects are never loaded)" if dtype.hasobject else ""
-            self._fail(name, f"dtype {str(dtype)[:60]}{hint}", "plain numbers")
+            self._fail(name, "plain numbers", f"dtype {str(dtype)[:60]}{hint}")
         chunk = math.prod(item.chunks or ()) * dtype.itemsize
-        if item.chunks is not None and chunk > _MAX_CHUNK_BYTES:
-            self._fail(name, f"chunks of {chunk} bytes", f"at most {_MAX_CHUNK_BYTES}")
+        if item.chunks is not None and chunk > LIMITS.chunk:
+            self._fail(
+                name, f"in chunks of at most {LIMITS.chunk} bytes", f"chunks of {chunk} bytes"
+            )
         self._check_filters(name, plan)
         header, stored = Header(shape=shape, dtype=dtype), int(item.id.get_storage_size())
+        declared = f"{header.nbytes} declared bytes ({header.describe()})"
         size = self.path.stat().st_size
         if stored > size:
-            self._fail(name, f"{stored} stored bytes in a file of {size}", "a complete file")
+            self._fail(name, "complete", f"{stored} stored bytes in a file of {size}")
         if item.chunks is None and header.nbytes > stored:
-            found = f"{header.nbytes} declared bytes ({header.describe()})"
-            self._fail(name, found, f"the {stored} bytes that are stored")
-        if header.nbytes > _BOMB_BYTES and header.nbytes > stored * _BOMB_RATIO:
-            found = f"{header.nbytes} declared bytes ({header.describe()})"
-            self._fail(name, found, f"something the {stored} stored bytes can hold")
+            self._fail(name, f"as large as the {stored} bytes that are stored", declared)
+        if LIMITS.inflates_absurdly(header.nbytes, stored):
+            self._fail(name, f"a size that {stored} stored bytes can hold", declared)
 
     def _check_filters(self, name: str, plan: Any) -> None:
         for index in range(plan.get_nfilters()):
@@ -312,8 +286,8 @@ class H5File(DistrustedFile):
                 importlib.import_module("hdf5plugin")  # which registers its filters
             if not h5py.h5z.filter_avail(code):
                 called = label.decode("ascii", "replace") or "unknown"
-                self._fail(name, f"compression that is not installed here ({called}, {code})",
-                           "a filter this HDF5 knows: pip install hdf5plugin")  # fmt: skip
+                got = f"compression {called} ({code}), which is not installed"
+                self._fail(name, "readable", got, "pip install hdf5plugin")
 
     def header(self, name: str) -> Header:
         """Describe a dataset after checking that its declaration can be true.
@@ -369,7 +343,7 @@ class H5File(DistrustedFile):
                 plain = made.dtype.kind in "biuf" and math.prod(made.shape or (1,)) == 1
                 value = np.asarray(item.attrs[attribute]) if plain else None
         if value is None or value.dtype.kind not in "biuf":
-            self._fail(key, "no single number", "one number")
+            self._fail(key, "one number", "no single number")
         return float(value.reshape(()))
 
     def stack(self, name: str) -> Stack:
@@ -388,12 +362,12 @@ class H5File(DistrustedFile):
         item = self._dataset(name)
         header = Header(shape=tuple(int(k) for k in item.shape), dtype=item.dtype)
         if len(header.shape) != 3 or 0 in header.shape:
-            self._fail(name, header.describe(), "a stack of three axes, none of them 0")
+            self._fail(name, "a stack of three axes, none of them 0", header.describe())
         with self._guard(name):
             offset, canonical = item.id.get_offset(), str(item.name)
         if item.chunks is None and offset is not None and header.nbytes:
             if offset + header.nbytes > self._stamp.size:
-                self._fail(name, "a dataset that runs past the end of the file", "a complete file")
+                self._fail(name, "complete", "a dataset that runs past the end of the file")
             return np.memmap(self.path, header.dtype, "r", offset, header.shape)
         if item.chunks is None:  # so small that it lies in the header
             return self.read(name)

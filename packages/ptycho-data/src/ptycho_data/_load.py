@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from attrs import evolve
 from numpy.typing import ArrayLike, NDArray
+from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._contract import (
     Findings,
     Layout,
+    MissingScanError,
     ScanFormatError,
     ScanFormatWarning,
     Violation,
@@ -244,7 +246,7 @@ def load_scan(
     ------
     ScanFormatError
         If the file is no scan that can be read, or breaks the contract; the message lists every
-        violation.
+        violation. Where there is no such file, it is a FileNotFoundError, too.
 
     Warns
     -----
@@ -254,7 +256,7 @@ def load_scan(
     """
     _check_argument(domain)
     if pixel_size_m is not None and not 0 < pixel_size_m < float("inf"):
-        raise ValueError(f"pixel_size_m: expected a positive number, found {pixel_size_m}")
+        raise InvalidValueError("pixel_size_m", "a positive number", f"{pixel_size_m}")
     findings = Findings(str(path))
     scan = _load_file(Path(path), domain, findings, companion, pixel_size_m, probe_file)
     return _accept(scan, findings)
@@ -318,7 +320,10 @@ def validate(
             _load_mapping(source, domain, findings)
         else:
             findings = Findings(str(source))
-            _load_file(Path(source), domain, findings, companion, pixel_size_m)
+            try:
+                _load_file(Path(source), domain, findings, companion, pixel_size_m)
+            except MissingScanError as error:
+                return list(error.violations)
     return findings.violations
 
 
@@ -348,7 +353,7 @@ def save_scan(path: str | PathLike[str], scan: Scan, overwrite: bool = False) ->
 
 def _check_argument(domain: str | None) -> None:
     if domain is not None and domain not in DOMAINS:
-        raise ValueError(f"domain: expected counts or amplitude, found {domain!r}")
+        raise InvalidValueError("domain", "counts or amplitude", repr(domain))
 
 
 def _accept(scan: Scan | None, findings: Findings) -> Scan:
@@ -375,6 +380,8 @@ def _load_file(
             raw = one.read(opened)
             scan = build(raw, domain, findings, probe_file)
             _log.info("%s: read as %s", path, one.title)
+    except MissingScanError:
+        raise
     except ScanFormatError as error:
         findings.violations.extend(error.violations)
     if raw is not None:

@@ -6,164 +6,42 @@ each other before any memory is taken, and nothing is ever unpickled. Members th
 uncompressed can be memory-mapped in place, so a stack larger than memory is never read whole.
 """
 
-import ast
-import math
-import re
-import struct
-import warnings
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable
 from os import PathLike
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
 from ptycho_data._contract import WHOLE_FILE, ScanFormatError, Violation
-from ptycho_data._untrusted import DistrustedFile, data_start, entry_problem
+from ptycho_data._untrusted import (
+    ZIP_DAMAGE,
+    Header,
+    HeaderError,
+    UntrustedFile,
+    brief,
+    data_start,
+    entry_problem,
+    read_header,
+)
 
-_MAGIC = b"\x93NUMPY"
-_LENGTH_BYTES = {b"\x01\x00": 2, b"\x02\x00": 4}
-_MAX_LENGTH = 10_000
-_MAX_AXES = 8
-_MAX_EXTENT = 1 << 62
-# Numbers, booleans and strings; no objects (pickle), no records, no sub-arrays.
-_PLAIN_DTYPE = re.compile(r"[<>|=]?[?biufcSU][0-9]*")
-
-
-class NpyHeaderError(Exception):
-    """A header that cannot be accepted.
-
-    Parameters
-    ----------
-    found, expected
-        The two halves of the complaint.
-    """
-
-    def __init__(self, found: str, expected: str) -> None:
-        super().__init__(f"found {found}, expected {expected}")
-        self.found = found
-        self.expected = expected
-
-
-@frozen(kw_only=True)
-class NpyHeader:
-    """What a ``.npy`` header declares.
-
-    Attributes
-    ----------
-    shape, dtype
-        Of the array.
-    fortran
-        Whether the first axis varies fastest.
-    size
-        Bytes before the first array element.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    fortran: bool
-    size: int
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the array, as an integer without overflow."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def describe(self) -> str:
-        """Return dtype and shape in words for a message."""
-        return f"{self.dtype} {self.shape}"
-
-
-def read_header(stream: IO[bytes]) -> NpyHeader:
-    """Read the header at the start of a ``.npy`` stream (format versions 1.0 and 2.0).
-
-    Parameters
-    ----------
-    stream
-        Positioned at the first byte; at most 10 kB are read.
-
-    Returns
-    -------
-    NpyHeader
-        What it declares; only numbers, booleans and strings are accepted.
-
-    Raises
-    ------
-    NpyHeaderError
-        If it is no such header.
-    """
-    magic = stream.read(8)
-    width = _LENGTH_BYTES.get(magic[6:])
-    if magic[:6] != _MAGIC or width is None:
-        raise NpyHeaderError("no .npy header", "an array written by numpy.savez")
-    length = int.from_bytes(stream.read(width), "little")
-    if length > _MAX_LENGTH:
-        raise NpyHeaderError(f"a .npy header of {length} bytes", f"at most {_MAX_LENGTH}")
-    shape, descr, fortran = _parse(stream.read(length))
-    size = len(magic) + width + length
-    return NpyHeader(shape=shape, dtype=_plain_dtype(descr), fortran=fortran, size=size)
-
-
-def _parse(text: bytes) -> tuple[tuple[int, ...], object, bool]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a damaged text may hold invalid escapes
-            content = ast.literal_eval(text.decode("latin-1").strip())
-        shape, descr, fortran = content["shape"], content["descr"], content["fortran_order"]
-    except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError):
-        raise NpyHeaderError(
-            "an unreadable .npy header", "shape, descr and fortran_order"
-        ) from None
-    plain = (
-        isinstance(shape, tuple)
-        and len(shape) <= _MAX_AXES
-        and all(type(extent) is int and 0 <= extent <= _MAX_EXTENT for extent in shape)
-        and isinstance(fortran, bool)
-    )
-    if not plain:
-        raise NpyHeaderError("an impossible shape or order in the .npy header", "a real shape")
-    return shape, descr, fortran
-
-
-def _plain_dtype(descr: object) -> np.dtype[Any]:
-    if isinstance(descr, str) and _PLAIN_DTYPE.fullmatch(descr):
-        try:
-            return np.dtype(descr)
-        except (TypeError, ValueError):
-            pass
-    shown = repr(descr)[:60]
-    hint = " (pickled objects are never loaded)" if "O" in shown else ""
-    raise NpyHeaderError(f"dtype {shown}{hint}", "plain numbers or strings")
-
+__all__ = ["Archive", "Member", "load_arrays"]
 
 _BLOCK = 1 << 20
-_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError,
-           OverflowError, NotImplementedError, RuntimeError)  # fmt: skip
-
-
-def _brief(error: BaseException) -> str:
-    """First part of a message: some of zipfile quote the damaged bytes at length."""
-    return " ".join(str(error).split())[:80]
-
-
-def _damaged(error: BaseException) -> tuple[str, str]:
-    return f"a damaged zip member ({_brief(error)})", "an undamaged .npy member"
 
 
 @frozen(kw_only=True)
-class Member:
+class Member(Header):
     """One array of an archive, described and not yet read.
 
     Attributes
     ----------
     name
         Key of the array (the member's name without ``.npy``).
-    header
-        Shape, dtype and memory order.
     info
         The zip entry.
     offset
@@ -171,23 +49,12 @@ class Member:
     """
 
     name: str
-    header: NpyHeader
     info: zipfile.ZipInfo
     offset: int | None
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the array."""
-        return self.header.shape
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Dtype of the array."""
-        return self.header.dtype
-
-
-class Archive(DistrustedFile):
-    """An NPZ file opened for distrustful reading; use it in a ``with`` statement.
+class Archive(UntrustedFile):
+    """An NPZ file; use it in a ``with`` statement.
 
     Parameters
     ----------
@@ -205,23 +72,23 @@ class Archive(DistrustedFile):
         If the file is missing, unreadable or not an intact zip archive.
     """
 
-    KIND: ClassVar[str] = "an NPZ file"
+    KIND: ClassVar[str] = "an NPZ file, complete and undamaged"
 
     def __init__(self, path: str | PathLike[str]) -> None:
         super().__init__(path)
         try:
             self._file = self.path.open("rb")
         except OSError as error:
-            self._fail(WHOLE_FILE, f"a file that cannot be read ({error.strerror})", self.KIND)
+            self._fail(WHOLE_FILE, self.KIND, f"a file that cannot be read ({error.strerror})")
         try:
             self._zip = zipfile.ZipFile(self._file)
-        except _DAMAGE as error:
+        except ZIP_DAMAGE as error:
             self._file.close()
-            found = f"no intact zip archive ({_brief(error)})"
-            self._fail(WHOLE_FILE, found, "an NPZ file, complete and undamaged")
+            self._fail(WHOLE_FILE, self.KIND, f"no intact zip archive ({brief(error)})")
         self._size = self.path.stat().st_size
         names = [i.filename[:-4] for i in self._zip.infolist() if i.filename.endswith(".npy")]
         self._copies = Counter(names)
+        self._members: dict[str, Member] = {}
         self.names: tuple[str, ...] = tuple(self._copies)
 
     def close(self) -> None:
@@ -233,8 +100,8 @@ class Archive(DistrustedFile):
         """Tell whether there is an array of this name."""
         return name in self._copies
 
-    def member(self, name: str) -> Member:
-        """Describe one array after checking that its sizes are true.
+    def header(self, name: str) -> Member:
+        """Describe one array after checking that its sizes are true; its header is read once.
 
         Parameters
         ----------
@@ -253,42 +120,53 @@ class Archive(DistrustedFile):
             compressed by an unusual method, the header is malformed, the dtype needs pickle, or
             declared and real sizes differ.
         """
+        if name not in self._members:
+            self._members[name] = self._described(name)
+        return self._members[name]
+
+    def _described(self, name: str) -> Member:
         if self._copies[name] != 1:
-            found = f"{self._copies[name]} arrays of this name"
-            self._fail(name, found, f"exactly one (the file holds: {', '.join(self.names)})")
+            advice = f"the file holds: {', '.join(self.names)}"
+            self._fail(name, "one array", f"{self._copies[name]} arrays of this name", advice)
         info = self._zip.getinfo(f"{name}.npy")
         problem = entry_problem(info)
         if problem is not None:
-            self._fail(name, *problem)
+            self._fail(name, *problem, "rewrite the file with numpy.savez")
         try:
             with self._zip.open(info) as stream:
                 header = read_header(stream)
             start = data_start(self._file, info)
-        except NpyHeaderError as error:
-            self._fail(name, error.found, error.expected)
-        except _DAMAGE as error:
-            self._fail(name, *_damaged(error))
+        except HeaderError as error:
+            self._fail(name, error.rule, error.got)
+        except ZIP_DAMAGE as error:
+            self._damaged(name, error)
         real = info.file_size - header.size
         if header.nbytes != real:
-            found = f"a header that declares {header.nbytes} bytes ({header.describe()})"
-            self._fail(name, found, f"the {real} bytes that the member holds")
+            got = f"a header that declares {header.nbytes} bytes ({header.describe()})"
+            self._fail(name, f"as large as declared, {real} bytes", got)
         if start + info.compress_size > self._size:
-            self._fail(name, "a member that runs past the end of the file", "a complete file")
+            self._fail(name, "complete", "a member that runs past the end of the file")
         stored = info.compress_type == zipfile.ZIP_STORED
-        offset = start + header.size if stored else None
-        return Member(name=name, header=header, info=info, offset=offset)
+        return Member(
+            name=name,
+            shape=header.shape,
+            dtype=header.dtype,
+            fortran=header.fortran,
+            size=header.size,
+            info=info,
+            offset=start + header.size if stored else None,
+        )
 
-    def header(self, name: str) -> NpyHeader:
-        """Describe one array; see `member`."""
-        return self.member(name).header
+    def _damaged(self, name: str, error: BaseException) -> NoReturn:
+        self._fail(name, "an undamaged array", f"a damaged zip member ({brief(error)})")
 
-    def read(self, member: Member | str) -> NDArray[Any]:
+    def read(self, name: str) -> NDArray[Any]:
         """Read one array into memory; the archive's CRC-32 is checked on the way.
 
         Parameters
         ----------
-        member
-            From `member`, or a name.
+        name
+            A key out of `names`.
 
         Returns
         -------
@@ -298,27 +176,27 @@ class Archive(DistrustedFile):
         Raises
         ------
         ScanFormatError
-            If the member is damaged, or does not fit in memory.
+            As `header`, if the member is damaged, or if it does not fit in memory.
         """
-        member = self.member(member) if isinstance(member, str) else member
-        header = member.header
+        member = self.header(name)
         try:
-            raw = np.empty(header.nbytes, np.uint8)
+            raw = np.empty(member.nbytes, np.uint8)
         except MemoryError:
-            found = f"a compressed array of {header.nbytes} bytes, more than the memory"
-            self._fail(member.name, found, "an uncompressed one (numpy.savez), which can be mapped")
+            got = f"a compressed array of {member.nbytes} bytes, more than the memory"
+            advice = "store it uncompressed (numpy.savez), so that it can be memory-mapped"
+            self._fail(name, "an array that fits in memory", got, advice)
         try:
             with self._zip.open(member.info) as stream:
-                stream.read(header.size)
-                for start in range(0, header.nbytes, _BLOCK):
-                    block = stream.read(min(_BLOCK, header.nbytes - start))
+                stream.read(member.size)
+                for start in range(0, member.nbytes, _BLOCK):
+                    block = stream.read(min(_BLOCK, member.nbytes - start))
                     raw[start : start + len(block)] = np.frombuffer(block, np.uint8)
-        except _DAMAGE as error:
-            self._fail(member.name, *_damaged(error))
-        if not header.nbytes:
-            return np.zeros(header.shape, header.dtype)
-        flat: NDArray[Any] = raw.view(header.dtype)
-        return flat.reshape(header.shape, order="F" if header.fortran else "C")
+        except ZIP_DAMAGE as error:
+            self._damaged(name, error)
+        if not member.nbytes:
+            return np.zeros(member.shape, member.dtype)
+        flat: NDArray[Any] = raw.view(member.dtype)
+        return flat.reshape(member.shape, order="F" if member.fortran else "C")
 
     def number(self, name: str) -> float | None:
         """Read a single number.
@@ -335,10 +213,10 @@ class Archive(DistrustedFile):
         """
         if name not in self:
             return None
-        member = self.member(name)
+        member = self.header(name)
         if member.shape not in ((), (1,)) or member.dtype.kind not in "biuf":
-            self._fail(name, member.header.describe(), "one number")
-        return float(self.read(member).reshape(()))
+            self._fail(name, "one number", member.describe())
+        return float(self.read(name).reshape(()))
 
     def stack(self, name: str) -> NDArray[Any]:
         """Map a stack of patterns if it is stored uncompressed, otherwise read it.
@@ -348,19 +226,18 @@ class Archive(DistrustedFile):
         ScanFormatError
             If it is missing, damaged, or does not have three axes.
         """
-        member = self.member(name)
+        member = self.header(name)
         if len(member.shape) != 3 or 0 in member.shape:
-            expected = "a stack of three axes, none of them 0"
-            self._fail(name, member.header.describe(), expected)
-        return self.map(member)[0]
+            self._fail(name, "a stack of three axes, none of them 0", member.describe())
+        return self.map(name)[0]
 
-    def map(self, member: Member) -> tuple[NDArray[Any], int | None]:
+    def map(self, name: str) -> tuple[NDArray[Any], int | None]:
         """Map one array read-only if it is stored uncompressed, otherwise read it.
 
         Parameters
         ----------
-        member
-            From `member`.
+        name
+            A key out of `names`.
 
         Returns
         -------
@@ -368,19 +245,19 @@ class Archive(DistrustedFile):
             The array, in its stored dtype.
         crc : int or None
             CRC-32 of the ``.npy`` header when mapped: continued over the array's bytes in file
-            order it must reach ``member.info.CRC``. None when read, hence already checked.
+            order it must reach ``header(name).info.CRC``. None when read, hence already checked.
         """
-        header = member.header
-        if member.offset is None or not header.nbytes:
-            return self.read(member), None
-        self._file.seek(member.offset - header.size)
-        crc = zlib.crc32(self._file.read(header.size))
+        member = self.header(name)
+        if member.offset is None or not member.nbytes:
+            return self.read(name), None
+        self._file.seek(member.offset - member.size)
+        crc = zlib.crc32(self._file.read(member.size))
         # Mapped in file order, since a Fortran array is the transpose of a C array.
-        shape = header.shape[::-1] if header.fortran else header.shape
+        shape = member.shape[::-1] if member.fortran else member.shape
         mapped = np.memmap(
-            self._file, dtype=header.dtype, mode="r", offset=member.offset, shape=shape
+            self._file, dtype=member.dtype, mode="r", offset=member.offset, shape=shape
         )
-        return (mapped.T if header.fortran else mapped), crc
+        return (mapped.T if member.fortran else mapped), crc
 
 
 def load_arrays(
@@ -406,14 +283,14 @@ def load_arrays(
     ------
     ScanFormatError
         If the file cannot be read, or any of the arrays is missing or malformed; all of them
-        are listed.
+        are listed. A missing file is also a FileNotFoundError.
     """
     arrays: dict[str, NDArray[Any]] = {}
     violations: list[Violation] = []
     with Archive(path) as archive:
         for name in [*names, *(name for name in optional if name in archive.names)]:
             try:
-                arrays[name] = archive.read(archive.member(name))
+                arrays[name] = archive.read(name)
             except ScanFormatError as error:
                 violations.extend(error.violations)
     if violations:

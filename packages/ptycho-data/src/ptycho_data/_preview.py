@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._contract import (
     REQUIRED,
@@ -16,7 +17,8 @@ from ptycho_data._contract import (
     Findings,
     ScanFormatError,
     Violation,
-    has_trailing_mode,
+    as_modes,
+    describe_array,
     probe_side,
 )
 from ptycho_data._npz import load_arrays
@@ -31,10 +33,6 @@ __all__ = ["list_arrays", "load_parts", "probe_size", "stated_photons"]
 def _found(path: str | PathLike[str], findings: Findings) -> Iterator[Raw]:
     with opened_scan(path, findings, patterns_needed=False) as (one, opened):
         yield one.read(opened)
-
-
-def _describe(header: Described) -> str:
-    return f"{header.dtype} {header.shape}"
 
 
 def list_arrays(path: str | PathLike[str]) -> list[tuple[str, Described | Violation]]:
@@ -133,9 +131,9 @@ def probe_size(path: str | PathLike[str]) -> int:
         if side is not None:
             return side
         if not findings.of(["probeGuess"]):
-            there = ", ".join(raw.names[:20]) or "nothing"
-            found = f"no such array (there: {there})" if header is None else _describe(header)
-            findings.add("probeGuess", found, REQUIRED["probeGuess"])
+            got = "no such array" if header is None else describe_array(header)
+            advice = f"the file holds: {', '.join(raw.names[:20]) or 'nothing'}"
+            findings.add("probeGuess", REQUIRED["probeGuess"], got, advice)
     raise ScanFormatError(findings.of(["probeGuess"]))
 
 
@@ -168,7 +166,7 @@ def stated_photons(path: str | PathLike[str]) -> float | None:
             if header.dtype.kind in kinds and header.shape in ((), (1,)):
                 usable.add(key)
             else:
-                findings.add(key, _describe(header), "a single value")
+                findings.add(key, "a single value", describe_array(header))
         arrays, _ = raw.read(frozenset(usable))
         photons = read_statements(arrays, findings).nphotons
     if findings.of(keys):
@@ -203,22 +201,10 @@ def load_probe(path: str | PathLike[str], N: int | None = None) -> NDArray[np.co
     contract = Path(path).is_file() and format_of(path).name == "npz"
     found = load_arrays(path, (), optional=KEYS) if contract else load_parts(path, KEYS)
     values = next((found[key] for key in KEYS if key in found), None)
-    problem: str | None = None
     if values is None:
-        raise ScanFormatError.of(path, "probe", "no such key", " or ".join(KEYS))
-    squeezed = values[..., 0] if has_trailing_mode(values.shape) else values
-    probe = squeezed[np.newaxis] if squeezed.ndim == 2 else squeezed
-    if probe.dtype.kind != "c" or probe.ndim != 3 or probe.shape[-1] != probe.shape[-2]:
-        problem = f"{values.dtype} {values.shape}"
-    elif not np.isfinite(probe).all():
-        problem = "NaN or infinity"
-    elif not probe.any():
-        problem = "zero everywhere"
-    if problem is not None:
-        expected = "a complex (N, N) or (M, N, N) array, finite and not zero"
-        raise ScanFormatError.of(path, "probe", problem, expected)
-    if N is not None and probe.shape[-1] != N:
-        found_size = f"{probe.shape[-1]} x {probe.shape[-1]}"
-        expected = f"the {N} x {N} pixels of the patterns"
-        raise ScanFormatError.of(path, "probe", found_size, expected)
-    return np.asarray(probe, dtype=np.complex64)
+        raise ScanFormatError.of(path, "probe", "an array of the file", "no such array", "the "
+                                 f"probe is read from {' or '.join(KEYS)}")  # fmt: skip
+    try:
+        return as_modes(values, N)
+    except InvalidValueError as error:
+        raise ScanFormatError.of(path, "probe", error.rule, error.got) from None

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
-from ptycho_config.errors import PtychoError
+from ptycho_config.errors import MissingFileError, PtychoError, sentence
 
-from ptycho_data._contract import ScanFormatError
+from ptycho_data._contract import MissingScanError, ScanFormatError
 from ptycho_data._files import write_npz
 from ptycho_data._npz import load_arrays
 
@@ -30,8 +30,12 @@ class ReconstructionError(PtychoError, ValueError):
     """Arrays that are no reconstruction: every rule that is broken, in one line."""
 
 
+class MissingReconstructionError(ReconstructionError, MissingFileError):
+    """There is no such file."""
+
+
 def _cast(value: npt.ArrayLike, dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """Cast within a kind (complex128 to complex64); what is of another kind stays, and is refused.
+    """Cast within a kind (complex128 to complex64); arrays of other kinds stay as they are.
 
     The checks come later, all at once, when the names of the fields are at hand.
     """
@@ -116,7 +120,7 @@ class Reconstruction:
 
 def _kind_problems(rec: Reconstruction) -> list[str]:
     return [
-        f"{name}: must be {dtype}, found {getattr(rec, name).dtype}"
+        sentence(name, dtype, f"{getattr(rec, name).dtype}")
         for name, dtype in _ARRAYS.items()
         if getattr(rec, name).dtype != dtype
     ]
@@ -125,39 +129,38 @@ def _kind_problems(rec: Reconstruction) -> list[str]:
 def _shape_problems(rec: Reconstruction) -> list[str]:
     problems = []
     if rec.object.ndim != 2 or rec.object.size == 0:
-        problems.append(f"object: must have shape (H, W), found {rec.object.shape}")
+        problems.append(sentence("object", "of shape (H, W)", f"{rec.object.shape}"))
     if rec.coverage.shape != rec.object.shape:
-        rule = f"must have the shape of the object {rec.object.shape}"
-        problems.append(f"coverage: {rule}, found {rec.coverage.shape}")
+        rule = f"of shape {rec.object.shape} like the object"
+        problems.append(sentence("coverage", rule, f"{rec.coverage.shape}"))
     if rec.xcoords.ndim != 1:
-        problems.append(f"xcoords: must have shape (k,), found {rec.xcoords.shape}")
+        problems.append(sentence("xcoords", "of shape (k,)", f"{rec.xcoords.shape}"))
     for name in ("ycoords", "indices"):
         shape = getattr(rec, name).shape
         if shape != rec.xcoords.shape:
-            problems.append(
-                f"{name}: must have the shape of xcoords {rec.xcoords.shape}, found {shape}"
-            )
+            rule = f"of shape {rec.xcoords.shape} like xcoords"
+            problems.append(sentence(name, rule, f"{shape}"))
     shape = rec.probe.shape
     if rec.probe.ndim != 3 or shape[1] != shape[2] or rec.probe.size == 0:
-        problems.append(f"probe: must have shape (M, N, N), found {shape}")
+        problems.append(sentence("probe", "of shape (M, N, N)", f"{shape}"))
     if rec.origin.shape != (2,):
-        problems.append(f"origin: must have shape (2,) as (x, y), found {rec.origin.shape}")
+        problems.append(sentence("origin", "of shape (2,) as (x, y)", f"{rec.origin.shape}"))
     return problems
 
 
 def _value_problems(rec: Reconstruction) -> list[str]:
     problems = [
-        f"{name}: must be finite, found NaN or inf"
+        sentence(name, "finite", "NaN or infinity")
         for name in ("object", "coverage", "xcoords", "ycoords", "probe")
         if not np.isfinite(getattr(rec, name)).all()
     ]
     if (rec.coverage < 0).any():
-        problems.append("coverage: must not be negative")
+        problems.append(sentence("coverage", "at least 0", f"{rec.coverage.min():g}"))
     if not rec.probe.any():
-        problems.append("probe: is zero everywhere")
+        problems.append(sentence("probe", "nonzero somewhere", "zeros only"))
     size = rec.pixel_size_m
     if size is not None and not 0 < size < np.inf:
-        problems.append(f"pixel_size_m: must be above 0, found {size}")
+        problems.append(sentence("pixel_size_m", "above 0", f"{size}"))
     return problems
 
 
@@ -211,13 +214,19 @@ def load_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
     """
     try:
         arrays: dict[str, Any] = load_arrays(Path(path), _ARRAYS, optional=["pixel_size_m"])
+    except MissingScanError:
+        raise MissingReconstructionError(
+            f"{path} must be a reconstruction, got no such file"
+        ) from None
     except ScanFormatError as error:
-        problems = "; ".join(str(violation) for violation in error.violations)
+        problems = "; ".join(
+            sentence(v.key or "the file", v.rule, v.got, v.advice) for v in error.violations
+        )
         raise ReconstructionError(f"{path}: not a reconstruction: {problems}") from error
     size = arrays.pop("pixel_size_m", None)
     if size is not None and (size.shape != () or size.dtype.kind not in "iuf"):
-        found = f"{size.dtype} {size.shape}"
-        raise ReconstructionError(f"{path}: pixel_size_m: must be one number, found {found}")
+        got = f"{size.dtype} {size.shape}"
+        raise ReconstructionError(f"{path}: {sentence('pixel_size_m', 'one number', got)}")
     try:
         return Reconstruction(**arrays, pixel_size_m=None if size is None else float(size))
     except ReconstructionError as error:

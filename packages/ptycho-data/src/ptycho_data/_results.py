@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._files import atomic_path, refuse_existing, write_json
 from ptycho_data._geometry import center_m
@@ -64,7 +65,7 @@ def save_product(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         The nominal pixel size, energy, distance, time or photons is not a usable number.
     OutputExistsError, OSError
         As :func:`ptycho_data.atomic_path`.
@@ -111,8 +112,8 @@ def save_product(
 
 def _require(condition: bool, name: str, value: object) -> None:
     if not condition:
-        rule = "must be a finite number, not negative, and for sizes and photons above 0"
-        raise ValueError(f"{name}: {rule}, found {value}")
+        rule = "a finite number, not negative, and for sizes and photons above 0"
+        raise InvalidValueError(name, rule, f"{value}")
 
 
 #: What :func:`write_pictures` writes.
@@ -145,7 +146,7 @@ def write_pictures(
 
     Raises
     ------
-    ModuleNotFoundError
+    MissingPackageError
         matplotlib is not installed.
     OutputExistsError, OSError
         As :func:`ptycho_data.atomic_path`.
@@ -186,9 +187,9 @@ def write_results(
 
     Raises
     ------
-    ModuleNotFoundError
+    MissingPackageError
         matplotlib is not installed; all but the pictures is written by then.
-    ValueError
+    InvalidValueError
         `photons` is not a number above 0.
     OutputExistsError, OSError
         As :func:`ptycho_data.atomic_path`.

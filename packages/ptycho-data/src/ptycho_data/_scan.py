@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from attrs import evolve, field, fields, frozen
 from numpy.typing import ArrayLike, NDArray
+from ptycho_config.errors import InvalidValueError
 
-from ptycho_data._contract import Findings, ScanFormatError, check_layout
+from ptycho_data._contract import Findings, ScanFormatError, check_layout, mode_axis_first
 from ptycho_data._stack import (
     MapReference,
     Stack,
@@ -31,10 +32,9 @@ def _optional_positions(values: ArrayLike | None) -> NDArray[np.float64] | None:
 
 
 def _modes(probe: ArrayLike) -> NDArray[np.complex64]:
-    modes = np.asarray(probe)
-    if modes.dtype.kind == "c":
-        modes = modes.astype(np.complex64, copy=False)
-    return modes[np.newaxis] if modes.ndim == 2 else modes
+    """Bring a probe to (M, N, N) complex64; what is no probe is refused later, with all fields."""
+    modes = mode_axis_first(np.asarray(probe))
+    return modes.astype(np.complex64, copy=False) if modes.dtype.kind == "c" else modes
 
 
 @frozen(eq=False, kw_only=True)
@@ -109,13 +109,14 @@ class Scan:
         findings = Findings(str(self.source or "scan"))
         layout = check_layout(self.arrays(), findings)
         for key in layout.transposed:
-            findings.add(key, f"{self.arrays()[key].shape}", "(n, N, N), patterns first")
+            shape = self.arrays()[key].shape
+            findings.add(key, "of shape (n, N, N), patterns first", f"{shape}")
         if self.domain not in DOMAINS:
-            findings.add("domain", repr(self.domain), "counts or amplitude")
+            findings.add("domain", "counts or amplitude", repr(self.domain))
         numbers = {"nphotons": self.nphotons, "pixel_size_m": self.pixel_size_m}
         for key, value in (numbers | self.experiment()).items():
             if value is not None and not 0 < value < float("inf"):
-                findings.add(key, f"{value:g}", "a positive number")
+                findings.add(key, "a positive number", f"{value:g}")
         if findings.violations:
             raise ScanFormatError(findings.violations)
 
@@ -198,7 +199,7 @@ class Scan:
         Parameters
         ----------
         nphotons
-            Absolute scale of amplitudes, used only if the scan states none.
+            Absolute scale of amplitudes, used only if the scan has none.
 
         Returns
         -------
@@ -207,16 +208,17 @@ class Scan:
 
         Raises
         ------
-        ValueError
-            If the scan holds amplitudes and nobody states the photons.
+        InvalidValueError
+            If the scan holds amplitudes and the photons are not known.
         """
         if self.domain == "counts":
             return float(self.intensity_totals.mean())
         photons = self.nphotons if self.nphotons is not None else nphotons
         if photons is None or not 0 < photons < float("inf"):
-            raise ValueError(
-                f"{self.source or 'scan'}: amplitudes have no absolute scale; state nphotons, the "
-                f"mean photons per pattern, as a positive number (found {photons})"
+            rule = "a positive number, the mean photons per pattern"
+            advice = "amplitudes have no absolute scale; set nphotons"
+            raise InvalidValueError(
+                f"{self.source or 'scan'}: nphotons", rule, f"{photons}", advice
             )
         return float(photons)
 
@@ -233,7 +235,7 @@ class Scan:
         indices
             Patterns wanted, in this order; None for all (mind the memory).
         nphotons
-            Absolute scale of amplitudes, used only if the scan states none.
+            Absolute scale of amplitudes, used only if the scan has none.
 
         Returns
         -------
@@ -242,8 +244,8 @@ class Scan:
 
         Raises
         ------
-        ValueError
-            If the scan holds amplitudes and nobody states the photons, or all of them are 0.
+        InvalidValueError
+            If the scan holds amplitudes and the photons are not known, or all of them are 0.
         """
         chosen = slice(None) if indices is None else as_index(indices)
         counts: NDArray[np.float32] = np.asarray(self.diffraction[chosen]).astype(np.float32)
@@ -251,7 +253,8 @@ class Scan:
         if self.domain == "amplitude":
             mean = float(self.intensity_totals.mean())
             if not mean > 0:
-                raise ValueError(f"{self.source or 'scan'}: all amplitudes are 0; nothing to scale")
+                name = f"{self.source or 'scan'}: diffraction"
+                raise InvalidValueError(name, "nonzero somewhere", "zeros only")
             np.square(counts, out=counts)
             counts *= np.float32(self.mean_photons(nphotons) / mean)
         if self.bad_pixels is not None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeGuard, TypeVar
 import numpy as np
 from attrs import frozen
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._contract import WHOLE_FILE, ScanFormatError
 
@@ -45,20 +46,18 @@ def rows_of(
 
 
 def as_index(indices: ArrayLike | slice) -> NDArray[np.int64] | slice:
-    """Return indices as whole numbers, a slice as it is.
+    """Return indices as integers, a slice as it is.
 
     Raises
     ------
-    ValueError
-        If they are no list of whole numbers.
+    InvalidValueError
+        If they are not a list of integers.
     """
     if isinstance(indices, slice):
         return indices
     index = np.atleast_1d(np.asarray(indices))
     if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
-        raise ValueError(
-            f"indices: expected a list of whole numbers, found {index.dtype} {index.shape}"
-        )
+        raise InvalidValueError("indices", "a list of integers", f"{index.dtype} {index.shape}")
     return index.astype(np.int64)
 
 
@@ -222,7 +221,7 @@ class LazyStack:
             if wanted.dtype == np.bool_ and wanted.shape == (n,):
                 wanted = np.flatnonzero(wanted)
             if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
-                raise IndexError(f"expected a list of whole numbers, found {wanted.dtype} "
+                raise IndexError(f"indices must be a list of integers, got {wanted.dtype} "
                                  f"{wanted.shape}")  # fmt: skip
             wanted = wanted.astype(np.int64)
             outside = (wanted < -n) | (wanted >= n)
@@ -263,8 +262,8 @@ class Stamp:
         except OSError:
             same = False
         if not same:
-            found = "a file that changed or went away in the meantime"
-            raise ScanFormatError.of(self.path, WHOLE_FILE, found, "the file as it was read")
+            rule, got = "the file that was checked", "a file that changed or was removed since"
+            raise ScanFormatError.of(self.path, WHOLE_FILE, rule, got)
 
 
 @frozen(kw_only=True)

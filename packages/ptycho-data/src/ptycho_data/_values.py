@@ -9,7 +9,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from ptycho_data._contract import STACK_KEYS, Findings, Layout, has_trailing_mode
+from ptycho_data._contract import STACK_KEYS, Findings, Layout, mode_axis_first
 from ptycho_data._stack import Stack, chunk_rows
 
 Domain = Literal["counts", "amplitude"]
@@ -23,7 +23,7 @@ EXPERIMENT = {
 }
 #: Positions that spread less than this, in pixels, are in metres.
 SMALLEST_SPAN = 1e-3
-_DAMAGED = ("bytes that differ from the archive's CRC-32", "an undamaged array")
+_DAMAGED = ("an undamaged array", "bytes that differ from the archive's CRC-32")
 
 
 @frozen(kw_only=True, eq=False)
@@ -59,7 +59,7 @@ class Checksum:
 
 @frozen(kw_only=True)
 class Stated:
-    """What a scan says about itself outside its arrays; None where it is silent."""
+    """Scalars and metadata of a scan; None for what is not in the file."""
 
     domain: str | None = None
     nphotons: float | None = None
@@ -89,7 +89,7 @@ def read_statements(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> S
     nested = physics if isinstance(physics, dict) else {}
     domain = _text(arrays, "domain", findings) or metadata.get("domain")
     if domain is not None and domain not in DOMAINS:
-        findings.add("domain", repr(domain)[:60], "counts or amplitude")
+        findings.add("domain", "counts or amplitude", repr(domain)[:60])
         domain = None
     nphotons = _positive(arrays, "nphotons", findings)
     if nphotons is None:
@@ -136,23 +136,23 @@ def check_small(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> None:
         values = arrays.get(key)
         if values is not None and not np.isfinite(values).all():
             bad = int(np.size(values) - np.isfinite(values).sum())
-            findings.add(key, f"{bad} NaN or infinite values", "finite values")
+            findings.add(key, "finite", f"{bad} NaN or infinite values")
     probe = arrays.get("probeGuess")
     if probe is not None and not np.any(probe):
-        findings.add("probeGuess", "zeros only", "a probe with power")
+        findings.add("probeGuess", "nonzero somewhere", "zeros only")
     x, y = arrays.get("xcoords"), arrays.get("ycoords")
     span = _span(x, y)
     if span == 0:
-        findings.add("xcoords", "all positions equal (in ycoords too)", "a scan that moves")
+        findings.add("xcoords", "different positions", "all positions equal (in ycoords too)")
     elif span is not None and span < SMALLEST_SPAN:
-        found = f"positions within {span:.1e} pixels"
-        findings.add("xcoords", found, "pixels of the object; metres divided by the pixel size")
+        got = f"positions within {span:.1e} pixels"
+        findings.add("xcoords", "in pixels of the object", got, "divide metres by the pixel size")
     index = arrays.get("scan_index")
     if index is not None and index.dtype.kind == "f" and not np.array_equal(index, np.rint(index)):
-        findings.add("scan_index", "fractions", "whole numbers")
+        findings.add("scan_index", "integers", "fractions")
     bad_pixels = arrays.get("bad_pixels")
     if bad_pixels is not None and bad_pixels.size and np.all(bad_pixels):
-        findings.add("bad_pixels", "every pixel masked", "True for bad pixels only")
+        findings.add("bad_pixels", "True for bad pixels only", "every pixel masked")
 
 
 def check_diffraction(
@@ -193,17 +193,17 @@ def check_diffraction(
         findings.add("diffraction", *_DAMAGED)
     broken = np.flatnonzero(~np.isfinite(statistics.totals))
     if len(broken):
-        found = f"NaN or infinity in {len(broken)} patterns, first in pattern {broken[0]}"
-        findings.add("diffraction", found, "finite values (mark dead pixels in bad_pixels)")
+        got = f"NaN or infinity in {len(broken)} patterns, first in pattern {broken[0]}"
+        findings.add("diffraction", "finite", got, "mark dead pixels in bad_pixels")
     if statistics.minimum < 0:
-        found = f"negative values down to {statistics.minimum:g}"
-        findings.add("diffraction", found, "counts or amplitudes >= 0")
+        got = f"negative values down to {statistics.minimum:g}"
+        findings.add("diffraction", "counts or amplitudes >= 0", got)
     if statistics.minimum == 0 == statistics.maximum:
-        findings.add("diffraction", "all-zero patterns only", "patterns with photons")
+        findings.add("diffraction", "patterns with photons", "zeros only")
     if domain is None and is_float and not statistics.maximum <= 1 + 1e-6:
-        found = f"{stack.dtype} up to {statistics.maximum:g} without a stated domain"
-        hint = "state it: --domain counts or --domain amplitude (or a key 'domain' in the file)"
-        findings.add("diffraction", found, hint)
+        got = f"{stack.dtype} up to {statistics.maximum:g} without a domain"
+        advice = "pass --domain counts or --domain amplitude (or add a key 'domain' to the file)"
+        findings.add("diffraction", "of a known domain", got, advice)
         return None, statistics
     return _as_domain(domain or ("amplitude" if is_float else "counts")), statistics
 
@@ -214,7 +214,7 @@ def check_patches(patches: Stack, checksum: Checksum | None, findings: Findings)
     if checksum is not None and crc != checksum.target:
         findings.add("Y", *_DAMAGED)
     if not finite:
-        findings.add("Y", "NaN or infinite values", "finite values")
+        findings.add("Y", "finite", "NaN or infinite values")
 
 
 def arrange(arrays: Mapping[str, NDArray[Any]], layout: Layout) -> dict[str, NDArray[Any]]:
@@ -238,9 +238,7 @@ def arrange(arrays: Mapping[str, NDArray[Any]], layout: Layout) -> dict[str, NDA
             stack = out[key][..., 0] if out[key].ndim == 4 else out[key]
             out[key] = np.moveaxis(stack, 2, 0) if key in layout.transposed else stack
     if "probeGuess" in out:
-        probe = out["probeGuess"]
-        modes = probe[..., 0] if has_trailing_mode(probe.shape) else probe
-        out["probeGuess"] = modes[np.newaxis] if modes.ndim == 2 else modes
+        out["probeGuess"] = mode_axis_first(out["probeGuess"])
     if "bad_pixels" in out:
         mask = out["bad_pixels"]
         # A bool array from a file may hold bytes other than 0 and 1.
@@ -259,7 +257,7 @@ def _text(arrays: Mapping[str, NDArray[Any]], key: str, findings: Findings) -> s
         value = arrays[key].reshape(()).item()
         return value.decode() if isinstance(value, bytes) else str(value)
     except ValueError:
-        findings.add(key, "bytes that are no text", "text")
+        findings.add(key, "text", "bytes that are no text")
         return None
 
 
@@ -268,7 +266,7 @@ def _positive(arrays: Mapping[str, NDArray[Any]], key: str, findings: Findings) 
         return None
     value = float(arrays[key].reshape(()))
     if not 0 < value < float("inf"):
-        findings.add(key, f"{value:g}", "a positive number")
+        findings.add(key, "a positive number", f"{value:g}")
         return None
     return value
 
@@ -282,7 +280,7 @@ def _read_metadata(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> di
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        findings.add("_metadata", "text that is no JSON object", "a JSON object")
+        findings.add("_metadata", "a JSON object", "text that is no JSON object")
         return {}
     return content
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError, MissingPackageError
 
 from ptycho_data._files import atomic_path
 
@@ -185,14 +186,14 @@ def new_figure(width: float, height: float) -> "Figure":
 
     Raises
     ------
-    ModuleNotFoundError
+    MissingPackageError
         matplotlib is not installed.
     """
     try:  # late: a scan is read, checked and grouped without it
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise MissingPackageError(
             "pictures need the package matplotlib: pip install 'ptycho-data[pictures]'"
         ) from error
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -267,7 +268,7 @@ def save_figure(figure: "Figure", path: Path, *, overwrite: bool) -> Path:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         The suffix names no format that matplotlib writes.
     OutputExistsError, OSError
         As :func:`ptycho_data.atomic_path`.
@@ -275,10 +276,9 @@ def save_figure(figure: "Figure", path: Path, *, overwrite: bool) -> Path:
     kind = path.suffix.lstrip(".").lower() or "png"
     known = figure.canvas.get_supported_filetypes()
     if kind not in known:
-        msg = f"{path}: pictures of type {kind!r} are unknown; use one of {', '.join(known)}"
-        raise ValueError(msg)
+        raise InvalidValueError(f"{path}", f"a picture of type {', '.join(known)}", repr(kind))
     with atomic_path(path, overwrite=overwrite) as temporary:
-        # PDF and SVG carry the time unless told otherwise; equal content shall give equal bytes.
+        # PDF and SVG carry the time by default; equal content must give equal bytes.
         stamp = {"Software": None} if kind == "png" else None
         figure.savefig(
             temporary, format=kind, dpi=150, metadata=stamp, bbox_inches="tight", pad_inches=0.08

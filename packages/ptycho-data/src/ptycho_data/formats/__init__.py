@@ -1,28 +1,55 @@
-"""File formats, each told by its content.
+"""File formats, recognised by their content.
 
-A format is one module with a `Format`: how it is told (``matches``), read (``read``) and, for
-some, written (``write``). It takes part by its line in `FORMATS`; the first that matches reads.
+A format is one module with a `Format`: whether a file is of it (``matches``), how to read it
+(``read``) and, for some, how to write it (``write``). The formats of this package are in
+`FORMATS`; installed packages add theirs by an entry point of the group ``ptycho.formats``, whose
+value is a `Format`. `known_formats` lists all; the first that matches reads a file.
 """
 
 import contextlib
+import functools
+import warnings
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from os import PathLike
 from pathlib import Path
 
-from ptycho_data._contract import WHOLE_FILE, Findings, ScanFormatError
+from ptycho_config.errors import InvalidValueError
+
+from ptycho_data._contract import WHOLE_FILE, Findings, ScanFormatError, ScanFormatWarning
 from ptycho_data.formats import _cxi, _fold_slice, _lcls, _npz, _ptychodus
-from ptycho_data.formats._base import Container, Format, Opened, find_in_folder, open_container
+from ptycho_data.formats._base import (
+    Container,
+    Format,
+    Opened,
+    Raw,
+    find_in_folder,
+    find_partner,
+    has_all,
+    open_container,
+)
+from ptycho_data.formats._metres import Measured, to_contract
 
 __all__ = [
+    "ENTRY_POINTS",
     "FORMATS",
     "Container",
     "Format",
+    "Measured",
     "Opened",
+    "Raw",
     "detect",
+    "find_partner",
     "format_named",
     "format_of",
+    "has_all",
+    "known_formats",
     "opened_scan",
+    "to_contract",
 ]
+
+ENTRY_POINTS = "ptycho.formats"
+"""Group of the entry points by which other packages add formats."""
 
 FORMATS: tuple[Format, ...] = (
     _ptychodus.FORMAT,
@@ -31,9 +58,37 @@ FORMATS: tuple[Format, ...] = (
     _lcls.FORMAT,
     _npz.FORMAT,  # takes every NPZ file
 )
-"""All formats, the more particular ones first."""
+"""The formats of this package, the more particular ones first."""
 
-#: Names by which a folder is known at once.
+
+@functools.cache
+def known_formats() -> tuple[Format, ...]:
+    """Return all formats: those of other packages, then those of this one.
+
+    Entry points are looked up once per process.
+
+    Warns
+    -----
+    ScanFormatWarning
+        If an entry point cannot be loaded or is no `Format`; it is left out.
+    """
+    added = []
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            added.append(_loaded(point.load()))
+        except Exception as error:  # code of another package may raise anything
+            text = f"{ENTRY_POINTS}: {point.name} ({point.value}) left out: {error}"
+            warnings.warn(text, ScanFormatWarning, stacklevel=2)
+    return (*added, *FORMATS)
+
+
+def _loaded(value: object) -> Format:
+    if not isinstance(value, Format):
+        raise InvalidValueError("the entry point", "a Format", type(value).__name__)
+    return value
+
+
+#: Names of files of patterns that are looked for first in a folder.
 _USUAL = ("diffraction.h5", "diffraction.cxi", "diffraction.npz")
 
 
@@ -42,34 +97,35 @@ def format_named(name: str) -> Format:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         There is none.
     """
-    for one in FORMATS:
+    for one in known_formats():
         if one.name == name:
             return one
-    raise ValueError(f"format: expected {', '.join(f.name for f in FORMATS)}, found {name!r}")
+    rule = f"one of {', '.join(one.name for one in known_formats())}"
+    raise InvalidValueError("format", rule, repr(name))
 
 
 def detect(file: Container) -> Format:
-    """Tell the format of an open file by its content.
+    """Return the format of an open file, recognised by its content.
 
     Raises
     ------
     ScanFormatError
-        It is none of `FORMATS`.
+        It is of none of `known_formats`.
     """
-    for one in FORMATS:
+    for one in known_formats():
         if one.matches(file):
             return one
-    there = ", ".join(file.names[:20]) or "nothing"
-    known = ", ".join(one.title for one in FORMATS)
-    found = f"no scan known here (it holds: {there})"
-    raise ScanFormatError.of(file.path, WHOLE_FILE, found, f"one of: {known}")
+    arrays = ", ".join(file.names[:20]) or "nothing"
+    titles = ", ".join(one.title for one in known_formats())
+    got = f"a file that holds: {arrays}"
+    raise ScanFormatError.of(file.path, WHOLE_FILE, f"a scan in one of the formats {titles}", got)
 
 
 def format_of(path: str | PathLike[str]) -> Format:
-    """Tell the format of a scan, a file or a folder.
+    """Return the format of a scan, a file or a folder.
 
     Raises
     ------
@@ -96,9 +152,9 @@ def _file_of(path: Path) -> Path:
     if len(inside) == 1:
         return inside[0]
     names = ", ".join(file.name for file in inside[:5])
-    found = f"a folder with {len(inside)} files of patterns ({names})" if inside else (
+    got = f"a folder with {len(inside)} files of patterns ({names})" if inside else (
         "a folder without a file of patterns")  # fmt: skip
-    raise ScanFormatError.of(path, WHOLE_FILE, found, "the name of one file")
+    raise ScanFormatError.of(path, WHOLE_FILE, "a scan in one file", got, "name the file")
 
 
 @contextlib.contextmanager
@@ -110,7 +166,7 @@ def opened_scan(
     pixel_size_m: float | None = None,
     patterns_needed: bool = True,
 ) -> Iterator[tuple[Format, Opened]]:
-    """Open a scan, a file or a folder, and tell its format.
+    """Open a scan, a file or a folder, and recognise its format.
 
     Raises
     ------

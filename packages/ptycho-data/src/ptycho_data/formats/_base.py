@@ -9,11 +9,12 @@ import numpy as np
 from attrs import define, field, frozen
 from numpy.typing import NDArray
 
-from ptycho_data._contract import WHOLE_FILE, Described, Findings, ScanFormatError
+from ptycho_data._contract import WHOLE_FILE, Described, Findings, MissingScanError, ScanFormatError
 from ptycho_data._hdf5 import H5File, is_hdf5
 from ptycho_data._npz import Archive
 from ptycho_data._scan import Scan
 from ptycho_data._stack import Stack
+from ptycho_data._untrusted import require_file
 from ptycho_data._values import Checksum
 
 __all__ = [
@@ -44,18 +45,19 @@ def open_container(path: Path) -> Container:
         If there is no such file, it cannot be read, or is neither an NPZ nor an HDF5 file.
     """
 
-    def fail(found: str) -> ScanFormatError:
-        return ScanFormatError.of(path, WHOLE_FILE, found, _EXPECTED)
+    def fail(got: str) -> ScanFormatError:
+        return ScanFormatError.of(path, WHOLE_FILE, _EXPECTED, got)
 
     try:
-        if not path.is_file():
-            raise fail("something that is no regular file" if path.exists() else "no such file")
+        require_file(path, _EXPECTED)
         with path.open("rb") as file:
             start = file.read(4)
         if start in _ZIP:
             return Archive(path)
         if is_hdf5(path):
             return H5File(path)
+    except MissingScanError:
+        raise
     except OSError as error:
         raise fail(f"a file that cannot be read ({error.strerror})") from None
     raise fail("neither a zip archive nor HDF5" if start else "an empty file")
@@ -63,7 +65,7 @@ def open_container(path: Path) -> Container:
 
 @define(kw_only=True)
 class Raw:
-    """A scan as it was found: under the keys of the contract, in its units, not yet checked.
+    """A scan as read from its files: under the keys of the contract, in its units, not yet checked.
 
     Attributes
     ----------
@@ -72,17 +74,17 @@ class Raw:
     read
         Gives the arrays of some of these keys.
     names
-        All names in the file, told to who looks for a missing one.
+        All names in the file, for messages about a missing one.
     places
         Contract key to where it came from, for messages; absent where it is the key itself.
     files
         Every file that was read.
     may_lack
-        Required keys that this format may have no place for.
+        Required keys that files of this format may lack.
     remarks
         What was converted or left out, one line each.
     cautions
-        What deserves a look, one line each.
+        Warnings, one line each.
     """
 
     headers: Mapping[str, Described]
@@ -106,7 +108,7 @@ class Raw:
 
 @define(kw_only=True)
 class Opened:
-    """The file that was named, open, and what was said along with it.
+    """The open file, and the arguments of `load_scan` that belong to it.
 
     Attributes
     ----------
@@ -115,7 +117,7 @@ class Opened:
     findings
         Receives what is wrong.
     companion
-        File with the other half of the scan, if named.
+        The other file of a scan in two files, if given.
     pixel_size_m
         Object pixel in metres, if stated; wins over the file.
     patterns_needed
@@ -144,7 +146,7 @@ class Opened:
             yield
         except ScanFormatError as error:
             for violation in error.violations:
-                self.findings.add(key, violation.found, violation.expected)
+                self.findings.add(key, violation.rule, violation.got, violation.advice)
 
 
 @frozen(kw_only=True)
@@ -217,7 +219,7 @@ def find_in_folder(
     folder
         Where to look; not into folders in it.
     wanted
-        Tells by its content whether a file is one of those looked for.
+        Whether a file is one of those looked for, by its content.
     usual
         Names that are enough if a file of this name is wanted; the first one wins.
 
@@ -247,7 +249,7 @@ def find_in_folder(
 def find_partner(
     opened: Opened, what: str, wanted: Callable[[Container], bool], usual: tuple[str, ...]
 ) -> Container:
-    """Open the file with the other half: the one that was named, or one beside the first.
+    """Open the other file of a pair: the named companion, or one beside the first.
 
     Raises
     ------
@@ -256,20 +258,21 @@ def find_partner(
     """
     here = opened.file.path
 
-    def fail(path: Path, found: str, expected: str) -> ScanFormatError:
-        return ScanFormatError.of(path, WHOLE_FILE, found, expected)
-
     if opened.companion is not None:
         named = opened.also(opened.companion)
         if not wanted(named):
-            raise fail(opened.companion, f"a file without {what}", f"the {what} of {here.name}")
+            rule, got = f"the {what} of {here.name}", f"a file without {what}"
+            raise ScanFormatError.of(opened.companion, WHOLE_FILE, rule, got)
         return named
     candidates = [
         path for path in find_in_folder(here.parent, wanted, usual) if not path.samefile(here)
     ]
     if len(candidates) != 1:
-        there = f"{len(candidates)} files with {what} beside it ({_names(candidates)})"
-        found = there if candidates else f"no {what}, here or in a file beside it"
-        raise fail(here, found, f"one file with {what}: in this folder, or named as companion "
-                   "(ptycho convert IN OUT --companion FILE)")  # fmt: skip
+        several = f"{len(candidates)} files with {what} beside it ({_names(candidates)})"
+        got = several if candidates else f"no {what}, here or in a file beside it"
+        advice = (
+            f"pass the file with the {what} as companion: ptycho convert IN OUT --companion FILE"
+        )
+        rule = f"beside one file with {what}"
+        raise ScanFormatError.of(here, WHOLE_FILE, rule, got, advice)
     return opened.also(candidates[0])

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_data.__about__ import __version__
+from ptycho_data._contract import describe_array
 from ptycho_data._files import atomic_path
 from ptycho_data._geometry import EV_J
 from ptycho_data._hdf5 import H5File
@@ -211,8 +212,8 @@ def _read_product(file: Container, opened: Opened, found: Measured) -> None:
     with opened.collecting("xcoords"):
         translation = file.read(str(first_of(file, _TRANSLATION)))
         if translation.ndim != 2 or translation.shape[1] < 2:
-            opened.findings.add("xcoords", f"{translation.dtype} {translation.shape}",
-                                "(n, 3) metres, x first")  # fmt: skip
+            rule = "of shape (n, 3) in metres, x first"
+            opened.findings.add("xcoords", rule, describe_array(translation))
         else:
             found.x_m, found.y_m = translation[:, 0], translation[:, 1]
     numbers = f"{_EXTRA}/probe_position_indexes"

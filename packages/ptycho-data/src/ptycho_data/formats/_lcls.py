@@ -36,7 +36,7 @@ def _in_metres(file: Archive) -> bool:
     """Tell whether all positions are tiny, and not all zero."""
     for pair in (_COORDINATES[:2], _COORDINATES[2:]):
         try:
-            values = [file.read(file.member(name)) for name in pair if name in file]
+            values = [file.read(name) for name in pair if name in file]
         except ScanFormatError:
             return False
         if values and all(v.dtype.kind == "f" and v.size for v in values):
@@ -50,7 +50,7 @@ def _patterns_last(file: Archive) -> bool:
     if name is None or x is None:
         return False
     try:
-        shape, n = file.member(name).shape, file.member(x).shape
+        shape, n = file.header(name).shape, file.header(x).shape
     except ScanFormatError:
         return False
     return len(shape) == 3 and len(n) == 1 and shape[2] == n[0] != shape[0]
@@ -79,8 +79,8 @@ def _geometry(opened: Opened, N: int | None) -> tuple[float | None, dict[str, fl
         with contextlib.suppress(ArithmeticError):  # of absurd numbers: then it is not known
             pixel = object_pixel(found["energy"], found["distance_m"], found["detector_pixel_m"], N)
     if pixel is not None and not SMALLEST < pixel < LARGEST:
-        found_pixel, wanted = f"object pixels of {pixel:g} m", "the size of a pixel in metres"
-        opened.findings.add("pixel_size_m", found_pixel, wanted)
+        rule = "the size of an object pixel in metres"
+        opened.findings.add("pixel_size_m", rule, f"{pixel:g} m")
         pixel = None
     return pixel, found
 
@@ -103,9 +103,12 @@ def _read(opened: Opened) -> Raw:
             raw.remarks.append("objectGuess left out: the file does not say where it lies")
         if pixel is None:
             opened.findings.add(
-                "xcoords", "positions in metres (none beyond 1e-3) and no size of an object pixel",
-                "a number pixel_size_m in the file, or ptycho convert IN OUT --pixel-size-m SIZE",
-            )  # fmt: skip
+                "xcoords",
+                "in pixels, or in metres with the size of an object pixel",
+                "positions in metres (none beyond 1e-3) and no pixel size",
+                "add a number pixel_size_m to the file, or pass it: "
+                "ptycho convert IN OUT --pixel-size-m SIZE",
+            )
         else:
             raw.remarks.append(
                 f"positions: metres divided by object pixels of {pixel * 1e9:.6g} nm"

@@ -169,13 +169,14 @@ def _pixel(found: Measured, opened: Opened, cautions: list[str]) -> tuple[float,
     if pixel is None and found.x_m is not None:
         opened.findings.add(
             "xcoords",
-            "positions in metres, and no size of the object pixel",
-            "photon energy, detector distance and detector pixel in the file, or the size itself: "
-            "ptycho convert IN OUT --pixel-size-m SIZE",
+            "accompanied by the size of the object pixel",
+            "positions in metres and no pixel size",
+            "add photon energy, detector distance and detector pixel to the file, or pass the "
+            "size: ptycho convert IN OUT --pixel-size-m SIZE",
         )
     elif pixel is not None and not all(SMALLEST < size < LARGEST for size in pixel):
-        found_size = f"positions in metres, and object pixels of {pixel[0]:g} x {pixel[1]:g} m"
-        opened.findings.add("xcoords", found_size, "the size of an object pixel")
+        got = f"object pixels of {pixel[0]:g} x {pixel[1]:g} m"
+        opened.findings.add("xcoords", "accompanied by the size of the object pixel", got)
         return None
     if own and derived and not stated and abs(derived[0] / own[0] - 1) > _TOLERANCE:
         cautions.append(
@@ -235,16 +236,16 @@ def _pair(found: Measured, arrays: dict[str, Any], opened: Opened, remarks: list
     x, y = arrays["xcoords"], arrays["ycoords"]
     if numbers is None or where is None:  # one after the other
         if x.shape != (len(stack),):
-            opened.findings.add("xcoords", f"{x.shape} positions for {len(stack)} patterns",
-                                f"({len(stack)},): one position per pattern")  # fmt: skip
+            rule = f"of shape ({len(stack)},), one position per pattern"
+            opened.findings.add("xcoords", rule, f"{x.shape} positions for {len(stack)} patterns")
         return
     for key, values, length in (
         ("diffraction", numbers, len(stack)),
         ("xcoords", where, x.size),
     ):
         if values.shape != (length,) or values.dtype.kind not in "iu":
-            opened.findings.add(key, f"numbers {values.dtype} {values.shape}",
-                                f"one whole number each: ({length},)")  # fmt: skip
+            rule = f"numbered by integers of shape ({length},)"
+            opened.findings.add(key, rule, f"numbers {values.dtype} {values.shape}")
             return
     if x.ndim != 1 or x.shape != y.shape or x.dtype.kind != "f" or not len(x):
         return  # the contract's check says what is wrong
@@ -252,8 +253,8 @@ def _pair(found: Measured, arrays: dict[str, Any], opened: Opened, remarks: list
     times = np.bincount(inverse)
     rows = np.flatnonzero((numbers >= 0) & (numbers >= known[0]) & (numbers <= known[-1]))
     if not len(rows):
-        opened.findings.add("xcoords", "no number of a position that is one of a pattern",
-                            "positions of these patterns")  # fmt: skip
+        rule = "positions of these patterns"
+        opened.findings.add("xcoords", rule, "numbers that no pattern has")
         return
     wanted = numbers[rows]
     for key, values in (("xcoords", x), ("ycoords", y)):

@@ -56,7 +56,7 @@ def read_contract(opened: Opened) -> Raw:
     members: dict[str, Member] = {}
     for key, name in resolve_aliases(archive.names).items():
         with opened.collecting(key):
-            members[key] = archive.member(name)
+            members[key] = archive.header(name)
 
     def read(keys: frozenset[str]) -> Loaded:
         return _load(archive, {key: members[key] for key in sorted(keys)}, opened)
@@ -70,9 +70,9 @@ def _load(archive: Archive, members: Mapping[str, Member], opened: Opened) -> Lo
     for key, member in members.items():
         with opened.collecting(key):
             if key not in STACK_KEYS:
-                arrays[key] = archive.read(member)
+                arrays[key] = archive.read(member.name)
                 continue
-            arrays[key], start = archive.map(member)
+            arrays[key], start = archive.map(member.name)
             if start is not None:
                 checksums[key] = Checksum(start=start, target=member.info.CRC)
     return arrays, checksums

@@ -18,6 +18,7 @@ from ptycho_config import (
     resolve_training,
 )
 from ptycho_config import TrainingConfig as CheckedTrainingConfig
+from ptycho_config.errors import MissingPackageError
 from ptycho_core.backends import trainer
 from ptycho_data import (
     Bundle,
@@ -210,5 +211,5 @@ def save_outputs(
     save_reconstruction(folder / "reconstruction.npz", found, overwrite=True)
     try:
         write_pictures(folder, found, overwrite=True)
-    except ModuleNotFoundError as error:  # pictures are a courtesy: training must not fail by them
+    except MissingPackageError as error:  # a missing picture must not end a training
         log.warning("no pictures: %s", error)
