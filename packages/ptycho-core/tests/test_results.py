@@ -54,7 +54,7 @@ def test_the_probe_is_told(scan, bundle, tmp_path, caplog):
     told = [from_scan, kept, kept, f"probe: from {file}", from_scan, kept, other]
     assert caplog.messages == told
     np.savez(file, probe=larger.probe)
-    with pytest.raises(ScanFormatError, match=r"probe.*16 x 16.*the 8 x 8 pixels of the patterns"):
+    with pytest.raises(ScanFormatError, match=r"probe must be of 8 x 8 pixels .*, got 16 x 16"):
         choose_probe(bundle, scan, inference(probe_file=file))
 
 

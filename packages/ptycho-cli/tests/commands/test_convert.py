@@ -89,7 +89,7 @@ def test_positions_of_another_file(ptycho, scan_file, solved, tmp_path):
     for wrong, message in (
         ({"xcoords": scan.xcoords[1:], "ycoords": scan.ycoords[1:]}, "those of all 60 patterns"),
         ({"xcoords": scan.xcoords, "ycoords": scan.ycoords * np.nan}, "be finite"),
-        ({"xcoords": scan.xcoords}, "ycoords: found 0 arrays of this name"),
+        ({"xcoords": scan.xcoords}, "ycoords must be one array, got 0 arrays of this name"),
         (
             {
                 "xcoords": scan.xcoords,

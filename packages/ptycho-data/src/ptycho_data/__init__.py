@@ -9,7 +9,13 @@ from ptycho_data._bundle import (
     load_bundle,
     save_bundle,
 )
-from ptycho_data._contract import MissingScanError, ScanFormatError, ScanFormatWarning, Violation
+from ptycho_data._contract import (
+    MissingScanError,
+    ScanFormatError,
+    ScanFormatWarning,
+    Violation,
+    as_modes,
+)
 from ptycho_data._files import (
     OutputExistsError,
     atomic_path,
@@ -61,6 +67,7 @@ __all__ = [
     "ScanFormatWarning",
     "Violation",
     "__version__",
+    "as_modes",
     "atomic_path",
     "axis_coverage",
     "check_bundle",

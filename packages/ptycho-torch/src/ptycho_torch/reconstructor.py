@@ -10,7 +10,7 @@ from ptycho_config import PyTorchExecutionConfig, TrainingConfig, from_dict
 from ptycho_config.types import Domain
 from ptycho_core.batches import places_in_step
 from ptycho_core.sampling import covering_groups, inference_steps
-from ptycho_data import Bundle, Reconstruction, load_bundle
+from ptycho_data import Bundle, Reconstruction, as_modes, load_bundle
 from ptycho_physics import Canvas, extract_patches, input_scale, probe_weight
 from torch import Tensor
 
@@ -83,8 +83,7 @@ class Reconstructor:
         self.trained = from_dict(TrainingConfig, bundle.config)
         self.execution = execution or PyTorchExecutionConfig(accelerator="auto")
         self.runner = runner or open_runner(self.execution)
-        probe = bundle.probe if probe is None else probe
-        probe = probe[np.newaxis] if probe.ndim == 2 else probe
+        probe = as_modes(bundle.probe if probe is None else probe)
         if bad_pixels is not None and bad_pixels.shape != probe.shape[-2:]:
             expected = f"shape {probe.shape[-2:]} of the probe"
             msg = f"bad_pixels: {expected} expected, found {bad_pixels.shape}"
