@@ -89,6 +89,7 @@ class Archive(UntrustedFile):
         names = [i.filename[:-4] for i in self._zip.infolist() if i.filename.endswith(".npy")]
         self._copies = Counter(names)
         self._members: dict[str, Member] = {}
+        self._kept: dict[str, NDArray[Any]] = {}
         self.names: tuple[str, ...] = tuple(self._copies)
 
     def close(self) -> None:
@@ -140,9 +141,9 @@ class Archive(UntrustedFile):
             self._fail(name, error.rule, error.got)
         except ZIP_DAMAGE as error:
             self._damaged(name, error)
-        real = info.file_size - header.size
-        if header.nbytes != real:
-            got = f"a header that declares {header.nbytes} bytes ({header.describe()})"
+        real, declared = info.file_size - header.size, header.nbytes
+        if declared != real:
+            got = f"a header that declares {declared} bytes ({header.describe()})"
             self._fail(name, f"as large as declared, {real} bytes", got)
         if start + info.compress_size > self._size:
             self._fail(name, "complete", "a member that runs past the end of the file")
@@ -178,25 +179,34 @@ class Archive(UntrustedFile):
         ScanFormatError
             As `header`, if the member is damaged, or if it does not fit in memory.
         """
+        if name in self._kept:
+            return self._kept.pop(name)
         member = self.header(name)
+        size = member.nbytes
         try:
-            raw = np.empty(member.nbytes, np.uint8)
+            raw = np.empty(size, np.uint8)
         except MemoryError:
-            got = f"a compressed array of {member.nbytes} bytes, more than the memory"
+            got = f"a compressed array of {size} bytes, more than the memory"
             advice = "store it uncompressed (numpy.savez), so that it can be memory-mapped"
             self._fail(name, "an array that fits in memory", got, advice)
         try:
             with self._zip.open(member.info) as stream:
                 stream.read(member.size)
-                for start in range(0, member.nbytes, _BLOCK):
-                    block = stream.read(min(_BLOCK, member.nbytes - start))
+                for start in range(0, size, _BLOCK):
+                    block = stream.read(min(_BLOCK, size - start))
                     raw[start : start + len(block)] = np.frombuffer(block, np.uint8)
         except ZIP_DAMAGE as error:
             self._damaged(name, error)
-        if not member.nbytes:
+        if not size:
             return np.zeros(member.shape, member.dtype)
         flat: NDArray[Any] = raw.view(member.dtype)
         return flat.reshape(member.shape, order="F" if member.fortran else "C")
+
+    def peek(self, name: str) -> NDArray[Any]:
+        """Read one array as `read` does, and keep it for the next `read`."""
+        if name not in self._kept:
+            self._kept[name] = self.read(name)
+        return self._kept[name]
 
     def number(self, name: str) -> float | None:
         """Read a single number.
@@ -261,7 +271,7 @@ class Archive(UntrustedFile):
 
 
 def load_arrays(
-    path: str | PathLike[str], names: Iterable[str], *, optional: Iterable[str] = ()
+    path: str | PathLike[str], names: Iterable[str] | None = None, *, optional: Iterable[str] = ()
 ) -> dict[str, NDArray[Any]]:
     """Read single arrays of an NPZ file into memory, with every size checked first.
 
@@ -270,7 +280,7 @@ def load_arrays(
     path
         An NPZ file; it need not be a scan.
     names
-        Keys that must be there.
+        Keys that must be there; all keys of the file by default.
     optional
         Keys that are read if they are there.
 
@@ -288,7 +298,8 @@ def load_arrays(
     arrays: dict[str, NDArray[Any]] = {}
     violations: list[Violation] = []
     with Archive(path) as archive:
-        for name in [*names, *(name for name in optional if name in archive.names)]:
+        wanted = archive.names if names is None else names
+        for name in [*wanted, *(name for name in optional if name in archive.names)]:
             try:
                 arrays[name] = archive.read(name)
             except ScanFormatError as error:

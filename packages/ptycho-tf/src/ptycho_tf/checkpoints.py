@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from ptycho_config import PyTorchExecutionConfig
 from ptycho_core.resuming import check_resumed
-from ptycho_data import write_npz
+from ptycho_data import load_arrays, write_npz
 
 from ptycho_tf.frameworks import keras
 from ptycho_tf.learning import LearningModel
@@ -44,8 +44,7 @@ def load(path: Path, model: LearningModel, of: Mapping[str, Any]) -> dict[str, A
     """
     variables = _variables(model)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+        arrays = load_arrays(path)
         state: dict[str, Any] = json.loads(arrays.pop(_STATE).tobytes())
     except (KeyError, OSError, ValueError) as error:
         msg = f"{path}: must be a checkpoint of the TensorFlow backend, found none: {error}"

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 import click
 from ptycho_core.scan_corrections import correct_positions, shift_patterns, with_positions_from
-from ptycho_data import FORMATS, Domain, Format, Scan, format_named, format_of, load_scan
+from ptycho_data import Domain, Format, Scan, format_named, format_of, known_formats, load_scan
 
 from ptycho_cli.outputs import not_an_input, output_file, output_folder
 from ptycho_cli.reading import ABOVE_ZERO, INPUT, reading_options
@@ -24,7 +24,7 @@ CORRECTIONS = {
 }
 #: Options that set a property of the scan.
 STATED = ("photon_energy_ev", "detector_distance_m", "detector_pixel_size_m", "nphotons")
-WRITABLE = {fmt.name: fmt for fmt in FORMATS if fmt.write is not None}
+WRITABLE = {fmt.name: fmt for fmt in known_formats() if fmt.write is not None}
 
 
 def _target(out: Path, name: str | None) -> Format:

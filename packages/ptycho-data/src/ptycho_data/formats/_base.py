@@ -141,12 +141,16 @@ class Opened:
 
     @contextlib.contextmanager
     def collecting(self, key: str) -> Iterator[None]:
-        """Note what is wrong with one key, and go on with the others."""
+        """Record what is wrong with one key, and go on with the others."""
         try:
             yield
         except ScanFormatError as error:
-            for violation in error.violations:
-                self.findings.add(key, violation.rule, violation.got, violation.advice)
+            self.note(key, error)
+
+    def note(self, key: str, error: ScanFormatError) -> None:
+        """Record what is wrong with one key."""
+        for violation in error.violations:
+            self.findings.add(key, violation.rule, violation.got, violation.advice)
 
 
 @frozen(kw_only=True)

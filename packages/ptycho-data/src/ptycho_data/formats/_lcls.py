@@ -36,7 +36,7 @@ def _in_metres(file: Archive) -> bool:
     """Tell whether all positions are tiny, and not all zero."""
     for pair in (_COORDINATES[:2], _COORDINATES[2:]):
         try:
-            values = [file.read(name) for name in pair if name in file]
+            values = [file.peek(name) for name in pair if name in file]
         except ScanFormatError:
             return False
         if values and all(v.dtype.kind == "f" and v.size for v in values):

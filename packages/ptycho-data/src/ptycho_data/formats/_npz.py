@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ptycho_data._contract import STACK_KEYS, resolve_aliases
+from ptycho_data._contract import STACK_KEYS, ScanFormatError, resolve_aliases
 from ptycho_data._files import write_npz
 from ptycho_data._npz import Archive, Member
 from ptycho_data._scan import Scan
@@ -55,8 +55,10 @@ def read_contract(opened: Opened) -> Raw:
         raise TypeError(f"{archive.path}: not an NPZ file")
     members: dict[str, Member] = {}
     for key, name in resolve_aliases(archive.names).items():
-        with opened.collecting(key):
+        try:
             members[key] = archive.header(name)
+        except ScanFormatError as error:
+            opened.note(key, error)
 
     def read(keys: frozenset[str]) -> Loaded:
         return _load(archive, {key: members[key] for key in sorted(keys)}, opened)
@@ -68,13 +70,15 @@ def _load(archive: Archive, members: Mapping[str, Member], opened: Opened) -> Lo
     arrays: dict[str, Any] = {}
     checksums: dict[str, Checksum] = {}
     for key, member in members.items():
-        with opened.collecting(key):
+        try:
             if key not in STACK_KEYS:
                 arrays[key] = archive.read(member.name)
                 continue
             arrays[key], start = archive.map(member.name)
             if start is not None:
                 checksums[key] = Checksum(start=start, target=member.info.CRC)
+        except ScanFormatError as error:
+            opened.note(key, error)
     return arrays, checksums
 
 
