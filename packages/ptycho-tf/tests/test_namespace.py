@@ -38,11 +38,15 @@ CALLS = {
     "zeros_like": (FIELD,),
 }
 WITH_OPTIONS = [
+    ("argmax", (REAL[0],), {}),
+    ("argmax", (REAL,), {"axis": -1}),
     ("clip", (REAL,), {"min": 0}),
     ("clip", (REAL,), {"max": 0.5}),
     ("concat", ([FIELD, FIELD],), {"axis": -1}),
     ("expand_dims", (REAL,), {"axis": -2}),
     ("flip", (FIELD,), {"axis": -2}),
+    ("matmul", (REAL, np.stack([REAL.T, 2 * REAL.T])), {}),
+    ("matmul", (np.stack([REAL, 2 * REAL]), REAL.T.copy()), {}),
     ("max", (REAL,), {"axis": 0}),
     ("mean", (FIELD,), {"axis": (-2, -1)}),
     ("min", (REAL,), {}),

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 from ptycho_config import ModelConfig
-from ptycho_physics import extract_patches, intensity, normalise_probe, probe_intensity
+from ptycho_physics import extract_patches, intensity, normalise_probe, probe_intensity, unrolled
 from ptycho_physics.metrics import complex_correlation
-from ptycho_torch.networks import build_network, unrolled
+from ptycho_torch.networks import build_network
 from ptycho_torch.overlap import GroupCanvases, phases_in_agreement
 
 
@@ -37,7 +37,7 @@ def test_few_photons_do_not_darken_the_true_object(scan, patterns):
 
     def brightening(dose):
         step = canvases.precondition(
-            unrolled._change(truth, amplitude, torch.ones(64, 64), probe, dose),
+            unrolled.modulus_residual(truth, amplitude, torch.ones(64, 64), probe, dose),
             probe_intensity(probe),
             unrolled.RELAXATION,
         )
@@ -98,66 +98,69 @@ def test_the_phase_of_the_probe_does_not_matter(network, patterns):
     assert float(difference.abs().mean()) < 1e-3
 
 
-def coarse(positions):
-    return GroupCanvases.of(positions / unrolled.STRIDE, 64 // unrolled.STRIDE)
+def low_resolution(amplitude, probe, positions):
+    canvases = GroupCanvases.of(positions / unrolled.STRIDE, 64 // unrolled.STRIDE)
+    good = torch.ones(64, 64)
+    return unrolled.low_resolution_estimate(amplitude, good, probe, np.inf, canvases)
 
 
-def test_the_guide_finds_what_plain_steps_do_not(scan, patterns):
+def test_the_low_resolution_estimate_finds_what_plain_steps_do_not(scan, patterns):
     x, positions, probe, _ = patterns(1, B=8)
     truth = extract_patches(scan.object_guess, scan.positions[np.arange(8) * 5], 64)
     amplitude = torch.fft.ifftshift(x / 32, dim=(-2, -1))
     canvases, good = GroupCanvases.of(positions, 64), torch.ones(64, 64)
     plain = torch.ones(x.shape, dtype=torch.complex64)
-    for _ in range(unrolled.GUIDE_STEPS):
-        change = unrolled._change(plain, amplitude, good, probe, np.inf)
+    for _ in range(unrolled.ESTIMATE_STEPS):
+        change = unrolled.modulus_residual(plain, amplitude, good, probe, np.inf)
         plain = plain + canvases.precondition(change, probe_intensity(probe), unrolled.RELAXATION)
-    guide = unrolled._guide(amplitude, good, probe, np.inf, coarse(positions))
+    estimate = low_resolution(amplitude, probe, positions)
     lit = np.abs(scan.probe[0])
 
     def score(patches):
         pairs = zip(patches[:, 0].numpy(), truth, strict=True)
         return np.mean([complex_correlation(one * lit, two * lit) for one, two in pairs])
 
-    assert 1 - score(guide) < 0.8 * (1 - score(plain))
+    assert 1 - score(estimate) < 0.8 * (1 - score(plain))
 
 
-def test_the_guide_is_smooth(patterns):
+def test_the_low_resolution_estimate_is_smooth(patterns):
     x, positions, probe, _ = patterns(1, B=2)
     amplitude = torch.fft.ifftshift(x / 32, dim=(-2, -1))
-    guide = unrolled._guide(amplitude, torch.ones(64, 64), probe, np.inf, coarse(positions))
-    power = torch.fft.fftshift(torch.fft.fft2(guide), dim=(-2, -1)).abs().square().mean((0, 1))
+    estimate = low_resolution(amplitude, probe, positions)
+    power = torch.fft.fftshift(torch.fft.fft2(estimate), dim=(-2, -1)).abs().square().mean((0, 1))
     assert power[24:41, 24:41].sum() > 0.999 * power.sum()
 
 
-def test_the_guide_of_a_group_is_one_picture(patterns):
+def test_the_estimates_of_a_group_agree(patterns):
     """Patches of a group at whole coarse pixels from each other hold the same object."""
     x, _, probe, _ = patterns(4, B=1)
     positions = torch.tensor([[[[40.0, 40.0]], [[48.0, 40.0]], [[40.0, 52.0]], [[48.0, 52.0]]]])
     amplitude = torch.fft.ifftshift(x / 32, dim=(-2, -1))
-    guide = unrolled._guide(amplitude, torch.ones(64, 64), probe, np.inf, coarse(positions))
-    first, right, below, _ = guide[0, :, ::4, ::4]
+    estimate = low_resolution(amplitude, probe, positions)
+    first, right, below, _ = estimate[0, :, ::4, ::4]
     torch.testing.assert_close(first[:, 2:], right[:, :-2], rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(first[3:], below[:-3], rtol=1e-3, atol=1e-3)
 
 
-def test_the_guide_does_not_run_away_where_there_is_no_light(patterns):
+def test_the_low_resolution_estimate_does_not_diverge_where_there_is_no_illumination(patterns):
     x, positions, probe, _ = patterns(1, B=8)
     amplitude = torch.fft.ifftshift(x / 32, dim=(-2, -1))
-    guide = unrolled._guide(amplitude, torch.ones(64, 64), probe, np.inf, coarse(positions))
-    assert float(guide.abs().max()) < 2
-    assert float(guide.abs().min()) > 0.3
+    estimate = low_resolution(amplitude, probe, positions)
+    assert float(estimate.abs().max()) < 2
+    assert float(estimate.abs().min()) > 0.3
 
 
 def test_the_frame_turns_with_the_object():
     patches = torch.randn(1, 1, 16, 16, dtype=torch.complex64)
     turn = complex(np.exp(0.7j))
-    (size, frame), (same, turned) = unrolled._frame(patches), unrolled._frame(patches * turn)
-    torch.testing.assert_close(same, size)
-    torch.testing.assert_close(turned, frame * turn)
-    for axis in (-1, -2):  # and what is seen of its slopes does not
-        torch.testing.assert_close(
-            unrolled._slope(turned, axis), unrolled._slope(frame, axis), atol=1e-6, rtol=1e-5
-        )
+    modulus, factor = unrolled.modulus_and_phase_factor(patches)
+    same, turned = unrolled.modulus_and_phase_factor(patches * turn)
+    torch.testing.assert_close(same, modulus)
+    torch.testing.assert_close(turned, factor * turn)
+    for axis in (-1, -2):  # phase differences stay as they are
+        turned_difference = unrolled.phase_difference(turned, axis)
+        difference = unrolled.phase_difference(factor, axis)
+        torch.testing.assert_close(turned_difference, difference, atol=1e-6, rtol=1e-5)
 
 
 def torn(joint):

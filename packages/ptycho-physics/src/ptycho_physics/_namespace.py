@@ -117,6 +117,10 @@ def times(values: Array, factor: Array, xp: Any) -> Array:
 
 def complex_of(real: Array, imag: Array, xp: Any) -> Array:
     """Return ``real + i imag`` of two real arrays of one dtype."""
+    if compat.is_torch_array(real):
+        return xp.complex(real, imag)
+    if hasattr(xp, "beyond"):
+        return xp.beyond.complex_of(real, imag)
     dtype = complex_dtype(real, xp)
     return xp.astype(real, dtype) + 1j * xp.astype(imag, dtype)
 

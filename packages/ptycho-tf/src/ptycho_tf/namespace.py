@@ -36,7 +36,7 @@ _KINDS["numeric"] = _KINDS["integral"] | _KINDS["real floating"] | _KINDS["compl
 
 # Alike in name and meaning.
 abs, conj, cos, exp = tf.math.abs, tf.math.conj, tf.math.cos, tf.math.exp  # noqa: A001
-floor, imag, log, matmul = tf.math.floor, tf.math.imag, tf.math.log, tf.linalg.matmul
+floor, imag, log = tf.math.floor, tf.math.imag, tf.math.log
 real, sign, sin, sqrt = tf.math.real, tf.math.sign, tf.math.sin, tf.math.sqrt
 maximum, minimum = tf.math.maximum, tf.math.minimum
 expand_dims, where = tf.expand_dims, tf.where
@@ -115,6 +115,24 @@ def permute_dims(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     return tf.transpose(x, axes)
 
 
+def argmax(x: Tensor, *, axis: int = 0) -> Tensor:
+    """Return the index of the largest value along an axis."""
+    return tf.argmax(x, axis)
+
+
+def matmul(x1: Tensor, x2: Tensor) -> Tensor:
+    """Multiply matrices, or a matrix and a stack of them.
+
+    `tf.linalg.matmul` of a matrix and a stack, which broadcasts, crashes on some CPUs.
+    """
+    if len(x1.shape) == len(x2.shape):
+        return tf.linalg.matmul(x1, x2)
+    if len(x2.shape) == 2:
+        return tf.tensordot(x1, x2, [[-1], [0]])
+    product = tf.tensordot(tf.linalg.matrix_transpose(x2), x1, [[-1], [1]])
+    return tf.linalg.matrix_transpose(product)
+
+
 def matrix_transpose(x: Tensor) -> Tensor:
     """Exchange the last two axes."""
     return tf.linalg.matrix_transpose(x)
@@ -186,4 +204,4 @@ def _scatter_add(flat: Tensor, index: Tensor, values: Tensor) -> Tensor:
     return tf.tensor_scatter_nd_add(flat, index[:, None], values)
 
 
-beyond = SimpleNamespace(scatter_add=_scatter_add)
+beyond = SimpleNamespace(complex_of=tf.complex, scatter_add=_scatter_add)

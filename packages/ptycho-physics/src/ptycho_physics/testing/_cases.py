@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ptycho_physics import _forward as forward
 from ptycho_physics import _propagation as propagation
 from ptycho_physics import _scaling as scaling
-from ptycho_physics import losses
+from ptycho_physics import losses, unrolled
 from ptycho_physics._namespace import abs2, complex_of, namespace
 from ptycho_physics._patches import extract_patches, merge_patches
 from ptycho_physics._translation import Interpolation, translate
@@ -89,6 +89,21 @@ def _counts_from_amplitude(o: Array, *, xp: Any) -> Array:
     return scaling.counts_from_amplitude(xp.sqrt(abs2(o, xp)), PHOTONS, xp=xp)
 
 
+def _modulus_residual(o: Array, p: Problem, xp: Any) -> Array:
+    measured = xp.sqrt(p.counts / PHOTONS)
+    amplitude, good = unrolled.detector_arrays(measured * (N / 2), p.mask, xp=xp)
+    return unrolled.modulus_residual(o, amplitude, good, p.probe, PHOTONS, xp=xp)
+
+
+def _phase_difference(axis: int) -> Function:
+    def case(o: Array, _: Problem, xp: Any) -> Array:
+        return unrolled.phase_difference(
+            unrolled.modulus_and_phase_factor(o, xp=xp)[1], axis, xp=xp
+        )
+
+    return case
+
+
 _LENGTHS = {"distance": 3.0, "wavelength": 0.4, "pixel_size": 1.0}
 
 CASES: dict[str, Function] = {
@@ -120,6 +135,9 @@ CASES: dict[str, Function] = {
         xp.sqrt(abs2(o, xp) + 0.1), p.probe, p.mask, xp=xp
     ),
     "counts_from_amplitude": _of_object(_counts_from_amplitude),
+    "unrolled, modulus_residual": _modulus_residual,
+    "unrolled, phase_difference, right": _phase_difference(-1),
+    "unrolled, phase_difference, below": _phase_difference(-2),
 }
 """The functions by name. Those that cut patches take a canvas; see `shape_of`."""
 
