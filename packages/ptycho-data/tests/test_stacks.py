@@ -3,7 +3,7 @@ import zlib
 import numpy as np
 import pytest
 from ptycho_data import _stack
-from ptycho_data._stack import chunk_rows, release
+from ptycho_data._stack import LazyStack, MemorySource, chunk_rows, read_patterns, release
 from ptycho_data._values import all_finite, measure
 
 
@@ -67,3 +67,16 @@ def test_release_keeps_values_and_changes_of_private_maps(tmp_path):
         release(array)
     np.testing.assert_array_equal(mapped, np.arange(100_000))
     assert private[5] == -1
+
+
+@pytest.mark.parametrize("rows", [2, slice(1, 4), np.array([3, 0])])
+def test_patterns_are_read_into_memory_of_their_own(tmp_path, rows):
+    values = np.arange(4 * 6 * 6).reshape(4, 6, 6)
+    np.save(tmp_path / "stack.npy", values)
+    mapped = np.load(tmp_path / "stack.npy", mmap_mode="r")
+    for stack in (values, mapped, LazyStack(MemorySource(values))):
+        read = read_patterns(stack, rows)
+        np.testing.assert_array_equal(read, values[rows])
+        assert not np.shares_memory(read, stack if isinstance(stack, np.ndarray) else values)
+        assert read.flags.writeable
+        assert read_patterns(stack, rows, np.float32).dtype == np.float32

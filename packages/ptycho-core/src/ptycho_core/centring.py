@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from ptycho_data import Scan, release
+from ptycho_data import Scan, read_patterns
 
 __all__ = [
     "RegionIntensities",
@@ -59,9 +59,8 @@ def _mean_pattern(scan: Scan) -> NDArray[np.float64]:
     chosen = np.unique(np.linspace(0, scan.n - 1, min(scan.n, PATTERNS)).astype(int))
     total = np.zeros((scan.N, scan.N))
     for index in chosen:
-        values = np.asarray(scan.diffraction[index], dtype=np.float64)
+        values = read_patterns(scan.diffraction, index, np.float64)
         total += values**2 if scan.domain == "amplitude" else values
-        release(scan.diffraction)  # a page fault brings in far more than one pattern
     if scan.bad_pixels is not None:
         total[scan.bad_pixels] = np.nan
     return total / len(chosen)

@@ -43,7 +43,7 @@ from ptycho_data._results import (
     write_results,
 )
 from ptycho_data._scan import Scan
-from ptycho_data._stack import CentredSource, LazyStack, chunk_rows, release
+from ptycho_data._stack import CentredSource, LazyStack, chunk_rows, read_patterns
 from ptycho_data._values import Domain
 from ptycho_data.formats import FORMATS, Format, format_named, format_of, known_formats
 
@@ -86,8 +86,8 @@ __all__ = [
     "load_reconstruction",
     "load_scan",
     "probe_size",
+    "read_patterns",
     "refuse_existing",
-    "release",
     "save_bundle",
     "save_fixture",
     "save_product",

@@ -39,7 +39,7 @@ __all__ = [
 
 # The earliest time a ZIP can state: members carry no clock, equal content gives equal bytes.
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-# Temporary files that nobody has written to for this long belong to runs that were killed.
+# Temporary files older than this belong to runs that were killed.
 LEFTOVER_AGE_S = 24 * 3600
 _TEMPORARY_NAME = re.compile(r"\.ptycho-[0-9a-f]{16}(\..*)?", re.DOTALL)
 # What a file system answers when it knows no hard links (FAT, some network and FUSE mounts).
@@ -124,7 +124,7 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
 
 
 def _create_temporary(target: Path) -> Path:
-    """Make the folder and, in it, an empty file nobody else has; the umask decides who may read."""
+    """Make the folder and, in it, an empty file of a new name; the umask sets its permissions."""
     folder = target.parent
     # A hidden name of fixed length: the target's own name may be as long as the file system allows.
     temporary = folder / f".ptycho-{secrets.token_hex(8)}{target.suffix}"

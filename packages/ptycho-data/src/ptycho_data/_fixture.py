@@ -103,7 +103,7 @@ def save_fixture(
     command: str | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Write a few patterns of a scan as a scan file, with a JSON sidecar that says what they are.
+    """Write a few patterns of a scan as a scan file, with a JSON sidecar that describes them.
 
     The file follows the NPZ contract and holds the patterns under both of their names,
     ``diffraction`` and ``diff3d``. The same scan gives the same bytes, in both files.
@@ -117,7 +117,7 @@ def save_fixture(
     subset_size
         How many patterns; all of them where the scan has fewer.
     sources
-        Files the scan was read from, told by name and SHA-256; by default `Scan.files`.
+        Files the scan was read from, recorded by name and SHA-256; by default `Scan.files`.
     command
         What made the file, for the sidecar; by default the command `ptycho fixture` that does.
     overwrite

@@ -79,7 +79,7 @@ def half_pixel(N: int) -> float:
 
 
 def middle(size: int, N: int) -> float:
-    """Return the position that others put in the middle of an object, along one axis.
+    """Return the position at the geometric centre of an object, along one axis.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def middle(size: int, N: int) -> float:
 def center_m(
     shape: tuple[int, ...], origin: tuple[float, float], N: int, pixel_m: float
 ) -> tuple[float, float]:
-    """Return the centre that others are told for an object on the grid of its positions.
+    """Return the centre, in metres, of an object on the grid of the positions.
 
     Parameters
     ----------

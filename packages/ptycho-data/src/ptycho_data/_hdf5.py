@@ -210,7 +210,7 @@ class H5File(UntrustedFile):
         try:
             return isinstance(self._find(name), h5py.Dataset)
         except ScanFormatError:
-            return True  # there is something: reading it tells what is wrong
+            return True  # it exists; reading it raises the error
         except DAMAGE:
             return False
 

@@ -24,7 +24,7 @@ from ptycho_data._contract import (
 )
 from ptycho_data._preview import load_probe
 from ptycho_data._scan import Scan
-from ptycho_data._stack import LazyStack, Stack, is_patterns_first, release
+from ptycho_data._stack import LazyStack, Stack, is_patterns_first, read_patterns
 from ptycho_data._values import (
     DOMAINS,
     Domain,
@@ -48,11 +48,11 @@ _PATTERNS = 256
 def first_probe(
     stack: Stack, bad_pixels: NDArray[np.bool_] | None, domain: str
 ) -> NDArray[np.complex64]:
-    """Make a probe from the mean pattern, as if the object were nothing and the probe in focus.
+    """Estimate a probe from the mean pattern, assuming an empty object and a probe in focus.
 
-    The far field of the probe alone has the mean intensity, roughly; its phase is taken as flat.
-    That is a start for refinement, not a probe (Thibault et al., Ultramicroscopy 109, 338 (2009)
-    start from less).
+    The far field of the probe alone has about the mean intensity; its phase is taken as flat. The
+    estimate is a start for refinement only (Thibault et al., Ultramicroscopy 109, 338 (2009) start
+    from less).
 
     Parameters
     ----------
@@ -71,9 +71,8 @@ def first_probe(
     chosen = np.unique(np.linspace(0, len(stack) - 1, min(len(stack), _PATTERNS)).astype(int))
     total = np.zeros(stack.shape[1:])
     for index in chosen:
-        values = np.asarray(stack[index], dtype=np.float64)
+        values = read_patterns(stack, index, np.float64)
         total += values if domain == "counts" else values**2
-        release(stack)  # a page fault brings in far more than one pattern
     if bad_pixels is not None:
         total[bad_pixels] = 0
     if not total.any():
@@ -85,9 +84,9 @@ def first_probe(
 
 _log = logging.getLogger(__name__)
 # Stacks with the patterns last are put in order in memory up to this size, a fixed price whatever
-# the scan; larger ones stay on disk, with a word on how to make them fast.
+# the scan; larger ones stay on disk, with a warning.
 _REORDER_BYTES = 256 << 20
-# Decompressing more than this for a single pattern is worth a word, too.
+# Warn where a single pattern needs more than this to be decompressed.
 _COSTLY_BYTES = 8 << 20
 
 
@@ -125,7 +124,7 @@ def build(
         arrays["probeGuess"] = load_probe(probe_file, layout.N)
     elif "probeGuess" not in arrays:
         raw.cautions.append(
-            "no probe in the file: a first one was made from the mean pattern; give a better one "
+            "no probe in the file: a first one was made from the mean pattern; pass a better one "
             "with --probe-file, or refine it with ptycho reconstruct --update-probe"
         )
         arrays["probeGuess"] = first_probe(stack, mask, settled)
@@ -171,7 +170,7 @@ def _cast(arrays: Mapping[str, Any]) -> dict[str, Any]:
 def _report(
     raw: Raw, layout: Layout, axes: str | None, statistics: StackStatistics, file: str
 ) -> None:
-    """Say what was decided silently and what looks odd."""
+    """Log the conversions, and warn about what needs attention."""
     for key in sorted(layout.transposed):
         _log.info("%s: FORMAT-001: %s stored as (H, W, n), read as (n, H, W)", file, key)
     for remark in raw.remarks:
@@ -195,7 +194,7 @@ def _report(
 
 
 def _slow(raw: Raw, layout: Layout) -> list[str]:
-    """Say where single patterns are dear to read, and what to do about it."""
+    """Return warnings about patterns that are slow to read, with advice."""
     stack = raw.headers["diffraction"]
     advice = "rewrite it once, patterns one by one: ptycho convert IN OUT.npz"
     if "diffraction" in layout.transposed:
@@ -218,9 +217,10 @@ def load_scan(
 ) -> Scan:
     """Read a scan of any known format and check all of it.
 
-    The format is told by the content: the NPZ contract, NPZ as of LCLS, ptychodus (patterns and
-    product, HDF5 or NPZ), CXI 1.6, fold_slice. Uncompressed stacks are memory-mapped, compressed
-    HDF5 is read pattern by pattern when asked for; both are checked in one pass of flat memory.
+    The format is recognised by the content: the NPZ contract, NPZ as of LCLS, ptychodus (patterns
+    and product, HDF5 or NPZ), CXI 1.6, fold_slice, and formats of other packages. Uncompressed
+    stacks are memory-mapped, compressed HDF5 is read on demand; both are checked in one pass of
+    flat memory.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def load_scan(
     Warns
     -----
     ScanFormatWarning
-        If something was decided that deserves a look: n == N leaves the axis order open, patterns
+        If something needs attention: n == N leaves the axis order open, patterns
         hold no photons, there is no probe, sizes contradict each other.
     """
     _check_argument(domain)

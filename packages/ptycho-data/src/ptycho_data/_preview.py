@@ -196,7 +196,7 @@ def load_probe(path: str | PathLike[str], N: int | None = None) -> NDArray[np.co
     ------
     ScanFormatError
         If there is no such file, it is of no known format, or its probe is not complex, square,
-        finite and lit, or of another size than the patterns.
+        finite and nonzero, or of another size than the patterns.
     """
     contract = Path(path).is_file() and format_of(path).name == "npz"
     found = load_arrays(path, (), optional=KEYS) if contract else load_parts(path, KEYS)

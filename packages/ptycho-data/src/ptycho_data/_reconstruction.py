@@ -74,7 +74,7 @@ class Reconstruction:
     object
         complex64 (H, W).
     coverage
-        float32 (H, W), weight summed over the patches: 0 where nothing was lit.
+        float32 (H, W), weight summed over the patches: 0 where no patch lies.
     xcoords, ycoords
         float64 (k,), patch centres in canvas pixels, one per pattern used.
     indices

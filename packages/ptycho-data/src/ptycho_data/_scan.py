@@ -16,7 +16,7 @@ from ptycho_data._stack import (
     as_index,
     as_slice,
     portable,
-    release,
+    read_patterns,
     rows_of,
     some_of,
 )
@@ -248,8 +248,7 @@ class Scan:
             If the scan holds amplitudes and the photons are not known, or all of them are 0.
         """
         chosen = slice(None) if indices is None else as_index(indices)
-        counts: NDArray[np.float32] = np.asarray(self.diffraction[chosen]).astype(np.float32)
-        release(self.diffraction)
+        counts = read_patterns(self.diffraction, chosen, np.float32)
         if self.domain == "amplitude":
             mean = float(self.intensity_totals.mean())
             if not mean > 0:

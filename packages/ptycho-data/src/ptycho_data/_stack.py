@@ -92,6 +92,32 @@ def chunk_rows(array: "Stack") -> Iterator[slice]:
         release(array)
 
 
+def read_patterns(
+    stack: "Stack", rows: NDArray[np.int64] | slice | int, dtype: DTypeLike | None = None
+) -> NDArray[Any]:
+    """Copy patterns into memory, and give the pages of a memory map back to the system.
+
+    Parameters
+    ----------
+    stack : ndarray, memmap or LazyStack, (n, H, W)
+        Patterns.
+    rows
+        Index of one pattern, indices of several, or a slice.
+    dtype
+        Of the copy; the stored one by default.
+
+    Returns
+    -------
+    ndarray, (H, W) or (k, H, W)
+        In memory of their own. A page fault reads far more than one pattern, so without the release
+        a whole mapped file would stay resident, pattern by pattern.
+    """
+    patterns = stack[rows]
+    copied = patterns.astype(dtype or stack.dtype, copy=isinstance(stack, np.ndarray))
+    release(stack)
+    return copied
+
+
 def is_patterns_first(array: NDArray[Any]) -> bool:
     """Tell whether the first axis is the slowest in memory, so that a pattern lies together."""
     return array.ndim == 0 or abs(array.strides[0]) == max(map(abs, array.strides))
@@ -237,7 +263,7 @@ Stack = NDArray[Any] | LazyStack
 
 @frozen(kw_only=True)
 class Stamp:
-    """What tells whether a file is still the one that was checked."""
+    """Size and time of a file: whether it is still the one that was checked."""
 
     path: Path
     size: int
@@ -250,7 +276,7 @@ class Stamp:
         return cls(path=path, size=found.st_size, changed_ns=found.st_mtime_ns)
 
     def check(self) -> None:
-        """Refuse to go on with another file than the one that was checked.
+        """Raise an error unless the file is the one that was checked.
 
         Raises
         ------
@@ -284,7 +310,7 @@ class MapReference:
 
 
 def _base_map(array: NDArray[Any]) -> np.memmap[Any, Any] | None:
-    """Return the read-only map an array looks into, if it does."""
+    """Return the read-only map that an array is a view of, if any."""
     base: object = array
     found: np.memmap[Any, Any] | None = None
     while isinstance(base, np.ndarray):
@@ -295,7 +321,7 @@ def _base_map(array: NDArray[Any]) -> np.memmap[Any, Any] | None:
 
 
 def is_mapped(array: object) -> TypeGuard[NDArray[Any]]:
-    """Tell whether an array looks into a read-only memory map."""
+    """Return whether an array is a view of a read-only memory map."""
     return isinstance(array, np.ndarray) and _base_map(array) is not None
 
 
@@ -315,14 +341,14 @@ def map_of(array: NDArray[Any]) -> MapReference | None:
 
 
 def portable(stack: Stack | None) -> Stack | MapReference | None:
-    """Return what stands for a stack in another process: a mapped one by its place in the file."""
+    """Return a form of a stack that is cheap to pickle: a mapped one by its place in the file."""
     if stack is None or isinstance(stack, LazyStack):
         return stack
     return map_of(stack) or stack
 
 
 class MemorySource:
-    """Patterns in memory, for those who handle all stacks alike."""
+    """Patterns in memory, with the interface of patterns on disk."""
 
     def __init__(self, array: NDArray[Any]) -> None:
         self.array = array

@@ -10,7 +10,7 @@
 ``sample_1/geometry_1/``          ``translation`` (n, 3): positions of the probe on the sample in
                                   metres, x to the right, y down, as ptychodus has it; older
                                   files keep it at ``data_1/translation``
-``image_1``, ``image_2``          probe and object; what CXI has no word for (size of their
+``image_1``, ``image_2``          probe and object; what CXI has no key for (size of their
                                   pixels, middle of the object) is in ``entry_1/ptychodus``
 ================================  =============================================================
 
@@ -68,8 +68,8 @@ def write_cxi(path: str | PathLike[str], scan: Scan, overwrite: bool = False) ->
 
     Raises
     ------
-    ValueError
-        The scan holds amplitudes and nobody states the photons.
+    InvalidValueError
+        The scan holds amplitudes and the photons are not known.
     OutputExistsError, OSError
         As :func:`ptycho_data.atomic_path`.
     """

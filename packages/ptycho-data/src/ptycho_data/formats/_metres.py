@@ -29,17 +29,17 @@ __all__ = [
     "write_patterns",
 ]
 
-# Stands in for a pixel size nobody stated: a size of the right order for hard X-rays, so that
-# ptychodus shows the picture at a sensible zoom. The product says so in its comments.
+# Used where the pixel size is unknown: of the right order for hard X-rays, so that ptychodus shows
+# the picture at a sensible zoom. The comments of the product state it.
 NOMINAL_PIXEL_SIZE_M = 1e-8
 NOMINAL = "nominal_pixel_size"
-#: Statements of one pixel size by two ways that differ by more than this deserve a look.
+#: Warn if the stated pixel size and the one from the geometry differ by more than this.
 _TOLERANCE = 0.01
 
 
 @define(kw_only=True)
 class Measured:
-    """A scan in metres, as far as it was found; None for what was not.
+    """A scan in metres, as read from a file; None for what the file lacks.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Measured:
     energy_ev, distance_m, detector_pixel_m
         Photon energy, distance of the detector, (width, height) of its pixels.
     nominal
-        Whether `pixel_m` stands in for one that nobody knows.
+        Whether `pixel_m` is nominal, the true size being unknown.
     """
 
     stack: Stack | None = None
@@ -93,7 +93,7 @@ def to_contract(
     opened
         With the stated pixel size, and the findings.
     remarks, cautions
-        Receive what was done, and what deserves a look.
+        Receive the conversions, and the warnings.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def to_contract(
         arrays["objectGuess"] = object_
     if found.stack is not None:
         arrays["diffraction"] = found.stack
-    if pixel is None:  # told already, once
+    if pixel is None:  # a violation was recorded by `_pixel`
         arrays |= {} if found.x_m is None else {"xcoords": found.x_m}
         arrays |= {} if found.y_m is None else {"ycoords": found.y_m}
     elif found.x_m is not None and found.y_m is not None:
@@ -220,12 +220,12 @@ def _place(
         if object_ is not None and found.center_m is not None and object_.ndim == 2:
             shift = found.center_m[axis]
             start = middle(object_.shape[1 - axis], N)
-        with np.errstate(all="ignore"):  # what is not finite is told by the contract's check
+        with np.errstate(all="ignore"):  # the contract's check refuses what is not finite
             arrays[key] = (metres - shift) / pixel[axis] + start
 
 
 def _pair(found: Measured, arrays: dict[str, Any], opened: Opened, remarks: list[str]) -> None:
-    """Give every pattern its position: by their numbers, as ptychodus does, if they have some.
+    """Match patterns and positions: by their numbers, as ptychodus does, if they have some.
 
     Positions of one number are averaged; a pattern whose number lies between those of positions
     gets an interpolated one; patterns beyond, and empty places, are left out.
@@ -271,7 +271,7 @@ def _pair(found: Measured, arrays: dict[str, Any], opened: Opened, remarks: list
 
 @frozen(kw_only=True, eq=False)
 class InMetres:
-    """A scan as others measure it.
+    """A scan in metres, for files of other programs.
 
     Attributes
     ----------
@@ -288,9 +288,9 @@ class InMetres:
     energy_ev, distance_m
         0 where unknown, as ptychodus has it.
     nominal
-        Whether the pixel stands in for one that nobody knows.
+        Whether `pixel_m` is nominal, the true size being unknown.
     lost
-        What is not known, or cannot be said in metres, one line each.
+        What is unknown or cannot be written, one line each.
     """
 
     x_m: NDArray[np.float64]
@@ -306,7 +306,7 @@ class InMetres:
 
 
 def in_metres(scan: Scan) -> InMetres:
-    """Say where everything is in metres; see `ptycho_data._geometry` for half a pixel."""
+    """Convert a scan to metres; see `ptycho_data._geometry` for half a pixel."""
     lost: list[str] = []
     energy, distance = scan.photon_energy_ev or 0.0, scan.detector_distance_m or 0.0
     detector = scan.detector_pixel_size_m or 0.0
@@ -350,7 +350,7 @@ def _ones(scan: Scan) -> tuple[NDArray[np.complex64], tuple[int, int]]:
 
 
 def left_out(scan: Scan) -> list[str]:
-    """Name what formats of others have no place for."""
+    """Return what other formats have no place for, one line each."""
     absent = {
         "Y (ground-truth patches)": scan.patches,
         "scan_index": None if scan.scan_index is None or not scan.scan_index.any() else 1,

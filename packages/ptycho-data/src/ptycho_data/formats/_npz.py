@@ -21,7 +21,7 @@ AXES = "nyx"
 
 
 def contract_members(scan: Scan) -> dict[str, Any]:
-    """Return everything a file of the contract says of a scan; stacks are as they are there."""
+    """Return all arrays of a file of the contract; stacks are not copied."""
     arrays = scan.arrays()
     arrays["domain"] = np.array(scan.domain)
     for key, value in (("nphotons", scan.nphotons), ("pixel_size_m", scan.pixel_size_m)):
@@ -40,7 +40,7 @@ def write_scan_npz(path: str | PathLike[str], scan: Scan, overwrite: bool = Fals
 
 
 def _matches(file: Container) -> bool:
-    """Any NPZ file: what it lacks is told key by key."""
+    """Match any NPZ file: missing arrays are reported one by one."""
     return isinstance(file, Archive)
 
 

@@ -76,7 +76,7 @@ def fill_product(
     pixel_size_m
         Of the object and of the probe.
     nominal
-        Whether it stands in for a size that nobody knows: told by an attribute of this name.
+        Whether the size is nominal, the true one being unknown; written as an attribute.
     name, comments, photon_energy_ev, detector_distance_m, exposure_time_s, losses
         As in `save_product`.
     photons
@@ -139,8 +139,8 @@ def write_ptychodus(
 
     Raises
     ------
-    ValueError
-        The scan holds amplitudes and nobody states the photons.
+    InvalidValueError
+        The scan holds amplitudes and the photons are not known.
     OutputExistsError, OSError
         As :func:`ptycho_data.atomic_path`.
     """
