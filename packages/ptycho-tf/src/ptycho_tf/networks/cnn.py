@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ptycho_config import ModelConfig
+from ptycho_core.networks import CNN_PERIPHERY_CHANNELS, UNIT_SWISH, cnn_channels
 from ptycho_physics import departure_from_beam
 
 from ptycho_tf import namespace as xp
@@ -22,14 +23,10 @@ from ptycho_tf.networks.blocks import convolution
 
 layers, ops = keras.layers, keras.ops
 
-FILTERS = 32
-PERIPHERY_CHANNELS = 8
-
 # Each activation is scaled or shifted so that zero gives an object of unit amplitude.
-_UNIT_SWISH = 1.2784645427610738  # where x * sigmoid(x) = 1
 AMPLITUDE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": lambda h: 2 * tf.sigmoid(h),
-    "swish": lambda h: tf.nn.silu(h + _UNIT_SWISH),
+    "swish": lambda h: tf.nn.silu(h + UNIT_SWISH),
     "softplus": lambda h: tf.nn.softplus(h) / math.log(2),
     "relu": lambda h: tf.nn.relu(h + 1),
 }
@@ -65,7 +62,7 @@ def _decode(
     if not model.probe_big:
         return plane
     around = convolution(
-        features, PERIPHERY_CHANNELS, f"{name}.periphery.0", start="he", dtype=dtype
+        features, CNN_PERIPHERY_CHANNELS, f"{name}.periphery.0", start="he", dtype=dtype
     )
     around = convolution(
         ops.relu(around), model.channels, f"{name}.periphery.2", start="zeros", dtype=dtype
@@ -92,8 +89,7 @@ class CNN(Network):
 
     def __init__(self, model: ModelConfig, dtype: Any = None) -> None:
         super().__init__()
-        depth = 3 + int(math.log2(model.N // 64))
-        widths = [model.n_filters_scale * FILTERS * 2**level for level in range(depth)]
+        widths = cnn_channels(model)
         self.N = model.N
         self.activation = AMPLITUDE_ACTIVATIONS[model.amp_activation]
         given = keras.Input((model.N, model.N, 2 * model.channels))

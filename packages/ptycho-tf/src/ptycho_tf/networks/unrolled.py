@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from ptycho_config import ModelConfig
+from ptycho_core.networks import unrolled_channels
 from ptycho_physics import unrolled as physics
 
 from ptycho_tf import namespace as xp
@@ -17,8 +18,6 @@ from ptycho_tf.layout import channels_first, channels_last, positions_of_pattern
 from ptycho_tf.networks.base import Network, Tensor
 from ptycho_tf.networks.blocks import unet
 from ptycho_tf.overlap import GroupCanvases, place_apart
-
-WIDTH_PER_SCALE = 8
 
 
 class Unrolled(Network):
@@ -39,7 +38,7 @@ class Unrolled(Network):
     def __init__(self, model: ModelConfig, dtype: Any = None) -> None:
         super().__init__()
         self.joint = model.joint_stages
-        width, shape = WIDTH_PER_SCALE * model.n_filters_scale, (model.N, model.N, physics.PLANES)
+        width, shape = unrolled_channels(model), (model.N, model.N, physics.PLANES)
         self.parts = [
             unet(shape, 2, width, name=f"corrections.{k}", dtype=dtype)
             for k in range(physics.STAGES)

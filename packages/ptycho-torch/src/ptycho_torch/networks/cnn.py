@@ -9,20 +9,17 @@ from collections.abc import Callable
 
 import torch
 from ptycho_config import ModelConfig
+from ptycho_core.networks import CNN_PERIPHERY_CHANNELS, UNIT_SWISH, cnn_channels
 from ptycho_physics import departure_from_beam
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ptycho_torch.networks.base import Network
 
-FILTERS = 32
-PERIPHERY_CHANNELS = 8
-
 # Each activation is scaled or shifted so that zero gives an object of unit amplitude.
-_UNIT_SWISH = 1.2784645427610738  # where x * sigmoid(x) = 1
 AMPLITUDE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": lambda h: 2 * torch.sigmoid(h),
-    "swish": lambda h: F.silu(h + _UNIT_SWISH),
+    "swish": lambda h: F.silu(h + UNIT_SWISH),
     "softplus": lambda h: F.softplus(h) / math.log(2),
     "relu": lambda h: F.relu(h + 1),
 }
@@ -61,9 +58,9 @@ class Decoder(nn.Module):
         self.periphery: nn.Sequential | None = None
         if self.central and model.probe_big:
             self.periphery = nn.Sequential(
-                nn.Conv2d(ups[0], PERIPHERY_CHANNELS, 3, padding=1),
+                nn.Conv2d(ups[0], CNN_PERIPHERY_CHANNELS, 3, padding=1),
                 nn.ReLU(),
-                nn.Conv2d(PERIPHERY_CHANNELS, model.channels, 3, padding=1),
+                nn.Conv2d(CNN_PERIPHERY_CHANNELS, model.channels, 3, padding=1),
             )
 
     @property
@@ -102,8 +99,7 @@ class CNN(Network):
 
     def __init__(self, model: ModelConfig) -> None:
         super().__init__()
-        depth = 3 + int(math.log2(model.N // 64))
-        widths = [model.n_filters_scale * FILTERS * 2**level for level in range(depth)]
+        widths = cnn_channels(model)
         inputs = [2 * model.channels, *widths[:-1]]
         self.N = model.N
         self.encoder = nn.Sequential(

@@ -9,14 +9,13 @@ from functools import partial
 
 import torch
 from ptycho_config import ModelConfig
+from ptycho_core.networks import unrolled_channels
 from ptycho_physics import unrolled as physics
 from torch import Tensor, nn
 
 from ptycho_torch.networks.base import Network
 from ptycho_torch.networks.blocks import UNet
 from ptycho_torch.overlap import GroupCanvases
-
-WIDTH_PER_SCALE = 8
 
 
 class Unrolled(Network):
@@ -35,7 +34,7 @@ class Unrolled(Network):
     def __init__(self, model: ModelConfig) -> None:
         super().__init__()
         self.joint = model.joint_stages
-        width = WIDTH_PER_SCALE * model.n_filters_scale
+        width = unrolled_channels(model)
         self.corrections = nn.ModuleList(
             UNet(physics.PLANES, 2, width) for _ in range(physics.STAGES)
         )

@@ -1,0 +1,55 @@
+"""What the networks of every backend have in common: how they are described, and their sizes.
+
+A bundle written by one backend is read by the others, so a network of one name has the same layers
+in all of them.
+"""
+
+import math
+
+from ptycho_config import ModelConfig
+
+UNROLLED_CHANNELS = 8
+CNN_CHANNELS = 32
+
+CNN_PERIPHERY_CHANNELS = 8
+"""Channels from which ``probe_big`` decodes the periphery of a patch."""
+
+UNIT_SWISH = 1.2784645427610738
+"""Where ``x * sigmoid(x)`` is one: shifted by this, an activation of zero gives unit amplitude."""
+
+
+class NetworkTraits:
+    """What training and reconstruction need to know of a network.
+
+    Attributes
+    ----------
+    recommended_scheduler : str
+        The learning-rate schedule that ``scheduler="Default"`` stands for.
+    any_size : bool
+        Whether a trained network also reconstructs patterns of another N.
+    has_stages : bool
+        Whether patterns that are reconstructed together can be averaged between the stages of the
+        network, which ``joint_stages`` asks for.
+    starts_blind : bool
+        Whether an untrained network knows nothing of diffraction. Training then starts with a
+        weakened likelihood (`ptycho_physics.losses.likelihood_background`).
+    """
+
+    recommended_scheduler: str
+    any_size: bool = False
+    has_stages: bool = False
+    starts_blind: bool = False
+
+
+def unrolled_channels(model: ModelConfig) -> int:
+    """Return the channels of the finest level of the U-Nets of ``unrolled``."""
+    return UNROLLED_CHANNELS * model.n_filters_scale
+
+
+def cnn_channels(model: ModelConfig) -> list[int]:
+    """Return the channels of each level of ``cnn``, the finest first.
+
+    Every level halves the image: three levels for N = 64, one more each time N doubles.
+    """
+    levels = 3 + int(math.log2(model.N // 64))
+    return [model.n_filters_scale * CNN_CHANNELS * 2**level for level in range(levels)]
