@@ -2,7 +2,7 @@
 
 A patch at a sub-pixel position needs one row and one column more than it has. Real and imaginary
 part interpolate alike, so NumPy and PyTorch work on a complex block as the real one it is in
-memory, and cut blocks out without an index for every pixel. Other libraries take the plain way.
+memory, and extract blocks without an index for every pixel. Other libraries use plain indexing.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ from ptycho_physics._namespace import (
 def corners(
     positions: Array, N: int, shape: tuple[int, int], like: Array, xp: Any
 ) -> tuple[Array, Array, Array, Array]:
-    """Return the first row and column of each patch's block, and where in it the patch begins.
+    """Return the first row and column of each patch's block, and the patch's offset in it.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def corners(
     shape
         Canvas shape ``(H, W)``.
     like
-        What is interpolated: the fractions have its precision.
+        The array that is interpolated: the fractions have its precision.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def corners(
 def _corners(positions: Array, N: int, shape: tuple[int, int], xp: Any) -> tuple[Array, Array]:
     """Return the first column and row of each block (n, 2), and its fractions (n, 2)."""
     if compat.is_torch_array(positions) and _at_hand(positions):
-        # so few numbers cost PyTorch several times what they cost NumPy, which shares their memory
+        # PyTorch needs several times as long as NumPy for so few numbers; they share the memory
         numbers = positions.numpy()
         first, fraction = _corners(numbers, N, shape, compat.array_namespace(numbers))
         return xp.from_numpy(first), xp.from_numpy(fraction)
@@ -114,7 +114,7 @@ def gather(canvas: Array, rows: Array, columns: Array, N: int, xp: Any) -> Array
 
 
 def _windows(canvas: Array, N: int) -> Array | None:
-    """View a canvas as its blocks at every place (H-N, W-N, N+1, N+1), where that can be done."""
+    """View a canvas as its blocks at every place (H-N, W-N, N+1, N+1); None if not possible."""
     if min(canvas.shape) <= N:
         return None
     if compat.is_numpy_array(canvas):
@@ -126,9 +126,9 @@ def _windows(canvas: Array, N: int) -> Array | None:
 
 
 def scatter(canvas: Array, blocks: Array, rows: Array, columns: Array, xp: Any) -> Array:
-    """Add blocks (n, N+1, N+1) up on a canvas (H, W), which the caller gives away; return it."""
+    """Add blocks (n, N+1, N+1) to a canvas (H, W), in place where possible, and return it."""
     shape, N = tuple(canvas.shape), blocks.shape[-1] - 1
-    # PyTorch adds up complex blocks one after the other, so that they may overlap
+    # PyTorch adds complex blocks one after the other, so they may overlap
     in_turn = compat.is_torch_array(canvas) and canvas.is_complex()
     windows = _windows(canvas, N) if in_turn and _at_hand(canvas) and _at_hand(blocks) else None
     if windows is not None:
@@ -140,7 +140,7 @@ def scatter(canvas: Array, blocks: Array, rows: Array, columns: Array, xp: Any) 
 
 
 def as_real(field: Array, xp: Any) -> tuple[Array, int]:
-    """Return a field (n, h, w), as a real one (n, h, 2w) where that is free, and the pixel pitch.
+    """View a field (n, h, w) as a real one (n, h, 2w) where possible; also return the pixel pitch.
 
     Real and imaginary part of a pixel then lie next to each other, and pixels 2 apart.
     """
@@ -149,7 +149,7 @@ def as_real(field: Array, xp: Any) -> tuple[Array, int]:
         return field.view(field.real.dtype), 2
     if compat.is_torch_array(field) and field.is_complex():
         field = field.resolve_conj().contiguous()
-        if field.requires_grad:  # which the quicker view of it would not carry
+        if field.requires_grad:  # the faster `view` would lose the gradient
             return xp.view_as_real(field).flatten(-2), 2
         return field.view(field.real.dtype), 2
     return field, 1

@@ -48,9 +48,9 @@ def normalise_probe(probe: Array, *, xp: Any | None = None) -> Array:
     """
     xp = namespace(probe, xp=xp)
     power = xp.sum(abs2(probe, xp))
-    found = known(power)
-    if found is not None and not found > 0:
-        raise InvalidValueError("probe", "of power > 0", f"a power of {found:g}")
+    value = known(power)
+    if value is not None and not value > 0:
+        raise InvalidValueError("probe", "of power > 0", f"a power of {value:g}")
     return times(probe, 1 / xp.sqrt(power), xp)
 
 
@@ -63,8 +63,8 @@ def probe_intensity(probe: Array, *, xp: Any | None = None) -> Array:
 def probe_weight(probe: Array, floor: float = 1e-3, *, xp: Any | None = None) -> Array:
     """Return the weight of each patch pixel when patches are merged.
 
-    A patch knows only what was lit: the weight is the illumination relative to its maximum, plus
-    a small floor that keeps the rim defined.
+    A patch is determined only where it was illuminated: the weight is the illumination relative to
+    its maximum, plus a small floor that keeps the rim defined.
 
     Parameters
     ----------
@@ -82,19 +82,19 @@ def probe_weight(probe: Array, floor: float = 1e-3, *, xp: Any | None = None) ->
 
 
 def detected_fraction(probe: Array, bad_pixels: Array, *, xp: Any | None = None) -> float:
-    """Return the share of the light behind an empty sample that falls on good pixels.
+    """Return the fraction of the light of an empty sample that falls on good pixels.
 
     Parameters
     ----------
     probe : (M, N, N) complex array
         Probe modes.
     bad_pixels : (N, N) boolean array
-        True where the detector is not to be believed.
+        True where a detector pixel is bad.
 
     Raises
     ------
     InvalidValueError
-        If no light at all falls on good pixels.
+        If no light falls on good pixels.
     """
     xp = namespace(probe, xp=xp)
     light = xp.sum(abs2(propagate(probe, xp=xp), xp), axis=-3)
@@ -157,8 +157,8 @@ def _centring(N: int) -> NDArray[np.complex128]:
 def centring(probe: Array, xp: Any) -> Array:
     """Return the factor (N, N) on a wave that shifts its far field to the centre.
 
-    The FFT of a probe times this is the shifted FFT of the probe: a product with N^2 numbers, once,
-    saves shifting the patterns of a whole batch. For even N it is a chequerboard of 1 and -1.
+    The FFT of a probe times this factor is the shifted FFT of the probe, so the patterns of a batch
+    need no shift. For even N it is a chequerboard of 1 and -1.
     """
     return as_like(xp.asarray(_centring(probe.shape[-1]), dtype=probe.dtype), probe, xp)
 

@@ -1,8 +1,8 @@
-"""Patches cut out and merged by Fourier interpolation: see `extract_patches` and `merge_patches`.
+"""Fourier interpolation in `extract_patches` and `merge_patches`.
 
-A patch is cut out around the nearest whole pixel with a margin, moved by the rest, and trimmed. The
-margin keeps away what comes round from the opposite side; over the rim of the canvas the outermost
-pixels are repeated.
+A patch is extracted around the nearest whole pixel with a margin, shifted by the remaining fraction
+of a pixel, and trimmed. The margin separates the patch from what wraps around from the opposite
+side. Beyond the rim of the canvas its outermost pixels are repeated.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ MARGIN = 8
 
 
 def _nearest(positions: Array, N: int, shape: tuple[int, int], xp: Any) -> tuple[Array, Array]:
-    """Return the index of every pixel of the blocks (n, N + 2 margins)^2, and what is left."""
+    """Return the index of all pixels of the blocks (n, N + 2 MARGIN)^2, and the remaining shift."""
     fixed = without_gradient(positions)
     check_inside(fixed, N, shape, xp)
     nearest = xp.floor(fixed + 0.5)
@@ -29,7 +29,7 @@ def _nearest(positions: Array, N: int, shape: tuple[int, int], xp: Any) -> tuple
 
 
 def extract(canvas: Array, positions: Array, N: int, *, xp: Any | None = None) -> Array:
-    """Cut patches (n, N, N) out of a canvas (H, W) at positions (n, 2)."""
+    """Extract patches (n, N, N) from a canvas (H, W) at positions (n, 2)."""
     xp = namespace(canvas, positions, xp=xp)
     index, rest = _nearest(positions, N, tuple(canvas.shape), xp)
     size = N + 2 * MARGIN
@@ -39,7 +39,7 @@ def extract(canvas: Array, positions: Array, N: int, *, xp: Any | None = None) -
 
 
 def merge(patches: Array, positions: Array, onto: Array, *, xp: Any | None = None) -> Array:
-    """Add patches (n, N, N) up on a canvas (H, W), which is given away: adjoint of `extract`."""
+    """Add patches (n, N, N) to a canvas (H, W), in place where possible: adjoint of `extract`."""
     xp = namespace(patches, positions, xp=xp)
     shape = tuple(onto.shape)
     index, rest = _nearest(positions, patches.shape[-1], shape, xp)

@@ -1,4 +1,4 @@
-"""The canvas of a scan: which pixels of the object grid it covers."""
+"""The canvas of a scan: the rectangle of the object grid that its patches cover."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ptycho_physics._namespace import Array, namespace
 
 @frozen(kw_only=True)
 class Canvas:
-    """A rectangle of the object grid, fixed by the scan positions alone.
+    """A rectangle of the object grid, determined by the scan positions alone.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Canvas:
 
     @classmethod
     def covering(cls, positions: NDArray[np.float64], N: int) -> "Canvas":
-        """Return the smallest canvas that holds every pixel of every patch.
+        """Return the smallest canvas that contains every pixel of every patch.
 
         Parameters
         ----------
@@ -63,14 +63,14 @@ class Canvas:
         return xp.stack([positions[..., 0] - x0, positions[..., 1] - y0], axis=-1)
 
     def union(self, other: "Canvas") -> "Canvas":
-        """Return the smallest canvas that holds both."""
+        """Return the smallest canvas that contains both."""
         first = np.minimum(self.origin, other.origin)
         ends = [np.add(c.origin, c.shape[::-1]) for c in (self, other)]
         width, height = (np.maximum(*ends) - first).tolist()
         return Canvas(origin=(int(first[0]), int(first[1])), shape=(height, width))
 
     def window(self, part: "Canvas") -> tuple[slice, slice]:
-        """Return where a canvas that lies in this one is found in its arrays."""
+        """Return the slices of this canvas' arrays that a canvas inside it covers."""
         left, top = np.subtract(part.origin, self.origin).tolist()
         height, width = part.shape
         return slice(top, top + height), slice(left, left + width)

@@ -7,8 +7,8 @@ With :math:`\Psi_m = F P_m O`, expected counts :math:`r = s \sum_m |\Psi_m|^2 + 
           \nabla_{P_m} = \sum O^* F^{-1} 2 s g \Psi_m
 
 (P. Thibault and M. Guizar-Sicairos, *New J. Phys.* 14, 063004, 2012). Gradients of a complex array
-are :math:`\partial/\partial re + i\, \partial/\partial im`, as PyTorch has them. Nothing is
-shifted: the probe takes the factor that centres the pattern. The cost is that of an FFT, its
+are :math:`\partial/\partial re + i\, \partial/\partial im`, as in PyTorch. Nothing is shifted,
+because the probe carries the factor that centres the pattern. The cost is that of an FFT, its
 inverse and a few passes over the batch.
 """
 
@@ -34,13 +34,13 @@ from ptycho_physics._namespace import (
 from ptycho_physics.losses import SMALLEST_RATE
 
 PIXELS_AT_ONCE = 2**18
-"""Pixels of the patterns worked on at a time: what a step writes is still in the cache when the
-next one reads it."""
+"""Pixels of the patterns processed at a time, so that each step finds the output of the one before
+in the cache."""
 
 
 @frozen(kw_only=True, eq=False)
 class Gradient:
-    """A likelihood, and how it changes with what it depends on.
+    """A likelihood and its gradients.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Gradient:
     object : complex array
         Gradient of the summed loss on the patches, or on the canvas: the shape of either.
     probe : (M, N, N) complex array, or None
-        Gradient on the probe modes, where asked for.
+        Gradient on the probe modes, if ``update_probe`` was set.
     """
 
     loss: Array
@@ -69,7 +69,7 @@ def likelihood_gradient(
     update_probe: bool = False,
     xp: Any | None = None,
 ) -> Gradient:
-    """Compare what patches predict with measured counts, and return the gradient on the patches.
+    """Return the likelihood of the counts that patches predict, and its gradient on the patches.
 
     The loss is ``poisson_nll(expected_counts(patches, probe, photons) + background, counts +
     background, mask)``.
@@ -88,24 +88,25 @@ def likelihood_gradient(
     mask : (N, N) boolean array, optional
         True where a pixel is bad; it contributes nothing.
     background
-        Counts per pixel added to both sides; it bounds the gradient where darkness is predicted.
+        Counts per pixel added to expected and measured counts; bounds the gradient where no light
+        is predicted.
     deviance
-        Give `poisson_deviance` and its gradient instead.
+        Return `poisson_deviance` and its gradient instead.
     update_probe
-        Give the gradient on the probe as well.
+        Return the gradient on the probe as well.
 
     Returns
     -------
     Gradient
     """
     xp = namespace(patches, probe, counts, xp=xp)
-    # What is a number goes into the probe, once, and not over the batch.
+    # A number is multiplied into the probe, not into the whole batch.
     number = isinstance(photons, int | float)
     norm, adjoint_norm, root = quick_norms(probe)
     if number:
         root *= math.sqrt(photons)
     centred = probe * (centring(probe, xp) * root)
-    # Arrays are overwritten as soon as may be: a pass over memory costs as much as arithmetic.
+    # Arrays are overwritten where possible: a pass over memory costs as much as arithmetic.
     field = fft2(xp.expand_dims(patches, axis=-3) * centred, xp, norm)
     rate = _over_modes(abs2(field, xp), xp)
     if not number:
@@ -127,7 +128,7 @@ def _over_modes(values: Array, xp: Any) -> Array:
 
 
 def _scaled(field: Array, factor: Array, xp: Any) -> Array:
-    """Multiply a complex field, which the caller gives away, by a real factor."""
+    """Multiply a complex field by a real factor, in place where possible."""
     if compat.is_numpy_array(field) or compat.is_torch_array(field):
         field *= factor
         return field
@@ -141,16 +142,16 @@ def _misfit(
     if background:
         counts = counts + background
         rate = rate + background
-    never_dark = rate + SMALLEST_RATE
-    excess = counts / never_dark
+    positive = rate + SMALLEST_RATE
+    excess = counts / positive
     if deviance:
-        values = xp.log((counts + SMALLEST_RATE) / never_dark)
+        values = xp.log((counts + SMALLEST_RATE) / positive)
         values *= counts
         values += rate
         values -= counts
         values *= 2
     else:
-        values = xp.log(never_dark)
+        values = xp.log(positive)
         values *= counts
         values -= rate
     excess -= 1
@@ -180,10 +181,10 @@ def canvas_gradient(
     update_probe: bool = False,
     xp: Any | None = None,
 ) -> Gradient:
-    """Compare what a canvas predicts with measured counts, and return the gradient on the canvas.
+    """Return the likelihood of the counts that a canvas predicts, and its gradient on the canvas.
 
-    Works through the patterns in pieces that fit the processor's cache; memory does not grow with
-    their number.
+    The patterns are processed in pieces that fit in the processor's cache; memory does not grow
+    with their number.
 
     Parameters
     ----------
@@ -205,7 +206,7 @@ def canvas_gradient(
         If a patch leaves the canvas.
     """
     xp = namespace(canvas, probe, counts, xp=xp)
-    keep_freed_memory()
+    raise_mmap_threshold()
     n, N, shape = counts.shape[0], counts.shape[-1], tuple(canvas.shape)
     total, on_probe, losses = xp.zeros_like(canvas), None, []
     size = max(PIXELS_AT_ONCE // N**2, 1)
@@ -232,11 +233,12 @@ def canvas_gradient(
 
 
 @cache
-def keep_freed_memory() -> None:
-    """Let the C library keep the temporaries of one step for the next.
+def raise_mmap_threshold() -> None:
+    """Let glibc reuse the memory of one step's temporaries in the next.
 
-    glibc hands blocks back to the system, and has them zeroed anew, above a threshold that grows to
-    the largest block freed so far, 32 MiB at most. Freeing one of nearly that size, never touched,
-    costs nothing and halves the time of a first run; elsewhere it does nothing.
+    glibc returns freed blocks to the system above a threshold that grows with the largest block
+    freed so far, up to 32 MiB; the system then zeroes them again. Freeing an untouched block of
+    almost that size costs nothing and halves the time of a first run. With other C libraries it
+    has no effect.
     """
     np.empty(31 * 2**20, dtype=np.uint8)

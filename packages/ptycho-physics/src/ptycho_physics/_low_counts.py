@@ -1,15 +1,15 @@
-r"""What few photons allow: how far to believe a dim pixel, and the pattern that a patch came from.
+r"""Corrections for low counts: the bias of the modulus, and the weight of a patch's own pattern.
 
-**Dim pixels.** A step that gives predicted waves the measured modulus asks every pixel for
-:math:`\sqrt n`, which is too small on average: at a quarter of a photon, half of the root of the
-mean. Such steps darken all that is dim, and that is most of a pattern of a thousand photons. With
-`OFFSET` photons added on both sides the mean is right within a tenth at any rate (the transform of
-F. Anscombe, *Biometrika* 35, 246, 1948), and bright pixels do not notice.
+**Bias.** The modulus constraint replaces the predicted modulus by :math:`\sqrt n`, whose mean is
+smaller than the root of the mean count: half of it at a quarter of a photon. Such steps darken all
+dim pixels, and those are most of a pattern of a thousand photons. With `OFFSET` photons added to
+both sides the mean is right within a tenth at any rate (the transform of F. Anscombe, *Biometrika*
+35, 246, 1948), and bright pixels hardly change.
 
-**One's own pattern.** What is reconstructed from a pattern carries its noise, so it explains that
-very pattern better than the object does. Who learns by explaining patterns has to explain each from
-the others (J. Batson and L. Royer, Noise2Self, *ICML*, 524, 2019), the more the fewer photons there
-are.
+**Own pattern.** A patch reconstructed from a pattern contains its noise, so it fits that pattern
+better than the object does. Training by predicting patterns therefore has to predict each pattern
+from the others (J. Batson and L. Royer, Noise2Self, *ICML*, 524, 2019), the more so the fewer
+photons there are.
 """
 
 import math
@@ -22,10 +22,10 @@ OFFSET = 1.0
 """Photons added to counts and rates before the root."""
 
 ENOUGH = 10.0
-"""Photons per pattern and lit pixel of the object at which a pattern counts half for itself."""
+"""Photons per pattern and lit pixel of the object at which the own pattern has half weight."""
 
 LEAST_SHARE = 0.01
-"""So that a patch that nobody shares stays defined."""
+"""Smallest weight, so that a patch without overlap stays defined."""
 
 
 def modulus_ratio(
@@ -36,13 +36,13 @@ def modulus_ratio(
     smallest: float = 1e-6,
     xp: Any | None = None,
 ) -> Array:
-    r"""Return the relative change of predicted waves that lets them explain a pattern.
+    r"""Return the relative change of predicted waves towards the measured modulus.
 
     .. math:: g \, \frac{\sqrt{a^2 + c} - \sqrt{m^2 + c}}{m}, \qquad c = OFFSET / photons,
 
-    of predicted and measured modulus m and a. Infinitely many photons leave the plain
-    ``a / m - 1``. Fewer move a dim wave by less than it lacks; g, the inverse mean of this slack
-    over the photons of the pattern, makes up for it.
+    with predicted and measured modulus m and a. For infinitely many photons it is ``a / m - 1``.
+    For fewer it changes a dim wave by less than its deficit; g, the inverse of the mean of this
+    reduction over the photons of the pattern, compensates that.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def modulus_ratio(
     photons
         Mean counts per pattern.
     smallest
-        Modulus below which a wave has no direction to speak of, and gets little.
+        Modulus below which the phase of a wave is undefined, and its change small.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def lit_pixels(probe: Array, *, xp: Any | None = None) -> Array:
 
 
 def few_photons(photons: float, probe: Array) -> str:
-    """Say how few photons there are where a pattern counts less than half for itself, else nothing.
+    """Return a remark on how few photons there are, or "" where there are enough (`ENOUGH`).
 
     Parameters
     ----------
@@ -99,10 +99,10 @@ def few_photons(photons: float, probe: Array) -> str:
 
 
 def own_share(photons: Array | float, probe: Array, *, xp: Any | None = None) -> Array:
-    """Return how much a patch counts, relative to others, where its own pattern is explained.
+    """Return the weight of a patch, relative to others, in the prediction of its own pattern.
 
-    From `LEAST_SHARE` up to one, as ``p**2 / (p**2 + ENOUGH**2)`` of the photons p per lit pixel:
-    bright patterns count in full.
+    Between `LEAST_SHARE` and one, as ``p**2 / (p**2 + ENOUGH**2)`` of the photons p per lit pixel:
+    bright patterns have full weight.
 
     Parameters
     ----------

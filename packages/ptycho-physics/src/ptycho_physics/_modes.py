@@ -1,4 +1,4 @@
-"""Several mutually orthogonal probe modes: a partially coherent beam. NumPy only."""
+"""Mutually orthogonal probe modes of a partially coherent beam. NumPy only."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ ComplexField = NDArray[np.complexfloating]
 def orthogonal_modes(
     probe: ComplexField, count: int, *, decay: float = 0.5
 ) -> NDArray[np.complex64]:
-    """Make mutually orthogonal modes out of one probe, as a partially coherent beam has.
+    """Make mutually orthogonal modes of one probe, as in a partially coherent beam.
 
     The modes are the probe times polynomials of x and y of rising degree, orthogonalised in this
     order: a Gaussian probe gives the Hermite-Gaussian modes of a partially coherent (Gaussian
@@ -56,7 +56,7 @@ def orthogonal_modes(
     if np.min(np.abs(diagonal)) <= 1e-12 * np.abs(diagonal[0]):
         rule = "at most the number of modes that the lit pixels of the probe can carry"
         raise InvalidValueError("count", rule, str(count), "ask for fewer modes")
-    # QR leaves the sign of each mode open: keep that of the probe.
+    # QR leaves the sign of each mode open: use that of the probe.
     modes = modes * (diagonal / np.abs(diagonal))
     weights = decay ** (0.5 * np.arange(count))
     stack = (modes * weights).T.reshape(count, *field.shape)
@@ -64,7 +64,7 @@ def orthogonal_modes(
 
 
 def orthogonalise_modes(probe: ComplexField) -> NDArray[np.complex64]:
-    """Rotate probe modes to be mutually orthogonal, without changing any diffraction pattern.
+    """Make probe modes mutually orthogonal, without changing any diffraction pattern.
 
     Modes are defined up to a unitary mixture. This one diagonalises the mutual intensity and
     sorts by power (P. Thibault and A. Menzel, Nature 494, 68, 2013).
@@ -87,7 +87,7 @@ def orthogonalise_modes(probe: ComplexField) -> NDArray[np.complex64]:
     if modes.ndim != 3:
         raise InvalidValueError("probe", "an (M, N, N) array", f"shape {modes.shape}")
     left, values, right = np.linalg.svd(modes.reshape(len(modes), -1), full_matrices=False)
-    # The phase of each mode is arbitrary: turn it to follow the mode it mostly came from.
+    # The phase of each mode is arbitrary: use that of the original mode with the largest share.
     strongest = left[np.argmax(np.abs(left), axis=0), np.arange(left.shape[1])]
     right = right * (strongest / np.abs(strongest))[:, None]
     return np.asarray((values[:, None] * right).reshape(modes.shape), dtype=np.complex64)

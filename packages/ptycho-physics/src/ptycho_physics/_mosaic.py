@@ -1,11 +1,11 @@
-"""Patches with phases of their own, joined into one picture as they come.
+"""Streaming assembly of patches whose phases are arbitrary.
 
-Patches are collected on *tiles*, squares of the object plane half a patch wide with room for the
-patches that are centred in them. A patch takes the phase that agrees best with the tile it joins;
-the phases of the tiles among each other are settled when the picture is asked for. Tiles lie
-ninefold over each other: those of a scan too wide for that are settled on the way, together and
-with what was settled before them, and then need no more memory than the picture. Memory follows the
-area scanned, not the number of patches.
+Patches are summed on *tiles*. The object plane is divided into cells half a patch wide; the tile of
+a cell has room for all patches centred in the cell. A patch takes the phase that agrees best with
+its tile. The relative phases of the tiles are determined by `synchronise` when the object is
+assembled. Nine tiles overlap in each pixel. If a wide scan needs more tiles than fit in memory,
+those present are assembled, consistently with what was assembled before, and then need no more
+memory than the object. Memory grows with the scanned area, not with the number of patches.
 """
 
 from typing import Any, NamedTuple
@@ -19,27 +19,27 @@ from ptycho_physics._patches import extract_patches, merge_patches
 from ptycho_physics._synchronisation import synchronise
 
 COLUMNS = 32
-"""Tiles side by side on the sheet that holds them all: near a square, single precision places
-patches to a few thousandths of a pixel."""
+"""Tiles per row of the array that holds all tiles. The array is about square, so that patch
+positions in single precision are accurate to a few thousandths of a pixel."""
 
 MOST_SWEEPS = 12
-SETTLED = 0.02
-"""Patches of a batch settle with those before them and with each other in sweeps, until their
-phases change by less than this many radians (root mean square)."""
+CONVERGED = 0.02
+"""The phases of a batch of patches are determined in sweeps, until they change by less than
+this (root mean square, in radians)."""
 
 CHUNK = 64
 """Tiles compared at a time."""
 
 MOST_PIXELS = 3 * 2**21
-"""Pixels of all tiles at a time, 12 bytes each: what is settled together is about eight hundred
-pixels wide and high."""
+"""Pixels of all tiles at a time, 12 bytes each: tiles of an area about eight hundred pixels wide
+and high are assembled together."""
 
-FIRM = 1e3
-"""Energy of what is settled, relative to that of the tiles to come: it does not turn any more."""
+FIXED = 1e3
+"""Energy of the assembled part relative to that of the tiles: so large that its phase is fixed."""
 
 
-class Settled(NamedTuple):
-    """The part of the picture whose phases are fixed.
+class Assembled(NamedTuple):
+    """The part of the object whose phases are fixed.
 
     Attributes
     ----------
@@ -57,16 +57,16 @@ class Settled(NamedTuple):
 
 
 class Mosaic:
-    """Weighted patches added up on tiles, and the picture they give.
+    """Weighted sum of patches with arbitrary phases.
 
     Parameters
     ----------
     N
         Patch size in pixels.
     most_tiles
-        Tiles to keep before they are settled; a batch of patches may need more for itself.
+        Largest number of tiles kept before they are assembled; a single batch may need more.
     xp
-        Array namespace of the patches; from the patches themselves if not given.
+        Array namespace of the patches; by default inferred from them.
     """
 
     def __init__(self, N: int, *, most_tiles: int | None = None, xp: Any | None = None) -> None:
@@ -78,12 +78,12 @@ class Mosaic:
         self._total: Array = None
         self._weight: Array = None
         self._area: Canvas | None = None
-        self._settled: Settled | None = None
+        self._assembled: Assembled | None = None
 
     @property
     def empty(self) -> bool:
         """Whether nothing was added yet."""
-        return not self._slots and self._settled is None
+        return not self._slots and self._assembled is None
 
     @property
     def step(self) -> int:
@@ -91,7 +91,7 @@ class Mosaic:
         return self.N // 2
 
     def reserve(self, canvas: Canvas) -> None:
-        """Name an area of the object grid that is going to be covered: what is settled has room."""
+        """Allocate an area of the object grid that is going to be covered."""
         # tiles reach half a patch further than the patches in them
         more, ((x, y), (height, width)) = self.step + 1, (canvas.origin, canvas.shape)
         self._cover(
@@ -102,7 +102,7 @@ class Mosaic:
         self._area = canvas if self._area is None else self._area.union(canvas)
 
     def add(self, patches: Array, positions: NDArray[np.float64], weight: Array) -> None:
-        """Add patches to the tiles in which they are centred, each with the phase that fits.
+        """Add patches to their tiles, each with the phase that agrees best.
 
         Parameters
         ----------
@@ -126,17 +126,17 @@ class Mosaic:
             turned = weighted * factor
             self._total = merge_patches(turned - weighted, where, shape, onto=self._total, xp=xp)
             weighted = turned
-            if float(xp.mean(abs2(factor - 1, xp))) < SETTLED**2:
+            if float(xp.mean(abs2(factor - 1, xp))) < CONVERGED**2:
                 break
 
     def _place(self, positions: NDArray[np.float64], like: Array) -> NDArray[np.float32]:
-        """Return patch centres (k, 2) on the sheet of tiles, which grows where it has to."""
+        """Return patch centres (k, 2) on the array of tiles, which grows if necessary."""
         cells = np.floor(positions / self.step).astype(np.int64)
         unique, which = np.unique(cells, axis=0, return_inverse=True)
         keys = list(map(tuple, unique.tolist()))
         more = sum(key not in self._slots for key in keys)
         if self._slots and len(self._slots) + more > self.most_tiles:
-            self._settle()
+            self._assemble_all()
         slots = np.array([self._slots.setdefault(key, len(self._slots)) for key in keys])
         self._grow(like)
         slots = slots[which.reshape(-1)]
@@ -150,7 +150,7 @@ class Mosaic:
         need = -(-len(self._slots) // COLUMNS)
         if need <= have:
             return
-        # Growing copies: seldom, then. The first row is enough for most scans.
+        # Growing copies the array, so it grows rarely. One row is enough for most scans.
         rows = max(need, min(2 * have, -(-self.most_tiles // COLUMNS))) - have
         for name, dtype in (("_total", xp.complex64), ("_weight", xp.float32)):
             more = as_like(xp.zeros((rows * self.side, COLUMNS * self.side), dtype=dtype), like, xp)
@@ -158,54 +158,54 @@ class Mosaic:
             setattr(self, name, more if old is None else xp.concat([old, more], axis=0))
 
     def merged(self, canvas: Canvas) -> tuple[Array, Array]:
-        """Settle the phases of the tiles and add them up.
+        """Determine the phases of the tiles and sum them.
 
-        Where some of the picture is settled already, the tiles stay so; otherwise they are as free
-        as before when more patches come.
+        If a part of the object was assembled before, the tiles are fixed to it; otherwise their
+        phases stay free for patches to come.
 
         Parameters
         ----------
         canvas
-            Which part of the object grid; what lies outside is left out.
+            Part of the object grid to return.
 
         Returns
         -------
         total : (H, W) complex64 array
             Weighted sum of the patches.
         weight : (H, W) float32 array
-            Sum of their weights. Both are parts of what goes on changing when patches are added.
+            Sum of their weights. Both are views that change when more patches are added.
         """
         self.reserve(canvas)
-        if self._settled is not None and self._slots:
-            self._settle()
-        picture = self._picture() if self._settled is None else self._paper()
-        part = picture.canvas.window(canvas)
-        return picture.total[part], picture.weight[part]
+        if self._assembled is not None and self._slots:
+            self._assemble_all()
+        assembled = self._assemble() if self._assembled is None else self._enlarged()
+        part = assembled.canvas.window(canvas)
+        return assembled.total[part], assembled.weight[part]
 
-    def _settle(self) -> None:
-        """Let the tiles join what is settled, and go."""
-        self._settled = self._picture()
+    def _assemble_all(self) -> None:
+        """Assemble all tiles and remove them."""
+        self._assembled = self._assemble()
         self._slots = {}
         self._total = self._weight = None
 
-    def _picture(self) -> Settled:
-        """Add the tiles up, on a new sheet of paper or on what is settled."""
+    def _assemble(self) -> Assembled:
+        """Sum the tiles, on a new canvas or on the part assembled before."""
         S = self.side
         cells = np.array(list(self._slots), dtype=np.int64)
         starts = cells * self.step - self.N // 2
         (left, top), (right, bottom) = starts.min(axis=0).tolist(), starts.max(axis=0).tolist()
         self._cover(Canvas(origin=(left, top), shape=(bottom - top + S, right - left + S)))
-        canvas, total, weight = self._paper()
+        canvas, total, weight = self._enlarged()
         corners = (starts - canvas.origin).tolist()
-        self._lay_out(self._weight, corners, [1.0] * len(cells), weight)
+        self._add_tiles(self._weight, corners, [1.0] * len(cells), weight)
         factors = self._factors(cells, corners, total, weight).tolist()
-        self._lay_out(self._total, corners, factors, total)
-        return Settled(canvas, total, weight)
+        self._add_tiles(self._total, corners, factors, total)
+        return Assembled(canvas, total, weight)
 
-    def _paper(self) -> Settled:
-        """Return what is settled, with room for all that is reserved."""
-        xp, area, old = self._xp, self._area, self._settled
-        assert area is not None  # noqa: S101 - whoever draws has reserved
+    def _enlarged(self) -> Assembled:
+        """Return the part assembled before, enlarged to the reserved area."""
+        xp, area, old = self._xp, self._area, self._assembled
+        assert area is not None  # noqa: S101 - reserved by every caller
         if old is not None and old.canvas == area:
             return old
         total, weight = (
@@ -215,26 +215,26 @@ class Mosaic:
         if old is not None:
             part = area.window(old.canvas)
             total[part], weight[part] = old.total, old.weight
-        return Settled(area, total, weight)
+        return Assembled(area, total, weight)
 
     def _tile(self, sheet: Array, slot: int) -> Array:
         row, column = (self.side * k for k in divmod(slot, COLUMNS))
         return sheet[row : row + self.side, column : column + self.side]
 
-    def _lay_out(
-        self, sheet: Array, corners: list[list[int]], factors: list[complex], paper: Array
+    def _add_tiles(
+        self, sheet: Array, corners: list[list[int]], factors: list[complex], canvas: Array
     ) -> None:
-        """Add the tiles of a sheet, each with a factor, to a paper at their corners ``(x, y)``."""
+        """Add tiles, each with a factor, to a canvas at their corners ``(x, y)``."""
         S = self.side
         for k, ((x, y), factor) in enumerate(zip(corners, factors, strict=True)):
-            paper[y : y + S, x : x + S] += self._tile(sheet, k) * factor
+            canvas[y : y + S, x : x + S] += self._tile(sheet, k) * factor
 
     def _factors(
         self, cells: NDArray[np.int64], corners: list[list[int]], total: Array, weight: Array
     ) -> NDArray[np.complex128]:
-        """Return the phase factor of each tile, from overlaps with each other and the settled.
+        """Return the phase factor of each tile, from overlaps with tiles and the assembled part.
 
-        An overlap counts as much as it is of all the ``weight`` that lies there.
+        The weight of an overlap is its share of the total ``weight`` in the same place.
         """
         S, n = self.side, len(cells)
         graph = [
@@ -243,11 +243,11 @@ class Mosaic:
             for pair in [self._neighbours(cells, dx, dy)]
         ]
         energies = graph.pop(0)[1].real  # the offset (0, 0) came first: each tile with itself
-        if self._settled is not None:
+        if self._assembled is not None:
             itself = np.stack([np.arange(n), np.full(n, n)], axis=-1)
             below = [total[y : y + S, x : x + S] for x, y in corners]
             graph.append((itself, self._products(itself, (0, 0), corners, weight, below)))
-            energies = np.append(energies, FIRM * energies.sum())
+            energies = np.append(energies, FIXED * energies.sum())
         pairs, products = (np.concatenate(part) for part in zip(*graph, strict=True))
         return synchronise(pairs, products, energies)[:n]
 
@@ -259,7 +259,7 @@ class Mosaic:
         weight: Array,
         others: list[Array] | None = None,
     ) -> NDArray[np.complex128]:
-        """Inner products of tiles with tiles ``offset`` away, or with ``others``."""
+        """Return inner products of tiles with tiles ``offset`` away, or with ``others``."""
         xp, S = self._xp, self.side
         (dx, dy), found = offset, []
         here, there = (_part(sign * dx, sign * dy, self.step, S) for sign in (1, -1))
@@ -279,25 +279,25 @@ class Mosaic:
         return np.concatenate([np.zeros(0), *found]).astype(np.complex128)
 
     def _neighbours(self, cells: NDArray[np.int64], dx: int, dy: int) -> NDArray[np.int64]:
-        """Return the slots (m, 2) of tiles and those that lie ``(dx, dy)`` tiles from them."""
+        """Return the slots (m, 2) of tiles and of their neighbours ``(dx, dy)`` tiles away."""
         there = (self._slots.get((x + dx, y + dy), -1) for x, y in cells.tolist())
         found = np.stack([np.arange(len(cells)), np.fromiter(there, np.int64)], axis=-1)
         return found[found[:, 1] >= 0]
 
 
 def _unit(values: Array, xp: Any) -> Array:
-    """Phase factors of complex values; one where there is no value."""
+    """Return phase factors of complex values; one where a value is zero."""
     modulus = xp.abs(values)
     return xp.where(modulus > 0, values / xp.where(modulus > 0, modulus, 1.0), 1.0 + 0.0 * values)
 
 
 def _offsets(reach: int) -> list[tuple[int, int]]:
-    """Offsets in tiles at which they overlap, one of each pair of opposite ones, zero first."""
+    """Return the offsets of overlapping tiles, one of each opposite pair, zero first."""
     right = [(dx, 0) for dx in range(reach + 1)]
     return right + [(dx, dy) for dy in range(1, reach + 1) for dx in range(-reach, reach + 1)]
 
 
 def _part(dx: int, dy: int, step: int, S: int) -> tuple[slice, slice]:
-    """Part of a tile that a neighbour ``(dx, dy)`` tiles away overlaps."""
+    """Return the part of a tile that its neighbour ``(dx, dy)`` tiles away overlaps."""
     rows, columns = (slice(max(0, d * step), S + min(0, d * step)) for d in (dy, dx))
     return rows, columns

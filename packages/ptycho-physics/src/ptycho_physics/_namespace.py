@@ -17,18 +17,18 @@ def namespace(*arrays: Array, xp: Any | None = None) -> Any:
     *arrays
         Arrays of one library.
     xp
-        A namespace that wins over what the arrays say.
+        A namespace to use instead of that of the arrays.
 
     Raises
     ------
     TypeError
-        If the arrays belong to more than one library, or to none that is known.
+        If the arrays belong to more than one library, or to an unknown one.
     """
     return compat.array_namespace(*arrays) if xp is None else xp
 
 
 def fft2(field: Array, xp: Any, norm: str = "ortho") -> Array:
-    """Fourier transform of the last two axes, unitary unless told otherwise."""
+    """Fourier transform of the last two axes, by default unitary."""
     return xp.fft.fftn(field, axes=(-2, -1), norm=norm)
 
 
@@ -38,10 +38,10 @@ def ifft2(field: Array, xp: Any, norm: str = "ortho") -> Array:
 
 
 def quick_norms(waves: Array) -> tuple[str, str, float]:
-    """Return norms of `fft2` and of its adjoint, and the factor on waves that makes up for them.
+    """Return norms of `fft2` and of its adjoint, and the factor on the waves that compensates them.
 
-    PyTorch scales in a pass of its own, which who multiplies waves anyhow can save; elsewhere the
-    unitary transforms cost nothing more (NumPy's without a factor is even slower).
+    PyTorch normalises in an additional pass over memory, which is saved where the waves are
+    multiplied by something anyway. Elsewhere unitary transforms cost nothing more.
     """
     if compat.is_torch_array(waves):
         return "backward", "forward", 1 / waves.shape[-1]
@@ -64,8 +64,7 @@ def abs2(field: Array, xp: Any) -> Array:
 def as_like(values: Array, like: Array, xp: Any) -> Array:
     """Move ``values`` to the library and device of ``like``, keeping the dtype.
 
-    A tensor is moved by its own method, because ``asarray`` would cut it out of the graph of
-    gradients.
+    A tensor is moved by its own method, because ``asarray`` would detach it from the graph.
     """
     if not compat.is_torch_array(like):
         return values
@@ -90,18 +89,17 @@ def constant(values: Any, like: Array, xp: Any) -> Array:
 
 
 def without_gradient(values: Array) -> Array:
-    """Return ``values`` outside the graph of gradients, for checks."""
+    """Return ``values`` detached from the autograd graph, for checks."""
     return values.detach() if compat.is_torch_array(values) else values
 
 
 def known(value: Array) -> float | None:
     """Return a single value as a number, for checks; None where a compiler only traces.
 
-    Inside `jax.jit` or `tf.function` an array has no values yet: what depends on them cannot be
-    checked there.
+    Inside `jax.jit` or `tf.function` an array has no values yet, so they cannot be checked.
     """
     try:
-        # `float`, the function, is one that TensorFlow would trace as well.
+        # TensorFlow would trace the function `float` as well.
         number: float = without_gradient(value).__float__()
     except (AttributeError, TypeError):
         return None
@@ -109,7 +107,7 @@ def known(value: Array) -> float | None:
 
 
 def times(values: Array, factor: Array, xp: Any) -> Array:
-    """Multiply by a real array, of the same precision, also where a library promotes nothing."""
+    """Multiply by a real array of the same precision, also in libraries without type promotion."""
     if hasattr(xp, "beyond"):
         factor = xp.astype(factor, values.dtype)
     return values * factor
@@ -140,13 +138,13 @@ def scatter_add(flat: Array, index: Array, values: Array, xp: Any = None) -> Arr
     Parameters
     ----------
     flat : (p,) array
-        Written in place where the library can; the caller gives it away.
+        Overwritten where the library works in place: not to be used afterwards.
     index : (q,) integer array
         Each in ``[0, p)``.
     values : (q,) array
         Same dtype as ``flat``.
     xp
-        A namespace with its own way brings it as ``xp.beyond.scatter_add``.
+        A namespace may provide its own implementation as ``xp.beyond.scatter_add``.
     """
     if hasattr(xp, "beyond"):
         return xp.beyond.scatter_add(flat, index, values)
@@ -160,7 +158,7 @@ def scatter_add(flat: Array, index: Array, values: Array, xp: Any = None) -> Arr
     if hasattr(flat, "__array_namespace__"):
         import numpy as np
 
-        # Any other library of the standard, by way of NumPy.
+        # Any other library of the standard: through NumPy.
         result = np.array(np.from_dlpack(flat))
         np.add.at(result, np.asarray(np.from_dlpack(index), np.int64), np.from_dlpack(values))
         return compat.array_namespace(flat).asarray(result)
@@ -172,7 +170,7 @@ def log_factorial(counts: Array, xp: Any) -> Array:
     """Return ``log(counts!)`` for non-negative, also non-integer, ``counts``.
 
     Stirling's series (Abramowitz & Stegun 6.1.41) for ``log(Gamma(z))`` at ``z = counts + 10``,
-    brought back by the recurrence ``Gamma(z + 1) = z Gamma(z)``; in float64 the error is below
+    and the recurrence ``Gamma(z + 1) = z Gamma(z)``; in float64 the error is below
     1e-10 relative.
     """
     z = counts + 10.0

@@ -1,8 +1,9 @@
-"""Patches of a canvas at sub-pixel positions, and the adjoint: patches merged onto a canvas.
+"""Extraction of patches at sub-pixel positions, and its adjoint, merging patches on a canvas.
 
 A position ``(x, y)`` is the canvas coordinate of patch pixel ``[N//2, N//2]``. A patch at an
-integer position is a plain cut-out: it starts at canvas pixel ``[y - N//2, x - N//2]``. Between
-pixels the canvas is interpolated bilinearly or, for detail near the pixel, by Fourier series.
+integer position is a slice of the canvas that starts at pixel ``[y - N//2, x - N//2]``. Between
+pixels the canvas is interpolated bilinearly or, for detail close to the pixel size, by Fourier
+series.
 """
 
 from typing import Any
@@ -27,7 +28,7 @@ def extract_patches(
     interpolation: Interpolation = "bilinear",
     xp: Any | None = None,
 ) -> Array:
-    """Cut patches out of a canvas at sub-pixel positions.
+    """Extract patches of a canvas at sub-pixel positions.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def extract_patches(
     N
         Patch size in pixels.
     interpolation : {"bilinear", "fourier"}
-        Between pixels. Fourier costs an FFT and its inverse for each patch.
+        Interpolation between pixels. Fourier costs an FFT and its inverse per patch.
 
     Returns
     -------
@@ -48,7 +49,7 @@ def extract_patches(
     Raises
     ------
     ValueError
-        If a patch leaves the canvas, or the interpolation is neither of the two.
+        If a patch leaves the canvas, or the interpolation is unknown.
 
     Examples
     --------
@@ -81,7 +82,7 @@ def merge_patches(
     interpolation: Interpolation = "bilinear",
     xp: Any | None = None,
 ) -> Array:
-    """Add patches up on a canvas: the exact adjoint of `extract_patches`.
+    """Sum patches on a canvas: the exact adjoint of `extract_patches`.
 
     Parameters
     ----------
@@ -93,20 +94,20 @@ def merge_patches(
         Canvas shape ``(H, W)``.
     onto : (H, W) array, optional
         A canvas to add to, contiguous and of the dtype of ``patches``. NumPy, CuPy and PyTorch
-        write into it: merging a long scan batch by batch costs nothing for the canvas itself.
+        write into it, so a long scan can be merged batch by batch without copies of the canvas.
     interpolation : {"bilinear", "fourier"}
-        That of `extract_patches`.
+        As in `extract_patches`.
 
     Returns
     -------
     (H, W) array
-        ``onto``, or a new canvas of the dtype of ``patches``; zero where no patch lies.
+        ``onto``, or a new canvas of the dtype of ``patches``; zero where there is no patch.
         Differentiable with respect to patches and positions.
 
     Raises
     ------
     ValueError
-        If a patch leaves the canvas, or the interpolation is neither of the two.
+        If a patch leaves the canvas, or the interpolation is unknown.
     """
     xp = namespace(patches, positions, xp=xp)
     N = patches.shape[-1]

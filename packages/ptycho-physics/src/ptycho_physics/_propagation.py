@@ -1,8 +1,8 @@
-r"""A field carried through free space over a distance, keeping its pixel size.
+r"""Propagation of a field through free space at constant pixel size.
 
-A field propagates as :math:`\exp(+ikz)`; a negative distance carries it back. Both propagators
-multiply the spectrum by a factor of modulus one, so that power is conserved, and leave the constant
-phase ``exp(ikz)`` out. The field is periodic: light that leaves one side enters at the other.
+A field propagates as :math:`\exp(+ikz)`; a negative distance propagates backwards. Both propagators
+multiply the spectrum by a factor of modulus one, so power is conserved, and omit the constant phase
+``exp(ikz)``. The field is periodic: light that leaves on one side enters on the opposite one.
 """
 
 import math
@@ -53,11 +53,11 @@ def fresnel_propagate(
 def angular_spectrum_propagate(
     field: Array, distance: float, *, wavelength: float, pixel_size: float, xp: Any | None = None
 ) -> Array:
-    r"""Propagate a field at any angle: Helmholtz's equation without the paraxial approximation.
+    r"""Propagate a field without the paraxial approximation, by the Helmholtz equation.
 
     Multiplies the spectrum by :math:`\exp(ikz (\sqrt{1 - \lambda^2 (u^2 + v^2)} - 1))` (J. Goodman,
-    *Introduction to Fourier Optics*, sec. 3.10). Evanescent waves, which pixels smaller than half a
-    wavelength can hold, are taken out.
+    *Introduction to Fourier Optics*, sec. 3.10). Evanescent waves, which exist with pixels smaller
+    than half a wavelength, are removed.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""The scales of counts: of the physics, and of what a network is given.
+"""The scales of counts in the forward model and in the input of a network.
 
-Each has one name: ``photons`` is the mean number of counts per pattern behind an object of unit
-amplitude, and belongs to the forward model; ``input_scale`` makes network input of order one, and
-nothing else depends on it; ``intensity_scale`` is its inverse, by the name and the closed form that
-older programs know.
+``photons`` is the mean number of counts per pattern behind an object of unit amplitude; it is the
+scale of the forward model. ``input_scale`` scales network input to order one, and nothing else
+depends on it. ``intensity_scale`` is its inverse, with the name and the closed form of older
+programs.
 """
 
 import math
@@ -15,8 +15,8 @@ from ptycho_physics._forward import detected_fraction, propagate
 from ptycho_physics._namespace import Array, abs2, known, namespace
 
 FAINTEST_DEPARTURE = 0.01
-"""Added to what a departure is divided by, where amplitudes are of order one: an empty beam's noise
-at many photons is not blown up to look like a sample."""
+"""Added to the denominator of a departure, where amplitudes are of order one, so that the noise of
+an empty beam is not amplified to the contrast of a sample."""
 
 
 CHUNK = 64
@@ -64,7 +64,7 @@ def intensity_scale(nphotons: float, N: int) -> float:
 
 
 def network_input(counts: Array, photons: float, *, xp: Any | None = None) -> Array:
-    """Return ``sqrt(counts) * input_scale``, what a network sees of patterns (..., N, N).
+    """Return the network input ``sqrt(counts) * input_scale`` of patterns (..., N, N).
 
     Raises
     ------
@@ -78,14 +78,14 @@ def network_input(counts: Array, photons: float, *, xp: Any | None = None) -> Ar
 def departure_from_beam(
     x: Array, probe: Array, bad_pixels: Array | None = None, *, xp: Any | None = None
 ) -> Array:
-    r"""Return what a sample makes of the empty beam's diffraction, each pattern at rms one.
+    r"""Return the change of each pattern by the sample, normalised to an rms of one.
 
-    With the amplitude :math:`e = (\sum_m |F P_m|^2)^{1/2}` behind no sample, of each pattern
+    With the amplitude :math:`e = (\sum_m |F P_m|^2)^{1/2}` without a sample, the result is
 
     .. math:: d = x - e \sum x e / \sum e^2
 
-    over its rms. Most of a pattern is the probe's own far field, the same in all of them: a network
-    that is shown the rest need not learn to subtract it.
+    divided by its rms. Most of a pattern is the far field of the probe, which is the same in all of
+    them; without it a network need not learn to subtract it.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def departure_from_beam(
     probe : (M, N, N) complex array
         Probe modes of any power.
     bad_pixels : (N, N) boolean array, optional
-        True where a pixel is not to be believed: it is zero in what is returned.
+        True where a pixel is bad; it is zero in the result.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def departure_from_beam(
 
 
 def counts_from_amplitude(amplitude: Array, nphotons: float, *, xp: Any | None = None) -> Array:
-    """Return counts of a scan known by the amplitudes (n, N, N) of its patterns.
+    """Return the counts of a scan from the amplitudes (n, N, N) of its patterns.
 
     ``amplitude^2 * nphotons / mean over the scan of sum(amplitude^2)``. Integers are squared in
     float64, where they do not overflow.
@@ -135,10 +135,11 @@ def counts_from_amplitude(amplitude: Array, nphotons: float, *, xp: Any | None =
 def photons_per_pattern(
     counts: Array, probe: Array, bad_pixels: Array | None = None, *, xp: Any | None = None
 ) -> float:
-    """Return the ``photons`` of the forward model that a scan was measured with.
+    """Return the mean number of photons per pattern, the ``photons`` of the forward model.
 
-    The mean number of counts per pattern: an object of unit amplitude then reproduces it. What a
-    beam stop hides is added, as the share of the probe's own light that it would hide.
+    An object of unit amplitude then reproduces the mean counts per pattern. For bad pixels the mean
+    is increased by the fraction of the probe's far field that falls on them. The patterns are
+    summed in pieces, so the stack is never copied.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ def photons_per_pattern(
     probe : (M, N, N) complex array
         Probe modes of any power.
     bad_pixels : (N, N) boolean array, optional
-        True where a pixel is bad, whatever it holds.
+        True where a pixel is bad; its value is ignored.
 
     Returns
     -------
@@ -156,7 +157,7 @@ def photons_per_pattern(
     Raises
     ------
     InvalidValueError
-        If no light is left.
+        If all counts of good pixels are zero, or one is not finite.
     """
     xp = namespace(counts, probe, xp=xp)
     total = 0.0

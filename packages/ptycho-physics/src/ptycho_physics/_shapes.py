@@ -1,4 +1,4 @@
-"""Anti-aliased shapes and pictures, for probes and objects."""
+"""Anti-aliased shapes and image filters, for probes, objects and metrics."""
 
 import math
 from typing import Any
@@ -42,7 +42,7 @@ def unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def resize(image: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Resize a picture bilinearly, without aliasing where it shrinks."""
+    """Resize an image bilinearly, anti-aliased where it shrinks."""
     if image.shape == shape:
         return image
     rows, columns = (_resampling(a, b) for a, b in zip(image.shape, shape, strict=True))

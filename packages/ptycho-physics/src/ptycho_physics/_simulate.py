@@ -21,7 +21,7 @@ def simulate_counts(
     bad_pixels: NDArray[np.bool_] | None = None,
     batch: int = 64,
 ) -> NDArray[np.float32]:
-    """Simulate the photon counts of a scan, with Poisson noise and what else a detector does.
+    """Simulate the photon counts of a scan, with Poisson noise and the errors of a detector.
 
     NumPy only. Memory beyond the result is that of ``batch`` patterns; the counts do not depend
     on ``batch``.
@@ -39,7 +39,7 @@ def simulate_counts(
     seed
         Seed of the noise.
     read_noise, saturation, bad_pixels
-        Of the detector: those of `read_out`.
+        Properties of the detector, as in `read_out`.
     batch
         Patterns computed at a time.
 

@@ -1,15 +1,16 @@
-r"""From weighted sums of patches to the object: bright pixels by themselves, dim ones with others.
+r"""The object from weighted sums of patches, with dim pixels regularised by their surroundings.
 
-Where little light fell, what a patch holds is mostly noise, and rougher than an object is. Of a
-pixel with the weight :math:`w = \sum w_j` as much as :math:`1 / (1 + w^2)` is taken from what was
-seen around it,
+Where there is little light, patches are mostly noise, which is rougher than an object. A pixel with
+the weight :math:`w = \sum w_j` therefore takes the fraction :math:`1 / (1 + w^2)` of its value from
+the weighted mean of its surroundings,
 
 .. math:: O = \frac{w^2 \, \hat O + \bar O}{w^2 + 1}, \qquad
           \hat O = \frac{\sum w_j O_j}{w}, \qquad
           \bar O = \frac{G * \sum w_j O_j}{G * \sum w_j}
 
-with a narrow bell G: half of it where the brightest pixel of a single pattern fell, nearly all
-where only the rim of the beam came, and less than a thousandth on a dense scan, where w is tens.
+with a narrow bell-shaped kernel G. The fraction is a half at the brightest pixel of a single
+pattern, almost one at the rim of the beam, and less than a thousandth in a dense scan, where w is
+of the order of ten or more.
 """
 
 from typing import Any
@@ -17,18 +18,18 @@ from typing import Any
 from ptycho_physics._namespace import Array, as_like, namespace
 
 REACH = 6
-"""Pixels from the middle to the end of the bell, a binomial one with a variance of half of this."""
+"""Radius of the binomial kernel in pixels; its variance is half of this."""
 
 SMALLEST_WEIGHT = 1e-9
-"""Far below the floor of `ptycho_physics.probe_weight`: nothing was seen. Added to summed
-weights, it keeps their quotient defined."""
+"""Weights below this mean no light: it is far below the floor of `ptycho_physics.probe_weight`.
+Added to summed weights, it keeps their quotient defined."""
 
 STRIP = 256
-"""Rows at a time: temporaries as large as the object would be the most that is ever in memory."""
+"""Rows processed at a time, so that no temporary is as large as the object."""
 
 
 def stitched_object(total: Array, weight: Array, *, xp: Any | None = None) -> Array:
-    """Return the object that weighted sums of patches give; one where no patch lies.
+    """Return the object from weighted sums of patches; one where there is no patch.
 
     Parameters
     ----------
@@ -47,13 +48,13 @@ def stitched_object(total: Array, weight: Array, *, xp: Any | None = None) -> Ar
         rows = slice(start, min(start + STRIP, total.shape[0]))
         light, nearby = weight[rows], _around(weight, rows, xp)
         mean = _around(total, rows, xp) / xp.where(nearby > 0, nearby, xp.ones_like(nearby))
-        found = (light * total[rows] + mean) / (light * light + 1)
-        object_[rows] = xp.where(light > SMALLEST_WEIGHT, found, object_[rows])
+        values = (light * total[rows] + mean) / (light * light + 1)
+        object_[rows] = xp.where(light > SMALLEST_WEIGHT, values, object_[rows])
     return object_
 
 
 def _around(image: Array, rows: slice, xp: Any) -> Array:
-    """Blur some rows of an image, zero around it, by sums of neighbours, again and again."""
+    """Blur some rows of an image, padded with zeros, by repeated sums of neighbours."""
     (H, W), above, below = image.shape, rows.start - REACH, rows.stop + REACH
     wide = xp.zeros((below - above, W + 2 * REACH), dtype=image.dtype)
     wide = as_like(wide, image, xp)

@@ -1,16 +1,18 @@
-r"""One phase for each of many images that overlap: angular synchronisation.
+r"""Angular synchronisation: the relative phases of overlapping images.
 
 A diffraction pattern does not change when its patch of the object is multiplied by a phase factor,
-so what is reconstructed from one pattern has a phase of its own. Where two patches overlap, their
-inner product tells the phase between them. The phases :math:`\theta` that fit all of these best,
+so the phase of a patch reconstructed from one pattern is arbitrary. Where two patches overlap,
+their inner product gives their phase difference. The phases :math:`\theta` that fit all of these
+best,
 
 .. math:: \min_\theta \sum_{ij} |g_{ij}| \, wrap(\theta_j - \theta_i + \arg g_{ij})^2
           + \lambda \sum_i e_i \theta_i^2, \qquad g_{ij} = \langle V_i, V_j \rangle,
 
-solve a sparse linear system, again for every wrap (A. Singer, *Appl. Comput. Harmon. Anal.* 30, 20,
-2011, states the problem; for ptychography see S. Marchesini, Y.-C. Tu and H.-T. Wu, *Appl. Comput.
-Harmon. Anal.* 41, 815, 2016).
-The strongest overlaps give a first guess, one tree of them through all images that hang together.
+solve a sparse linear system, which is repeated with the new wraps (A. Singer, *Appl. Comput.
+Harmon. Anal.* 30, 20, 2011, states the problem; for ptychography see S. Marchesini, Y.-C. Tu and
+H.-T. Wu, *Appl. Comput. Harmon. Anal.* 41, 815, 2016).
+The initial guess follows a spanning tree of the strongest overlaps through each connected set of
+images.
 """
 
 import heapq
@@ -22,12 +24,12 @@ from ptycho_config.errors import InvalidValueError
 Real = NDArray[np.float64]
 
 PRIOR = 1e-2
-"""Belief in the phases that images come with, relative to that in their overlaps: what overlaps
-nothing keeps its phase, and a long chain does not drift away from what all its members say."""
+"""Weight of the phases that images had before, relative to that of their overlaps: an image without
+overlap keeps its phase, and a long chain of images does not drift away from its mean phase."""
 
 ROUNDS = 10
 ENOUGH = 1e-4
-"""Radians by which no phase changes any more."""
+"""Converged when no phase changes by more than this, in radians."""
 
 
 def synchronise(
@@ -37,7 +39,7 @@ def synchronise(
     *,
     prior: float = PRIOR,
 ) -> NDArray[np.complex128]:
-    """Return the phase factor of each image that makes all agree where they overlap.
+    """Return the phase factors by which overlapping images agree best.
 
     Parameters
     ----------
@@ -48,12 +50,12 @@ def synchronise(
     energies : (n,) real array
         Squared norm of each image.
     prior
-        Weight, relative to its energy, of the phase that an image came with.
+        Weight of the phase that an image had before, relative to its energy.
 
     Returns
     -------
     (n,) complex128 array
-        To multiply the images with, of modulus one.
+        Factors of modulus one on the images.
 
     Raises
     ------
@@ -91,7 +93,10 @@ def _along_tree(
     products: NDArray[np.complex128],
     energies: Real,
 ) -> Real:
-    """Return phases that the strongest overlaps fit exactly, of each island near those it had."""
+    """Return phases along spanning trees of the strongest overlaps.
+
+    Each connected set of images keeps its mean phase.
+    """
     around: list[list[tuple[float, int, float]]] = [[] for _ in energies]
     for a, b, size, angle in zip(
         first.tolist(),
@@ -106,17 +111,17 @@ def _along_tree(
     for seed in range(len(energies)):
         if reached[seed]:
             continue
-        island: list[int] = []
+        members: list[int] = []
         waiting = [(0.0, seed, 0.0)]
         while waiting:
             _, k, value = heapq.heappop(waiting)
             if reached[k]:
                 continue
             theta[k], reached[k] = value, True
-            island.append(k)
+            members.append(k)
             for size, other, angle in around[k]:
                 heapq.heappush(waiting, (size, other, value + angle))
-        theta[island] -= np.angle(np.sum(energies[island] * np.exp(1j * theta[island])))
+        theta[members] -= np.angle(np.sum(energies[members] * np.exp(1j * theta[members])))
     return theta
 
 
@@ -147,9 +152,9 @@ def _solve(
     scaled = residual / diagonal
     direction = scaled
     power = residual @ scaled
-    wanted = 1e-12 * power
+    smallest = 1e-12 * power
     for _ in range(10 * n):
-        if power <= wanted:
+        if power <= smallest:
             break
         image = apply(direction)
         step = power / (direction @ image)

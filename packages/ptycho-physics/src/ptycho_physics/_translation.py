@@ -1,4 +1,4 @@
-"""Images moved by a fraction of a pixel: bilinear, or by a phase ramp on their spectrum."""
+"""Translation of images by a fraction of a pixel: bilinear, or by a phase ramp on the spectrum."""
 
 import math
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from ptycho_physics._namespace import (
 )
 
 Interpolation = Literal["bilinear", "fourier"]
-"""How an image continues between its pixels."""
+"""Interpolation of an image between its pixels."""
 
 
 def check_interpolation(interpolation: str) -> None:
@@ -34,13 +34,13 @@ def translate(
     interpolation: Interpolation = "bilinear",
     xp: Any | None = None,
 ) -> Array:
-    r"""Move images by a real number of pixels.
+    r"""Translate images by a real number of pixels.
 
-    Bilinear: what enters from outside is zero. Fourier: the image is periodic, what leaves at one
-    side enters at the other, and detail up to the finest is kept (trigonometric interpolation: A.
+    Bilinear: the image is zero outside. Fourier: the image is periodic, and detail up to the
+    Nyquist frequency is kept (trigonometric interpolation: A.
     Oppenheim and R. Schafer, *Discrete-Time Signal Processing*, ch. 4; the Nyquist frequency, which
-    stands for both its signs, takes the mean of their two phases). Moving back is the adjoint of
-    moving, for both.
+    stands for both its signs, takes the mean of their two phases). For both, translating
+    back is the adjoint.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def translate(
     Raises
     ------
     InvalidValueError
-        If the interpolation is neither of the two.
+        If the interpolation is unknown.
     """
     xp = namespace(images, shifts, xp=xp)
     check_interpolation(interpolation)

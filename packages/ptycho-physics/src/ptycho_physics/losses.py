@@ -1,45 +1,46 @@
-"""How well expected counts explain measured ones."""
+"""Losses between expected and measured counts, and of object patches."""
 
 from typing import Any
 
 from ptycho_physics._namespace import Array, log_factorial, namespace
 
 SMALLEST_RATE = 1e-8
-"""Added to expected counts before a logarithm or a root, so that both stay finite, and their slopes
-too, where no light is predicted. Far below what any detector counts by itself."""
+"""Added to expected counts before a logarithm or a root, so that these and their derivatives stay
+finite where no light is predicted. Far below the dark counts of any detector."""
 
 BACKGROUND = 1e-3
-"""Counts per pixel added to expected and measured counts where a network is trained: bounds the
-gradient of the logarithm where the model predicts darkness and a stray photon arrived."""
+"""Counts per pixel added to expected and measured counts in training: bounds the gradient of the
+logarithm where no light is predicted but a stray photon was counted."""
 
 GENTLE_START = 0.2
-"""The background that a gentle likelihood starts with, in parts of the mean counts per pixel."""
+"""Initial background of the gentle likelihood, as a fraction of the mean counts per pixel."""
 
 GENTLE_PART = 0.2
-"""Part of the epochs over which it falls."""
+"""Fraction of the epochs over which that background falls to zero."""
 
 
 def gentleness(epoch: int, epochs: int) -> float:
-    """Return how gentle the likelihood of an epoch is: from one down to zero, and zero then.
+    """Return the strength of the gentle likelihood in an epoch: it falls from one to zero.
 
     Parameters
     ----------
     epoch
-        Counted from 0.
+        Number of the epoch, from 0.
     epochs
-        Of the whole training.
+        Number of epochs of the whole training.
     """
     return max(0.0, 1 - epoch / (GENTLE_PART * epochs))
 
 
 def likelihood_background(photons: Array | float, N: int, gentle: Array | float = 0.0) -> Any:
-    """Return the counts per pixel to add to both sides of the likelihood that trains a network.
+    """Return the counts per pixel to add to expected and measured counts in training.
 
-    `BACKGROUND`, or more for a network that knows nothing of diffraction yet. A few photons beside
-    the beam, where an empty object sends none, weigh heavily in a logarithm, and a network can
-    scatter light there at once by the same dark frame in every patch. It then has an amplitude
-    that has nothing to do with the sample, and stays with it. A background lets it learn first
-    from where the light is; it has to stay high, and then go: one count per pixel does not help.
+    `BACKGROUND`, or more for a network at the beginning of its training. A few photons outside the
+    beam, where an empty object scatters none, dominate the logarithm, and a network can scatter
+    light there by the same dark frame in every patch. This amplitude has nothing to do with the
+    sample, and the network does not leave it again. With a background it learns first from the
+    bright pixels. The background has to be high at first and vanish later: a constant one of one
+    count per pixel does not help.
 
     Parameters
     ----------
@@ -104,10 +105,10 @@ def poisson_nll(
 def poisson_deviance(
     rate: Array, counts: Array, mask: Array | None = None, *, xp: Any | None = None
 ) -> Array:
-    """Poisson deviance of each pattern: twice the likelihood lost against a perfect model.
+    """Poisson deviance of each pattern: twice the log-likelihood ratio to a perfect model.
 
     ``2 sum(rate - counts + counts log(counts / rate))``. Its gradient is that of twice
-    `poisson_nll`; it is zero for a perfect model and about one per pixel for a true one
+    `poisson_nll`; it is zero for a perfect model and about one per pixel for the true one
     (P. McCullagh and J. Nelder, *Generalized Linear Models*, ch. 2).
 
     Parameters and shapes are those of `poisson_nll`.
@@ -153,9 +154,9 @@ def total_variation(patches: Array, *, xp: Any | None = None) -> Array:
 
 
 def complex_mae(patches: Array, reference: Array, *, xp: Any | None = None) -> Array:
-    """Sum of ``|patches - reference|`` of each patch: a real-space term, where a truth is known.
+    """Sum of ``|patches - reference|`` of each patch, where the ground truth is known.
 
-    The modulus of the complex difference: amplitude and phase count together, and no phase wraps.
+    The modulus of the complex difference depends on amplitude and phase, and phases do not wrap.
 
     Parameters
     ----------

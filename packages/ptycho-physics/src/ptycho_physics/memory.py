@@ -1,4 +1,4 @@
-"""How much memory an object takes, and how much there is."""
+"""The memory that a reconstruction needs, and that of the machine."""
 
 import os
 
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 __all__ = ["machine_memory", "object_memory"]
 
 BYTES_PER_PIXEL = 140
-"""Sums and weights of the tiles, nine over each other, and of the canvas made of them."""
+"""Sums and weights of the tiles, nine per pixel, and of the canvas assembled from them."""
 
 
 def object_memory(positions: NDArray[np.float64], N: int) -> float:
-    """Return the bytes that a reconstruction of the object at ``positions`` (n, 2) takes.
+    """Return the bytes needed to reconstruct the object at ``positions``.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def object_memory(positions: NDArray[np.float64], N: int) -> float:
 
 
 def machine_memory() -> float:
-    """Return the memory of this machine in bytes; infinite where the system does not tell."""
+    """Return the memory of this machine in bytes; infinite where the system does not report it."""
     try:
         return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (AttributeError, OSError, ValueError):

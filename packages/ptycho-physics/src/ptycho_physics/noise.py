@@ -1,8 +1,8 @@
-"""What a detector makes of the light: photon noise, read noise, saturation, pixels that are bad.
+"""The noise of a detector: photon noise, read noise, saturation, bad pixels.
 
-Random numbers come from NumPy, so that one seed gives one scan with every library; nothing here
-has a gradient. The order is that of the events: photons arrive, they are read out, what is too much
-is cut off, and bad pixels say nothing.
+Random numbers come from NumPy, so that a seed gives the same scan with every library; nothing here
+has a gradient. The effects are applied in the order in which they occur: photon noise, read noise,
+saturation, bad pixels.
 """
 
 import math
@@ -16,7 +16,7 @@ from ptycho_physics._namespace import Array, as_like, namespace, to_numpy
 from ptycho_physics._shapes import offsets
 
 Seed = int | np.random.Generator
-"""A seed, or a generator that goes on where it stands."""
+"""A seed, or a generator, which is advanced."""
 
 
 def poisson_noise(rate: Array, seed: Seed, *, xp: Any | None = None) -> Array:
@@ -56,16 +56,16 @@ def read_out(
     bad_pixels: NDArray[np.bool_] | None = None,
     xp: Any | None = None,
 ) -> Array:
-    """Return what the detector reports of counted photons.
+    """Return what the detector reports for given photon counts.
 
     Parameters
     ----------
     counts : (..., N, N) real array
     seed
-        Of the read noise.
+        Seed of the read noise.
     read_noise
         Standard deviation in counts of Gaussian noise on every pixel, >= 0. The sum is rounded to
-        whole counts, as it is digitised, and not negative.
+        whole counts, as by digitisation, and clipped at zero.
     saturation
         Largest count a pixel can report, > 0.
     bad_pixels : (N, N) boolean array, optional
@@ -110,7 +110,7 @@ def beam_stop(N: int, diameter: float, *, arm: float = 0.0) -> NDArray[np.bool_]
     diameter
         Diameter in pixels, > 0: pixels whose centre lies closer than half of it are bad.
     arm
-        Width in pixels of the arm that holds it, from the centre down to the last row; 0 for none.
+        Width in pixels of the arm that carries it, from the centre to the last row; 0 for none.
 
     Returns
     -------

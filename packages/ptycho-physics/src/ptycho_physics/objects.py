@@ -1,4 +1,4 @@
-"""Objects to simulate with: a Siemens star, lines, cells, and any picture.
+"""Objects for simulations: a Siemens star, wires, cells, or any image.
 
 Every object is a thin transmission: a map of absorption and one of phase, both between 0 (empty)
 and 1 (thickest), become
@@ -7,8 +7,7 @@ and 1 (thickest), become
     phase     = p0 + (p1 - p0) * phase_map          (radians)
 
 with ``amplitude=(a0, a1)`` and ``phase=(p0, p1)``, the values at 0 and at 1. All edges of
-shapes are soft over two or three pixels: detail beyond what pixels can carry would only make
-sub-pixel positions ambiguous.
+shapes are soft over two or three pixels: aliased detail would make sub-pixel positions ambiguous.
 
 Objects multiply: ``siemens_star(...) * random_cells(...)`` is a star in front of cells.
 """
@@ -27,7 +26,7 @@ Object = NDArray[np.complex64]
 AMPLITUDE = (1.0, 0.6)
 PHASE = (-0.8, 0.8)
 
-# In pixels: what is left at the Nyquist frequency is below a tenth.
+# In pixels: attenuates the Nyquist frequency to less than a tenth.
 _BLUR = 0.7
 
 
@@ -58,7 +57,7 @@ def siemens_star(
 ) -> Object:
     """Return a Siemens star, the resolution target whose spokes narrow towards the centre.
 
-    Towards the centre, where spokes are closer than ``edge``, the star fades into grey.
+    Towards the centre, where spokes are closer than ``edge``, the star fades to grey.
 
     Parameters
     ----------
@@ -117,8 +116,8 @@ def line_object(
 ) -> Object:
     """Return straight wires in all directions, each of its own material.
 
-    Absorption and phase of a wire are drawn independently, so that a phase that merely copies the
-    amplitude is seen to be wrong.
+    Absorption and phase of a wire are drawn independently, so that a reconstruction whose phase
+    merely copies its amplitude is recognised as wrong.
 
     Parameters
     ----------
@@ -161,7 +160,7 @@ def line_object(
         profile = np.sqrt(np.clip(1 - (distance / (half + 0.5)) ** 2, 0, 1))
         absorption += generator.uniform(0.2, 1.0) * profile
         phase_map += generator.uniform(0.3, 1.0) * generator.choice((-1.0, 1.0)) * profile
-    # Where many wires cross, saturate rather than let the crossings set the contrast.
+    # Saturate where many wires cross, so that crossings do not set the contrast.
     absorption, phase_map = blur(1 - np.exp(-absorption), _BLUR), blur(np.tanh(phase_map), _BLUR)
     return _transmission(absorption, unit(phase_map), amplitude, phase)
 
@@ -175,7 +174,7 @@ def random_cells(
     amplitude: tuple[float, float] = AMPLITUDE,
     phase: tuple[float, float] = PHASE,
 ) -> Object:
-    """Return a smear of roundish cells, each with a membrane and a nucleus.
+    """Return randomly placed round cells, each with a membrane and a nucleus.
 
     Cell bodies shift the phase and hardly absorb; nuclei absorb: amplitude and phase differ.
 
@@ -221,7 +220,7 @@ def random_cells(
 def _add_cell(
     absorption: Real, phase_map: Real, radius: float, generator: np.random.Generator
 ) -> None:
-    """Add one cell to both maps, in the window that holds it."""
+    """Add one cell to both maps, in the window that contains it."""
     H, W = absorption.shape
     cx, cy = generator.uniform(0, W), generator.uniform(0, H)
     reach = math.ceil(1.4 * radius) + 2
@@ -254,19 +253,19 @@ def object_from_image(
     amplitude: tuple[float, float] = AMPLITUDE,
     phase: tuple[float, float] = PHASE,
 ) -> Object:
-    """Turn a grey picture into an object.
+    """Make an object of a grey image.
 
-    Each picture is stretched from its own darkest to its own brightest pixel.
+    Each image is scaled from its darkest to its brightest pixel.
 
     Parameters
     ----------
     image : (h, w) real array
-        Grey values of any real dtype; bright is thick.
+        Grey values of any real dtype; bright means thick.
     phase_image : real array, optional
-        A second picture for the phase; without it ``image`` gives both. It is resized to the
+        A second image for the phase; without it ``image`` is used for both. It is resized to the
         shape of the object.
     shape
-        ``(H, W)`` to resize to, bilinearly and anti-aliased; the picture's own if not given.
+        ``(H, W)`` to resize to, bilinearly and anti-aliased; that of the image if not given.
     amplitude
         Amplitude of the darkest and of the brightest pixel, > 0.
     phase
@@ -279,7 +278,7 @@ def object_from_image(
     Raises
     ------
     InvalidValueError
-        If a picture is not a 2-D array of finite real numbers.
+        If an image is not a 2-D array of finite real numbers.
     """
     first = _grey(image, "image")
     shape = (first.shape[0], first.shape[1]) if shape is None else shape

@@ -1,4 +1,4 @@
-"""Probes to simulate with: a disk, a Gaussian, a defocused zone plate, one of your own.
+"""Probes for simulations: a disk, a Gaussian, a defocused zone plate, or any array.
 
 Every factory returns complex64 modes (M, N, N) of unit total power, centred on pixel
 ``[N//2, N//2]``. Lengths are pixels of the object plane unless a name ends in ``_m`` (metres).
@@ -31,7 +31,7 @@ def _check_size(N: int) -> None:
 
 
 def _modes(field: ComplexField) -> NDArray[np.complex64]:
-    """Give a field (..., N, N) its axis of modes, unit power and the dtype of probes."""
+    """Return a field (..., N, N) with an axis of modes, at unit power, as complex64."""
     probe = normalise_probe(field.reshape((-1, *field.shape[-2:])))
     return np.asarray(probe, dtype=np.complex64)
 
@@ -80,8 +80,8 @@ def gaussian_probe(N: int, fwhm: float | None = None) -> NDArray[np.complex64]:
     N
         Patch size in pixels.
     fwhm
-        Full width at half maximum of the intensity, in pixels; ``N / 4`` if not given. The waist
-        of the textbooks, where intensity falls to ``exp(-2)``, is ``fwhm / sqrt(2 log 2)``
+        Full width at half maximum of the intensity, in pixels; ``N / 4`` if not given. The usual
+        waist, where intensity falls to ``exp(-2)``, is ``fwhm / sqrt(2 log 2)``
         (B. Saleh and M. Teich, *Fundamentals of Photonics*, ch. 3).
 
     Returns
@@ -108,7 +108,7 @@ def defocused_probe(
     aperture: float = 0.4,
     central_stop: float = 0.4,
 ) -> NDArray[np.complex64]:
-    """Return the cone of light behind a zone plate, out of focus.
+    """Return the defocused probe of a zone plate.
 
     Parameters
     ----------
@@ -162,8 +162,8 @@ def zone_plate_probe(
 ) -> NDArray[np.complex64]:
     """Return the probe of a Fresnel zone plate at a distance from its focus.
 
-    The numerical aperture is ``wavelength / (2 outer zone width)``: the lens is fully described by
-    its outer zone width (D. Attwood, *Soft X-Rays and Extreme Ultraviolet Radiation*, ch. 9).
+    The numerical aperture is ``wavelength / (2 outer zone width)``: its outer zone width
+    fully describes the lens (D. Attwood, *Soft X-Rays and Extreme Ultraviolet Radiation*, ch. 9).
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ def _zone_plate(
 
 
 def probe_from_array(array: NDArray[np.generic]) -> NDArray[np.complex64]:
-    """Return a probe from a field of your own.
+    """Return a probe from an array of one or several modes.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def probe_from_array(array: NDArray[np.generic]) -> NDArray[np.complex64]:
     Raises
     ------
     InvalidValueError
-        If the shape is another, a value is not finite, or the probe is dark.
+        If the shape does not fit, a value is not finite, or the probe is zero.
     """
     field = np.asarray(array)
     if field.ndim not in (2, 3) or field.shape[-1] != field.shape[-2] or field.size == 0:
@@ -248,7 +248,7 @@ def probe_from_array(array: NDArray[np.generic]) -> NDArray[np.complex64]:
 
 
 def circular_mask(N: int, diameter: float, *, edge: float = 1.0) -> NDArray[np.float64]:
-    """Return a disk of ones with a soft edge, to multiply a probe or its far field with.
+    """Return a disk of ones with a soft edge, a mask for a probe or its far field.
 
     Parameters
     ----------
@@ -276,13 +276,13 @@ def circular_mask(N: int, diameter: float, *, edge: float = 1.0) -> NDArray[np.f
 
 
 def inscribed_circle(N: int) -> NDArray[np.bool_]:
-    """Return where a patch (N, N) lies in the largest circle about its pixel ``[N//2, N//2]``."""
+    """Return the mask (N, N) of the largest circle about pixel ``[N//2, N//2]``."""
     offset = np.arange(N) - N // 2
     return np.asarray(offset**2 + offset[:, None] ** 2 <= (N // 2) ** 2)
 
 
 def prepare_probe(probe: ComplexField, N: int, *, masked: bool = False) -> NDArray[np.complex64]:
-    """Return a probe as a model of size N uses it: masked if asked for, at unit power.
+    """Return a probe at unit power, optionally masked, for a model of size N.
 
     Parameters
     ----------
@@ -310,7 +310,7 @@ def prepare_probe(probe: ComplexField, N: int, *, masked: bool = False) -> NDArr
 
 
 def smooth_probe(probe: ComplexField, sigma: float) -> NDArray[np.complex64]:
-    """Blur a probe with a Gaussian, against the noise of a measured or refined one.
+    """Smooth a probe with a Gaussian, to reduce the noise of a measured or refined one.
 
     Parameters
     ----------
@@ -325,7 +325,7 @@ def smooth_probe(probe: ComplexField, sigma: float) -> NDArray[np.complex64]:
     Raises
     ------
     InvalidValueError
-        If a size is outside its range, or nothing of the probe is left.
+        If a size is outside its range, or the probe is zero.
     """
     _check("sigma", sigma, 0)
     return _modes(blur(np.asarray(probe, dtype=np.complex128), sigma))

@@ -1,8 +1,8 @@
-"""Between a periodic line of pixels and every ``stride``-th of them, as small matrices.
+"""Down- and upsampling of a periodic line of pixels by small matrices.
 
-A smooth image needs few pixels: ``smoother @ image @ smoother.T`` is what is left of it, and
-``refiner @ coarse @ refiner.T`` has all pixels again. Pixel 0 of the one is pixel 0 of the other,
-so what is centred stays so.
+A smooth image needs few pixels: ``smoother @ image @ smoother.T`` is the coarse image, and
+``refiner @ coarse @ refiner.T`` has all pixels again. Pixel 0 of the coarse image is pixel 0 of the
+fine one, so centred images stay centred.
 """
 
 from functools import cache
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 
 def smoother(N: int, stride: int, sigma: float) -> NDArray[np.float32]:
-    """Return the matrix (N // stride, N) that smooths a periodic line and thins it out.
+    """Return the matrix (N // stride, N) that smooths and downsamples a periodic line.
 
     Parameters
     ----------
     N
         Number of pixels, a multiple of ``stride``.
     stride
-        Of each such number of pixels one is kept.
+        Number of pixels of which one is kept.
     sigma
-        Standard deviation of the Gaussian in pixels. From ``stride`` on, the frequencies that would
-        be mistaken for others are dimmed to a hundredth or less.
+        Standard deviation of the Gaussian in pixels. From ``stride`` on, aliased frequencies are
+        attenuated to a hundredth or less.
     """
     response = np.exp(-2 * (np.pi * sigma * np.fft.fftfreq(N)) ** 2)
     kernel = np.fft.ifft(response).real
@@ -36,9 +36,9 @@ def refiner(N: int, stride: int) -> NDArray[np.float32]:
     Parameters
     ----------
     N
-        Number of pixels afterwards, a multiple of ``stride``.
+        Number of pixels of the result, a multiple of ``stride``.
     stride
-        Pixels from one that is given to the next.
+        Distance between the given pixels.
     """
     n = N // stride
     spectrum = np.fft.fft(np.eye(n), axis=0)
@@ -50,21 +50,21 @@ def refiner(N: int, stride: int) -> NDArray[np.float32]:
 def guide_maps(
     N: int, stride: int, coarsest: float, finest: float, steps: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return `refiner`, and a `smoother` for each step from a coarse picture to a fine one.
+    """Return `refiner`, and a `smoother` for each step from coarse to fine.
 
     Parameters
     ----------
     N, stride
-        As in both.
+        As in `refiner` and `smoother`.
     coarsest, finest
-        First and last standard deviation, in parts of N.
+        First and last standard deviation, as fractions of N.
     steps
-        How many, in equal ratios.
+        Number of steps, in equal ratios.
 
     Returns
     -------
     (N, N // stride) and (steps, N // stride, N) float32 arrays
-        Kept for the next call: not to be written to.
+        Cached: not to be written to.
     """
     sigmas = (np.geomspace(coarsest, finest, steps) * N).tolist()
     return refiner(N, stride), np.stack([smoother(N, stride, sigma) for sigma in sigmas])

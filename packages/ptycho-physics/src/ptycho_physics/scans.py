@@ -1,12 +1,12 @@
-"""Scan patterns: where the probe stops, such that every patch lies on the object.
+"""Scan patterns whose patches all lie on the object.
 
-Every pattern takes the object's shape ``(H, W)``, the patch size ``N``, and either ``number`` (this
+Every function takes the object's shape ``(H, W)``, the patch size ``N`` and either ``number`` (this
 many positions, spread over the whole object) or ``step`` (as many as fit at this distance). It
 returns positions (n, 2) float64 in the order ``(x, y)``, pixels of the object, in scan order. A
 position is the object coordinate of patch pixel ``[N//2, N//2]``.
 
-``jitter`` moves every position by up to so many pixels in x and in y, uniformly: regular scans
-print their period into the picture. The jittered positions still lie inside.
+``jitter`` moves every position uniformly by up to this many pixels in x and in y, because regular
+scans cause periodic artefacts. The patches still lie on the object.
 """
 
 import math
@@ -21,7 +21,7 @@ GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 @frozen
 class _Area:
-    """The rectangle of allowed positions, before jitter, and how to fill it."""
+    """The rectangle of allowed positions, before jitter, and the density of positions in it."""
 
     centre: tuple[float, float]
     extent: tuple[float, float]
@@ -30,7 +30,7 @@ class _Area:
 
     @property
     def pitch(self) -> float:
-        """Distance between neighbours: as asked, or such that ``number`` points fill the area."""
+        """Distance between neighbours: ``step``, or such that ``number`` points fill the area."""
         if self.step is not None:
             return self.step
         return math.sqrt(self.extent[0] * self.extent[1] / (self.number or 1))
@@ -69,7 +69,7 @@ def _place(
     if jitter > 0:
         moves = np.random.default_rng(seed).uniform(-jitter, jitter, positions.shape)
         positions = positions + moves
-    # Rounding alone may put a position a hair outside.
+    # Rounding alone may put a position just outside.
     centre, half = np.asarray(area.centre), np.asarray(area.extent) / 2 + jitter
     return np.clip(positions, centre - half, centre + half)
 
@@ -113,9 +113,9 @@ def raster_scan(
     N
         Patch size in pixels.
     number, step
-        Number of positions, or distance between neighbours in pixels: one of them.
+        Number of positions, or distance between neighbours in pixels: exactly one of the two.
     jitter
-        Largest random move in x and in y, in pixels.
+        Largest random shift in x and in y, in pixels.
     seed
         Seed of the jitter.
 
@@ -144,7 +144,7 @@ def snake_scan(
     jitter: float = 0.0,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Scan row by row, to and fro: the raster without the long way back.
+    """Scan row by row in alternating directions.
 
     Parameters, result and errors are those of `raster_scan`.
     """
@@ -161,8 +161,8 @@ def _fill_outward(
 ) -> NDArray[np.float64]:
     """Keep the points of a spiral, given at unit density, that lie in the area.
 
-    The scale that puts exactly ``number`` points inside is where the next one, ordered by how far
-    out it lies relative to the rectangle, touches the border.
+    With ``number``, the scale is such that exactly this many points lie inside and the outermost of
+    them touches the border.
     """
     unit = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
     half = np.asarray(area.extent) / 2
@@ -195,7 +195,7 @@ def spiral_scan(
 ) -> NDArray[np.float64]:
     """Scan an Archimedean spiral from the centre outwards, clipped to the object.
 
-    Turns, and stops along a turn, lie about ``step`` apart: one position per ``step^2``.
+    Turns, and positions along a turn, are about ``step`` apart: one position per ``step^2``.
 
     Parameters, result and errors are those of `raster_scan`.
     """
@@ -214,7 +214,7 @@ def fermat_scan(
     jitter: float = 0.0,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Scan a Fermat spiral, the seeds of a sunflower: even overlap without any period.
+    """Scan a Fermat spiral, which has even overlap and no period.
 
     One position per ``step^2``; successive positions are a golden angle apart (X. Huang et al.,
     Opt. Express 22, 12634, 2014).
@@ -244,8 +244,8 @@ def random_scan(
 ) -> NDArray[np.float64]:
     """Scatter positions independently and uniformly over the object.
 
-    With ``step`` their number is that of a raster of this step; ``jitter`` only adds to what is
-    random already and is there so that all patterns are called alike.
+    With ``step`` their number is that of a raster of this step. ``jitter`` has the same meaning as
+    in the other patterns.
 
     Parameters, result and errors are those of `raster_scan`.
     """

@@ -1,7 +1,7 @@
-"""How good a reconstruction is: with a reference, without one, and between two halves of a scan.
+"""Figures of merit of a reconstruction: with a reference, without one, and of two half scans.
 
-Metrics are computed once, at the end, with NumPy in double precision; arrays of other libraries are
-copied to it.
+Metrics are computed with NumPy in double precision; arrays of other libraries are copied. Only
+`r_factor_sums` works in any library.
 """
 
 from ptycho_physics.metrics._compare import Comparison, compare

@@ -1,4 +1,4 @@
-"""One comparison of a reconstruction with a reference: registration and all figures of merit."""
+"""Comparison of a reconstruction with a reference: registration and all figures of merit."""
 
 import math
 from typing import Any
@@ -41,7 +41,7 @@ _FIGURES = (
 
 @frozen(kw_only=True, eq=False)
 class Comparison:
-    """How a reconstruction compares with a reference, after alignment.
+    """Figures of merit of a reconstruction relative to a reference, after alignment.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Comparison:
     shift : (float, float)
         ``(dx, dy)`` in pixels by which the reconstruction was moved.
     ramp : (float, float)
-        ``(rx, ry)`` phase in radians per pixel that was added; zero unless asked for.
+        ``(rx, ry)`` phase in radians per pixel that was added; zero without ``remove_ramp``.
     factor : complex
         Least-squares factor the reconstruction was multiplied with.
     aligned, reference : (h, w) complex64
@@ -91,7 +91,7 @@ class Comparison:
 
 
 WORTH_MOVING = 0.1
-"""Part of the missing correlation that a shift must explain to be kept."""
+"""A shift is kept only if it reduces one minus the correlation by this fraction."""
 
 
 def compare(
@@ -101,18 +101,18 @@ def compare(
     remove_ramp: bool = False,
     max_shift: float | None = None,
 ) -> Comparison:
-    """Compare a reconstruction with a reference, after removing what ptychography cannot know.
+    """Compare a reconstruction with a reference, after removing the ambiguities of ptychography.
 
-    In this order: a shift, found by cross-correlation, borders cut off; if asked, a linear phase
-    ramp (a probe with the opposite ramp explains the same data); one complex factor, by least
-    squares. A shift is kept only if it explains a tenth of what the correlation lacks: the slow
-    phase errors of a good reconstruction otherwise pull at it.
+    In this order: a shift, found by cross-correlation, whose borders are cut off; with
+    ``remove_ramp`` a linear phase ramp (a probe with the opposite ramp gives the same data); one
+    complex factor, by least squares. A shift is kept only if it reduces one minus the correlation
+    by a tenth: otherwise slow phase errors of a good reconstruction would bias it.
 
     Parameters
     ----------
     reconstruction, reference : (H, W) complex arrays
-        The same region of both, to within ``max_shift``; at least 16 pixels a side. Cut away what
-        was not lit before: it counts like the rest.
+        The same region of both, to within ``max_shift``; at least 16 pixels a side. All pixels have
+        the same weight, so cut off those that were not illuminated.
     remove_ramp
         Whether to remove a linear phase ramp.
     max_shift
@@ -168,7 +168,7 @@ def _checked(reconstruction: Complex, reference: Complex) -> tuple[Complex128, C
 def _align(
     image: Complex128, target: Complex128, remove_ramp: bool, max_shift: float
 ) -> tuple[Shift, Shift]:
-    """Find shift and ramp. Each hides the other, so both are tried first, then alternate."""
+    """Find shift and ramp. Each disturbs the other, so both orders are tried, alternating."""
     still = (0.0, 0.0)
     if not remove_ramp:
         shift = find_shift(image, target, max_shift)

@@ -55,12 +55,12 @@ class FourierRingCorrelation:
 
     @property
     def crossed_half(self) -> bool:
-        """Whether it falls below 0.5 at all: the resolution is better than said otherwise."""
+        """Whether it falls below 0.5; if not, the resolution is better than ``resolution_half``."""
         return bool(np.any(self.correlation < 0.5))
 
     @property
     def crossed_half_bit(self) -> bool:
-        """Whether it falls below the half-bit threshold at all."""
+        """Whether it falls below the half-bit threshold."""
         return bool(np.any(self.correlation < self.half_bit))
 
     @property
@@ -83,7 +83,7 @@ class FourierRingCorrelation:
 
 
 def finite(value: float) -> float | None:
-    """Return a number for JSON, which knows no infinity."""
+    """Return a number for JSON, which has no infinity."""
     return value if math.isfinite(value) else None
 
 
@@ -120,10 +120,10 @@ def half_bit_threshold(count: Real) -> Real:
 def frc(a: Complex, b: Complex, *, window: float = 0.5) -> FourierRingCorrelation:
     """Fourier ring correlation of two aligned images.
 
-    Per ring ``Re sum(A B*) / sqrt(sum|A|^2 sum|B|^2)`` of the images without their mean, tapered
-    so that their borders do not pass for common detail, and without one global phase between
-    them. It says something of the resolution of one only where the other is independent of it:
-    the truth, or a reconstruction from the other half of the patterns.
+    Per ring ``Re sum(A B*) / sqrt(sum|A|^2 sum|B|^2)`` of the images without their mean, tapered so
+    that their borders do not correlate, and without a global phase between them. It measures
+    resolution only if the two images are independent: a reconstruction and the truth, or the
+    reconstructions of two halves of the patterns.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def frc(a: Complex, b: Complex, *, window: float = 0.5) -> FourierRingCorrelatio
 
     power = total(np.abs(first) ** 2) * total(np.abs(second) ** 2)
     correlation = total(cross.real) / np.sqrt(np.where(power > 0, power, 1.0))
-    # A taper makes neighbouring Fourier pixels alike: fewer are independent.
+    # A taper correlates neighbouring Fourier pixels: fewer are independent.
     independent = np.sum(weight**2) ** 2 / (weight.size * np.sum(weight**4))
     if not (np.iscomplexobj(a) or np.iscomplexobj(b)):
         independent = independent / 2
@@ -174,7 +174,7 @@ def frc(a: Complex, b: Complex, *, window: float = 0.5) -> FourierRingCorrelatio
 
 
 def _rings(shape: tuple[int, int]) -> tuple[NDArray[np.int64], int]:
-    """Return the ring of each Fourier pixel, and the last ring that is whole."""
+    """Return the ring of each Fourier pixel, and the last complete ring."""
     v, u = (np.fft.fftfreq(n) for n in shape)
     radius = np.hypot(v[:, None], u[None, :])
     return np.rint(radius * min(shape)).astype(np.int64), min(shape) // 2

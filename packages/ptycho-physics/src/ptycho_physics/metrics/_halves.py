@@ -1,4 +1,4 @@
-"""Resolution without a reference: two halves of a scan, reconstructed apart."""
+"""Resolution without a reference: two halves of a scan, reconstructed separately."""
 
 import math
 
@@ -15,10 +15,10 @@ from ptycho_physics.metrics._quality import Complex
 def split_halves(
     positions: NDArray[np.floating],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split a scan into two halves that each cover all of it.
+    """Split a scan into two halves that both cover the whole area.
 
-    Patterns are taken in turns along strips one step wide, so that neighbours fall apart: each half
-    is a scan of the same area at half the density.
+    Patterns alternate between the halves along strips one step wide, so each half is a scan of the
+    same area at half the density.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ def frc_of_halves(
 ) -> FourierRingCorrelation:
     """Fourier ring correlation of the reconstructions of two halves of a scan.
 
-    Their noise is independent, so that what correlates is the object: the half-bit threshold is
-    made for this case. It tells the resolution of a reconstruction from half of the patterns. What
-    both have in common besides the object, above all a wrong probe, correlates too.
+    Their noise is independent, so only the object correlates; the half-bit threshold is defined for
+    this case. The result is the resolution of a reconstruction from half of the patterns. Common
+    errors, above all that of the probe, correlate as well.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def frc_of_halves(
     first_canvas, second_canvas : Canvas
         Where they lie on the object grid.
     margin
-        Pixels cut off on every side of what both canvases cover; half the patch size leaves what
-        was lit.
+        Pixels cut off on every side of the area that both canvases cover; half the patch size
+        leaves the illuminated area.
     remove_ramp
         Remove a linear phase ramp between them: for halves that refined their own probes.
 
@@ -81,7 +81,7 @@ def frc_of_halves(
     Raises
     ------
     InvalidValueError
-        If what is left in common is smaller than 16 pixels, or an image does not fit its canvas.
+        If the common area is smaller than 16 pixels, or an image does not fit its canvas.
     """
     low = np.maximum(first_canvas.origin, second_canvas.origin) + margin
     ends = [np.add(c.origin, c.shape[::-1]) for c in (first_canvas, second_canvas)]

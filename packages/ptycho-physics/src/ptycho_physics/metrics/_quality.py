@@ -1,4 +1,4 @@
-"""Numbers that say how alike two images are, computed with NumPy in double precision."""
+"""Similarity of two images, computed with NumPy in double precision."""
 
 import math
 
@@ -33,7 +33,7 @@ def wrap(phase: Real) -> NDArray[np.float64]:
 
 
 def global_factor(image: Complex, reference: Complex) -> complex:
-    """Return the complex factor that brings ``image`` closest to ``reference``.
+    """Return the complex factor that fits ``image`` best to ``reference``.
 
     Least squares: ``<image, reference> / <image, image>``; 0 for an image that is zero.
 
@@ -59,8 +59,8 @@ def complex_correlation(a: Complex, b: Complex, *, mean_removed: bool = False) -
     ----------
     a, b : (H, W) complex arrays
     mean_removed
-        Subtract the complex mean of each first. A thin object is mostly its mean, and so is a
-        flat guess: without the mean only structure counts.
+        Subtract the complex mean of each first, so that only structure contributes: a thin object
+        correlates strongly with a flat one.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def psnr(image: Real, reference: Real, data_range: float) -> float:
     ----------
     image, reference : (H, W) real arrays
     data_range
-        Difference between the largest and smallest value that count, > 0.
+        Difference between the largest and smallest value, > 0.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def ssim(image: Real, reference: Real, data_range: float) -> float:
     if min(image.shape) < 2 * SSIM_RADIUS + 1:
         rule = f"at least {2 * SSIM_RADIUS + 1} pixels a side"
         raise InvalidValueError("image", rule, f"shape {image.shape}")
-    # Only variances are sensitive to a common offset: without it they lose fewer digits.
+    # Without a common offset the variances lose fewer digits.
     offset = float(np.mean(reference))
     a, b = np.asarray(image, np.float64) - offset, np.asarray(reference, np.float64) - offset
     mean_a, mean_b = _smooth(a), _smooth(b)

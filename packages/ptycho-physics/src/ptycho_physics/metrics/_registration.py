@@ -1,4 +1,4 @@
-"""Bring one image onto another: sub-pixel shift and linear phase ramp. NumPy only."""
+"""Registration of two images: sub-pixel shift and linear phase ramp. NumPy only."""
 
 import math
 
@@ -12,7 +12,7 @@ Complex128 = NDArray[np.complex128]
 Shift = tuple[float, float]
 
 BORDER = 2
-"""Pixels cut off beyond the shift itself, where interpolation has seen across the border."""
+"""Pixels cut off in addition to the shift, where interpolation reaches across the border."""
 
 
 def taper(shape: tuple[int, int], fraction: float = 0.5) -> NDArray[np.float64]:
@@ -27,10 +27,10 @@ def _taper(n: int, fraction: float) -> NDArray[np.float64]:
 
 
 def shift_image(image: Complex, shift: Shift) -> Complex128:
-    """Move an image by a real number of pixels.
+    """Shift an image by a real number of pixels.
 
-    A phase ramp on the spectrum of the image, which is continued by its mirror image, fading into
-    its mean, so that opposite borders do not ring into each other.
+    Multiplies the spectrum by a phase ramp. The image is continued by its mirror image, which fades
+    to the mean, so that opposite borders do not cause ringing in each other.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def shift_image(image: Complex, shift: Shift) -> Complex128:
     Returns
     -------
     (H, W) complex128 array
-        What enters from outside is the mirror image: cut it off.
+        The mirror image enters at the borders: cut them off.
     """
     source = np.asarray(image, dtype=np.complex128)
     if shift == (0.0, 0.0):
@@ -61,7 +61,7 @@ def shift_image(image: Complex, shift: Shift) -> Complex128:
 
 
 def interior(image: Complex128, shift: Shift) -> Complex128:
-    """Cut off the borders that `shift_image` by ``shift`` has filled from outside."""
+    """Cut off the borders that `shift_image` by ``shift`` has filled from outside the image."""
     if shift == (0.0, 0.0):
         return image
     columns, rows = (math.ceil(abs(d)) + BORDER for d in shift)
@@ -107,11 +107,11 @@ def _peak_shift(image: Complex128, reference: Complex128, limit: float) -> Shift
 
 
 def find_shift(image: Complex, reference: Complex, max_shift: float) -> Shift:
-    """Find the shift that brings ``image`` onto ``reference``.
+    """Find the shift that registers ``image`` with ``reference``.
 
-    The cross-correlation of two windows that both stand still is pulled towards zero, so the
-    image is moved and measured again until nothing is left; borders that come from outside do
-    not take part. A shift is returned only if it raises the complex correlation of the rest.
+    The cross-correlation of two windows at the same place is biased towards zero, so the image is
+    shifted and registered again until the shift vanishes, without the borders that enter from
+    outside. A shift is returned only if it raises the complex correlation.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def find_shift(image: Complex, reference: Complex, max_shift: float) -> Shift:
     Returns
     -------
     (dx, dy)
-        To be given to `shift_image`, resolved to about 0.01 pixel; ``(0, 0)`` if none helps.
+        The argument of `shift_image`, accurate to about 0.01 pixel; ``(0, 0)`` if no shift helps.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def ramp_phase(shape: tuple[int, int], ramp: Shift) -> Complex128:
 
 
 def find_ramp(image: Complex, reference: Complex) -> Shift:
-    """Find the linear phase ramp that brings ``image`` closest to ``reference``.
+    """Find the linear phase ramp that fits ``image`` best to ``reference``.
 
     The maximum of the complex correlation over all ramps: the peak of the Fourier transform of
     ``conj(image) * reference``.
@@ -182,7 +182,7 @@ def find_ramp(image: Complex, reference: Complex) -> Shift:
     Returns
     -------
     (rx, ry)
-        Radians per pixel, to be given to `ramp_phase`; ``image * ramp_phase(...)`` matches.
+        Radians per pixel, the argument of `ramp_phase`; ``image * ramp_phase(...)`` matches.
 
     Raises
     ------

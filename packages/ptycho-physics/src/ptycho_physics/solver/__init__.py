@@ -1,7 +1,7 @@
-"""A preconditioned gradient solver on the canvas: the classical answer.
+"""A preconditioned gradient solver, the iterative reconstruction.
 
-It reconstructs the object alone, or refines probe, modes and positions with it; it starts from
-nothing or from what a network gave.
+It reconstructs the object, and optionally refines probe, modes and positions. It starts from an
+empty object or from the reconstruction of a network.
 """
 
 from ptycho_physics.solver._run import Solution, solve

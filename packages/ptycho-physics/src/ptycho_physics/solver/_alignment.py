@@ -1,21 +1,21 @@
-"""Two numbers for each pattern that local updates find slowly: its place, and its phase gradient.
+"""Position and phase gradient of each pattern, which local updates find only slowly.
 
-A pattern measured at ``(x + dx, y + dy)`` instead of ``(x, y)``, or through an object with a phase
-gradient more than is known, differs from the prediction by two derivatives of the far field. Their
+A pattern measured at ``(x + dx, y + dy)`` instead of ``(x, y)``, or through an object with an
+additional phase gradient, differs from the prediction by two derivatives of the far field. Their
 least-squares coefficients, to first order,
 
     d = (J^T J)^-1 J^T (sqrt(counts) - |Psi|),   J_k = Re(Psi* F P dO/dk) / |Psi|
 
 are a Gauss-Newton step on the amplitudes. The change of the exit wave alone would give a small
-part of it, because it keeps the phase of the prediction. Both take two FFTs per pattern.
+part of it, because it keeps the phase of the prediction. Both need two FFTs per pattern.
 
-- **Place.** ``dO/dx`` is the slope of the object: position refinement (P. Dwivedi et al.,
+- **Position.** ``dO/dx`` is the slope of the object: position refinement (P. Dwivedi et al.,
   *Ultramicroscopy* 192, 29, 2018).
 - **Phase gradient.** The derivative is ``i x P O``, a shift of the pattern on the detector. The
   gradients of all patterns together are those of one smooth phase, found by least squares over
-  cosines, as a Shack-Hartmann sensor's wavefront is (R. Noll, *J. Opt. Soc. Am.* 66, 207, 1976). A
-  network's reconstruction is wrong in this above all; a gradient solver spreads it from patch to
-  patch and needs many epochs.
+  cosines, as a Shack-Hartmann sensor's wavefront is (R. Noll, *J. Opt. Soc. Am.* 66, 207, 1976).
+  This is the main error of a network's reconstruction; a gradient solver alone corrects it from
+  patch to patch and needs many epochs.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ SMOOTHEST = 4
 """Largest order of the cosines of a smooth phase, across the scan."""
 
 LARGEST_STEP = 0.5
-"""Pixels that a position moves at most in one step."""
+"""Largest shift of a position in one step, in pixels."""
 
 
 def object_slopes(patches: Array, xp: Any) -> tuple[Array, Array]:
@@ -54,7 +54,7 @@ def phase_slopes(patches: Array, xp: Any) -> tuple[Array, Array]:
 
 
 def fit_patterns(estimate: Estimate, slopes: Slopes) -> NDArray[np.float64]:
-    """Return the two numbers (n, 2) that best explain what each pattern lacks."""
+    """Return the least-squares coefficients (n, 2) of the two derivatives for each pattern."""
     n, N = len(estimate.measured), estimate.probe.shape[-1]
     size = max(PIXELS_AT_ONCE // N**2, 1)
     pieces = np.array_split(np.arange(n), range(size, n, size))
@@ -89,7 +89,7 @@ def _fit(estimate: Estimate, batch: NDArray[np.int64], slopes: Slopes) -> NDArra
             (second, missing),
         )
     )
-    # a pattern without structure says nothing, and stays
+    # a pattern without structure determines nothing: its step is zero
     aa, bb = aa + 1e-3 * (aa + bb) + 1e-12, bb + 1e-3 * (aa + bb) + 1e-12
     determinant = aa * bb - ab**2
     both = np.stack([bb * a - ab * b, aa * b - ab * a], axis=-1)
@@ -99,8 +99,8 @@ def _fit(estimate: Estimate, batch: NDArray[np.int64], slopes: Slopes) -> NDArra
 def move_positions(estimate: Estimate, start: NDArray[np.float64], largest: float) -> float:
     """Move every position by its least-squares step, and return the rms step in pixels.
 
-    The mean over the scan stays: object and positions may move together. No position goes further
-    than ``largest`` pixels from ``start`` (n, 2) in x or y.
+    The mean over the scan is fixed, because object and positions can move together. No position
+    moves further than ``largest`` pixels from ``start`` (n, 2) in x or y.
     """
     step = fit_patterns(estimate, object_slopes)
     length = np.linalg.norm(step, axis=1, keepdims=True)
@@ -114,7 +114,7 @@ def move_positions(estimate: Estimate, start: NDArray[np.float64], largest: floa
 
 
 def align_phase(estimate: Estimate) -> None:
-    """Multiply the object by the smooth phase whose gradients the patterns ask for."""
+    """Multiply the object by the smooth phase with the gradients found for the patterns."""
     xp = estimate.xp
     gradients = fit_patterns(estimate, phase_slopes)
     phase = smooth_phase(estimate.positions, gradients, tuple(estimate.canvas.shape))
@@ -141,11 +141,11 @@ def smooth_phase(
     nothing, one = np.zeros(len(positions)), np.ones(len(positions))
     along_x = np.stack([one, nothing, *(sx[j] * cy[k] for j, k in orders)], axis=1)
     along_y = np.stack([nothing, one, *(cx[j] * sy[k] for j, k in orders)], axis=1)
-    wanted = np.concatenate([gradients[:, 0], gradients[:, 1]])
-    found = np.linalg.lstsq(np.concatenate([along_x, along_y]), wanted, rcond=3e-2)[0]
+    slopes = np.concatenate([gradients[:, 0], gradients[:, 1]])
+    fit = np.linalg.lstsq(np.concatenate([along_x, along_y]), slopes, rcond=3e-2)[0]
     columns, rows = np.arange(shape[1], dtype=float), np.arange(shape[0], dtype=float)
     cx, cy = waves(columns, 0)[0], waves(rows, 1)[0]
-    phase: NDArray[np.float64] = found[0] * columns + found[1] * rows[:, None]
-    for value, (j, k) in zip(found[2:], orders, strict=True):
+    phase: NDArray[np.float64] = fit[0] * columns + fit[1] * rows[:, None]
+    for value, (j, k) in zip(fit[2:], orders, strict=True):
         phase = phase + value * cy[k][:, None] * cx[j]
     return phase

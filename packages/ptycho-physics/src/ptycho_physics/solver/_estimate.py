@@ -1,7 +1,7 @@
-"""Object and probe of a run, and the step that moves them towards a batch of patterns.
+"""The current estimate of object and probe, and its update by a batch of patterns.
 
 The modulus of the predicted wave is replaced by the measured one, and the change ``r`` of the exit
-waves is what object and probe are fitted to, each by its preconditioned gradient:
+waves is fitted by object and probe, each with its preconditioned gradient:
 
     object  sum_j P* r_j / ((1 - a) sum_j |P|^2 + a max(sum_j |P|^2))
     probe   sum_j O_j* r_j / ((1 - a) sum_j |O_j|^2 + a max(sum_j |O_j|^2))
@@ -31,12 +31,12 @@ from ptycho_physics.metrics import r_factor_sums
 from ptycho_physics.solver._measurement import Measurement
 
 SMALLEST_MODULUS = 1e-6
-"""Predicted modulus below which a pixel's phase is taken as undefined; counts are order one."""
+"""Predicted modulus below which the phase of a pixel is undefined; counts are of order one."""
 
 
 @define(kw_only=True, eq=False)
 class Estimate:
-    """What is known so far.
+    """The current estimate.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Estimate:
     canvas : (H, W) complex64 array
         The object.
     probe : (M, N, N) complex64 array
-        Times `centring`, so that no pattern has to be shifted.
+        Multiplied by `centring`, so that no pattern has to be shifted.
     relaxation : float
         ``a`` of the formulas above.
     misfit, total : float
@@ -76,13 +76,13 @@ class Estimate:
         return extract_patches(self.canvas, where, self.probe.shape[-1], xp=self.xp)
 
     def missing(self, amplitude: Array, modulus: Array) -> Array:
-        """Return what the predicted modulus lacks, zero at bad pixels."""
+        """Return the measured minus the predicted modulus, zero at bad pixels."""
         values = amplitude - modulus
         bad = self.measured.bad
         return values if bad is None else self.xp.where(bad, self.xp.zeros_like(values), values)
 
     def step(self, batch: NDArray[np.int64], *, update_probe: bool) -> None:
-        """Move the object, and the probe where asked, towards the patterns of a batch."""
+        """Update the object, and optionally the probe, by the patterns of a batch."""
         xp, N = self.xp, self.probe.shape[-1]
         shape = tuple(self.canvas.shape)
         where = as_like(xp.asarray(self.positions[batch]), self.canvas, xp)
@@ -97,7 +97,7 @@ class Estimate:
             self._update_probe(patches, residual)
 
     def _residual(self, waves: Array, amplitude: Array) -> Array:
-        """Change of the exit waves that gives their patterns the measured modulus."""
+        """Return the change of the exit waves that gives their patterns the measured modulus."""
         xp = self.xp
         fields = fft2(waves, xp)
         modulus = xp.sqrt(over_modes(abs2(fields, xp), xp))
@@ -113,12 +113,12 @@ class Estimate:
     def _update_object(self, numerator: Array, index: Array) -> None:
         xp, a = self.xp, self.relaxation
         light = probe_intensity(self.probe, xp=xp)[None]
-        # The light half-way between pixels serves all patterns: it only scales the step.
+        # The light half-way between pixels is used for all patterns: it only scales the step.
         half = as_like(xp.full((1, 1, 1), 0.5, dtype=xp.float32), light, xp)
         block = xp.reshape(patches_to_blocks(light, half, half, xp), (1, -1))
         lights = xp.broadcast_to(block, (numerator.shape[0], block.shape[1]))
         scatter_add(self._weight, index, xp.reshape(lights, (-1,)))
-        # Dividing each block before adding it equals dividing the sum, and touches lit pixels only.
+        # Dividing each block before adding it equals dividing the sum, for illuminated pixels only.
         weight = xp.take(self._weight, index, axis=0)
         self._weight[index] = 0
         brightest = xp.max(weight)
@@ -135,12 +135,12 @@ class Estimate:
         self.probe = self.probe + gradient / ((1 - a) * weight + a * xp.max(weight))
 
     def fix_gauge(self) -> None:
-        """Return the probe to unit power; the object takes the factor, the patterns stay."""
+        """Normalise the probe to unit power; the object takes the factor, so the patterns stay."""
         power = float(self.xp.sum(abs2(self.probe, self.xp)))
         self.probe = self.probe / math.sqrt(power)
         self.canvas = self.canvas * math.sqrt(power)
 
 
 def over_modes(values: Array, xp: Any) -> Array:
-    """Sum (b, M, N, N) over the modes; of one mode nothing is copied."""
+    """Sum (b, M, N, N) over the modes; a single mode is not copied."""
     return values[:, 0] if values.shape[1] == 1 else xp.sum(values, axis=1)

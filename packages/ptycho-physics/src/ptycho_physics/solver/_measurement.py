@@ -1,4 +1,4 @@
-"""The measured side of a run: amplitudes of a few patterns at a time, in units of the mean one."""
+"""The measured patterns: amplitudes of a batch, at a mean of one count per pattern."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ptycho_physics._namespace import Array, as_like
 from ptycho_physics._scaling import photons_per_pattern
 
 CHUNK = 64
-"""Patterns at a time where a whole scan is passed over."""
+"""Patterns at a time in a pass over the whole scan."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -22,10 +22,9 @@ class Measurement:
     counts : (n, N, N) real array
         Zero frequency in the centre.
     photons : float
-        Counts of a pattern behind an object of unit amplitude: the mean of the scan, and what its
-        bad pixels miss.
+        Counts of a pattern behind an object of unit amplitude: see `photons_per_pattern`.
     bad : (N, N) boolean array, or None
-        True where a pixel is not to be believed.
+        True where a pixel is bad.
     """
 
     counts: Array
@@ -35,7 +34,7 @@ class Measurement:
 
     @classmethod
     def of(cls, counts: Array, probe: Array, mask: Array | None, xp: Any) -> "Measurement":
-        """Find the scale of a scan.
+        """Determine the scale of a scan.
 
         Raises
         ------
@@ -56,5 +55,5 @@ class Measurement:
         values = xp.astype(chosen, xp.float32)
         values *= 1 / self.photons
         values = xp.sqrt(values)
-        # a bad pixel may hold anything, also what no product with zero removes
+        # a bad pixel may be NaN, which a product with zero would not remove
         return values if self.bad is None else xp.where(self.bad, xp.zeros_like(values), values)

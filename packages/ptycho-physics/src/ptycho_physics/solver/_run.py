@@ -1,4 +1,4 @@
-"""A whole run of the solver: from counts, positions and a probe to the object."""
+"""The solver: from counts, positions and a probe to the object."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from ptycho_config.errors import InvalidValueError
 
 from ptycho_physics._forward import centring, normalise_probe, probe_intensity
 from ptycho_physics._geometry import Canvas
-from ptycho_physics._gradients import keep_freed_memory
+from ptycho_physics._gradients import raise_mmap_threshold
 from ptycho_physics._modes import orthogonal_modes, orthogonalise_modes
 from ptycho_physics._namespace import Array, as_like, namespace, to_numpy
 from ptycho_physics._patches import merge_patches
@@ -21,33 +21,33 @@ from ptycho_physics.solver._measurement import CHUNK, Measurement
 from ptycho_physics.solver._stopping import DivergenceError, Watch, diverged
 
 ALIGNED = 2
-"""Epochs before which a smooth phase is fitted to an object that was given."""
+"""Number of first epochs in which a smooth phase is fitted to a given object."""
 
 WEAK = 0.05
-"""Power of a mode that is added, relative to the one before."""
+"""Power of an added mode, relative to the one before."""
 
 
 @frozen(kw_only=True, eq=False)
 class Solution:
-    """What the solver found.
+    """The result of the solver.
 
     Attributes
     ----------
     object : (H, W) complex64 array
-        The object on ``canvas``; one where no light fell.
+        The object on ``canvas``; one where there is no light.
     coverage : (H, W) float32 array
         Illumination summed over the scan, of a probe with maximum one.
     probe : (M, N, N) complex64 array
-        The probe at unit power, refined when that was asked for; several modes are then mutually
+        The probe at unit power, refined with ``update_probe``; several modes are mutually
         orthogonal, the strongest first.
     positions : (n, 2) float64 NumPy array
-        Patch centres ``(x, y)`` on the object grid, refined when that was asked for.
+        Patch centres ``(x, y)`` on the object grid, refined with ``refine_positions``.
     canvas : Canvas
         Where the object lies on the object grid: ``Canvas.covering(positions, N)``.
     r_factors : list of float
         ``sum|sqrt(rate) - sqrt(counts)| / sum sqrt(counts)`` during each epoch, before its updates.
     stopped : str
-        Why the run ended: "epochs", all were made, or "plateau", the R-factor fell no more.
+        Why the run ended: "epochs" (all were made) or "plateau" (the R-factor fell no more).
     """
 
     object: Array
@@ -91,30 +91,30 @@ def solve(
     probe : (M, N, N) complex array
         Probe modes, same library as ``counts``; only their relative power matters.
     initial : (H, W) complex array, optional
-        Object to start from, on ``Canvas.covering(positions, N)``; what is smoothly wrong with its
-        phase is mended first. Default: one everywhere.
+        Object to start from, on ``Canvas.covering(positions, N)``; smooth errors of its phase are
+        corrected first. Default: one everywhere.
     epochs
-        Most passes over all patterns.
+        Largest number of passes over all patterns.
     batch_size
-        Patterns per update. Patterns of one batch are drawn from the whole scan.
+        Patterns per update, drawn from the whole scan.
     relaxation
-        Share ``a`` of the brightest light in the denominator of a step, in (0, 1]: larger is more
-        careful at the dim rim.
+        Fraction ``a`` of the maximum illumination in the denominator of a step, in (0, 1]: larger
+        values give smaller steps at the dim rim.
     update_probe
-        Refine the probe as well, from epoch ``probe_start``, counted from 0, on.
+        Refine the probe as well, starting in epoch ``probe_start``, counted from 0.
     modes
-        Incoherent probe modes to refine, where ``probe`` has one: weak ones are added. Needs
+        Number of incoherent probe modes: weak ones are added to a ``probe`` of one mode. Needs
         ``update_probe``.
     refine_positions
-        Refine the positions as well, from epoch ``position_start``, counted from 0, on. Each may
-        move N/8 pixels in x and y; their mean stays.
+        Refine the positions as well, starting in epoch ``position_start``, counted from 0. Each may
+        move by N/8 pixels in x and y; their mean is fixed.
     mask : (N, N) boolean array, optional
         True where a detector pixel is bad.
     tolerance
-        Stop when the R-factor fell by less than this fraction over ``patience`` epochs; by default
-        all epochs are made.
+        Stop when the R-factor has decreased by less than this fraction over ``patience`` epochs; by
+        default all epochs are made.
     seed
-        Of the order of patterns.
+        Seed of the order of patterns.
     callback
         Called with (epoch counted from 1, its R-factor).
 
@@ -149,28 +149,28 @@ def solve(
     first = estimate.positions
     settled = max(update_probe * probe_start, refine_positions * position_start)
     watch = Watch(tolerance=tolerance, patience=patience, settled=settled)
-    keep_freed_memory()
+    raise_mmap_threshold()
     rng = np.random.default_rng(seed)
-    arrived = False
+    converged = False
     for epoch in range(epochs):
         if initial is not None and epoch < ALIGNED:
             align_phase(estimate)
         with_probe = update_probe and epoch >= probe_start
-        arrived = watch.add(_epoch(estimate, batch_size, rng, with_probe, epoch + 1))
+        converged = watch.add(_epoch(estimate, batch_size, rng, with_probe, epoch + 1))
         if callback is not None:
             callback(epoch + 1, watch.r_factors[-1])
-        if arrived:
+        if converged:
             break
         if refine_positions and epoch >= position_start:
             move_positions(estimate, first, margin)
-    found = positions + (estimate.positions - first)
-    return _solution(estimate, found, watch.r_factors, "plateau" if arrived else "epochs")
+    refined = positions + (estimate.positions - first)
+    return _solution(estimate, refined, watch.r_factors, "plateau" if converged else "epochs")
 
 
 def _epoch(
     estimate: Estimate, size: int, rng: np.random.Generator, update_probe: bool, epoch: int
 ) -> float:
-    """Pass over all patterns once, and return the R-factor met on the way."""
+    """Pass over all patterns once, and return the R-factor before each update."""
     n = len(estimate.measured)
     estimate.misfit = estimate.total = 0.0
     for batch in np.array_split(rng.permutation(n), math.ceil(n / size)):
@@ -183,7 +183,7 @@ def _epoch(
 
 
 def _with_modes(probe: Array, modes: int | None, update_probe: bool, xp: Any) -> Array:
-    """Add weak modes to a probe of one, up to a number of them."""
+    """Add weak modes to a probe of one mode."""
     if modes is None or modes == probe.shape[0]:
         return probe
     if not update_probe:
@@ -211,7 +211,7 @@ def _start(
     margin: int,
     xp: Any,
 ) -> Estimate:
-    """Set up a run: scale of the counts, normalised probe, flat or given object with a margin."""
+    """Set up the estimate: scale of the counts, normalised probe, flat or given object."""
     measured = Measurement.of(counts, probe, mask, xp)
     covering = Canvas.covering(positions, counts.shape[-1])
     height, width = covering.shape

@@ -1,4 +1,4 @@
-"""When a run ends: at a plateau of the R-factor, or because it diverged."""
+"""Stopping of the solver: at a plateau of the R-factor, or by divergence."""
 
 import math
 
@@ -6,28 +6,28 @@ from attrs import define, field
 from ptycho_config.errors import PtychoError
 
 DIVERGED = 3.0
-"""An R-factor so many times the best so far is a run that lost its way."""
+"""An R-factor this many times the best so far means divergence."""
 
 
 class DivergenceError(PtychoError, ArithmeticError):
-    """The solver's estimate left the data, or became not-a-number or infinite."""
+    """The solver diverged: its R-factor rose to several times its best, or is not finite."""
 
 
 @define
 class Watch:
-    """Follows the R-factor of a run.
+    """Monitors the R-factor of a run.
 
     Attributes
     ----------
     tolerance : float or None
-        Relative improvement over ``patience`` epochs below which the run has arrived; None never
-        stops.
+        Relative improvement over ``patience`` epochs below which the run has converged; None: it
+        never stops.
     patience : int
-        Epochs over which improvement counts.
+        Epochs over which the improvement is measured.
     settled : int
-        Epochs before everything that is refined is being refined; a plateau before does not count.
+        Epochs until all refinements are active; an earlier plateau is ignored.
     r_factors : list of float
-        Of every epoch.
+        R-factor of every epoch.
     """
 
     tolerance: float | None
@@ -36,7 +36,7 @@ class Watch:
     r_factors: list[float] = field(factory=list)
 
     def add(self, r_factor: float) -> bool:
-        """Note the R-factor of an epoch, and tell whether the run has arrived.
+        """Record the R-factor of an epoch, and return whether the run has converged.
 
         Raises
         ------
@@ -50,9 +50,9 @@ class Watch:
         if r_factor > DIVERGED * best:
             raise DivergenceError(diverged(epoch, f"R-factor {r_factor:.3g} after {best:.3g}"))
         self.r_factors.append(r_factor)
-        return self._arrived()
+        return self._converged()
 
-    def _arrived(self) -> bool:
+    def _converged(self) -> bool:
         if self.tolerance is None or len(self.r_factors) <= self.settled + self.patience:
             return False
         before = min(self.r_factors[: -self.patience])

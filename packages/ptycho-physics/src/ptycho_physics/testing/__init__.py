@@ -1,10 +1,10 @@
-"""Proof that a library computes the physics: every function, values and gradients, on one problem.
+"""Test of an array library: values and gradients of every function of the physics.
 
 A case is a function of one object, given as amplitude and phase. Its reference is NumPy in double
-precision; the reference of its gradient is taken by finite differences of that, so that no
-library is measured by itself. `deviation` says how far a library is off, relative to the largest
-reference value, and `TOLERANCE` how far it may be. A library enters as a `Library`: its namespace,
-and how it makes arrays and gradients.
+precision; the reference of its gradient are finite differences of that, so that no library is
+compared with itself. `deviation` measures a library relative to the largest reference value, and
+`TOLERANCE` is the largest deviation allowed. A `Library` provides a namespace, arrays and
+gradients.
 """
 
 from ptycho_physics.testing._cases import CASES

@@ -1,4 +1,4 @@
-"""What is compared: every function of the physics, at one object, on one problem."""
+"""The cases: every function of the physics, for one object and one problem."""
 
 from collections.abc import Callable
 from functools import cache
@@ -27,7 +27,7 @@ PHOTONS = 900.0
 
 @frozen
 class Problem:
-    """Everything but the object, as arrays of one library."""
+    """Everything except the object, as arrays of one library."""
 
     probe: Array  # (2, N, N) complex, unit power
     counts: Array  # (BATCH, N, N)

@@ -1,4 +1,4 @@
-"""How far a library is off the reference, in values and in gradients."""
+"""The deviation of a library from the reference, in values and in gradients."""
 
 import math
 from collections.abc import Callable
@@ -29,16 +29,16 @@ TOLERANCE: dict[Precision, float] = {
 """Largest deviation allowed: four times the root of the rounding error, and 1e-10."""
 
 STEP = 2e-3
-"""Of the finite differences, in amplitude and in radians."""
+"""Step of the finite differences, in amplitude and in radians."""
 
 
 class Library(Protocol):
-    """What a library has to offer to be measured.
+    """What a library has to provide.
 
     Attributes
     ----------
     xp
-        Its namespace, what the functions are given as ``xp``.
+        Its namespace, passed to the functions as ``xp``.
     """
 
     xp: Any
@@ -72,7 +72,7 @@ def _problem(library: Library, precision: Precision) -> Problem:
 
 
 def _weights(shape: tuple[int, ...]) -> list[Real]:
-    """Real and imaginary weights that make one number of an array, for its gradient."""
+    """Weights of real and imaginary part that reduce an array to one number, for its gradient."""
     rng = np.random.default_rng(3)
     return [rng.normal(size=shape), rng.normal(size=shape)]
 
