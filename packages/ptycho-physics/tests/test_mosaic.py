@@ -62,32 +62,32 @@ def test_phases_of_patches_do_not_matter(library, spread):
 
 
 @pytest.mark.parametrize("reserve", [True, False])
-def test_wide_scans_are_settled_on_the_way(library, reserve):
+def test_wide_scans_are_assembled_on_the_way(library, reserve):
     truth, positions, patches = scene()
     phases = np.random.default_rng(1).uniform(-np.pi, np.pi, (len(patches), 1, 1))
     turned = (patches * np.exp(1j * phases)).astype(np.complex64)
     mosaic, canvas = Mosaic(N, most_tiles=30), Canvas.covering(positions, N)
     if reserve:
         mosaic.reserve(canvas)
-    most, papers = 0, []
+    most, totals = 0, []
     for start in range(0, len(patches), 25):
         part = slice(start, start + 25)
         mosaic.add(library.array(turned[part]), positions[part], library.array(WEIGHT))
         most = max(most, len(mosaic._slots))
-        if mosaic._settled is not None:
-            papers.append(mosaic._settled.total)
+        if mosaic._assembled is not None:
+            totals.append(mosaic._assembled.total)
     total, weight = (library.numpy(part) for part in mosaic.merged(canvas))
     lit = weight > 0.05
     found = total[lit] / weight[lit]
-    assert papers
+    assert totals
     if reserve:  # one sheet of paper from the start to the end
-        assert all(paper is papers[0] for paper in papers)
+        assert all(paper is totals[0] for paper in totals)
     assert most <= 30 < len(np.unique(positions // mosaic.step, axis=0))
     assert complex_correlation(found, on_canvas(truth, canvas)[lit]) > 0.98
     assert weight.sum() == pytest.approx(len(patches) * WEIGHT.sum(), rel=1e-4)
 
 
-def test_what_is_settled_goes_on(library):
+def test_the_assembled_part_can_be_extended(library):
     truth, positions, patches = scene()
     mosaic, canvas = Mosaic(N, most_tiles=30), Canvas.covering(positions, N)
     weight = library.array(WEIGHT)
