@@ -125,7 +125,7 @@ def test_refusals(ptycho, scan_file, tmp_path):
     assert gone.code == 2
     assert gone.fails_with("gone.npz")
     crowded = ptycho("simulate", "-o", tmp_path / "n.npz", "--size", "32")
-    assert crowded.fails_with("no room for patches")
+    assert crowded.fails_with("shape must be at least 66 pixels")
     for flag in ("--photons", "--n-patterns", "--step"):
         assert ptycho("simulate", "-o", tmp_path / "n.npz", flag, "0").code == 2
     assert scan_file.read_bytes() == before

@@ -1,14 +1,11 @@
 """Plot and description of a Fourier ring correlation."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ptycho_physics.metrics import FourierRingCorrelation
 
 from ptycho_core.formatting import format_number
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["CRITERIA", "describe_resolution", "plot_ring_correlation", "ring_metrics"]
 
@@ -49,7 +46,7 @@ def describe_resolution(metrics: dict[str, Any], criterion: str) -> str | None:
 
 
 def plot_ring_correlation(
-    axes: "Axes",
+    axes: Any,
     ring: FourierRingCorrelation,
     *,
     title: str = "Fourier ring correlation",
