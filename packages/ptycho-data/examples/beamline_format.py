@@ -8,7 +8,7 @@ A package that holds this file registers the format in its ``pyproject.toml``::
 After its installation, `ptycho_data.load_scan` and every command read such files.
 """
 
-from ptycho_data.formats import Container, Format, Measured, Opened, Raw, has_all, to_contract
+from ptycho_data.formats import Container, Format, Opened, Raw, ScanInMetres, has_all
 
 FRAMES, X, Y, ENERGY = "scan/frames", "scan/x_um", "scan/y_um", "scan/energy_keV"
 
@@ -21,7 +21,7 @@ def matches(file: Container) -> bool:
 def read(opened: Opened) -> Raw:
     """Describe the scan; ptycho-data checks it, and reads the patterns only when needed."""
     file = opened.file
-    measured = Measured(
+    scan = ScanInMetres(
         stack=file.stack(FRAMES),
         x_m=file.read(X) * 1e-6,
         y_m=file.read(Y) * 1e-6,
@@ -29,17 +29,8 @@ def read(opened: Opened) -> Raw:
         distance_m=file.number("scan/distance_m"),
         detector_pixel_m=(75e-6, 75e-6),
     )
-    remarks: list[str] = []
-    warnings: list[str] = []
-    return Raw.of_arrays(
-        to_contract(measured, opened, remarks, warnings),
-        names=file.names,
-        places={"diffraction": FRAMES, "xcoords": X, "ycoords": Y},
-        files=(file.path,),
-        may_lack=("probeGuess",),
-        remarks=remarks,
-        cautions=warnings,
-    )
+    places = {"diffraction": FRAMES, "xcoords": X, "ycoords": Y}
+    return scan.to_raw(opened, file, places=places, may_lack=("probeGuess",))
 
 
 FORMAT = Format(

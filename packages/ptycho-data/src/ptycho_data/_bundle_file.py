@@ -11,9 +11,9 @@ import json
 import os
 import stat
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import frozen
 from ptycho_config.errors import MissingFileError, PtychoError, sentence
@@ -34,6 +34,17 @@ __all__ = [
 
 BUNDLE_NAME = "wts.h5.zip"
 MANIFEST = "manifest.json"
+FORMAT = "ptycho-bundle"
+FORMAT_VERSION = 1
+# What calling code may ask a bundle for: patches with predicted diffraction, and patches alone.
+MODELS = ("autoencoder", "diffraction_to_obj")
+MEMBERS = (
+    "config.json",
+    "history.json",
+    "probe.npy",
+    "scaling.json",
+    "weights.safetensors",
+)
 
 
 class BundleError(PtychoError, ValueError):
@@ -53,27 +64,32 @@ class MissingBundleError(BundleError, MissingFileError):
     """There is no bundle at this path."""
 
 
-class Members(Protocol):
+@frozen
+class Members:
     """The members of a bundle: where it is, what is in it, and their bytes.
 
-    ``complete`` says that `sizes` lists everything there is (a ZIP); a folder may hold other
-    files beside the members, which are ignored.
+    Attributes
+    ----------
+    path
+        The file or folder.
+    sizes
+        Name of each member to its size in bytes.
+    complete
+        Whether `sizes` lists every file there (a ZIP); a folder may hold other files.
     """
 
-    @property
-    def path(self) -> Path:
-        """The file or folder."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether every file there must be a member."""
-
-    @property
-    def sizes(self) -> Mapping[str, int]:
-        """Name of each member to its size in bytes."""
+    path: Path
+    sizes: Mapping[str, int]
+    complete: bool
+    _bytes: Callable[[str], bytes]
 
     def read(self, name: str) -> bytes:
         """Read the member whole; BundleError where its size is not the one stated."""
+        data = self._bytes(name)
+        if len(data) != self.sizes[name]:
+            got = f"states {self.sizes[name]} bytes, gives {len(data)} or more"
+            raise BundleError(self.path, f"member {name!r} {got}: the file is damaged")
+        return data
 
 
 @contextlib.contextmanager
@@ -179,48 +195,7 @@ def _is_safe(name: str) -> bool:
     )
 
 
-@frozen
-class _ZipMembers:
-    path: Path
-    archive: zipfile.ZipFile
-    sizes: Mapping[str, int]
-    complete: bool = True
-
-    def read(self, name: str) -> bytes:
-        try:
-            with self.archive.open(name) as stream:
-                # Stops at the stated size however much more the stream would give; a
-                # shorter or longer stream then fails its checksum.
-                data = stream.read(self.sizes[name])
-        except ZIP_DAMAGE as error:
-            raise BundleError(self.path, f"member {name!r} is damaged ({error})") from error
-        return _exactly(self, name, data)
-
-
-@frozen
-class _FolderMembers:
-    path: Path
-    sizes: Mapping[str, int]
-    complete: bool = False
-
-    def read(self, name: str) -> bytes:
-        try:
-            with (self.path / name).open("rb") as stream:
-                data = stream.read(self.sizes[name] + 1)
-        except OSError as error:
-            reason = error.strerror or error
-            raise BundleError(self.path, f"member {name!r} cannot be read ({reason})") from error
-        return _exactly(self, name, data)
-
-
-def _exactly(members: Members, name: str, data: bytes) -> bytes:
-    if len(data) != members.sizes[name]:
-        found = f"states {members.sizes[name]} bytes, gives {len(data)} or more"
-        raise BundleError(members.path, f"member {name!r} {found}: the file is damaged")
-    return data
-
-
-def _open_zip(path: Path, archive: zipfile.ZipFile) -> _ZipMembers:
+def _open_zip(path: Path, archive: zipfile.ZipFile) -> Members:
     infos = archive.infolist()
     # orig_filename: zipfile cuts names at a zero byte and turns the system's separators.
     check_names(path, [info.orig_filename for info in infos])
@@ -229,10 +204,21 @@ def _open_zip(path: Path, archive: zipfile.ZipFile) -> _ZipMembers:
         problem = entry_problem(info)
         if problem is not None:
             raise BundleError(path, sentence(f"member {info.filename!r}", *problem))
-    return _ZipMembers(path, archive, {info.filename: info.file_size for info in infos})
+    sizes = {info.filename: info.file_size for info in infos}
+
+    def read(name: str) -> bytes:
+        try:
+            with archive.open(name) as stream:
+                # Stops at the stated size however much more the stream would give; a
+                # shorter or longer stream then fails its checksum.
+                return stream.read(sizes[name])
+        except ZIP_DAMAGE as error:
+            raise BundleError(path, f"member {name!r} is damaged ({error})") from error
+
+    return Members(path, sizes, True, read)
 
 
-def _open_folder(path: Path) -> _FolderMembers:
+def _open_folder(path: Path) -> Members:
     """List the plain files; links are left out, so nothing outside the folder is ever read."""
     sizes: dict[str, int] = {}
     try:
@@ -247,20 +233,16 @@ def _open_folder(path: Path) -> _FolderMembers:
         raise BundleError(path, old_models(sizes) or missing)
     for name in LIMITS.member_bytes.keys() & sizes.keys():
         check_size(path, name, sizes[name], sizes[name])
-    return _FolderMembers(path, sizes)
 
+    def read(name: str) -> bytes:
+        try:
+            with (path / name).open("rb") as stream:
+                return stream.read(sizes[name] + 1)
+        except OSError as error:
+            reason = error.strerror or error
+            raise BundleError(path, f"member {name!r} cannot be read ({reason})") from error
 
-FORMAT = "ptycho-bundle"
-FORMAT_VERSION = 1
-# What calling code may ask a bundle for: patches with predicted diffraction, and patches alone.
-MODELS = ("autoencoder", "diffraction_to_obj")
-MEMBERS = (
-    "config.json",
-    "history.json",
-    "probe.npy",
-    "scaling.json",
-    "weights.safetensors",
-)
+    return Members(path, sizes, False, read)
 
 
 def check_bundle(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -28,16 +28,16 @@ from ptycho_data.formats._base import (
     has_all,
     open_container,
 )
-from ptycho_data.formats._metres import Measured, to_contract
+from ptycho_data.formats._metres import ScanInMetres
 
 __all__ = [
     "ENTRY_POINTS",
     "FORMATS",
     "Container",
     "Format",
-    "Measured",
     "Opened",
     "Raw",
+    "ScanInMetres",
     "detect",
     "find_partner",
     "format_named",
@@ -45,7 +45,6 @@ __all__ = [
     "has_all",
     "known_formats",
     "opened_scan",
-    "to_contract",
 ]
 
 ENTRY_POINTS = "ptycho.formats"

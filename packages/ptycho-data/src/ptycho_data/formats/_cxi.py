@@ -34,11 +34,10 @@ from ptycho_data._stack import CentredSource, LazyStack, chunk_rows
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, first_of
 from ptycho_data.formats._metres import (
     NOMINAL,
-    InMetres,
-    Measured,
+    GeometryInMetres,
+    ScanInMetres,
     in_metres,
     left_out,
-    to_contract,
     write_patterns,
 )
 
@@ -91,7 +90,7 @@ def write_cxi(path: str | PathLike[str], scan: Scan, overwrite: bool = False) ->
     return [*place.lost, *left_out(scan)]
 
 
-def _write_instrument(entry: h5py.Group, scan: Scan, place: InMetres) -> None:
+def _write_instrument(entry: h5py.Group, scan: Scan, place: GeometryInMetres) -> None:
     source = entry.create_group("instrument_1/source_1")
     detector = entry.create_group("instrument_1/detector_1")
     if place.energy_ev:
@@ -106,7 +105,7 @@ def _write_instrument(entry: h5py.Group, scan: Scan, place: InMetres) -> None:
         detector["mask"] = np.where(scan.bad_pixels, _INVALID, 0).astype(np.uint32)
 
 
-def _write_images(entry: h5py.Group, scan: Scan, place: InMetres) -> None:
+def _write_images(entry: h5py.Group, scan: Scan, place: GeometryInMetres) -> None:
     images: tuple[tuple[str, Any, str, str], ...] = (
         ("image_1", scan.probe[np.newaxis], ":".join(_NUMBERS_OF_PROBE), "amplitude"),
         ("image_2", place.object[np.newaxis], "layer:y:x", "electron density"),
@@ -120,7 +119,7 @@ def _write_images(entry: h5py.Group, scan: Scan, place: InMetres) -> None:
         image["image_size"] = np.array([width * place.pixel_m, height * place.pixel_m, 0.0])
 
 
-def _write_extras(entry: h5py.Group, scan: Scan, place: InMetres, photons: float) -> None:
+def _write_extras(entry: h5py.Group, scan: Scan, place: GeometryInMetres, photons: float) -> None:
     extras = entry.create_group("ptychodus")
     extras["probe_position_indexes"] = np.arange(scan.n)
     for what in ("probe", "object"):
@@ -167,7 +166,7 @@ def _is_bad(mask: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(bits != 0)
 
 
-def _mask(file: H5File, remarks: list[str]) -> NDArray[np.bool_] | None:
+def _mask(file: H5File, found: ScanInMetres) -> NDArray[np.bool_] | None:
     """Bad pixels; of masks for each pattern, what is bad in any of them."""
     name = first_of(file, (f"{_DETECTOR}/mask", f"{ENTRY}/data_1/mask"))
     if name is None:
@@ -175,40 +174,40 @@ def _mask(file: H5File, remarks: list[str]) -> NDArray[np.bool_] | None:
     if len(file.header(name).shape) != 3:
         return _is_bad(file.read(name))
     masks = file.stack(name)
-    remarks.append("a mask for each pattern: pixels that are bad in any of them are left out")
+    found.remarks.append("a mask for each pattern: pixels that are bad in any of them are left out")
     bad = np.zeros(masks.shape[1:], bool)
     for rows in chunk_rows(masks):
         bad |= _is_bad(masks[rows]).any(axis=0)
     return bad
 
 
-def _centre(found: Measured, remarks: list[str]) -> None:
+def _centre(found: ScanInMetres) -> None:
     """Move zero frequency from the corner, where the file says it is, to the centre."""
     if found.stack is not None:
         found.stack = LazyStack(CentredSource(found.stack))
-        remarks.append("patterns: zero frequency moved from the corner to the centre")
+        found.remarks.append("patterns: zero frequency moved from the corner to the centre")
     if found.bad_pixels is not None:
         found.bad_pixels = np.fft.fftshift(found.bad_pixels)
 
 
-def _read_patterns(file: Container, opened: Opened, found: Measured, remarks: list[str]) -> None:
+def _read_patterns(file: Container, opened: Opened, found: ScanInMetres) -> None:
     name = first_of(file, _DATA)
     if name is None or not isinstance(file, H5File):
         return
     with opened.collecting("diffraction"):
         found.stack = file.stack(name)
     with opened.collecting("bad_pixels"):
-        found.bad_pixels = _mask(file, remarks)
+        found.bad_pixels = _mask(file, found)
     if found.stack is not None:
         with opened.collecting("diffraction"):
             if file.number(name, "is_fft_shifted"):
-                _centre(found, remarks)
+                _centre(found)
     with opened.collecting("diffraction"):
         size = _pair_of(file, f"{_DETECTOR}/x_pixel_size", f"{_DETECTOR}/y_pixel_size")
         found.detector_pixel_m = size if size and min(size) > 0 else None
 
 
-def _read_product(file: Container, opened: Opened, found: Measured) -> None:
+def _read_product(file: Container, opened: Opened, found: ScanInMetres) -> None:
     with opened.collecting("xcoords"):
         translation = file.read(str(first_of(file, _TRANSLATION)))
         if translation.ndim != 2 or translation.shape[1] < 2:
@@ -239,22 +238,19 @@ def _read_product(file: Container, opened: Opened, found: Measured) -> None:
 
 
 def _read(opened: Opened) -> Raw:
-    found = Measured()
-    remarks: list[str] = []
-    cautions: list[str] = []
+    found = ScanInMetres()
     patterns = product = opened.file
     if not _holds_patterns(opened.file) and opened.patterns_needed:
         patterns = find_partner(opened, "patterns", _holds_patterns, ("diffraction.cxi",))
     elif not _holds_positions(opened.file):
         product = find_partner(opened, "positions", _holds_positions, ("product.cxi",))
-    _read_patterns(patterns, opened, found, remarks)
+    _read_patterns(patterns, opened, found)
     _read_product(product, opened, found)
     with opened.collecting("_metadata"):
         for file in dict.fromkeys((product, patterns)):
             joules, distance = file.number(_ENERGY), file.number(_DISTANCE)
             found.energy_ev = found.energy_ev or (joules / EV_J if joules else None)
             found.distance_m = found.distance_m or distance or None
-    arrays: dict[str, Any] = to_contract(found, opened, remarks, cautions)
     translation = first_of(product, _TRANSLATION)
     places = {
         "diffraction": first_of(patterns, _DATA),
@@ -264,15 +260,7 @@ def _read(opened: Opened) -> Raw:
         "probeGuess": first_of(product, _PROBE),
         "objectGuess": _OBJECT,
     }
-    return Raw.of_arrays(
-        arrays,
-        names=tuple(dict.fromkeys((*patterns.names, *product.names))),
-        places={key: place for key, place in places.items() if place},
-        files=tuple(dict.fromkeys((patterns.path, product.path))),
-        may_lack=("probeGuess",),
-        remarks=remarks,
-        cautions=cautions,
-    )
+    return found.to_raw(opened, patterns, product, places=places, may_lack=("probeGuess",))
 
 
 FORMAT = Format(

@@ -5,12 +5,10 @@ the positions, the wavelength ``lambda`` and the object pixel ``dx``, all in met
 reads them: x is the column, to the right, y the row, down. There is no probe in these files.
 """
 
-from typing import Any
-
 from ptycho_data._geometry import energy_ev
 from ptycho_data._hdf5 import H5File
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, flat, has_all
-from ptycho_data.formats._metres import Measured, to_contract
+from ptycho_data.formats._metres import ScanInMetres
 
 __all__ = ["FORMAT"]
 
@@ -34,9 +32,7 @@ def _usual(name: str, ending: str, other: str) -> tuple[str, ...]:
 
 
 def _read(opened: Opened) -> Raw:
-    found = Measured()
-    remarks: list[str] = []
-    cautions: list[str] = []
+    found = ScanInMetres()
     patterns = positions = opened.file
     name = opened.file.path.name
     if not _holds_patterns(opened.file) and opened.patterns_needed:
@@ -55,16 +51,8 @@ def _read(opened: Opened) -> Raw:
         size, length = positions.number("dx"), positions.number("lambda")
         found.pixel_m = (size, size) if size and size > 0 else None
         found.energy_ev = energy_ev(length) if length and length > 0 else None
-    arrays: dict[str, Any] = to_contract(found, opened, remarks, cautions)
-    return Raw.of_arrays(
-        arrays,
-        names=tuple(dict.fromkeys((*patterns.names, *positions.names))),
-        places={"diffraction": "dp", "xcoords": "ppX", "ycoords": "ppY"},
-        files=tuple(dict.fromkeys((patterns.path, positions.path))),
-        may_lack=("probeGuess",),
-        remarks=remarks,
-        cautions=cautions,
-    )
+    places = {"diffraction": "dp", "xcoords": "ppX", "ycoords": "ppY"}
+    return found.to_raw(opened, patterns, positions, places=places, may_lack=("probeGuess",))
 
 
 FORMAT = Format(

@@ -6,26 +6,26 @@
 
 import contextlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import h5py
 import numpy as np
-from attrs import define, frozen
+from attrs import define, field, frozen
 from numpy.typing import NDArray
 
 from ptycho_data._geometry import LARGEST, SMALLEST, center_m, middle, object_pixel
 from ptycho_data._scan import Scan
 from ptycho_data._stack import Stack, chunk_rows, some_of
-from ptycho_data.formats._base import Opened
+from ptycho_data.formats._base import Container, Opened, Raw
 
 __all__ = [
     "NOMINAL",
     "NOMINAL_PIXEL_SIZE_M",
-    "InMetres",
-    "Measured",
+    "GeometryInMetres",
+    "ScanInMetres",
     "in_metres",
     "left_out",
-    "to_contract",
     "write_patterns",
 ]
 
@@ -38,7 +38,7 @@ _TOLERANCE = 0.01
 
 
 @define(kw_only=True)
-class Measured:
+class ScanInMetres:
     """A scan in metres, as read from a file; None for what the file lacks.
 
     Attributes
@@ -63,6 +63,8 @@ class Measured:
         Photon energy, distance of the detector, (width, height) of its pixels.
     nominal
         Whether `pixel_m` is nominal, the true size being unknown.
+    remarks, cautions : list of str
+        Conversions, and warnings, one line each.
     """
 
     stack: Stack | None = None
@@ -79,33 +81,55 @@ class Measured:
     distance_m: float | None = None
     detector_pixel_m: tuple[float, float] | None = None
     nominal: bool = False
+    remarks: list[str] = field(factory=list)
+    cautions: list[str] = field(factory=list)
+
+    def to_raw(
+        self,
+        opened: Opened,
+        *files: Container,
+        places: Mapping[str, str | None],
+        may_lack: tuple[str, ...] = (),
+    ) -> Raw:
+        """Convert metres to pixels, and match patterns and positions.
+
+        Parameters
+        ----------
+        opened
+            With the pixel size given to `load_scan`, and the findings.
+        *files
+            The files of the scan, the one with the patterns first.
+        places
+            Contract key to the name of the array in the file, for messages.
+        may_lack
+            Required keys that files of this format may lack.
+
+        Returns
+        -------
+        Raw
+            Arrays under the keys of the contract, in pixels.
+        """
+        distinct = tuple(dict.fromkeys(files))
+        return Raw.of_arrays(
+            _to_contract(self, opened),
+            names=tuple(dict.fromkeys(name for file in distinct for name in file.names)),
+            places={key: place for key, place in places.items() if place},
+            files=tuple(file.path for file in distinct),
+            may_lack=may_lack,
+            remarks=self.remarks,
+            cautions=self.cautions,
+        )
 
 
-def to_contract(
-    found: Measured, opened: Opened, remarks: list[str], cautions: list[str]
-) -> dict[str, Any]:
-    """Turn metres into pixels and pair patterns with positions.
-
-    Parameters
-    ----------
-    found
-        What the file holds.
-    opened
-        With the stated pixel size, and the findings.
-    remarks, cautions
-        Receive the conversions, and the warnings.
-
-    Returns
-    -------
-    dict
-        Arrays under the keys of the contract.
-    """
+def _to_contract(found: ScanInMetres, opened: Opened) -> dict[str, Any]:
+    """Return the arrays under the keys of the contract, in pixels."""
+    remarks, cautions = found.remarks, found.cautions
     arrays: dict[str, Any] = {"domain": np.array("counts")}
     if found.bad_pixels is not None:
         arrays["bad_pixels"] = found.bad_pixels
     if found.probe is not None:
         arrays["probeGuess"] = _modes(found.probe, cautions)
-    pixel = _pixel(found, opened, cautions)
+    pixel = _pixel(found, opened)
     object_ = _one_layer(found.object, cautions)
     if object_ is not None and (found.center_m is None or pixel is None):
         remarks.append("object left out: the file does not say where it lies")
@@ -124,7 +148,7 @@ def to_contract(
         arrays |= {} if found.y_m is None else {"ycoords": found.y_m}
     elif found.x_m is not None and found.y_m is not None:
         _place(found, pixel, object_, arrays)
-        _pair(found, arrays, opened, remarks)
+        _pair(found, arrays, opened)
         remarks.append(f"positions: metres divided by object pixels of {_size(pixel)}")
     statements = {
         "photon_energy_eV": found.energy_ev,
@@ -142,7 +166,7 @@ def to_contract(
     return arrays
 
 
-def _side(found: Measured) -> int | None:
+def _side(found: ScanInMetres) -> int | None:
     """Pixels along a side of the patterns, or of the probe where there are no patterns."""
     for images in (found.stack, found.probe):
         if images is not None and images.ndim >= 2:
@@ -154,7 +178,7 @@ def _size(pixel: tuple[float, float]) -> str:
     return f"{pixel[0] * 1e9:.6g} x {pixel[1] * 1e9:.6g} nm"
 
 
-def _pixel(found: Measured, opened: Opened, cautions: list[str]) -> tuple[float, float] | None:
+def _pixel(found: ScanInMetres, opened: Opened) -> tuple[float, float] | None:
     """Object pixel (width, height): as stated, as the file has it, or from the geometry."""
     N = _side(found)
     derived = None
@@ -179,7 +203,7 @@ def _pixel(found: Measured, opened: Opened, cautions: list[str]) -> tuple[float,
         opened.findings.add("xcoords", "accompanied by the size of the object pixel", got)
         return None
     if own and derived and not stated and abs(derived[0] / own[0] - 1) > _TOLERANCE:
-        cautions.append(
+        found.cautions.append(
             f"the object pixel is stated as {_size(own)}, but wavelength * distance / (N * "
             f"detector pixel) is {_size(derived)}; the stated one was taken"
         )
@@ -205,7 +229,7 @@ def _one_layer(object_: NDArray[Any] | None, cautions: list[str]) -> NDArray[Any
 
 
 def _place(
-    found: Measured,
+    found: ScanInMetres,
     pixel: tuple[float, float],
     object_: NDArray[Any] | None,
     arrays: dict[str, Any],
@@ -224,7 +248,7 @@ def _place(
             arrays[key] = (metres - shift) / pixel[axis] + start
 
 
-def _pair(found: Measured, arrays: dict[str, Any], opened: Opened, remarks: list[str]) -> None:
+def _pair(found: ScanInMetres, arrays: dict[str, Any], opened: Opened) -> None:
     """Match patterns and positions: by their numbers, as ptychodus does, if they have some.
 
     Positions of one number are averaged; a pattern whose number lies between those of positions
@@ -261,16 +285,18 @@ def _pair(found: Measured, arrays: dict[str, Any], opened: Opened, remarks: list
         arrays[key] = np.interp(wanted, known, np.bincount(inverse, weights=values) / times)
     between = int(np.sum(~np.isin(wanted, known)))
     if between:
-        remarks.append(f"{between} patterns without a position of their own: interpolated")
+        found.remarks.append(f"{between} patterns without a position of their own: interpolated")
     if (times > 1).any():
-        remarks.append(f"{int((times > 1).sum())} numbers with several positions: averaged")
+        found.remarks.append(f"{int((times > 1).sum())} numbers with several positions: averaged")
     if len(rows) < len(stack):
-        remarks.append(f"{len(stack) - len(rows)} places without pattern or position: left out")
+        found.remarks.append(
+            f"{len(stack) - len(rows)} places without pattern or position: left out"
+        )
         arrays["diffraction"] = some_of(stack, rows)
 
 
 @frozen(kw_only=True, eq=False)
-class InMetres:
+class GeometryInMetres:
     """A scan in metres, for files of other programs.
 
     Attributes
@@ -305,7 +331,7 @@ class InMetres:
     nominal: bool
 
 
-def in_metres(scan: Scan) -> InMetres:
+def in_metres(scan: Scan) -> GeometryInMetres:
     """Convert a scan to metres; see `ptycho_data._geometry` for half a pixel."""
     lost: list[str] = []
     energy, distance = scan.photon_energy_ev or 0.0, scan.detector_distance_m or 0.0
@@ -327,7 +353,7 @@ def in_metres(scan: Scan) -> InMetres:
     if object_ is None:
         object_, origin = _ones(scan)
         lost.append("no object in the scan: ones were written in its place")
-    return InMetres(
+    return GeometryInMetres(
         x_m=scan.xcoords * pixel,
         y_m=scan.ycoords * pixel,
         object=object_,

@@ -30,10 +30,9 @@ from ptycho_data._scan import Scan
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, flat, has_all
 from ptycho_data.formats._metres import (
     NOMINAL,
-    Measured,
+    ScanInMetres,
     in_metres,
     left_out,
-    to_contract,
     write_patterns,
 )
 
@@ -219,7 +218,7 @@ def _pixel(file: Container, owner: str, prefix: str = "") -> tuple[float, float]
     return size if size is not None and min(size) > 0 else None
 
 
-def read_product(file: Container, opened: Opened, found: Measured) -> None:
+def read_product(file: Container, opened: Opened, found: ScanInMetres) -> None:
     """Read positions, probe, object and geometry of a product."""
     for key, name, field in (
         ("xcoords", "probe_position_x_m", "x_m"),
@@ -246,7 +245,7 @@ def read_product(file: Container, opened: Opened, found: Measured) -> None:
         found.distance_m = _number(file, "detector_object_distance_m") or None
 
 
-def _read_patterns(file: Container, opened: Opened, found: Measured) -> None:
+def _read_patterns(file: Container, opened: Opened, found: ScanInMetres) -> None:
     with opened.collecting("diffraction"):
         found.stack = file.stack("patterns")
     with opened.collecting("diffraction"):
@@ -259,9 +258,7 @@ def _read_patterns(file: Container, opened: Opened, found: Measured) -> None:
 
 
 def _read(opened: Opened) -> Raw:
-    found = Measured()
-    remarks: list[str] = []
-    cautions: list[str] = []
+    found = ScanInMetres()
     files = [opened.file]
     product = opened.file
     if not _holds_patterns(opened.file):
@@ -273,18 +270,11 @@ def _read(opened: Opened) -> Raw:
     if _holds_patterns(files[0]):
         _read_patterns(files[0], opened, found)
     read_product(product, opened, found)
-    arrays: dict[str, Any] = to_contract(found, opened, remarks, cautions)
     places = {"diffraction": "patterns", "bad_pixels": "bad_pixels"}
     names = {"xcoords": "probe_position_x_m", "ycoords": "probe_position_y_m",
              "probeGuess": "probe", "objectGuess": "object"}  # fmt: skip
-    return Raw.of_arrays(
-        arrays,
-        names=tuple(name for file in files for name in file.names),
-        places=places | {key: f"{name} of {product.path.name}" for key, name in names.items()},
-        files=tuple(file.path for file in files),
-        remarks=remarks,
-        cautions=cautions,
-    )
+    places |= {key: f"{name} of {product.path.name}" for key, name in names.items()}
+    return found.to_raw(opened, *files, places=places)
 
 
 def _write(path: Path, scan: Any, overwrite: bool) -> list[str]:
