@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ptycho_data._geometry import center_m, half_pixel, middle
+from ptycho_data._geometry import center_m, centre_position, half_pixel
 
 
 @pytest.mark.parametrize(("N", "half"), [(1, 0), (2, 0.5), (7, 0), (64, 0.5), (65, 0)])
@@ -12,7 +12,7 @@ def test_half_a_pixel_lies_between_the_two_middles_of_even_patches(N, half):
 
 
 def test_an_object_of_the_size_of_a_patch_has_its_middle_under_the_patch():
-    assert [middle(N, N) for N in (1, 2, 7, 64)] == [0, 1, 3, 32]
+    assert [centre_position(N, N) for N in (1, 2, 7, 64)] == [0, 1, 3, 32]
 
 
 @given(

@@ -20,9 +20,9 @@ __all__ = [
     "LARGEST",
     "SMALLEST",
     "center_m",
+    "centre_position",
     "energy_ev",
     "half_pixel",
-    "middle",
     "object_pixel",
     "wavelength",
 ]
@@ -71,14 +71,14 @@ def object_pixel(energy: float, distance_m: float, detector_pixel_m: float, N: i
 
 
 def half_pixel(N: int) -> float:
-    """From the middle of a patch, index ``(N - 1) / 2``, to its pixel ``N//2``.
+    """Return the distance from the centre of a patch, index ``(N - 1) / 2``, to pixel ``N//2``.
 
     Half a pixel for even N, nothing for odd N.
     """
     return N // 2 - (N - 1) / 2
 
 
-def middle(size: int, N: int) -> float:
+def centre_position(size: int, N: int) -> float:
     """Return the position at the geometric centre of an object, along one axis.
 
     Parameters
@@ -119,4 +119,4 @@ def center_m(
     """
     height, width = shape
     x, y = origin
-    return (x + middle(width, N)) * pixel_m, (y + middle(height, N)) * pixel_m
+    return (x + centre_position(width, N)) * pixel_m, (y + centre_position(height, N)) * pixel_m

@@ -58,7 +58,7 @@ class Checksum:
 
 
 @frozen(kw_only=True)
-class Stated:
+class Metadata:
     """Scalars and metadata of a scan; None for what is not in the file."""
 
     domain: str | None = None
@@ -68,7 +68,7 @@ class Stated:
     experiment: Mapping[str, float] = field(factory=dict)
 
 
-def read_statements(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> Stated:
+def read_statements(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> Metadata:
     """Read domain, photons, pixel size and axis order from scalars and ``_metadata``.
 
     Parameters
@@ -81,7 +81,7 @@ def read_statements(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> S
 
     Returns
     -------
-    Stated
+    Metadata
         The statements.
     """
     metadata = _read_metadata(arrays, findings)
@@ -102,7 +102,7 @@ def read_statements(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> S
         for key, name in EXPERIMENT.items()
         if isinstance(metadata.get(key), int | float) and 0 < metadata[key] < float("inf")
     }
-    return Stated(
+    return Metadata(
         domain=domain,
         nphotons=nphotons,
         pixel_size_m=_positive(arrays, "pixel_size_m", findings),

@@ -11,7 +11,7 @@
                                   metres, x to the right, y down, as ptychodus has it; older
                                   files keep it at ``data_1/translation``
 ``image_1``, ``image_2``          probe and object; what CXI has no key for (size of their
-                                  pixels, middle of the object) is in ``entry_1/ptychodus``
+                                  pixels, centre of the object) is in ``entry_1/ptychodus``
 ================================  =============================================================
 
 `ptycho_data._geometry` documents the half pixel between the conventions.

@@ -14,7 +14,7 @@ import numpy as np
 from attrs import define, field, frozen
 from numpy.typing import NDArray
 
-from ptycho_data._geometry import LARGEST, SMALLEST, center_m, middle, object_pixel
+from ptycho_data._geometry import LARGEST, SMALLEST, center_m, centre_position, object_pixel
 from ptycho_data._scan import Scan
 from ptycho_data._stack import Stack, chunk_rows, some_of
 from ptycho_data.formats._base import Container, Opened, Raw
@@ -56,7 +56,7 @@ class ScanInMetres:
     object
         (H, W) or (layers, H, W).
     center_m
-        (x, y) of the middle of the object array.
+        (x, y) of the centre of the object array.
     pixel_m
         (width, height) of an object pixel.
     energy_ev, distance_m, detector_pixel_m
@@ -243,7 +243,7 @@ def _place(
         metres, shift, start = values.astype(np.float64), 0.0, 0.0
         if object_ is not None and found.center_m is not None and object_.ndim == 2:
             shift = found.center_m[axis]
-            start = middle(object_.shape[1 - axis], N)
+            start = centre_position(object_.shape[1 - axis], N)
         with np.errstate(all="ignore"):  # the contract's check refuses what is not finite
             arrays[key] = (metres - shift) / pixel[axis] + start
 
@@ -306,7 +306,7 @@ class GeometryInMetres:
     object : (H, W) complex64
         The scan's own, or ones where it has none.
     center_m
-        (x, y) of the middle of the object.
+        (x, y) of the centre of the object.
     pixel_m
         Object pixel.
     detector_pixel_m

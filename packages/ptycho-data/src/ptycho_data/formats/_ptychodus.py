@@ -7,7 +7,7 @@ patterns                ``patterns`` (n, N, N) counts, zero frequency at ``[N//2
 product                 ``probe_position_indexes``, ``probe_position_x_m``,
                         ``probe_position_y_m`` in metres, x to the right and y down;
                         ``probe`` (variations, modes, N, N), ``object`` (layers, H, W) with the
-                        size of their pixels, and the middle of the object, in metres
+                        size of their pixels, and the centre of the object, in metres
 ======================  =========================================================================
 
 Each may be HDF5 or NPZ (there, attributes are arrays of their own). Old products say ``costs`` and
@@ -71,7 +71,7 @@ def fill_product(
     probe : (M, N, N) complex64
     object_ : (H, W) complex64
     center_m
-        (x, y) of the middle of the object array.
+        (x, y) of the centre of the object array.
     pixel_size_m
         Of the object and of the probe.
     nominal
