@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from ptycho_config.errors import InvalidValueError
+from ptycho_config.errors import ConfigError, InvalidValueError
 from ptycho_data._bundle import (
     BUNDLE_NAME,
     Bundle,
@@ -201,3 +201,13 @@ def test_the_module_loads_without_safetensors(tmp_path):
 
 def test_a_bundle_error_is_a_value_error():
     assert issubclass(BundleError, ValueError)
+
+
+def test_the_configuration_is_parsed_once():
+    bundle = make(config={"model": {"N": 64, "architecture": "cnn"}, "nepochs": 7})
+    config = bundle.training_config
+    assert (config.model.N, config.nepochs) == (64, 7)
+    assert bundle.training_config is config
+    with pytest.raises(ConfigError) as caught:
+        _ = make(config={"nepochs": 0}).training_config
+    assert "nepochs" in caught.value.names

@@ -42,12 +42,14 @@ import os
 import re
 import zipfile
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from attrs import Attribute, Factory, field, frozen
+from ptycho_config import TrainingConfig, from_dict
 from ptycho_config.errors import InvalidValueError, MissingPackageError
 
 from ptycho_data._bundle_file import (
@@ -255,6 +257,17 @@ class Bundle:
     history: dict[str, list[float]] = Factory(dict)
     versions: dict[str, str] = Factory(dict)
     created: str = Factory(_now)
+
+    @cached_property
+    def training_config(self) -> TrainingConfig:
+        """The configuration `config`, parsed and checked once.
+
+        Raises
+        ------
+        ConfigError
+            If it breaks the rules of this version.
+        """
+        return from_dict(TrainingConfig, self.config)
 
 
 def save_bundle(path: str | os.PathLike[str], bundle: Bundle, overwrite: bool = False) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from attrs import evolve
 from numpy.typing import NDArray
-from ptycho_config import ModelConfig, TrainingConfig, from_dict, to_dict
+from ptycho_config import ModelConfig, TrainingConfig, to_dict
 from ptycho_data import Bundle
 from ptycho_physics import input_scale
 
@@ -120,7 +120,7 @@ def model_from(
         If this backend does not know the architecture, the probe has another size, or the weights
         are not those of the architecture.
     """
-    config = from_dict(TrainingConfig, bundle.config)
+    config = bundle.training_config
     probe = bundle.probe if probe is None else probe
     settings = config.model
     if fits_any_size(settings):

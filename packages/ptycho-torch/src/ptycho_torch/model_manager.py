@@ -263,7 +263,7 @@ def load_torch_bundle(
 def params_of(bundle: Bundle) -> dict[str, Any]:
     """Return the settings of a bundle under their legacy names."""
     params: dict[str, Any] = {}
-    update_legacy_dict(params, from_dict(TrainingConfig, bundle.config))
+    update_legacy_dict(params, bundle.training_config)
     params["intensity_scale"] = bundle.scaling.get("intensity_scale")
     params["nphotons"] = bundle.scaling.get("nphotons", params.get("nphotons"))
     return params

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from attrs import frozen
 from numpy.typing import NDArray
-from ptycho_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig, from_dict
+from ptycho_config import InferenceConfig, PyTorchExecutionConfig
 from ptycho_core.batches import chunks
 from ptycho_core.checks import check_fit, warn_if_few
 from ptycho_core.probe_choice import choose_probe
@@ -64,7 +64,7 @@ def reconstruct(
         If bundle and scan do not fit.
     """
     started = time.perf_counter()
-    trained = from_dict(TrainingConfig, bundle.config)
+    trained = bundle.training_config
     check_fit(trained.model.N, scan, any_size=fits_any_size(trained.model))
     scan = with_positions(scan, measured=trained.positions_provided)
     groups = inference_groups(scan, config, trained.model.gridsize)

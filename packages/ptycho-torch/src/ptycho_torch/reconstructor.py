@@ -6,7 +6,7 @@ from typing import get_args
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from ptycho_config import PyTorchExecutionConfig, TrainingConfig, from_dict
+from ptycho_config import PyTorchExecutionConfig
 from ptycho_config.types import Domain
 from ptycho_core.batches import places_in_step
 from ptycho_core.sampling import covering_groups, inference_steps
@@ -80,7 +80,7 @@ class Reconstructor:
     ) -> None:
         if not isinstance(bundle, Bundle):
             bundle = load_bundle(bundle)
-        self.trained = from_dict(TrainingConfig, bundle.config)
+        self.trained = bundle.training_config
         self.execution = execution or PyTorchExecutionConfig(accelerator="auto")
         self.runner = runner or open_runner(self.execution)
         probe = as_modes(bundle.probe if probe is None else probe)
