@@ -204,10 +204,11 @@ def test_a_bundle_error_is_a_value_error():
 
 
 def test_the_configuration_is_parsed_once():
-    bundle = make(config={"model": {"N": 64, "architecture": "cnn"}, "nepochs": 7})
+    settings = {"model": {"N": 64, "architecture": "cnn"}, "train_data_file": "a.npz"}
+    bundle = make(config={**settings, "nepochs": 7})
     config = bundle.training_config
     assert (config.model.N, config.nepochs) == (64, 7)
     assert bundle.training_config is config
     with pytest.raises(ConfigError) as caught:
-        _ = make(config={"nepochs": 0}).training_config
+        _ = make(config={**settings, "nepochs": 0}).training_config
     assert "nepochs" in caught.value.names

@@ -170,7 +170,7 @@ def test_a_refused_batch_leaves_everything_as_it_was(untrained, scan):
     apart = scan.positions[:4] * np.array([[1], [1], [1], [1e9]])
 
     def refused():
-        with pytest.raises(ValueError, match="groups of 4 patterns need as many, found 3"):
+        with pytest.raises(ValueError, match="positions must be at least the 4 of a group, got 3"):
             live.add(10 * scan.diffraction[:3], scan.positions[:3])
         with pytest.raises(ValueError, match="are they in another unit"):
             live.add(10 * scan.diffraction[:4], apart)
