@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_core.half_scan_frc import Indices, half_scan_frc
+from ptycho_core.half_scans import Indices, half_scan_frc
 from ptycho_core.ring_correlation import CRITERIA, describe_resolution
 from ptycho_data import Reconstruction
 
@@ -26,7 +26,7 @@ def half_scan_metrics(
     remove_ramp: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any] | None:
-    """Compute the half-scan FRC and plot it; parameters as `ptycho_core.half_scan_frc`.
+    """Compute the half-scan FRC and plot it; parameters as `ptycho_core.half_scans.half_scan_frc`.
 
     Returns
     -------

@@ -3,7 +3,6 @@
 Nothing of the machine or its user goes in: no host, no user name, no folder of an input.
 """
 
-import hashlib
 import platform
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, field
+from ptycho_data import file_sha256
 
 __all__ = [
     "RUN_FILE",
@@ -48,11 +48,6 @@ def installed_versions() -> dict[str, str]:
     return found
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def describe_input(path: Path) -> dict[str, Any]:
     """Name, size in bytes and SHA-256 of an input.
 
@@ -65,7 +60,7 @@ def describe_input(path: Path) -> dict[str, Any]:
         path = next((member for member in inside if member.is_file()), path)
     if not path.is_file():
         return {"name": path.name}
-    return {"name": path.name, "bytes": path.stat().st_size, "sha256": _digest(path)}
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def portable(values: Mapping[str, Any]) -> dict[str, Any]:

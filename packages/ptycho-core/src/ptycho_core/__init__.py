@@ -1,5 +1,49 @@
-"""What trainings and reconstructions share, whichever framework computes them."""
+"""Training, reconstruction and analysis of scans, independent of the deep-learning framework.
+
+The functions named here are imported when they are first used, because the modules that define
+them import SciPy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ptycho_core.__about__ import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from ptycho_core.evaluation import evaluate
+    from ptycho_core.half_scans import half_scan_frc
+    from ptycho_core.inspection import inspect_scan
+    from ptycho_core.recommendation import recommend
+    from ptycho_core.refinement import refine
+    from ptycho_core.simulation import simulate_scan
+    from ptycho_core.simulation_parts import SimulationParts
+    from ptycho_core.solving import solve_scan
+
+__all__ = [
+    "SimulationParts",
+    "__version__",
+    "evaluate",
+    "half_scan_frc",
+    "inspect_scan",
+    "recommend",
+    "refine",
+    "simulate_scan",
+    "solve_scan",
+]
+
+_MODULES = {
+    "SimulationParts": "simulation_parts",
+    "evaluate": "evaluation",
+    "half_scan_frc": "half_scans",
+    "inspect_scan": "inspection",
+    "recommend": "recommendation",
+    "refine": "refinement",
+    "simulate_scan": "simulation",
+    "solve_scan": "solving",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

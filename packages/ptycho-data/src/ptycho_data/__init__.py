@@ -19,6 +19,7 @@ from ptycho_data._contract import (
 from ptycho_data._files import (
     OutputExistsError,
     atomic_path,
+    file_sha256,
     refuse_existing,
     write_json,
     write_npz,
@@ -72,6 +73,7 @@ __all__ = [
     "axis_coverage",
     "check_bundle",
     "chunk_rows",
+    "file_sha256",
     "fixture_indices",
     "format_named",
     "format_of",

@@ -12,6 +12,7 @@ an output says whether a result changed.
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
@@ -30,6 +31,7 @@ from ptycho_data._stack import LazyStack, Stack, chunk_rows
 __all__ = [
     "OutputExistsError",
     "atomic_path",
+    "file_sha256",
     "json_bytes",
     "jsonable",
     "refuse_existing",
@@ -44,6 +46,12 @@ LEFTOVER_AGE_S = 24 * 3600
 _TEMPORARY_NAME = re.compile(r"\.ptycho-[0-9a-f]{16}(\..*)?", re.DOTALL)
 # What a file system answers when it knows no hard links (FAT, some network and FUSE mounts).
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as a hexadecimal string."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class OutputExistsError(PtychoError, FileExistsError):

@@ -1,6 +1,5 @@
 """A small scan cut from a large one: the same bytes for the same input, with its origin."""
 
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_data.__about__ import __version__
-from ptycho_data._files import refuse_existing, write_json, write_npz
+from ptycho_data._files import file_sha256, refuse_existing, write_json, write_npz
 from ptycho_data._scan import Scan
 from ptycho_data.formats._npz import contract_members
 
@@ -148,8 +147,8 @@ def save_fixture(
     write_npz(target, arrays, overwrite=overwrite)
     files = [Path(source) for source in sources] or list(scan.files)
     content: dict[str, Any] = {
-        "sources": [{"name": file.name, "sha256": _digest(file)} for file in files],
-        "output": {"name": target.name, "sha256": _digest(target)},
+        "sources": [{"name": file.name, "sha256": file_sha256(file)} for file in files],
+        "output": {"name": target.name, "sha256": file_sha256(target)},
         "subset_size": len(indices),
         "source_patterns": scan.n,
         "indices_rule": RULE,
@@ -173,11 +172,6 @@ def _members(scan: Scan) -> dict[str, NDArray[Any]]:
     if "Y" in arrays:
         arrays["Y"] = np.asarray(arrays["Y"][:])
     return {"diffraction": stack, "diff3d": stack} | arrays
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _command(files: list[Path], target: Path, subset_size: int) -> str:

@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig, Resolved, resolve_inference
 from ptycho_core.backends import reconstructor
 from ptycho_core.evaluation import reference_metrics
-from ptycho_core.half_scan_frc import Indices
+from ptycho_core.half_scans import Indices
 from ptycho_core.refinement import RefinementResult, refine
 from ptycho_core.results import InferenceResult
 from ptycho_data import Bundle, Reconstruction, Scan, load_bundle, write_json, write_results

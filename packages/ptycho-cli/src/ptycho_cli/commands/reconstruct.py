@@ -6,7 +6,7 @@ from typing import Any
 import click
 from ptycho_core.centring import warn_if_corner_centred
 from ptycho_core.evaluation import reference_metrics
-from ptycho_core.half_scan_frc import Indices
+from ptycho_core.half_scans import Indices
 from ptycho_core.solving import SolverResult, solve_scan
 from ptycho_data import Domain, Reconstruction, Scan, load_scan, write_json, write_results
 

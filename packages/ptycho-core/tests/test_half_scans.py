@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from ptycho_config.errors import PtychoError
-from ptycho_core.half_scan_frc import half_scan_frc
+from ptycho_core.half_scans import half_scan_frc
 from ptycho_core.ring_correlation import describe_resolution
 from ptycho_data import Reconstruction
 from scipy.ndimage import gaussian_filter
