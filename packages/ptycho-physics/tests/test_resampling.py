@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ptycho_physics.resampling import guide_maps, refiner, smoother
+from ptycho_physics.resampling import multiscale_matrices, refiner, smoother
 from scipy.ndimage import gaussian_filter1d
 
 
@@ -31,7 +31,7 @@ def test_refining_keeps_the_pixels_there_were(stride):
 
 
 def test_a_guide_goes_from_coarse_to_fine_in_equal_ratios():
-    fine, smoothing = guide_maps(64, 4, 0.2, 0.05, 3)
+    fine, smoothing = multiscale_matrices(64, 4, 0.2, 0.05, 3)
     np.testing.assert_array_equal(fine, refiner(64, 4))
     for found, sigma in zip(smoothing, (12.8, 6.4, 3.2), strict=True):
         np.testing.assert_allclose(found, smoother(64, 4, sigma), atol=1e-7)

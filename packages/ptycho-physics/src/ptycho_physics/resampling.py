@@ -47,7 +47,7 @@ def refiner(N: int, stride: int) -> NDArray[np.float32]:
 
 
 @cache
-def guide_maps(
+def multiscale_matrices(
     N: int, stride: int, coarsest: float, finest: float, steps: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return `refiner`, and a `smoother` for each step from coarse to fine.

@@ -57,7 +57,7 @@ from ptycho_physics._namespace import (
     namespace,
     times,
 )
-from ptycho_physics.resampling import guide_maps
+from ptycho_physics.resampling import multiscale_matrices
 
 STAGES = 3
 """Number of stages, and of U-Nets."""
@@ -95,7 +95,7 @@ class Canvases(Protocol):
     def agree(self, patches: Array, weight: Array, /) -> Array:
         """Average the patches (B, C, N, N) of each group where they overlap."""
 
-    def precondition(self, gradient: Array, light: Array, relaxation: float, /) -> Array:
+    def precondition(self, gradient: Array, illumination: Array, relaxation: float, /) -> Array:
         """Divide gradients summed over a group by its summed illumination: see the module."""
 
 
@@ -107,7 +107,7 @@ def detector_arrays(x: Array, bad_pixels: Array, *, xp: Any | None = None) -> tu
     x : (B, C, N, N) real array
         The network's input: amplitude times ``(N/2) / sqrt(mean counts per pattern)``.
     bad_pixels : (N, N) boolean array
-        True where the detector is not to be believed.
+        True at pixels of the detector that are left out.
 
     Returns
     -------
@@ -253,7 +253,7 @@ def low_resolution_estimate(
     (B, C, N, N) complex array
     """
     xp = namespace(amplitude, probe, xp=xp)
-    maps = guide_maps(amplitude.shape[-1], STRIDE, COARSEST, FINEST, ESTIMATE_STEPS)
+    maps = multiscale_matrices(amplitude.shape[-1], STRIDE, COARSEST, FINEST, ESTIMATE_STEPS)
     refine, smoothers = (constant(part, amplitude, xp) for part in maps)
     illumination = probe_intensity(probe, xp=xp)
     flat = xp.ones_like(amplitude[..., ::STRIDE, ::STRIDE])

@@ -1,4 +1,4 @@
-"""Convolutional pieces shared by the networks, as Keras functional models."""
+"""Convolutional layers shared by the networks, as Keras functional models."""
 
 from typing import Any
 
@@ -57,8 +57,8 @@ def conv_block(
 ) -> Tensor:
     """Two convolutions with GELU, the second one normalised over groups of channels.
 
-    They are 3x3; with ``halve`` the first one is 6x6 and goes two pixels at a time, which sees as
-    much of an image of half the size.
+    Both are 3x3. With ``halve`` the first is 6x6 with a stride of two, which covers as much of the
+    image as a 3x3 convolution of the image at half size.
     """
     first: dict[str, Any] = {"size": 6, "strides": 2} if halve else {}
     image = convolution(image, channels, f"{name}.first", dtype=dtype, **first)
@@ -79,9 +79,10 @@ def unfold(image: Tensor) -> Tensor:
 
 
 def smooth(image: Tensor) -> Tensor:
-    """Average over (1, 2, 1)/4 along both axes: removes exactly what alternates between pixels.
+    """Average with weights (1, 2, 1)/4 along both axes, which removes the Nyquist frequency.
 
-    Unfolded pixels come out of separate channels, which leaves a faint mesh of two pixels' period.
+    Unfolded pixels come from separate channels, which leaves a faint pattern with a period of two
+    pixels.
     """
     image = ops.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
     image = (image[:, :-2] + 2 * image[:, 1:-1] + image[:, 2:]) / 4
@@ -99,8 +100,8 @@ def unet(
 ) -> keras.Model:
     """Make a U-Net that works at half resolution and returns full resolution.
 
-    The first convolution goes two pixels at a time, and the last channels unfold into pairs of
-    pixels: what lies between costs a quarter. The last layer starts at zero, so an untrained
+    The first convolution has a stride of two, and the last channels unfold into squares of 2 x 2
+    pixels: everything between costs a quarter. The last layer starts at zero, so an untrained
     network returns zero.
 
     Parameters

@@ -1,10 +1,12 @@
 """The plain convolutional network: an encoder and two decoders, amplitude and phase.
 
-It learns the inversion of diffraction from the patterns. Of the probe it is shown only what the
-empty beam looks like: each pattern comes twice, as it is and as it departs from that.
+It learns the inversion of diffraction from the patterns. Of the probe it receives only the pattern
+of the empty beam: its input channels are each pattern and the pattern's departure from that of the
+empty beam (`ptycho_physics.departure_from_beam`).
 
-The last layers start at zero, an object of one, and all others after He: after Glorot each would
-halve the signal's power, and a deep network show little but its biases, the same for all patterns.
+The last layers start at zero, which gives a flat object, and all others with He's initial weights.
+Glorot's would halve the power of the signal in each layer: the output of a deep network would be
+mostly its biases, the same for all patterns.
 """
 
 import math
@@ -48,7 +50,7 @@ def _decode(
     zero or, with ``probe_big``, decoded from a few channels at an eighth of the resolution.
     """
     ups, central, image = widths[::-1], model.pad_object, features
-    # every encoder level halves; the centre alone needs one doubling less
+    # every encoder level halves; decoding the centre alone needs one doubling less
     for level in range(len(widths) - 1 if central else len(widths)):
         channels = ups[min(level + 1, len(ups) - 1)]
         image = _conv_pair(image, channels, f"{name}.body.{2 * level}", dtype)
@@ -103,7 +105,7 @@ class CNN(Network):
     def call(
         self,
         x: Tensor,
-        positions: Tensor,  # noqa: ARG002 - the contract of Network; a plain CNN has no use for it
+        positions: Tensor,  # noqa: ARG002 - part of the interface, not used here
         probe: Tensor,
         bad_pixels: Tensor,
         photons: Tensor | float = math.inf,  # noqa: ARG002
@@ -123,7 +125,7 @@ class CNN(Network):
         )
         x = tf.where(bad_pixels[..., None], tf.zeros_like(x), x)
         amplitude, phase = self.parts[0](tf.concat([channels_last(departure), x], axis=-1))
-        # in float32 before the activation: half precision would leave a handful of grey levels
+        # in float32 before the activation: half precision would leave few grey levels
         amplitude = self.activation(tf.cast(amplitude, tf.float32))
         phase = math.pi * tf.tanh(tf.cast(phase, tf.float32))
         return tf.complex(amplitude * tf.cos(phase), amplitude * tf.sin(phase))

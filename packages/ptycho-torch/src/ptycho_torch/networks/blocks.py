@@ -1,4 +1,4 @@
-"""Convolutional pieces shared by the networks."""
+"""Convolutional layers shared by the networks."""
 
 import itertools
 
@@ -10,8 +10,8 @@ from torch.nn import functional as F
 class ConvBlock(nn.Module):
     """Two convolutions with GELU, the second one normalised over groups of channels.
 
-    They are 3x3; with ``halve`` the first one is 6x6 and goes two pixels at a time, which sees as
-    much of an image of half the size.
+    Both are 3x3. With ``halve`` the first is 6x6 with a stride of two, which covers as much of the
+    image as a 3x3 convolution of the image at half size.
     """
 
     def __init__(self, channels_in: int, channels_out: int, *, halve: bool = False) -> None:
@@ -38,8 +38,8 @@ class ConvBlock(nn.Module):
 def _over_doubled(conv: nn.Conv2d, image: Tensor, finer: Tensor) -> Tensor:
     """Convolve an image with every pixel doubled along both axes, and finer channels after it.
 
-    Of the 3x3 pixels that a kernel sees in the doubled image many are the same one. A transposed
-    convolution, whose kernel adds the weights of those up, needs four products instead of nine.
+    Several of the 3x3 pixels under a kernel on the doubled image are copies of one pixel. With a
+    transposed convolution, whose kernel sums the weights of copies, four products replace nine.
     """
     doubled, fine = conv.weight.split([image.shape[1], finer.shape[1]], dim=1)
     kernel = 4 * F.avg_pool2d(doubled.flip(-2, -1), 2, stride=1, padding=1)
@@ -54,9 +54,10 @@ def _unfolded(image: Tensor) -> Tensor:
 
 
 def _smooth(image: Tensor) -> Tensor:
-    """Average over (1, 2, 1)/4 along both axes: removes exactly what alternates between pixels.
+    """Average with weights (1, 2, 1)/4 along both axes, which removes the Nyquist frequency.
 
-    Unfolded pixels come out of separate channels, which leaves a faint mesh of two pixels' period.
+    Unfolded pixels come from separate channels, which leaves a faint pattern with a period of two
+    pixels.
     """
     for axis in (-2, -1):
         n = image.shape[axis]
@@ -70,8 +71,8 @@ def _smooth(image: Tensor) -> Tensor:
 class UNet(nn.Module):
     """A U-Net that works at half resolution and returns full resolution.
 
-    The first convolution goes two pixels at a time, and the last channels unfold into pairs of
-    pixels: what lies between costs a quarter. The last layer starts at zero, so an untrained
+    The first convolution has a stride of two, and the last channels unfold into squares of 2 x 2
+    pixels: everything between costs a quarter. The last layer starts at zero, so an untrained
     network returns zero. It is size-agnostic: H and W need only be multiples of ``2**levels``.
 
     Parameters

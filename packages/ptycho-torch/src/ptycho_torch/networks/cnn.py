@@ -1,7 +1,8 @@
 """The plain convolutional network: an encoder and two decoders, amplitude and phase.
 
-It learns the inversion of diffraction from the patterns. Of the probe it is shown only what the
-empty beam looks like: each pattern comes twice, as it is and as it departs from that.
+It learns the inversion of diffraction from the patterns. Of the probe it receives only the pattern
+of the empty beam: its input channels are each pattern and the pattern's departure from that of the
+empty beam (`ptycho_physics.departure_from_beam`).
 """
 
 import math
@@ -35,7 +36,7 @@ def _conv_pair(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 class Decoder(nn.Module):
-    """From features to one real plane per channel of the group.
+    """Decode features to one real plane per channel of the group.
 
     With ``pad_object`` the central N/2 pixels are decoded at full resolution; the periphery is
     zero or, with ``probe_big``, decoded from a few channels at an eighth of the resolution.
@@ -45,7 +46,7 @@ class Decoder(nn.Module):
         super().__init__()
         ups = widths[::-1]
         self.central = model.pad_object
-        # every encoder level halves; the centre alone needs one doubling less
+        # every encoder level halves; decoding the centre alone needs one doubling less
         doublings = len(widths) - 1 if self.central else len(widths)
         blocks: list[nn.Module] = []
         channels = ups[0]
@@ -65,7 +66,7 @@ class Decoder(nn.Module):
 
     @property
     def last_layers(self) -> list[nn.Conv2d]:
-        """What the planes come out of."""
+        """The layers that produce the planes."""
         return [self.head] if self.periphery is None else [self.head, self.periphery[-1]]
 
     def forward(self, features: Tensor, N: int) -> Tensor:
@@ -113,17 +114,17 @@ class CNN(Network):
         self.activation = AMPLITUDE_ACTIVATIONS[model.amp_activation]
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
-                # After Glorot each layer would halve the signal's power, and a deep network show
-                # little but its biases, which are the same for all patterns.
+                # Glorot's initial weights would halve the power of the signal in each layer: the
+                # output of a deep network would be mostly its biases, the same for all patterns.
                 nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
         for layer in self.amplitude.last_layers + self.phase.last_layers:
-            nn.init.zeros_(layer.weight)  # training starts from an object of one
+            nn.init.zeros_(layer.weight)  # training starts from a flat object
 
     def forward(
         self,
         x: Tensor,
-        positions: Tensor,  # noqa: ARG002 - the contract of Network; a plain CNN has no use for it
+        positions: Tensor,  # noqa: ARG002 - part of the interface, not used here
         probe: Tensor,
         bad_pixels: Tensor,
         photons: Tensor | float = math.inf,  # noqa: ARG002
@@ -143,7 +144,7 @@ class CNN(Network):
         x = torch.where(bad_pixels, torch.zeros_like(x), x)
         departure = departure_from_beam(x, probe.detach(), bad_pixels)
         features = self.encoder(torch.cat([departure, x], dim=1))
-        # in float32 before the activation: half precision would leave a handful of grey levels
+        # in float32 before the activation: half precision would leave few grey levels
         amplitude = self.activation(self.amplitude(features, self.N).float())
         phase = math.pi * torch.tanh(self.phase(features, self.N).float())
         return torch.polar(amplitude, phase)
