@@ -15,7 +15,7 @@ import torch
 from attrs import evolve
 from numpy.typing import NDArray
 from ptycho_config import TrainingConfig, from_dict, update_legacy_dict
-from ptycho_data import Bundle, load_bundle, save_bundle
+from ptycho_data import Bundle, as_modes, load_bundle, save_bundle
 from ptycho_physics import defocused_probe
 from torch import Tensor, nn
 
@@ -62,8 +62,7 @@ class DiffractionToObject(nn.Module):
             return self.core.probe
         if isinstance(probe, Tensor):
             probe = probe.detach().cpu().numpy()
-        modes = probe if probe.ndim == 3 else probe[np.newaxis]
-        return prepare_probe(modes, self.core.config).to(self.core.log_scale.device)
+        return prepare_probe(as_modes(probe), self.core.config).to(self.core.log_scale.device)
 
     def forward(
         self,
