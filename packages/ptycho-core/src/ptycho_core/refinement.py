@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from ptycho_data import Reconstruction, Scan
 from ptycho_physics import (
     Canvas,
-    detected_fraction,
     expected_counts,
     extract_patches,
     few_photons,
@@ -89,9 +88,7 @@ def refine(
         If the solver diverges.
     """
     counts = scan.counts(rec.indices, nphotons or 1.0)
-    mean = photons_per_pattern(counts, rec.probe)
-    if scan.bad_pixels is not None:  # already zero in these counts: saves a masked copy of them
-        mean /= detected_fraction(rec.probe, scan.bad_pixels)
+    mean = photons_per_pattern(counts, rec.probe, scan.bad_pixels)
     _, scale = r_factor_at_best_scale(rec, counts, scan.bad_pixels)
     # The solver works in units of the mean pattern, with a probe of unit power.
     power = float(np.sum(np.abs(rec.probe) ** 2))

@@ -17,8 +17,16 @@ from ptycho_core.results import InferenceResult
 from ptycho_core.sampling import inference_groups, inference_steps, with_positions
 from ptycho_core.scan_scale import mean_counts
 from ptycho_data import Bundle, Reconstruction, Scan
-from ptycho_physics import Canvas, Mosaic, input_scale, probe_weight, stitched_object
+from ptycho_physics import (
+    Canvas,
+    Mosaic,
+    input_scale,
+    probe_weight,
+    r_factor_sums,
+    stitched_object,
+)
 
+from ptycho_tf import namespace
 from ptycho_tf.bundles import BACKEND, fits_any_size, model_from
 from ptycho_tf.devices import Devices, be_deterministic, open_devices
 from ptycho_tf.frameworks import tf
@@ -141,7 +149,6 @@ class _Pass:
     def score(self, object_: NDArray[np.complex64], indices: Indices) -> float:
         """R-factor of the stitched object (H, W) over the patterns ``indices``."""
         N, canvas = self.scan.N, tf.constant(object_.ravel(), tf.complex64)
-        good = tf.cast(~self.model.bad_pixels, tf.float32)
 
         @tf.function(
             input_signature=[
@@ -154,8 +161,8 @@ class _Pass:
             patches = Placement.of(positions, self.canvas.shape, N).extract(canvas)
             measured = tf.sqrt(counts)
             predicted = tf.sqrt(self.model.predict_counts(patches, self.photons))
-            error = tf.reduce_sum(tf.abs(predicted - measured) * good)
-            return error, tf.reduce_sum(measured * good)
+            bad = self.model.bad_pixels
+            return r_factor_sums(predicted, measured, bad, xp=namespace)
 
         sums = np.zeros(2)
         for chosen, counts in self.read(chunks(indices, self.step)):

@@ -11,7 +11,7 @@ from ptycho_config.types import Domain
 from ptycho_core.batches import places_in_step
 from ptycho_core.sampling import covering_groups, inference_steps
 from ptycho_data import Bundle, Reconstruction, as_modes, load_bundle
-from ptycho_physics import Canvas, extract_patches, input_scale, probe_weight
+from ptycho_physics import Canvas, extract_patches, input_scale, probe_weight, r_factor_sums
 from torch import Tensor
 
 from ptycho_torch.bundles import model_from
@@ -250,8 +250,8 @@ class Reconstructor:
         patches = extract_patches(object_, local.to(object_.device), self.N)
         measured = counts.sqrt()
         predicted = self.model.predict_counts(patches, self.photons).sqrt()
-        good = ~self.model.bad_pixels
-        return ((predicted - measured).abs() * good).sum(), (measured * good).sum()
+        misfit, total = r_factor_sums(predicted, measured, self.model.bad_pixels)
+        return misfit, total
 
     @property
     def canvas(self) -> Canvas:
