@@ -1,8 +1,8 @@
 """The physics of ptychography as pure functions on arrays of any array library.
 
 Public modules: `losses`, `memory`, `metrics`, `noise`, `objects`, `probes`, `resampling`, `scans`,
-`solver`, `testing`, `unrolled`. The functions used most often are also available here. Modules whose
-names start with an underscore are private.
+`solver`, `testing`, `unrolled`. The functions used most often are also available here. Modules
+whose names start with an underscore are private.
 """
 
 from ptycho_physics.__about__ import __version__
