@@ -27,7 +27,7 @@ def object_at(name, x):
         ),
         (
             lambda: PlacedObject.from_scan(random_scan()),
-            "the scan must be a scan with objectGuess to compare with, got a scan without it; "
+            "objectGuess of the scan must be given for a comparison, got none; "
             "without a reference, the R-factor in metrics.json tells how well the data fit",
         ),
         (

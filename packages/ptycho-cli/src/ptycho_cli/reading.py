@@ -1,4 +1,4 @@
-"""Options of commands that read a scan file, for what the file may not say."""
+"""Options of commands that read a scan file, for what the file may not state."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ def domain_option(title: str = "Input") -> Callable[[Any], Any]:
     return section(title)(
         "--domain",
         type=click.Choice(get_args(Domain)),
-        help="What the patterns are, where the file does not say.",
+        help="Unit of the patterns, if the file does not state it.",
     )
 
 
@@ -42,10 +42,10 @@ def reading_options(pixel_title: str = "Input") -> Callable[[Any], Any]:
         section("Input")(
             "--companion",
             type=INPUT,
-            help="Other half of a scan in two files, if it lies elsewhere.",
+            help="Second file of a scan in two files, if it is in another folder.",
         ),
         section(pixel_title)(
-            "--pixel-size-m", type=ABOVE_ZERO, help="Object pixel in metres; wins over the file."
+            "--pixel-size-m", type=ABOVE_ZERO, help="Object pixel in metres; overrides the file."
         ),
     )
 

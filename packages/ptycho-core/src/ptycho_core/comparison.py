@@ -89,12 +89,11 @@ class PlacedObject:
         InvalidValueError
             If the scan has none.
         """
-        name = scan.source or "the scan"
         if scan.object_guess is None:
             raise InvalidValueError(
-                f"{name}",
-                "a scan with objectGuess to compare with",
-                "a scan without it",
+                f"objectGuess of {scan.source or 'the scan'}",
+                "given for a comparison",
+                "none",
                 "without a reference, the R-factor in metrics.json tells how well the data fit",
             )
         return cls(name="objectGuess", values=scan.object_guess, pixel_size_m=scan.pixel_size_m)

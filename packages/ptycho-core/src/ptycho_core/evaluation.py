@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
+from ptycho_config.errors import PtychoError
 from ptycho_data import Reconstruction, Scan, write_json
 from ptycho_data.figures import save_figure
 from ptycho_physics.metrics import Comparison, compare
@@ -147,7 +148,7 @@ def reference_metrics(rec: Reconstruction, scan: Scan) -> dict[str, Any]:
         return {}
     try:
         return evaluate(rec, scan).metrics
-    except ValueError as error:
+    except PtychoError as error:
         log.info("no comparison with objectGuess: %s", error)
         return {}
 

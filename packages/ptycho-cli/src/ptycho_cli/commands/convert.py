@@ -95,7 +95,7 @@ def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> str:
     help="Format to write; by default that of the suffix of OUT.",
 )
 @section("Output")("--overwrite", is_flag=True, help="Replace existing files.")
-@reading_options("What the file does not say")
+@reading_options("Missing metadata")
 @section("Input")(
     "--probe-file", type=INPUT, help="Take the probe from this scan, product or reconstruction."
 )
@@ -104,16 +104,14 @@ def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> str:
     type=INPUT,
     help="Take xcoords and ycoords from this NPZ: refined positions, or a reconstruction.",
 )
-@section("What the file does not say")(
-    "--photon-energy-ev", type=ABOVE_ZERO, help="Photon energy in eV."
-)
-@section("What the file does not say")(
+@section("Missing metadata")("--photon-energy-ev", type=ABOVE_ZERO, help="Photon energy in eV.")
+@section("Missing metadata")(
     "--detector-distance-m", type=ABOVE_ZERO, help="Distance of the detector in metres."
 )
-@section("What the file does not say")(
+@section("Missing metadata")(
     "--detector-pixel-size-m", type=ABOVE_ZERO, help="Detector pixel in metres."
 )
-@section("What the file does not say")(
+@section("Missing metadata")(
     "--nphotons", type=ABOVE_ZERO, help="Mean photons per pattern, for amplitudes."
 )
 @section("Corrections")("--flip-x", is_flag=True, help="Change the sign of x of the positions.")
