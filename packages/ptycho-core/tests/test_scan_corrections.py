@@ -44,6 +44,7 @@ def test_positions_of_a_reconstruction_start_at_its_origin(scan, tmp_path):
     "arrays",
     [
         {"xcoords": np.zeros(11), "ycoords": np.zeros(11)},
+        {"xcoords": np.zeros(11), "ycoords": np.zeros(11), "indices": np.arange(12)},
         {"xcoords": np.full(12, np.nan), "ycoords": np.zeros(12)},
         {"xcoords": np.zeros(12), "ycoords": np.zeros(12), "indices": np.arange(12)[::-1]},
     ],

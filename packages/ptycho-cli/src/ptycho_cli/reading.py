@@ -20,7 +20,7 @@ def domain_option(title: str = "Input") -> Callable[[Any], Any]:
     return section(title)(
         "--domain",
         type=click.Choice(get_args(Domain)),
-        help="Unit of the patterns, if the file does not state it.",
+        help="Whether patterns are counts or amplitudes, if the file does not state it.",
     )
 
 

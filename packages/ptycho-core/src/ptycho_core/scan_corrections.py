@@ -28,18 +28,16 @@ def with_positions_from(scan: Scan, path: Path) -> Scan:
         If they are not the positions of all patterns in their order.
     """
     arrays = load_arrays(path, ("xcoords", "ycoords"), optional=("origin", "indices"))
-    order = arrays.get("indices", np.arange(scan.n))
-    shapes = {arrays[name].shape for name in ("xcoords", "ycoords")}
-    if shapes != {(scan.n,)} or not np.array_equal(order, np.arange(scan.n)):
+    positions = position_array(arrays["xcoords"], arrays["ycoords"], path)
+    order = arrays.get("indices", np.arange(len(positions)))
+    if len(positions) != scan.n or not np.array_equal(order, np.arange(scan.n)):
         raise InvalidValueError(
             f"xcoords and ycoords of {path}",
             f"those of all {scan.n} patterns of the scan, in their order",
-            f"{len(order)} with shapes {sorted(shapes)}",
+            f"{len(positions)} positions" + (", in another order" * (len(positions) == scan.n)),
         )
     # A reconstruction measures positions from the first pixel of its object, which is at origin.
-    positions = position_array(arrays["xcoords"], arrays["ycoords"], path) + np.asarray(
-        arrays.get("origin", (0, 0))
-    )
+    positions = positions + np.asarray(arrays.get("origin", (0, 0)))
     start_x, start_y = scan.start_positions.T
     return attrs.evolve(
         scan,
