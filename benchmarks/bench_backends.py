@@ -67,7 +67,6 @@ def work(backend: str, architecture: str, n: int, epochs: int, threads: int) -> 
     with tempfile.TemporaryDirectory() as folder:
         config = TrainingConfig(
             model=ModelConfig(architecture=architecture),
-            train_data_file="scan.npz",
             backend=backend,
             nepochs=epochs,
         )
@@ -75,7 +74,7 @@ def work(backend: str, architecture: str, n: int, epochs: int, threads: int) -> 
         begin = time.process_time()
         train(scan, config, execution, output=Path(folder))
         bundle = load_bundle(folder)
-    asked = InferenceConfig(model_path="m", test_data_file="s", backend=backend)
+    asked = InferenceConfig(backend=backend)
     reconstruct(bundle, scan, asked, execution)  # once to start up
     cpu = time.process_time()
     result = reconstruct(bundle, scan, asked, execution)

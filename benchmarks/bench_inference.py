@@ -76,7 +76,7 @@ def untrained(scan: Scan, case: Case) -> Bundle:
         n_filters_scale=case.n_filters_scale,
         joint_stages=case.joint_stages,
     )
-    config = TrainingConfig(model=model, train_data_file="scan.npz", backend="pytorch")
+    config = TrainingConfig(model=model, backend="pytorch")
     return bundle_of(
         PtychoModel(model, scan.probe),
         config,
@@ -123,7 +123,7 @@ def run(case: Case, device: str, threads: int, repeats: int) -> dict[str, Any]:
     torch_devices(threads)
     scan = make_scan(case.n, case.N)
     bundle = untrained(scan, case)
-    config = InferenceConfig(model_path="model", test_data_file="scan.npz", backend="pytorch")
+    config = InferenceConfig(backend="pytorch")
     execution = PyTorchExecutionConfig(accelerator=device, precision=case.precision)
     used, runs, rates = Peaks(), [], []
     reconstruct(bundle, scan, evolve(config, n_groups=min(case.n, 64)), execution)

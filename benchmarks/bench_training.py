@@ -62,7 +62,6 @@ def prepare(case: Case, device: str) -> tuple[Callable[[], Batch], Callable[[Bat
     chosen = spatial_batches(scan.positions[groups].mean(axis=1), case.groups, seed=0)[0]
     config = TrainingConfig(
         model=ModelConfig(N=case.N, gridsize=case.gridsize, architecture=case.architecture),
-        train_data_file="scan.npz",
         backend="pytorch",
         batch_size=case.groups,
     )

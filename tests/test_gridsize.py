@@ -104,7 +104,6 @@ def config(gridsize, tmp_path):
     return from_dict(
         TrainingConfig,
         {
-            "train_data_file": "scan.npz",
             "gridsize": gridsize,
             "neighbor_count": max(4, gridsize**2),
             "n_groups": 12,
@@ -142,13 +141,13 @@ def test_training_batches(scan, config, C):
 
 
 @consumer("ptycho_torch/reconstruction.py", "ptycho_torch/reconstructor.py")
-def test_groups_of_a_reconstruction(scan, config, C, scan_file):
+def test_groups_of_a_reconstruction(scan, config, C):
     model = PtychoModel(config.model, scan.probe)
     photons = scan.mean_photons()
     bundle = bundle_of(
         model, config, photons=photons, domain="counts", history={}, overrides_applied={}
     )
-    asked = InferenceConfig(model_path="m", test_data_file=scan_file, n_groups=3)
+    asked = InferenceConfig(n_groups=3)
     groups = inference_groups(scan, asked, config.model.gridsize)
     assert groups.shape == (3, C)
     found = reconstruction.reconstruct(bundle, scan, asked, PyTorchExecutionConfig())
@@ -177,7 +176,7 @@ def test_network_and_forward_model(model, scan, C):
 
 
 def test_bundle(model, scan, gridsize, C):
-    config = TrainingConfig(train_data_file="s", model=model, neighbor_count=9, backend="pytorch")
+    config = TrainingConfig(model=model, neighbor_count=9, backend="pytorch")
     bundle = bundle_of(
         PtychoModel(model, scan.probe),
         config,

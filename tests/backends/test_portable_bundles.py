@@ -62,7 +62,7 @@ def make_config(scan, architecture, gridsize, *, joint=False, **settings):
         n_filters_scale=1,
         joint_stages=joint,
     )
-    settings = {"train_data_file": "s", "backend": "pytorch", "neighbor_count": 4} | settings
+    settings = {"backend": "pytorch", "neighbor_count": 4} | settings
     return TrainingConfig(model=model, **settings)
 
 
@@ -97,7 +97,7 @@ def test_a_bundle_crosses_over(
     save_bundle(tmp_path, make_bundle(part, scan, config))
     bundle = load_bundle(tmp_path)
     assert bundle.backend == trained_with
-    asked = InferenceConfig(model_path="m", test_data_file="s", neighbor_count=4)
+    asked = InferenceConfig(neighbor_count=4)
     execution = PyTorchExecutionConfig(inference_batch_size=4)
     patches, found = {}, {}
     for name, part in (("pytorch", pytorch), ("tensorflow", tensorflow)):

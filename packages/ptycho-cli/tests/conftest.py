@@ -1,14 +1,13 @@
 """Small scans, the command in this process, and a backend that needs no framework."""
 
-import sys
+from contextlib import ExitStack
 from pathlib import Path
-from textwrap import dedent
 
 import numpy as np
 import pytest
 from attrs import frozen
 from ptycho_cli.main import main
-from ptycho_core import backends
+from ptycho_core.testing import FakeBackend, registered
 from ptycho_data import load_scan, save_scan
 
 
@@ -109,80 +108,18 @@ def amplitude_file(scan_file, tmp_path) -> Path:
 
 
 @pytest.fixture
-def stand_in(tmp_path, monkeypatch):
+def backend_that():
+    """Put a `FakeBackend` that behaves in some way in the place of the PyTorch backend."""
+    with ExitStack() as stack:
+
+        def use(**behaviour):
+            fake = FakeBackend(name="pytorch", extra="torch", **behaviour)
+            return stack.enter_context(registered(fake))
+
+        yield use
+
+
+@pytest.fixture
+def stand_in(backend_that):
     """A backend whose network is the solver: the commands around it run without a framework."""
-    package = tmp_path / "path" / "stand_in_backend"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / "training.py").write_text(
-        dedent("""
-        import numpy as np
-        from ptycho_config import to_dict
-        from ptycho_data import Bundle, save_bundle
-        from ptycho_core.results import TrainingInterrupted, TrainingResult
-
-        CALLS = []
-
-        def train(scan, config, execution, *, test_scan, overrides_applied, resume, overwrite):
-            CALLS.append(dict(scan=scan, config=config, execution=execution, test_scan=test_scan,
-                              resume=resume, overrides=overrides_applied))
-            scan = scan[0] if isinstance(scan, list) else scan
-            history = {"train_loss": [2.0, 1.0], "val_loss": [3.0, 1.5]}
-            bundle = Bundle(
-                config=to_dict(config), overrides_applied=overrides_applied, scaling={},
-                probe=scan.probe, weights={"layer.weight": np.ones((2, 3), np.float32)},
-                history=history, backend="pytorch", versions={},
-            )
-            path = save_bundle(config.output_dir, bundle, overwrite)
-            done = resume and config.nepochs == 1414
-            result = TrainingResult(
-                bundle_path=path, history=history, seconds=0.5, epochs=2, written=not done
-            )
-            if config.nepochs == 1313:
-                raise TrainingInterrupted(result)
-            return result
-        """)
-    )
-    (package / "settings.py").write_text(
-        dedent("""
-        def check_training(config, execution, scans=1):
-            if config.model.architecture == "resnet":
-                raise ValueError("architecture: one of cnn, unrolled expected, found 'resnet'")
-
-        def check_inference(execution):
-            if execution.accelerator == "tpu":
-                raise ValueError("execution: accelerator 'tpu' must be one of this machine")
-        """)
-    )
-    (package / "reconstruction.py").write_text(
-        dedent("""
-        from ptycho_core.results import InferenceResult
-        from ptycho_core.solving import reconstruction_of
-        from ptycho_physics import solve
-
-        CALLS = []
-
-        def reconstruct(bundle, scan, config, execution, *, progress):
-            CALLS.append(dict(bundle=bundle, scan=scan, config=config, execution=execution))
-            solution = solve(scan.counts(nphotons=1e6), scan.positions, scan.probe, epochs=2)
-            progress(scan.n, scan.n)
-            rec = reconstruction_of(solution, scan)
-            return InferenceResult(
-                reconstruction=rec, r_factor=solution.r_factors[-1], timings={"stitch": 0.1},
-                patterns_per_second=600.0, backend="pytorch",
-            )
-        """)
-    )
-    monkeypatch.syspath_prepend(tmp_path / "path")
-    monkeypatch.setitem(
-        backends.BACKENDS,
-        "pytorch",
-        backends.Backend(
-            name="pytorch", package="stand_in_backend", framework="math", extra="torch"
-        ),
-    )
-    parts = ("", ".training", ".reconstruction", ".settings")
-    names = [f"stand_in_backend{part}" for part in parts]
-    yield lambda part: sys.modules[f"stand_in_backend.{part}"].CALLS
-    for name in names:
-        sys.modules.pop(name, None)
+    return backend_that()

@@ -1,7 +1,8 @@
 import logging
 
 import pytest
-from ptycho_cli.console import State, counter, log, logging_to_stderr, progress
+from ptycho_cli.console import State, log, logging_to_stderr, progress
+from ptycho_core.progress import counter
 
 
 @pytest.mark.parametrize(
@@ -37,9 +38,9 @@ def test_progress_without_a_terminal_is_a_line_at_the_end(capsys):
 
 def test_counter_learns_its_length_late(capsys):
     with logging_to_stderr(State()):
-        with counter("counting") as update:
+        with counter(progress, "counting") as update:
             update(1, 2)
             update(2, 2)
-        with counter("nothing"):
+        with counter(progress, "nothing"):
             pass
     assert capsys.readouterr().err == "counting: 2/2\n"

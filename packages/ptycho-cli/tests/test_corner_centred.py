@@ -34,7 +34,7 @@ def test_every_command_that_reads_patterns_warns_in_one_line(
             assert len(warned) == count
             assert all("np.fft.fftshift" in line and "corner.npz" in line for line in warned)
     # Reported, not corrected.
-    used = stand_in("training")[0]["scan"].diffraction
+    used = stand_in.trainings[0]["scans"].diffraction
     np.testing.assert_array_equal(used, load_scan(corner_centred_file).diffraction)
 
 

@@ -10,11 +10,12 @@ from ptycho_config import (
     InferenceConfig,
     ModelConfig,
     PyTorchExecutionConfig,
+    RunFiles,
     TrainingConfig,
     option_specs,
 )
 
-CLASSES = (TrainingConfig, ModelConfig, PyTorchExecutionConfig)
+CLASSES = (TrainingConfig, ModelConfig, PyTorchExecutionConfig, RunFiles)
 SPECS = {spec.name: spec for cls in CLASSES for spec in option_specs(cls)}
 
 
@@ -79,7 +80,7 @@ def test_every_field_is_an_option_of_a_command():
     def names(config_class, *, skip):
         return {
             spec.name
-            for cls in (config_class, ModelConfig, PyTorchExecutionConfig)
+            for cls in (config_class, ModelConfig, PyTorchExecutionConfig, RunFiles)
             for spec in option_specs(cls)
         } - set(skip)
 
@@ -87,11 +88,11 @@ def test_every_field_is_an_option_of_a_command():
     from ptycho_cli.commands.train import train
 
     trained = {param.name for param in train.params}
-    arguments = {"train_data_file", "output_dir"}
+    arguments = {"train_data_file", "model_path", "output_dir"}
     assert names(TrainingConfig, skip={*arguments, *INFERENCE_ONLY}) <= trained
     inferred = {param.name for param in infer.params}
     of_model = {spec.name for spec in option_specs(ModelConfig)}
-    arguments = {"model_path", "test_data_file", "output_dir", "debug"}
+    arguments = {"train_data_file", "model_path", "test_data_file", "output_dir", "debug"}
     assert names(InferenceConfig, skip={*arguments, *TRAINING_ONLY, *of_model}) <= inferred
 
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from ptycho_config import (
-    InferenceConfig,
     ModelConfig,
     PyTorchExecutionConfig,
     TrainingConfig,
@@ -17,12 +16,6 @@ from ptycho_config import (
 settings.register_profile("ptycho", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("ptycho")
 
-REQUIRED = {
-    ModelConfig: {},
-    TrainingConfig: {"train_data_file": "scan.npz"},
-    InferenceConfig: {"model_path": "bundle", "test_data_file": "scan.npz"},
-    PyTorchExecutionConfig: {},
-}
 # Relative paths as pathlib writes them, which are names too.
 NAMES = st.from_regex(r"\A[a-z][a-z0-9_-]{0,9}(/[a-z0-9_]{1,4})?\Z")
 
@@ -112,11 +105,6 @@ def flat_settings(draw, cls):
         pool = st.none() | st.integers(25, 99)
         values["neighbor_pool_size"] = draw(pool) if values["enable_oversampling"] else None
     return values
-
-
-@pytest.fixture(scope="session")
-def required():
-    return REQUIRED
 
 
 @pytest.fixture(scope="session")

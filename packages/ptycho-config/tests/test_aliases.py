@@ -24,7 +24,7 @@ from ptycho_config import (
 )
 def test_old_names_map_and_warn_once(old, value, field, expected):
     with pytest.warns(DeprecationWarning, match=f"^{old} is deprecated, use {field}") as caught:
-        resolved = resolve_training([Layer("override", {"train_data_file": "s", old: value})])
+        resolved = resolve_training([Layer("override", {old: value})])
     assert len(caught) == 1
     assert caught[0].filename == __file__
     assert resolved.overrides_applied[field] == {"value": expected, "origin": "override"}
@@ -34,7 +34,7 @@ def test_default_filters_report_a_calling_line_once():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         for _ in range(3):
-            from_dict(TrainingConfig, {"train_data_file": "s", "n_images": 4})
+            from_dict(TrainingConfig, {"n_images": 4})
     assert len(caught) == 1
 
 
@@ -48,7 +48,7 @@ def test_old_and_new_name_together_are_a_mistake():
         pytest.warns(DeprecationWarning, match="n_images"),
         pytest.raises(ConfigError, match="n_groups must be given once"),
     ):
-        from_dict(TrainingConfig, {"train_data_file": "s", "n_images": 4, "n_groups": 4})
+        from_dict(TrainingConfig, {"n_images": 4, "n_groups": 4})
 
 
 def test_a_bad_value_is_reported_under_the_new_name():
@@ -56,11 +56,11 @@ def test_a_bad_value_is_reported_under_the_new_name():
         pytest.warns(DeprecationWarning, match="disable_mlflow"),
         pytest.raises(ConfigError, match=r"logger_backend must be one of .*, got 'yes'"),
     ):
-        resolve_training([Layer("override", {"train_data_file": "s", "disable_mlflow": "yes"})])
+        resolve_training([Layer("override", {"disable_mlflow": "yes"})])
 
 
 def test_aliases_point_to_fields_of_a_training_run():
-    names = resolve_training([Layer("override", {"train_data_file": "s"})]).origins
+    names = resolve_training([]).origins
     assert {alias.target for alias in DEPRECATED_ALIASES.values()} <= set(names)
 
 

@@ -10,6 +10,7 @@ from ptycho_config import (
     InferenceConfig,
     ModelConfig,
     PyTorchExecutionConfig,
+    RunFiles,
     TrainingConfig,
     from_dict,
     option_specs,
@@ -40,10 +41,10 @@ def problems(cls, values):
 
 
 def test_model_fields_flat_or_in_a_table():
-    flat = from_dict(TrainingConfig, {"train_data_file": "s", "N": 128})
-    assert flat == from_dict(TrainingConfig, {"train_data_file": "s", "model": {"N": 128}})
+    flat = from_dict(TrainingConfig, {"N": 128})
+    assert flat == from_dict(TrainingConfig, {"model": {"N": 128}})
     model = ModelConfig(N=128)
-    assert flat == from_dict(TrainingConfig, {"train_data_file": "s", "model": model})
+    assert flat == from_dict(TrainingConfig, {"model": model})
 
 
 @pytest.mark.parametrize(
@@ -53,16 +54,15 @@ def test_model_fields_flat_or_in_a_table():
         ("batch-size", "did you mean batch_size?"),
         ("--batch-size", "did you mean batch_size?"),
         ("max_epochs", "did you mean nepochs?"),
-        ("output_prefix", "did you mean output_dir?"),
         ("object.big", "did you mean object_big?"),
         ("n_image", "did you mean n_groups?"),
         ("n", "did you mean N?"),
         ("learning_rate", "learning_rate belongs to execution"),
-        ("model_path", "model_path belongs to inference"),
+        ("debug", "debug belongs to inference"),
     ],
 )
 def test_unknown_keys_get_a_suggestion(key, hint):
-    (problem,) = problems(TrainingConfig, {"train_data_file": "s", key: 1})
+    (problem,) = problems(TrainingConfig, {key: 1})
     assert "is not a setting" in problem
     assert problem.endswith(hint)
 
@@ -81,20 +81,19 @@ def test_problems_of_all_parts_at_once():
         "depth",
         "batchsize",
         "N",
-        "train_data_file",
         "batch_size",
     ]
     assert "depth is not a setting of model" in found
 
 
 def test_a_field_given_twice():
-    (problem,) = problems(TrainingConfig, {"train_data_file": "s", "N": 64, "model": {"N": 64}})
+    (problem,) = problems(TrainingConfig, {"N": 64, "model": {"N": 64}})
     assert problem.startswith("N must be given once")
 
 
 @pytest.mark.parametrize("table", [None, 3, [("N", 64)], PyTorchExecutionConfig()])
 def test_a_table_that_is_none(table):
-    (problem,) = problems(TrainingConfig, {"train_data_file": "s", "model": table})
+    (problem,) = problems(TrainingConfig, {"model": table})
     assert problem.startswith("model must be a table of settings, got ")
 
 
@@ -106,8 +105,8 @@ def test_names_are_unique_where_they_are_given_together():
     for cls in (TrainingConfig, InferenceConfig):
         names = [
             s.name
-            for part in (cls, ModelConfig, PyTorchExecutionConfig)
+            for part in (cls, ModelConfig, PyTorchExecutionConfig, RunFiles)
             for s in option_specs(part)
         ]
         assert len(names) == len(set(names))
-    assert len(CONFIG_CLASSES) == 4
+    assert len(CONFIG_CLASSES) == 5

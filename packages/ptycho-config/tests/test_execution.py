@@ -1,5 +1,5 @@
 import pytest
-from ptycho_config import ConfigError, PyTorchExecutionConfig, Scheduler, to_dict
+from ptycho_config import ConfigError, InvalidValueError, PyTorchExecutionConfig, Scheduler, to_dict
 
 
 def problems(**values):
@@ -10,20 +10,20 @@ def problems(**values):
 
 def test_defaults_are_the_contract():
     assert to_dict(PyTorchExecutionConfig()) == {
-        "accelerator": "cpu",
+        "accelerator": "auto",
         "devices": 1,
         "num_nodes": 1,
         "strategy": "auto",
         "precision": "32-true",
         "deterministic": True,
-        "gradient_clip_val": None,
+        "gradient_clip_val": 1.0,
         "gradient_clip_algorithm": "norm",
         "accum_steps": 1,
         "num_workers": 0,
         "pin_memory": False,
         "persistent_workers": False,
         "prefetch_factor": None,
-        "learning_rate": 1e-3,
+        "learning_rate": None,
         "scheduler": "Default",
         "enable_progress_bar": True,
         "enable_checkpointing": True,
@@ -97,5 +97,13 @@ def test_the_loss_that_decides():
 @pytest.mark.parametrize(("validated", "known"), [(True, "train_loss, val_loss"), (False, "train")])
 def test_a_loss_that_is_never_logged_cannot_decide(validated, known):
     execution = PyTorchExecutionConfig(checkpoint_monitor_metric="val_accuracy")
-    with pytest.raises(ValueError, match=f"one of {known}.* expected, found 'val_accuracy'"):
+    with pytest.raises(InvalidValueError) as refused:
         execution.monitor(validated=validated)
+    assert refused.value.name == "checkpoint_monitor_metric"
+    assert refused.value.rule.startswith(f"one of {known}")
+
+
+def test_a_network_s_rate_fills_in_where_none_was_asked_for():
+    assert PyTorchExecutionConfig().at_rate(2e-3).learning_rate == 2e-3
+    asked = PyTorchExecutionConfig(learning_rate=5e-3)
+    assert asked.at_rate(2e-3) is asked

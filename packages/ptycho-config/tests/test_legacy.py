@@ -9,6 +9,7 @@ from ptycho_config import (
     InferenceConfig,
     ModelConfig,
     PyTorchExecutionConfig,
+    RunFiles,
     TrainingConfig,
     from_dict,
     option_specs,
@@ -41,7 +42,7 @@ WITHOUT = {
 def test_the_key_table_is_the_contract():
     fields = {
         spec.name
-        for cls in (ModelConfig, TrainingConfig, InferenceConfig)
+        for cls in (ModelConfig, TrainingConfig, InferenceConfig, RunFiles)
         for spec in option_specs(cls)
     }
     assert {name: RENAMED.get(name, name) for name in fields - WITHOUT} == LEGACY_KEYS
@@ -62,8 +63,10 @@ def test_round_trip_through_the_dictionary(cls, data, whole):
 
 def test_keys_of_others_stay_and_stale_ones_go():
     cfg = {"intensity_scale": 3.5, "test_data_file_path": "old.npz", "N": 64}
-    config = TrainingConfig(train_data_file="s.npz", model=ModelConfig(N=128))
+    config = TrainingConfig(model=ModelConfig(N=128))
     assert update_legacy_dict(cfg, config) is None
+    assert cfg["test_data_file_path"] == "old.npz"  # of others, too: a configuration has no paths
+    update_legacy_dict(cfg, RunFiles(train_data_file="s.npz"))
     assert (cfg["intensity_scale"], cfg["test_data_file_path"], cfg["N"]) == (3.5, None, 128)
     assert cfg["train_data_file_path"] == "s.npz"
     assert "model" not in cfg

@@ -9,7 +9,7 @@ def test_defaults_are_the_contract():
         "gridsize": 1,
         "n_filters_scale": 2,
         "model_type": "pinn",
-        "architecture": "cnn",
+        "architecture": "unrolled",
         "amp_activation": "sigmoid",
         "object_big": True,
         "joint_stages": False,

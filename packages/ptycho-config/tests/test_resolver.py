@@ -12,6 +12,7 @@ from ptycho_config import (
     Layer,
     ModelConfig,
     PyTorchExecutionConfig,
+    RunFiles,
     TrainingConfig,
     from_dict,
     option_specs,
@@ -19,10 +20,6 @@ from ptycho_config import (
     resolve_training,
 )
 
-GIVEN = {
-    TrainingConfig: {"train_data_file": "s"},
-    InferenceConfig: {"model_path": "b", "test_data_file": "s"},
-}
 RESOLVE = {TrainingConfig: resolve_training, InferenceConfig: resolve_inference}
 # What has to stand beside a field so that any valid value of it makes a valid whole.
 COMPANY = {"neighbor_count": 30, "num_workers": 2, "nll_weight": 1.0}
@@ -62,7 +59,7 @@ def test_of_every_pair_of_sources_the_higher_wins_and_is_named(cls, spec, data, 
     values = NARROW.get(spec.name, valid(spec))
     high, low = data.draw(st.tuples(values, values))
     names = {item.name for kind, item in FIELDS if kind is cls} - {spec.name}
-    company = {**GIVEN[cls], **COMPANY, **(OVERSAMPLED if spec.name in SAMPLING else {})}
+    company = {**COMPANY, **(OVERSAMPLED if spec.name in SAMPLING else {})}
     base = Layer("default", {name: company[name] for name in company if name in names})
     for higher, lower in combinations(ORIGINS, 2):
         if "bundle" in (higher, lower) and cls is InferenceConfig:
@@ -91,7 +88,8 @@ def test_scattered_over_sources_the_result_is_the_same(data, whole):
         for origin in ORIGINS
     ]
     resolved = resolve_training(layers)
-    assert resolved.origins == where
+    files = {spec.name: "default" for spec in option_specs(RunFiles)}
+    assert resolved.origins == where | files
     model = {spec.name for part in (TrainingConfig, ModelConfig) for spec in option_specs(part)}
     flat = {name: value for name, value in values.items() if name in model}
     assert resolved.config == from_dict(TrainingConfig, flat)
@@ -101,7 +99,7 @@ def test_scattered_over_sources_the_result_is_the_same(data, whole):
 
 
 def test_nothing_given_nothing_recorded():
-    resolved = resolve_training([Layer("default", {"train_data_file": "s"})])
+    resolved = resolve_training([])
     assert resolved.overrides_applied == {}
     assert set(resolved.origins.values()) == {"default"}
     assert resolved.execution == PyTorchExecutionConfig()
@@ -118,13 +116,13 @@ def test_order_of_origins():
 
 
 def test_of_two_layers_of_one_origin_the_later_wins():
-    files = [Layer("config file", {"train_data_file": "s", "nepochs": n}) for n in (1, 2)]
+    files = [Layer("config file", {"nepochs": n}) for n in (1, 2)]
     assert resolve_training(files).config.nepochs == 2
 
 
 def test_none_is_a_value():
     layers = [
-        Layer("config file", {"train_data_file": "s", "n_groups": 5}),
+        Layer("config file", {"n_groups": 5}),
         Layer("command line", {"n_groups": None}),
     ]
     resolved = resolve_training(layers)
@@ -145,7 +143,7 @@ def test_command_defaults_give_way_to_data():
 
 def test_an_execution_object_counts_whole():
     layers = [
-        Layer("command line", {"train_data_file": "s", "accelerator": "gpu"}),
+        Layer("command line", {"accelerator": "gpu"}),
         Layer("execution", {"execution": PyTorchExecutionConfig(devices=2)}),
     ]
     assert resolve_training(layers).execution == PyTorchExecutionConfig(devices=2)
@@ -161,8 +159,7 @@ def test_problems_of_all_layers_and_parts_say_where_from():
     assert caught.value.problems == (
         "batchsize is not a setting, did you mean batch_size? (config file scan.toml)",
         "N must be one of 64, 128, 256, got 65 (config file scan.toml)",
-        "train_data_file must be given, got nothing",
-        "learning_rate must be a finite number > 0, got -1.0 (command line)",
+        "learning_rate must be a finite number > 0, or none, got -1.0 (command line)",
     )
 
 
@@ -179,21 +176,17 @@ def test_a_file_may_serve_several_commands():
 @pytest.mark.parametrize("origin", ["override", "execution", "command line", "command default"])
 def test_settings_of_another_command_are_mistakes_elsewhere(origin):
     with pytest.raises(ConfigError, match="batch_size belongs to training"):
-        resolve_inference([Layer(origin, {**GIVEN[InferenceConfig], "batch_size": 4})])
+        resolve_inference([Layer(origin, {"batch_size": 4})])
 
 
 def test_of_a_bundle_only_the_model_counts_at_inference():
-    trained = resolve_training(
-        [Layer("override", {"train_data_file": "s", "N": 128, "output_dir": "o", "n_groups": 3})]
-    )
+    trained = resolve_training([Layer("override", {"N": 128, "output_dir": "o", "n_groups": 3})])
     layers = [
         Layer("command line", {"model_path": "b", "test_data_file": "s"}),
         Layer("bundle", trained.to_dict()),
     ]
     resolved = resolve_inference(layers)
-    assert resolved.config == from_dict(
-        InferenceConfig, {"model_path": "b", "test_data_file": "s", "N": 128}
-    )
+    assert resolved.config == from_dict(InferenceConfig, {"N": 128})
     assert resolved.origins["N"] == "bundle"
 
 
@@ -206,7 +199,7 @@ def test_origins_are_a_closed_set(origin):
 @pytest.mark.parametrize("gridsize", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("oversampling", [False, True])
 def test_gridsize_alone_is_enough(gridsize, oversampling):
-    values = {**GIVEN[TrainingConfig], "gridsize": gridsize}
+    values = {"gridsize": gridsize}
     if oversampling and gridsize > 1:
         values["enable_oversampling"] = True
     resolved = resolve_training([Layer("override", values)])
@@ -217,35 +210,22 @@ def test_gridsize_alone_is_enough(gridsize, oversampling):
 
 
 def test_too_few_neighbours_remain_an_error_where_they_were_asked_for():
-    layer = Layer("override", {**GIVEN[TrainingConfig], "gridsize": 3, "neighbor_count": 4})
+    layer = Layer("override", {"gridsize": 3, "neighbor_count": 4})
     with pytest.raises(ConfigError, match=r"neighbor_count must be >= 8 .*, got 4 \(override\)"):
         resolve_training([layer])
 
 
-@pytest.mark.parametrize(
-    ("more", "rate", "origin"),
-    [
-        ({}, 2e-3, "command default"),
-        ({"architecture": "unrolled"}, 2e-3, "command default"),
-        ({"architecture": "cnn"}, PyTorchExecutionConfig().learning_rate, "default"),
-        ({"architecture": "cnn", "learning_rate": 5e-3}, 5e-3, "override"),
-    ],
-)
-def test_a_commands_learning_rate_is_for_its_own_architecture(more, rate, origin):
-    command = {"architecture": "unrolled", "learning_rate": 2e-3, "gradient_clip_val": 1.0}
-    layers = [
-        Layer("override", {**GIVEN[TrainingConfig], **more}),
-        Layer("command default", command),
-    ]
-    resolved = resolve_training(layers)
-    assert resolved.execution.learning_rate == rate
-    assert resolved.execution.gradient_clip_val == 1.0
-    assert resolved.origins["learning_rate"] == origin
+def test_the_networks_rate_is_recorded_where_nobody_asked_for_one():
+    resolved = resolve_training([]).at_rate(2e-3)
+    assert resolved.execution.learning_rate == 2e-3
+    assert resolved.overrides_applied["learning_rate"] == {"value": 2e-3, "origin": "network"}
+    asked = resolve_training([Layer("override", {"learning_rate": 5e-3})])
+    assert asked.at_rate(2e-3) is asked
 
 
 @pytest.mark.parametrize("gridsize", [9, 10**300, -3, 3.0, True, "3", None, [3]])
 def test_a_bad_gridsize_is_the_only_problem(gridsize):
-    layer = Layer("override", {**GIVEN[TrainingConfig], "gridsize": gridsize})
+    layer = Layer("override", {"gridsize": gridsize})
     with pytest.raises(ConfigError) as caught:
         resolve_training([layer])
     (problem,) = caught.value.problems
@@ -257,7 +237,7 @@ def test_a_bad_gridsize_is_the_only_problem(gridsize):
 def test_a_bad_value_of_any_source_is_a_config_error_that_names_it(data, bad):
     cls, spec = data.draw(st.sampled_from(FIELDS))
     layers = [
-        Layer("default", GIVEN[cls]),
+        Layer("default", {}),
         Layer(data.draw(st.sampled_from(ORIGINS[:4])), {spec.name: data.draw(bad(spec))}),
     ]
     with pytest.raises(ConfigError) as caught:
@@ -268,9 +248,9 @@ def test_a_bad_value_of_any_source_is_a_config_error_that_names_it(data, bad):
 @pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize(("field", "other"), [("N", 128), ("gridsize", 2), ("probe_big", False)])
 def test_nothing_overrules_the_model_of_a_bundle(origin, field, other):
-    trained = resolve_training([Layer("override", {"train_data_file": "s"})])
+    trained = resolve_training([])
     value = getattr(trained.config.model, field)
-    base = [Layer("default", GIVEN[InferenceConfig]), Layer("bundle", trained.to_dict(), "b.zip")]
+    base = [Layer("default", {}), Layer("bundle", trained.to_dict(), "b.zip")]
     agreeing = resolve_inference([*base, Layer(origin, {"model": {field: value}})])
     assert getattr(agreeing.config.model, field) == value
     layers = [*base, Layer(origin, {"model": {field: other}})]
@@ -284,14 +264,14 @@ def test_nothing_overrules_the_model_of_a_bundle(origin, field, other):
 
 
 def test_summary_is_a_line_per_source():
-    trained = resolve_training([Layer("override", {"train_data_file": "s", "N": 128})])
+    trained = resolve_training([Layer("override", {"N": 128})])
     layers = [
-        Layer("command line", {"model_path": "b", "test_data_file": "s", "n_groups": None}),
+        Layer("command line", {"n_groups": None}),
         Layer("bundle", trained.to_dict()),
         Layer("config file", {"num_workers": 2}),
     ]
     assert resolve_inference(layers).summary() == [
-        "settings from command line: model_path=b, test_data_file=s, n_groups=None",
+        "settings from command line: n_groups=None",
         "settings from bundle: N=128",
         "settings from config file: num_workers=2",
     ]

@@ -90,7 +90,7 @@ def test_a_flat_object_has_no_variation(made):
 
 
 def test_terms_are_those_with_a_weight(made):
-    config = TrainingConfig(train_data_file="s", mae_weight=3.0, realspace_weight=0.5)
+    config = TrainingConfig(mae_weight=3.0, realspace_weight=0.5)
     prediction = made(rate=1.1 * made().counts)
     terms = weighted_terms(config, prediction)
     assert list(terms) == ["nll", "mae", "realspace"]
@@ -99,5 +99,5 @@ def test_terms_are_those_with_a_weight(made):
 
 def test_supervised_training_compares_with_the_truth_alone():
     model = ModelConfig(model_type="supervised")
-    config = TrainingConfig(train_data_file="s", model=model, mae_weight=3.0)
+    config = TrainingConfig(model=model, mae_weight=3.0)
     assert loss_weights(config) == {"realspace_mae": 1.0}

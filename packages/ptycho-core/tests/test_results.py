@@ -151,7 +151,7 @@ def test_a_bundle_s_probe_that_is_quite_another_is_warned_of(scan, bundle, caplo
 
 
 def test_other_scans_are_told_from_the_same_ones(scan):
-    config = TrainingConfig(train_data_file="scan.npz", model=ModelConfig(N=64))
+    config = TrainingConfig(model=ModelConfig(N=64))
     execution = PyTorchExecutionConfig()
     state = resumed_state(config, execution, [scan])
     check_resumed(

@@ -58,11 +58,11 @@ def scan():
 
 
 def inference(**settings):
-    return InferenceConfig(model_path="m", test_data_file="s", **settings)
+    return InferenceConfig(**settings)
 
 
 def training(gridsize=1, **settings):
-    return TrainingConfig(model=ModelConfig(gridsize=gridsize), train_data_file="s", **settings)
+    return TrainingConfig(model=ModelConfig(gridsize=gridsize), **settings)
 
 
 @pytest.mark.parametrize("gridsize", [1, 2])

@@ -68,7 +68,6 @@ def training():
     def make(model=None, **changes):
         defaults = {"architecture": "tiny", "n_filters_scale": 1}
         settings = {
-            "train_data_file": "scan.npz",
             "backend": "tensorflow",
             "nepochs": 2,
             "batch_size": 8,
@@ -79,11 +78,9 @@ def training():
 
 
 @pytest.fixture
-def inference(tmp_path):
+def inference():
     def make(**changes):
         settings = {
-            "model_path": tmp_path / "model",
-            "test_data_file": "scan.npz",
             "backend": "tensorflow",
         } | changes
         return InferenceConfig(**settings)

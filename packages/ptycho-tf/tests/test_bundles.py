@@ -8,9 +8,7 @@ from ptycho_tf.model import PtychoModel
 
 def make(scan, **model):
     settings = ModelConfig(**{"architecture": "cnn", "n_filters_scale": 1, **model})
-    config = TrainingConfig(
-        train_data_file="s", model=settings, backend="tensorflow", neighbor_count=4
-    )
+    config = TrainingConfig(model=settings, backend="tensorflow", neighbor_count=4)
     made = PtychoModel(settings, scan.probe)
     made.log_scale.assign(0.3)
     bundle = bundle_of(made, config, photons=1e5, domain="counts", history={}, overrides_applied={})

@@ -215,7 +215,7 @@ def test_few_patterns_are_remarked_on_and_other_sizes_refused(
     assert "only 2 patterns: hardly anything overlaps, and little can be learnt" in caplog.text
     small = evolve(scan, diffraction=scan.diffraction[:, ::2, ::2], probe=scan.probe[:, ::2, ::2])
     for given in ({"scans": small}, {"scans": scan, "test_scan": small}):
-        with pytest.raises(ValueError, match="must have the 64 x 64 pixels of the model, found 32"):
+        with pytest.raises(ValueError, match="N of the scan must be 64"):
             train(config=training(), execution=execution(), output="new", **given)
 
 
@@ -253,7 +253,7 @@ def test_two_devices_train_like_one(scan, tmp_path):
         scan, devices = load_scan(sys.argv[1]), int(sys.argv[3])
         config = TrainingConfig(
             model=ModelConfig(architecture="cnn", n_filters_scale=1),
-            train_data_file="scan.npz", backend="tensorflow", nepochs=1,
+            backend="tensorflow", nepochs=1,
             batch_size=4, n_groups=16,
         )
         execution = PyTorchExecutionConfig(

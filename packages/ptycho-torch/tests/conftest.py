@@ -53,7 +53,6 @@ def training():
     def make(model=None, **changes):
         defaults = {"architecture": "unrolled", "n_filters_scale": 1}
         settings = {
-            "train_data_file": "scan.npz",
             "backend": "pytorch",
             "nepochs": 2,
             "batch_size": 8,
@@ -83,11 +82,9 @@ def untrained(scan, training):
 
 
 @pytest.fixture
-def inference(tmp_path):
+def inference():
     def make(**changes):
         settings = {
-            "model_path": tmp_path / "model",
-            "test_data_file": "scan.npz",
             "backend": "pytorch",
         } | changes
         return InferenceConfig(**settings)

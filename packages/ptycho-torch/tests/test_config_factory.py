@@ -54,7 +54,6 @@ def sparse(tmp_path):
 def bundle_folder(tmp_path):
     """A bundle trained with gridsize 2 and seven neighbours."""
     config = TrainingConfig(
-        train_data_file="scan.npz",
         model=ModelConfig(gridsize=2, architecture="unrolled"),
         neighbor_count=7,
         backend="tensorflow",
@@ -108,7 +107,10 @@ def test_every_source_of_a_training_payload(scan_file, tmp_path):
     }
     payload = create_training_payload(scan_file, tmp_path / "out", execution, overrides)
     config = payload.config
-    assert (config.train_data_file, config.output_dir) == (scan_file, tmp_path / "out")
+    assert (payload.files.train_data_file, payload.files.output_dir) == (
+        scan_file,
+        tmp_path / "out",
+    )
     assert (config.model.gridsize, config.model.architecture, config.n_groups) == (
         2,
         "unrolled",
@@ -120,14 +122,14 @@ def test_every_source_of_a_training_payload(scan_file, tmp_path):
     )
     origins = {name: entry["origin"] for name, entry in payload.overrides_applied.items()}
     assert origins == {
-        "train_data_file": "override",
-        "output_dir": "override",
         "gridsize": "override",
         "architecture": "override",
         "n_groups": "override",
         "num_workers": "override",
         "learning_rate": "execution",
         "scheduler": "execution",
+        "accelerator": "execution",
+        "gradient_clip_val": "execution",
         "N": "data",
         "backend": "command default",
     }
@@ -171,7 +173,7 @@ def test_gridsize_needs_no_other_override(scan_file, gridsize):
         ({"gridsize": 3, "neighbor_count": 4}, "neighbor_count must be >= 8"),
         ({"backend": "tensorflow"}, "backend must be pytorch .* got 'tensorflow' .override"),
         ({"output_dir": "x"}, "output_dir must be given once"),
-        ({"model_path": "x"}, "model_path belongs to inference"),
+        ({"debug": True}, "debug belongs to inference"),
     ],
 )
 def test_bad_fields_are_value_errors(scan_file, overrides, message):
@@ -252,6 +254,7 @@ def test_the_configuration_is_logged(scan_file, caplog):
 def test_a_payload_reaches_the_legacy_dictionary(scan_file, legacy):
     payload = create_training_payload(scan_file, "out", overrides={"gridsize": 2})
     populate_legacy_params(payload.config)
+    populate_legacy_params(payload.files)
     assert (legacy["N"], legacy["gridsize"], legacy["output_prefix"]) == (64, 2, "out")
     other = create_training_payload(scan_file, "out", overrides={"gridsize": 1})
     with pytest.raises(ValueError, match="gridsize is 2, not 1"):

@@ -26,7 +26,7 @@ def test_two_processes_train_like_one(scan, tmp_path, joint):
             model=ModelConfig(
                 architecture="unrolled", n_filters_scale=1, joint_stages=sys.argv[4] == "True"
             ),
-            train_data_file="scan.npz", backend="pytorch", nepochs=1,
+            backend="pytorch", nepochs=1,
             batch_size=8, n_groups=32,
         )
         execution = PyTorchExecutionConfig(

@@ -275,7 +275,7 @@ def test_starting_loads_nothing_that_it_does_not_need(scan, untrained, tmp_path)
         from ptycho_torch.reconstruction import reconstruct
 
         bundle, scan = sys.argv[1:]
-        config = InferenceConfig(model_path=bundle, test_data_file=scan, backend="pytorch")
+        config = InferenceConfig(backend="pytorch")
         reconstruct(load_bundle(bundle), load_scan(scan), config, PyTorchExecutionConfig())
         heavy = ("lightning", "torch._inductor", "scipy.spatial", "matplotlib", "torchvision")
         print([name for name in heavy if name in sys.modules])
@@ -295,7 +295,7 @@ def test_two_processes_reconstruct_like_one(scan, untrained, tmp_path):
 
         torch.set_num_threads(1)
         bundle, scan, out, devices = sys.argv[1:]
-        config = InferenceConfig(model_path=bundle, test_data_file=scan, backend="pytorch")
+        config = InferenceConfig(backend="pytorch")
         execution = PyTorchExecutionConfig(devices=int(devices), inference_batch_size=7)
         result = reconstruct(load_bundle(bundle), load_scan(scan), config, execution)
         if result.main_process:

@@ -73,7 +73,7 @@ def test_resuming_gives_the_identical_end_result(
             model=ModelConfig(
                 architecture="unrolled", n_filters_scale=1, joint_stages=options
             ),
-            train_data_file="scan.npz", backend="pytorch", nepochs=4, batch_size=8,
+            backend="pytorch", nepochs=4, batch_size=8,
             average_weights=options,
         )
         if stop:  # the signal arrives in the middle of the third epoch

@@ -46,7 +46,7 @@ def test_each_scan_meets_its_own_probe_in_training(train, scan, training, execut
 
 def test_scans_of_two_sizes_are_refused(train, scan, training, execution):
     small = evolve(scan, diffraction=scan.diffraction[:, ::2, ::2], probe=scan.probe[:, ::2, ::2])
-    with pytest.raises(ValueError, match="must have the 64 x 64 pixels of the model, found 32"):
+    with pytest.raises(ValueError, match="N of the scan must be 64"):
         train([scan, small], training(), execution())
 
 
@@ -67,7 +67,7 @@ def test_a_test_scan_is_watched_with_its_own_bad_pixels_and_nothing_of_it_is_tra
     scan, other_scan, training, settings
 ):
     config = training({"joint_stages": True}, **settings)
-    data = _gather([scan], other_scan, config)
+    data = _gather([scan], other_scan, config, None)
     (watched,) = data.validation
     lit = data.model.scans[watched.number]
     assert lit.bad_pixels.sum() == 1

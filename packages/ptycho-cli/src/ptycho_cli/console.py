@@ -7,8 +7,9 @@ import logging
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import click
 from attrs import define
@@ -16,7 +17,6 @@ from attrs import define
 __all__ = [
     "State",
     "allowed_color",
-    "counter",
     "current_state",
     "log",
     "logging_to_stderr",
@@ -67,6 +67,9 @@ class _StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
+        if record.exc_info and self.state.debug:
+            trace = "".join(traceback.format_exception(*record.exc_info))
+            click.echo(trace, err=True, nl=False)
         if record.levelno >= logging.WARNING:
             text = click.style(f"{record.levelname.lower()}: ", fg="yellow") + text
         click.echo(text, err=True, color=allowed_color())
@@ -142,29 +145,3 @@ def progress(total: int, label: str) -> Iterator[Callable[[int, str], None]]:
             note(f"{label}: {done}/{total} {remark}".rstrip())
 
     yield update
-
-
-@contextmanager
-def counter(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Like :func:`progress`, for work that tells its length only when it has begun.
-
-    Parameters
-    ----------
-    label
-        What is being done.
-
-    Yields
-    ------
-    Callable
-        ``update(done, total)``.
-    """
-    with ExitStack() as stack:
-        advance: Callable[[int, str], None] | None = None
-
-        def update(done: int, total: int) -> None:
-            nonlocal advance
-            if advance is None:
-                advance = stack.enter_context(progress(total, label))
-            advance(done, "")
-
-        yield update

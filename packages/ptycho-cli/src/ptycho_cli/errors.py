@@ -7,15 +7,13 @@ the work failed. Anything else is a defect of the program, and is reported as on
 import os
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 from ptycho_config.errors import PtychoError
 
-from ptycho_cli.console import allowed_color, current_state, log
+from ptycho_cli.console import allowed_color
 
-__all__ = ["FAILED", "INTERRUPTED", "OK", "USAGE", "report", "shorten", "sparing_results"]
+__all__ = ["FAILED", "INTERRUPTED", "OK", "USAGE", "report", "shorten"]
 
 OK = 0
 FAILED = 1
@@ -63,23 +61,6 @@ def _describe(error: BaseException) -> tuple[str, int]:
 
 def _show_traceback(error: BaseException) -> None:
     click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-
-
-@contextmanager
-def sparing_results(without: str) -> Iterator[None]:
-    """Let the block fail with a warning: results that are finished are worth more than its own.
-
-    Parameters
-    ----------
-    without
-        What the results will lack: the beginning of the warning.
-    """
-    try:
-        yield
-    except Exception as error:  # a defect of ours, too, is no reason to lose hours of work
-        if current_state().debug:
-            _show_traceback(error)
-        log.warning("%s: %s", without, shorten(_describe(error)[0], lines=1))
 
 
 def report(error: BaseException, *, debug: bool = False) -> int:

@@ -6,16 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_core.half_scans import Indices, half_scan_frc
+from ptycho_core.half_scans import CURVE_FILE, Indices, half_scan_frc
 from ptycho_core.ring_correlation import CRITERIA, describe_resolution
+from ptycho_core.sparing import sparing_results
 from ptycho_data import Reconstruction
 
-from ptycho_cli.errors import sparing_results
-
 __all__ = ["CURVE_FILE", "half_scan_metrics", "resolution_summary"]
-
-#: Picture of the curve.
-CURVE_FILE = "half_scan_frc.png"
 
 
 def half_scan_metrics(

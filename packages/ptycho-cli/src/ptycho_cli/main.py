@@ -105,7 +105,9 @@ def main(args: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _telling_once()
         # Python hides deprecations from users: those of our options are meant for them.
-        warnings.filterwarnings("always", category=DeprecationWarning, module=r"ptycho_cli\.")
+        warnings.filterwarnings(
+            "always", category=DeprecationWarning, module=r"ptycho_(cli|core)\."
+        )
         try:
             with _sigterm_as_ctrl_c():
                 code = cli.main(

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ptycho_core.formatting import format_number
+from ptycho_core.record import RUN_FILE
 from ptycho_data import RESULT_FILES
 
 from ptycho_cli.console import progress
-from ptycho_cli.record import RUN_FILE
 
 __all__ = ["OUTPUT_FILES", "solver_progress", "summary"]
 

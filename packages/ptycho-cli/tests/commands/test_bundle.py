@@ -9,7 +9,7 @@ from ptycho_data import Bundle, save_bundle
 @pytest.fixture
 def path(tmp_path):
     bundle = Bundle(
-        config=to_dict(TrainingConfig(train_data_file="scan.npz")),
+        config=to_dict(TrainingConfig()),
         overrides_applied={},
         scaling={"photons": 1e6},
         probe=np.ones((2, 64, 64), np.complex64),
@@ -43,7 +43,7 @@ def test_check(ptycho, path):
 
 def test_damage_is_found(ptycho, path, tmp_path):
     data = bytearray(path.read_bytes())
-    at = data.find(b"scan.npz")
+    at = data.find(b"nepochs")
     data[at] ^= 1
     (tmp_path / "bad.zip").write_bytes(data)
     done = ptycho("bundle", "check", tmp_path / "bad.zip")

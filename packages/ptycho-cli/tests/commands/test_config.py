@@ -8,6 +8,7 @@ from ptycho_config import (
     Layer,
     ModelConfig,
     PyTorchExecutionConfig,
+    RunFiles,
     TrainingConfig,
     json_schema,
     option_specs,
@@ -22,14 +23,14 @@ def names(*classes):
     return [spec.name for cls in classes for spec in option_specs(cls)]
 
 
-TRAINING = names(ModelConfig, TrainingConfig, PyTorchExecutionConfig)
-INFERENCE = names(ModelConfig, InferenceConfig, PyTorchExecutionConfig)
+TRAINING = names(ModelConfig, TrainingConfig, PyTorchExecutionConfig, RunFiles)
+INFERENCE = names(ModelConfig, InferenceConfig, PyTorchExecutionConfig, RunFiles)
 
 
 @pytest.fixture
 def bundle_file(scan_file, tmp_path):
     model = ModelConfig(gridsize=2, architecture="unrolled")
-    config = TrainingConfig(train_data_file="s.npz", model=model, neighbor_count=7)
+    config = TrainingConfig(model=model, neighbor_count=7)
     bundle = Bundle(
         config=to_dict(config),
         overrides_applied={},
@@ -50,8 +51,8 @@ def test_show_lists_every_setting_with_its_origin(ptycho):
     assert [row[0] for row in rows] == TRAINING
     rows = {row[0]: " ".join(row[1:]) for row in rows}
     assert rows["batch_size"] == "16 default"
-    assert rows["architecture"] == "unrolled command default"
-    assert rows["train_data_file"] == "not given"
+    assert rows["architecture"] == "unrolled default"
+    assert rows["train_data_file"] == "the argument of the command default"
     assert rows["n_groups"] == "all default"
 
 
@@ -76,10 +77,11 @@ def test_show_is_what_train_takes(ptycho, scan_file, tmp_path, stand_in):
     run = json.loads((tmp_path / "m" / "run.json").read_text())
     used = {name: entry["origin"] for name, entry in run["overrides_applied"].items()}
     shown_given = {k: v for k, v in shown["origins"].items() if v != "default"}
-    assert used == shown_given | {"output_dir": "command line"}
+    assert shown_given.pop("train_data_file") == "command line"  # no setting
+    assert used == shown_given | {"learning_rate": "network"}
     again = resolve_training([Layer("config file", shown["configuration"])])
-    call = stand_in("training")[-1]
-    assert again.execution == call["execution"]
+    call = stand_in.trainings[-1]
+    assert again.execution.at_rate(2e-3) == call["execution"]
     assert again.config.model == call["config"].model
     assert again.config.nphotons == call["config"].nphotons == 1e6
 
@@ -101,12 +103,10 @@ def test_show_of_a_reconstruction(ptycho, scan_file, bundle_file):
     assert ptycho(*args, "--gridsize", "3").fails_with("gridsize must be that of the bundle, 2")
 
 
-def test_show_without_a_scan_says_what_is_missing(ptycho, bundle_file):
+def test_show_needs_no_scan(ptycho, bundle_file):
     shown = json.loads(ptycho("config", "show", "--bundle", bundle_file.parent, "--json").out)
-    assert shown["origins"]["test_data_file"] == "not given"
-    assert shown["configuration"]["test_data_file"] is None
-    shown = json.loads(ptycho("config", "show", "--json").out)
-    assert shown["configuration"]["train_data_file"] is None
+    assert shown["origins"]["test_data_file"] == "default"
+    assert "test_data_file" not in shown["configuration"]
 
 
 def test_show_takes_the_scan_of_a_file(ptycho, tmp_path):
@@ -149,12 +149,12 @@ def test_template_is_a_file_that_changes_nothing(ptycho, command, tmp_path, scan
     assert ptycho("config", "show", *args, "--config", path).out == plain
 
 
-def test_reference_names_every_setting_and_the_commands_own_defaults(ptycho):
+def test_reference_names_every_setting_and_its_default(ptycho):
     page = ptycho("config", "reference").out
     for name in {*TRAINING, *INFERENCE}:
         assert f"| `{name}` |" in page
-    assert "| `architecture` | unrolled |" in page
-    assert "| `accelerator` | auto | auto |" in page
+    (line,) = (line for line in page.splitlines() if line.startswith("| `learning_rate` |"))
+    assert "0.002 for unrolled" in line
 
 
 def test_nothing_heavy_is_loaded(ptycho, scan_file, monkeypatch):

@@ -10,7 +10,7 @@ def test_from_nothing_to_pictures(ptycho, tmp_path, stand_in):
         assert (tmp_path / "demo" / name).is_file()
     assert "complex correlation" in done.out
     assert "1/4" in done.err
-    config = stand_in("training")[-1]["config"]
+    config = stand_in.trainings[-1]["config"]
     assert config.nepochs == 2
     again = ptycho("demo", "-o", tmp_path / "demo")
     assert again.code == 1

@@ -1,9 +1,7 @@
 import json
 import sys
-from types import ModuleType, SimpleNamespace
 
-import pytest
-from ptycho_cli.commands import env as command
+from ptycho_core.testing import FakeBackend, registered
 
 
 def test_missing_backends_are_named_with_what_to_do(ptycho, monkeypatch):
@@ -19,27 +17,36 @@ def test_missing_backends_are_named_with_what_to_do(ptycho, monkeypatch):
     assert report["cpu_cores"] >= 1
 
 
-@pytest.mark.usefixtures("stand_in")
-def test_devices_of_an_installed_backend(ptycho, monkeypatch):
-    monkeypatch.setitem(command.DEVICES, "pytorch", lambda: ["cpu", "cuda:0 Fast"])
-    assert "ready on cpu, cuda:0 Fast" in ptycho("env").out
+class Devices(FakeBackend):
+    """A backend with a GPU, or with a broken framework."""
+
+    broken = False
+
+    def devices(self):
+        if self.broken:
+            raise OSError("libcudart.so: cannot open")
+        return ["cpu", "cuda:0 Fast"]
 
 
-@pytest.mark.usefixtures("stand_in")
-def test_a_broken_framework_is_reported_not_raised(ptycho, monkeypatch):
-    def fail():
-        raise OSError("libcudart.so: cannot open")
+class Broken(Devices):
+    broken = True
 
-    monkeypatch.setitem(command.DEVICES, "pytorch", fail)
-    done = ptycho("env")
+
+def test_devices_of_an_installed_backend(ptycho):
+    with registered(Devices(name="pytorch")):
+        assert "ready on cpu, cuda:0 Fast" in ptycho("env").out
+        report = json.loads(ptycho("env", "--json").out)
+    assert report["backends"]["pytorch"]["features"]["several scans"] is True
+
+
+def test_a_broken_framework_is_reported_not_raised(ptycho):
+    with registered(Broken(name="pytorch", extra="torch")):
+        done = ptycho("env")
     assert done.code == 0
     assert "broken (OSError: libcudart.so: cannot open)" in done.out
+    assert 'repair: pip install "ptycho-cli[torch]" --force-reinstall' in done.out
 
 
-def test_tensorflow_comes_in_by_the_way_that_is_quiet(monkeypatch):
-    device = SimpleNamespace(name="/physical_device:CPU:0")
-    tf = SimpleNamespace(config=SimpleNamespace(list_physical_devices=lambda: [device]))
-    monkeypatch.setitem(sys.modules, "ptycho_tf", ModuleType("ptycho_tf"))
-    monkeypatch.setitem(sys.modules, "ptycho_tf.frameworks", SimpleNamespace(tf=tf))
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
-    assert command.DEVICES["tensorflow"]() == ["CPU:0"]
+def test_backends_of_others_are_listed(ptycho):
+    with registered(FakeBackend(name="fake")):
+        assert "fake" in json.loads(ptycho("env", "--json").out)["backends"]

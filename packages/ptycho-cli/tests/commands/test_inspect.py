@@ -58,7 +58,7 @@ def test_a_suggested_command_works(ptycho, scan_file, tmp_path, stand_in):
     line = next(row for row in text.splitlines() if row.startswith("  ptycho train"))
     words = line.replace("-o model", f"-o {tmp_path / 'model'}").split()
     assert ptycho(*words[1:]).code == 0
-    assert stand_in("training")[-1]["config"].batch_size == 16
+    assert stand_in.trainings[-1]["config"].batch_size == 16
 
 
 def test_a_size_that_no_network_accepts(ptycho, tmp_path):

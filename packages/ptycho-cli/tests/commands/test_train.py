@@ -1,12 +1,11 @@
 import json
 import re
 import sys
-from importlib import import_module
 
-import attrs
 import numpy as np
 import pytest
 from ptycho_core.sampling import with_photons
+from ptycho_core.testing import FakeBackend, registered
 from ptycho_data import load_bundle
 
 
@@ -28,7 +27,7 @@ def test_outputs_and_defaults_of_the_command(ptycho, scan_file, tmp_path, stand_
         "metrics.json",
         "run.json",
     }
-    call = stand_in("training")[-1]
+    call = stand_in.trainings[-1]
     assert call["config"].backend == "pytorch"
     assert call["config"].model.architecture == "unrolled"
     assert call["config"].model.gridsize == 2
@@ -40,7 +39,8 @@ def test_outputs_and_defaults_of_the_command(ptycho, scan_file, tmp_path, stand_
     origins = {name: entry["origin"] for name, entry in run["overrides_applied"].items()}
     assert origins["gridsize"] == "command line"
     assert origins["N"] == origins["nphotons"] == "data"
-    assert origins["backend"] == "command default"
+    assert "backend" not in origins  # at its default
+    assert origins["learning_rate"] == "network"
     assert run["configuration"]["train_data_file"] == "scan.npz"
     assert run["inputs"]["train_data_file"].keys() == {"name", "bytes", "sha256"}
     assert load_bundle(tmp_path / "m").overrides_applied["gridsize"]["value"] == 2
@@ -63,13 +63,16 @@ def test_config_file_and_the_command_line_over_it(
     (tmp_path / name).write_text(text)
     args = ["-o", tmp_path / "m", "--config", tmp_path / name, "--batch-size", "8"]
     assert ptycho("train", scan_file, *args).code == 0
-    config = stand_in("training")[-1]["config"]
+    config = stand_in.trainings[-1]["config"]
     assert (config.nepochs, config.batch_size, config.model.gridsize) == (7, 8, 2)
 
 
 def test_help_states_the_defaults_of_the_command(ptycho):
     text = " ".join(ptycho("train", "--help").out.split())
-    assert re.search(r"--learning-rate NUMBER [^\[]*\[default: 0\.002\]", text)
+    assert re.search(
+        r"--learning-rate NUMBER [^\[]*\[default: what the network recommends: 0\.002 for unrolled",
+        text,
+    )
     assert re.search(r"--gradient-clip-val NUMBER [^\[]*\[default: 1\]", text)
     assert re.search(r"--architecture NAME [^\[]*\[default: unrolled\]", text)
 
@@ -78,28 +81,29 @@ def test_recipe_gives_way_to_the_user(ptycho, scan_file, tmp_path, stand_in):
     (tmp_path / "c.toml").write_text("[execution]\nlearning_rate = 5e-4\n")
     args = ["--config", tmp_path / "c.toml", "--gradient-clip-val", "none"]
     assert ptycho("train", scan_file, "-o", tmp_path / "m", *args).code == 0
-    execution = stand_in("training")[-1]["execution"]
+    execution = stand_in.trainings[-1]["execution"]
     assert (execution.learning_rate, execution.gradient_clip_val) == (5e-4, None)
 
 
-def test_interrupt_keeps_what_the_backend_wrote(ptycho, scan_file, tmp_path, stand_in, monkeypatch):
-    module = import_module("stand_in_backend.training")
-    whole = module.train
+class Killed(FakeBackend):
+    """Interrupted by nothing that it knows of."""
 
-    def interrupted(*args, **settings):
-        whole(*args, **settings)
+    def train(self, *args, **settings):
+        super().train(*args, **settings)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "train", interrupted)
-    done = ptycho("train", scan_file, "-o", tmp_path / "m")
+
+def test_interrupt_keeps_what_the_backend_wrote(ptycho, scan_file, tmp_path, backend_that):
+    with registered(Killed(name="pytorch")):
+        done = ptycho("train", scan_file, "-o", tmp_path / "m")
     assert done.code == 130
     assert done.err.splitlines()[-1] == "interrupted"
     assert done.err.count("interrupted") == 1
     assert not done.out
     assert [path.name for path in (tmp_path / "m").iterdir()] == ["wts.h5.zip"]
-    monkeypatch.setattr(module, "train", whole)
+    stand_in = backend_that()
     assert ptycho("train", scan_file, "-o", tmp_path / "m", "--resume").code == 0
-    assert stand_in("training")[-1]["resume"] is True
+    assert stand_in.trainings[-1]["resume"] is True
     assert (tmp_path / "m" / "run.json").exists()
 
 
@@ -107,9 +111,9 @@ def test_probe_file_stands_in_for_the_scan_s_probe(ptycho, scan_file, tmp_path, 
     np.savez(tmp_path / "p.npz", probe=np.full((2, 64, 64), 1j, np.complex64))
     args = ["-o", tmp_path / "m", "--probe-file", tmp_path / "p.npz"]
     assert ptycho("train", scan_file, *args).code == 0
-    call = stand_in("training")[-1]
-    assert call["config"].probe_file == tmp_path / "p.npz"
-    assert call["scan"].probe.shape == (2, 64, 64)
+    call = stand_in.trainings[-1]
+    assert call["probe"].shape == (2, 64, 64)
+    assert call["scans"].probe.shape == (2, 64, 64)
     run = json.loads((tmp_path / "m" / "run.json").read_text())
     assert run["inputs"]["probe_file"]["name"] == "p.npz"
     gone = ptycho("train", scan_file, "-o", tmp_path / "n", "--probe-file", tmp_path / "gone.npz")
@@ -120,9 +124,9 @@ def test_photons_of_amplitudes(ptycho, amplitude_file, tmp_path, stand_in):
     def photons(path, *flags):
         args = ["-o", tmp_path / "m", "--overwrite", *flags]
         assert ptycho("train", path, *args).code == 0
-        call = stand_in("training")[-1]
-        dose = call["config"].asked_photons(call["overrides"])  # as every backend does
-        return with_photons(call["scan"], dose).mean_photons(call["config"].nphotons)
+        call = stand_in.trainings[-1]
+        dose = call["config"].asked_photons(call["overrides_applied"])  # as every backend does
+        return with_photons(call["scans"], dose).mean_photons(call["config"].nphotons)
 
     assert photons(amplitude_file) == 1e9
     assert photons(amplitude_file, "--nphotons", "1e5") == 1e5
@@ -135,12 +139,12 @@ def test_photons_of_amplitudes(ptycho, amplitude_file, tmp_path, stand_in):
 def test_validation_scan_and_resume(ptycho, scan_file, tmp_path, stand_in):
     args = ["-o", tmp_path / "m", "--test-data-file", scan_file]
     assert ptycho("train", scan_file, *args).code == 0
-    assert stand_in("training")[-1]["test_scan"].n == 60
+    assert stand_in.trainings[-1]["test_scan"].n == 60
     again = ptycho("train", scan_file, *args)
     assert again.code == 1
     assert again.fails_with("wts.h5.zip", "--overwrite")
     assert ptycho("train", scan_file, *args, "--resume").code == 0
-    assert stand_in("training")[-1]["resume"] is True
+    assert stand_in.trainings[-1]["resume"] is True
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -171,7 +175,7 @@ def test_flags_and_settings_of_old_scripts_map_and_are_named_once(
     args = ["-o", tmp_path / "m", "--config", tmp_path / "c.json", "--n_filters_scale", "1"]
     done = ptycho("train", scan_file, *args, "--device", "cpu", "--disable_mlflow")
     assert done.code == 0, done.err
-    call = stand_in("training")[-1]
+    call = stand_in.trainings[-1]
     assert (call["config"].n_groups, call["config"].model.n_filters_scale) == (30, 1)
     assert (call["execution"].accelerator, call["execution"].logger_backend) == ("cpu", "none")
     said = [line for line in done.err.splitlines() if line.startswith("deprecated: ")]
@@ -199,17 +203,9 @@ def test_flags_and_settings_of_old_scripts_map_and_are_named_once(
     ],
 )
 def test_the_epoch_that_is_kept_is_named(
-    ptycho, scan_file, tmp_path, stand_in, monkeypatch, history, words, expected
+    ptycho, scan_file, tmp_path, backend_that, history, words, expected
 ):
-    del stand_in
-    module = import_module("stand_in_backend.training")
-    whole = module.train
-
-    def with_history(*args, **settings):
-        result = whole(*args, **settings)
-        return attrs.evolve(result, history=history, epochs=len(history["train_loss"]))
-
-    monkeypatch.setattr(module, "train", with_history)
+    backend_that(history=history)
     done = ptycho("train", scan_file, "-o", tmp_path / "m", *words)
     assert done.out.endswith(f", kept epoch {expected}\n"), done.err
     metrics = json.loads((tmp_path / "m" / "metrics.json").read_text())
@@ -221,8 +217,8 @@ def test_several_scans_are_trained_on_together(ptycho, scan_file, edited, tmp_pa
     args = ["-o", tmp_path / "m", "--n-groups", "8"]
     done = ptycho("train", scan_file, other, *args)
     assert done.code == 0, done.err
-    assert f"trained on as well: {other}" in done.err
-    scans = stand_in("training")[-1]["scan"]
+    assert f"training on 2 scans: {scan_file}, {other}" in done.err
+    scans = stand_in.trainings[-1]["scans"]
     assert [scan.source.name for scan in scans] == ["scan.npz", "other.npz"]
     assert (scans[1].probe == 1).all()
     run = json.loads((tmp_path / "m" / "run.json").read_text())
@@ -238,18 +234,18 @@ def test_scans_of_two_sizes_are_refused(ptycho, scan_file, tmp_path, stand_in):
     assert done.fails_with("big.npz has patterns of 128 x 128")
 
 
-def test_an_interrupted_training_leaves_its_records(ptycho, scan_file, tmp_path, stand_in):
-    del stand_in
-    done = ptycho("train", scan_file, "-o", tmp_path / "m", "--nepochs", 1313)
+def test_an_interrupted_training_leaves_its_records(ptycho, scan_file, tmp_path, backend_that):
+    backend_that(interrupted=True)
+    done = ptycho("train", scan_file, "-o", tmp_path / "m")
     assert done.code == 130
     assert "interrupted after 2 epochs" in done.err
     assert json.loads((tmp_path / "m" / "metrics.json").read_text())["epochs"] == 2
     assert json.loads((tmp_path / "m" / "run.json").read_text())["command"] == "train"
 
 
-def test_nothing_left_to_resume_leaves_the_records_alone(ptycho, scan_file, tmp_path, stand_in):
-    del stand_in
-    args = ["train", scan_file, "-o", tmp_path / "m", "--nepochs", 1414]
+def test_nothing_left_to_resume_leaves_the_records_alone(ptycho, scan_file, tmp_path, backend_that):
+    backend_that(finished=True)
+    args = ["train", scan_file, "-o", tmp_path / "m"]
     assert ptycho(*args).code == 0
     before = (tmp_path / "m" / "run.json").read_bytes()
     done = ptycho(*args, "--resume")
@@ -262,7 +258,7 @@ def test_settings_that_cannot_work_are_wrong_usage(ptycho, scan_file, tmp_path, 
     del stand_in
     done = ptycho("train", scan_file, "-o", tmp_path / "m", "--architecture", "resnet")
     assert done.code == 2
-    assert done.err.splitlines()[0].startswith("error: architecture: one of cnn, unrolled")
+    assert done.err.splitlines()[0].startswith("error: architecture must be one of cnn, unrolled")
     assert not (tmp_path / "m").exists()
 
 

@@ -1,9 +1,10 @@
 """Typed, validated configuration for neural ptychography.
 
 Four frozen classes say what to compute (`ModelConfig`, `TrainingConfig`, `InferenceConfig`) and how
-to run it (`PyTorchExecutionConfig`). Each field carries its help, rule and default where it is
-defined; command line options, JSON schema, template file and reference page are generated from
-there. `resolve_training` and `resolve_inference` merge sources and record which one decided.
+to run it (`PyTorchExecutionConfig`); a fifth names the files of a run (`RunFiles`). Each field
+carries its help, rule and default where it is defined; command line options, JSON schema, template
+file and reference page are generated from there. `resolve_training` and `resolve_inference` merge
+sources and record which one decided.
 """
 
 from ptycho_config.__about__ import __version__
@@ -29,6 +30,7 @@ from ptycho_config.resolver import (
     resolve_inference,
     resolve_training,
 )
+from ptycho_config.run_files import RunFiles
 from ptycho_config.schema import json_schema, reference_page, toml_template
 from ptycho_config.training import TrainingConfig
 from ptycho_config.types import Scheduler
@@ -50,6 +52,7 @@ __all__ = [
     "PtychoError",
     "PyTorchExecutionConfig",
     "Resolved",
+    "RunFiles",
     "Scheduler",
     "TrainingConfig",
     "__version__",

@@ -25,14 +25,9 @@ class Rejected:
     """Stand-in for a value whose problem has been reported already: fails without a message."""
 
 
-def as_path(value: str | os.PathLike[str]) -> Path:
-    """Convert to a path, ``~`` expanded; anything else is left for the check to report."""
-    return cast("Path", _path_or_same(value))
-
-
 def as_optional_path(value: str | os.PathLike[str] | None) -> Path | None:
-    """`as_path`, for fields that may be None."""
-    return None if value is None else as_path(value)
+    """Convert to a path, ``~`` expanded; anything else is left for the check to report."""
+    return None if value is None else cast("Path", _path_or_same(value))
 
 
 def _path_or_same(value: object) -> object:
@@ -41,6 +36,11 @@ def _path_or_same(value: object) -> object:
         return Path(text).expanduser() if isinstance(text, str) and text else value
     except Exception:  # a foreign __fspath__ may raise anything; ~ without a home raises too
         return Path(value) if isinstance(value, str) else value
+
+
+def none_or_same(value: Any) -> Any:
+    """Read the text ``none`` as None, for files: TOML has no word for it."""
+    return None if isinstance(value, str) and value.lower() == "none" else value
 
 
 def as_scheduler(value: str) -> Scheduler:

@@ -13,6 +13,7 @@ from ptycho_config.execution import PyTorchExecutionConfig
 from ptycho_config.inference import InferenceConfig
 from ptycho_config.model import ModelConfig
 from ptycho_config.options import option_specs, plain_value
+from ptycho_config.run_files import RunFiles
 from ptycho_config.training import TrainingConfig
 
 T = TypeVar("T")
@@ -22,10 +23,12 @@ CONFIG_CLASSES: tuple[type, ...] = (
     TrainingConfig,
     InferenceConfig,
     PyTorchExecutionConfig,
+    RunFiles,
 )
 TABLES: Mapping[str, type] = MappingProxyType(
     {"model": ModelConfig, "execution": PyTorchExecutionConfig}
 )
+_HELD_PATHS = (TrainingConfig, InferenceConfig)  # before 0.1 was released
 SCHEMA_KEY = "$schema"  # lets an editor find the JSON schema of a file; no setting
 
 
@@ -58,7 +61,8 @@ def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
         The class to build.
     values : mapping
         Field name to value. Fields of the model may stand in a table ``model`` or beside the
-        others; deprecated names are accepted with a warning.
+        others; deprecated names are accepted with a warning. Paths, which older bundles keep in
+        their configuration, are left out.
 
     Returns
     -------
@@ -68,11 +72,12 @@ def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
     Raises
     ------
     ConfigError
-        With all violations: unknown keys (with a suggestion), fields given twice, missing and bad
-        values.
+        With all violations: unknown keys (with a suggestion), fields given twice, bad values.
     """
     flat = flatten(values, classes_of(cls))
-    problems = list(flat.problems) + [unknown_key(name, flat.known) for name in flat.foreign]
+    retired = field_names([RunFiles]) if cls in _HELD_PATHS else ()
+    foreign = [name for name in flat.foreign if name not in retired]
+    problems = list(flat.problems) + [unknown_key(name, flat.known) for name in foreign]
     config, more = assemble(cls, flat.values)
     if config is None or problems:
         raise ConfigError(*problems, *more)
@@ -220,9 +225,6 @@ def assemble(cls: type[T], flat: Mapping[str, Any]) -> tuple[T | None, list[str]
             problems += more
         elif field.name in flat:
             arguments[field.name] = flat[field.name]
-        elif field.default is attrs.NOTHING:
-            arguments[field.name] = Rejected()
-            problems.append(f"{field.name} must be given, got nothing")
     try:
         return cls(**arguments), problems
     except ConfigError as error:

@@ -5,7 +5,8 @@ from typing import ClassVar, Literal
 
 import attrs
 
-from ptycho_config.checks import Rule, as_scheduler, validate
+from ptycho_config.checks import Rule, as_scheduler, none_or_same, validate
+from ptycho_config.errors import InvalidValueError
 from ptycho_config.options import about, documented
 from ptycho_config.types import (
     Accelerator,
@@ -43,7 +44,7 @@ _RULES: tuple[Rule, ...] = (
 @documented
 @attrs.frozen(kw_only=True)
 class PyTorchExecutionConfig:
-    """Where and how the PyTorch backend runs.
+    """Where and how a backend runs; the name is historical.
 
     Raises
     ------
@@ -54,7 +55,7 @@ class PyTorchExecutionConfig:
     GROUP: ClassVar[str] = "Execution"
 
     accelerator: Accelerator = attrs.field(
-        default="cpu",
+        default="auto",
         metadata=_about("Type of device to run on; 'auto' selects the best one available."),
     )
     devices: int = attrs.field(default=1, metadata=_about("Number of devices per node.", minimum=1))
@@ -81,7 +82,8 @@ class PyTorchExecutionConfig:
         ),
     )
     gradient_clip_val: float | None = attrs.field(
-        default=None,
+        default=1.0,
+        converter=none_or_same,
         metadata=_about(
             "Gradient clipping threshold.",
             above=0,
@@ -125,9 +127,14 @@ class PyTorchExecutionConfig:
             example=2,
         ),
     )
-    learning_rate: float = attrs.field(
-        default=1e-3,
-        metadata=_about("Base learning rate of the optimiser, which the schedule scales.", above=0),
+    learning_rate: float | None = attrs.field(
+        default=None,
+        metadata=_about(
+            "Base learning rate of the optimiser, which the schedule scales.",
+            above=0,
+            none_means="what the network recommends: 0.002 for unrolled, 0.001 for cnn",
+            example=2e-3,
+        ),
     )
     scheduler: Scheduler = attrs.field(
         default=Scheduler.DEFAULT,
@@ -200,12 +207,24 @@ class PyTorchExecutionConfig:
         """Check all fields and the rules between them."""
         validate(self, _RULES)
 
+    def at_rate(self, recommended: float) -> "PyTorchExecutionConfig":
+        """Return these settings with a network's learning rate where none was asked for.
+
+        Parameters
+        ----------
+        recommended : float
+            Of the network that is trained.
+        """
+        if self.learning_rate is not None:
+            return self
+        return attrs.evolve(self, learning_rate=recommended)
+
     def monitor(self, *, validated: bool) -> str:
         """Return the logged loss that decides: that of training where there is no validation.
 
         Raises
         ------
-        ValueError
+        InvalidValueError
             If it is never logged.
         """
         metric = self.checkpoint_monitor_metric
@@ -213,6 +232,6 @@ class PyTorchExecutionConfig:
         if metric == "val_loss" and not validated:
             return "train_loss"
         if metric not in known:
-            msg = f"checkpoint_monitor_metric: one of {', '.join(known)} expected, found {metric!r}"
-            raise ValueError(msg)
+            rule = f"one of {', '.join(known)}"
+            raise InvalidValueError("checkpoint_monitor_metric", rule, repr(metric))
         return metric

@@ -1,15 +1,14 @@
-"""Inference: bundle, scan, selection of patterns, outputs."""
+"""Inference: selection of patterns and what runs the network."""
 
-from pathlib import Path
 from typing import ClassVar
 
 import attrs
 
 from ptycho_config._gather import GATHER_RULES, SEED_LIMIT
-from ptycho_config.checks import as_optional_path, as_path, validate
+from ptycho_config.checks import validate
 from ptycho_config.model import ModelConfig
 from ptycho_config.options import about, documented
-from ptycho_config.types import Backend, Domain
+from ptycho_config.types import Domain
 
 
 @documented
@@ -26,16 +25,6 @@ class InferenceConfig:
     GROUP: ClassVar[str] = "Inference"
 
     model: ModelConfig = attrs.field(factory=ModelConfig)
-    model_path: Path = attrs.field(
-        converter=as_path,
-        metadata=about(
-            "Trained bundle: a file, or the folder that contains it.", example="training_outputs"
-        ),
-    )
-    test_data_file: Path = attrs.field(
-        converter=as_path,
-        metadata=about("Scan to reconstruct.", legacy="test_data_file_path", example="scan.npz"),
-    )
     n_groups: int | None = attrs.field(
         default=None,
         metadata=about(
@@ -85,26 +74,12 @@ class InferenceConfig:
             legacy=None,
         ),
     )
-    probe_file: Path | None = attrs.field(
-        default=None,
-        converter=as_optional_path,
+    backend: str = attrs.field(
+        default="pytorch",
         metadata=about(
-            "NPZ file with an array 'probe' or 'probeGuess' that replaces the probe of the scan.",
-            none_means="the probe of the scan",
-            example="probe.npz",
+            "What runs the network: pytorch, tensorflow, or another backend that is installed.",
             legacy=None,
         ),
-    )
-    output_dir: Path = attrs.field(
-        default=Path("inference_outputs"),
-        converter=as_path,
-        metadata=about(
-            "Output folder for the reconstruction, figures and metrics.", legacy="output_prefix"
-        ),
-    )
-    backend: Backend = attrs.field(
-        default="tensorflow",
-        metadata=about("Framework that runs the network.", legacy=None),
     )
 
     def __attrs_post_init__(self) -> None:

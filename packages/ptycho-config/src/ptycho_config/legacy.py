@@ -7,13 +7,14 @@ from typing import Any
 from ptycho_config.inference import InferenceConfig
 from ptycho_config.model import ModelConfig
 from ptycho_config.options import option_specs, plain_value
+from ptycho_config.run_files import RunFiles
 from ptycho_config.training import TrainingConfig
 
 #: Field name to legacy key. Execution settings have none.
 LEGACY_KEYS: Mapping[str, str] = MappingProxyType(
     {
         spec.name: spec.legacy
-        for cls in (ModelConfig, TrainingConfig, InferenceConfig)
+        for cls in (ModelConfig, TrainingConfig, InferenceConfig, RunFiles)
         for spec in option_specs(cls)
         if spec.legacy is not None
     }
@@ -28,7 +29,7 @@ def update_legacy_dict(cfg: MutableMapping[str, Any], config: object) -> None:
     cfg : mutable mapping
         The dictionary to update in place. Keys that the configuration does not know keep their
         values; fields that are None are written as None, so that nothing stale survives.
-    config : ModelConfig, TrainingConfig, InferenceConfig
+    config : ModelConfig, TrainingConfig, InferenceConfig, RunFiles
         Or another object with attributes of those names, such as a client's mutable copy. The
         fields of ``config.model`` are written beside the others, paths as strings.
 

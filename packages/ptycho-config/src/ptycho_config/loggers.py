@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 from typing import get_args
 
+from ptycho_config.errors import InvalidValueError, MissingPackageError
 from ptycho_config.types import LoggerBackend
 
 __all__ = ["check_logger"]
@@ -15,14 +16,13 @@ def check_logger(name: str) -> None:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         With the names that are known.
-    RuntimeError
+    MissingPackageError
         With the command that installs the package.
     """
     if name not in get_args(LoggerBackend):
-        msg = f"logger_backend: csv, tensorboard, mlflow or none expected, found {name!r}"
-        raise ValueError(msg)
+        raise InvalidValueError("logger_backend", "csv, tensorboard, mlflow or none", repr(name))
     if name in _PACKAGES and find_spec(name) is None:
-        msg = f"logger {name}: the package {name} is missing; run: pip install {name}"
-        raise RuntimeError(msg)
+        msg = f"logger_backend {name} needs a package that is missing: pip install {name}"
+        raise MissingPackageError(msg)

@@ -57,7 +57,7 @@ class ModelConfig:
         ),
     )
     architecture: str = attrs.field(
-        default="cnn",
+        default="unrolled",
         metadata=about(
             "Network architecture: 'unrolled' alternates physics-based update steps with learned "
             "corrections; 'cnn' is one encoder with two decoders, for amplitude and phase.",

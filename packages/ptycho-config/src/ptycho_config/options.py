@@ -35,14 +35,12 @@ class OptionSpec:
         Exclusive lower bound.
     optional : bool
         Whether None is a value.
-    required : bool
-        Whether there is no default.
     default : object
-        Default of the class; None when required.
+        Default of the class.
     none_means : str
         What None stands for, for people: "all patterns".
     example : object
-        A valid value to show where the default is None or missing.
+        A valid value to show where the default is None.
     legacy : str or None
         Key in the legacy dictionary, None when the field never reaches it.
     help : str
@@ -57,7 +55,6 @@ class OptionSpec:
     maximum: float | None = None
     above: float | None = None
     optional: bool = False
-    required: bool = False
     default: object = None
     none_means: str = ""
     example: object = None
@@ -109,8 +106,6 @@ class OptionSpec:
             A command's own default; that of the class when left out.
         """
         if default is attrs.NOTHING:
-            if self.required:
-                return "required"
             default = self.default
         if default is None:
             return self.none_means or "none"
@@ -201,7 +196,6 @@ def option_specs(cls: type) -> tuple[OptionSpec, ...]:
 def _spec_of(cls: type, field: "attrs.Attribute[Any]") -> OptionSpec:
     facts = dict(field.metadata[METADATA_KEY])
     kind, choices, optional = _read_annotation(field.type)
-    required = field.default is attrs.NOTHING
     facts["choices"] = facts["choices"] or choices
     if facts["legacy"] == SAME_NAME:
         facts["legacy"] = field.name
@@ -210,8 +204,7 @@ def _spec_of(cls: type, field: "attrs.Attribute[Any]") -> OptionSpec:
         group=getattr(cls, "GROUP", cls.__name__),
         type=kind,
         optional=optional,
-        required=required,
-        default=None if required else plain_value(field.default),
+        default=plain_value(field.default),
         **facts,
     )
 

@@ -7,7 +7,7 @@ use. New code passes configurations on and never reads this.
 from collections.abc import Iterable
 from typing import Any
 
-from ptycho_config.errors import describe
+from ptycho_config.errors import InvalidValueError, describe
 from ptycho_config.legacy import LEGACY_KEYS, update_legacy_dict
 
 __all__ = ["cfg", "get", "populate_legacy_params", "set"]
@@ -65,7 +65,7 @@ def populate_legacy_params(config: object, force: bool = False) -> None:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If `cfg` holds other values and `force` is not set; nothing is written then.
     TypeError
         If `config` has no field with a legacy key: execution settings stay out.
@@ -80,9 +80,11 @@ def populate_legacy_params(config: object, force: bool = False) -> None:
     if conflicts and not force:
         more = len(conflicts) - _SHOWN_CONFLICTS
         listed = ", ".join(conflicts[:_SHOWN_CONFLICTS]) + (f", {more} more" if more > 0 else "")
-        raise ValueError(
-            f"params.cfg must not mix configurations, got another one than it holds ({listed}); "
-            "pass force=True to replace it"
+        raise InvalidValueError(
+            "params.cfg",
+            "filled from one configuration",
+            f"another one than it holds ({listed})",
+            "pass force=True to replace it",
         )
     update_legacy_dict(cfg, config)
 

@@ -19,6 +19,7 @@ from ptycho_config.execution import PyTorchExecutionConfig
 from ptycho_config.inference import InferenceConfig
 from ptycho_config.model import LARGEST_GRIDSIZE, ModelConfig
 from ptycho_config.options import option_specs, plain_value
+from ptycho_config.run_files import RunFiles
 from ptycho_config.training import TrainingConfig
 
 C = TypeVar("C", TrainingConfig, InferenceConfig)
@@ -79,8 +80,12 @@ class Resolved(Generic[C]):
     execution : PyTorchExecutionConfig
         How to run it.
     overrides_applied : dict
-        Field name to ``{"value": ..., "origin": ...}`` for every field that a source above the
+        Field name to ``{"value": ..., "origin": ...}`` for every setting that a source above the
         defaults decided; ready for JSON.
+    files : RunFiles
+        What to read and where to write, as far as the sources name it.
+    file_origins : dict
+        Name of a file that a source named, to its origin.
     unused : tuple of str
         Settings of other commands that a shared source held and this one did not need.
     """
@@ -88,14 +93,17 @@ class Resolved(Generic[C]):
     config: C
     execution: PyTorchExecutionConfig
     overrides_applied: dict[str, dict[str, Any]]
+    files: RunFiles = attrs.field(factory=RunFiles)
+    file_origins: dict[str, str] = attrs.field(factory=dict)
     unused: tuple[str, ...] = ()
 
     @property
     def origins(self) -> dict[str, str]:
-        """Origin of every field, model and execution included."""
-        names = field_names((*classes_of(type(self.config)), PyTorchExecutionConfig))
-        audit = self.overrides_applied
-        return {name: audit[name]["origin"] if name in audit else "default" for name in names}
+        """Origin of every field, model, execution and files included."""
+        names = field_names((*classes_of(type(self.config)), PyTorchExecutionConfig, RunFiles))
+        given = {name: entry["origin"] for name, entry in self.overrides_applied.items()}
+        given |= self.file_origins
+        return {name: given.get(name, "default") for name in names}
 
     def summary(self) -> list[str]:
         """Say which settings are not at their default, one line for each source.
@@ -112,8 +120,29 @@ class Resolved(Generic[C]):
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Write everything as plain values that a configuration file may hold, ready for JSON."""
-        return {**to_dict(self.config), "execution": to_dict(self.execution)}
+        """Write everything as plain values that a configuration file may hold, ready for JSON.
+
+        Of the files, those that a source named.
+        """
+        files = {name: value for name, value in to_dict(self.files).items() if value is not None}
+        return {**to_dict(self.config), "execution": to_dict(self.execution), **files}
+
+    def at_rate(self, recommended: float) -> "Resolved[C]":
+        """Return the same with a network's learning rate where no source gave one.
+
+        Parameters
+        ----------
+        recommended : float
+            Of the network that is trained; its origin is recorded as ``network``.
+        """
+        if self.execution.learning_rate is not None:
+            return self
+        entry = {"value": recommended, "origin": "network"}
+        return attrs.evolve(
+            self,
+            execution=self.execution.at_rate(recommended),
+            overrides_applied={**self.overrides_applied, "learning_rate": entry},
+        )
 
 
 def resolve_training(layers: Iterable[Layer]) -> Resolved[TrainingConfig]:
@@ -169,21 +198,23 @@ def _resolve(cls: type[C], layers: Iterable[Layer]) -> Resolved[C]:
         unused.update(dict.fromkeys(foreign))
         chosen.update({name: (value, layer) for name, value in values.items()})
     _widen_neighbourhood(chosen)
-    _leave_rate_to_its_architecture(chosen)
     flat = {name: value for name, (value, _) in chosen.items()}
     config, config_problems = assemble(cls, flat)
     if cls is InferenceConfig:
         problems += _another_model(flat, chosen, layers)
     execution, execution_problems = assemble(PyTorchExecutionConfig, flat)
-    for problem in config_problems + execution_problems:
+    files, file_problems = assemble(RunFiles, flat)
+    for problem in config_problems + execution_problems + file_problems:
         field = problem.partition(" ")[0]
         problems.append(f"{problem} ({chosen[field][1]})" if field in chosen else problem)
-    if problems or config is None or execution is None:
+    if problems or config is None or execution is None or files is None:
         raise ConfigError(*problems)
     return Resolved(
         config=config,
         execution=execution,
         overrides_applied=_audit(chosen, (config, config.model, execution)),
+        files=files,
+        file_origins={n: entry["origin"] for n, entry in _audit(chosen, (files,)).items()},
         unused=tuple(unused),
     )
 
@@ -217,23 +248,10 @@ def _widen_neighbourhood(chosen: dict[str, tuple[Any, Layer]]) -> None:
         chosen["neighbor_count"] = count, layer
 
 
-def _leave_rate_to_its_architecture(chosen: dict[str, tuple[Any, Layer]]) -> None:
-    """Take the default learning rate where a command's own one is meant for another architecture.
-
-    A rate that suits `unrolled` lets `cnn` end in a flat, dark amplitude.
-    """
-    if not {"architecture", "learning_rate"} <= chosen.keys():
-        return
-    architecture, (_, layer) = chosen["architecture"][0], chosen["learning_rate"]
-    meant_for = layer.values.get("architecture", architecture)
-    if layer.origin == "command default" and meant_for != architecture:
-        del chosen["learning_rate"]
-
-
 def _read(cls: type, layer: Layer) -> tuple[dict[str, Any], list[str], list[str]]:
     """Take a layer apart into values, problems and settings of other commands."""
     of_bundle = cls is InferenceConfig and layer.origin == "bundle"
-    classes = (ModelConfig,) if of_bundle else (*classes_of(cls), PyTorchExecutionConfig)
+    classes = (ModelConfig,) if of_bundle else (*classes_of(cls), PyTorchExecutionConfig, RunFiles)
     values = layer.values
     if of_bundle and isinstance(values, Mapping) and "model" in values:
         values = {"model": values["model"]}

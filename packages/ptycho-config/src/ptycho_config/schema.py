@@ -9,6 +9,7 @@ from ptycho_config.convert import CONFIG_CLASSES, SCHEMA_KEY, TABLES, classes_of
 from ptycho_config.execution import PyTorchExecutionConfig
 from ptycho_config.options import OptionSpec, option_specs, plain_value, shown_number
 from ptycho_config.resolver import ORIGINS
+from ptycho_config.run_files import RunFiles
 from ptycho_config.training import TrainingConfig
 
 _JSON_TYPES = {int: "integer", float: "number", bool: "boolean", str: "string", Path: "string"}
@@ -55,7 +56,6 @@ def _object(cls: type) -> dict[str, Any]:
         "title": cls.__name__,
         "type": "object",
         "properties": properties,
-        "required": [spec.name for spec in specs if spec.required],
         "additionalProperties": False,
     }
 
@@ -73,9 +73,7 @@ def _property(spec: OptionSpec) -> dict[str, Any]:
         entry["minLength"] = 1
     elif spec.type is str and not spec.choices:
         entry["pattern"] = f"^{NAME_PATTERN.pattern}$"
-    if not spec.required:
-        entry["default"] = plain_value(spec.default)
-    return entry
+    return entry | {"default": plain_value(spec.default)}
 
 
 def toml_template(
@@ -98,7 +96,7 @@ def toml_template(
     own = defaults or {}
     blocks = [
         "# Remove '# ' in front of a setting to change it. The command line wins over this file.",
-        *(_toml_entry(spec, own) for spec in option_specs(cls)),
+        *(_toml_entry(spec, own) for part in (cls, RunFiles) for spec in option_specs(part)),
     ]
     for table, part in TABLES.items():
         if part in (*classes_of(cls), PyTorchExecutionConfig):
@@ -109,7 +107,7 @@ def toml_template(
 def _toml_entry(spec: OptionSpec, defaults: Mapping[str, object]) -> str:
     default = defaults.get(spec.name, spec.default)
     value = spec.example if default is None else default
-    text = "required" if spec.required else spec.default_text(default)
+    text = spec.default_text(default)
     return f"## {spec.help}\n## {spec.rule}; default: {text}\n# {spec.name} = {_toml_value(value)}"
 
 

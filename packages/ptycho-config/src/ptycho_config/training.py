@@ -1,17 +1,16 @@
-"""Training: data, losses, selection of patterns, outputs."""
+"""Training: losses, selection of patterns, what is refined."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import attrs
 
 from ptycho_config._gather import GATHER_RULES, SEED_LIMIT
-from ptycho_config.checks import Rule, as_optional_path, as_path, validate
+from ptycho_config.checks import Rule, validate
 from ptycho_config.model import ModelConfig
 from ptycho_config.options import about, documented
-from ptycho_config.types import Backend, Domain
+from ptycho_config.types import Domain
 
 LOSS_TERM = "ptycho loss term"
 """Metadata key that marks the weight of a loss term (`ptycho_core.losses`). Its value says what the
@@ -82,7 +81,7 @@ def _pool_fills_group(config: "TrainingConfig") -> str | None:
 @documented
 @attrs.frozen(kw_only=True)
 class TrainingConfig:
-    """A training run: its model, data, losses and outputs.
+    """A training run: its model, losses and selection of patterns.
 
     Raises
     ------
@@ -93,20 +92,6 @@ class TrainingConfig:
     GROUP: ClassVar[str] = "Training"
 
     model: ModelConfig = attrs.field(factory=ModelConfig)
-    train_data_file: Path = attrs.field(
-        converter=as_path,
-        metadata=about("Scan to train on.", legacy="train_data_file_path", example="scan.npz"),
-    )
-    test_data_file: Path | None = attrs.field(
-        default=None,
-        converter=as_optional_path,
-        metadata=about(
-            "Scan used as the validation set after each epoch.",
-            legacy="test_data_file_path",
-            none_means="part of the training scan",
-            example="validation.npz",
-        ),
-    )
     batch_size: int = attrs.field(
         default=16,
         metadata=about("Groups of patterns per batch, that is, per training step.", minimum=1),
@@ -272,26 +257,12 @@ class TrainingConfig:
             legacy=None,
         ),
     )
-    probe_file: Path | None = attrs.field(
-        default=None,
-        converter=as_optional_path,
+    backend: str = attrs.field(
+        default="pytorch",
         metadata=about(
-            "NPZ file with an array 'probe' or 'probeGuess' that replaces the probe of the scan.",
-            none_means="the probe of the scan",
-            example="probe.npz",
+            "What trains the network: pytorch, tensorflow, or another backend that is installed.",
             legacy=None,
         ),
-    )
-    output_dir: Path = attrs.field(
-        default=Path("training_outputs"),
-        converter=as_path,
-        metadata=about(
-            "Output folder for the trained bundle, checkpoints and metrics.", legacy="output_prefix"
-        ),
-    )
-    backend: Backend = attrs.field(
-        default="tensorflow",
-        metadata=about("Framework that trains the network.", legacy=None),
     )
 
     def __attrs_post_init__(self) -> None:

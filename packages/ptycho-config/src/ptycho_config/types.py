@@ -5,7 +5,6 @@ from typing import Literal
 
 ModelType = Literal["pinn", "supervised"]
 AmplitudeActivation = Literal["sigmoid", "swish", "softplus", "relu"]
-Backend = Literal["tensorflow", "pytorch"]
 Domain = Literal["counts", "amplitude"]
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "tpu", "mps"]
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]

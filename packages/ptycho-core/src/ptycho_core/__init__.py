@@ -1,5 +1,13 @@
 """Training, reconstruction and analysis of scans, independent of the deep-learning framework.
 
+`train` makes a model from scans, and `reconstruct` an object from a model and a scan::
+
+    from ptycho_core import reconstruct, train
+
+    model = train("scan.npz", output="model", nepochs=20)
+    result = reconstruct(model, "scan.npz")
+    result.object
+
 The functions named here are imported when they are first used, because the modules that define
 them import SciPy.
 """
@@ -14,32 +22,40 @@ if TYPE_CHECKING:
     from ptycho_core.half_scans import half_scan_frc
     from ptycho_core.inspection import inspect_scan
     from ptycho_core.recommendation import recommend
+    from ptycho_core.reconstruction import reconstruct
     from ptycho_core.refinement import refine
     from ptycho_core.simulation import simulate_scan
     from ptycho_core.simulation_parts import SimulationParts
     from ptycho_core.solving import solve_scan
+    from ptycho_core.training import TrainedModel, train
 
 __all__ = [
     "SimulationParts",
+    "TrainedModel",
     "__version__",
     "evaluate",
     "half_scan_frc",
     "inspect_scan",
     "recommend",
+    "reconstruct",
     "refine",
     "simulate_scan",
     "solve_scan",
+    "train",
 ]
 
 _MODULES = {
     "SimulationParts": "simulation_parts",
+    "TrainedModel": "training",
     "evaluate": "evaluation",
     "half_scan_frc": "half_scans",
     "inspect_scan": "inspection",
     "recommend": "recommendation",
+    "reconstruct": "reconstruction",
     "refine": "refinement",
     "simulate_scan": "simulation",
     "solve_scan": "solving",
+    "train": "training",
 }
 
 

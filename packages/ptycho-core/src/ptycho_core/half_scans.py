@@ -19,9 +19,12 @@ from ptycho_physics.metrics import FourierRingCorrelation, frc_of_halves, split_
 from ptycho_core.comparison import canvas_of
 from ptycho_core.ring_correlation import plot_ring_correlation, ring_metrics
 
-__all__ = ["HalfScanFRC", "Indices", "half_scan_frc"]
+__all__ = ["CURVE_FILE", "HalfScanFRC", "Indices", "half_scan_frc"]
 
 Indices = NDArray[np.int64]
+
+#: Picture of the curve in a folder of results.
+CURVE_FILE = "half_scan_frc.png"
 
 
 @frozen(kw_only=True, eq=False)

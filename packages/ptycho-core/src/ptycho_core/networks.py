@@ -25,6 +25,8 @@ class NetworkTraits:
     ----------
     recommended_scheduler : str
         The learning-rate schedule that ``scheduler="Default"`` stands for.
+    recommended_rate : float
+        The learning rate of a training for which none is asked for.
     any_size : bool
         Whether a trained network also reconstructs patterns of another N.
     has_stages : bool
@@ -36,6 +38,7 @@ class NetworkTraits:
     """
 
     recommended_scheduler: str
+    recommended_rate: float = 1e-3
     any_size: bool = False
     has_stages: bool = False
     starts_blind: bool = False

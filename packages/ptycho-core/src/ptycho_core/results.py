@@ -1,8 +1,11 @@
 """What a training and a reconstruction give back, whichever backend computed them."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from attrs import field, frozen
+from numpy.typing import NDArray
 from ptycho_data import Reconstruction
 
 __all__ = ["InferenceResult", "TrainingInterrupted", "TrainingResult"]
@@ -69,6 +72,10 @@ class InferenceResult:
         Who computed.
     main_process : bool
         Whether this is the process, of several, that reports and writes.
+    metrics : dict
+        Figures of quality: those that ``metrics.json`` holds.
+    path : Path or None
+        Folder that the results were written to.
     """
 
     reconstruction: Reconstruction
@@ -77,3 +84,20 @@ class InferenceResult:
     patterns_per_second: float
     backend: str
     main_process: bool = True
+    metrics: dict[str, Any] = field(factory=dict)
+    path: Path | None = None
+
+    @property
+    def object(self) -> NDArray[np.complex64]:
+        """The stitched object (H, W); one where no light went."""
+        return self.reconstruction.object
+
+    @property
+    def coverage(self) -> NDArray[np.float32]:
+        """Illumination (H, W) that each pixel of the object got."""
+        return self.reconstruction.coverage
+
+    @property
+    def probe(self) -> NDArray[np.complex64]:
+        """Probe modes (M, N, N) that were used."""
+        return self.reconstruction.probe

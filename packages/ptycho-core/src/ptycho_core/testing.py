@@ -1,10 +1,21 @@
-"""Scans and checks that the tests of several packages share."""
+"""Scans, and a backend without a framework, that the tests of several packages share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
-from ptycho_data import Scan, scan_from_arrays
+from attrs import field, frozen
+from ptycho_config import InvalidValueError, ModelConfig, to_dict
+from ptycho_data import Bundle, Scan, save_bundle, scan_from_arrays
 from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan
 
-__all__ = ["random_scan", "simulated_scan"]
+from ptycho_core import backends
+from ptycho_core.backends import Backend
+from ptycho_core.results import InferenceResult, TrainingInterrupted, TrainingResult
+from ptycho_core.solving import solve_scan
+
+__all__ = ["FakeBackend", "random_scan", "registered", "simulated_scan"]
 
 PHOTONS = 1e5
 
@@ -44,3 +55,109 @@ def random_scan(n: int = 12, N: int = 8) -> Scan:
             "domain": np.array("counts"),
         }
     )
+
+
+@frozen(kw_only=True, eq=False)
+class FakeBackend(Backend):
+    """A backend whose network is the iterative solver: what is around it runs without a framework.
+
+    Attributes
+    ----------
+    history
+        Losses that a training reports.
+    interrupted
+        Whether a training ends as after Ctrl-C, with its bundle written.
+    finished
+        Whether a resumed training finds nothing left to do.
+    trainings, reconstructions
+        Arguments of every call, by name.
+    """
+
+    package: str = "ptycho_core"
+    framework: str = "math"
+    several_scans: bool = True
+    several_devices: bool = True
+    history: dict[str, list[float]] = field(
+        factory=lambda: {"train_loss": [2.0, 1.0], "val_loss": [3.0, 1.5]}
+    )
+    interrupted: bool = False
+    finished: bool = False
+    trainings: list[dict[str, Any]] = field(factory=list)
+    reconstructions: list[dict[str, Any]] = field(factory=list)
+
+    def check_training(self, config: Any, execution: Any, scans: int = 1) -> None:
+        """Refuse every network but ``cnn`` and ``unrolled``."""
+        del execution, scans
+        known = ("cnn", "unrolled")
+        if config.model.architecture not in known:
+            name = config.model.architecture
+            raise InvalidValueError("architecture", f"one of {', '.join(known)}", repr(name))
+
+    def check_inference(self, config: Any, execution: Any) -> None:
+        """Refuse a TPU."""
+        del config
+        if execution.accelerator == "tpu":
+            raise InvalidValueError("accelerator", "one of this machine", "'tpu'")
+
+    def recommended_rate(self, model: ModelConfig) -> float:
+        """Return the rates of the real networks."""
+        return 1e-3 if model.architecture == "cnn" else 2e-3
+
+    def devices(self) -> list[str]:
+        """Return the CPU."""
+        return ["cpu"]
+
+    def train(self, scans: Any, config: Any, execution: Any, **more: Any) -> TrainingResult:  # type: ignore[override]
+        """Write a bundle with a weight that means nothing."""
+        self.trainings.append({"scans": scans, "config": config, "execution": execution, **more})
+        first = scans if isinstance(scans, Scan) else scans[0]
+        bundle = Bundle(
+            config=to_dict(config),
+            overrides_applied=dict(more["overrides_applied"] or {}),
+            scaling={"probe_given": more["probe"] is not None},
+            probe=first.probe,
+            weights={"layer.weight": np.ones((2, 3), np.float32)},
+            history=self.history,
+            backend=self.name,
+            versions={},
+        )
+        path = save_bundle(more["output"], bundle, overwrite=more["overwrite"])
+        result = TrainingResult(
+            bundle_path=path,
+            history=self.history,
+            seconds=0.5,
+            epochs=len(self.history["train_loss"]),
+            written=not (self.finished and more["resume"]),
+        )
+        if self.interrupted:
+            raise TrainingInterrupted(result)
+        return result
+
+    def reconstruct(  # type: ignore[override]
+        self, bundle: Bundle, scan: Scan, config: Any, execution: Any, **more: Any
+    ) -> InferenceResult:
+        """Let the solver reconstruct in two epochs."""
+        call = {"bundle": bundle, "scan": scan, "config": config, "execution": execution, **more}
+        self.reconstructions.append(call)
+        solved = solve_scan(scan, epochs=2)
+        more["progress"](scan.n, scan.n)
+        return InferenceResult(
+            reconstruction=solved.reconstruction,
+            r_factor=solved.r_factor,
+            timings={"stitch": 0.1},
+            patterns_per_second=600.0,
+            backend=self.name,
+        )
+
+
+@contextmanager
+def registered(backend: Backend) -> Iterator[Backend]:
+    """Register a backend, in the place of one of the same name, for the time of the block."""
+    before = backends._REGISTERED.get(backend.name)
+    backends.register(backend)
+    try:
+        yield backend
+    finally:
+        del backends._REGISTERED[backend.name]
+        if before is not None:
+            backends.register(before)

@@ -119,3 +119,9 @@ def be_deterministic(value: bool | str) -> None:
     """
     if value is True:
         tf.config.experimental.enable_op_determinism()
+
+
+def device_names() -> list[str]:
+    """Names of the devices that TensorFlow sees on this machine."""
+    devices = tf.config.list_physical_devices()
+    return [device.name.removeprefix("/physical_device:") for device in devices]

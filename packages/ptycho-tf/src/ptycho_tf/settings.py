@@ -1,10 +1,10 @@
 """Settings that cannot work here, told before any work is done."""
 
-from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.loggers import check_logger
 
 from ptycho_tf.devices import check_devices
-from ptycho_tf.networks import check_architecture
+from ptycho_tf.networks import ARCHITECTURES, check_architecture
 
 
 def check_training(
@@ -28,6 +28,11 @@ def check_training(
     if config.positions_trainable:
         msg = "positions_trainable: must be false with backend tensorflow, found true; use pytorch"
         raise ValueError(msg)
+
+
+def recommended_rate(model: ModelConfig) -> float:
+    """Return the learning rate that the network of a model recommends."""
+    return ARCHITECTURES[model.architecture].recommended_rate
 
 
 def check_inference(execution: PyTorchExecutionConfig) -> None:

@@ -224,6 +224,7 @@ def train(
             intensity_scale_trainable=config.intensity_scale_trainable and config.counts_decide,
             precision=execution.precision,
         )
+        execution = execution.at_rate(model.network.recommended_rate)
         run = _set_up(
             model, batches, validation, devices, config, execution, output=output, resume=resume
         )

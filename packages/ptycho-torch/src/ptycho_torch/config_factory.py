@@ -17,6 +17,7 @@ from ptycho_config import (
     Layer,
     PyTorchExecutionConfig,
     Resolved,
+    RunFiles,
     TrainingConfig,
     resolve_inference,
     resolve_training,
@@ -52,13 +53,16 @@ class TrainingPayload:
     execution : PyTorchExecutionConfig
         How to run it.
     overrides_applied : dict
-        Field name to ``{"value": ..., "origin": ...}`` for every field that was not left at its
+        Field name to ``{"value": ..., "origin": ...}`` for every setting that was not left at its
         default; ready for JSON.
+    files : RunFiles
+        What to read, and the folder to write to.
     """
 
     config: TrainingConfig
     execution: PyTorchExecutionConfig
     overrides_applied: dict[str, dict[str, Any]]
+    files: RunFiles
 
 
 @attrs.frozen(kw_only=True)
@@ -73,11 +77,14 @@ class InferencePayload:
         How to run it.
     overrides_applied : dict
         As in `TrainingPayload`.
+    files : RunFiles
+        What to read, and the folder to write to.
     """
 
     config: InferenceConfig
     execution: PyTorchExecutionConfig
     overrides_applied: dict[str, dict[str, Any]]
+    files: RunFiles
 
 
 def create_training_payload(
@@ -117,10 +124,11 @@ def create_training_payload(
         A ValueError: the scan has no probe of a shape that tells N.
     """
     given = _arguments(overrides, origin, train_data_file=train_data_file, output_dir=output_dir)
-    layers = [Layer("command default", {"backend": BACKEND}), *_execution(execution_config), given]
+    layers = [legacy_defaults(), *_execution(execution_config), given]
     # First without the scan: a mistake in the settings is told whatever the scan looks like.
-    first = resolve_training(layers).config
+    first = resolve_training(layers).files
     path = first.train_data_file
+    assert path is not None  # noqa: S101 - an argument
     _need_files(train_data_file=path, test_data_file=first.test_data_file,
                 probe_file=first.probe_file)  # fmt: skip
     data: dict[str, object] = {"N": probe_size(path)}
@@ -133,6 +141,7 @@ def create_training_payload(
         config=resolved.config,
         execution=resolved.execution,
         overrides_applied=resolved.overrides_applied,
+        files=resolved.files,
     )
 
 
@@ -176,10 +185,11 @@ def create_inference_payload(
         test_data_file=test_data_file,
         output_dir=output_dir,
     )
-    layers = [Layer("command default", {"backend": BACKEND}), *_execution(execution_config), given]
-    first = resolve_inference(layers).config
+    layers = [legacy_defaults(training=False), *_execution(execution_config), given]
+    first = resolve_inference(layers).files
     _need_files(test_data_file=first.test_data_file, probe_file=first.probe_file)
     path = first.model_path
+    assert path is not None  # noqa: S101 - an argument
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         msg = f"{path}: no bundle there; name a bundle or the folder that a training wrote it to"
         raise FileNotFoundError(msg)
@@ -192,7 +202,24 @@ def create_inference_payload(
         config=resolved.config,
         execution=resolved.execution,
         overrides_applied=resolved.overrides_applied,
+        files=resolved.files,
     )
+
+
+def legacy_defaults(*, training: bool = True) -> Layer:
+    """Return what these entry points have always taken where nothing else decides.
+
+    The commands and calls of today take other defaults: those of `ptycho_config`.
+    """
+    values: dict[str, object] = {"backend": BACKEND, "accelerator": "cpu"}
+    if training:
+        values |= {"architecture": "cnn", "learning_rate": 1e-3, "gradient_clip_val": None}
+    return Layer("command default", values)
+
+
+def legacy_execution() -> PyTorchExecutionConfig:
+    """Return how these entry points have always run a training where nobody says."""
+    return PyTorchExecutionConfig(accelerator="cpu", learning_rate=1e-3, gradient_clip_val=None)
 
 
 def infer_probe_size(data_file: AnyPath) -> int:
@@ -233,8 +260,10 @@ def _execution(config: PyTorchExecutionConfig | None) -> list[Layer]:
         raise ConfigError(
             f"execution_config must be a PyTorchExecutionConfig, got a {type(config).__name__}"
         )
-    usual = to_dict(PyTorchExecutionConfig())
+    usual = to_dict(PyTorchExecutionConfig()) | dict(legacy_defaults().values)
     chosen = {name: value for name, value in to_dict(config).items() if value != usual[name]}
+    if config.learning_rate is None:
+        del chosen["learning_rate"]
     return [Layer("execution", chosen)]
 
 

@@ -149,3 +149,10 @@ def determinism(value: bool | str, device: torch.device) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warned)
         torch.utils.deterministic.fill_uninitialized_memory = filled
+
+
+def device_names() -> list[str]:
+    """Names of the devices that PyTorch sees on this machine."""
+    cuda = torch.cuda
+    gpus = [f"cuda:{k} {cuda.get_device_name(k)}" for k in range(cuda.device_count())]
+    return ["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]

@@ -30,17 +30,18 @@ def parser() -> Parser:
 def work(options: dict[str, Any]) -> None:
     """Reconstruct with the settings that were given."""
     model, scan_file = options.pop("model_path"), options.pop("test_data_file")
+    output = options.pop("output_dir")
     payload = create_inference_payload(
-        model, scan_file, options.pop("output_dir"), None, options, origin="command line"
+        model, scan_file, output, None, options, origin="command line"
     )
     from ptycho_torch.reconstruction import reconstruct  # loads PyTorch: not for mistakes
 
-    config = payload.config
-    bundle, scan = load_bundle(config.model_path), load_scan(config.test_data_file)
-    result = reconstruct(bundle, scan, config, payload.execution)
+    result = reconstruct(
+        load_bundle(model), load_scan(scan_file), payload.config, payload.execution
+    )
     metrics = {"r_factor": result.r_factor, "patterns_per_second": result.patterns_per_second}
-    write_results(config.output_dir, result.reconstruction, metrics=metrics, overwrite=True)
-    log.info("%s: R-factor %.4f", config.output_dir, result.r_factor)
+    write_results(output, result.reconstruction, metrics=metrics, overwrite=True)
+    log.info("%s: R-factor %.4f", output, result.r_factor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

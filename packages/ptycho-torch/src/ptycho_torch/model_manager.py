@@ -159,7 +159,7 @@ def create_torch_model_with_gridsize(
     if isinstance(params, TrainingConfig):
         config = params.model
     else:
-        needed = {"train_data_file": "scan.npz", "neighbor_count": max(4, gridsize**2)}
+        needed = {"architecture": "cnn", "neighbor_count": max(4, gridsize**2)}
         settings = {k: v for k, v in dict(params or {}).items() if k not in ("N", "gridsize")}
         settings = {**needed, **settings, "N": N, "gridsize": gridsize}
         config = from_dict(TrainingConfig, settings).model

@@ -1,11 +1,11 @@
 """Settings that cannot work here, told before any work is done."""
 
 import torch
-from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.loggers import check_logger
 
 from ptycho_torch.devices import check_device
-from ptycho_torch.networks import check_architecture
+from ptycho_torch.networks import ARCHITECTURES, check_architecture
 
 
 def check_training(
@@ -43,6 +43,11 @@ def check_training(
             enable_model_summary=False,
         )
     torch.use_deterministic_algorithms(switch)
+
+
+def recommended_rate(model: ModelConfig) -> float:
+    """Return the learning rate that the network of a model recommends."""
+    return ARCHITECTURES[model.architecture].recommended_rate
 
 
 def check_inference(execution: PyTorchExecutionConfig) -> None:

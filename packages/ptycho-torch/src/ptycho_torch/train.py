@@ -50,13 +50,15 @@ def work(options: dict[str, Any]) -> None:
     payload = create_training_payload(*files, None, options, origin="command line")
     from ptycho_torch.training import train  # loads PyTorch: only for settings that are in order
 
-    config = payload.config
+    test, files = payload.files.test_data_file, payload.files
+    assert files.train_data_file  # noqa: S101 - an argument
+    assert files.output_dir  # noqa: S101 - an argument
     result = train(
-        load_scan(config.train_data_file),
-        config,
+        load_scan(files.train_data_file),
+        payload.config,
         payload.execution,
-        output=config.output_dir,
-        test_scan=None if config.test_data_file is None else load_scan(config.test_data_file),
+        output=files.output_dir,
+        test_scan=None if test is None else load_scan(test),
         overrides_applied=payload.overrides_applied,
         overwrite=True,  # as existing scripts expect: a second run replaces the first
     )

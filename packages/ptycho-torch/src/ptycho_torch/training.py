@@ -190,6 +190,7 @@ def train(
     test_scan = None if test_scan is None else with_photons(test_scan, dose)
     data = _gather(scans, test_scan, config, probe)
     model, validated = data.model, bool(data.validation)
+    execution = execution.at_rate(model.network.recommended_rate)
     monitor = execution.monitor(validated=validated)
     module = PtychoModule(model, config, execution, monitor)
     module.state = resumed_state(config, execution, scans)

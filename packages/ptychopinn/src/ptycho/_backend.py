@@ -3,7 +3,8 @@
 import os
 from typing import Any
 
-from ptycho_core.backends import BACKENDS, require
+from ptycho_config import MissingPackageError
+from ptycho_core.backends import backend_names, find_backend, require
 
 from ptycho.params import cfg
 
@@ -26,20 +27,20 @@ def choose(asked: Any = None, usual: str = "tensorflow") -> str:
     Returns
     -------
     str
-        ``"tensorflow"`` or ``"pytorch"``.
+        Its name: ``"tensorflow"``, ``"pytorch"``, or that of another one.
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If no backend has that name.
-    RuntimeError
+    MissingPackageError
         If it is not installed, or none is; the message has the pip command.
     """
     named = asked or cfg.get("backend") or os.environ.get(VARIABLE)
     if named:
         return require(named).name
-    installed = [name for name, backend in BACKENDS.items() if not backend.missing()]
+    installed = [name for name in backend_names() if not find_backend(name).missing()]
     if not installed:
-        commands = " or ".join(f'pip install "ptychopinn[{b.extra}]"' for b in BACKENDS.values())
-        raise RuntimeError(f"no backend is installed, and one is needed: {commands}")
+        commands = " or ".join(find_backend(name).pip_command for name in backend_names())
+        raise MissingPackageError(f"no backend is installed, and one is needed: {commands}")
     return usual if usual in installed else installed[0]

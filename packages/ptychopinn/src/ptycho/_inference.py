@@ -3,15 +3,13 @@
 import logging
 from collections.abc import Sequence
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_cli.layers import INFERENCE_DEFAULTS
 from ptycho_config import Layer, resolve_inference
-from ptycho_core.backends import reconstructor
+from ptycho_core.backends import require
 from ptycho_data import Bundle, Reconstruction, Scan
 
 from ptycho.grouped import Selection
@@ -115,20 +113,12 @@ def _one_pass(
 ) -> Reconstruction:
     count = max(selection.neighbor_count, bundle.config["model"]["gridsize"] ** 2)
     settings: dict[str, object] = {
-        "model_path": Path("bundle"),  # bundle and scan are in memory: the paths mean nothing
-        "test_data_file": scan.source or Path("scan"),
         "neighbor_count": min(count, scan.n),
         "subsample_seed": seed,
         "backend": backend,
     }
-    resolved = resolve_inference(
-        [
-            Layer("override", settings),
-            Layer("bundle", bundle.config),
-            Layer("command default", dict(INFERENCE_DEFAULTS)),
-        ]
-    )
-    result = reconstructor(backend)(bundle, scan, resolved.config, resolved.execution)
+    resolved = resolve_inference([Layer("override", settings), Layer("bundle", bundle.config)])
+    result = require(backend).reconstruct(bundle, scan, resolved.config, resolved.execution)
     rate, misfit = result.patterns_per_second, result.r_factor
     log.info("%d patterns with %s: R-factor %.4f, %.0f per second", scan.n, backend, misfit, rate)
     found: Reconstruction = result.reconstruction

@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from ptycho_config import InvalidValueError
 from ptycho_data import Scan
 
 from ptycho.grouped import GroupedData, Selection
@@ -111,7 +112,9 @@ def load(
         If a split is asked for, or the probe does not fit the patterns.
     """
     if create_split:
-        raise ValueError("create_split: must be False, load training and test data by themselves")
+        raise InvalidValueError(
+            "create_split", "False", "True", "load training and test data separately"
+        )
     grouped = cb()
     if not isinstance(grouped, GroupedData):
         found = type(grouped).__name__

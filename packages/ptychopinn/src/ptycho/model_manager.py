@@ -4,6 +4,7 @@ import logging
 from os import PathLike
 from pathlib import Path
 
+from ptycho_config import PtychoError
 from ptycho_data import Bundle, save_bundle
 
 __all__ = ["keep", "save"]
@@ -34,13 +35,13 @@ def save(out_prefix: str | PathLike[str]) -> Path:
 
     Raises
     ------
-    RuntimeError
+    PtychoError
         If no model was trained in this process.
     OSError
         If the file cannot be written.
     """
     if _trained is None:
-        raise RuntimeError("no model to save: none was trained in this process (run_cdi_example)")
+        raise PtychoError("no model to save: none was trained in this process (run_cdi_example)")
     path = save_bundle(out_prefix, _trained, overwrite=True)
     log.info("model saved to %s", path)
     return path

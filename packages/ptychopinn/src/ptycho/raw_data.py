@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from ptycho_config import InvalidValueError
 from ptycho_data import Scan, half_pixel, list_arrays, load_scan, scan_from_arrays
 
 from ptycho import params
@@ -190,9 +191,9 @@ class RawData:
         """
         if self.scan.N != N:
             found = self.scan.N
-            raise ValueError(f"N: {N} pixels asked for, but the patterns have {found} x {found}")
+            raise InvalidValueError("N", f"that of the patterns, {found}", str(N))
         if nsamples < 1:
-            raise ValueError(f"nsamples: at least 1 group per pattern, got {nsamples}")
+            raise InvalidValueError("nsamples", "at least 1", str(nsamples))
         side = params.get("gridsize") if gridsize is None else gridsize
         selection = Selection(
             gridsize=side, neighbor_count=max(K, side**2, 1), samples=nsamples if side > 1 else 1

@@ -7,41 +7,34 @@ from typing import Any
 
 import click
 from ptycho_config import (
-    CONFIG_CLASSES,
     InferenceConfig,
+    Layer,
     ModelConfig,
     OptionSpec,
     PyTorchExecutionConfig,
     Resolved,
+    RunFiles,
     TrainingConfig,
     json_schema,
     option_specs,
     reference_page,
-    resolve_inference,
     resolve_training,
     toml_template,
 )
 from ptycho_core.formatting import table
+from ptycho_core.outputs import output_file
+from ptycho_core.run_settings import resolve_with_bundle
 from ptycho_data import atomic_path, load_bundle, probe_size, stated_photons
 
 from ptycho_cli.console import note
-from ptycho_cli.layers import (
-    INFERENCE_DEFAULTS,
-    TRAINING_DEFAULTS,
-    Sources,
-    credited,
-    gather,
-    of_bundle,
-)
+from ptycho_cli.layers import gather
 from ptycho_cli.options import field_options
-from ptycho_cli.outputs import output_file
 from ptycho_cli.sections import Command, section
 
 __all__ = ["config", "reference_text"]
 
 PATH = click.Path(path_type=Path)
 INPUT = click.Path(path_type=Path, exists=True)
-NOT_GIVEN = "not given"
 
 _output = section("Output")("-o", "--output", type=PATH, help="File to write; default: print.")
 _overwrite = section("Output")("--overwrite", is_flag=True, help="Replace an existing file.")
@@ -65,11 +58,8 @@ def config() -> None:
 @_overwrite
 def template(command: str, output: Path | None, overwrite: bool) -> None:
     """Write a configuration file with every setting explained and commented out (TOML)."""
-    cls, defaults = {
-        "train": (TrainingConfig, TRAINING_DEFAULTS),
-        "infer": (InferenceConfig, INFERENCE_DEFAULTS),
-    }[command]
-    _give(toml_template(cls, defaults=defaults), output, overwrite=overwrite)
+    cls = {"train": TrainingConfig, "infer": InferenceConfig}[command]
+    _give(toml_template(cls), output, overwrite=overwrite)
 
 
 @config.command(cls=Command, short_help="Write the JSON schema of configuration files.")
@@ -92,41 +82,24 @@ def reference(output: Path | None, overwrite: bool) -> None:
 
 
 def reference_text() -> str:
-    """Write the reference page, with the defaults that are the commands' own."""
-    specs = {spec.name: spec for cls in CONFIG_CLASSES for spec in option_specs(cls)}
-    lines = [
-        "## Defaults of the commands",
-        "",
-        "Where nothing else decides, `ptycho train` and `ptycho infer` take these instead of the",
-        "defaults above.",
-        "",
-        "| setting | `ptycho train` | `ptycho infer` |",
-        "|---|---|---|",
-    ]
-    for name in TRAINING_DEFAULTS:
-        texts = [
-            specs[name].default_text(defaults[name]) if name in defaults else ""
-            for defaults in (TRAINING_DEFAULTS, INFERENCE_DEFAULTS)
-        ]
-        lines.append(f"| `{name}` | {' | '.join(texts)} |")
+    """Write the reference page, with what a bundle decides."""
     notes = [
         "",
-        "The learning rate goes with the architecture: another one takes the default above.",
-        "`ptycho infer` takes the model and, unless told otherwise, `backend` and",
-        "`neighbor_count` from the bundle. `ptycho config show` prints what a run would take.",
+        "`ptycho infer` takes the model from the bundle, and its `backend` and `neighbor_count`",
+        "where nothing else decides. `ptycho config show` prints what a run would take.",
         "",
         "[How it works](how-it-works.md) says what the model's settings do,",
         "[Conventions](conventions.md) in which units.",
     ]
-    return "\n".join([reference_page().rstrip("\n"), "", *lines, *notes]) + "\n"
+    return "\n".join([reference_page().rstrip("\n"), *notes]) + "\n"
 
 
 @field_options(
     TrainingConfig,
     ModelConfig,
     PyTorchExecutionConfig,
-    skip=("train_data_file",),
-    defaults=TRAINING_DEFAULTS,
+    RunFiles,
+    skip=("train_data_file", "model_path"),
 )
 @config.command(cls=Command, short_help="Show every setting and where it comes from.")
 @click.argument("scan", type=INPUT, required=False)
@@ -157,7 +130,12 @@ def show(
     ptycho config show scan.npz --bundle model
     """
     resolved = _resolve(ctx, scan, bundle, config_file)
-    held: tuple[Any, ...] = (resolved.config.model, resolved.config, resolved.execution)
+    held: tuple[Any, ...] = (
+        resolved.config.model,
+        resolved.config,
+        resolved.execution,
+        resolved.files,
+    )
     parts: dict[type, Any] = {type(part): part for part in held}
     settings = [
         (spec, getattr(part, spec.name))
@@ -165,14 +143,8 @@ def show(
         for spec in option_specs(cls)
     ]
     origins = resolved.origins
-    # A required setting has no default: what stands in for it was given by nobody.
-    missing = {
-        spec.name for spec, _ in settings if spec.required and origins[spec.name] == "default"
-    }
-    origins |= dict.fromkeys(missing, NOT_GIVEN)
     if as_json:
-        values = {**resolved.to_dict(), **dict.fromkeys(missing)}
-        click.echo(json.dumps({"configuration": values, "origins": origins}, indent=2))
+        click.echo(json.dumps({"configuration": resolved.to_dict(), "origins": origins}, indent=2))
     else:
         click.echo(_listing(settings, origins))
 
@@ -181,31 +153,27 @@ def _resolve(
     ctx: click.Context, scan: Path | None, bundle: Path | None, config_file: Path | None
 ) -> Resolved[Any]:
     """Resolve what `ptycho train` would, or with a bundle `ptycho infer`."""
-    role, defaults = "train_data_file", TRAINING_DEFAULTS
     fixed: dict[str, object] = {}
     if bundle is not None:
-        role, defaults = "test_data_file", INFERENCE_DEFAULTS
         fixed["model_path"] = bundle
     if scan is not None:
-        fixed[role] = scan
-    # All options of the command: what the other kind of run alone knows is told as a mistake.
-    sources = gather(ctx, TrainingConfig, config_file, fixed, defaults)
-    sources = sources.adding("default", {role: "SCAN"})
-    if bundle is not None:
-        sources = of_bundle(sources, load_bundle(bundle), bundle)
+        fixed["train_data_file" if bundle is None else "test_data_file"] = scan
+    # All options of the command: those of the other kind of run are refused as a mistake.
+    layers = gather(ctx, TrainingConfig, config_file, fixed)
     if scan is not None:
-        sources = _of_scan(sources, scan, training=bundle is None)
-    resolve = resolve_training if bundle is None else resolve_inference
-    return credited(resolve(sources.layers), sources)
+        layers.append(_of_scan(scan, training=bundle is None))
+    if bundle is None:
+        return resolve_training(layers)
+    return resolve_with_bundle(layers, load_bundle(bundle), str(bundle))
 
 
-def _of_scan(sources: Sources, scan: Path, *, training: bool) -> Sources:
-    """Add what the headers of a scan say."""
+def _of_scan(scan: Path, *, training: bool) -> Layer:
+    """Return the settings that the headers of a scan decide."""
     data: dict[str, object] = {"N": probe_size(scan)}
     photons = stated_photons(scan) if training else None
     if photons is not None:
         data["nphotons"] = photons
-    return sources.adding("data", data, str(scan))
+    return Layer("data", data, str(scan))
 
 
 def _listing(settings: list[tuple[OptionSpec, object]], origins: Mapping[str, str]) -> str:
@@ -216,8 +184,7 @@ def _listing(settings: list[tuple[OptionSpec, object]], origins: Mapping[str, st
         if spec.group != group:
             group = spec.group
             rows.append((f"[{group.lower()}]", "", ""))
-        text = "" if origins[spec.name] == NOT_GIVEN else spec.default_text(value)
-        rows.append((f"  {spec.name}", text, origins[spec.name]))
+        rows.append((f"  {spec.name}", spec.default_text(value), origins[spec.name]))
     return table(rows, indent=0)
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import attrs
 import click
+from ptycho_core.outputs import not_an_input, output_file, output_folder
 from ptycho_core.scan_corrections import correct_positions, shift_patterns, with_positions_from
 from ptycho_data import Domain, Format, Scan, format_named, format_of, known_formats, load_scan
 
-from ptycho_cli.outputs import not_an_input, output_file, output_folder
 from ptycho_cli.reading import ABOVE_ZERO, INPUT, reading_options
 from ptycho_cli.sections import Command, section
 

@@ -7,15 +7,17 @@ import click
 from ptycho_config import Layer
 from ptycho_core.backends import require
 from ptycho_core.evaluation import EVALUATION_FILES, evaluate
+from ptycho_core.outputs import output_folder
+from ptycho_core.reconstruction import ReconstructionRun
 from ptycho_core.simulation import simulate_scan
 from ptycho_core.simulation_parts import SimulationParts
+from ptycho_core.training import TRAINING_FILES, TrainingRun
 from ptycho_data import PICTURE_FILES, load_scan, save_scan
 
 from ptycho_cli.commands.infer import run_inference
-from ptycho_cli.commands.train import TRAINING_FILES, run_training
-from ptycho_cli.console import current_state, note
-from ptycho_cli.layers import INFERENCE_DEFAULTS, TRAINING_DEFAULTS, Sources
-from ptycho_cli.outputs import output_folder
+from ptycho_cli.commands.train import run_training
+from ptycho_cli.console import current_state, note, progress
+from ptycho_cli.layers import refusals_as_usage
 from ptycho_cli.results import OUTPUT_FILES
 from ptycho_cli.sections import Command, section
 
@@ -26,7 +28,7 @@ N = 64
 SIZE = 176
 PATTERNS = 320
 PHOTONS = 1e6
-#: A narrow network: the demo shall end while somebody is watching.
+#: A narrow network: the demo ends while somebody is watching.
 SETTINGS: dict[str, Any] = {"n_filters_scale": 1}
 
 
@@ -35,11 +37,11 @@ def _simulate(path: Path, seed: int, *, overwrite: bool) -> None:
     save_scan(path, simulate_scan(parts, PHOTONS, seed), overwrite=overwrite)
 
 
-def _layers(fixed: dict[str, Any], given: dict[str, Any], defaults: dict[str, Any]) -> Sources:
-    layers = [Layer("command line", {**given, **fixed}), Layer("command default", defaults)]
+def _layers(**given: Any) -> list[Layer]:
+    layers = [Layer("command line", given)]
     if current_state().verbosity < 0:
         layers.append(Layer("execution", {"enable_progress_bar": False}))
-    return Sources(tuple(layers))
+    return layers
 
 
 @click.command(cls=Command)
@@ -69,10 +71,10 @@ def _layers(fixed: dict[str, Any], given: dict[str, Any], defaults: dict[str, An
 )
 @section("Demo")(
     "--backend",
-    type=click.Choice(["pytorch", "tensorflow"]),
     default="pytorch",
+    metavar="NAME",
     show_default=True,
-    help="Framework that trains the network.",
+    help="Backend that trains the network.",
 )
 @section("Demo")(
     "--seed",
@@ -88,7 +90,8 @@ def demo(
 
     Every step is a command of its own, shown as it would be typed.
     """
-    require(backend)
+    with refusals_as_usage():
+        require(backend)
     scan, model, result = output / "scan.npz", output / "model", output / "result"
     for folder, names in (
         (output, ("scan.npz", *EVALUATION_FILES)),
@@ -107,13 +110,20 @@ def demo(
         "backend": backend,
         "seed": seed,
     }
-    fixed = {"train_data_file": scan, "output_dir": model}
-    sources = _layers(fixed, given, dict(TRAINING_DEFAULTS))
-    run_training(sources, overwrite=overwrite, resume=False)
+    layers = _layers(**given, train_data_file=scan, output_dir=model)
+    run_training(TrainingRun(layers=layers, scans=[scan], output=model, overwrite=overwrite))
     note(f"3/4 ptycho infer {model} {scan} -o {result}")
-    fixed = {"model_path": model, "test_data_file": scan, "output_dir": result}
-    sources = _layers(fixed, {"accelerator": accelerator}, dict(INFERENCE_DEFAULTS))
-    run_inference(sources, overwrite=overwrite)
+    files = {"model_path": model, "test_data_file": scan, "output_dir": result}
+    run_inference(
+        ReconstructionRun(
+            layers=_layers(accelerator=accelerator, **files),
+            model=model,
+            scan=scan,
+            output=result,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    )
     note(f"4/4 ptycho evaluate {result} {scan} -o {output}")
     _evaluate(output, scan, result, overwrite=overwrite)
 

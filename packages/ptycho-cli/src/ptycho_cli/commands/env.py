@@ -3,47 +3,31 @@
 import json
 import os
 import platform
-from importlib import import_module
 from typing import Any
 
 import click
-from ptycho_core.backends import BACKENDS, Backend
+from ptycho_core.backends import backend_names, find_backend
 from ptycho_core.formatting import table
+from ptycho_core.record import installed_versions
 
-from ptycho_cli.record import installed_versions
 from ptycho_cli.sections import Command, section
 
 __all__ = ["env"]
 
 
-def _torch_devices() -> list[str]:
-    torch = import_module("torch")
-    names = [
-        f"cuda:{index} {torch.cuda.get_device_name(index)}"
-        for index in range(torch.cuda.device_count())
-    ]
-    return ["cpu", *names, *(["mps"] if torch.backends.mps.is_available() else [])]
-
-
-def _tensorflow_devices() -> list[str]:
-    # Our own way in: it keeps the remarks of TensorFlow's libraries off the terminal.
-    devices = import_module("ptycho_tf.frameworks").tf.config.list_physical_devices()
-    return [device.name.removeprefix("/physical_device:") for device in devices]
-
-
-DEVICES = {"pytorch": _torch_devices, "tensorflow": _tensorflow_devices}
-
-
-def _describe(backend: Backend) -> dict[str, Any]:
-    missing = backend.missing()
-    entry: dict[str, Any] = {"installed": not missing}
-    if missing:
-        return {**entry, "missing": missing, "install": backend.pip_command}
+def _describe(name: str) -> dict[str, Any]:
+    entry: dict[str, Any] = {"installed": False}
     try:
-        entry["devices"] = DEVICES[backend.name]()
+        backend = find_backend(name)
+        missing = backend.missing()
+        if missing:
+            return {**entry, "missing": missing, "install": backend.pip_command}
+        entry |= {"installed": True, "features": backend.features}
+        entry["install"] = f"{backend.pip_command} --force-reinstall"
+        entry["devices"] = backend.devices()
+        del entry["install"]
     except Exception as error:  # a broken framework is what this command is asked about
         entry["error"] = f"{type(error).__name__}: {error}"
-        entry["install"] = f"{backend.pip_command} --force-reinstall"
     return entry
 
 
@@ -54,13 +38,14 @@ def collect() -> dict[str, Any]:
         "versions": installed_versions(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu_cores": usable,
-        "backends": {name: _describe(backend) for name, backend in BACKENDS.items()},
+        "backends": {name: _describe(name) for name in backend_names()},
     }
 
 
 def _backend_line(name: str, entry: dict[str, Any]) -> tuple[str, str]:
     if "error" in entry:
-        return name, f"broken ({entry['error']}); repair: {entry['install']}"
+        repair = f"; repair: {entry['install']}" if "install" in entry else ""
+        return name, f"broken ({entry['error']}){repair}"
     if not entry["installed"]:
         return name, f"not installed; install: {entry['install']}"
     return name, f"ready on {', '.join(entry['devices'])}"

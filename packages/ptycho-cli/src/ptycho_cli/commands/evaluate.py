@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 from ptycho_core.evaluation import EVALUATION_FILES
 from ptycho_core.evaluation import evaluate as evaluate_reconstruction
+from ptycho_core.outputs import output_folder
 
-from ptycho_cli.outputs import output_folder
 from ptycho_cli.sections import Command, section
 
 __all__ = ["evaluate"]

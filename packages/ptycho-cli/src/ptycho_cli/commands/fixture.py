@@ -4,9 +4,9 @@ import shlex
 from pathlib import Path
 
 import click
+from ptycho_core.outputs import not_an_input, output_file
 from ptycho_data import Domain, load_scan, save_fixture
 
-from ptycho_cli.outputs import not_an_input, output_file
 from ptycho_cli.reading import INPUT, reading_options
 from ptycho_cli.sections import Command, section
 

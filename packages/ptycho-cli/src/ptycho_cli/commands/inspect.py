@@ -10,6 +10,7 @@ import click
 from ptycho_core.formatting import table
 from ptycho_core.inspection import inspect_scan, probe_diameter
 from ptycho_core.inspection_figure import save_inspection_figure
+from ptycho_core.outputs import not_an_input, output_file
 from ptycho_core.recommendation import recommend
 from ptycho_data import (
     Domain,
@@ -22,7 +23,6 @@ from ptycho_data import (
     load_scan,
 )
 
-from ptycho_cli.outputs import not_an_input, output_file
 from ptycho_cli.reading import INPUT, reading_options
 from ptycho_cli.sections import Command, section
 

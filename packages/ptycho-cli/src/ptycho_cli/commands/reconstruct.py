@@ -7,14 +7,14 @@ import click
 from ptycho_core.centring import warn_if_corner_centred
 from ptycho_core.evaluation import reference_metrics
 from ptycho_core.half_scans import Indices
+from ptycho_core.outputs import output_folder
+from ptycho_core.record import RUN_FILE, Stopwatch, run_record
 from ptycho_core.solving import SolverResult, solve_scan
 from ptycho_data import Domain, Reconstruction, Scan, load_scan, write_json, write_results
 
 from ptycho_cli.console import note
 from ptycho_cli.half_scan import CURVE_FILE, half_scan_metrics, resolution_summary
-from ptycho_cli.outputs import output_folder
 from ptycho_cli.reading import INPUT, domain_option
-from ptycho_cli.record import RUN_FILE, Stopwatch, run_record
 from ptycho_cli.results import OUTPUT_FILES, solver_progress, summary
 from ptycho_cli.sections import Command, section
 

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from ptycho_core.outputs import not_an_input, output_file
 from ptycho_core.simulation import bad_pixel_mask, simulate_scan
 from ptycho_core.simulation_parts import SCANS, SimulationParts
 from ptycho_data import save_scan
 
-from ptycho_cli.outputs import not_an_input, output_file
 from ptycho_cli.sections import Command, section
 
 __all__ = ["simulate"]

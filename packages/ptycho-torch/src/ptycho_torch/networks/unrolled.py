@@ -28,6 +28,7 @@ class Unrolled(Network):
     """
 
     recommended_scheduler = "WarmupCosine"
+    recommended_rate = 2e-3
     any_size = True
     has_stages = True
 

@@ -13,6 +13,7 @@ from ptycho_data import Scan, load_bundle, load_scan
 from torch import nn
 
 from ptycho_torch.bundles import BACKEND
+from ptycho_torch.config_factory import legacy_execution
 from ptycho_torch.model_manager import load_torch_bundle
 from ptycho_torch.reconstruction import reconstruct
 from ptycho_torch.training import train
@@ -74,7 +75,7 @@ def run_cdi_example_torch(
     """
     scan = _scan(train_data, "train_data")
     test_scan = None if test_data is None else _scan(test_data, "test_data")
-    execution = execution_config or PyTorchExecutionConfig()
+    execution = execution_config or legacy_execution()
     config = evolve(config, backend=BACKEND)
     trained = train(
         scan, config, execution, output=Path(output_dir), test_scan=test_scan, overwrite=True
@@ -88,8 +89,6 @@ def run_cdi_example_torch(
         return None, None, results
     inference = InferenceConfig(
         model=config.model,
-        model_path=trained.bundle_path,
-        test_data_file=config.test_data_file or config.train_data_file,
         neighbor_count=config.neighbor_count,
         backend=BACKEND,
     )

@@ -6,14 +6,24 @@ fields of those of `ptycho_config`, which do the checking; only defaults that su
 better are stated here. Importing this loads no framework.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
 import ptycho_config
+from ptycho_config.types import Accelerator
 
-__all__ = ["InferenceConfig", "ModelConfig", "TrainingConfig", "update_legacy_dict"]
+__all__ = [
+    "InferenceConfig",
+    "ModelConfig",
+    "PyTorchExecutionConfig",
+    "TrainingConfig",
+    "update_legacy_dict",
+]
+
+#: Settings that are paths: older callers fill and read them, nothing here uses them.
+FILES = tuple(field.name for field in attrs.fields(ptycho_config.RunFiles))
 
 
 class _Settings:
@@ -21,9 +31,17 @@ class _Settings:
 
     _defaults: ClassVar[dict[str, Any]]
 
-    def __init_subclass__(cls, *, of: type[attrs.AttrsInstance], **defaults: object) -> None:
-        """Take over the fields of `of`, in their order, with some defaults replaced."""
-        cls._defaults = {field.name: field.default for field in attrs.fields(of)} | defaults
+    def __init_subclass__(
+        cls, *, of: type[attrs.AttrsInstance], first: Mapping[str, object] = {}, **defaults: object
+    ) -> None:
+        """Take over the fields of `of`, in their order, with some defaults replaced.
+
+        ``first`` come after the model, where older callers give them by position; what is no field
+        of `of` follows at the end.
+        """
+        taken = {field.name: field.default for field in attrs.fields(of)}
+        model = {"model": taken.pop("model")} if "model" in taken else {}
+        cls._defaults = {**model, **first, **taken} | defaults
 
     def __init__(self, *values: object, **named: object) -> None:
         if len(values) > len(self._defaults):
@@ -70,7 +88,8 @@ class ModelConfig(_Settings, of=ptycho_config.ModelConfig, architecture="unrolle
 class TrainingConfig(
     _Settings,
     of=ptycho_config.TrainingConfig,
-    train_data_file=Path(),
+    first={"train_data_file": Path(), "test_data_file": None},
+    probe_file=None,
     output_dir=Path(),
     backend=None,
 ):
@@ -85,8 +104,8 @@ class TrainingConfig(
 class InferenceConfig(
     _Settings,
     of=ptycho_config.InferenceConfig,
-    model_path=Path(),
-    test_data_file=Path(),
+    first={"model_path": Path(), "test_data_file": Path()},
+    probe_file=None,
     output_dir=Path(),
     backend=None,
 ):
@@ -95,6 +114,24 @@ class InferenceConfig(
     The paths are never used. Where ``backend`` is None, the environment variable
     ``PTYCHO_BACKEND`` decides, then the bundle: what trained it runs it, where it is installed.
     """
+
+
+def _with_default(name: str, default: object) -> Any:
+    """Return a field of the execution settings with a default of older callers."""
+    fields = attrs.fields_dict(ptycho_config.PyTorchExecutionConfig)
+    return attrs.field(default=default, metadata=fields[name].metadata)
+
+
+@attrs.frozen(kw_only=True)
+class PyTorchExecutionConfig(ptycho_config.PyTorchExecutionConfig):
+    """`ptycho_config.PyTorchExecutionConfig` with the defaults that older callers rely on.
+
+    These are a CPU, a learning rate of 0.001 and no limit of the gradient.
+    """
+
+    accelerator: Accelerator = _with_default("accelerator", "cpu")
+    gradient_clip_val: float | None = _with_default("gradient_clip_val", None)
+    learning_rate: float | None = _with_default("learning_rate", 1e-3)
 
 
 def update_legacy_dict(cfg: MutableMapping[str, Any], config: object) -> None:

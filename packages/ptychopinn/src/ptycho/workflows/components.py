@@ -6,12 +6,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_cli.layers import TRAINING_DEFAULTS
 from ptycho_config import (
     ConfigError,
+    InvalidValueError,
     Layer,
     Resolved,
     from_dict,
@@ -19,9 +18,8 @@ from ptycho_config import (
 )
 from ptycho_config import TrainingConfig as CheckedTrainingConfig
 from ptycho_config.errors import MissingPackageError
-from ptycho_core.backends import trainer
+from ptycho_core.backends import require
 from ptycho_data import (
-    Bundle,
     Reconstruction,
     Scan,
     load_bundle,
@@ -33,7 +31,7 @@ from ptycho_data import (
 from ptycho import model_manager, params, probe, tf_helper  # noqa: F401
 from ptycho._backend import choose
 from ptycho._inference import BundleModel, reconstruct
-from ptycho.config.config import TrainingConfig
+from ptycho.config.config import FILES, TrainingConfig
 from ptycho.grouped import Selection
 from ptycho.raw_data import RawData
 
@@ -82,10 +80,10 @@ def run_cdi_example(
     scan = train_data.scan
     test_scan = None if test_data is None else test_data.scan
     if test_scan is not None and test_scan.N != scan.N:
-        raise ValueError(f"N: patterns must be of one size, got {scan.N} and {test_scan.N} (test)")
+        raise InvalidValueError("N of test_data", f"{scan.N}, as of train_data", str(test_scan.N))
     backend = choose(config.backend)
     with tempfile.TemporaryDirectory(prefix="ptychopinn-") as folder:
-        resolved = _resolve(config, scan, backend, Path(folder))
+        resolved = _resolve(config, scan, backend)
         model = resolved.config.model
         log.info(
             "training with %s on %d patterns: %s, %s, gridsize %d",
@@ -95,7 +93,7 @@ def run_cdi_example(
             model.architecture,
             model.gridsize,
         )
-        result = trainer(backend)(
+        result = require(backend).train(
             scan,
             resolved.config,
             resolved.execution,
@@ -103,7 +101,7 @@ def run_cdi_example(
             test_scan=test_scan,
             overrides_applied=resolved.overrides_applied,
         )
-        bundle = _without_folder(load_bundle(result.bundle_path))
+        bundle = load_bundle(result.bundle_path)
     model_manager.keep(bundle)
     params.set("intensity_scale", bundle.scaling["intensity_scale"])
     log.info("trained %d epochs in %.1f s", result.epochs, result.seconds)
@@ -113,33 +111,24 @@ def run_cdi_example(
     return np.abs(found.object), np.angle(found.object), results
 
 
-def _resolve(
-    config: TrainingConfig, scan: Scan, backend: str, folder: Path
-) -> Resolved[CheckedTrainingConfig]:
+def _resolve(config: TrainingConfig, scan: Scan, backend: str) -> Resolved[CheckedTrainingConfig]:
     """Check the settings, and complete them by those that train well."""
     model, given = config.model.given(), config.given()
     N = model.pop("N", 0)
     if N not in (0, scan.N):
         raise ConfigError(f"N must be that of the patterns, {scan.N}, got {N}")
-    for name in ("model", "test_data_file", "backend"):
+    # Data and results are handed over in calls of their own: paths mean nothing here.
+    for name in ("model", "backend", *FILES):
         given.pop(name, None)
-    given |= {"train_data_file": scan.source or Path("scan"), "output_dir": folder}
-    defaults = {**TRAINING_DEFAULTS, **_QUIET, "backend": backend}
-    return resolve_training(
+    defaults = {**_QUIET, "backend": backend}
+    resolved = resolve_training(
         [
             Layer("override", {**model, **given}),
             Layer("data", {"N": scan.N}),
             Layer("command default", defaults),
         ]
     )
-
-
-def _without_folder(bundle: Bundle) -> Bundle:
-    """Leave the temporary folder out of what the bundle says of its making."""
-    audit = {k: v for k, v in bundle.overrides_applied.items() if k != "output_dir"}
-    return attrs.evolve(
-        bundle, config={**bundle.config, "output_dir": "."}, overrides_applied=audit
-    )
+    return resolved.at_rate(require(backend).recommended_rate(resolved.config.model))
 
 
 def load_inference_bundle(

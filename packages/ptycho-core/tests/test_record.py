@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ptycho_cli.record import (
+from ptycho_core.record import (
     Stopwatch,
     describe_input,
     installed_versions,
@@ -69,7 +69,7 @@ def test_either_tensorflow_is_reported(monkeypatch, name):
             raise PackageNotFoundError(wanted)
         return "2.21.0"
 
-    monkeypatch.setattr("ptycho_cli.record.version", version)
+    monkeypatch.setattr("ptycho_core.record.version", version)
     assert installed_versions()[name] == "2.21.0"
 
 

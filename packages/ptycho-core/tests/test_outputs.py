@@ -1,7 +1,7 @@
 import tempfile
 
 import pytest
-from ptycho_cli.outputs import not_an_input, output_file, output_folder
+from ptycho_core.outputs import not_an_input, output_file, output_folder
 from ptycho_data import OutputExistsError
 
 

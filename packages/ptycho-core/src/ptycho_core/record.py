@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, field
+from ptycho_config import RunFiles, option_specs
 from ptycho_data import file_sha256
 
 __all__ = [
@@ -27,14 +28,14 @@ __all__ = [
 RUN_FILE = "run.json"
 
 PACKAGES = (
-    *(f"ptycho-{part}" for part in ("cli", "config", "data", "physics", "torch", "tf")),
+    *(f"ptycho-{part}" for part in ("cli", "config", "core", "data", "physics", "torch", "tf")),
     *("ptychopinn", "numpy", "scipy", "h5py", "matplotlib", "torch", "lightning"),
     # TensorFlow is installed under either name, ours is the second.
     *("tensorflow", "tensorflow-cpu", "keras", "safetensors"),
 )
 
 #: Configuration fields that hold paths: only the last part of them is recorded.
-PATH_FIELDS = ("train_data_file", "test_data_file", "output_dir", "model_path", "probe_file")
+PATH_FIELDS = tuple(spec.name for spec in option_specs(RunFiles))
 
 
 def installed_versions() -> dict[str, str]:

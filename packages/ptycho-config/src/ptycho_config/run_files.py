@@ -1,0 +1,80 @@
+"""Files of a run: part of the command and of the arguments of a call, not of the settings.
+
+A configuration says what to compute, wherever the data lie; a bundle keeps it without any path.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+import attrs
+
+from ptycho_config.checks import as_optional_path, validate
+from ptycho_config.options import about, documented
+
+
+@documented
+@attrs.frozen(kw_only=True)
+class RunFiles:
+    """Files that a training or a reconstruction reads and writes.
+
+    Raises
+    ------
+    ConfigError
+        With every violation, each naming field, rule and received value.
+    """
+
+    GROUP: ClassVar[str] = "Files"
+
+    train_data_file: Path | None = attrs.field(
+        default=None,
+        converter=as_optional_path,
+        metadata=about(
+            "Scan to train on.",
+            legacy="train_data_file_path",
+            none_means="the argument of the command",
+            example="scan.npz",
+        ),
+    )
+    test_data_file: Path | None = attrs.field(
+        default=None,
+        converter=as_optional_path,
+        metadata=about(
+            "Scan to validate a training on after each epoch; in a reconstruction, its scan.",
+            legacy="test_data_file_path",
+            none_means="a part of the training scan",
+            example="validation.npz",
+        ),
+    )
+    probe_file: Path | None = attrs.field(
+        default=None,
+        converter=as_optional_path,
+        metadata=about(
+            "NPZ file with an array 'probe' or 'probeGuess' to use instead of the scan's probe.",
+            none_means="the probe of the scan",
+            example="probe.npz",
+            legacy=None,
+        ),
+    )
+    model_path: Path | None = attrs.field(
+        default=None,
+        converter=as_optional_path,
+        metadata=about(
+            "Trained bundle to reconstruct with: the file, or the folder that holds it.",
+            none_means="the argument of the command",
+            example="model",
+        ),
+    )
+    output_dir: Path | None = attrs.field(
+        default=None,
+        converter=as_optional_path,
+        metadata=about(
+            "Folder to write to.",
+            legacy="output_prefix",
+            none_means="the argument of the command",
+            example="model",
+        ),
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Check all fields."""
+        validate(self)

@@ -1,0 +1,377 @@
+"""Reconstruct a scan with a trained network in one call: from settings to results and records."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import nullcontext
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import evolve, field, frozen
+from ptycho_config import InferenceConfig, Layer, Resolved, load_config_file, resolve_inference
+from ptycho_data import (
+    RESULT_FILES,
+    Bundle,
+    Reconstruction,
+    Scan,
+    load_bundle,
+    write_json,
+    write_results,
+)
+
+from ptycho_core.backends import Backend, require
+from ptycho_core.evaluation import reference_metrics
+from ptycho_core.half_scans import CURVE_FILE, Indices, half_scan_frc
+from ptycho_core.outputs import output_folder
+from ptycho_core.progress import Progress, counter, log_to_stderr, no_progress, text_progress
+from ptycho_core.record import RUN_FILE, Stopwatch, run_record
+from ptycho_core.refinement import RefinementResult, refine
+from ptycho_core.results import InferenceResult
+from ptycho_core.run_settings import AnyPath, log_settings, read_scan, resolve_with_bundle
+from ptycho_core.sparing import sparing_results
+from ptycho_core.training import Probe, TrainedModel, given_probe
+
+__all__ = ["RECONSTRUCTION_FILES", "Extras", "ReconstructionRun", "reconstruct"]
+
+log = logging.getLogger(__name__)
+
+#: What a reconstruction writes into its folder.
+RECONSTRUCTION_FILES = (*RESULT_FILES, RUN_FILE)
+
+
+@frozen(kw_only=True)
+class Extras:
+    """What is done besides the network's pass.
+
+    Attributes
+    ----------
+    refine
+        Epochs of the iterative solver after the network; 0 for none.
+    refine_probe, refine_positions
+        Whether the solver refines probe and positions too.
+    half_scan_frc
+        Whether two halves of the patterns are reconstructed too, to estimate the resolution.
+    """
+
+    refine: int = 0
+    refine_probe: bool = False
+    refine_positions: bool = False
+    half_scan_frc: bool = False
+
+
+def reconstruct(
+    model: TrainedModel | Bundle | AnyPath,
+    scan: Scan | AnyPath,
+    *,
+    output: AnyPath | None = None,
+    probe: Probe | AnyPath | None = None,
+    config_file: AnyPath | None = None,
+    refine: int = 0,
+    refine_probe: bool = False,
+    refine_positions: bool = False,
+    half_scan_frc: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    **settings: Any,
+) -> InferenceResult:
+    """Reconstruct the object of a scan with a trained network.
+
+    Does what ``ptycho infer`` does, with the same defaults and the same records.
+
+    Parameters
+    ----------
+    model
+        What `ptycho_core.train` returned, a bundle, or a bundle's file or folder.
+    scan
+        Scan to reconstruct, or its file.
+    output
+        Folder for the object, pictures, metrics and the record of the run. Without it nothing is
+        written.
+    probe
+        Probe modes (M, N, N), or one (N, N), or an NPZ file with them. Default: the bundle's or the
+        scan's, see `ptycho_core.probe_choice`.
+    config_file
+        Settings in TOML, YAML or JSON; those given by keyword win.
+    refine
+        Epochs of the iterative solver, which start from the network's object.
+    refine_probe, refine_positions
+        Let the solver refine the probe and the positions too.
+    half_scan_frc
+        Reconstruct two halves of the patterns too; ``metrics["half_scan_frc"]`` has the result.
+    overwrite
+        Replace results that are in the output folder.
+    progress
+        Show progress and log lines on standard error. A program that has configured `logging`
+        gets the lines there.
+    settings
+        Any setting of the inference and the execution by its name: ``n_groups=512``.
+
+    Returns
+    -------
+    InferenceResult
+        Its ``object``, ``coverage``, ``reconstruction`` and ``metrics`` among others.
+
+    Raises
+    ------
+    ConfigError
+        With all settings that do not exist, break a rule, or ask for another model.
+    InvalidValueError
+        Settings, scan, bundle and backend do not fit each other.
+    MissingPackageError
+        The backend is not installed; the message has the pip command.
+    BundleError, ScanFormatError
+        A file does not hold an intact bundle, or a valid scan.
+    OutputExistsError
+        The folder holds results, and `overwrite` is not set.
+    """
+    named = {
+        "model_path": model,
+        "test_data_file": scan,
+        "probe_file": probe,
+        "output_dir": output,
+    }
+    files = {name: value for name, value in named.items() if isinstance(value, str | PathLike)}
+    layers = [Layer("override", {**settings, **files})]
+    if config_file is not None:
+        layers.append(load_config_file(config_file))
+    run = ReconstructionRun(
+        layers=layers,
+        model=model,
+        scan=scan,
+        output=None if output is None else Path(output).expanduser(),
+        probe=None if probe is None or "probe_file" in files else np.asarray(probe),
+        extras=Extras(
+            refine=refine,
+            refine_probe=refine_probe,
+            refine_positions=refine_positions,
+            half_scan_frc=half_scan_frc,
+        ),
+        overwrite=overwrite,
+        progress=text_progress if progress else no_progress,
+    )
+    run.check()
+    with log_to_stderr("ptycho_core", run.backend.package) if progress else nullcontext():
+        return run.run()
+
+
+@frozen(kw_only=True, eq=False)
+class ReconstructionRun:
+    """A reconstruction about to be made: `check` it before any work, then `run` it.
+
+    Attributes
+    ----------
+    layers
+        Sources of settings, all but that of the bundle. The file of the probe is taken from there.
+    model, scan
+        A trained network and a scan, or their files.
+    output
+        Folder to write to; None writes nothing.
+    probe
+        Where it is in memory.
+    extras
+        What is done besides the network's pass.
+    overwrite
+        Replace results.
+    progress
+        What shows progress: see `ptycho_core.progress`.
+    """
+
+    layers: Sequence[Layer]
+    model: TrainedModel | Bundle | AnyPath
+    scan: Scan | AnyPath
+    output: Path | None = None
+    probe: Probe | None = None
+    extras: Extras = field(factory=Extras)
+    overwrite: bool = False
+    progress: Progress = no_progress
+    clock: Stopwatch = field(factory=Stopwatch)
+    _read: list[Bundle] = field(factory=list, init=False)
+
+    @property
+    def bundle(self) -> Bundle:
+        """The trained network, read when it is first asked for."""
+        if not self._read:
+            with self.clock.stage("load bundle"):
+                self._read.append(_bundle_of(self.model))
+        return self._read[0]
+
+    def resolve(self) -> Resolved[InferenceConfig]:
+        """Resolve the settings, with those of the bundle."""
+        name = "" if isinstance(self.model, TrainedModel | Bundle) else str(self.model)
+        return resolve_with_bundle(self.layers, self.bundle, name)
+
+    @property
+    def backend(self) -> Backend:
+        """What runs the network."""
+        return require(self.resolve().config.backend)
+
+    def check(self) -> None:
+        """Refuse settings that cannot work, without looking at the scan.
+
+        Raises
+        ------
+        ConfigError
+            With all settings that do not exist, break a rule, or ask for another model.
+        OutputExistsError
+            There are results, and they are not to be replaced.
+        InvalidValueError
+            The backend cannot work with a setting.
+        MissingPackageError
+            The backend, or something that a setting needs, is not installed.
+        """
+        resolve_inference(self.layers)
+        if self.output is not None:
+            curve = (CURVE_FILE,) if self.extras.half_scan_frc else ()
+            names = (*RECONSTRUCTION_FILES, *curve)
+            output_folder(self.output, names, overwrite=self.overwrite)
+        resolved = self.resolve()
+        self.backend.check_inference(resolved.config, resolved.execution)
+
+    def run(self) -> InferenceResult:
+        """Reconstruct; errors as for `reconstruct`."""
+        resolved = self.resolve()
+        log_settings(resolved)
+        probe_file = resolved.files.probe_file if self.probe is None else None
+        with self.clock.stage("read"):
+            scan = read_scan(self.scan, resolved.config.domain, probe_file)
+        work = _Work(self, resolved, scan, given_probe(self.probe, probe_file, scan.N))
+        result = work.network(scan, "reconstructing")
+        if not result.main_process:
+            return result
+        rec = result.reconstruction
+        metrics: dict[str, Any] = {"r_factor": result.r_factor}
+        refined = None
+        with sparing_results("not refined, the results are the network's alone"):
+            refined = work.refine(rec, scan)
+        if refined is not None:
+            if refined.photon_warning:
+                log.warning("refining: %s: the solver fits their noise", refined.photon_warning)
+            rec = refined.reconstruction
+            metrics = {
+                "r_factor": refined.r_factor,
+                "r_factor_network": result.r_factor,
+                "r_factors_refining": refined.r_factors,
+            }
+        with self.clock.stage("evaluate"):
+            metrics |= reference_metrics(rec, scan)
+        if self.extras.half_scan_frc:
+            metrics["half_scan_frc"] = work.half_scans(rec, refined=refined is not None)
+        result = evolve(
+            result,
+            reconstruction=rec,
+            r_factor=metrics["r_factor"],
+            metrics=metrics,
+            path=self.output,
+        )
+        if self.output is not None:
+            self._write(self.output, resolved, scan, result)
+        return result
+
+    def _write(
+        self, folder: Path, resolved: Resolved[InferenceConfig], scan: Scan, result: InferenceResult
+    ) -> None:
+        metrics, extras = result.metrics, self.extras
+        write_results(
+            folder,
+            result.reconstruction,
+            metrics=metrics,
+            photons=scan.nphotons,
+            overwrite=self.overwrite,
+            stage=self.clock.stage,
+        )
+        files = resolved.files
+        inputs = {
+            "model_path": None if self._in_memory(self.model) else files.model_path,
+            "test_data_file": None if self._in_memory(self.scan) else files.test_data_file,
+            "probe_file": None if self.probe is not None else files.probe_file,
+        }
+        failed = extras.refine > 0 and "r_factor_network" not in metrics
+        record = run_record(
+            "infer",
+            inputs={role: path for role, path in inputs.items() if path is not None},
+            clock=self.clock,
+            configuration=resolved.to_dict(),
+            overrides=resolved.overrides_applied,
+            backend=result.backend,
+            patterns=len(result.reconstruction.indices),
+            patterns_per_second=result.patterns_per_second,
+            backend_timings_s=result.timings,
+            refinement={
+                "steps": extras.refine,
+                "probe": extras.refine_probe,
+                "positions": extras.refine_positions,
+                **({"failed": True} if failed else {}),
+            },
+            **{k: v for k, v in metrics.items() if k in ("r_factor", "r_factor_network")},
+        )
+        write_json(folder / RUN_FILE, record, overwrite=self.overwrite)
+
+    @staticmethod
+    def _in_memory(given: object) -> bool:
+        return not isinstance(given, str | PathLike)
+
+
+@frozen(eq=False)
+class _Work:
+    """The passes of one reconstruction: of the whole scan, and of its halves."""
+
+    run: ReconstructionRun
+    resolved: Resolved[InferenceConfig]
+    scan: Scan
+    probe: Any
+
+    def network(self, scan: Scan, label: str, *, whole: bool = True) -> InferenceResult:
+        """Let the backend reconstruct a scan: as configured, or all that there is of it."""
+        run, config, execution = self.run, self.resolved.config, self.resolved.execution
+        if not whole:
+            config = evolve(config, n_groups=None, n_subsample=None)
+            # Other processes ended with the whole scan: this one would wait for them in vain.
+            execution = evolve(execution, devices=1, num_nodes=1, strategy="auto")
+        stage = "reconstruct" if whole else "half scans"
+        with run.clock.stage(stage), counter(run.progress, label) as update:
+            return run.backend.reconstruct(
+                run.bundle, scan, config, execution, probe=self.probe, progress=update
+            )
+
+    def refine(
+        self, rec: Reconstruction, scan: Scan, stage: str = "refine"
+    ) -> RefinementResult | None:
+        """Refine a reconstruction by the solver, if that is asked for."""
+        run, epochs = self.run, self.run.extras.refine
+        if not epochs:
+            return None
+        with run.clock.stage(stage), run.progress(epochs, "refining") as update:
+            return refine(
+                rec,
+                scan,
+                epochs=epochs,
+                update_probe=run.extras.refine_probe,
+                refine_positions=run.extras.refine_positions,
+                nphotons=run.bundle.config.get("nphotons"),
+                callback=lambda epoch, r_factor: update(epoch, f"R-factor {r_factor:.4f}"),
+            )
+
+    def half_scans(self, rec: Reconstruction, *, refined: bool) -> dict[str, Any] | None:
+        """Compare reconstructions of two halves of the patterns used, made as the whole was."""
+        run = self.run
+
+        def half(part: Indices) -> Reconstruction:
+            scan = self.scan.select(rec.indices[part])
+            made = self.network(scan, "half of the scan", whole=False).reconstruction
+            better = self.refine(made, scan, "half scans") if refined else None
+            return made if better is None else better.reconstruction
+
+        with sparing_results("no half-scan FRC"):
+            ramp = refined and run.extras.refine_probe
+            found = half_scan_frc(rec.positions, half, remove_ramp=ramp)
+            if run.output is not None:
+                found.save_figure(run.output / CURVE_FILE, overwrite=run.overwrite)
+            return found.metrics
+        return None
+
+
+def _bundle_of(model: TrainedModel | Bundle | AnyPath) -> Bundle:
+    if isinstance(model, Bundle):
+        return model
+    return model.bundle if isinstance(model, TrainedModel) else load_bundle(model)

@@ -1,0 +1,139 @@
+"""The settings of a run: from its sources, its data and its bundle to one configuration."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+from ptycho_config import (
+    ConfigError,
+    InferenceConfig,
+    Layer,
+    MissingFileError,
+    Resolved,
+    TrainingConfig,
+    resolve_inference,
+)
+from ptycho_data import Bundle, Scan, load_scan
+
+from ptycho_core.centring import warn_if_corner_centred
+
+__all__ = [
+    "AnyPath",
+    "check_size",
+    "log_settings",
+    "read_scan",
+    "resolve_with_bundle",
+    "scan_facts",
+]
+
+log = logging.getLogger(__name__)
+
+AnyPath = str | PathLike[str]
+C = TypeVar("C", TrainingConfig, InferenceConfig)
+
+
+def read_scan(scan: Scan | AnyPath, domain: Any = None, probe_file: Path | None = None) -> Scan:
+    """Return a scan, read from its file if it is not in memory.
+
+    A probe file takes the place of the probe in the scan's file, which need not have one; whether
+    it exists is checked before anything is read. A scan whose patterns seem to have zero frequency
+    in the corner is warned of.
+
+    Parameters
+    ----------
+    scan
+        A scan, or a file.
+    domain
+        ``counts`` or ``amplitude``, where the file does not say. No effect on a scan in memory.
+    probe_file
+        NPZ with ``probe`` or ``probeGuess``. No effect on a scan in memory.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such probe file.
+    ScanFormatError
+        The scan breaks the contract, or that file has no probe of its size.
+    """
+    if isinstance(scan, Scan):
+        return scan
+    if probe_file is not None and not probe_file.is_file():
+        found = "found a folder" if probe_file.is_dir() else "no such file"
+        raise MissingFileError(f"{probe_file}: {found}; name an NPZ with `probe` or `probeGuess`")
+    path = Path(scan).expanduser()
+    found_scan = load_scan(path, domain=domain, probe_file=probe_file)
+    warn_if_corner_centred(found_scan, path)
+    return found_scan
+
+
+def scan_facts(scans: Sequence[Scan]) -> dict[str, object]:
+    """Return the settings that scans decide: N, and the dose where all of them state the same."""
+    data: dict[str, object] = {"N": scans[0].N}
+    doses = {scan.nphotons for scan in scans}
+    if len(doses) == 1 and None not in doses:
+        data["nphotons"] = scans[0].nphotons
+    return data
+
+
+def check_size(resolved: Resolved[Any], scan: Scan) -> None:
+    """Refuse a scan whose patterns have not the size N that is configured.
+
+    Raises
+    ------
+    ConfigError
+        Saying where the other N comes from.
+    """
+    N = resolved.config.model.N
+    if scan.N != N:
+        origin = resolved.origins["N"]
+        where = "of the bundle " if origin == "bundle" else f"({origin}) "
+        name = scan.source or "the scan"
+        raise ConfigError(
+            f"N {where}is {N}, but {name} has patterns of {scan.N} x {scan.N}; "
+            "use a scan and a model of one size"
+        )
+
+
+def resolve_with_bundle(
+    layers: Iterable[Layer], bundle: Bundle, name: str = ""
+) -> Resolved[InferenceConfig]:
+    """Resolve the settings of a reconstruction with a bundle.
+
+    The model is that of the bundle. Its backend and ``neighbor_count`` are defaults, as if the
+    command had chosen them, but recorded with the bundle as their origin.
+
+    Parameters
+    ----------
+    layers
+        All other sources.
+    bundle
+        The trained model.
+    name
+        What to call it in errors.
+    """
+    usual: dict[str, object] = {"backend": bundle.backend}
+    if "neighbor_count" in bundle.config:
+        usual["neighbor_count"] = bundle.config["neighbor_count"]
+    resolved = resolve_inference(
+        [*layers, Layer("bundle", bundle.config, name), Layer("command default", usual)]
+    )
+    audit = {
+        key: {**entry, "origin": "bundle"} if _is_of(entry, key, usual) else entry
+        for key, entry in resolved.overrides_applied.items()
+    }
+    return attrs.evolve(resolved, overrides_applied=audit)
+
+
+def _is_of(entry: Mapping[str, Any], key: str, usual: Mapping[str, object]) -> bool:
+    return key in usual and entry["origin"] == "command default"
+
+
+def log_settings(resolved: Resolved[C]) -> None:
+    """Log which settings are not at their default, and where they come from."""
+    for name in resolved.unused:
+        log.info("setting %r belongs to another command: not used here", name)
+    for line in resolved.summary():
+        log.info("%s", line)

@@ -1,0 +1,353 @@
+"""Train a network in one call: settings, data, backend and records of a training."""
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+from ptycho_config import (
+    InvalidValueError,
+    Layer,
+    PyTorchExecutionConfig,
+    Resolved,
+    TrainingConfig,
+    load_config_file,
+    resolve_training,
+)
+from ptycho_data import Bundle, Scan, load_bundle, load_probe, write_json
+
+from ptycho_core.backends import require
+from ptycho_core.outputs import output_folder
+from ptycho_core.progress import log_to_stderr
+from ptycho_core.record import RUN_FILE, Stopwatch, run_record
+from ptycho_core.results import TrainingInterrupted, TrainingResult
+from ptycho_core.run_settings import AnyPath, check_size, log_settings, read_scan, scan_facts
+
+__all__ = ["TRAINING_FILES", "TrainedModel", "TrainingRun", "train"]
+
+log = logging.getLogger(__name__)
+
+#: What a training writes into its folder, besides checkpoints and logs.
+TRAINING_FILES = ("wts.h5.zip", "metrics.json", RUN_FILE)
+
+Probe = NDArray[np.complexfloating[Any, Any]]
+
+
+@frozen(kw_only=True, eq=False)
+class TrainedModel:
+    """A trained network and how it was trained.
+
+    Attributes
+    ----------
+    bundle : Bundle
+        Weights, probe, scaling and settings; `ptycho_data.save_bundle` writes it.
+    history : dict of str to list of float
+        Losses by name, one value per epoch.
+    path : Path or None
+        The bundle's file; None where no output folder was given.
+    config : TrainingConfig
+        What was computed.
+    execution : PyTorchExecutionConfig
+        How, with the learning rate that was used.
+    overrides_applied : dict
+        Every setting that is not at its default: its value and where it came from.
+    seconds : float
+        Wall time of the training.
+    epochs : int
+        Epochs finished, those before a resume included.
+    kept : str
+        Which epoch's weights were kept, and its loss: ``epoch 9 of 10: val_loss 0.5``.
+    written : bool
+        Whether the bundle is new: a resumed training may find nothing left to do.
+    """
+
+    bundle: Bundle
+    history: dict[str, list[float]]
+    path: Path | None
+    config: TrainingConfig
+    execution: PyTorchExecutionConfig
+    overrides_applied: dict[str, dict[str, Any]]
+    seconds: float
+    epochs: int
+    kept: str
+    written: bool = True
+    main_process: bool = True
+
+
+def train(
+    scans: Scan | AnyPath | Sequence[Scan | AnyPath],
+    *,
+    output: AnyPath | None = None,
+    test_scan: Scan | AnyPath | None = None,
+    probe: Probe | AnyPath | None = None,
+    config_file: AnyPath | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    **settings: Any,
+) -> TrainedModel:
+    """Train a network on a scan or several; no ground truth is needed.
+
+    Does what ``ptycho train`` does, with the same defaults and the same records.
+
+    Parameters
+    ----------
+    scans
+        Scan to learn from, or its file; several share the network, and each has its own probe.
+    output
+        Folder for the bundle, checkpoints, metrics and the record of the run. Without it nothing
+        is written, and the bundle is kept in memory.
+    test_scan
+        Scan to validate on after each epoch, or its file. Default: a part of each scan.
+    probe
+        Probe modes (M, N, N), or one (N, N), or an NPZ file with them, to use instead of the scans'
+        own.
+    config_file
+        Settings in TOML, YAML or JSON; those given by keyword win.
+    resume
+        Go on from the last checkpoint in the output folder.
+    overwrite
+        Replace results that are in the output folder.
+    progress
+        Show progress and log lines on standard error. A program that has configured `logging`
+        gets the lines there.
+    settings
+        Any setting of the model, the training and the execution by its name: ``nepochs=20``.
+
+    Returns
+    -------
+    TrainedModel
+
+    Raises
+    ------
+    ConfigError
+        With all settings that do not exist or break a rule.
+    InvalidValueError
+        Settings, scans and backend do not fit each other.
+    MissingPackageError
+        The backend is not installed; the message has the pip command.
+    ScanFormatError
+        A file does not hold a valid scan.
+    OutputExistsError
+        The folder holds results, and neither `overwrite` nor `resume` is set.
+    DivergenceError
+        The loss is no longer finite.
+    TrainingInterrupted
+        A KeyboardInterrupt: after Ctrl-C or SIGTERM, with what was trained by then.
+    """
+    several = scans if isinstance(scans, Sequence) and not isinstance(scans, str) else [scans]
+    named = {
+        "train_data_file": next(iter(several), None),
+        "test_data_file": test_scan,
+        "probe_file": probe,
+        "output_dir": output,
+    }
+    files = {name: value for name, value in named.items() if isinstance(value, str | PathLike)}
+    layers = [Layer("override", {**settings, **files})]
+    if not progress:
+        layers.append(Layer("command default", {"enable_progress_bar": False}))
+    if config_file is not None:
+        layers.append(load_config_file(config_file))
+    run = TrainingRun(
+        layers=layers,
+        scans=several,
+        output=None if output is None else Path(output).expanduser(),
+        test_scan=test_scan if isinstance(test_scan, Scan) else None,
+        probe=None if probe is None or "probe_file" in files else np.asarray(probe),
+        resume=resume,
+        overwrite=overwrite,
+    )
+    run.check()
+    with log_to_stderr("ptycho_core", run.package) if progress else nullcontext():
+        return run.run()
+
+
+@frozen(kw_only=True, eq=False)
+class TrainingRun:
+    """A training about to be made: `check` it before any work, then `run` it.
+
+    Attributes
+    ----------
+    layers
+        Sources of settings, all but that of the data. Files for testing and for the probe are
+        taken from there.
+    scans
+        What to learn from: scans, or their files.
+    output
+        Folder to write to; None writes nothing.
+    test_scan, probe
+        Where they are in memory.
+    resume, overwrite
+        As for `train`.
+    """
+
+    layers: Sequence[Layer]
+    scans: Sequence[Scan | AnyPath]
+    output: Path | None = None
+    test_scan: Scan | None = None
+    probe: Probe | None = None
+    resume: bool = False
+    overwrite: bool = False
+    clock: Stopwatch = field(factory=Stopwatch)
+
+    @property
+    def package(self) -> str:
+        """Package of the backend."""
+        return require(resolve_training(self.layers).config.backend).package
+
+    def check(self) -> None:
+        """Refuse settings that cannot work, without looking at the data.
+
+        Raises
+        ------
+        ConfigError
+            With all settings that do not exist or break a rule.
+        InvalidValueError
+            The backend cannot work with a setting.
+        MissingPackageError
+            The backend, or something that a setting needs, is not installed.
+        """
+        if not self.scans:
+            raise InvalidValueError("scans", "one scan or more", "none")
+        first = resolve_training(self.layers)
+        execution = first.execution
+        require(first.config.backend).check_training(first.config, execution, len(self.scans))
+        if self.output is None and self.resume:
+            raise InvalidValueError("output", "the folder to resume from", "none")
+        if self.output is None and execution.devices * execution.num_nodes > 1:
+            rule = "a folder where several processes train"
+            raise InvalidValueError("output", rule, "none")
+
+    def run(self) -> TrainedModel:
+        """Train; errors as for `train`."""
+        if self.output is not None:
+            names = () if self.resume else TRAINING_FILES
+            output_folder(self.output, names, overwrite=self.overwrite)
+        with self.clock.stage("read"):
+            scans, test_scan, probe, resolved = self._read()
+        with (
+            nullcontext(self.output)
+            if self.output is not None
+            else tempfile.TemporaryDirectory(prefix="ptycho-")
+        ) as folder:
+            interrupt: TrainingInterrupted | None = None
+            try:
+                with self.clock.stage("train"):
+                    result = require(resolved.config.backend).train(
+                        scans if len(scans) > 1 else scans[0],
+                        resolved.config,
+                        resolved.execution,
+                        output=Path(folder),
+                        probe=probe,
+                        test_scan=test_scan,
+                        overrides_applied=resolved.overrides_applied,
+                        resume=self.resume,
+                        overwrite=self.overwrite or self.resume,
+                    )
+            except TrainingInterrupted as stopped:
+                interrupt, result = stopped, stopped.result
+            epoch, kept = kept_epoch(result, resolved.execution)
+            if self.output is not None and result.main_process and result.written:
+                self._write(self.output, resolved, result, epoch)
+            if interrupt is not None:
+                raise interrupt
+            bundle = load_bundle(result.bundle_path)
+        return TrainedModel(
+            bundle=bundle,
+            history=result.history,
+            path=None if self.output is None else result.bundle_path,
+            config=resolved.config,
+            execution=resolved.execution,
+            overrides_applied=resolved.overrides_applied,
+            seconds=result.seconds,
+            epochs=result.epochs,
+            kept=kept,
+            written=result.written,
+            main_process=result.main_process,
+        )
+
+    def _read(self) -> tuple[list[Scan], Scan | None, Probe | None, Resolved[TrainingConfig]]:
+        """Read the data, and complete the settings by what they say."""
+        first = resolve_training(self.layers)
+        domain, files = first.config.domain, first.files
+        probe_file = files.probe_file if self.probe is None else None
+        scans = [read_scan(scan, domain, probe_file) for scan in self.scans]
+        names = ", ".join(str(scan.source or "a scan") for scan in scans)
+        resolved = resolve_training([*self.layers, Layer("data", scan_facts(scans), names)])
+        rate = require(resolved.config.backend).recommended_rate(resolved.config.model)
+        resolved = resolved.at_rate(rate)
+        log_settings(resolved)
+        if len(scans) > 1:
+            log.info("training on %d scans: %s", len(scans), names)
+        test_scan = self.test_scan
+        if test_scan is None and files.test_data_file is not None:
+            test_scan = read_scan(files.test_data_file, domain, probe_file)
+        for scan in (*scans, *([] if test_scan is None else [test_scan])):
+            check_size(resolved, scan)
+        return scans, test_scan, given_probe(self.probe, probe_file, scans[0].N), resolved
+
+    def _write(
+        self, folder: Path, resolved: Resolved[TrainingConfig], result: TrainingResult, epoch: int
+    ) -> None:
+        final = {name: values[-1] for name, values in result.history.items() if len(values)}
+        metrics = {"epochs": result.epochs, "kept_epoch": epoch, "final": final}
+        metrics["history"] = result.history
+        replace = self.overwrite or self.resume
+        write_json(folder / "metrics.json", metrics, overwrite=replace)
+        record = run_record(
+            "train",
+            inputs=self._inputs(resolved),
+            clock=self.clock,
+            configuration=resolved.to_dict(),
+            overrides=resolved.overrides_applied,
+            backend=resolved.config.backend,
+            epochs=result.epochs,
+        )
+        write_json(folder / RUN_FILE, record, overwrite=replace)
+
+    def _inputs(self, resolved: Resolved[TrainingConfig]) -> dict[str, Path]:
+        """Role of each input file to the file; scans in memory have none."""
+        paths = {
+            f"train_data_file{f'_{number}' if number > 1 else ''}": scan
+            for number, scan in enumerate(self.scans, start=1)
+        }
+        files = {role: Path(path) for role, path in paths.items() if not isinstance(path, Scan)}
+        others = {
+            "test_data_file": resolved.files.test_data_file if self.test_scan is None else None,
+            "probe_file": resolved.files.probe_file if self.probe is None else None,
+        }
+        return files | {role: path for role, path in others.items() if path is not None}
+
+
+def given_probe(probe: Probe | None, file: Path | None, N: int) -> NDArray[np.complex64] | None:
+    """Return the probe (M, N, N) that the user gave, in memory or as a file; None if neither.
+
+    Raises
+    ------
+    ScanFormatError
+        There is no probe of N pixels in the file.
+    """
+    if probe is not None:
+        modes = np.asarray(probe, dtype=np.complex64)
+        return modes[np.newaxis] if modes.ndim == 2 else modes
+    return None if file is None else load_probe(file, N)
+
+
+def kept_epoch(result: TrainingResult, execution: PyTorchExecutionConfig) -> tuple[int, str]:
+    """Return which epoch, counted from 1, has the weights that were kept, and a line about it.
+
+    That with the best of the monitored losses; the last one where checkpoints are not kept.
+    """
+    monitor = execution.monitor(validated="val_loss" in result.history)
+    losses = np.asarray(result.history[monitor], dtype=np.float64)
+    best = len(losses) - 1
+    if execution.enable_checkpointing and execution.checkpoint_save_top_k != 0:
+        worse = losses if execution.checkpoint_mode == "min" else -losses
+        best = int(np.argmin(np.where(np.isnan(worse), np.inf, worse)))
+    return best + 1, f"epoch {best + 1} of {result.epochs}: {monitor} {losses[best]:.6g}"

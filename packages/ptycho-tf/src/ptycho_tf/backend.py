@@ -1,0 +1,7 @@
+"""The TensorFlow backend for the registry of `ptycho_core.backends`; imports no framework."""
+
+from ptycho_core.backends import Backend
+
+__all__ = ["BACKEND"]
+
+BACKEND = Backend(name="tensorflow", package="ptycho_tf", framework="tensorflow", extra="tf")
