@@ -7,7 +7,7 @@ from ptycho.raw_data import RawData
 from ptycho.tf_helper import reassemble_position
 from ptycho.workflows.components import load_inference_bundle
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig
-from ptycho_core.backends import reconstructor
+from ptycho_core.backends import require
 
 N = 64
 
@@ -26,8 +26,8 @@ def model(bundle_folder):
 def test_the_object_is_that_of_the_backend(model, raw):
     """What ``ptycho infer`` calls, pixel by pixel: probe-weighted stitching of the whole scan."""
     found = predicted(model, raw, K=7)
-    config = InferenceConfig(model_path="m", test_data_file="s", neighbor_count=7)
-    expected = reconstructor("pytorch")(model.bundle, raw.scan, config, PyTorchExecutionConfig())
+    config, execution = InferenceConfig(neighbor_count=7), PyTorchExecutionConfig()
+    expected = require("pytorch").reconstruct(model.bundle, raw.scan, config, execution)
     rec = expected.reconstruction
     np.testing.assert_allclose(found.reconstruction.object, rec.object, atol=1e-5)
     placed = reassemble_position(found, None)
