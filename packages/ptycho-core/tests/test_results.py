@@ -152,7 +152,7 @@ def test_a_bundle_s_probe_that_is_quite_another_is_warned_of(scan, bundle, caplo
 
 def test_other_scans_are_told_from_the_same_ones(scan):
     config = TrainingConfig(model=ModelConfig(N=64))
-    execution = PyTorchExecutionConfig()
+    execution = PyTorchExecutionConfig(learning_rate=1e-3)
     state = resumed_state(config, execution, [scan])
     check_resumed(
         Path("last"), state, resumed_state(config, execution, [evolve(scan, source=Path("moved"))])

@@ -53,5 +53,5 @@ def test_what_is_named_must_be_there(installed):
 
 def test_without_any_the_commands_are_told(installed):
     installed()
-    with pytest.raises(RuntimeError, match=r'"ptychopinn\[torch\]" or .*"ptychopinn\[tf\]"'):
+    with pytest.raises(RuntimeError, match=r'"ptycho-cli\[torch\]" or .*"ptycho-cli\[tf\]"'):
         choose()

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import ptycho_config
 import pytest
-from ptycho.config.config import InferenceConfig, ModelConfig, TrainingConfig, update_legacy_dict
+from ptycho.config.config import (
+    InferenceConfig,
+    ModelConfig,
+    PyTorchExecutionConfig,
+    TrainingConfig,
+    update_legacy_dict,
+)
 from ptycho_config import LEGACY_KEYS, option_specs
 
 MODEL = {  # what ptychodus 1.7 gives
@@ -114,6 +120,7 @@ def test_legacy_dictionary():
         False,
     )
     assert cfg["backend"] is None
+    assert (cfg["train_data_file_path"], cfg["output_prefix"]) == (".", ".")
     assert set(cfg) - {"of_the_caller", "backend"} <= set(LEGACY_KEYS.values())
     update_legacy_dict(cfg, InferenceConfig(model=ModelConfig(N=64), backend="pytorch"))
     assert (cfg["N"], cfg["gridsize"], cfg["backend"]) == (64, 1, "pytorch")
@@ -125,3 +132,14 @@ def test_import_loads_no_framework():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert not {"keras", "numpy", "tensorflow", "torch"} & set(json.loads(done.stdout))
+
+
+def test_execution_settings_have_the_defaults_of_older_callers():
+    older, today = PyTorchExecutionConfig(), ptycho_config.PyTorchExecutionConfig()
+    assert isinstance(older, ptycho_config.PyTorchExecutionConfig)
+    assert (older.accelerator, older.learning_rate, older.gradient_clip_val) == ("cpu", 1e-3, None)
+    changed = {"accelerator", "learning_rate", "gradient_clip_val"}
+    for spec in option_specs(ptycho_config.PyTorchExecutionConfig):
+        assert spec.name in changed or getattr(older, spec.name) == getattr(today, spec.name)
+    with pytest.raises(ptycho_config.ConfigError, match="devices must be"):
+        PyTorchExecutionConfig(devices=0)

@@ -89,7 +89,7 @@ def test_where_a_network_has_one_size_both_are_named(model, of_another_size):
     settings = model.bundle.config
     config = {**settings, "model": {**settings["model"], "architecture": "cnn"}}
     model = attrs.evolve(model, bundle=attrs.evolve(model.bundle, config=config))
-    with pytest.raises(ValueError, match=r"N: .* 64 pixels.* 128"):
+    with pytest.raises(ValueError, match=r"N of .* must be 64, .* got 128"):
         model.predict([of_another_size.X, of_another_size.local_offsets])
 
 

@@ -2,6 +2,7 @@ import zipfile
 
 import pytest
 from ptycho import model_manager
+from ptycho_config import PtychoError
 from ptycho_data import check_bundle, load_bundle
 
 
@@ -27,6 +28,6 @@ def test_what_is_there_is_replaced(trained, tmp_path):
 
 
 def test_nothing_to_save(tmp_path):
-    with pytest.raises(RuntimeError, match="no model to save: none was trained in this process"):
+    with pytest.raises(PtychoError, match="no model to save: none was trained in this process"):
         model_manager.save(tmp_path)
     assert not list(tmp_path.iterdir())

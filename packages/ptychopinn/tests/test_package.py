@@ -42,3 +42,11 @@ def test_modules_are_there_without_an_import():
     assert "workflows" in dir(ptycho)
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         _ = ptycho.nonsense
+
+
+def test_the_command_is_not_needed():
+    code = (
+        "import sys; sys.modules['ptycho_cli'] = None;"
+        "import ptycho.workflows.components, ptycho.loader, ptycho.raw_data"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603  our own interpreter

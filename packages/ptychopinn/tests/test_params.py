@@ -4,7 +4,7 @@ import sys
 
 import pytest
 from ptycho import params
-from ptycho_config import ModelConfig, TrainingConfig, update_legacy_dict
+from ptycho_config import ModelConfig, RunFiles, TrainingConfig, update_legacy_dict
 from ptycho_config import params as shared
 
 
@@ -16,9 +16,10 @@ def empty():
 
 
 def test_a_configuration_is_written_and_read():
-    config = TrainingConfig(train_data_file="scan.npz", model=ModelConfig(N=128, gridsize=2))
+    config = TrainingConfig(model=ModelConfig(N=128, gridsize=2))
     update_legacy_dict(params.cfg, config)
     assert (params.get("N"), params.get("gridsize"), params.get("object.big")) == (128, 2, True)
+    update_legacy_dict(params.cfg, RunFiles(train_data_file="scan.npz"))
     assert params.get("train_data_file_path") == "scan.npz"
 
 

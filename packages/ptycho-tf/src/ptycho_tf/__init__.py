@@ -1,6 +1,23 @@
-"""Physics-constrained networks for ptychography on TensorFlow."""
+"""Physics-constrained networks for ptychography on TensorFlow.
+
+`train` and `reconstruct` are the calls of `ptycho_core`, with this backend unless another one is
+asked for. TensorFlow is loaded when they run.
+"""
+
+from functools import partial
+from typing import Any
 
 from ptycho_tf.__about__ import __version__
 from ptycho_tf._require import require_tensorflow
 
-__all__ = ["__version__", "require_tensorflow"]
+__all__ = ["__version__", "reconstruct", "require_tensorflow", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a call of `ptycho_core` when it is asked for."""
+    if name in ("reconstruct", "train"):
+        import ptycho_core
+
+        return partial(getattr(ptycho_core, name), backend="tensorflow")
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

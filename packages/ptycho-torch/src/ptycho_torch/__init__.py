@@ -5,7 +5,9 @@ bundle out of a scan, `ptycho_torch.reconstruction.reconstruct` an object out of
 `Reconstructor` one out of patterns that come batch by batch.
 """
 
-from typing import TYPE_CHECKING
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ptycho_torch.__about__ import __version__
 from ptycho_torch._require import require_torch
@@ -13,11 +15,21 @@ from ptycho_torch._require import require_torch
 if TYPE_CHECKING:
     from ptycho_torch.reconstructor import Reconstructor
 
-__all__ = ["Reconstructor", "__version__", "require_torch"]
+__all__ = ["Reconstructor", "__version__", "reconstruct", "require_torch", "train"]
 
 
-def __getattr__(name: str) -> object:
-    """Load `Reconstructor`, and with it PyTorch, when it is asked for."""
+def __getattr__(name: str) -> Any:
+    """Load `Reconstructor`, and with it PyTorch, or a call of `ptycho_core` when asked for.
+
+    `train` is the module `ptycho_torch.train`, which can be called: a program that starts it by
+    name and one that calls it find the same object.
+    """
+    if name == "train":
+        return import_module("ptycho_torch.train")
+    if name == "reconstruct":
+        import ptycho_core
+
+        return partial(ptycho_core.reconstruct, backend="pytorch")
     if name == "Reconstructor":
         require_torch()
         from ptycho_torch.reconstructor import Reconstructor

@@ -8,6 +8,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 from ptycho_config import Scheduler
@@ -68,6 +69,19 @@ def work(options: dict[str, Any]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     return run(work, parser(), argv)
+
+
+class _CallableModule(ModuleType):
+    """A module that can be called: ``ptycho_torch.train(scan, ...)``."""
+
+    def __call__(self, *scans: Any, **settings: Any) -> Any:
+        """Train as `ptycho_core.train`, with this backend unless another one is asked for."""
+        import ptycho_core
+
+        return ptycho_core.train(*scans, **{"backend": "pytorch", **settings})
+
+
+sys.modules[__name__].__class__ = _CallableModule
 
 
 if __name__ == "__main__":

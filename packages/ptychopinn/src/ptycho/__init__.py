@@ -1,8 +1,8 @@
 """PtychoPINN behind the import name ptycho: what applications such as ptychodus call.
 
-The modules here translate: from the calls, names and conventions of those applications to the
-packages that do the work. Importing them loads no deep-learning framework; the backend is loaded
-when a network is trained or run.
+`train` and `reconstruct` are the calls of `ptycho_core`. The modules here translate the calls,
+names and conventions of those applications to the packages that do the work. Importing them loads
+no deep-learning framework; the backend is loaded when a network is trained or run.
 """
 
 from importlib import import_module
@@ -24,15 +24,19 @@ _MODULES = frozenset(
     }
 )
 
-__all__ = ["__version__"]
+_CALLS = frozenset({"reconstruct", "train"})
+
+__all__ = ["__version__", "reconstruct", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a module of the package when it is first asked for: ``ptycho.params``."""
+    """Import a module of the package, or a call of `ptycho_core`, when it is first asked for."""
+    if name in _CALLS:
+        return getattr(import_module("ptycho_core"), name)
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *_MODULES, *_CALLS})

@@ -1,0 +1,190 @@
+"""The two calls, with a backend that needs no framework."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+from attrs import evolve
+from ptycho_config import ConfigError, InvalidValueError
+from ptycho_core import reconstruct, train
+from ptycho_core.results import TrainingInterrupted
+from ptycho_core.testing import FakeBackend, registered, simulated_scan
+from ptycho_data import OutputExistsError, load_bundle, load_reconstruction, save_scan
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return simulated_scan()
+
+
+@pytest.fixture
+def scan_file(scan, tmp_path):
+    save_scan(tmp_path / "scan.npz", scan)
+    return tmp_path / "scan.npz"
+
+
+@pytest.fixture
+def fake():
+    with registered(FakeBackend(name="pytorch")) as backend:
+        yield backend
+
+
+def origins(applied):
+    return {name: entry["origin"] for name, entry in applied.items()}
+
+
+def test_nothing_is_written_unless_output_is_given(fake, scan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = train(scan, nepochs=2, gridsize=2)
+    result = reconstruct(model, scan)
+    assert not list(tmp_path.iterdir())
+    assert (model.path, result.path) == (None, None)
+    assert not fake.trainings[-1]["output"].exists()
+    assert result.object.shape == result.coverage.shape == result.reconstruction.object.shape
+    assert result.metrics["correlation"] > 0.9
+    assert result.probe.shape == scan.probe.shape
+
+
+def test_settings_of_every_kind_by_keyword(fake, scan):
+    model = train(scan, nepochs=3, architecture="cnn", accelerator="cpu")
+    call = fake.trainings[-1]
+    assert (call["config"].nepochs, call["config"].model.architecture) == (3, "cnn")
+    assert (model.execution.accelerator, model.execution.learning_rate) == ("cpu", 1e-3)
+    assert origins(model.overrides_applied) == {
+        "nepochs": "override",
+        "architecture": "override",
+        "accelerator": "override",
+        "N": "data",
+        "learning_rate": "network",
+    }
+    assert model.bundle.overrides_applied == model.overrides_applied
+    reconstruct(model, scan, n_groups=5, inference_batch_size=8)
+    call = fake.reconstructions[-1]
+    assert (call["config"].n_groups, call["execution"].inference_batch_size) == (5, 8)
+    assert call["config"].model.architecture == "cnn"  # of the bundle
+
+
+def test_files_and_objects_give_the_same(fake, scan, scan_file, tmp_path):
+    np.savez(tmp_path / "probe.npz", probe=2j * scan.probe)
+    of_files = train(str(scan_file), test_scan=scan_file, probe=tmp_path / "probe.npz")
+    read = fake.trainings[-1]
+    in_memory = train(scan, test_scan=scan, probe=2j * scan.probe[0])
+    given = fake.trainings[-1]
+    np.testing.assert_array_equal(read["probe"], given["probe"])
+    assert read["test_scan"].n == given["test_scan"].n == scan.n
+    assert of_files.bundle.config == in_memory.bundle.config
+    assert of_files.bundle.scaling["probe_given"]
+    assert train(scan).bundle.scaling["probe_given"] is False
+    reconstruct(of_files, scan_file, probe=tmp_path / "probe.npz")
+    np.testing.assert_array_equal(fake.reconstructions[-1]["probe"], 2j * scan.probe)
+
+
+def test_several_scans(fake, scan, scan_file):
+    train([scan, scan_file])
+    assert len(fake.trainings[-1]["scans"]) == 2
+    with pytest.raises(InvalidValueError) as refused:
+        train([])
+    assert refused.value.name == "scans"
+
+
+def test_output_holds_what_the_command_writes(fake, scan_file, tmp_path):
+    model = train(scan_file, output=tmp_path / "m", nepochs=2)
+    names = {path.name for path in (tmp_path / "m").iterdir()}
+    assert names == {"wts.h5.zip", "metrics.json", "run.json"}
+    assert load_bundle(model.path).config == model.bundle.config
+    run = json.loads((tmp_path / "m" / "run.json").read_text())
+    assert run["inputs"]["train_data_file"]["name"] == "scan.npz"
+    assert run["configuration"]["output_dir"] == "m"  # no folder of the user
+    assert run["configuration"]["execution"]["learning_rate"] == 2e-3
+    result = reconstruct(tmp_path / "m", scan_file, output=tmp_path / "r", half_scan_frc=True)
+    assert result.path == tmp_path / "r"
+    stored = load_reconstruction(tmp_path / "r" / "reconstruction.npz")
+    np.testing.assert_array_equal(stored.object, result.object)
+    assert json.loads((tmp_path / "r" / "metrics.json").read_text()).keys() == result.metrics.keys()
+    assert (tmp_path / "r" / "half_scan_frc.png").is_file()
+    for call in (
+        lambda: train(scan_file, output=tmp_path / "m"),
+        lambda: reconstruct(model, scan_file, output=tmp_path / "r"),
+    ):
+        with pytest.raises(OutputExistsError):
+            call()
+    assert train(scan_file, output=tmp_path / "m", resume=True).path == model.path
+    assert fake.trainings[-1]["resume"] is True
+
+
+def test_a_configuration_file_is_below_the_keywords(fake, scan, tmp_path):
+    (tmp_path / "c.toml").write_text("nepochs = 7\nbatch_size = 4\n[model]\ngridsize = 2\n")
+    model = train(scan, config_file=tmp_path / "c.toml", batch_size=8)
+    config = fake.trainings[-1]["config"]
+    assert (config.nepochs, config.batch_size, config.model.gridsize) == (7, 8, 2)
+    assert model.overrides_applied["nepochs"]["origin"] == "config file"
+
+
+def test_mistakes_are_told_before_any_work(fake, scan, tmp_path):
+    with pytest.raises(ConfigError) as refused:
+        train(scan, nepoch=3, batch_size=0)
+    assert refused.value.names == ("nepoch", "batch_size")
+    with pytest.raises(InvalidValueError) as unknown:
+        train(scan, backend="caffe")
+    assert unknown.value.name == "backend"
+    with pytest.raises(InvalidValueError) as homeless:
+        train(scan, resume=True)
+    assert homeless.value.name == "output"
+    with pytest.raises(InvalidValueError):
+        train(scan, devices=2)  # which process would keep the bundle?
+    with pytest.raises(ConfigError, match=r"N .* is 128"):
+        train(scan, N=128, output=tmp_path / "m")
+    assert not fake.trainings
+    model = train(scan)
+    with pytest.raises(ConfigError) as another:
+        reconstruct(model, scan, gridsize=2)
+    assert another.value.names == ("gridsize",)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interruption_has_what_was_trained(scan):
+    with (
+        registered(FakeBackend(name="pytorch", interrupted=True)),
+        pytest.raises(TrainingInterrupted) as stopped,
+    ):
+        train(scan)
+    assert stopped.value.result.epochs == 2
+
+
+def test_progress_is_shown_unless_switched_off(fake, scan, capsys, monkeypatch):
+    del fake
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # of a program without logging
+    model = train(scan)
+    reconstruct(model, scan)
+    err = capsys.readouterr().err
+    assert "settings from data: " in err
+    assert "reconstructing: 48/48" in err
+    reconstruct(train(scan, progress=False), scan, progress=False)
+    assert not capsys.readouterr().err
+
+
+def test_a_refinement_lowers_the_r_factor(fake, scan):
+    del fake
+    plain = reconstruct(train(scan), scan)
+    refined = reconstruct(train(scan), scan, refine=3)
+    assert refined.r_factor < refined.metrics["r_factor_network"] == plain.r_factor
+
+
+def test_of_a_scan_without_a_probe_the_given_one_is_used(fake, scan, scan_file, tmp_path):
+    with np.load(scan_file) as file:
+        arrays = {name: file[name] for name in file.files if name != "probeGuess"}
+    np.savez(tmp_path / "bare.npz", **arrays)
+    np.savez(tmp_path / "probe.npz", probe=scan.probe)
+    train(tmp_path / "bare.npz", probe=tmp_path / "probe.npz")
+    np.testing.assert_array_equal(fake.trainings[-1]["scans"].probe, scan.probe)
+
+
+def test_another_dose_than_the_data_s_is_asked_for(fake, scan):
+    amplitudes = np.sqrt(scan.diffraction).astype(np.float32)
+    stored = evolve(
+        scan, diffraction=amplitudes, domain="amplitude", nphotons=1e5, known_totals=None
+    )
+    assert train(stored).config.nphotons == 1e5
+    assert train(stored, nphotons=3e5).config.nphotons == 3e5
+    assert len(fake.trainings) == 2
