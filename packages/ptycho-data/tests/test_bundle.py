@@ -153,7 +153,7 @@ def test_an_existing_bundle_stays(tmp_path):
         ({"weights": {"a/b": np.ones(1)}}, "dotted words, got 'a/b'"),
         ({"weights": {"a": np.array([None])}}, r"\['a'\] must be real numbers, got object"),
         ({"weights": {"a": np.ones(1, complex)}}, r"\['a'\] must be real numbers, got complex128"),
-        ({"backend": "jax"}, "must be one of pytorch, tensorflow, got 'jax'"),
+        ({"backend": "two words"}, "Bundle.backend must be a name, got 'two words'"),
     ],
 )
 def test_a_field_that_breaks_a_rule_is_refused(changes, message):

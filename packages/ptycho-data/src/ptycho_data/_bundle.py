@@ -179,8 +179,8 @@ def _safetensors() -> Any:
     return safetensors.numpy
 
 
-BACKENDS = ("pytorch", "tensorflow")
 _WEIGHT_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+_BACKEND_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # of whichever package registered it
 
 
 def _now() -> str:
@@ -209,8 +209,8 @@ def _check_weights(_: object, __: "Attribute[Any]", weights: dict[str, npt.NDArr
 
 
 def _check_backend(_: object, __: "Attribute[Any]", backend: str) -> None:
-    if backend not in BACKENDS:
-        raise InvalidValueError("Bundle.backend", f"one of {', '.join(BACKENDS)}", repr(backend))
+    if not isinstance(backend, str) or not _BACKEND_NAME.fullmatch(backend):
+        raise InvalidValueError("Bundle.backend", "a name", repr(backend))
 
 
 def _as_probe(probe: npt.ArrayLike) -> npt.NDArray[np.complex64]:
@@ -236,7 +236,7 @@ class Bundle:
     history
         Name of a loss to its values per epoch; NaN for a value that was not measured.
     backend
-        Who trained: ``"pytorch"`` or ``"tensorflow"``.
+        Name of the backend that trained, such as ``"pytorch"``.
     versions
         Package name to version.
     created
