@@ -16,8 +16,9 @@ from _scans import PHOTONS, make_scan
 from attrs import frozen
 from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_core.batches import spatial_batches
+from ptycho_core.groups import ScanGroups
 from ptycho_data import group_positions
-from ptycho_torch.data import Batch, GroupDataset, ScanGroups
+from ptycho_torch.data import Batch, tensors
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
 
@@ -58,7 +59,7 @@ def prepare(case: Case, device: str) -> tuple[Callable[[], Batch], Callable[[Bat
     torch.manual_seed(0)
     scan = make_scan(PATTERNS, case.N)
     groups = group_positions(scan.positions, case.gridsize)
-    data = GroupDataset(ScanGroups(scan=scan, groups=groups, photons=PHOTONS))
+    data = ScanGroups(scan=scan, groups=groups, photons=PHOTONS)
     chosen = spatial_batches(scan.positions[groups].mean(axis=1), case.groups, seed=0)[0]
     config = TrainingConfig(
         model=ModelConfig(N=case.N, gridsize=case.gridsize, architecture=case.architecture),
@@ -74,7 +75,7 @@ def prepare(case: Case, device: str) -> tuple[Callable[[], Batch], Callable[[Bat
         torch.stack(list(module.losses(batch).values())).sum().backward()
         optimizer.step()
 
-    return lambda: on_device(data[chosen], device), step
+    return lambda: on_device(tensors(data.batch(chosen)), device), step
 
 
 def run(case: Case, device: str, warmup: int, repeats: int) -> dict[str, Any]:

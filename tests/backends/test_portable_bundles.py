@@ -11,6 +11,7 @@ import attrs
 import numpy as np
 import pytest
 from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
+from ptycho_core.groups import prepare
 from ptycho_data import Scan, load_bundle, save_bundle
 from ptycho_physics import Mosaic, defocused_probe, random_cells, simulate_counts, snake_scan
 
@@ -153,7 +154,7 @@ def test_twenty_steps_of_training_have_the_same_losses(
 def pytorch_losses(part, bundle, scan, config, execution):
     torch = import_module("torch")
     module, data = part("module"), part("data")
-    groups = part("groups").prepare(scan, config, split=False).train
+    groups = prepare(scan, config, split=False)[0]
     model = part("bundles").model_from(bundle).train()
     learning = module.PtychoModule(model, config, execution, "train_loss")
     rate, decay = execution.learning_rate, module.WEIGHT_DECAY
@@ -170,7 +171,7 @@ def pytorch_losses(part, bundle, scan, config, execution):
         sampler.set_epoch(epoch)
         for _, chosen in sampler:
             optimizer.zero_grad()
-            loss = sum(learning.losses(data.GroupDataset(groups)[chosen]).values())
+            loss = sum(learning.losses(data.tensors(groups.batch(chosen))).values())
             loss.backward()
             optimizer.step()
             losses.append(float(loss.detach()))
@@ -180,9 +181,9 @@ def pytorch_losses(part, bundle, scan, config, execution):
 def tensorflow_losses(part, bundle, scan, config, execution):
     tf = import_module("tensorflow")
     data, learning = part("data"), part("learning")
-    groups = part("groups").prepare(scan, scan, config)[0]
+    groups = prepare(scan, config, split=False)[0]
     model = learning.LearningModel(part("bundles").model_from(bundle), config, execution)
-    source = data.BatchSource(data=groups, batch_size=config.batch_size, seed=config.seed)
+    source = data.BatchSource(parts=[groups], batch_size=config.batch_size, seed=config.seed)
     step = tf.function(model.train_step, autograph=False)
     losses = []
     for epoch in range(4):

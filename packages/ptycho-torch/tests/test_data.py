@@ -4,13 +4,9 @@ import torch
 from attrs import evolve
 from ptycho_config import PyTorchExecutionConfig
 from ptycho_core.batches import TEAM_SIZES
+from ptycho_core.groups import ScanGroups
 from ptycho_physics import extract_patches
-from ptycho_torch.data import (
-    GroupDataset,
-    ScanDataModule,
-    ScanGroups,
-    SpatialBatchSampler,
-)
+from ptycho_torch.data import ScanDataModule, SpatialBatchSampler, tensors
 
 
 @pytest.fixture
@@ -21,8 +17,8 @@ def groups(scan):
 
 def test_batch_holds_what_its_documentation_says(scan):
     pairs = np.stack([np.arange(10), np.arange(10) + 1], axis=1)
-    dataset = GroupDataset(ScanGroups(scan=scan, groups=pairs, photons=5.0, truth_gain=1.0))
-    batch = dataset[np.array([2, 7, 3])]
+    data = ScanGroups(scan=scan, groups=pairs, photons=5.0, truth_gain=1.0)
+    batch = tensors(data.batch(np.array([2, 7, 3])))
     assert batch["counts"].shape == batch["truth"].shape == (3, 2, 64, 64)
     assert batch["counts"].dtype == torch.float32
     assert batch["positions"].shape == (3, 2, 1, 2)
@@ -32,8 +28,8 @@ def test_batch_holds_what_its_documentation_says(scan):
 
 def test_teams_of_a_batch_are_moved_apart_and_where_they_lie_is_not(groups):
     chosen = np.arange(8, 16)
-    plain = GroupDataset(groups)[chosen]
-    batch = GroupDataset(evolve(groups, teams=True, margin=4.0))[chosen]
+    plain = tensors(groups.batch(chosen))
+    batch = tensors(evolve(groups, teams=True, margin=4.0).batch(chosen))
     assert "apart" not in plain
     offsets = batch["positions"] - plain["positions"]
     torch.testing.assert_close(offsets, offsets[:1].expand_as(offsets), atol=1e-4, rtol=0)
@@ -46,7 +42,7 @@ def test_teams_of_a_batch_are_moved_apart_and_where_they_lie_is_not(groups):
 
 def test_positions_of_a_batch_are_those_of_its_canvas(scan, groups):
     chosen = np.array([4, 5, 17])
-    batch = GroupDataset(groups)[chosen]
+    batch = tensors(groups.batch(chosen))
     local = batch["positions"].squeeze(-2).squeeze(1).numpy()
     moved = scan.positions[chosen] - local
     np.testing.assert_allclose(moved, np.broadcast_to(moved[0], moved.shape), atol=1e-4)

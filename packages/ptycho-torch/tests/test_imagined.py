@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 from ptycho_config import ModelConfig
+from ptycho_core.groups import ScanGroups
 from ptycho_physics import extract_patches
-from ptycho_torch.data import GroupDataset, ScanGroups
+from ptycho_torch.data import tensors
 from ptycho_torch.imagined import imagined_batch
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.overlap import agree
@@ -14,7 +15,7 @@ def test_patches_still_agree_and_their_patterns_are_those_of_the_turned_object(s
     model = PtychoModel(ModelConfig(architecture="unrolled", n_filters_scale=1), scan.probe)
     groups = np.arange(6)[:, np.newaxis]
     data = ScanGroups(scan=scan, groups=groups, photons=scan.mean_photons())
-    batch = GroupDataset(data)[groups[:, 0]]
+    batch = tensors(data.batch(groups[:, 0]))
     patches = extract_patches(scan.object_guess, scan.positions[groups], 64)
     # smooth ones: the row that mirroring takes from the other side then does not matter
     patches = torch.ones_like(torch.from_numpy(patches)) * (1 + 0.5j)

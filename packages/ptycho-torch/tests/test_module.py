@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from ptycho_core.groups import ScanGroups
 from ptycho_physics import own_share
-from ptycho_torch.data import GroupDataset, ScanGroups
+from ptycho_torch.data import tensors
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PROBE_RATE, WEIGHT_DECAY, PtychoModule
 
@@ -11,7 +12,7 @@ from ptycho_torch.module import PROBE_RATE, WEIGHT_DECAY, PtychoModule
 def batch(scan):
     groups = np.arange(scan.n)[:, None]
     data = ScanGroups(scan=scan, groups=groups, photons=scan.mean_photons(), truth_gain=1.0)
-    return GroupDataset(data)[np.arange(6)]
+    return tensors(data.batch(np.arange(6)))
 
 
 @pytest.fixture

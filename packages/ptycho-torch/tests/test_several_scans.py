@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 from attrs import evolve
+from ptycho_core.training_data import gather
 from ptycho_data import load_bundle, load_probe
 from ptycho_physics import defocused_probe
 from ptycho_torch.reconstruction import reconstruct
-from ptycho_torch.training import _gather
+from ptycho_torch.training import _model
 
 
 @pytest.fixture
@@ -67,16 +68,17 @@ def test_a_test_scan_is_watched_with_its_own_bad_pixels_and_nothing_of_it_is_tra
     scan, other_scan, training, settings
 ):
     config = training({"joint_stages": True}, **settings)
-    data = _gather([scan], other_scan, config, None)
+    data = gather([scan], other_scan, config)
     (watched,) = data.validation
-    lit = data.model.scans[watched.number]
+    model = _model(data, config)
+    lit = model.scans[watched.number]
     assert lit.bad_pixels.sum() == 1
     assert lit.shifts is None
     assert not watched.teams
     assert watched.margin == 0
     refined = config.probe_trainable
-    assert len(data.model.probe_changes()) == refined
+    assert len(model.probe_changes()) == refined
     if refined:
         with torch.no_grad():
-            data.model.scans[0].probe_change += 0.1
-        torch.testing.assert_close(lit.probe, data.model.scans[0].probe)
+            model.scans[0].probe_change += 0.1
+        torch.testing.assert_close(lit.probe, model.scans[0].probe)

@@ -72,6 +72,36 @@ def spatial_batches(
     return [pieces[index] for index in np.argsort(rng.random(batches), kind="stable")]
 
 
+def epoch_batches(
+    centres: Sequence[NDArray[np.float64]], size: int, seed: int, epoch: int
+) -> list[tuple[int, NDArray[np.int64]]]:
+    """Partition the groups of several scans into the compact batches of an epoch.
+
+    Parameters
+    ----------
+    centres : sequence of (B, 2) float arrays
+        Where the groups of each scan lie.
+    size
+        Groups in a batch.
+    seed, epoch
+        Same numbers, same batches.
+
+    Returns
+    -------
+    list of (int, ndarray)
+        Number of a scan in ``centres``, and the numbers of its groups, in random order.
+    """
+    batches = [
+        (part, groups)
+        for part, points in enumerate(centres)
+        for groups in spatial_batches(points, size, (seed, epoch, part)[: 2 + (part > 0)])
+    ]
+    if len(centres) == 1:
+        return batches  # in random order already
+    order = np.random.default_rng((seed, epoch)).permutation(len(batches))
+    return [batches[k] for k in order]
+
+
 def chunks(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     """Cut an array into pieces of ``size`` rows; the last may be shorter."""
     return [rows[start : start + size] for start in range(0, len(rows), size)]

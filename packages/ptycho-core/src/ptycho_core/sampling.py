@@ -3,7 +3,7 @@
 import logging
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve
 from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, TrainingConfig
 from ptycho_config.errors import InvalidValueError
@@ -12,7 +12,6 @@ from ptycho_data import Scan, group_positions, subsample
 from ptycho_core.batches import chunks, spatial_batches
 
 __all__ = [
-    "ScanGroups",
     "covering_groups",
     "inference_groups",
     "inference_steps",
@@ -26,41 +25,6 @@ log = logging.getLogger(__name__)
 
 VALIDATION_FRACTION = 0.1
 FEWEST_VALIDATION_GROUPS = 4
-
-
-@frozen(eq=False, kw_only=True)
-class ScanGroups:
-    """A scan and the groups of it that are used.
-
-    Attributes
-    ----------
-    scan : Scan
-    groups : (B, C) int64 array
-        Pattern indices of each group.
-    photons : float
-        Mean counts per pattern that fixes the scale: see `ptycho_core.scan_scale.mean_counts`.
-    nphotons : float or None
-        Mean photons per pattern, for scans in the amplitude domain that do not state it.
-    truth_gain : float or None
-        Divides the ground truth, so that it is in the network's units: see
-        `ptycho_core.scan_scale.truth_gain`. None for batches without ground truth.
-    teams : bool
-        Let random teams of each batch, not all of it, agree between the stages of a network: see
-        `ptycho_core.batches.teams_apart`.
-    """
-
-    scan: Scan
-    groups: NDArray[np.int64]
-    photons: float
-    nphotons: float | None = None
-    truth_gain: float | None = None
-    teams: bool = False
-
-    @property
-    def centres(self) -> NDArray[np.float64]:
-        """Mean position (B, 2) of each group."""
-        means: NDArray[np.float64] = self.scan.positions[self.groups].mean(axis=1)
-        return means
 
 
 def with_positions(scan: Scan, *, measured: bool) -> Scan:

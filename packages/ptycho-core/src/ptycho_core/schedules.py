@@ -1,4 +1,4 @@
-"""Learning-rate schedules as plain functions, for the optimiser of any framework."""
+"""Learning rates and their schedules as plain functions, for the optimiser of any framework."""
 
 import math
 from typing import Any
@@ -7,7 +7,27 @@ from attrs import define
 from ptycho_config import Scheduler
 from ptycho_config.errors import InvalidValueError
 
-__all__ = ["Plateau", "chosen_scheduler", "is_per_step", "rate_factor", "watches_loss"]
+__all__ = [
+    "POSITION_RATE",
+    "PROBE_RATE",
+    "WEIGHT_DECAY",
+    "Plateau",
+    "chosen_scheduler",
+    "is_per_step",
+    "rate_factor",
+    "watches_loss",
+]
+
+WEIGHT_DECAY = 1e-4
+"""Of the weights of a network; nothing else decays."""
+
+PROBE_RATE = 2
+"""Learning rate of a trainable probe relative to the network's. It polishes a good probe; a poor
+one is better refined by the solver first, whose steps are preconditioned."""
+
+POSITION_RATE = 60
+"""Learning rate of positions, in pixels, relative to the network's: tenths of a pixel each time a
+pattern is seen, at first. Errors of 1.1 pixels rms become 0.6 in 20 epochs of 48 patterns."""
 
 WARMUP_FRACTION = 0.2
 STAGES = (0.5, 0.75, 0.9)

@@ -1,94 +1,56 @@
-"""Batches for training: groups of patterns that lie close together on the sample.
+"""Batches for training, as Keras takes them: see `ptycho_core.groups`.
 
-A batch is a dictionary:
+Images are channels last, (B, N, N, C), and positions (B, 1, 2, C). A batch also holds
 
-``counts`` (B, N, N, C) float32
-    measured counts;
-``positions`` (B, 1, 2, C) float32
-    patch centres ``(x, y)`` on the batch's canvas;
-``canvas`` (2,) int32
-    shape ``(H, W)`` of that canvas;
-``photons`` float32 scalar
-    mean counts per pattern of the scan;
 ``update`` bool scalar
     whether the weights change after this batch, for gradients added up over several;
 ``imagined`` int32 scalar
     in training with ``imagined_batches``: where not 0, the seed of a batch that takes the place of
-    this one: see `ptycho_tf.imagined`;
-``apart`` (B, 1, 2, C) float32
-    in training with ``joint_stages``: patch centres at which patches overlap within random teams of
-    the batch only, where the network sees them: see `ptycho_core.batches.teams_apart`;
-``truth`` (B, N, N, C) complex64
-    ground-truth patches, for losses that need them; one is an object that absorbs as much as the
-    scan does on average.
+    this one: see `ptycho_tf.imagined`.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from attrs import define, field, frozen
+from attrs import define, field
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
-from ptycho_core import sampling
-from ptycho_core.batches import spatial_batches, teams_apart
-from ptycho_core.scan_scale import truth_patches
-from ptycho_physics import Canvas
+from ptycho_core.batches import epoch_batches
+from ptycho_core.groups import ScanGroups
+from ptycho_core.read_ahead import read_ahead
 
 from ptycho_tf.frameworks import tf
 
 Batch = dict[str, Any]
+Chosen = tuple[int, NDArray[np.int64]]
 
 
-@frozen(eq=False, kw_only=True)
-class ScanGroups(sampling.ScanGroups):
-    """Groups of a scan, and the batches made of them."""
-
-    @property
-    def format(self) -> dict[str, tf.TensorSpec]:
-        """What a batch of it holds."""
-        C, N = self.groups.shape[1], self.scan.N
-        form = {
-            "counts": tf.TensorSpec((None, N, N, C), tf.float32),
-            "positions": tf.TensorSpec((None, 1, 2, C), tf.float32),
-            "canvas": tf.TensorSpec((2,), tf.int32),
-            "photons": tf.TensorSpec((), tf.float32),
-        }
-        if self.teams:
-            form["apart"] = form["positions"]
-        if self.truth_gain is not None:
-            form["truth"] = tf.TensorSpec((None, N, N, C), tf.complex64)
-        return form
-
-    def batch(self, chosen: NDArray[np.int64]) -> Batch:
-        """Return the batch of the groups ``chosen`` (B,), as arrays."""
-        scan, groups = self.scan, self.groups[chosen]
-        flat, shape = groups.reshape(-1), (*groups.shape, scan.N, scan.N)
-        canvas = Canvas.covering(scan.positions[flat], scan.N)
-        local = canvas.local(scan.positions[groups])
-        batch: Batch = {
-            "counts": _channels_last(scan.counts(flat, self.nphotons).reshape(shape)),
-            "positions": _of_groups(local),
-            "canvas": np.array(canvas.shape, np.int32),
-            "photons": np.float32(self.photons),
-        }
-        if self.teams:
-            batch["apart"] = _of_groups(teams_apart(local, scan.N + 1, seed=chosen))
-        if self.truth_gain is not None:
-            truth = truth_patches(scan, flat).reshape(shape) / np.float32(self.truth_gain)
-            batch["truth"] = _channels_last(truth)
-        return batch
+def batch_format(groups: ScanGroups) -> dict[str, tf.TensorSpec]:
+    """Return what a batch of groups holds."""
+    C, N = groups.groups.shape[1], groups.scan.N
+    form = {
+        "counts": tf.TensorSpec((None, N, N, C), tf.float32),
+        "positions": tf.TensorSpec((None, 1, 2, C), tf.float32),
+        "canvas": tf.TensorSpec((2,), tf.int32),
+        "photons": tf.TensorSpec((), tf.float32),
+        "scan": tf.TensorSpec((), tf.int32),
+        "indices": tf.TensorSpec((None, C), tf.int64),
+    }
+    if groups.teams:
+        form["apart"] = form["positions"]
+    if groups.truth_gain is not None:
+        form["truth"] = tf.TensorSpec((None, N, N, C), tf.complex64)
+    return form
 
 
-def _of_groups(positions: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Turn positions (B, C, 2) into (B, 1, 2, C)."""
-    return positions.astype(np.float32).transpose(0, 2, 1)[:, np.newaxis]
-
-
-def _channels_last(images: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(np.moveaxis(images, 1, -1))
+def channels_last_batch(batch: Batch) -> Batch:
+    """Turn a batch in the axis order of the physics into one of Keras, of arrays as well."""
+    made = {name: np.moveaxis(batch[name], 1, -1) for name in ("counts", "truth") if name in batch}
+    for name in ("positions", "apart"):
+        if name in batch:
+            made[name] = batch[name].transpose(0, 2, 1)[:, np.newaxis]
+    return batch | made | {"canvas": np.array(batch["canvas"], np.int32)}
 
 
 @define(kw_only=True)
@@ -100,8 +62,8 @@ class BatchSource:
 
     Parameters
     ----------
-    data
-        The groups.
+    parts
+        Groups of each scan.
     batch_size
         Groups per batch.
     seed
@@ -118,7 +80,7 @@ class BatchSource:
         Chooses the partition; set before each epoch.
     """
 
-    data: ScanGroups
+    parts: Sequence[ScanGroups]
     batch_size: int
     seed: int
     execution: PyTorchExecutionConfig = field(factory=PyTorchExecutionConfig)
@@ -130,17 +92,19 @@ class BatchSource:
     @property
     def per_device(self) -> int:
         """Batches of an epoch for each device."""
-        return -(-len(self.data.groups) // (self.batch_size * self.replicas))
+        batches = sum(-(-len(part.groups) // self.batch_size) for part in self.parts)
+        return -(-batches // self.replicas)
 
     @property
     def updates(self) -> int:
         """Changes of the weights in an epoch."""
         return -(-self.per_device // self.execution.accum_steps)
 
-    def __iter__(self) -> Iterator[tuple[NDArray[np.int64], bool]]:
-        """Yield group numbers of each batch, and whether the weights change after it."""
-        seed = (self.seed, 0 if self.fixed else self.epoch)
-        batches = spatial_batches(self.data.centres, self.batch_size, seed=seed)
+    def __iter__(self) -> Iterator[tuple[Chosen, bool]]:
+        """Yield part and group numbers of each batch, and whether the weights change after it."""
+        epoch = 0 if self.fixed else self.epoch
+        centres = [part.centres for part in self.parts]
+        batches = epoch_batches(centres, self.batch_size, self.seed, epoch)
         for k in range(self.per_device * self.replicas):
             done = k // self.replicas + 1
             update = done % self.execution.accum_steps == 0 or done == self.per_device
@@ -156,27 +120,21 @@ class BatchSource:
     def loaded(self) -> Iterator[Batch]:
         """Yield the batches of an epoch, loaded ahead by as many threads as there are workers."""
 
-        def load(item: tuple[int, tuple[NDArray[np.int64], bool]]) -> Batch:
-            k, (chosen, update) = item
-            batch = {**self.data.batch(chosen), "update": update}
-            return batch if self.imagines is None else {**batch, "imagined": self._imagined(k)}
+        def load(item: tuple[int, tuple[Chosen, bool]]) -> Batch:
+            k, ((part, chosen), update) = item
+            batch = channels_last_batch(self.parts[part].batch(chosen)) | {"update": update}
+            return batch if self.imagines is None else batch | {"imagined": self._imagined(k)}
 
-        if not self.execution.num_workers:
-            yield from map(load, enumerate(self))
-            return
-        ahead = self.execution.num_workers * (self.execution.prefetch_factor or 2)
-        coming: deque[Future[Batch]] = deque()
-        with ThreadPoolExecutor(self.execution.num_workers) as pool:
-            for item in enumerate(self):
-                coming.append(pool.submit(load, item))
-                if len(coming) > ahead:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
+        return read_ahead(
+            load,
+            enumerate(self),
+            workers=self.execution.num_workers,
+            per_worker=self.execution.prefetch_factor or 2,
+        )
 
     def dataset(self) -> tf.data.Dataset:
         """Return the batches of one epoch; each time it is gone through, of the current one."""
-        form = {**self.data.format, "update": tf.TensorSpec((), tf.bool)}
+        form = {**batch_format(self.parts[0]), "update": tf.TensorSpec((), tf.bool)}
         if self.imagines is not None:
             form["imagined"] = tf.TensorSpec((), tf.int32)
         batches = tf.data.Dataset.from_generator(self.loaded, output_signature=form)

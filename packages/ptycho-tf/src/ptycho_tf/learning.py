@@ -4,6 +4,7 @@ from typing import Any
 
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_core.losses import Prediction, loss_weights, weighted_terms
+from ptycho_core.schedules import POSITION_RATE, PROBE_RATE, WEIGHT_DECAY
 from ptycho_physics import gentleness, input_scale
 
 from ptycho_tf import namespace as xp
@@ -15,12 +16,6 @@ from ptycho_tf.model import PtychoModel
 from ptycho_tf.optimizer import AdamW
 
 Tensor = Any
-
-WEIGHT_DECAY = 1e-4
-
-PROBE_RATE = 2
-"""Learning rate of a trainable probe relative to the network's. It polishes a good probe; a poor
-one is better refined by the solver first, whose steps are preconditioned."""
 
 
 class LearningModel(keras.Model):
@@ -61,8 +56,10 @@ class LearningModel(keras.Model):
         # Decay would pull the probe back to where it started, and the scale to one.
         if variable is self.model.log_scale:
             return 1.0, 0.0
-        if variable is self.model.probe_change:
+        if any(variable is change for change in self.model.probe_changes()):
             return PROBE_RATE, 0.0
+        if any(variable is shifts for shifts in self.model.position_shifts()):
+            return POSITION_RATE, 0.0
         return 1.0, WEIGHT_DECAY
 
     def _maybe_symbolic_build(self, **_: Any) -> None:
@@ -84,10 +81,14 @@ class LearningModel(keras.Model):
 
     def terms(self, batch: Batch, gentle: Tensor | None = None) -> dict[str, Tensor]:
         """Return the weighted terms of the loss of a batch: see `ptycho_core.losses`."""
+        with self.model.using(batch):
+            return self._terms(batch, self._patches(batch), gentle)
+
+    def _terms(self, batch: Batch, patches: Tensor, gentle: Tensor | None) -> dict[str, Tensor]:
         model, photons, rate = self.model, batch["photons"], None
-        patches = self._patches(batch)
         if self.config.model.model_type != "supervised":
-            patches = model.constrain(patches, batch["positions"], batch["canvas"], photons=photons)
+            positions = model.moved(batch["positions"], batch)
+            patches = model.constrain(patches, positions, batch["canvas"], photons=photons)
             rate = model.predict_counts(patches, photons)
         made = Prediction(
             patches=patches,
@@ -106,16 +107,17 @@ class LearningModel(keras.Model):
         """Return what the network makes of a batch: (B, C, N, N) complex64."""
         photons = batch["photons"]
         x = tf.sqrt(batch["counts"]) * (input_scale(1.0, self.config.model.N) / tf.sqrt(photons))
-        where = batch.get("apart", batch["positions"])
+        where = self.model.moved(batch.get("apart", batch["positions"]), batch)
         return channels_first(self.model.diffraction_to_obj(x, where, photons))
 
     def _imagined(self, batch: Batch) -> Batch:
         """Return a batch, or one that is imagined from it where it says so."""
 
         def imagined() -> Batch:
-            patches = self._patches(batch)
-            patches = self.model.constrain(patches, batch["positions"], batch["canvas"])
-            return imagined_batch(self.model, batch, patches)
+            with self.model.using(batch):
+                patches = self._patches(batch)
+                patches = self.model.constrain(patches, batch["positions"], batch["canvas"])
+                return imagined_batch(self.model, batch, patches)
 
         given = {name: tf.convert_to_tensor(batch[name]) for name in imagined_names(batch)}
         return {**batch, **tf.cond(batch["imagined"] > 0, imagined, lambda: given)}

@@ -1,22 +1,18 @@
 """The physics-constrained model: a network, and the diffraction its patches would give."""
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig
-from ptycho_physics import (
-    expected_counts,
-    inscribed_circle,
-    normalise_probe,
-    own_share,
-    prepare_probe,
-    probe_weight,
-    smoothing_envelope,
-)
+from ptycho_core.training_data import ScanOptics
+from ptycho_physics import expected_counts, own_share, probe_weight, smoothing_envelope
 
 from ptycho_tf import namespace as xp
 from ptycho_tf.frameworks import keras, tf
+from ptycho_tf.illumination import Illumination
 from ptycho_tf.layout import channels_first, channels_last, positions_of_patterns
 from ptycho_tf.networks import build_network
 from ptycho_tf.overlap import Placement, place_apart
@@ -44,11 +40,17 @@ class PtychoModel(keras.Model):
         Let training refine the probe.
     intensity_scale_trainable
         Let training refine the intensity scale.
+    movable
+        Number of patterns whose positions training may refine; 0 for none.
+    others
+        Optics of further scans that are trained on.
     precision
         Number format of the network: a key of `PRECISIONS`.
 
     Attributes
     ----------
+    scans : list of Illumination
+        What belongs to each scan.
     log_scale : ()
         Logarithm of a factor on the predicted amplitude, zero before training.
     """
@@ -61,41 +63,76 @@ class PtychoModel(keras.Model):
         *,
         probe_trainable: bool = False,
         intensity_scale_trainable: bool = True,
+        movable: int = 0,
+        others: Sequence[ScanOptics] = (),
         precision: str = "32-true",
     ) -> None:
         super().__init__(dtype="float32")
         self.config = model
         self.network = build_network(model, PRECISIONS[precision])
-        start = prepare_probe(probe, model.N, masked=model.probe_mask)
-        shape = (model.N, model.N)
-        bad = np.zeros(shape, dtype=bool) if bad_pixels is None else bad_pixels
-        self.probe_start = tf.constant(start)
-        self.bad_pixels = tf.constant(bad)
         self.envelope = tf.constant(smoothing_envelope(model.N, model.gaussian_smoothing_sigma))
         self.log_scale = self.add_weight(
             name="log_scale", shape=(), initializer="zeros", trainable=intensity_scale_trainable
         )
-        self.probe_change = None
-        circle = inscribed_circle(model.N) if model.probe_mask else None
-        self.inside = None if circle is None else tf.constant(circle, tf.complex64)
-        if probe_trainable:
-            # In units of the probe's rms, so that one learning rate suits probe and network.
-            self.probe_change = self.add_weight(
-                name="probe_change", shape=(*start.shape, 2), initializer="zeros"
-            )
-            self.probe_rms = float(np.sqrt(np.mean(np.abs(start) ** 2)))
+        first = ScanOptics(
+            probe=probe, bad_pixels=bad_pixels, probe_trainable=probe_trainable, movable=movable
+        )
+        optics = [first, *others]
+        modes = max(len(own.probe) for own in optics)
+        self.scans = [Illumination(model, own, modes, self._variable) for own in optics]
+        for own, scan in zip(optics, self.scans, strict=True):
+            if own.probe_of is not None:
+                scan.probe_change = self.scans[own.probe_of].probe_change
+        self._current: Tensor = 0
         self.built = True
+
+    def _variable(self, name: str, shape: tuple[int, ...]) -> Any:
+        return self.add_weight(name=name, shape=shape, initializer="zeros")
+
+    def probe_changes(self) -> list[Any]:
+        """Return what training may change of the probes."""
+        return _trainable(scan.probe_change for scan in self.scans)
+
+    def position_shifts(self) -> list[Any]:
+        """Return what training may change of the positions."""
+        return _trainable(scan.shifts for scan in self.scans)
+
+    @contextmanager
+    def using(self, batch: Mapping[str, Tensor]) -> Iterator[None]:
+        """Use the probe and the bad pixels of a batch's scan."""
+        self._current = batch.get("scan", 0)
+        try:
+            yield
+        finally:
+            self._current = 0
+
+    def _in_use(self, parts: Sequence[Tensor]) -> Tensor:
+        if len(parts) == 1 or isinstance(self._current, int):
+            return parts[0]
+        return tf.gather(tf.stack(parts), self._current)
 
     @property
     def probe(self) -> Tensor:
         """The probe (M, N, N) complex64 in use, at unit power."""
-        if self.probe_change is None:
-            return self.probe_start
-        change = self.probe_rms * tf.convert_to_tensor(self.probe_change)
-        change = tf.complex(change[..., 0], change[..., 1])
-        if self.inside is not None:
-            change = change * self.inside
-        return normalise_probe(self.probe_start + change, xp=xp)
+        return self._in_use([scan.probe for scan in self.scans])
+
+    @property
+    def bad_pixels(self) -> Tensor:
+        """The bad pixels (N, N) bool in use."""
+        return self._in_use([scan.bad_pixels for scan in self.scans])
+
+    def moved(self, positions: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return positions (B, 1, 2, C) of a batch's patterns with their refinement."""
+        if not self.position_shifts():
+            return positions
+        parts = [scan.offsets for scan in self.scans]
+        sizes = [len(part) for part in parts]
+        starts = tf.constant([sum(sizes[:k]) for k in range(len(sizes))], tf.int64)
+        fixed = tf.constant([scan.shifts is None for scan in self.scans])
+        number, indices = batch["scan"], batch["indices"]
+        rows = tf.where(tf.gather(fixed, number), tf.zeros_like(indices), indices)
+        offsets = tf.gather(tf.concat(parts, 0), tf.gather(starts, number) + rows)
+        return positions + tf.transpose(offsets, (0, 2, 1))[:, None]
 
     def diffraction_to_obj(self, x: Tensor, positions: Tensor, photons: Tensor | float) -> Tensor:
         """Reconstruct patches: see `ptycho_tf.networks.base.Network.call`."""
@@ -160,3 +197,8 @@ class PtychoModel(keras.Model):
         patches = channels_first(self.diffraction_to_obj(x, positions, photons))
         patches = self.constrain(patches, positions, canvas)
         return channels_last(patches), channels_last(self.predict_counts(patches, photons))
+
+
+def _trainable(parts: Iterable[Any]) -> list[Any]:
+    # once each: scans may share a probe
+    return list({id(part): part for part in parts if part is not None}.values())

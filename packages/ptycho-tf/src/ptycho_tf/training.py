@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
-from ptycho_core.checks import check_outputs, check_probe, check_trained_on
+from ptycho_core.checks import check_outputs
+from ptycho_core.refined_scans import write_refined
 from ptycho_core.results import TrainingInterrupted, TrainingResult
 from ptycho_core.resuming import replacing, resumed_state
 from ptycho_core.sampling import with_photons
 from ptycho_core.schedules import chosen_scheduler
+from ptycho_core.training_data import TrainingData, gather
 from ptycho_data import BUNDLE_NAME, Scan, save_bundle
 
 from ptycho_tf import checkpoints
@@ -25,7 +27,6 @@ from ptycho_tf.checkpoints import Checkpoints
 from ptycho_tf.data import BatchSource
 from ptycho_tf.devices import Devices, be_deterministic, open_devices
 from ptycho_tf.frameworks import keras
-from ptycho_tf.groups import prepare
 from ptycho_tf.learning import LearningModel
 from ptycho_tf.loggers import make_logger
 from ptycho_tf.model import PtychoModel
@@ -36,19 +37,11 @@ log = logging.getLogger(__name__)
 
 
 def _sources(
-    scan: Scan,
-    test_scan: Scan | None,
-    config: TrainingConfig,
-    execution: PyTorchExecutionConfig,
-    probe: Any,
-    devices: Devices,
+    data: TrainingData, config: TrainingConfig, execution: PyTorchExecutionConfig, devices: Devices
 ) -> tuple[BatchSource, BatchSource | None]:
-    parts = prepare(scan, test_scan, config, probe)
     train, validation = (
-        None
-        if part is None
-        else BatchSource(
-            data=part,
+        BatchSource(
+            parts=parts,
             batch_size=config.batch_size,
             seed=config.seed,
             execution=execution,
@@ -56,10 +49,37 @@ def _sources(
             replicas=devices.count,
             imagines=None if fixed or not config.imagined_batches else config.imagines,
         )
-        for part, fixed in zip(parts, (False, True), strict=True)
+        for parts, fixed in ((data.train, False), (data.validation, True))
     )
-    assert train is not None  # noqa: S101 - only validation may be missing
-    return train, validation
+    return train, validation if data.validation else None
+
+
+def _model(data: TrainingData, config: TrainingConfig, precision: str) -> PtychoModel:
+    """Make a model that knows the optics of every scan."""
+    first, *others = data.optics
+    return PtychoModel(
+        config.model,
+        first.probe,
+        first.bad_pixels,
+        probe_trainable=first.probe_trainable,
+        intensity_scale_trainable=config.intensity_scale_trainable and config.counts_decide,
+        movable=first.movable,
+        others=others,
+        precision=precision,
+    )
+
+
+def _refined(
+    model: PtychoModel, data: TrainingData
+) -> Iterator[tuple[Scan, NDArray[np.complex64], NDArray[np.float32] | None]]:
+    """Yield what was refined of each scan, where the bundle has no room for it."""
+    moved = bool(model.position_shifts())
+    if not moved and not (model.probe_changes() and len(data.train) > 1):
+        return
+    for part in data.train:
+        own = model.scans[part.number]
+        offsets = None if own.shifts is None else own.offsets.numpy()
+        yield part.scan, own.probe.numpy()[: own.modes], offsets
 
 
 @frozen(eq=False, kw_only=True)
@@ -125,7 +145,7 @@ def _set_up(
     saved = None
     if execution.enable_checkpointing:
         folder = output / checkpoints.FOLDER
-        of = resumed_state(config, execution, [train.data.scan])
+        of = resumed_state(config, execution, [part.scan for part in train.parts])
         saved = Checkpoints(folder, execution, monitor, parts, of)
     # A checkpoint comes last: it holds what the others made of the epoch.
     everything = [EpochStart(train), MeanOfWeights(), *parts.values(), saved, interrupts]
@@ -202,28 +222,17 @@ def train(
     check_training(config, execution, len(scans))
     overrides = dict(overrides_applied or {})
     dose = config.asked_photons(overrides)
-    scan = with_photons(scans[0], dose)
+    scans = [with_photons(scan, dose) for scan in scans]
     test_scan = None if test_scan is None else with_photons(test_scan, dose)
-    for each in (scan, *([] if test_scan is None else [test_scan])):
-        check_trained_on(each, config.model.N)
-    if probe is not None:
-        check_probe(probe, config.model.N)
+    data = gather(scans, test_scan, config, probe)
     keras.utils.set_random_seed(config.seed)
     be_deterministic(execution.deterministic)
     devices = open_devices(execution)
-    lit = scan.probe if probe is None else probe
-    batches, validation = _sources(scan, test_scan, config, execution, lit, devices)
+    batches, validation = _sources(data, config, execution, devices)
     bar = execution.enable_progress_bar and sys.stderr.isatty()
     start = time.perf_counter()
     with devices.scope(), replacing(last.parent, keep=resume):
-        model = PtychoModel(
-            config.model,
-            lit,
-            scan.bad_pixels,
-            probe_trainable=config.probe_trainable,
-            intensity_scale_trainable=config.intensity_scale_trainable and config.counts_decide,
-            precision=execution.precision,
-        )
+        model = _model(data, config, execution.precision)
         execution = execution.at_rate(model.network.recommended_rate)
         run = _set_up(
             model, batches, validation, devices, config, execution, output=output, resume=resume
@@ -243,12 +252,15 @@ def train(
         bundle = bundle_of(
             model,
             config,
-            photons=batches.data.photons,
-            domain=scan.domain,
+            photons=data.photons,
+            domain=scans[0].domain,
             history=history.columns(),
             overrides_applied=overrides,
+            scans=data.described(),
             probe_given=probe is not None,
         )
+        for path in write_refined(output, _refined(model, data)):
+            log.info("refined, of one scan: %s", path)
         save_bundle(output, bundle, overwrite=overwrite or resume)
     else:
         log.info("%d epochs were done before: the bundle stays as it is", done)

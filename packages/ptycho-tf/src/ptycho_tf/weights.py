@@ -4,7 +4,7 @@ The name of a layer is the name of its weights there; the table below is all the
 their layouts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -61,26 +61,3 @@ def weights_of(network: Network) -> Iterator[Weight]:
         for layer in part.layers:
             for name, (attribute, axes) in LAYOUTS.get(type(layer), {}).items():
                 yield Weight(f"{layer.name}.{name}", getattr(layer, attribute), axes)
-
-
-def load_weights(network: Network, arrays: Mapping[str, NDArray[Any]], architecture: str) -> None:
-    """Give a network the weights of a bundle, names without ``network.``.
-
-    Raises
-    ------
-    ValueError
-        If they are not the weights of this architecture.
-    """
-    known = {weight.name: weight for weight in weights_of(network)}
-    rule = f"bundle: weights must fit architecture {architecture!r}"
-    odd = sorted(known.keys() ^ arrays.keys())
-    if odd:
-        missing = len(known.keys() - arrays.keys())
-        msg = f"{rule}, found {missing} missing and {len(odd) - missing} unexpected: {odd[0]!r}"
-        raise ValueError(msg)
-    for name, weight in known.items():
-        if weight.shape != arrays[name].shape:
-            msg = f"{rule}: {name} must have shape {weight.shape}, found {arrays[name].shape}"
-            raise ValueError(msg)
-    for name, weight in known.items():
-        weight.assign(arrays[name])

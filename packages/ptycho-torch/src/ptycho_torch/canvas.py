@@ -1,44 +1,13 @@
-"""Canvases that fit into memory, and one that grows with the scan."""
+"""A canvas that grows with the scan."""
 
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from ptycho_core.groups import canvas_for
 from ptycho_physics import Canvas, Mosaic, stitched_object, synchronise
-from ptycho_physics.memory import machine_memory, object_memory
 from torch import Tensor
-
-LONGEST = 2**31
-
-
-def canvas_for(positions: NDArray[np.float64], N: int) -> Canvas:
-    """Return the canvas of positions, if a machine like this one can hold it.
-
-    Parameters
-    ----------
-    positions : (..., 2) float64
-        Patch centres ``(x, y)`` in pixels of the object grid.
-    N
-        Patch size in pixels.
-
-    Raises
-    ------
-    ValueError
-        If the positions span too much, or are not finite.
-    """
-    points = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
-    size = object_memory(points, N) if len(points) else 0.0
-    far = len(points) > 0 and np.abs(points).max() > LONGEST
-    if far or size > machine_memory():
-        width, height = (np.ptp(points, axis=0) + N).tolist()
-        msg = (
-            f"positions: must be pixels of the object grid; they span {width:.6g} x {height:.6g} "
-            f"pixels, {size / 2**30:.3g} GiB for the object: are they in another unit, or is one "
-            "of them wrong?"
-        )
-        raise ValueError(msg)
-    return Canvas.covering(points, N)
 
 
 class GrowingCanvas:

@@ -1,25 +1,6 @@
-"""Batches for training: groups of patterns that lie close together on the sample.
+"""Batches for training, as PyTorch takes them: see `ptycho_core.groups`.
 
-A batch is a dictionary:
-
-``counts`` (B, C, N, N) float32
-    measured counts;
-``positions`` (B, C, 1, 2) float32
-    patch centres ``(x, y)`` on the batch's canvas;
-``canvas`` (int, int)
-    shape ``(H, W)`` of that canvas;
-``photons`` float32 scalar
-    mean counts per pattern of the scan;
-``scan`` int
-    number of the scan among those trained on: all patterns of a batch come from one;
-``indices`` (B, C) int64
-    numbers of the patterns in their scan;
-``apart`` (B, C, 1, 2) float32
-    in training with ``joint_stages``: patch centres at which patches overlap within random teams of
-    the batch only, where the network sees them: see `ptycho_core.batches.teams_apart`;
-``truth`` (B, C, N, N) complex64
-    ground-truth patches, for losses that need them; one is an object that absorbs as much as the
-    scan does on average.
+Every array is a tensor, and ``positions`` and ``apart`` are (B, C, 1, 2).
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,81 +9,38 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
-from ptycho_core import sampling
-from ptycho_core.batches import spatial_batches, teams_apart
-from ptycho_core.scan_scale import truth_patches
+from ptycho_core.batches import epoch_batches
+from ptycho_core.groups import ScanGroups
 from torch.utils.data import DataLoader, Dataset, Sampler
-
-from ptycho_torch.canvas import canvas_for
 
 Batch = dict[str, Any]
 Chosen = tuple[int, NDArray[np.int64]]
 
 
-@frozen(eq=False, kw_only=True)
-class ScanGroups(sampling.ScanGroups):
-    """Groups of one scan of several, whose positions training may move.
-
-    Attributes
-    ----------
-    number : int
-        Of the scan, among those of the training: says whose probe and bad pixels belong to it.
-    margin : float
-        Pixels around the patches on a batch's canvas, for positions that training may move.
-    """
-
-    number: int = 0
-    margin: float = 0.0
-
-
-class GroupDataset(Dataset[Batch]):
-    """Serves a whole batch for an array of group numbers."""
-
-    def __init__(self, data: ScanGroups) -> None:
-        self.data = data
-
-    def __getitem__(self, chosen: NDArray[np.int64]) -> Batch:
-        """Return the batch of the groups ``chosen`` (B,)."""
-        data, scan = self.data, self.data.scan
-        groups = data.groups[chosen]
-        flat = groups.reshape(-1)
-        positions = scan.positions[flat]
-        corners = [positions.min(axis=0) - data.margin, positions.max(axis=0) + data.margin]
-        canvas = canvas_for(np.stack(corners), scan.N)
-        shape = (*groups.shape, scan.N, scan.N)
-        counts = scan.counts(flat, data.nphotons).reshape(shape)
-        local = canvas.local(positions).reshape(*groups.shape, 1, 2)
-        batch: Batch = {
-            "counts": torch.from_numpy(counts),
-            "positions": torch.from_numpy(local.astype(np.float32)),
-            "canvas": canvas.shape,
-            "photons": torch.tensor(data.photons, dtype=torch.float32),
-            "scan": data.number,
-            "indices": torch.from_numpy(groups),
-        }
-        if data.teams:
-            reach = scan.N + 1 + 2 * data.margin
-            apart = teams_apart(positions.reshape(*groups.shape, 2), reach, seed=chosen)
-            batch["apart"] = torch.from_numpy(apart[:, :, None].astype(np.float32))
-        if data.truth_gain is not None:
-            truth = truth_patches(scan, flat).reshape(shape) / np.float32(data.truth_gain)
-            batch["truth"] = torch.from_numpy(truth)
-        return batch
+def tensors(batch: Batch) -> Batch:
+    """Turn a batch of arrays into one of tensors."""
+    made: Batch = {
+        name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        for name, value in batch.items()
+    }
+    for name in ("positions", "apart"):
+        if name in made:
+            made[name] = made[name].unsqueeze(-2)
+    return made | {"photons": torch.tensor(batch["photons"])}
 
 
 class ScansDataset(Dataset[Batch]):
     """Serves the batch of a part, by number, and an array of its group numbers."""
 
     def __init__(self, parts: Sequence[ScanGroups]) -> None:
-        self.parts = [GroupDataset(part) for part in parts]
+        self.parts = parts
 
     def __getitem__(self, chosen: Chosen) -> Batch:
         """Return the batch of the groups ``chosen``, a pair (part, group numbers)."""
         part, groups = chosen
-        return self.parts[part][groups]
+        return tensors(self.parts[part].batch(groups))
 
 
 class SpatialBatchSampler(Sampler[Chosen]):
@@ -149,17 +87,7 @@ class SpatialBatchSampler(Sampler[Chosen]):
         self.epoch = 0 if self.fixed else epoch
 
     def _batches(self) -> list[Chosen]:
-        batches = [
-            (part, groups)
-            for part, centres in enumerate(self.centres)
-            for groups in spatial_batches(
-                centres, self.batch_size, seed=(self.seed, self.epoch, part)[: 2 + (part > 0)]
-            )
-        ]
-        if len(self.centres) == 1:
-            return batches  # in random order already
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(batches))
-        return [batches[k] for k in order]
+        return epoch_batches(self.centres, self.batch_size, self.seed, self.epoch)
 
     def __iter__(self) -> Iterator[Chosen]:
         """Yield pairs (part, group numbers)."""

@@ -4,12 +4,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig
+from ptycho_core.groups import LARGEST_OFFSET
 from ptycho_physics import inscribed_circle, normalise_probe
 from ptycho_physics import prepare_probe as prepare
 from torch import Tensor, nn
-
-LARGEST_OFFSET = 4.0
-"""Pixels by which training may move a position along each axis."""
 
 
 def prepare_probe(probe: NDArray[np.complex64], model: ModelConfig) -> Tensor:

@@ -6,7 +6,12 @@ import lightning.pytorch as pl
 import torch
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_core.losses import Prediction, weighted_terms
-from ptycho_core.schedules import chosen_scheduler
+from ptycho_core.schedules import (
+    POSITION_RATE,
+    PROBE_RATE,
+    WEIGHT_DECAY,
+    chosen_scheduler,
+)
 from ptycho_physics import gentleness, input_scale
 from torch import Tensor
 
@@ -14,16 +19,6 @@ from ptycho_torch.data import Batch
 from ptycho_torch.imagined import imagined_batch
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.schedules import lightning_schedule
-
-WEIGHT_DECAY = 1e-4
-
-PROBE_RATE = 2
-"""Learning rate of a trainable probe relative to the network's. It polishes a good probe; a poor
-one is better refined by the solver first, whose steps are preconditioned."""
-
-POSITION_RATE = 60
-"""Learning rate of positions, in pixels, relative to the network's: tenths of a pixel each time a
-pattern is seen, at first. Errors of 1.1 pixels rms become 0.6 in 20 epochs of 48 patterns."""
 
 
 class PtychoModule(pl.LightningModule):

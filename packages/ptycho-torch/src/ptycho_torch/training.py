@@ -9,18 +9,20 @@ from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
-from ptycho_core.checks import check_outputs, check_probe, check_trained_on
+from ptycho_core.checks import check_outputs
+from ptycho_core.refined_scans import write_refined
 from ptycho_core.results import TrainingInterrupted, TrainingResult
 from ptycho_core.resuming import replacing, resumed_state
 from ptycho_core.sampling import with_photons
+from ptycho_core.training_data import TrainingData, gather
 from ptycho_data import BUNDLE_NAME, Scan, save_bundle
 
 from ptycho_torch.bundles import bundle_of
-from ptycho_torch.data import ScanDataModule, ScanGroups
+from ptycho_torch.data import ScanDataModule
 from ptycho_torch.fitting import (
     CHECKPOINTS,
     check_finite,
@@ -29,98 +31,51 @@ from ptycho_torch.fitting import (
     load_best,
     make_trainer,
 )
-from ptycho_torch.groups import prepare
 from ptycho_torch.illumination import Illumination
 from ptycho_torch.lightning_manners import quiet_lightning
 from ptycho_torch.memory import keep_freed_memory
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
-from ptycho_torch.refined import write_refined
 
 log = logging.getLogger(__name__)
 
 
-@frozen(eq=False, kw_only=True)
-class _Data:
-    """What is trained on: the parts, and the model that knows every scan's probe."""
-
-    train: list[ScanGroups]
-    validation: list[ScanGroups]
-    model: PtychoModel
-
-    @property
-    def photons(self) -> float:
-        """Mean counts per pattern over all training groups."""
-        sizes = [part.groups.size for part in self.train]
-        return float(np.average([part.photons for part in self.train], weights=sizes))
-
-    def described(self) -> Iterator[dict[str, Any]]:
-        """Describe each scan for the record."""
-        for part in self.train:
-            scan = part.scan
-            yield {
-                "name": scan.source.name if scan.source is not None else None,
-                "patterns": int(scan.n),
-                "photons": part.photons,
-                "domain": scan.domain,
-            }
-
-
-def _gather(
-    scans: Sequence[Scan],
-    test_scan: Scan | None,
-    config: TrainingConfig,
-    given: NDArray[np.complex64] | None,
-) -> _Data:
-    """Choose groups, and make a model that knows the probe of every scan."""
-    for scan in (*scans, *([] if test_scan is None else [test_scan])):
-        check_trained_on(scan, config.model.N)
-    if given is not None:
-        check_probe(given, config.model.N)
-    probes = [scan.probe if given is None else given for scan in scans]
-    parts = [
-        prepare(scan, config, probe, number=number, split=test_scan is None)
-        for number, (scan, probe) in enumerate(zip(scans, probes, strict=True))
-    ]
-    movable = config.positions_trainable
+def _model(data: TrainingData, config: TrainingConfig) -> PtychoModel:
+    """Make a model that knows the optics of every scan."""
+    first, *others = data.optics
     model = PtychoModel(
         config.model,
-        probes[0],
-        scans[0].bad_pixels,
-        probe_trainable=config.probe_trainable,
+        first.probe,
+        first.bad_pixels,
+        probe_trainable=first.probe_trainable,
         intensity_scale_trainable=config.intensity_scale_trainable and config.counts_decide,
-        movable=scans[0].n if movable else 0,
+        movable=first.movable,
     )
-    for scan, probe in zip(scans[1:], probes[1:], strict=True):
-        lit = Illumination(
+    for optics in others:
+        own = Illumination(
             config.model,
-            probe,
-            scan.bad_pixels,
-            probe_trainable=config.probe_trainable,
-            movable=scan.n if movable else 0,
+            optics.probe,
+            optics.bad_pixels,
+            probe_trainable=optics.probe_trainable,
+            movable=optics.movable,
         )
-        model.scans.append(lit)
-    validation = [part.validation for part in parts if part.validation is not None]
-    if test_scan is not None:
-        validation = [_validation_of(test_scan, config, model, given)]
-    return _Data(train=[part.train for part in parts], validation=validation, model=model)
+        if optics.probe_of is not None:
+            own.probe_change = model.scans[optics.probe_of].probe_change
+        model.scans.append(own)
+    return model
 
 
-def _validation_of(
-    scan: Scan, config: TrainingConfig, model: PtychoModel, given: NDArray[np.complex64] | None
-) -> ScanGroups:
-    """Make a scan of its own the one to watch: with the probe that inference would take."""
-    first = model.scans[0]
-    refined = config.probe_trainable or given is not None
-    probe = first.probe.detach().numpy() if refined else scan.probe
-    lit = Illumination(config.model, probe, scan.bad_pixels)
-    if config.probe_trainable:
-        lit.probe_change = first.probe_change
-    number = len(model.scans)
-    model.scans.append(lit)
-    part = prepare(scan, config, probe, number=number, split=False).train
-    # Nothing of it is trained: neither do its positions move, nor does it need teams.
-    return evolve(part, margin=0.0, teams=False)
+def _refined(
+    model: PtychoModel, data: TrainingData
+) -> Iterator[tuple[Scan, NDArray[np.complex64], NDArray[np.float32] | None]]:
+    """Yield what was refined of each scan, where the bundle has no room for it."""
+    moved = bool(model.position_shifts())
+    if not moved and not (model.probe_changes() and len(data.train) > 1):
+        return
+    for part in data.train:
+        own = model.scans[part.number]
+        offsets = None if own.offsets is None else own.offsets.detach().cpu().numpy()
+        yield part.scan, own.probe.detach().cpu().numpy(), offsets
 
 
 def train(
@@ -188,8 +143,8 @@ def train(
     dose = config.asked_photons(overrides)
     scans = [with_photons(s, dose) for s in ([scans] if isinstance(scans, Scan) else scans)]
     test_scan = None if test_scan is None else with_photons(test_scan, dose)
-    data = _gather(scans, test_scan, config, probe)
-    model, validated = data.model, bool(data.validation)
+    data = gather(scans, test_scan, config, probe)
+    model, validated = _model(data, config), bool(data.validation)
     execution = execution.at_rate(model.network.recommended_rate)
     monitor = execution.monitor(validated=validated)
     module = PtychoModule(model, config, execution, monitor)
@@ -238,7 +193,7 @@ def train(
             scans=list(data.described()),
             probe_given=probe is not None,
         )
-        for path in write_refined(output, model, [part.scan for part in data.train]):
+        for path in write_refined(output, _refined(model, data)):
             log.info("refined, of one scan: %s", path)
         save_bundle(output, bundle, overwrite=overwrite or resume)
     trainer.strategy.barrier()  # whoever returns finds the bundle

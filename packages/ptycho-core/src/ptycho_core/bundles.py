@@ -1,0 +1,159 @@
+"""What bundles of every backend hold, and how they are checked: backends only convert weights."""
+
+import importlib.metadata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from attrs import evolve
+from numpy.typing import NDArray
+from ptycho_config import ModelConfig, TrainingConfig, to_dict
+from ptycho_config.errors import InvalidValueError
+from ptycho_data import Bundle
+from ptycho_physics import input_scale
+
+__all__ = [
+    "LOG_SCALE",
+    "NETWORK",
+    "check_weights",
+    "fits_any_size",
+    "installed_versions",
+    "make_bundle",
+    "model_settings",
+]
+
+LOG_SCALE, NETWORK = "log_scale", "network."
+"""Name of the intensity scale among the weights, and prefix of the network's own."""
+
+PACKAGES = ("ptycho-config", "ptycho-core", "ptycho-data", "ptycho-physics")
+
+
+def installed_versions(*names: str) -> dict[str, str]:
+    """Return the versions of our packages and of those called ``names``, if installed."""
+    versions = {}
+    for name in (*PACKAGES, *names):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def make_bundle(
+    config: TrainingConfig,
+    weights: Mapping[str, NDArray[Any]],
+    probe: NDArray[np.complex64],
+    *,
+    photons: float,
+    domain: str,
+    history: Mapping[str, list[float]],
+    overrides_applied: Mapping[str, Any],
+    scans: Iterable[Mapping[str, Any]] = (),
+    probe_given: bool = False,
+    backend: str,
+    packages: Sequence[str],
+) -> Bundle:
+    """Collect everything that a bundle keeps of a trained model.
+
+    Parameters
+    ----------
+    config
+        Configuration of the training.
+    weights
+        Weights by the names and in the axis order of a bundle.
+    probe : (M, N, N) complex64
+        Probe that was used, at unit power.
+    photons
+        Mean counts per pattern of the training patterns.
+    domain
+        ``counts`` or ``amplitude``, as the training scan had it.
+    history
+        Losses by name, one value per epoch.
+    overrides_applied
+        Where the configuration came from.
+    scans
+        Name, patterns, photons and domain of each scan.
+    probe_given
+        Whether the user gave the probe, instead of the scans.
+    backend
+        Name of the backend.
+    packages
+        Packages besides ours whose versions are recorded.
+    """
+    scale = input_scale(photons, config.model.N)
+    return Bundle(
+        config=to_dict(config),
+        overrides_applied=dict(overrides_applied),
+        scaling={
+            "photons": photons,
+            "input_scale": scale,
+            "intensity_scale": float(np.exp(weights[LOG_SCALE])) / scale,
+            "domain": domain,
+            "nphotons": config.nphotons,
+            "scans": [dict(entry) for entry in scans],
+            "probe_given": probe_given,
+        },
+        probe=probe,
+        weights=dict(weights),
+        history={name: list(values) for name, values in history.items()},
+        backend=backend,
+        versions=installed_versions(*packages),
+    )
+
+
+def fits_any_size(model: ModelConfig, architectures: Mapping[str, Any]) -> bool:
+    """Whether a network of this architecture runs at another N than it was trained for."""
+    return bool(getattr(architectures.get(model.architecture), "any_size", False))
+
+
+def model_settings(
+    bundle: Bundle, probe: NDArray[np.complex64], architectures: Mapping[str, Any]
+) -> ModelConfig:
+    """Return the settings of a bundle's network; a probe sets N where the network takes any."""
+    settings = bundle.training_config.model
+    if fits_any_size(settings, architectures):
+        settings = evolve(settings, N=probe.shape[-1])
+    return settings
+
+
+@contextmanager
+def naming_backends(bundle: Bundle, backend: str) -> Iterator[None]:
+    """Say where a bundle comes from, if building its model fails."""
+    try:
+        yield
+    except InvalidValueError as error:
+        origin = f"the bundle was trained with {bundle.backend}, and is to run with {backend}"
+        advice = f"{error.advice}; {origin}" if error.advice else origin
+        raise InvalidValueError(error.name, error.rule, error.got, advice) from error
+
+
+def check_weights(
+    architecture: str, expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, NDArray[Any]]
+) -> None:
+    """Refuse weights that are not those of an architecture.
+
+    Parameters
+    ----------
+    architecture
+        Its name.
+    expected
+        Names and shapes.
+    weights
+        Those of a bundle.
+
+    Raises
+    ------
+    InvalidValueError
+        Naming the first that is missing, unexpected or of another shape.
+    """
+    name, rule = "weights of the bundle", f"those of architecture {architecture!r}"
+    odd = sorted(expected.keys() ^ weights.keys())
+    if odd:
+        missing = len(expected.keys() - weights.keys())
+        found = f"{missing} missing and {len(odd) - missing} unexpected, {odd[0]!r} for one"
+        raise InvalidValueError(name, rule, found)
+    for key, shape in expected.items():
+        if tuple(weights[key].shape) != shape:
+            found = f"{key} of shape {tuple(weights[key].shape)} instead of {shape}"
+            raise InvalidValueError(name, rule, found)

@@ -1,0 +1,217 @@
+"""Groups of the patterns of a scan: those to learn from, those to validate on, batches of them.
+
+A batch is a dictionary of arrays. Backends turn it into tensors in the axis order of their own:
+
+``counts`` (B, C, N, N) float32
+    measured counts;
+``positions`` (B, C, 2) float32
+    patch centres ``(x, y)`` on the batch's canvas;
+``canvas`` (int, int)
+    shape ``(H, W)`` of that canvas;
+``photons`` float32 scalar
+    mean counts per pattern of the scan;
+``scan`` int
+    number of the scan among those trained on: all patterns of a batch come from one;
+``indices`` (B, C) int64
+    numbers of the patterns in their scan;
+``apart`` (B, C, 2) float32
+    in training with ``joint_stages``: patch centres at which patches overlap within random teams of
+    the batch only, where the network sees them: see `ptycho_core.batches.teams_apart`;
+``truth`` (B, C, N, N) complex64
+    ground-truth patches, for losses that need them; one is an object that absorbs as much as the
+    scan does on average.
+"""
+
+import logging
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+from ptycho_config import TrainingConfig
+from ptycho_config.errors import InvalidValueError
+from ptycho_data import Scan
+from ptycho_physics import Canvas, few_photons
+from ptycho_physics.memory import machine_memory, object_memory
+
+from ptycho_core.batches import teams_apart
+from ptycho_core.sampling import split_validation, training_groups, with_positions
+from ptycho_core.scan_scale import mean_counts, truth_gain, truth_patches
+
+__all__ = ["LARGEST_OFFSET", "ScanGroups", "canvas_for", "prepare"]
+
+log = logging.getLogger(__name__)
+
+LARGEST_OFFSET = 4.0
+"""Pixels by which training may move a position along each axis."""
+
+LONGEST = 2**31
+"""Pixels: positions beyond it are in another unit."""
+
+
+def canvas_for(positions: NDArray[np.float64], N: int) -> Canvas:
+    """Return the canvas of positions, if a machine like this one can hold it.
+
+    Parameters
+    ----------
+    positions : (..., 2) float64
+        Patch centres ``(x, y)`` in pixels of the object grid.
+    N
+        Patch size in pixels.
+
+    Raises
+    ------
+    InvalidValueError
+        If the positions span too much, or are not finite.
+    """
+    points = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
+    size = object_memory(points, N) if len(points) else 0.0
+    far = len(points) > 0 and np.abs(points).max() > LONGEST
+    if far or size > machine_memory():
+        width, height = (np.ptp(points, axis=0) + N).tolist()
+        raise InvalidValueError(
+            "positions",
+            "pixels of the object grid whose object fits into memory",
+            f"a span of {width:.6g} x {height:.6g} pixels, {size / 2**30:.3g} GiB for the object",
+            "check their unit, and whether one of them is wrong",
+        )
+    return Canvas.covering(points, N)
+
+
+@frozen(eq=False, kw_only=True)
+class ScanGroups:
+    """A scan and the groups of it that a training uses.
+
+    Attributes
+    ----------
+    scan : Scan
+    groups : (B, C) int64 array
+        Pattern indices of each group.
+    photons : float
+        Mean counts per pattern that fixes the scale: see `ptycho_core.scan_scale.mean_counts`.
+    nphotons : float or None
+        Mean photons per pattern, for scans in the amplitude domain that do not state it.
+    truth_gain : float or None
+        Divides the ground truth, so that it is in the network's units: see
+        `ptycho_core.scan_scale.truth_gain`. None for batches without ground truth.
+    teams : bool
+        Let random teams of each batch, not all of it, agree between the stages of a network: see
+        `ptycho_core.batches.teams_apart`.
+    number : int
+        Of the scan, among those of the training: says whose probe and bad pixels belong to it.
+    margin : float
+        Pixels around the patches on a batch's canvas, for positions that training may move.
+    """
+
+    scan: Scan
+    groups: NDArray[np.int64]
+    photons: float
+    nphotons: float | None = None
+    truth_gain: float | None = None
+    teams: bool = False
+    number: int = 0
+    margin: float = 0.0
+
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """Mean position (B, 2) of each group."""
+        means: NDArray[np.float64] = self.scan.positions[self.groups].mean(axis=1)
+        return means
+
+    def batch(self, chosen: NDArray[np.int64]) -> dict[str, Any]:
+        """Return the batch of the groups ``chosen`` (B,), as the module describes it."""
+        scan, groups = self.scan, self.groups[chosen]
+        flat, shape = groups.reshape(-1), (*groups.shape, scan.N, scan.N)
+        positions = scan.positions[flat]
+        corners = [positions.min(axis=0) - self.margin, positions.max(axis=0) + self.margin]
+        canvas = canvas_for(np.stack(corners), scan.N)
+        batch: dict[str, Any] = {
+            "counts": scan.counts(flat, self.nphotons).reshape(shape),
+            "positions": canvas.local(positions).reshape(*groups.shape, 2).astype(np.float32),
+            "canvas": canvas.shape,
+            "photons": np.float32(self.photons),
+            "scan": self.number,
+            "indices": groups,
+        }
+        if self.teams:
+            reach = scan.N + 1 + 2 * self.margin
+            apart = teams_apart(positions.reshape(*groups.shape, 2), reach, seed=chosen)
+            batch["apart"] = apart.astype(np.float32)
+        if self.truth_gain is not None:
+            batch["truth"] = truth_patches(scan, flat).reshape(shape) / np.float32(self.truth_gain)
+        return batch
+
+
+def prepare(
+    scan: Scan,
+    config: TrainingConfig,
+    probe: NDArray[np.complex64] | None = None,
+    *,
+    number: int = 0,
+    split: bool = True,
+) -> tuple[ScanGroups, ScanGroups | None]:
+    """Choose training and validation groups of a scan and fix its scale.
+
+    Parameters
+    ----------
+    scan
+        Patterns and positions.
+    config
+        Sampling, grouping and losses.
+    probe : (M, N, N) complex64, optional
+        Probe that is used instead of the scan's own.
+    number
+        Of the scan, among those of the training.
+    split
+        Set a part of the groups apart for validation, if there are enough.
+
+    Returns
+    -------
+    training, validation
+        The latter is None where no groups are set apart.
+    """
+    probe = scan.probe if probe is None else probe
+    scan = with_positions(scan, measured=config.positions_provided)
+    groups = training_groups(scan, config)
+    name = f"{scan.source.name}: " if scan.source is not None else ""
+    chosen, held_back = split_validation(scan, groups) if split else (groups, None)
+    train = _scaled(scan, chosen, config, probe, number=number, teams=config.model.joint_stages)
+    few = few_photons(train.photons, probe)
+    if few and config.model.object_big and config.model.model_type == "pinn":
+        log.info("%s%s: patterns are explained from their neighbours", name, few)
+    if held_back is None:
+        log.info("%s%d groups%s", name, len(chosen), ", without validation" if split else "")
+        return train, None
+    log.info(
+        "%straining on %d groups, validating on %d at its right edge",
+        name,
+        len(chosen),
+        len(held_back),
+    )
+    return train, _scaled(scan, held_back, config, probe, photons=train.photons, number=number)
+
+
+def _scaled(
+    scan: Scan,
+    groups: NDArray[np.int64],
+    config: TrainingConfig,
+    probe: NDArray[np.complex64],
+    *,
+    photons: float | None = None,
+    number: int = 0,
+    teams: bool = False,
+) -> ScanGroups:
+    """Fix the scale of the groups of a scan, from its own counts unless ``photons`` is given."""
+    used = np.unique(groups)
+    if photons is None:
+        photons = mean_counts(scan, used, config.nphotons, probe)
+    return ScanGroups(
+        scan=scan,
+        groups=groups,
+        photons=photons,
+        nphotons=config.nphotons,
+        truth_gain=truth_gain(scan, used, probe) if config.needs_truth else None,
+        teams=teams,
+        number=number,
+        margin=LARGEST_OFFSET if config.positions_trainable else 0.0,
+    )

@@ -1,0 +1,130 @@
+"""What a training sees: groups of every scan, and what belongs to a scan and not to the network."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from attrs import evolve, frozen
+from numpy.typing import NDArray
+from ptycho_config import TrainingConfig
+from ptycho_data import Scan
+from ptycho_physics import prepare_probe
+
+from ptycho_core.checks import check_probe, check_trained_on
+from ptycho_core.groups import ScanGroups, prepare
+
+__all__ = ["ScanOptics", "TrainingData", "gather"]
+
+
+@frozen(eq=False, kw_only=True)
+class ScanOptics:
+    """Probe, detector and positions of one scan, and what of them is trained.
+
+    Attributes
+    ----------
+    probe : (M, N, N) complex64 array
+        Probe modes as measured or guessed.
+    bad_pixels : (N, N) bool array or None
+        True where the detector cannot be trusted.
+    probe_trainable : bool
+        Whether training refines the probe.
+    movable : int
+        Number of patterns whose positions training refines; 0 for none.
+    probe_of : int or None
+        Number of the scan whose refinement of the probe is used, where it is another one's.
+    """
+
+    probe: NDArray[np.complex64]
+    bad_pixels: NDArray[np.bool_] | None = None
+    probe_trainable: bool = False
+    movable: int = 0
+    probe_of: int | None = None
+
+
+@frozen(eq=False, kw_only=True)
+class TrainingData:
+    """Groups to learn from and to validate on, and the optics of every scan by its number."""
+
+    train: list[ScanGroups]
+    validation: list[ScanGroups]
+    optics: list[ScanOptics]
+
+    @property
+    def photons(self) -> float:
+        """Mean counts per pattern over all training groups."""
+        sizes = [part.groups.size for part in self.train]
+        return float(np.average([part.photons for part in self.train], weights=sizes))
+
+    def described(self) -> Iterator[dict[str, Any]]:
+        """Describe each scan for the record of a bundle."""
+        for part in self.train:
+            scan = part.scan
+            yield {
+                "name": scan.source.name if scan.source is not None else None,
+                "patterns": int(scan.n),
+                "photons": part.photons,
+                "domain": scan.domain,
+            }
+
+
+def gather(
+    scans: Sequence[Scan],
+    test_scan: Scan | None,
+    config: TrainingConfig,
+    probe: NDArray[np.complex64] | None = None,
+) -> TrainingData:
+    """Choose the groups of every scan, and collect its optics.
+
+    Parameters
+    ----------
+    scans
+        To learn from.
+    test_scan
+        To validate on. Default: a part of each scan is set apart.
+    config
+        Sampling, grouping and losses.
+    probe : (M, N, N) complex64, optional
+        Replaces the probe of every scan.
+
+    Raises
+    ------
+    InvalidValueError
+        If a scan or the probe does not have the size of the model.
+    """
+    for scan in (*scans, *([] if test_scan is None else [test_scan])):
+        check_trained_on(scan, config.model.N)
+    if probe is not None:
+        check_probe(probe, config.model.N)
+    optics = [
+        ScanOptics(
+            probe=scan.probe if probe is None else probe,
+            bad_pixels=scan.bad_pixels,
+            probe_trainable=config.probe_trainable,
+            movable=scan.n if config.positions_trainable else 0,
+        )
+        for scan in scans
+    ]
+    parts = [
+        prepare(scan, config, own.probe, number=number, split=test_scan is None)
+        for number, (scan, own) in enumerate(zip(scans, optics, strict=True))
+    ]
+    validation = [held for _, held in parts if held is not None]
+    if test_scan is not None:
+        own = _validated(test_scan, config, optics[0], given=probe is not None)
+        part, _ = prepare(test_scan, config, own.probe, number=len(optics), split=False)
+        optics.append(own)
+        # nothing of it is trained: its positions do not move, and it needs no teams
+        validation = [evolve(part, margin=0.0, teams=False)]
+    return TrainingData(train=[part for part, _ in parts], validation=validation, optics=optics)
+
+
+def _validated(scan: Scan, config: TrainingConfig, first: ScanOptics, *, given: bool) -> ScanOptics:
+    """Return the optics of a validation scan: with the probe that inference would choose."""
+    probe = scan.probe
+    if config.probe_trainable or given:
+        probe = prepare_probe(first.probe, config.model.N, masked=config.model.probe_mask)
+    return ScanOptics(
+        probe=probe,
+        bad_pixels=scan.bad_pixels,
+        probe_of=0 if config.probe_trainable else None,
+    )
