@@ -219,6 +219,10 @@ class PyTorchExecutionConfig:
             return self
         return attrs.evolve(self, learning_rate=recommended)
 
+    def rate(self, recommended: float) -> float:
+        """Return the learning rate: the one asked for, else that which a network recommends."""
+        return recommended if self.learning_rate is None else self.learning_rate
+
     def monitor(self, *, validated: bool) -> str:
         """Return the logged loss that decides: that of training where there is no validation.
 

@@ -326,7 +326,7 @@ def _weights_of(compared: str) -> list[str]:
 
 _RULES: tuple[Rule, ...] = (
     *GATHER_RULES,
-    (LOSS_WEIGHTS, _some_loss),
+    (tuple(LOSS_WEIGHTS), _some_loss),
     (("probe_trainable", "model", *LOSS_WEIGHTS), _counts_refine_probe),
     (("positions_trainable", "model", *LOSS_WEIGHTS), _overlap_refines_positions),
     (("enable_oversampling", "model"), _oversampling_grouped),

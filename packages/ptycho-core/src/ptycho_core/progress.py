@@ -47,7 +47,11 @@ def text_progress(total: int, label: str) -> Iterator[Update]:
 @contextmanager
 def no_progress(_total: int, _label: str) -> Iterator[Update]:
     """Show nothing."""
-    yield lambda _done, _remark="": None
+
+    def update(_done: int, _remark: str = "") -> None:
+        pass
+
+    yield update
 
 
 @contextmanager

@@ -107,7 +107,7 @@ class FakeBackend(Backend):
         """Return the CPU."""
         return ["cpu"]
 
-    def train(self, scans: Any, config: Any, execution: Any, **more: Any) -> TrainingResult:  # type: ignore[override]
+    def train(self, scans: Any, config: Any, execution: Any, **more: Any) -> TrainingResult:
         """Write a bundle with a weight that means nothing."""
         self.trainings.append({"scans": scans, "config": config, "execution": execution, **more})
         first = scans if isinstance(scans, Scan) else scans[0]
@@ -133,7 +133,7 @@ class FakeBackend(Backend):
             raise TrainingInterrupted(result)
         return result
 
-    def reconstruct(  # type: ignore[override]
+    def reconstruct(
         self, bundle: Bundle, scan: Scan, config: Any, execution: Any, **more: Any
     ) -> InferenceResult:
         """Let the solver reconstruct in two epochs."""

@@ -40,7 +40,7 @@ class LearningModel(keras.Model):
         self.gentle = tf.Variable(0.0, trainable=False)
         self.means = {name: keras.metrics.Mean(name) for name in ("loss", *loss_weights(config))}
         optimizer = AdamW(
-            execution.learning_rate,
+            execution.rate(model.network.recommended_rate),
             rules=self._rule,
             clip_val=execution.gradient_clip_val,
             clip_algorithm=execution.gradient_clip_algorithm,

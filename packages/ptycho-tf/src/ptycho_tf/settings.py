@@ -4,7 +4,7 @@ from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.loggers import check_logger
 
 from ptycho_tf.devices import check_devices
-from ptycho_tf.networks import ARCHITECTURES, check_architecture
+from ptycho_tf.networks import ARCHITECTURES, Network, check_architecture
 
 
 def check_training(
@@ -32,7 +32,8 @@ def check_training(
 
 def recommended_rate(model: ModelConfig) -> float:
     """Return the learning rate that the network of a model recommends."""
-    return ARCHITECTURES[model.architecture].recommended_rate
+    kind = ARCHITECTURES[model.architecture]
+    return float(getattr(kind, "recommended_rate", Network.recommended_rate))
 
 
 def check_inference(execution: PyTorchExecutionConfig) -> None:

@@ -132,7 +132,7 @@ def _set_up(
     )
     schedule = Schedule(
         chosen_scheduler(execution.scheduler, model.network.recommended_scheduler),
-        execution.learning_rate,
+        execution.rate(model.network.recommended_rate),
         steps_per_epoch=train.updates,
         epochs=config.nepochs,
         monitor=monitor,

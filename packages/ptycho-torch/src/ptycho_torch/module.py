@@ -132,7 +132,7 @@ class PtychoModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return AdamW and the schedule. Probes and positions have rates of their own."""
-        rate = self.execution.learning_rate
+        rate = self.execution.rate(self.model.network.recommended_rate)
         # Decay would pull the probe back to where it started, and the scale to one.
         groups: list[dict[str, Any]] = [
             {"params": self.model.network.parameters(), "weight_decay": WEIGHT_DECAY},

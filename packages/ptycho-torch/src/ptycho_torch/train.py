@@ -8,6 +8,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -47,18 +48,16 @@ def parser() -> Parser:
 
 def work(options: dict[str, Any]) -> None:
     """Train with the settings that were given."""
-    files = options.pop("train_data_file"), options.pop("output_dir")
-    payload = create_training_payload(*files, None, options, origin="command line")
+    scan, output = options.pop("train_data_file"), options.pop("output_dir")
+    payload = create_training_payload(scan, output, None, options, origin="command line")
     from ptycho_torch.training import train  # loads PyTorch: only for settings that are in order
 
-    test, files = payload.files.test_data_file, payload.files
-    assert files.train_data_file  # noqa: S101 - an argument
-    assert files.output_dir  # noqa: S101 - an argument
+    test = payload.files.test_data_file
     result = train(
-        load_scan(files.train_data_file),
+        load_scan(scan),
         payload.config,
         payload.execution,
-        output=files.output_dir,
+        output=Path(output),
         test_scan=None if test is None else load_scan(test),
         overrides_applied=payload.overrides_applied,
         overwrite=True,  # as existing scripts expect: a second run replaces the first
