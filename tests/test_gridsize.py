@@ -18,6 +18,7 @@ from ptycho_config import (
     TrainingConfig,
     from_dict,
 )
+from ptycho_core.groups import prepare
 from ptycho_core.sampling import inference_groups
 from ptycho_data import Scan, group_positions, load_bundle, load_reconstruction, save_scan
 from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan
@@ -25,7 +26,6 @@ from ptycho_torch import inference, reconstruction, train
 from ptycho_torch.bundles import bundle_of, model_from
 from ptycho_torch.config_factory import create_inference_payload, create_training_payload
 from ptycho_torch.data import ScanDataModule
-from ptycho_torch.groups import prepare
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.networks import build_network
 
@@ -133,7 +133,7 @@ def test_groups_of_positions(scan, gridsize, C):
 
 @consumer("ptycho_core/sampling.py")
 def test_training_batches(scan, config, C):
-    part = prepare(scan, config, split=False).train
+    part, _ = prepare(scan, config, split=False)
     data = ScanDataModule(part, None, batch_size=4, seed=0, execution=PyTorchExecutionConfig())
     for batch in data.train_dataloader():
         assert batch["counts"].shape == (4, C, N, N)
@@ -189,7 +189,7 @@ def test_bundle(model, scan, gridsize, C):
     assert model_from(bundle).config.channels == C
     if model.architecture == "cnn":  # the other network has no channel of its own per pattern
         bundle.config["model"]["gridsize"] = gridsize % 3 + 1
-        with pytest.raises(ValueError, match="weights must fit architecture 'cnn'"):
+        with pytest.raises(ValueError, match="those of architecture 'cnn'"):
             model_from(bundle)
 
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
-from ptycho_data import Scan
-from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan
+from ptycho_core.testing import simulated_scan
 from ptycho_tf import networks
 from ptycho_tf.frameworks import keras, tf
 from ptycho_tf.networks.base import Network
@@ -35,18 +34,7 @@ def tiny(monkeypatch):
 
 @pytest.fixture(scope="session")
 def scan():
-    truth = random_cells((120, 124), radius=(6, 14), seed=2)
-    positions = snake_scan(truth.shape, 64, number=48, jitter=0.4, seed=1)
-    probe = defocused_probe(64)
-    counts = simulate_counts(truth, probe, positions, PHOTONS, seed=3)
-    return Scan(
-        diffraction=counts,
-        xcoords=positions[:, 0],
-        ycoords=positions[:, 1],
-        probe=probe,
-        domain="counts",
-        object_guess=truth,
-    )
+    return simulated_scan()
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@ import attrs
 import numpy as np
 import pytest
 from ptycho_config import ModelConfig, TrainingConfig
-from ptycho_tf.bundles import bundle_of, fits_any_size, model_from, named_weights
+from ptycho_config.errors import InvalidValueError
+from ptycho_tf.bundles import bundle_of, model_from, named_weights
 from ptycho_tf.model import PtychoModel
 
 
@@ -38,8 +39,10 @@ def test_an_architecture_unknown_here_names_both_sides(scan):
     _, bundle = make(scan)
     foreign = attrs.evolve(bundle, backend="pytorch", config=dict(bundle.config))
     foreign.config["model"] = {**bundle.config["model"], "architecture": "resnet"}
-    with pytest.raises(ValueError, match="trained with pytorch, to run with tensorflow: arch"):
+    with pytest.raises(InvalidValueError) as refused:
         model_from(foreign)
+    assert refused.value.name == "architecture"
+    assert "trained with pytorch, and is to run with tensorflow" in refused.value.advice
 
 
 def test_another_size_only_where_the_network_takes_any(scan):
@@ -49,4 +52,19 @@ def test_another_size_only_where_the_network_takes_any(scan):
     _, bundle = make(scan)
     with pytest.raises(ValueError, match="of 64 x 64 pixels, the N of the model, got 128"):
         model_from(bundle, large)
-    assert not fits_any_size(ModelConfig(architecture="resnet"))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda weights: weights.pop("log_scale"),
+        lambda weights: weights.update(other=np.zeros(1)),
+        lambda weights: weights.update({"network.encoder.0.0.0.bias": np.zeros(1)}),
+    ],
+)
+def test_weights_of_another_network_are_refused(scan, spoil):
+    _, bundle = make(scan)
+    spoil(bundle.weights)
+    with pytest.raises(InvalidValueError) as refused:
+        model_from(bundle)
+    assert refused.value.name == "weights of the bundle"

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 from ptycho_config import PyTorchExecutionConfig
+from ptycho_core.groups import ScanGroups
 from ptycho_core.sampling import training_groups
-from ptycho_tf.data import BatchSource, ScanGroups
+from ptycho_tf.data import BatchSource, channels_last_batch
 
 
 @pytest.fixture
@@ -17,16 +18,16 @@ def source(groups, execution=None, **settings):
         "seed": 0,
         "execution": PyTorchExecutionConfig(**execution or {}),
     } | settings
-    return BatchSource(data=groups, **settings)
+    return BatchSource(parts=[groups], **settings)
 
 
 def members(batches):
-    return sorted(k for chosen, _ in batches for k in chosen)
+    return sorted(k for (_, chosen), _ in batches for k in chosen)
 
 
 def test_a_batch_holds_what_it_says(groups, scan):
     chosen = np.array([3, 5])
-    batch = groups.batch(chosen)
+    batch = channels_last_batch(groups.batch(chosen))
     pattern = groups.groups[5, 2]
     np.testing.assert_array_equal(batch["counts"][1, :, :, 2], scan.counts([pattern])[0])
     x, y = batch["positions"][1, 0, :, 2]
@@ -47,9 +48,9 @@ def test_every_group_once_in_an_epoch_and_in_other_company_in_the_next(groups):
     batches.epoch = 1
     second = list(batches)
     assert members(first) == members(second) == list(range(20))
-    assert any(set(a[0]) != set(b[0]) for a, b in zip(first, second, strict=True))
+    assert any(set(a[0][1]) != set(b[0][1]) for a, b in zip(first, second, strict=True))
     fixed = source(groups, fixed=True, epoch=1)
-    assert [list(a) for a, _ in fixed] == [list(a) for a, _ in first]
+    assert [list(a[1]) for a, _ in fixed] == [list(a[1]) for a, _ in first]
 
 
 def test_devices_get_the_same_number_of_batches(groups):
@@ -69,8 +70,8 @@ def test_the_data_set_has_its_batches_in_order(groups, workers):
     batches = source(groups, {"num_workers": workers})
     found = list(batches.dataset().as_numpy_iterator())
     assert len(found) == 3
-    for batch, (chosen, update) in zip(found, batches, strict=True):
-        expected = groups.batch(chosen)
+    for batch, ((_, chosen), update) in zip(found, batches, strict=True):
+        expected = channels_last_batch(groups.batch(chosen))
         assert batch["update"] == update
         for name, value in expected.items():
             np.testing.assert_array_equal(batch[name], value)

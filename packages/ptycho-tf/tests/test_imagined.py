@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from ptycho_core.groups import ScanGroups
 from ptycho_physics import apply_symmetry, apply_symmetry_to_positions
-from ptycho_tf.data import BatchSource, ScanGroups
+from ptycho_tf.data import BatchSource, channels_last_batch
 from ptycho_tf.frameworks import tf
 from ptycho_tf.imagined import imagined_batch, imagined_names
 from ptycho_tf.layout import channels_first
@@ -34,7 +35,7 @@ def placed(positions):
 @pytest.mark.parametrize("seed", range(1, 8))
 def test_it_holds_the_patterns_of_the_turned_object(learning, groups, seed):
     model, orientation = learning.model, 1 + seed % 7
-    batch = as_tensors(groups.batch(np.arange(3)), seed)
+    batch = as_tensors(channels_last_batch(groups.batch(np.arange(3))), seed)
     patches = learning._patches(batch)
     patches += 0.3 * tf.cast(tf.random.stateless_normal(patches.shape, [1, 2]), patches.dtype)
     made = imagined_batch(model, batch, patches)
@@ -59,7 +60,7 @@ def test_it_holds_the_patterns_of_the_turned_object(learning, groups, seed):
 
 
 def test_a_batch_without_a_seed_is_as_it_was(learning, groups):
-    batch = as_tensors(groups.batch(np.arange(3)), 0)
+    batch = as_tensors(channels_last_batch(groups.batch(np.arange(3))), 0)
     step = tf.function(learning._imagined)
     for name, value in step(batch).items():
         np.testing.assert_array_equal(value, batch[name], err_msg=name)
@@ -68,7 +69,7 @@ def test_a_batch_without_a_seed_is_as_it_was(learning, groups):
 
 
 def test_every_other_batch_is_imagined_in_the_middle_of_training(groups):
-    source = BatchSource(data=groups, batch_size=1, seed=0, imagines=lambda epoch: epoch == 2)
+    source = BatchSource(parts=[groups], batch_size=1, seed=0, imagines=lambda epoch: epoch == 2)
     seeds = []
     for source.epoch in range(4):
         seeds.append([int(batch["imagined"]) for batch in source.dataset()])

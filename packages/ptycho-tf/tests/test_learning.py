@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from ptycho_core.groups import ScanGroups
 from ptycho_physics import amplitude_mae, poisson_deviance
 from ptycho_physics.losses import BACKGROUND
-from ptycho_tf.data import ScanGroups
+from ptycho_tf.data import channels_last_batch
 from ptycho_tf.frameworks import tf
 from ptycho_tf.layout import channels_first
 from ptycho_tf.learning import LearningModel
@@ -22,7 +23,7 @@ def learning(tiny, scan, training, execution):  # noqa: ARG001 - registers the a
 @pytest.fixture
 def batch(scan):
     groups = ScanGroups(scan=scan, groups=np.arange(6)[:, None], photons=1e5, truth_gain=1.0)
-    return {**groups.batch(np.arange(6)), "update": True}
+    return channels_last_batch(groups.batch(np.arange(6))) | {"update": True}
 
 
 def as_tensors(batch):

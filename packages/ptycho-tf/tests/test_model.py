@@ -28,16 +28,18 @@ def test_the_probe_has_unit_power_and_its_mask(scan):
 
 
 def test_a_changed_probe_keeps_unit_power(model):
-    np.testing.assert_allclose(model.probe, model.probe_start, atol=1e-7)
-    model.probe_change.assign(np.random.default_rng(0).normal(size=model.probe_change.shape))
-    assert np.abs(model.probe - model.probe_start).max() > 1e-3
+    np.testing.assert_allclose(model.probe, model.scans[0].probe_start, atol=1e-7)
+    model.scans[0].probe_change.assign(
+        np.random.default_rng(0).normal(size=model.scans[0].probe_change.shape)
+    )
+    assert np.abs(model.probe - model.scans[0].probe_start).max() > 1e-3
     assert np.linalg.norm(model.probe) == pytest.approx(1, rel=1e-5)
 
 
 def test_a_masked_probe_stays_in_its_circle(tiny, scan):  # noqa: ARG001 - registers the architecture
     config = ModelConfig(architecture="tiny", probe_mask=True)
     model = PtychoModel(config, scan.probe, probe_trainable=True)
-    model.probe_change.assign(np.ones(model.probe_change.shape))
+    model.scans[0].probe_change.assign(np.ones(model.scans[0].probe_change.shape))
     probe = model.probe.numpy()
     assert np.abs(probe[:, ~inscribed_circle(64)]).max() == 0
     assert np.linalg.norm(probe) == pytest.approx(1, rel=1e-5)

@@ -10,13 +10,13 @@ import threading
 import numpy as np
 import pytest
 from attrs import evolve
+from ptycho_core.groups import prepare
 from ptycho_data import OutputExistsError, load_bundle, save_scan
 from ptycho_physics import DivergenceError
 from ptycho_tf import training as training_module
 from ptycho_tf.bundles import model_from
 from ptycho_tf.callbacks import LossHistory
 from ptycho_tf.data import BatchSource
-from ptycho_tf.groups import prepare
 from ptycho_tf.learning import LearningModel
 from ptycho_tf.training import TrainingInterrupted
 
@@ -100,7 +100,7 @@ def test_the_mean_of_the_weights_is_validated_and_kept(train, scan, training, ex
     assert losses[True]["val_loss"][-1] != losses[False]["val_loss"][-1]
     assert np.abs(found[True] - found[False]).max() > 1e-5
     model = model_from(load_bundle(made[True].bundle_path), scan.probe)
-    data = prepare(scan, None, config)[1]
+    data = prepare(scan, config)[1]
     learning = LearningModel(model, config, execution())
     source = BatchSource(data=data, batch_size=config.batch_size, seed=config.seed, fixed=True)
     loss = learning.evaluate(source.dataset(), return_dict=True, verbose=0)["loss"]

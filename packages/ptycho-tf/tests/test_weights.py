@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ptycho_config import ModelConfig
 from ptycho_tf.networks import ARCHITECTURES, build_network
-from ptycho_tf.weights import load_weights, weights_of
+from ptycho_tf.weights import weights_of
 
 
 @pytest.fixture(params=list(ARCHITECTURES))
@@ -28,23 +28,3 @@ def test_arrays_have_the_axis_order_of_the_bundle(network):
         kh, kw, fan_in, fan_out = kernel.variable.shape
         assert kernel.shape == (fan_out, fan_in, kh, kw)
         np.testing.assert_array_equal(kernel.value[-1, 0], kernel.variable.numpy()[:, :, 0, -1])
-
-
-def test_weights_return_as_they_were(network):
-    rng = np.random.default_rng(0)
-    given = {k: rng.normal(size=v.shape).astype(np.float32) for k, v in named(network).items()}
-    load_weights(network, given, "it")
-    for name, value in named(network).items():
-        np.testing.assert_array_equal(value, given[name])
-
-
-def test_weights_of_another_network_are_refused(network):
-    arrays = named(network)
-    name = next(iter(arrays))
-    rule = "bundle: weights must fit architecture 'it'"
-    with pytest.raises(ValueError, match=f"{rule}, found 1 missing and 0 unexpected: '{name}'"):
-        load_weights(network, {k: v for k, v in arrays.items() if k != name}, "it")
-    with pytest.raises(ValueError, match="0 missing and 1 unexpected: 'other'"):
-        load_weights(network, {**arrays, "other": arrays[name]}, "it")
-    with pytest.raises(ValueError, match=rf"{name} must have shape .* found \(1,\)"):
-        load_weights(network, {**arrays, name: np.zeros(1, np.float32)}, "it")

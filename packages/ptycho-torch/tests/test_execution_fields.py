@@ -10,10 +10,10 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from ptycho_config import PyTorchExecutionConfig, Scheduler
+from ptycho_core.groups import prepare
 from ptycho_torch import fitting
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.data import ScanDataModule
-from ptycho_torch.groups import prepare
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
 from ptycho_torch.reconstruction import reconstruct
@@ -61,7 +61,7 @@ def loader(scan, training):
     """Make the loader of training batches that `train` would use."""
 
     def make(**fields):
-        part = prepare(scan, training(n_groups=8), split=False).train
+        part = prepare(scan, training(n_groups=8), split=False)[0]
         module = ScanDataModule(
             part, None, batch_size=4, seed=0, execution=PyTorchExecutionConfig(**fields)
         )

@@ -126,7 +126,7 @@ class PtychoModel(keras.Model):
         if not self.position_shifts():
             return positions
         parts = [scan.offsets for scan in self.scans]
-        sizes = [len(part) for part in parts]
+        sizes = [int(part.shape[0]) for part in parts]
         starts = tf.constant([sum(sizes[:k]) for k in range(len(sizes))], tf.int64)
         fixed = tf.constant([scan.shifts is None for scan in self.scans])
         number, indices = batch["scan"], batch["indices"]

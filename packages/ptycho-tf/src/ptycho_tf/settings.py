@@ -1,6 +1,7 @@
 """Settings that cannot work here, told before any work is done."""
 
 from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
+from ptycho_config.errors import InvalidValueError
 from ptycho_config.loggers import check_logger
 
 from ptycho_tf.devices import check_devices
@@ -8,26 +9,22 @@ from ptycho_tf.networks import ARCHITECTURES, Network, check_architecture
 
 
 def check_training(
-    config: TrainingConfig, execution: PyTorchExecutionConfig, scans: int = 1
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig,
+    scans: int = 1,  # noqa: ARG001 - any number will do
 ) -> None:
     """Refuse an unknown network, and what TensorFlow or this machine cannot do.
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         Naming the setting, what can be chosen, and what was found.
-    RuntimeError
+    MissingPackageError
         If the logger's package is missing.
     """
     check_architecture(config.model)
     check_logger(execution.logger_backend)
     check_devices(execution)
-    if scans != 1:
-        msg = f"scan: one expected with backend tensorflow, found {scans}; use pytorch"
-        raise ValueError(msg)
-    if config.positions_trainable:
-        msg = "positions_trainable: must be false with backend tensorflow, found true; use pytorch"
-        raise ValueError(msg)
 
 
 def recommended_rate(model: ModelConfig) -> float:
@@ -41,13 +38,14 @@ def check_inference(execution: PyTorchExecutionConfig) -> None:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         Naming those that are here.
     """
     check_devices(execution)
     if execution.devices != 1:
-        msg = (
-            f"devices: one expected to reconstruct with backend tensorflow, found "
-            f"{execution.devices}; use pytorch"
+        raise InvalidValueError(
+            "devices",
+            "1 to reconstruct with backend tensorflow",
+            str(execution.devices),
+            "use pytorch",
         )
-        raise ValueError(msg)
