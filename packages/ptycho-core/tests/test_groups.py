@@ -16,7 +16,7 @@ def scan():
 def training():
     def make(model=None, **settings):
         model = ModelConfig(**({"architecture": "unrolled"} | (model or {})))
-        return TrainingConfig(model=model, train_data_file="scan.npz", **settings)
+        return TrainingConfig(model=model, **settings)
 
     return make
 

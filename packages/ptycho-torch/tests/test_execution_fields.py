@@ -224,8 +224,8 @@ def test_learning_rate(trained):
 SCHEDULES = {
     Scheduler.DEFAULT: lr_scheduler.LambdaLR,  # what the network recommends: a warm-up
     Scheduler.WARMUP_COSINE: lr_scheduler.LambdaLR,
-    Scheduler.EXPONENTIAL: lr_scheduler.ExponentialLR,
-    Scheduler.MULTI_STAGE: lr_scheduler.MultiStepLR,
+    Scheduler.EXPONENTIAL: lr_scheduler.LambdaLR,
+    Scheduler.MULTI_STAGE: lr_scheduler.LambdaLR,
     Scheduler.ADAPTIVE: lr_scheduler.ReduceLROnPlateau,
     Scheduler.REDUCE_LR_ON_PLATEAU: lr_scheduler.ReduceLROnPlateau,
 }

@@ -87,7 +87,7 @@ def test_supervised_learns_from_the_truth(train, scan, training, execution):
     history = train(scan, config, execution()).history
     assert history["train_realspace_mae"][-1] < history["train_realspace_mae"][0]
     blind = evolve(scan, object_guess=None)
-    with pytest.raises(ValueError, match="objectGuess or Y: needed"):
+    with pytest.raises(ValueError, match="objectGuess or Y"):
         train(blind, config, execution(), overwrite=True)
 
 
@@ -280,9 +280,16 @@ def test_a_masked_probe_stays_in_its_circle_while_it_is_trained(scan, training):
 
 
 def test_known_patches_leave_the_probe_alone(scan, training, execution):
-    config = training(probe_trainable=True, realspace_mae_weight=1.0)
+    config = training({"object_big": False}, probe_trainable=True, realspace_mae_weight=1.0)
     model = PtychoModel(config.model, scan.probe, probe_trainable=True)
     module = PtychoModule(model, config, execution(), "train_loss")
     patches = torch.ones(2, 1, 64, 64, dtype=torch.complex64, requires_grad=True)
-    error = module._truth_error(patches, 0.9 * torch.ones_like(patches))
+    batch = {
+        "photons": torch.tensor(1e5),
+        "counts": torch.ones(2, 1, 64, 64),
+        "positions": torch.full((2, 1, 1, 2), 40.0),
+        "canvas": (80, 80),
+        "truth": 0.9 * torch.ones_like(patches),
+    }
+    error = module._terms(batch, patches)["realspace_mae"]
     assert torch.autograd.grad(error, model.probe_changes(), allow_unused=True) == (None,)

@@ -4,4 +4,11 @@ from ptycho_core.backends import Backend
 
 __all__ = ["BACKEND"]
 
-BACKEND = Backend(name="tensorflow", package="ptycho_tf", framework="tensorflow", extra="tf")
+BACKEND = Backend(
+    name="tensorflow",
+    package="ptycho_tf",
+    framework="tensorflow",
+    extra="tf",
+    several_scans=True,
+    moving_positions=True,
+)

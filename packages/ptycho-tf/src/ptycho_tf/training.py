@@ -178,7 +178,8 @@ def train(
     Parameters
     ----------
     scans
-        Patterns, positions and probe to learn from: one scan, or a list of one.
+        Patterns, positions and probe to learn from. Several scans share the network and the
+        intensity scale; each has its own probe, bad pixels, dose and validation strip.
     config
         What to compute.
     execution
