@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from ptycho_core.groups import canvas_for
 from ptycho_physics import Canvas, extract_patches, random_cells
-from ptycho_torch.canvas import GrowingCanvas, canvas_for
+from ptycho_torch.canvas import GrowingCanvas
 
 
 def test_a_canvas_is_refused_that_no_memory_holds():

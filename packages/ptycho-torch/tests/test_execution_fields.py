@@ -234,7 +234,7 @@ SCHEDULES = {
 @proves("scheduler")
 @pytest.mark.parametrize("name", list(Scheduler))
 def test_scheduler(scan, training, trainer, name):
-    execution = PyTorchExecutionConfig(scheduler=name)
+    execution = PyTorchExecutionConfig(scheduler=name, learning_rate=1e-3)
     config = training()
     module = PtychoModule(PtychoModel(config.model, scan.probe), config, execution, "val_loss")
     module.trainer = trainer(scheduler=name)

@@ -15,12 +15,12 @@ import torch
 from attrs import evolve
 from numpy.typing import NDArray
 from ptycho_config import TrainingConfig, from_dict, update_legacy_dict
+from ptycho_core.groups import canvas_for
 from ptycho_data import Bundle, as_modes, load_bundle, save_bundle
 from ptycho_physics import defocused_probe
 from torch import Tensor, nn
 
 from ptycho_torch.bundles import bundle_of, model_from
-from ptycho_torch.canvas import canvas_for
 from ptycho_torch.illumination import prepare_probe
 from ptycho_torch.model import PtychoModel
 
