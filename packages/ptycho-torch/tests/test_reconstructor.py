@@ -147,7 +147,7 @@ def spoilt(value):
         (np.ones((2, 64, 64)), np.zeros((3, 2)), r"positions: finite \(x, y\) of 2 patterns"),
         (np.ones((1, 64, 64)), np.array([[np.nan, 0]]), "with NaN or infinity"),
         (np.zeros((1, 64, 64)), np.zeros((1, 2)), "some light expected in the first batch"),
-        (np.ones((2, 64, 64)), np.array([[0.0, 0], [1e9, 1e9]]), "are they in another unit"),
+        (np.ones((2, 64, 64)), np.array([[0.0, 0], [1e9, 1e9]]), "whether one of them is wrong"),
         (spoilt(-2), np.zeros((2, 2)), "counts >= 0 and finite expected, found -2 in pattern 1"),
         (spoilt(np.nan), np.zeros((2, 2)), "found nan in pattern 1"),
         (spoilt(np.inf), np.zeros((2, 2)), "found inf in pattern 1"),
@@ -172,7 +172,7 @@ def test_a_refused_batch_leaves_everything_as_it_was(untrained, scan):
     def refused():
         with pytest.raises(ValueError, match="positions must be at least the 4 of a group, got 3"):
             live.add(10 * scan.diffraction[:3], scan.positions[:3])
-        with pytest.raises(ValueError, match="are they in another unit"):
+        with pytest.raises(ValueError, match="whether one of them is wrong"):
             live.add(10 * scan.diffraction[:4], apart)
 
     refused()

@@ -6,7 +6,7 @@ Images are channels last, (B, N, N, C), and positions (B, 1, 2, C). A batch also
     whether the weights change after this batch, for gradients added up over several;
 ``imagined`` int32 scalar
     in training with ``imagined_batches``: where not 0, the seed of a batch that takes the place of
-    this one: see `ptycho_tf.imagined`.
+    this one: see `ptycho_tf.augmentation`.
 """
 
 from collections.abc import Callable, Iterator, Sequence

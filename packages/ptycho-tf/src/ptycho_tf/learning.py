@@ -8,9 +8,9 @@ from ptycho_core.schedules import POSITION_RATE, PROBE_RATE, WEIGHT_DECAY
 from ptycho_physics import gentleness, input_scale
 
 from ptycho_tf import namespace as xp
+from ptycho_tf.augmentation import synthetic_batch, synthetic_names
 from ptycho_tf.data import Batch
 from ptycho_tf.frameworks import keras, tf
-from ptycho_tf.imagined import imagined_batch, imagined_names
 from ptycho_tf.layout import channels_first
 from ptycho_tf.model import PtychoModel
 from ptycho_tf.optimizer import AdamW
@@ -117,9 +117,9 @@ class LearningModel(keras.Model):
             with self.model.using(batch):
                 patches = self._patches(batch)
                 patches = self.model.constrain(patches, batch["positions"], batch["canvas"])
-                return imagined_batch(self.model, batch, patches)
+                return synthetic_batch(self.model, batch, patches)
 
-        given = {name: tf.convert_to_tensor(batch[name]) for name in imagined_names(batch)}
+        given = {name: tf.convert_to_tensor(batch[name]) for name in synthetic_names(batch)}
         return {**batch, **tf.cond(batch["imagined"] > 0, imagined, lambda: given)}
 
     def _note(self, terms: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:

@@ -1,9 +1,7 @@
 """Inference: one streaming pass from a scan to its object."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from ptycho_core.batches import chunks, places_in_step
 from ptycho_core.bundles import fits_any_size
 from ptycho_core.checks import check_fit, warn_if_few
 from ptycho_core.probe_choice import choose_probe
+from ptycho_core.read_ahead import read_ahead
 from ptycho_core.results import InferenceResult
 from ptycho_core.sampling import inference_groups, inference_steps, with_positions
 from ptycho_core.scan_scale import mean_counts
@@ -80,17 +79,13 @@ class _Pass:
             counts = self.scan.counts(chosen.reshape(-1), self.nphotons)
             return counts.reshape(*chosen.shape, self.scan.N, self.scan.N)
 
-        workers = max(1, self.execution.num_workers)
-        ahead = workers * (self.execution.prefetch_factor or 2)
-        coming: deque[tuple[Indices, Future[NDArray[np.float32]]]] = deque()
-        with ThreadPoolExecutor(workers) as pool:
-            for chosen in batches:
-                coming.append((chosen, pool.submit(load, chosen)))
-                if len(coming) > ahead:
-                    done = coming.popleft()
-                    yield done[0], done[1].result()
-            for chosen, counts in coming:
-                yield chosen, counts.result()
+        loaded = read_ahead(
+            load,
+            batches,
+            workers=max(1, self.execution.num_workers),
+            per_worker=self.execution.prefetch_factor or 2,
+        )
+        yield from zip(batches, loaded, strict=True)
 
     def local(self, chosen: Indices) -> NDArray[np.float32]:
         """Positions (..., 2) of patterns on the canvas."""

@@ -93,7 +93,7 @@ def open_runner(execution: PyTorchExecutionConfig) -> Runner:
         return Runner(check_device(execution), execution.precision)
     from lightning.fabric import Fabric
 
-    from ptycho_torch.lightning_manners import make, quiet_lightning
+    from ptycho_torch.lightning_log import make, quiet_lightning
 
     with quiet_lightning():
         fabric = make(

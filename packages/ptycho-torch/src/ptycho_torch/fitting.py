@@ -17,7 +17,7 @@ from ptycho_physics import DivergenceError
 
 from ptycho_torch.callbacks import LossHistory, MeanOfWeights
 from ptycho_torch.data import ScanDataModule
-from ptycho_torch.lightning_manners import make
+from ptycho_torch.lightning_log import make
 from ptycho_torch.loggers import make_logger
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule

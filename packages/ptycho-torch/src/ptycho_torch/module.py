@@ -15,8 +15,8 @@ from ptycho_core.schedules import (
 from ptycho_physics import gentleness, input_scale
 from torch import Tensor
 
+from ptycho_torch.augmentation import synthetic_batch
 from ptycho_torch.data import Batch
-from ptycho_torch.imagined import imagined_batch
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.schedules import lightning_schedule
 
@@ -123,7 +123,7 @@ class PtychoModule(pl.LightningModule):
             batch, patches = self._seen
             with torch.no_grad():
                 patches = self.model.constrain(patches, batch["positions"], batch["canvas"])
-            batch = imagined_batch(self.model, batch, patches, seed)
+            batch = synthetic_batch(self.model, batch, patches, seed)
         return self._log("train", self.losses(batch), batch["counts"].shape[0])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature

@@ -8,7 +8,7 @@ from attrs import frozen
 from ptycho_physics import SMALLEST_WEIGHT
 from torch import Tensor
 
-from ptycho_torch.forward import extract_patches, merge_patches
+from ptycho_torch.patch_autograd import extract_patches, merge_patches
 
 ALIGNING_SWEEPS = 4
 

@@ -19,8 +19,8 @@ from ptycho_data import Bundle, Reconstruction, Scan
 
 from ptycho_torch.bundles import BACKEND
 from ptycho_torch.devices import determinism, open_runner
+from ptycho_torch.loading import CountsDataset, read
 from ptycho_torch.networks import ARCHITECTURES
-from ptycho_torch.reading import CountsDataset, read
 from ptycho_torch.reconstructor import Reconstructor
 
 

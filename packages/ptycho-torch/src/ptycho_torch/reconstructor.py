@@ -17,7 +17,7 @@ from torch import Tensor
 from ptycho_torch.bundles import model_from
 from ptycho_torch.canvas import GrowingCanvas
 from ptycho_torch.devices import Runner, determinism, open_runner
-from ptycho_torch.incoming import Light, share_detected, take_in
+from ptycho_torch.live_patterns import Light, share_detected, take_in
 
 __all__ = ["Reconstructor"]
 

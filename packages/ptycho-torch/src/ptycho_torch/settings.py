@@ -24,7 +24,7 @@ def check_training(
     """
     import lightning.pytorch as pl
 
-    from ptycho_torch.lightning_manners import make, quiet_lightning
+    from ptycho_torch.lightning_log import make, quiet_lightning
 
     check_architecture(config.model)
     check_logger(execution.logger_backend)

@@ -32,7 +32,7 @@ from ptycho_torch.fitting import (
     make_trainer,
 )
 from ptycho_torch.illumination import Illumination
-from ptycho_torch.lightning_manners import quiet_lightning
+from ptycho_torch.lightning_log import quiet_lightning
 from ptycho_torch.memory import keep_freed_memory
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule

@@ -1,9 +1,8 @@
-"""Training batches that nobody measured: what a mirrored piece of the sample would have given.
+"""Data augmentation: training batches simulated from mirrored reconstructions.
 
-A short scan shows few shapes, and a network that sees them again and again learns them by heart.
-The forward model can make new patterns of what was just reconstructed, turned and mirrored: their
-object need not be right, because the patterns are exact for it whatever it is. The probe stays as
-it is, so nothing is learned that reconstruction does not need.
+A short scan shows few shapes, and a network that sees them again and again overfits to them. The
+forward model makes new patterns from what was just reconstructed, turned and mirrored: that object
+need not be right, because the patterns are exact for it in any case. The probe stays as it is.
 """
 
 import torch
@@ -15,7 +14,7 @@ from ptycho_torch.model import PtychoModel
 
 
 @torch.no_grad()
-def imagined_batch(model: PtychoModel, batch: Batch, patches: Tensor, seed: int) -> Batch:
+def synthetic_batch(model: PtychoModel, batch: Batch, patches: Tensor, seed: int) -> Batch:
     """Return a batch of simulated patterns of an object that the model has reconstructed.
 
     Parameters

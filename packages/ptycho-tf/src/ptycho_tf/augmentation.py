@@ -1,9 +1,8 @@
-"""Training batches that nobody measured: what a mirrored piece of the sample would have given.
+"""Data augmentation: training batches simulated from mirrored reconstructions.
 
-A short scan shows few shapes, and a network that sees them again and again learns them by heart.
-The forward model can make new patterns of what was just reconstructed, turned and mirrored: their
-object need not be right, because the patterns are exact for it whatever it is. The probe stays as
-it is, so nothing is learned that reconstruction does not need.
+A short scan shows few shapes, and a network that sees them again and again overfits to them. The
+forward model makes new patterns from what was just reconstructed, turned and mirrored: that object
+need not be right, because the patterns are exact for it in any case. The probe stays as it is.
 """
 
 from functools import partial
@@ -20,12 +19,12 @@ from ptycho_tf.model import PtychoModel
 Tensor = Any
 
 
-def imagined_names(batch: Batch) -> list[str]:
-    """Return what of a batch `imagined_batch` replaces."""
+def synthetic_names(batch: Batch) -> list[str]:
+    """Return what of a batch `synthetic_batch` replaces."""
     return [name for name in ("counts", "positions", "apart", "canvas", "truth") if name in batch]
 
 
-def imagined_batch(model: PtychoModel, batch: Batch, patches: Tensor) -> Batch:
+def synthetic_batch(model: PtychoModel, batch: Batch, patches: Tensor) -> Batch:
     """Return simulated patterns of an object that the model has reconstructed.
 
     Parameters
@@ -41,7 +40,7 @@ def imagined_batch(model: PtychoModel, batch: Batch, patches: Tensor) -> Batch:
     Returns
     -------
     dict
-        Those of `imagined_names`, as they are in a batch.
+        Those of `synthetic_names`, as they are in a batch.
     """
     seed = batch["imagined"]
     ways = [partial(_in_orientation, model, batch, patches, k) for k in range(1, SYMMETRIES)]

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from ptycho_torch.forward import extract_patches, merge_patches
+from ptycho_torch.patch_autograd import extract_patches, merge_patches
 
 N = 8
 

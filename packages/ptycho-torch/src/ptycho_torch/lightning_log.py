@@ -1,4 +1,4 @@
-"""Lightning says less, and what it refuses is said in our words."""
+"""Quieten the log of Lightning, and translate its errors."""
 
 import logging
 import warnings

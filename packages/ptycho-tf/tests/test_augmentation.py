@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from ptycho_core.groups import ScanGroups
 from ptycho_physics import apply_symmetry, apply_symmetry_to_positions
+from ptycho_tf.augmentation import synthetic_batch, synthetic_names
 from ptycho_tf.data import BatchSource, channels_last_batch
 from ptycho_tf.frameworks import tf
-from ptycho_tf.imagined import imagined_batch, imagined_names
 from ptycho_tf.layout import channels_first
 from ptycho_tf.learning import LearningModel
 from ptycho_tf.model import PtychoModel
@@ -38,8 +38,8 @@ def test_it_holds_the_patterns_of_the_turned_object(learning, groups, seed):
     batch = as_tensors(channels_last_batch(groups.batch(np.arange(3))), seed)
     patches = learning._patches(batch)
     patches += 0.3 * tf.cast(tf.random.stateless_normal(patches.shape, [1, 2]), patches.dtype)
-    made = imagined_batch(model, batch, patches)
-    assert list(made) == imagined_names(batch) == ["counts", "positions", "apart", "canvas"]
+    made = synthetic_batch(model, batch, patches)
+    assert list(made) == synthetic_names(batch) == ["counts", "positions", "apart", "canvas"]
     assert made["counts"].shape == batch["counts"].shape
     object_ = tf.constant(np.ascontiguousarray(apply_symmetry(patches.numpy(), orientation)))
     wanted = model.predict_counts(object_, batch["photons"]).numpy()
@@ -47,7 +47,7 @@ def test_it_holds_the_patterns_of_the_turned_object(learning, groups, seed):
     assert np.abs(noise.sum(axis=(-2, -1)) / np.sqrt(wanted.sum(axis=(-2, -1)))).max() < 6
     assert np.square(noise).sum() / wanted.sum() == pytest.approx(1, abs=0.1)
     truth = tf.transpose(patches, (0, 2, 3, 1))
-    known = imagined_batch(model, {**batch, "truth": truth}, patches)["truth"]
+    known = synthetic_batch(model, {**batch, "truth": truth}, patches)["truth"]
     np.testing.assert_array_equal(channels_first(known), object_)
     for name in ("positions", "apart"):
         expected = apply_symmetry_to_positions(placed(batch[name]), orientation)
@@ -56,7 +56,7 @@ def test_it_holds_the_patterns_of_the_turned_object(learning, groups, seed):
     least, most = xy.min(axis=(0, 1, 3)), xy.max(axis=(0, 1, 3))
     assert (least >= 32).all()
     assert (most + 33 <= (width, height)).all()
-    np.testing.assert_array_equal(imagined_batch(model, batch, patches)["counts"], made["counts"])
+    np.testing.assert_array_equal(synthetic_batch(model, batch, patches)["counts"], made["counts"])
 
 
 def test_a_batch_without_a_seed_is_as_it_was(learning, groups):
