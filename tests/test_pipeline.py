@@ -83,7 +83,7 @@ def test_training_leaves_a_bundle_and_its_record(trained):
     record = json.loads((trained / "run.json").read_text())
     applied = record["overrides_applied"]
     assert applied["nepochs"] == {"value": 4, "origin": "command line"}
-    assert applied["architecture"] == {"value": "unrolled", "origin": "command default"}
+    assert applied["learning_rate"] == {"value": 2e-3, "origin": "network"}
     assert record["inputs"]["train_data_file"]["sha256"]
     assert (trained / "checkpoints" / "last.ckpt").is_file()
 

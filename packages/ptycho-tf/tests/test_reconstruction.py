@@ -101,5 +101,5 @@ def test_few_patterns_are_remarked_on(scan, bundle, inference, caplog):
 def test_another_size_is_refused_unless_the_network_takes_any(scan, bundle, inference):
     small = evolve(scan, diffraction=np.pad(scan.diffraction, ((0, 0), (32, 32), (32, 32))),
                    probe=np.pad(scan.probe, ((0, 0), (32, 32), (32, 32))))  # fmt: skip
-    with pytest.raises(ValueError, match="must be 64, the size that the bundle was trained for, got 128"):
+    with pytest.raises(ValueError, match=r"must be 64, .* got 128"):
         run(bundle(), small, inference())

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from attrs import field, frozen
 from numpy.typing import NDArray
-from ptycho_config import PyTorchExecutionConfig
+from ptycho_config import InvalidValueError, PyTorchExecutionConfig
 from torch import Tensor
 
 from ptycho_torch.memory import keep_freed_memory
@@ -85,7 +85,7 @@ def open_runner(execution: PyTorchExecutionConfig) -> Runner:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If this machine has no such device.
     """
     keep_freed_memory()
@@ -113,7 +113,7 @@ def check_device(execution: PyTorchExecutionConfig) -> torch.device:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If this machine has no such device.
     """
     name = str(execution.accelerator)
@@ -124,8 +124,7 @@ def check_device(execution: PyTorchExecutionConfig) -> torch.device:
         if here.get(kind):
             return torch.device(kind)
     found = ", ".join(kind for kind, present in here.items() if present)
-    msg = f"execution: accelerator {name!r} must be one that this machine has, found {found}"
-    raise ValueError(msg)
+    raise InvalidValueError("accelerator", f"one that this machine has ({found})", repr(name))
 
 
 @contextmanager

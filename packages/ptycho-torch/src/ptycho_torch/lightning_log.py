@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from ptycho_config import InvalidValueError
 
 T = TypeVar("T")
 
@@ -36,20 +37,20 @@ def quiet_lightning() -> Iterator[None]:
 
 
 def make(factory: Callable[..., T], **settings: Any) -> T:
-    """Make a trainer or a fabric; execution settings that this machine refuses are a ValueError.
+    """Make a trainer or a fabric; execution settings that this machine refuses are named.
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         With Lightning's reason, for example that there is no such accelerator here.
     """
     try:
         return factory(**settings)
     except (MisconfigurationException, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        msg = (
-            f"execution: accelerator {settings.get('accelerator')!r}, devices "
-            f"{settings.get('devices')!r}, precision {settings.get('precision')!r} and strategy "
-            f"{settings.get('strategy', 'auto')!r} must work on this machine: {reason}"
-        )
-        raise ValueError(msg) from error
+        asked = {name: settings.get(name) for name in ("accelerator", "devices", "precision")}
+        asked["strategy"] = settings.get("strategy", "auto")
+        got = ", ".join(f"{name} {value!r}" for name, value in asked.items())
+        raise InvalidValueError(
+            "execution", "settings that work on this machine", got, reason
+        ) from error
