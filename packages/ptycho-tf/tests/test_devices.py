@@ -26,7 +26,7 @@ def test_one_device_needs_no_strategy():
 )
 def test_what_is_not_here_is_refused(settings, rule):
     tf.constant(1.0) + 1  # the CPU is in use, in one piece
-    with pytest.raises(ValueError, match=f"execution: .*{rule}"):
+    with pytest.raises(ValueError, match=f"execution must be .*{rule}"):
         open_devices(PyTorchExecutionConfig(**settings))
 
 

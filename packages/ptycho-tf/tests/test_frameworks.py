@@ -17,7 +17,9 @@ def run(code):
 def test_a_missing_tensorflow_is_named_with_the_pip_command(module):
     code = f"import sys; sys.modules['tensorflow'] = None; import ptycho_tf.{module}"
     error = run(code).stderr.splitlines()[-1]
-    assert error.startswith("RuntimeError: the TensorFlow backend needs TensorFlow")
+    assert error.startswith(
+        "ptycho_config.errors.MissingPackageError: the TensorFlow backend needs TensorFlow"
+    )
     assert "pip install 'ptycho-tf[cpu]'" in error
 
 

@@ -160,7 +160,7 @@ def test_a_batch_that_cannot_be_is_refused(bundle, patterns, positions, message)
 
 def test_amplitudes_are_not_negative_either(bundle):
     live = Reconstructor(bundle, domain="amplitude", photons=1e5)
-    with pytest.raises(ValueError, match="amplitude >= 0 and finite expected, found -2"):
+    with pytest.raises(ValueError, match="amplitude >= 0 and finite, got -2"):
         live.add(spoilt(-2), np.zeros((2, 2)))
 
 
@@ -188,13 +188,13 @@ def test_nothing_comes_of_an_empty_batch(untrained, scan, photons):
     live = Reconstructor(untrained({"gridsize": 2}), photons=photons)
     live.add(scan.diffraction[:0], scan.positions[:0])
     assert live.count == 0
-    with pytest.raises(ValueError, match="result: patterns expected, found none"):
+    with pytest.raises(ValueError, match="patterns must be added before"):
         live.result()
 
 
 def test_a_prediction_needs_a_scale(bundle, scan):
     counts = torch.from_numpy(scan.diffraction[:1, None])
-    with pytest.raises(ValueError, match="photons: a mean per pattern expected, found none"):
+    with pytest.raises(ValueError, match="photons must be a mean per pattern"):
         Reconstructor(bundle).predict(counts, scan.positions[:1, None])
 
 
@@ -209,7 +209,7 @@ def test_the_coverage_can_be_the_first_thing_asked_for(bundle):
 
 
 def test_an_unknown_domain_is_refused(untrained):
-    with pytest.raises(ValueError, match="domain: one of counts, amplitude expected, found 'coun"):
+    with pytest.raises(ValueError, match="domain must be one of counts, amplitude, got 'coun"):
         Reconstructor(untrained(), domain="count")
 
 
@@ -223,5 +223,5 @@ def test_a_probe_without_an_axis_of_modes_is_one_mode(scan, untrained):
 def test_what_does_not_fit_is_refused_by_name(scan, untrained):
     with pytest.raises(ValueError, match=r"bad_pixels: shape \(64, 64\) of the probe expected, fo"):
         Reconstructor(untrained(), bad_pixels=np.zeros((3, 3), bool))
-    with pytest.raises(ValueError, match="patterns: real numbers expected, found torch"):
+    with pytest.raises(ValueError, match="patterns must be real numbers, got torch"):
         Reconstructor(untrained()).add(1j * scan.diffraction[:4], scan.positions[:4])

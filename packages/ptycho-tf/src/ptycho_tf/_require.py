@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ptycho_config.errors import MissingPackageError
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -24,7 +26,7 @@ def require_tensorflow() -> ModuleType:
 
     Raises
     ------
-    RuntimeError
+    MissingPackageError
         If TensorFlow is not installed; the message gives the command that installs it.
     ImportError
         If TensorFlow is installed but does not import: its own error, untouched.
@@ -38,4 +40,4 @@ def require_tensorflow() -> ModuleType:
             "the TensorFlow backend needs TensorFlow, which is not installed: "
             "run `pip install 'ptycho-tf[cpu]'`, or 'ptycho-tf[gpu]' for NVIDIA GPUs"
         )
-        raise RuntimeError(message) from None
+        raise MissingPackageError(message) from None

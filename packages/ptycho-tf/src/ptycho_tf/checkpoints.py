@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from ptycho_config import PyTorchExecutionConfig
+from ptycho_config.errors import InvalidValueError
 from ptycho_core.resuming import check_resumed
 from ptycho_data import load_arrays, write_npz
 
@@ -39,7 +40,7 @@ def load(path: Path, model: LearningModel, of: Mapping[str, Any]) -> dict[str, A
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If it is no checkpoint, or of a training of other variables than ``of``.
     """
     variables = _variables(model)
@@ -47,13 +48,13 @@ def load(path: Path, model: LearningModel, of: Mapping[str, Any]) -> dict[str, A
         arrays = load_arrays(path)
         state: dict[str, Any] = json.loads(arrays.pop(_STATE).tobytes())
     except (KeyError, OSError, ValueError) as error:
-        msg = f"{path}: must be a checkpoint of the TensorFlow backend, found none: {error}"
-        raise ValueError(msg) from error
+        rule = "a checkpoint of the TensorFlow backend"
+        raise InvalidValueError(str(path), rule, f"another file ({error})") from error
     check_resumed(path, state.get("of", {}), of)
     values = [arrays[name] for name in sorted(arrays)]
     if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
-        msg = f"{path}: must be of the model that is trained, found weights of other shapes"
-        raise ValueError(msg)
+        rule = "a checkpoint of the model that is trained"
+        raise InvalidValueError(str(path), rule, "weights of other shapes")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     return state

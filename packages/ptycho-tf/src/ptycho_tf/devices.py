@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import frozen
 from ptycho_config import PyTorchExecutionConfig
+from ptycho_config.errors import InvalidValueError
 
 from ptycho_tf.frameworks import tf
 
@@ -53,11 +54,12 @@ class Devices:
         return self.strategy.distribute_datasets_from_function(lambda context: dataset)  # noqa: ARG005 - its signature
 
 
-def _refused(execution: PyTorchExecutionConfig, rule: str) -> ValueError:
-    return ValueError(
-        f"execution: accelerator {execution.accelerator!r}, devices {execution.devices}, num_nodes "
-        f"{execution.num_nodes} and strategy {execution.strategy!r} must work here: {rule}"
+def _refused(execution: PyTorchExecutionConfig, rule: str) -> InvalidValueError:
+    got = (
+        f"accelerator {execution.accelerator!r}, devices {execution.devices}, num_nodes "
+        f"{execution.num_nodes}, strategy {execution.strategy!r}"
     )
+    return InvalidValueError("execution", "settings that work on this machine", got, rule)
 
 
 def _logical(kind: str, wanted: int) -> list[str]:
@@ -77,7 +79,7 @@ def check_devices(execution: PyTorchExecutionConfig) -> str:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         Naming what there is.
     """
     if execution.num_nodes > 1:
@@ -99,7 +101,7 @@ def open_devices(execution: PyTorchExecutionConfig) -> Devices:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If this machine does not have them, or TensorFlow cannot do what is asked for.
     """
     kind = check_devices(execution)

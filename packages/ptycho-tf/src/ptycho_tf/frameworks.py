@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ptycho_config.errors import MissingPackageError
+
 from ptycho_tf._require import require_tensorflow
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def _require_keras() -> Any:
             f"the TensorFlow backend needs Keras on TensorFlow, found it on {found}: set "
             "KERAS_BACKEND=tensorflow before Keras is loaded"
         )
-        raise RuntimeError(msg)
+        raise MissingPackageError(msg)
     return library
 
 

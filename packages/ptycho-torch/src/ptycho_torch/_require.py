@@ -2,6 +2,8 @@
 
 from importlib.util import find_spec
 
+from ptycho_config.errors import MissingPackageError
+
 __all__ = ["require_torch"]
 
 
@@ -10,7 +12,7 @@ def require_torch() -> None:
 
     Raises
     ------
-    RuntimeError
+    MissingPackageError
         If one of them is not; the message gives the command that installs it.
     """
     missing = [name for name in ("torch", "lightning") if find_spec(name) is None]
@@ -19,4 +21,4 @@ def require_torch() -> None:
             f"the PyTorch backend needs {' and '.join(missing)}, which is not installed: "
             f"run `pip install {' '.join(missing)}`"
         )
-        raise RuntimeError(msg)
+        raise MissingPackageError(msg)

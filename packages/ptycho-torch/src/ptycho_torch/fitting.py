@@ -12,6 +12,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_config.errors import InvalidValueError
 from ptycho_core.resuming import check_resumed
 from ptycho_physics import DivergenceError
 
@@ -55,7 +56,7 @@ def make_trainer(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If the settings cannot be met on this machine.
     """
     history = LossHistory()
@@ -165,15 +166,15 @@ def epochs_in(checkpoint: Path, of: dict[str, Any]) -> int:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If it is no checkpoint, or of a training of other variables than ``of``.
     """
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0]
-        msg = f"{checkpoint}: must be a checkpoint of the PyTorch backend, found none: {reason}"
-        raise ValueError(msg) from error
+        rule = "a checkpoint of the PyTorch backend"
+        raise InvalidValueError(str(checkpoint), rule, f"another file ({reason})") from error
     check_resumed(checkpoint, state.get("of", {}), of)
     history = state.get("callbacks", {}).get(LossHistory().state_key, {})
     return len(history.get("epochs", []))

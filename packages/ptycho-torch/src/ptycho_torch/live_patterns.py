@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from attrs import evolve, frozen
 from numpy.typing import ArrayLike, NDArray
+from ptycho_config.errors import InvalidValueError
 from ptycho_physics import detected_fraction
 from torch import Tensor
 
@@ -40,8 +41,9 @@ class Light:
         """What the network's input is relative to: it stays, so that patches fit each other."""
         found = self.first if self.given is None else self.given
         if found is None:
-            msg = "photons: a mean per pattern expected, found none; give it, or add patterns first"
-            raise ValueError(msg)
+            raise InvalidValueError(
+                "photons", "a mean per pattern", "none", "give it, or add patterns first"
+            )
         return found
 
     @property
@@ -62,12 +64,12 @@ class Light:
 
         Raises
         ------
-        ValueError
+        InvalidValueError
             If it is the first one and has none, unless a mean was given.
         """
         if self.given is None and self.first is None and not light > 0:
-            msg = "patterns: some light expected in the first batch, found zero in every pattern"
-            raise ValueError(msg)
+            rule = "not all dark in the first batch"
+            raise InvalidValueError("patterns", rule, "zero in every pattern")
         first = light / number / self.detected if self.first is None else self.first
         return evolve(self, first=first, total=self.total + light, number=self.number + number)
 
@@ -104,13 +106,14 @@ def take_in(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If the shapes do not fit, or a value is negative or not finite.
     """
     given = patterns if isinstance(patterns, Tensor) else torch.from_numpy(_plain(patterns))
     if given.is_complex():
-        msg = f"patterns: real numbers expected, found {given.dtype}; take counts or amplitudes"
-        raise ValueError(msg)
+        raise InvalidValueError(
+            "patterns", "real numbers", str(given.dtype), "take counts or amplitudes"
+        )
     _check_shapes(given, positions, bad_pixels.shape[-1])
     values = given.to(bad_pixels.device, torch.float32).masked_fill(bad_pixels, 0.0)
     counts = values.square() if domain == "amplitude" else values
@@ -121,11 +124,12 @@ def take_in(
     if len(wrong):
         first = wrong[0]
         found = light[first] if lowest[first] >= 0 else lowest[first]
-        msg = (
-            f"patterns: {domain} >= 0 and finite expected, found {found:g} in pattern {first}; "
-            "set it to 0, or name pixels that are not to be believed in bad_pixels"
+        raise InvalidValueError(
+            "patterns",
+            f"{domain} >= 0 and finite",
+            f"{found:g} in pattern {first}",
+            "set it to 0, or mark the pixel in bad_pixels",
         )
-        raise ValueError(msg)
     return counts, float(light.sum())
 
 
@@ -138,13 +142,12 @@ def _plain(patterns: ArrayLike) -> NDArray[Any]:
 
 def _check_shapes(patterns: Tensor, positions: NDArray[np.float64], N: int) -> None:
     if patterns.ndim != 3 or patterns.shape[1:] != (N, N):
-        msg = f"patterns: shape (k, {N}, {N}) expected, found {tuple(patterns.shape)}"
-        raise ValueError(msg)
+        rule = f"of shape (k, {N}, {N})"
+        raise InvalidValueError("patterns", rule, str(tuple(patterns.shape)))
     finite = np.isfinite(positions).all()
     if positions.shape != (len(patterns), 2) or not finite:
-        msg = (
-            f"positions: finite (x, y) of {len(patterns)} patterns expected, shape "
-            f"({len(patterns)}, 2), found shape {positions.shape}"
-            + ("" if finite else " with NaN or infinity")
+        raise InvalidValueError(
+            "positions",
+            f"finite (x, y) of {len(patterns)} patterns, shape ({len(patterns)}, 2)",
+            f"shape {positions.shape}" + ("" if finite else " with NaN or infinity"),
         )
-        raise ValueError(msg)

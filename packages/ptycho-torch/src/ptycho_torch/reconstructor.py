@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from ptycho_config import PyTorchExecutionConfig
+from ptycho_config.errors import InvalidValueError
 from ptycho_config.types import Domain
 from ptycho_core.batches import places_in_step
 from ptycho_core.sampling import covering_groups, inference_steps
@@ -55,7 +56,7 @@ class Reconstructor:
     ------
     BundleError
         If there is no intact bundle.
-    ValueError
+    InvalidValueError
         If probe and model do not fit, bad pixels hide all light, or there is no such domain or
         device.
 
@@ -85,17 +86,16 @@ class Reconstructor:
         self.runner = runner or open_runner(self.execution)
         probe = as_modes(bundle.probe if probe is None else probe)
         if bad_pixels is not None and bad_pixels.shape != probe.shape[-2:]:
-            expected = f"shape {probe.shape[-2:]} of the probe"
-            msg = f"bad_pixels: {expected} expected, found {bad_pixels.shape}"
-            raise ValueError(msg)
+            rule = f"of the shape {probe.shape[-2:]} of the probe"
+            raise InvalidValueError("bad_pixels", rule, str(bad_pixels.shape))
         self.model = model_from(bundle, probe, bad_pixels).to(self.runner.device)
         self.model.requires_grad_(False)
         # the order in which convolutions are fastest, up to twice, on CPUs and GPUs alike
         self.model.network.to(memory_format=torch.channels_last)
         self.domain = domain or bundle.scaling.get("domain", "counts")
         if self.domain not in get_args(Domain):
-            msg = f"domain: one of {', '.join(get_args(Domain))} expected, found {self.domain!r}"
-            raise ValueError(msg)
+            rule = f"one of {', '.join(get_args(Domain))}"
+            raise InvalidValueError("domain", rule, repr(self.domain))
         self.N = int(self.model.probe.shape[-1])
         self._weight = _trimmed(probe_weight(self.model.probe), self.execution.middle_trim)
         self._sheet = GrowingCanvas(self.N, self.runner.device)
@@ -141,7 +141,7 @@ class Reconstructor:
 
         Raises
         ------
-        ValueError
+        InvalidValueError
             If none was given and there are no patterns.
         """
         return self._light.mean
@@ -160,7 +160,7 @@ class Reconstructor:
 
         Raises
         ------
-        ValueError
+        InvalidValueError
             If the shapes do not fit, a value is negative or not finite, there is no light, there
             are too few patterns for a group, or the canvas would not fit into memory.
         """
@@ -201,7 +201,7 @@ class Reconstructor:
 
         Raises
         ------
-        ValueError
+        InvalidValueError
             If ``photons`` was not given and nothing was added yet.
         """
         reference = self._light.reference
@@ -281,12 +281,11 @@ class Reconstructor:
 
         Raises
         ------
-        ValueError
+        InvalidValueError
             If nothing was added yet.
         """
         if not self.count:
-            msg = "result: patterns expected, found none; add some first"
-            raise ValueError(msg)
+            raise InvalidValueError("patterns", "added before there is a result", "none")
         centres = np.concatenate(self._centres) - self.canvas.origin
         object_, coverage = (part.cpu().numpy() for part in self.tensors())
         return Reconstruction(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 from ptycho_config import ModelConfig
+from ptycho_config.errors import InvalidValueError
 from ptycho_core.networks import CNN_PERIPHERY_CHANNELS, UNIT_SWISH, cnn_channels
 from ptycho_physics import departure_from_beam
 from torch import Tensor, nn
@@ -133,14 +134,16 @@ class CNN(Network):
 
         Raises
         ------
-        ValueError
+        InvalidValueError
             If the patterns are not of the size the network was built for.
         """
         if x.shape[-1] != self.N:
-            msg = (
-                f"cnn: built for N={self.N}, found patterns of N={x.shape[-1]}; train at that size"
+            raise InvalidValueError(
+                "N of the patterns",
+                f"{self.N}, for which this cnn was built",
+                str(x.shape[-1]),
+                "train at that size",
             )
-            raise ValueError(msg)
         x = torch.where(bad_pixels, torch.zeros_like(x), x)
         departure = departure_from_beam(x, probe.detach(), bad_pixels)
         features = self.encoder(torch.cat([departure, x], dim=1))
