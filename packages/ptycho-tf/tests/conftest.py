@@ -9,6 +9,8 @@ from ptycho_tf.frameworks import keras, tf
 from ptycho_tf.networks.base import Network
 from ptycho_tf.networks.blocks import convolution
 
+pytest.register_assert_rewrite("ptycho_core.testing.backend_contract")
+
 PHOTONS = 1e5
 
 

@@ -8,6 +8,8 @@ from ptycho_core.testing import simulated_scan
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.model import PtychoModel
 
+pytest.register_assert_rewrite("ptycho_core.testing.backend_contract")
+
 PHOTONS = 1e5
 
 

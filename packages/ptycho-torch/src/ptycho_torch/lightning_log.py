@@ -46,7 +46,7 @@ def make(factory: Callable[..., T], **settings: Any) -> T:
     """
     try:
         return factory(**settings)
-    except (MisconfigurationException, RuntimeError, ValueError) as error:
+    except (MisconfigurationException, ModuleNotFoundError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         asked = {name: settings.get(name) for name in ("accelerator", "devices", "precision")}
         asked["strategy"] = settings.get("strategy", "auto")
