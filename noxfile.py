@@ -158,7 +158,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types: strictly, and leniently in the packages that stand on a framework."""
     outside = [r for r in closure(*PACKAGES)[1] if canonicalize_name(r.name) not in FRAMEWORKS]
-    session.install("-c", str(CONSTRAINTS), "mypy", *STUBS, *map(str, outside))
+    session.install("-c", str(CONSTRAINTS), "mypy", "pytest", *STUBS, *map(str, outside))
     sources = [f"packages/{name}/src" for name in PACKAGES]
     session.run("mypy", *sources, env={"MYPYPATH": ":".join(sources)})
 
