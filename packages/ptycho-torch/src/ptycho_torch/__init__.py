@@ -1,8 +1,8 @@
 """Physics-constrained networks for ptychography on PyTorch.
 
-The parts that need torch are imported where they are used: `ptycho_torch.training.train` makes a
-bundle out of a scan, `ptycho_torch.reconstruction.reconstruct` an object out of both, and
-`Reconstructor` one out of patterns that come batch by batch.
+Modules that need torch are imported on first use: `ptycho_torch.training.train` makes a bundle from
+a scan, `ptycho_torch.reconstruction.reconstruct` makes an object from a bundle and a scan, and
+`Reconstructor` makes one from patterns that arrive batch by batch.
 """
 
 from functools import partial
@@ -19,10 +19,10 @@ __all__ = ["Reconstructor", "__version__", "reconstruct", "require_torch", "trai
 
 
 def __getattr__(name: str) -> Any:
-    """Load `Reconstructor`, and with it PyTorch, or a call of `ptycho_core` when asked for.
+    """Import `Reconstructor`, and with it PyTorch, or a function of `ptycho_core` on first use.
 
-    `train` is the module `ptycho_torch.train`, which can be called: a program that starts it by
-    name and one that calls it find the same object.
+    `train` is the module `ptycho_torch.train`, which is callable: ``python -m ptycho_torch.train``
+    and ``ptycho_torch.train(scan)`` use the same object.
     """
     if name == "train":
         return import_module("ptycho_torch.train")

@@ -1,4 +1,4 @@
-"""A missing PyTorch is named at the first use, with the command that installs it."""
+"""Check that PyTorch is installed; if not, name the command that installs it."""
 
 from importlib.util import find_spec
 
@@ -8,7 +8,7 @@ __all__ = ["require_torch"]
 
 
 def require_torch() -> None:
-    """See that PyTorch and Lightning are installed; nothing is imported to find out.
+    """Check that PyTorch and Lightning are installed, without importing them.
 
     Raises
     ------

@@ -20,18 +20,18 @@ def synthetic_batch(model: PtychoModel, batch: Batch, patches: Tensor, seed: int
     Parameters
     ----------
     model
-        Whose probe lights it.
+        Model whose probe is used.
     batch
         The batch that was reconstructed.
     patches : (B, C, N, N) complex64
-        What came out, in agreement where patches overlap.
+        Reconstructed patches, consistent where they overlap.
     seed
-        Of orientation and photon noise.
+        Seed of orientation and photon noise.
 
     Returns
     -------
     Batch
-        Like ``batch``, with other counts, positions and canvas, and the truth turned.
+        Like ``batch``, with new counts, positions and canvas, and the truth rotated likewise.
     """
     N = patches.shape[-1]
     orientation = 1 + seed % (SYMMETRIES - 1)

@@ -1,4 +1,4 @@
-"""Between a PyTorch model and the portable bundle: see `ptycho_core.bundles`."""
+"""Convert a PyTorch model to the portable bundle and back: see `ptycho_core.bundles`."""
 
 from typing import Any, Final
 
@@ -24,12 +24,12 @@ PACKAGES = ("ptycho-torch", "torch", "lightning")
 
 
 def bundle_of(model: PtychoModel, config: TrainingConfig, **record: Any) -> Bundle:
-    """Collect everything that a bundle keeps of a trained model.
+    """Collect the contents of a bundle from a trained model.
 
     Parameters
     ----------
     model
-        Trained, on any device.
+        Trained model, on any device.
     config
         Its configuration.
     record
@@ -60,10 +60,10 @@ def model_from(
     bundle
         Loaded bundle of either backend.
     probe : (M, N, N) complex64, optional
-        Probe of the scan at hand; it sets N where the network takes any. Default: the bundle's
-        own.
+        Probe of the scan; it sets N if the network accepts any. Default: the probe of the
+        bundle.
     bad_pixels : (N, N) bool, optional
-        Bad pixels of the scan at hand.
+        Bad pixels of the scan.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What happens in training besides steps and Lightning's own checkpoints."""
+"""Training callbacks: the history of losses and the averaging of weights."""
 
 import logging
 from typing import Any
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 class LossHistory(pl.Callback):
     """Keeps the losses of every epoch and reports them through `logging`.
 
-    The history travels with the checkpoint, so a resumed training has the whole of it.
+    The history is saved in the checkpoint, so a resumed training has all of it.
 
     Attributes
     ----------
@@ -50,18 +50,18 @@ class LossHistory(pl.Callback):
         return {name: [epoch.get(name, float("nan")) for epoch in self.epochs] for name in names}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state to be saved in a checkpoint."""
         return {"epochs": self.epochs}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the history of a checkpoint."""
+        """Restore the history from a checkpoint."""
         self.epochs = list(state_dict["epochs"])
 
 
 class MeanOfWeights(WeightAveraging):
     """Keeps the mean of the weights after every step so far: see `ptycho_core.averaging`.
 
-    Steps go by the weights, validation and checkpoints by their mean.
+    Steps use the weights; validation and checkpoints use their mean.
     """
 
     def __init__(self) -> None:
@@ -69,5 +69,5 @@ class MeanOfWeights(WeightAveraging):
 
 
 def _moved(mean: Tensor, weights: Tensor, before: Tensor | int) -> Tensor:
-    """Return the mean with one more step; ``before`` are in it already."""
+    """Return the mean after one more step; it covers ``before`` steps so far."""
     return mean + (weights - mean) * averaging_share(before + 1)

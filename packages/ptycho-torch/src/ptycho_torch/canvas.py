@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class GrowingCanvas:
-    """Weighted patches added up wherever they lie, each with the phase in which it fits the others.
+    """Sums weighted patches, each multiplied by the phase factor that fits it to the others.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ class GrowingCanvas:
         Raises
         ------
         ValueError
-            If there was none.
+            If there is no patch yet.
         """
         return Canvas.covering(self._bounds, self.N)
 
     def reserve(self, positions: NDArray[np.float64]) -> None:
-        """Let the canvas cover patches at ``positions`` (..., 2) of the object grid."""
+        """Extend the canvas to cover patches at ``positions`` (..., 2) of the object grid."""
         points = np.concatenate([self._bounds, positions.reshape(-1, 2)])
         bounds = np.stack([points.min(axis=0), points.max(axis=0)])
         if np.array_equal(bounds, self._bounds):
@@ -56,12 +56,12 @@ class GrowingCanvas:
         self._mosaic.add(patches.reshape(-1, self.N, self.N), positions.reshape(-1, 2), weight)
 
     def join(self, gather: Callable[[Tensor], Tensor]) -> None:
-        """Add up the canvases of several processes, in phase with each other.
+        """Sum the canvases of several processes, in phase with each other.
 
         Parameters
         ----------
         gather
-            Returns the tensors of all processes, stacked.
+            Function that returns the tensors of all processes, stacked.
         """
         totals, weights = (gather(part) for part in self._merged())
         flat = totals.flatten(1)
@@ -78,6 +78,6 @@ class GrowingCanvas:
         return weight.to(torch.complex64), weight
 
     def result(self) -> tuple[Tensor, Tensor]:
-        """Return object and coverage (H, W) on `canvas`; the object is one where no light fell."""
+        """Return object and coverage (H, W) on `canvas`; the object is one where not lit."""
         total, weight = self._joined or self._merged()
         return stitched_object(total, weight), weight.clone()  # the sums go on with the scan

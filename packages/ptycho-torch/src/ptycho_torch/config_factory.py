@@ -1,7 +1,7 @@
 """From files and overrides to one resolved configuration, without loading a framework.
 
-Precedence: overrides, then execution settings, then what the bundle and the scan say, then
-defaults. Each payload records which of them decided.
+Precedence: overrides, then execution settings, then values from the bundle and the scan, then
+defaults. Each payload records the origin of each setting.
 """
 
 import logging
@@ -53,8 +53,8 @@ class TrainingPayload:
     execution : PyTorchExecutionConfig
         How to run it.
     overrides_applied : dict
-        Field name to ``{"value": ..., "origin": ...}`` for every setting that was not left at its
-        default; ready for JSON.
+        Field name to ``{"value": ..., "origin": ...}`` for every setting that is not at its
+        default; serialisable as JSON.
     files : RunFiles
         What to read, and the folder to write to.
     """
@@ -97,7 +97,7 @@ def create_training_payload(
 ) -> TrainingPayload:
     """Resolve the configuration of a training run.
 
-    ``N`` and ``nphotons`` are taken from the scan where no override names them; its patterns are
+    ``N`` and ``nphotons`` are taken from the scan unless an override sets them; its patterns are
     not read.
 
     Parameters
@@ -107,25 +107,25 @@ def create_training_payload(
     output_dir
         Folder for the bundle.
     execution_config
-        How to run it; a field that is not at its default gives way to an override only.
+        How to run it; a field that is not at its default is superseded only by an override.
     overrides
         Field name to value: settings of the training, the model (flat, or in a table ``model``)
         and the execution. None is required.
     origin
-        What the record calls the arguments and overrides.
+        Name of the arguments and overrides in the record of origins.
 
     Raises
     ------
     FileNotFoundError
-        If the scan, or another file that an override names, is missing.
+        If the scan, or another file named by an override, is missing.
     ConfigError
         A ValueError, with all violations: unknown names, bad values, another backend.
     ScanFormatError
-        A ValueError: the scan has no probe of a shape that tells N.
+        A ValueError: the scan has no probe from whose shape N could be read.
     """
     given = _arguments(overrides, origin, train_data_file=train_data_file, output_dir=output_dir)
     layers = [legacy_defaults(), *_execution(execution_config), given]
-    # First without the scan: a mistake in the settings is told whatever the scan looks like.
+    # First without the scan: a mistake in the settings is reported even if the scan is damaged.
     first = resolve_training(layers).files
     path = first.train_data_file
     assert path is not None  # noqa: S101 - an argument
@@ -156,7 +156,7 @@ def create_inference_payload(
 ) -> InferencePayload:
     """Resolve the configuration of a reconstruction.
 
-    The model is that of the bundle, and so is ``neighbor_count`` where no override names it.
+    The model is that of the bundle, and so is ``neighbor_count`` unless an override sets it.
 
     Parameters
     ----------
@@ -172,11 +172,11 @@ def create_inference_payload(
     Raises
     ------
     FileNotFoundError
-        If the bundle, the scan, or another file that an override names is missing.
+        If the bundle, the scan, or another file named by an override is missing.
     ConfigError
         A ValueError, with all violations: unknown names, bad values, another backend or model.
     BundleError
-        A ValueError: what is there is no intact bundle.
+        A ValueError: the bundle is damaged.
     """
     given = _arguments(
         overrides,
@@ -207,9 +207,9 @@ def create_inference_payload(
 
 
 def legacy_defaults(*, training: bool = True) -> Layer:
-    """Return what these entry points have always taken where nothing else decides.
+    """Return the historical defaults of these entry points.
 
-    The commands and calls of today take other defaults: those of `ptycho_config`.
+    The command and `ptycho_core.train` use other defaults: those of `ptycho_config`.
     """
     values: dict[str, object] = {"backend": BACKEND, "accelerator": "cpu"}
     if training:
@@ -218,7 +218,7 @@ def legacy_defaults(*, training: bool = True) -> Layer:
 
 
 def legacy_execution() -> PyTorchExecutionConfig:
-    """Return how these entry points have always run a training where nobody says."""
+    """Return the historical execution defaults of these entry points."""
     return PyTorchExecutionConfig(accelerator="cpu", learning_rate=1e-3, gradient_clip_val=None)
 
 
@@ -228,7 +228,7 @@ def infer_probe_size(data_file: AnyPath) -> int:
     Parameters
     ----------
     data_file
-        A scan of any size; milliseconds are enough, since no array is read.
+        A scan of any size; no array is read, so this takes milliseconds.
 
     Raises
     ------
@@ -242,7 +242,7 @@ def infer_probe_size(data_file: AnyPath) -> int:
 
 
 def _arguments(overrides: Mapping[str, Any] | None, origin: str, **arguments: AnyPath) -> Layer:
-    """Join arguments and overrides; naming one thing in both ways is a mistake."""
+    """Merge arguments and overrides; a setting must not be in both."""
     twice = arguments.keys() & (overrides or {}).keys()
     if twice:
         names = sorted(twice)
@@ -253,7 +253,7 @@ def _arguments(overrides: Mapping[str, Any] | None, origin: str, **arguments: An
 
 
 def _execution(config: PyTorchExecutionConfig | None) -> list[Layer]:
-    """Make a layer of those execution settings that are not at their default."""
+    """Return the execution settings that are not at their default."""
     if config is None:
         return []
     if not isinstance(config, PyTorchExecutionConfig):
@@ -274,7 +274,7 @@ def _need_files(**files: Path | None) -> None:
 
 
 def _finish(resolved: Resolved[C]) -> None:
-    """Refuse another backend, and log what is not at its default, and why."""
+    """Refuse another backend, and log the settings that are not at their default."""
     backend = resolved.config.backend
     if backend != BACKEND:
         origin = resolved.origins["backend"]

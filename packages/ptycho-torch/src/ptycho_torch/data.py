@@ -1,4 +1,4 @@
-"""Batches for training, as PyTorch takes them: see `ptycho_core.groups`.
+"""Training batches as PyTorch tensors: see `ptycho_core.groups`.
 
 Every array is a tensor, and ``positions`` and ``apart`` are (B, C, 1, 2).
 """
@@ -32,7 +32,7 @@ def tensors(batch: Batch) -> Batch:
 
 
 class ScansDataset(Dataset[Batch]):
-    """Serves the batch of a part, by number, and an array of its group numbers."""
+    """Returns a batch, given the number of a part and an array of group numbers."""
 
     def __init__(self, parts: Sequence[ScanGroups]) -> None:
         self.parts = parts
@@ -44,24 +44,24 @@ class ScansDataset(Dataset[Batch]):
 
 
 class SpatialBatchSampler(Sampler[Chosen]):
-    """Partitions the groups of each part into compact batches, another partition every epoch.
+    """Partitions the groups of each part into compact batches, differently in every epoch.
 
     Batches of several parts come in random order. With several processes each takes its share of
-    the batches, and all the same number: the last ones are dealt out again where they do not
-    divide.
+    the batches; if they do not divide evenly, some are used twice, so that all have the same
+    number.
 
     Parameters
     ----------
     centres : sequence of (B, 2) float arrays
-        Where the groups of each part lie.
+        Centres of the groups of each part.
     batch_size
         Groups per batch.
     seed
-        Same seed, same batches.
+        Seed of the batches.
     fixed
-        Keep one partition, for validation.
+        Keep one partition for all epochs, as for validation.
     rank, world_size
-        This process among all.
+        Rank of this process, and number of processes.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class SpatialBatchSampler(Sampler[Chosen]):
             yield batches[(k * self.world_size + self.rank) % len(batches)]
 
     def __len__(self) -> int:
-        """Batches of an epoch in this process."""
+        """Return the number of batches per epoch in this process."""
         batches = sum(-(-len(centres) // self.batch_size) for centres in self.centres)
         return -(-batches // self.world_size)
 
@@ -111,13 +111,13 @@ class ScanDataModule(pl.LightningDataModule):
     Parameters
     ----------
     train
-        What to learn from: the groups of one scan, or of several.
+        Groups to train on, of one scan or of several.
     validation
-        What to watch; None or nothing for no validation.
+        Groups to validate on; None or empty for no validation.
     batch_size
         Groups per batch.
     seed
-        Of the batches.
+        Seed of the batches.
     execution
         Workers, memory pinning and prefetching.
     """
@@ -160,11 +160,11 @@ class ScanDataModule(pl.LightningDataModule):
         )
 
     def train_dataloader(self) -> "DataLoader[Batch]":
-        """Spatial batches in another partition every epoch."""
+        """Spatial batches, partitioned differently in every epoch."""
         return self._loader(self.train_parts, fixed=False)
 
     def val_dataloader(self) -> "list[DataLoader[Batch]]":
-        """Return the same batches every epoch, or nothing."""
+        """Return the same batches in every epoch, or an empty list."""
         if not self.validation_parts:
             return []
         return [self._loader(self.validation_parts, fixed=True)]

@@ -1,7 +1,7 @@
-"""Where inference runs: one device, or the share of this process among several.
+"""Device of inference, and the share of the work that this process takes.
 
-Lightning is loaded for several processes only: it takes longer to import than a small scan to
-reconstruct.
+Lightning is imported only for several processes: importing it takes longer than reconstructing a
+small scan.
 """
 
 import math
@@ -24,7 +24,7 @@ _HALF = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
 
 @frozen(eq=False)
 class Runner:
-    """The device of this process and its place among all.
+    """The device of this process and its rank among all processes.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Runner:
     precision : str
         As in the execution settings.
     fabric : Fabric or None
-        What joins the processes, where there are several.
+        Communication between processes; None for a single process.
     """
 
     device: torch.device
@@ -50,12 +50,12 @@ class Runner:
         return self.fabric is None or bool(self.fabric.is_global_zero)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Context in which the network may use half precision, if that was asked for."""
+        """Context in which the network may use half precision, if requested."""
         half = _HALF.get(self.precision)
         return nullcontext() if half is None else torch.autocast(self.device.type, half)
 
     def share(self, batches: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-        """Return the batches of this process: a run of neighbours, not every other one."""
+        """Return the batches of this process: a contiguous range, so that they are neighbours."""
         if self.fabric is None:
             return batches
         size = math.ceil(len(batches) / self.world_size)
@@ -63,7 +63,7 @@ class Runner:
         return batches[first : first + size]
 
     def sum(self, values: Tensor) -> Tensor:
-        """Add a tensor up over all processes."""
+        """Sum a tensor over all processes."""
         if self.fabric is None:
             return values
         plain = torch.view_as_real(values) if values.is_complex() else values
@@ -74,14 +74,14 @@ class Runner:
         """Stack the tensors of all processes, of one shape, in the order of their ranks."""
         if self.fabric is None:
             return values.unsqueeze(0)
-        # a sum, in which each has a place of its own: Fabric's gathering warns of torch's future
+        # a sum in which each process fills its own slot: Fabric's all_gather raises a FutureWarning
         stacked = values.new_zeros((self.world_size, *values.shape))
         stacked[int(self.fabric.global_rank)] = values
         return self.sum(stacked)
 
 
 def open_runner(execution: PyTorchExecutionConfig) -> Runner:
-    """Choose the device that the execution settings ask for, and join other processes if any.
+    """Choose the device of the execution settings, and connect to other processes if there are any.
 
     Raises
     ------
@@ -129,20 +129,20 @@ def check_device(execution: PyTorchExecutionConfig) -> torch.device:
 
 @contextmanager
 def determinism(value: bool | str, device: torch.device) -> Iterator[None]:
-    """Let torch use only operations that repeat bit by bit, as ``deterministic`` says.
+    """Restrict torch to bit-reproducible operations if ``deterministic`` is set.
 
-    On a CPU all those of inference do; torch's switch would load its compiler for nothing.
+    On a CPU all operations of inference are; torch's switch would import its compiler needlessly.
     """
     if device.type == "cpu":
         yield
         return
-    if value:  # products of matrices ask for it, up to torch 2.9
+    if value:  # required by matrix products up to torch 2.9
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled()
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
     filled = torch.utils.deterministic.fill_uninitialized_memory
     torch.use_deterministic_algorithms(bool(value), warn_only=value == "warn")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a check of torch's own, slow
+    torch.utils.deterministic.fill_uninitialized_memory = False  # slow self-check of torch
     try:
         yield
     finally:

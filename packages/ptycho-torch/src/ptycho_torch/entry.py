@@ -1,4 +1,4 @@
-"""What the two module entry points share: flags, logging, and how failures are told."""
+"""Shared by the two module entry points: flags, logging and reporting of failures."""
 
 import argparse
 import logging
@@ -14,7 +14,7 @@ INTERRUPTED = 130
 
 
 class Deprecated(argparse.Action):
-    """A flag of older scripts: warns, and sets the option that replaces it."""
+    """A deprecated flag: warns, and sets the option that replaces it."""
 
     def __call__(
         self,
@@ -43,13 +43,13 @@ class Parser(argparse.ArgumentParser):
         return action
 
     def parse(self, arguments: Sequence[str] | None) -> dict[str, Any]:
-        """Parse, and return what was given."""
+        """Parse, and return the options that were given."""
         words = sys.argv[1:] if arguments is None else list(arguments)
         return vars(self.parse_args(current_flags(words, self.flags)))
 
 
 def make_parser(program: str, description: str | None) -> Parser:
-    """Return a parser whose options leave no trace unless given."""
+    """Return a parser that sets an attribute only for options that are given."""
     parser = Parser(
         prog=f"python -m {program}",
         description=description,
@@ -69,14 +69,14 @@ def make_parser(program: str, description: str | None) -> Parser:
 def run(
     work: Callable[[dict[str, Any]], None], parser: Parser, arguments: Sequence[str] | None
 ) -> int:
-    """Parse, work, and turn failures into one line and an exit code.
+    """Parse, run, and turn failures into one line and an exit code.
 
     Returns
     -------
     int
         0, 1 when the work failed, 130 when it was interrupted; wrong usage exits with 2.
     """
-    # Python shows deprecations only where __main__ itself triggers them: users shall see ours.
+    # Python shows deprecations only where __main__ itself triggers them: users should see ours.
     warnings.filterwarnings("default", category=DeprecationWarning, module="ptycho_torch")
     options = parser.parse(arguments)
     quiet = options.pop("quiet")

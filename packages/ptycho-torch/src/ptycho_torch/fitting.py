@@ -1,4 +1,4 @@
-"""The part of training that Lightning does: trainer, checkpoints, signals."""
+"""The training loop run by Lightning: trainer, checkpoints, signals."""
 
 import math
 import pickle
@@ -27,10 +27,10 @@ CHECKPOINTS = "checkpoints"
 
 
 class BestEpochs(ModelCheckpoint):
-    """Lightning's own, whose folder may have moved since it was last written."""
+    """Lightning's checkpoint callback, for a folder that may have moved since it was written."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint knows, of the files beside it."""
+        """Restore the state of a checkpoint, with its file names in the current folder."""
 
         def here(path: str) -> str:
             return str(Path(self.dirpath) / Path(path).name) if path else path
@@ -52,7 +52,7 @@ def make_trainer(
     resume: bool = False,
     unused: bool = False,
 ) -> tuple[pl.Trainer, LossHistory, ModelCheckpoint | None]:
-    """Return a trainer, what keeps its losses, and what keeps its best weights.
+    """Return a trainer, the callback with its losses, and the callback with its best weights.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def make_trainer(
         enable_checkpointing=execution.enable_checkpointing,
         enable_progress_bar=execution.enable_progress_bar and sys.stderr.isatty(),
         enable_model_summary=False,
-        use_distributed_sampler=False,  # the batches are dealt out by their own sampler
+        use_distributed_sampler=False,  # the batches are distributed by their own sampler
         num_sanity_val_steps=0,
         log_every_n_steps=1,
         default_root_dir=output_dir,
@@ -111,7 +111,7 @@ def fit(
     trainer: pl.Trainer, module: PtychoModule, data: ScanDataModule, resume: Path | None
 ) -> bool:
     """Train; return whether it was interrupted (Ctrl-C or SIGTERM)."""
-    # Lightning ignores Ctrl-C once it has seen one; only the main thread may have handlers.
+    # Lightning ignores Ctrl-C after the first one; only the main thread may set handlers.
     main_thread = threading.current_thread() is threading.main_thread()
     previous = signal.getsignal(signal.SIGINT)
     try:
@@ -125,17 +125,17 @@ def fit(
     if interrupted and trainer.global_step:
         for callback in trainer.callbacks:
             if isinstance(callback, MeanOfWeights):
-                callback.on_train_end(trainer, module)  # Lightning leaves that out
+                callback.on_train_end(trainer, module)  # Lightning omits this after a signal
     return interrupted
 
 
 def check_finite(history: LossHistory) -> None:
-    """Refuse what came of a training whose loss is no longer finite.
+    """Raise an error if the loss is not finite.
 
     Raises
     ------
     DivergenceError
-        Naming the epoch.
+        If the loss is not finite; the message names the epoch.
     """
     loss = history.epochs[-1]["train_loss"] if history.epochs else 0.0
     if not math.isfinite(loss):
@@ -144,7 +144,7 @@ def check_finite(history: LossHistory) -> None:
 
 
 def load_best(model: PtychoModel, best: ModelCheckpoint | None) -> None:
-    """Give a model the weights of the best epoch, if they were kept."""
+    """Load the weights of the best epoch into a model, if they were kept."""
     if best is None or not best.best_model_path:
         return
     checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
@@ -154,7 +154,7 @@ def load_best(model: PtychoModel, best: ModelCheckpoint | None) -> None:
 
 
 def _strategy(execution: PyTorchExecutionConfig, *, unused: bool) -> str:
-    """Return Lightning's name; with ``unused`` not every batch uses all trainable parts."""
+    """Return Lightning's name; ``unused``: some batches do not use all trainable parameters."""
     several = execution.devices * execution.num_nodes > 1
     if unused and several and execution.strategy in ("auto", "ddp"):
         return "ddp_find_unused_parameters_true"
@@ -162,12 +162,12 @@ def _strategy(execution: PyTorchExecutionConfig, *, unused: bool) -> str:
 
 
 def epochs_in(checkpoint: Path, of: dict[str, Any]) -> int:
-    """Return the number of finished epochs that a checkpoint knows of.
+    """Return the number of finished epochs in a checkpoint.
 
     Raises
     ------
     InvalidValueError
-        If it is no checkpoint, or of a training of other variables than ``of``.
+        If it is not a checkpoint, or belongs to a training of other variables than ``of``.
     """
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)

@@ -1,4 +1,4 @@
-"""What belongs to one scan, not to the network: its probe, its detector, its positions."""
+"""Parameters of one scan: probe, bad pixels, position corrections."""
 
 import numpy as np
 import torch
@@ -16,27 +16,27 @@ def prepare_probe(probe: NDArray[np.complex64], model: ModelConfig) -> Tensor:
 
 
 class Illumination(nn.Module):
-    """How one scan was lit and detected.
+    """Probe, bad pixels and position corrections of one scan.
 
     Parameters
     ----------
     model
         The network's configuration.
     probe : (M, N, N) complex64
-        Probe modes as measured or guessed.
+        Probe modes, measured or estimated.
     bad_pixels : (N, N) bool, optional
-        True where the detector is not to be believed.
+        True where a detector pixel is bad.
     probe_trainable
-        Let training refine the probe.
+        Whether training refines the probe.
     movable
         Number of patterns whose positions training may refine; 0 for none.
 
     Attributes
     ----------
     probe_change : (M, N, N, 2) or None
-        Change of the probe in units of its rms, so that one learning rate suits it and a network.
+        Change of the probe in units of its rms, so that the network's learning rate suits it.
     shifts : (n, 2) or None
-        What `offsets` are made of.
+        Trainable parameters from which `offsets` are computed.
     """
 
     probe_start: Tensor

@@ -14,7 +14,7 @@ T = TypeVar("T")
 _LOGGERS = ("lightning.pytorch", "lightning.fabric")
 _HINTS = (
     ".*does not have many workers.*",  # batches are cheap to load
-    ".*exists and is not empty.*",  # results are replaced only when that was asked for
+    ".*exists and is not empty.*",  # results are replaced only on request
     ".*LeafSpec.*",  # Lightning's own use of a name that torch is about to change
     ".*GPU available but not used.*",  # the accelerator is chosen by the configuration
 )
@@ -22,7 +22,7 @@ _HINTS = (
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's remarks on the machine, and its advertising, off the log."""
+    """Silence Lightning's messages about the machine, and its advertising."""
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -37,12 +37,12 @@ def quiet_lightning() -> Iterator[None]:
 
 
 def make(factory: Callable[..., T], **settings: Any) -> T:
-    """Make a trainer or a fabric; execution settings that this machine refuses are named.
+    """Make a trainer or a fabric; report execution settings that do not work on this machine.
 
     Raises
     ------
     InvalidValueError
-        With Lightning's reason, for example that there is no such accelerator here.
+        With Lightning's reason, for example that the accelerator does not exist.
     """
     try:
         return factory(**settings)

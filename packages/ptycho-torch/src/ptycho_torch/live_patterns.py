@@ -1,4 +1,4 @@
-"""Batches of patterns as a detector gives them: checked, and what their light tells."""
+"""Validate incoming batches of patterns and estimate the mean intensity."""
 
 import math
 from typing import Any
@@ -14,20 +14,20 @@ from torch import Tensor
 
 @frozen(kw_only=True)
 class Light:
-    """Mean light per pattern, as it was given or as the batches show it.
+    """Mean intensity per pattern, given or estimated from the batches.
 
     Attributes
     ----------
     given : float or None
-        Then the batches do not matter.
+        Given mean; overrides the estimate from the batches.
     detected : float
-        Share of the light that falls on good pixels.
+        Fraction of the intensity that falls on good pixels.
     first : float or None
         Mean of the first batch.
     total : float
-        What good pixels have seen so far.
+        Sum over good pixels so far.
     number : int
-        Patterns so far.
+        Number of patterns so far.
     """
 
     given: float | None = None
@@ -38,7 +38,7 @@ class Light:
 
     @property
     def reference(self) -> float:
-        """What the network's input is relative to: it stays, so that patches fit each other."""
+        """Mean to which the network's input is normalised: constant, so that patches match."""
         found = self.first if self.given is None else self.given
         if found is None:
             raise InvalidValueError(
@@ -48,24 +48,24 @@ class Light:
 
     @property
     def mean(self) -> float:
-        """What is known best."""
+        """The best estimate so far."""
         if self.given is None and self.number:
             return self.total / self.number / self.detected
         return self.reference
 
     @property
     def gain(self) -> float:
-        """Factor on an object in units of `reference` that brings it to those of `mean`."""
+        """Factor that converts an object from units of `reference` to units of `mean`."""
         known = self.given is not None or not self.number
         return 1.0 if known else math.sqrt(self.reference / self.mean)
 
     def after(self, light: float, number: int) -> "Light":
-        """Return what is known after a batch of ``number`` patterns with ``light`` in all.
+        """Return the estimate after a batch of ``number`` patterns with total intensity ``light``.
 
         Raises
         ------
         InvalidValueError
-            If it is the first one and has none, unless a mean was given.
+            If the first batch has no intensity and no mean was given.
         """
         if self.given is None and self.first is None and not light > 0:
             rule = "not all dark in the first batch"
@@ -75,7 +75,7 @@ class Light:
 
 
 def share_detected(probe: Tensor, bad_pixels: Tensor) -> float:
-    """Return the share of a probe's light that falls on good pixels: `detected_fraction`."""
+    """Return the fraction of a probe's intensity on good pixels: `detected_fraction`."""
     return detected_fraction(probe, bad_pixels) if bool(bad_pixels.any()) else 1.0
 
 
@@ -85,29 +85,29 @@ def take_in(
     bad_pixels: Tensor,
     domain: str,
 ) -> tuple[Tensor, float]:
-    """Return a batch as counts on the device, and the sum of its light.
+    """Return a batch as counts on the device, and its total intensity.
 
     Parameters
     ----------
     patterns : (k, N, N) array or tensor
-        Of any real type.
+        Patterns of any real type.
     positions : (k, 2) float64 array
-        Only looked at.
+        Positions; only checked.
     bad_pixels : (N, N) bool tensor
-        What is there does not matter, and becomes zero. Its device is that of the result.
+        True where a pixel is bad and becomes zero. Its device is that of the result.
     domain : {"counts", "amplitude"}
         What the patterns are. Amplitudes are squared.
 
     Returns
     -------
     counts : (k, N, N) float32 tensor
-        In memory of their own.
+        A copy.
     light : float
 
     Raises
     ------
     InvalidValueError
-        If the shapes do not fit, or a value is negative or not finite.
+        If the shapes do not match, or a value is negative or not finite.
     """
     given = patterns if isinstance(patterns, Tensor) else torch.from_numpy(_plain(patterns))
     if given.is_complex():
@@ -117,7 +117,7 @@ def take_in(
     _check_shapes(given, positions, bad_pixels.shape[-1])
     values = given.to(bad_pixels.device, torch.float32).masked_fill(bad_pixels, 0.0)
     counts = values.square() if domain == "amplitude" else values
-    # One transfer; and float64 only after it, because not every device has that.
+    # One transfer; float64 only after it, because not every device supports it.
     seen = torch.stack([values.amin((1, 2)), counts.sum((1, 2))]).cpu().double()
     lowest, light = seen.numpy()
     wrong = np.flatnonzero(~((lowest >= 0) & np.isfinite(light)))
@@ -134,7 +134,7 @@ def take_in(
 
 
 def _plain(patterns: ArrayLike) -> NDArray[Any]:
-    """Return patterns as torch takes them: native, contiguous, writable; a copy only if need be."""
+    """Return patterns as torch needs them: native, contiguous, writable; copied only if needed."""
     values = np.asarray(patterns)
     dtype = values.dtype if values.dtype.kind == "c" else np.float32
     return np.require(values, dtype, ["C", "W", "E"])

@@ -1,4 +1,4 @@
-"""Counts of a scan, batch by batch, on the device that needs them."""
+"""Load the counts of a scan, batch by batch, onto a device."""
 
 from collections.abc import Iterator
 
@@ -38,7 +38,7 @@ def read(
     """
     loader = DataLoader(
         data,
-        sampler=batches,  # type: ignore[arg-type]  # an item of ours is a whole batch
+        sampler=batches,  # type: ignore[arg-type]  # one item is a whole batch
         batch_size=None,
         collate_fn=_as_it_is,
         num_workers=execution.num_workers,

@@ -1,4 +1,4 @@
-"""Loggers by the names of the configuration."""
+"""Make the logger that the configuration names."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ FOLDER = "logs"
 def make_logger(name: str, output_dir: Path, *, resume: bool = False) -> Logger | bool:
     """Return the logger ``name`` writing below ``output_dir``, or False for ``none``.
 
-    A resumed training writes beside the losses of the epochs before, not over them.
+    A resumed training writes to a new folder and keeps the losses of earlier epochs.
 
     Raises
     ------
     ValueError, RuntimeError
-        If no logger has this name, or its package is missing: see `check_logger`.
+        If there is no such logger, or its package is missing: see `check_logger`.
     """
     check_logger(name)
     version = f"resumed-{len(list(output_dir.glob(f'{FOLDER}/resumed-*'))) + 1}" if resume else ""

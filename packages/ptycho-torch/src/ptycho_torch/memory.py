@@ -1,24 +1,25 @@
-"""Memory of tensors on the CPU: kept for the next one instead of given back."""
+"""Keep freed memory of CPU tensors for reuse instead of returning it to the system."""
 
 import ctypes
 import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Numbers of the parameters in glibc's ``malloc.h``."""
+"""Parameter numbers from glibc's ``malloc.h``."""
 
 KEPT_BYTES = 256 * 2**20
-"""Free memory that stays with the process."""
+"""Amount of free memory that the process keeps."""
 
 LARGEST_REUSED_BYTES = 32 * 2**20
-"""Blocks up to this size are reused, the most glibc grants; arrays of whole scans are larger."""
+"""Blocks up to this size, the maximum of glibc, are reused; arrays of whole scans are larger."""
 
 
 def keep_freed_memory() -> None:
-    """Let this process reuse the memory of tensors that are gone.
+    """Let this process reuse the memory of freed tensors.
 
-    A network makes and drops the same few MiB with every layer. glibc gives each such block back to
-    the system and asks for it again, page by page, which takes up to a sixth of an inference on a
-    CPU. Other C libraries are left as they are.
+    A network allocates and frees the same few MiB in every layer. glibc returns each such block to
+    the system and requests it again, page by page, which takes up to a sixth of an inference on a
+    CPU. Other C libraries are not changed.
+
     """
     if sys.platform != "linux":
         return

@@ -1,4 +1,4 @@
-"""The physics-constrained model: a network, and the diffraction its patches would give."""
+"""The physics-constrained model: a network, and the forward model of its patches."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -23,20 +23,20 @@ class PtychoModel(nn.Module):
     model
         The network's configuration.
     probe : (M, N, N) complex64
-        Probe modes as measured or guessed.
+        Probe modes, measured or estimated.
     bad_pixels : (N, N) bool, optional
-        True where the detector is not to be believed.
+        True where a detector pixel is bad.
     probe_trainable
-        Let training refine the probe.
+        Whether training refines the probe.
     intensity_scale_trainable
-        Let training refine the intensity scale.
+        Whether training refines the intensity scale.
     movable
         Number of patterns whose positions training may refine; 0 for none.
 
     Attributes
     ----------
     scans : ModuleList of Illumination
-        What belongs to each scan; one, unless training added more.
+        Parameters of each scan; one, unless training added more.
     current : int
         Number of the scan whose probe and bad pixels are in use.
     log_scale : ()
@@ -69,7 +69,7 @@ class PtychoModel(nn.Module):
 
     @property
     def illumination(self) -> Illumination:
-        """What belongs to the scan in use."""
+        """Parameters of the current scan."""
         found = self.scans[self.current]
         assert isinstance(found, Illumination)  # noqa: S101 - a ModuleList forgets its type
         return found
@@ -85,7 +85,7 @@ class PtychoModel(nn.Module):
         return self.illumination.bad_pixels
 
     def use(self, batch: Mapping[str, Any]) -> Tensor:
-        """Take the probe and the bad pixels of a batch's scan; return its refined positions."""
+        """Select the scan of a batch; return the batch's refined positions."""
         self.current = int(batch.get("scan", 0))
         positions: Tensor = batch["positions"]
         if self.illumination.shifts is None:
@@ -93,11 +93,11 @@ class PtychoModel(nn.Module):
         return self.illumination.move(positions, batch["indices"])
 
     def probe_changes(self) -> list[nn.Parameter]:
-        """Return what training may change of the probes."""
+        """Return the trainable parameters of the probes."""
         return _trainable(scan.probe_change for scan in self.scans)
 
     def position_shifts(self) -> list[nn.Parameter]:
-        """Return what training may change of the positions."""
+        """Return the trainable parameters of the positions."""
         return _trainable(scan.shifts for scan in self.scans)
 
     def diffraction_to_obj(self, x: Tensor, positions: Tensor, photons: Tensor | float) -> Tensor:
@@ -113,23 +113,24 @@ class PtychoModel(nn.Module):
         probe: Tensor | None = None,
         photons: Tensor | float | None = None,
     ) -> Tensor:
-        """Make all patches of a batch agree where they overlap, when ``object_big`` is set.
+        """Make all patches of a batch consistent where they overlap, if ``object_big`` is set.
 
-        First each takes the phase in which it overlaps best: one pattern does not tell it.
+        First the global phase of each patch is matched to the others: a single pattern does not
+        determine it.
 
         Parameters
         ----------
         patches : (B, C, N, N) complex64
-            As the network gives them.
+            Output of the network.
         positions : (B, C, 1, 2) float
             Patch centres on the batch's canvas.
         canvas
-            Its shape ``(H, W)``.
+            Shape ``(H, W)`` of the canvas.
         probe : (M, N, N) complex64, optional
-            Another probe than the one in use.
+            Probe to use instead of the current one.
         photons
-            Mean counts per pattern, where each pattern is to be explained from the others, as far
-            as so many photons ask for it. Default: all count alike.
+            Mean counts per pattern. At low dose each pattern is predicted from neighbouring
+            patches: its own patch gets less weight. Default: equal weights.
         """
         if not self.config.object_big:
             return patches
@@ -147,8 +148,8 @@ class PtychoModel(nn.Module):
     ) -> Tensor:
         """Return the expected counts (B, C, N, N) behind patches (B, C, N, N).
 
-        ``photons`` is the mean number of counts per pattern of the scan; ``probe`` stands in for
-        the one in use.
+        ``photons`` is the mean number of counts per pattern of the scan; ``probe`` replaces
+        the current one.
         """
         scale = torch.exp(2 * self.log_scale) * photons
         lit = self.probe if probe is None else probe
@@ -162,7 +163,7 @@ class PtychoModel(nn.Module):
         Returns
         -------
         patches : (B, C, N, N) complex64
-            Object patches, in agreement.
+            Object patches, consistent where they overlap.
         rate : (B, C, N, N) float32
             Expected counts.
         """

@@ -45,7 +45,7 @@ class DiffractionToObject(nn.Module):
     core
         Network and forward model.
     scale
-        Factor from ``sqrt(counts)`` to the network's input, where a call gives none.
+        Factor from ``sqrt(counts)`` to the network's input, unless a call gives one.
     """
 
     def __init__(self, core: PtychoModel, scale: float = 1.0) -> None:
@@ -95,9 +95,9 @@ class DiffractionToObject(nn.Module):
 
 
 class Autoencoder(DiffractionToObject):
-    """Object patches and the diffraction that they would give; parameters as its base has them."""
+    """Object patches and their predicted diffraction; parameters as in the base class."""
 
-    def forward(  # type: ignore[override]  # gives more
+    def forward(  # type: ignore[override]  # returns more
         self,
         x: Tensor,
         positions: Tensor,
@@ -109,7 +109,7 @@ class Autoencoder(DiffractionToObject):
         Returns
         -------
         patches : (B, C, N, N) complex64
-            In agreement where they overlap, if ``object_big`` is set.
+            Consistent where they overlap, if ``object_big`` is set.
         amplitude : (B, C, N, N) float32
             Predicted ``sqrt(counts)``, to be compared with ``x``.
         intensity : (B, C, N, N) float32
@@ -148,8 +148,8 @@ def create_torch_model_with_gridsize(
     gridsize, N
         Side of a group, and of a pattern.
     params
-        Configuration, or settings of training and model by name; those of the model that are
-        missing are at their defaults.
+        Configuration, or settings of training and model by name; missing
+        settings of the model are at their defaults.
 
     Raises
     ------
@@ -204,7 +204,7 @@ def save_torch_bundle(
     Raises
     ------
     ValueError
-        If one of both is missing.
+        If either is missing.
     """
     missing = [name for name in MODELS if name not in models]
     view = models.get("autoencoder")
@@ -234,7 +234,7 @@ def load_torch_bundle(
     base_path
         The file, or the folder that holds it; ``.zip`` may be missing after ``.h5``.
     model_name
-        The one that is wanted. Default: both.
+        Name of one model. Default: both.
 
     Returns
     -------

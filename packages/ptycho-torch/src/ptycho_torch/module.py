@@ -1,4 +1,4 @@
-"""Losses and optimiser: the part of training that Lightning drives."""
+"""Losses and optimiser, as a Lightning module."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ class PtychoModule(pl.LightningModule):
     Attributes
     ----------
     state : dict
-        What `ptycho_core.resuming.check_resumed` is to know of a checkpoint.
+        Scans and settings of this training, for `ptycho_core.resuming.check_resumed`.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class PtychoModule(pl.LightningModule):
             return self._terms(batch, patches)
 
     def _apart(self, batch: Batch) -> Tensor:
-        """Return where the network sees the patches of a batch."""
+        """Return the positions of a batch's patches with which the network works."""
         if "apart" not in batch:
             return batch["positions"]
         return self.model.illumination.move(batch["apart"], batch["indices"])
@@ -106,18 +106,18 @@ class PtychoModule(pl.LightningModule):
         return loss
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Tell the checkpoint what it is of."""
+        """Store in the checkpoint which scans and settings it belongs to."""
         checkpoint["of"] = self.state
 
     def on_train_epoch_start(self) -> None:
-        """Forget the last batch: a resumed training starts here and must go the same way."""
+        """Clear the last batch so that a resumed training is identical."""
         self._seen = None
         if self.model.network.starts_blind:
             self.gentle = gentleness(self.current_epoch, self.config.nepochs)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch, or of one imagined from the batch before it."""
-        # every other one
+        """Return the loss of a batch, or of one simulated from the batch before it."""
+        # every other batch
         if batch_idx % 2 and self._seen and self.config.imagines(self.current_epoch):
             seed = hash((self.config.seed, self.global_step, self.global_rank)) % 2**31
             batch, patches = self._seen
@@ -131,7 +131,7 @@ class PtychoModule(pl.LightningModule):
         self._log("val", self.losses(batch), batch["counts"].shape[0])
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW and the schedule. Probes and positions have rates of their own."""
+        """Return AdamW and the schedule. Probes and positions have their own learning rates."""
         rate = self.execution.rate(self.model.network.recommended_rate)
         # Decay would pull the probe back to where it started, and the scale to one.
         groups: list[dict[str, Any]] = [

@@ -1,4 +1,4 @@
-"""Patches that overlap must agree: merging on common canvases and cutting out again.
+"""Overlap constraint: merge patches on common canvases and extract them again.
 
 Numerator and denominator carry the same weights, so a canvas of ones stays a canvas of ones.
 """
@@ -33,7 +33,7 @@ def weighted_sums(
     shape
         Canvas shape ``(H, W)``.
     onto
-        Total and coverage so far, to add to in place.
+        Total and coverage so far, which are updated in place.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def weighted_sums(
 
 
 def agree(patches: Tensor, positions: Tensor, weight: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Merge patches on one canvas by weighted mean and cut them out again.
+    """Merge patches on one canvas by weighted mean and extract them again.
 
     Parameters and shapes are those of `weighted_sums`; returns patches of the same shape.
     """
@@ -60,9 +60,10 @@ def phases_in_agreement(
 ) -> Tensor:
     """Return the phase factor (..., 1, 1) of each patch with which all of them overlap best.
 
-    A pattern does not tell the phase of its patch, so none is asked of a network: every patch in
-    turn takes that of the sum of all, `ALIGNING_SWEEPS` times (`ptycho_physics.synchronise` solves
-    it for a whole scan). The result is a constant to the gradient.
+    A pattern does not determine the global phase of its patch, so the network need not predict it:
+    each patch in turn is matched to the sum of all, `ALIGNING_SWEEPS` times
+    (`ptycho_physics.synchronise` solves this for a whole scan). No gradient flows through the
+    result.
 
     Parameters and shapes are those of `weighted_sums`.
     """
@@ -78,16 +79,16 @@ def phases_in_agreement(
 
 @frozen(eq=False)
 class GroupCanvases:
-    """One small canvas for each group of a batch, laid out below each other on a tall one.
+    """One small canvas for each group of a batch, stacked vertically on a tall one.
 
-    A group of one pattern has nothing to agree with: every operation is then the plain one.
+    A group of one pattern has no overlap: every operation is then elementwise.
 
     Attributes
     ----------
     positions : (B, C, 2) float
         Patch centres on the tall canvas.
     shape : (int, int)
-        Of the tall canvas.
+        Shape of the tall canvas.
     """
 
     positions: Tensor
@@ -97,8 +98,8 @@ class GroupCanvases:
     def of(cls, positions: Tensor, N: int, *, whole_pixels: bool = False) -> "GroupCanvases":
         """Lay out the canvases of groups at ``positions`` (B, C, 1, 2) for patches of N pixels.
 
-        Where a group lies does not matter. With ``whole_pixels`` it is moved by whole pixels only
-        and interpolated as it is where it lies.
+        The absolute position of a group does not matter. With ``whole_pixels`` groups are moved by
+        whole pixels only, which leaves their subpixel interpolation unchanged.
         """
         local = positions.squeeze(-2)
         first = local.amin(dim=1, keepdim=True)
@@ -115,18 +116,18 @@ class GroupCanvases:
         return self.positions.shape[1] == 1
 
     def agree(self, patches: Tensor, weight: Tensor) -> Tensor:
-        """Make the patches (B, C, N, N) of each group agree under ``weight`` (N, N)."""
+        """Make the patches (B, C, N, N) of each group consistent under ``weight`` (N, N)."""
         if self.single:
             return patches
         return agree(patches, self.positions, weight, self.shape)
 
     def agree_in_phase(self, patches: Tensor, weight: Tensor) -> Tensor:
-        """`agree`, each patch in the phase in which it overlaps best: see `phases_in_agreement`."""
+        """`agree`, after matching the phases of the patches: see `phases_in_agreement`."""
         phases = phases_in_agreement(patches, self.positions, weight, self.shape)
         return self.agree(patches * phases, weight)
 
     def precondition(self, gradient: Tensor, light: Tensor, relaxation: float) -> Tensor:
-        """Divide summed gradients by summed light, within each group.
+        """Divide summed gradients by the summed illumination, within each group.
 
         Parameters
         ----------
@@ -135,7 +136,7 @@ class GroupCanvases:
         light : (N, N) float
             Illumination of a patch.
         relaxation
-            Share of the brightest light in the denominator.
+            Fraction of the maximum illumination that is added to the denominator.
         """
         if self.single:
             return gradient * (1 / ((1 - relaxation) * light + relaxation * light.max()))
@@ -148,9 +149,9 @@ class GroupCanvases:
 def agree_with_others(
     patches: Tensor, positions: Tensor, weight: Tensor, shape: tuple[int, int], share: Tensor
 ) -> Tensor:
-    """Return for each group of patches what all groups make of its part of the object.
+    """Return for each group the mean of all groups over its part of the object.
 
-    The group itself counts less than the others there: see `ptycho_physics.own_share`.
+    The group itself gets less weight than the others: see `ptycho_physics.own_share`.
 
     Parameters
     ----------

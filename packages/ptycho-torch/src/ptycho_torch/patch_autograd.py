@@ -1,8 +1,8 @@
-"""Cutting patches and merging them as autograd functions: each is the gradient of the other.
+"""Extraction and merging of patches as autograd functions: each is the adjoint of the other.
 
-PyTorch could differentiate `ptycho_physics` by itself, and does where nothing here is used. But it
-then keeps every intermediate array of a batch and fills zeros around each slice, which the adjoints
-of `ptycho_physics` do not.
+PyTorch can differentiate `ptycho_physics` by itself, and does elsewhere. But it then keeps every
+intermediate array of a batch and pads each slice with zeros, which the adjoints of `ptycho_physics`
+avoid.
 """
 
 from typing import Any
@@ -43,7 +43,7 @@ class _Merge(torch.autograd.Function):
 
 
 def extract_patches(canvas: Tensor, positions: Tensor, N: int) -> Tensor:
-    """`ptycho_physics.extract_patches`, its gradient on the canvas being `merge_patches`."""
+    """`ptycho_physics.extract_patches`; its adjoint on the canvas is `merge_patches`."""
     if positions.requires_grad:
         return _extract(canvas, positions, N)
     return _Extract.apply(canvas, positions, N)
@@ -52,7 +52,7 @@ def extract_patches(canvas: Tensor, positions: Tensor, N: int) -> Tensor:
 def merge_patches(
     patches: Tensor, positions: Tensor, shape: tuple[int, int], *, onto: Tensor | None = None
 ) -> Tensor:
-    """`ptycho_physics.merge_patches`, its gradient on the patches being `extract_patches`."""
+    """`ptycho_physics.merge_patches`; its adjoint on the patches is `extract_patches`."""
     if positions.requires_grad or onto is not None:
         return _merge(patches, positions, shape, onto=onto)
     return _Merge.apply(patches, positions, shape)

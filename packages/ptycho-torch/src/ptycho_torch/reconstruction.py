@@ -37,18 +37,18 @@ def reconstruct(
 
     The network's patches are added to one canvas, weighted by the illumination, and divided once:
     memory does not grow with the number of patterns. The scan's own mean counts set the scale, so
-    another dose gives the same object. Several devices share the patterns and add their canvases
-    up; each returns the whole result.
+    the object does not depend on the dose. Several devices share the patterns and sum their
+    canvases; each returns the whole result.
 
     Parameters
     ----------
     bundle
         Trained model, of either backend.
     scan
-        Patterns and positions, of the size N the model was trained for unless its network takes
+        Patterns and positions, of the size N the model was trained for unless its network accepts
         any size.
     config
-        Which patterns to use; its model part is ignored, the bundle's counts.
+        Which patterns to use; its model part is ignored in favour of the bundle's.
     execution
         Devices, precision, batch size, loading, patch trim.
     probe : (M, N, N) complex64, optional
@@ -63,7 +63,7 @@ def reconstruct(
     Raises
     ------
     ValueError
-        If bundle and scan do not fit.
+        If bundle and scan do not match.
     """
     started = time.perf_counter()
     trained = bundle.training_config
@@ -71,7 +71,7 @@ def reconstruct(
     scan = with_positions(scan, measured=trained.positions_provided)
     groups = inference_groups(scan, config, trained.model.gridsize)
     indices = np.unique(groups)
-    warn_if_few(len(indices), "nothing can tell a good object from a bad one")
+    warn_if_few(len(indices), "the quality of the object cannot be judged")
     probe = choose_probe(bundle, scan, probe)
     nphotons = trained.nphotons
     canvas = Reconstructor(
@@ -128,7 +128,7 @@ class _Pass:
     execution: PyTorchExecutionConfig
 
     def fill(self, groups: NDArray[np.int64], progress: Callable[[int, int], None] | None) -> float:
-        """Add all groups to the canvas; return the seconds spent waiting for patterns."""
+        """Add all groups to the canvas; return the time spent waiting for patterns, in seconds."""
         canvas, runner = self.canvas, self.canvas.runner
         mine = runner.share(canvas.steps(groups, self.scan.positions))
         total, done, waiting = sum(map(len, mine)), 0, 0.0

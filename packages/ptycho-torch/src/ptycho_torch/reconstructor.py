@@ -1,4 +1,4 @@
-"""Reconstruction of patterns as they come: a canvas that grows with every batch."""
+"""Streaming reconstruction: a canvas that grows with every batch of patterns."""
 
 from os import PathLike
 from typing import get_args
@@ -23,16 +23,17 @@ from ptycho_torch.live_patterns import Light, share_detected, take_in
 __all__ = ["Reconstructor"]
 
 PATTERNS_PER_STEP = {"cpu": 32, "cuda": 1024, "mps": 256}
-"""Patterns of 64 pixels in one step, where ``inference_batch_size`` does not say. On a CPU a tenth
-faster than 16 with `unrolled`, and larger ones gain nothing; a GPU needs them to be busy."""
+"""Patterns of 64 pixels per step, unless ``inference_batch_size`` is set. On a CPU a tenth faster
+than 16 with `unrolled`, and larger steps gain nothing; a GPU is fully used only by such steps."""
 
 
 class Reconstructor:
-    """Reconstructs an object from patterns that come one batch at a time.
+    """Reconstructs an object from patterns that arrive one batch at a time.
 
     Each batch goes through the network once and is added to a canvas, which grows where patterns
-    lie outside of it. The memory needed is that of the object and of one batch. With the model's
-    ``joint_stages`` patterns of one batch help each other, so what is added together matters.
+    lie outside it. Memory is needed for the object and one batch. With the model's
+    ``joint_stages`` patterns of one batch are reconstructed jointly, so the batches affect the
+    result.
 
     Parameters
     ----------
@@ -41,13 +42,13 @@ class Reconstructor:
     probe : (M, N, N) or (N, N) complex64 array, optional
         Probe of the scan. Default: that of the bundle.
     bad_pixels : (N, N) bool array, optional
-        True where the detector is not to be believed.
+        True where a detector pixel is bad.
     photons : float, optional
         Mean counts per pattern of the scan (mean sum of squares, for amplitudes, which are then
         roots of counts), which fixes the scale of the object. Default: the mean of the first batch
         for the network, and of all batches so far for the scale of `object`.
     domain : {"counts", "amplitude"}, optional
-        What the patterns are. Default: what the training scan held. Amplitudes may be in any unit:
+        What the patterns are. Default: that of the training scan. Amplitudes may be in any unit:
         without ``photons`` the network takes them to be of the dose it was trained at.
     execution : PyTorchExecutionConfig, optional
         Device, precision, batch size, patch trim. Default: the best device present.
@@ -57,8 +58,8 @@ class Reconstructor:
     BundleError
         If there is no intact bundle.
     InvalidValueError
-        If probe and model do not fit, bad pixels hide all light, or there is no such domain or
-        device.
+        If probe and model do not match, bad pixels cover all intensity, or the domain or device
+        does not exist.
 
     Examples
     --------
@@ -90,7 +91,7 @@ class Reconstructor:
             raise InvalidValueError("bad_pixels", rule, str(bad_pixels.shape))
         self.model = model_from(bundle, probe, bad_pixels).to(self.runner.device)
         self.model.requires_grad_(False)
-        # the order in which convolutions are fastest, up to twice, on CPUs and GPUs alike
+        # the memory order in which convolutions are fastest, up to twice, on CPUs and GPUs
         self.model.network.to(memory_format=torch.channels_last)
         self.domain = domain or bundle.scaling.get("domain", "counts")
         if self.domain not in get_args(Domain):
@@ -112,12 +113,12 @@ class Reconstructor:
 
     @property
     def joint(self) -> bool:
-        """Whether patterns of a step agree within the network, ``joint_stages``."""
+        """Whether the patterns of a step are reconstructed jointly, ``joint_stages``."""
         return self.trained.model.joint_stages
 
     @property
     def groups_per_step(self) -> int:
-        """Groups that go through the network at once."""
+        """Number of groups per step of the network."""
         kind = self.runner.device.type
         size = self.N / 64 if kind == "cpu" else (self.N / 64) ** 2
         usual = int(PATTERNS_PER_STEP.get(kind, 32) / size / self.group_size)
@@ -125,36 +126,36 @@ class Reconstructor:
 
     @property
     def padded(self) -> bool:
-        """Whether short steps are filled up: not where copies would take part in the agreement."""
+        """Whether short steps are padded with copies; not if ``joint_stages`` would use them."""
         return self.execution.pad_eval and not self.joint
 
     @property
     def count(self) -> int:
-        """Patterns added so far."""
+        """Number of patterns added so far."""
         return sum(map(len, self._centres))
 
     @property
     def photons(self) -> float:
-        """Mean counts (squared amplitudes) per pattern that belong to the scale of `object`.
+        """Mean counts (squared amplitudes) per pattern, to which the scale of `object` refers.
 
-        What was given, or else the mean so far. What bad pixels hide is counted in.
+        The value given, or else the mean so far, corrected for bad pixels.
 
         Raises
         ------
         InvalidValueError
-            If none was given and there are no patterns.
+            If none was given and there are no patterns yet.
         """
         return self._light.mean
 
     @torch.inference_mode()
     def add(self, patterns: ArrayLike | Tensor, positions: ArrayLike) -> None:
-        """Add patterns to the object; a batch that is refused leaves everything as it was.
+        """Add patterns to the object; a batch that is refused changes nothing.
 
         Parameters
         ----------
         patterns : (k, N, N) array or tensor
-            Zero frequency at pixel ``[N//2, N//2]``; what is at bad pixels does not matter. At
-            least as many as a group has members, or none: then nothing is done.
+            Zero frequency at pixel ``[N//2, N//2]``; values at bad pixels are ignored. At
+            least one group of patterns, or none at all, which changes nothing.
         positions : (k, 2) float array
             Patch centres ``(x, y)`` in pixels of the object grid; anywhere.
 
@@ -171,7 +172,7 @@ class Reconstructor:
         known = self._light.after(light, len(counts))
         groups = covering_groups(where, self.group_size)
         self._sheet.reserve(where)
-        self._light = known  # not before, because all of the above may refuse the batch
+        self._light = known  # only now, because all of the above may refuse the batch
         with determinism(self.execution.deterministic, self.runner.device):
             for rows in self.steps(groups, where):
                 chosen = torch.from_numpy(rows).to(counts.device)
@@ -181,12 +182,12 @@ class Reconstructor:
     def steps(
         self, groups: NDArray[np.int64], positions: NDArray[np.float64]
     ) -> list[NDArray[np.int64]]:
-        """Cut groups (B, C) of patterns at ``positions`` (n, 2) into those that go at once."""
+        """Divide groups (B, C) of patterns at ``positions`` (n, 2) into steps."""
         return inference_steps(groups, positions, self.groups_per_step, together=self.joint)
 
     @torch.inference_mode()
     def predict(self, counts: Tensor, positions: NDArray[np.float64]) -> Tensor:
-        """Return the patches of groups of patterns; nothing is added to the object.
+        """Return the patches of groups of patterns, without adding them to the object.
 
         Parameters
         ----------
@@ -202,7 +203,7 @@ class Reconstructor:
         Raises
         ------
         InvalidValueError
-            If ``photons`` was not given and nothing was added yet.
+            If ``photons`` was not given and no pattern was added yet.
         """
         reference = self._light.reference
         dose = self._dose or reference
@@ -222,12 +223,12 @@ class Reconstructor:
         self._sheet.add(patches, positions, self._weight)
 
     def reserve(self, positions: NDArray[np.float64]) -> None:
-        """Make room for patches at ``positions`` (..., 2), so that the canvas need not grow."""
+        """Reserve room for patches at ``positions`` (..., 2), so that the canvas need not grow."""
         self._sheet.reserve(positions)
 
     @torch.inference_mode()
     def join(self) -> None:
-        """Add up the canvases of all processes, which must have reserved the same room."""
+        """Sum the canvases of all processes, which must have reserved the same room."""
         if self.runner.world_size > 1:
             self._sheet.join(self.runner.gather)
 
@@ -260,7 +261,7 @@ class Reconstructor:
 
     @torch.inference_mode()
     def tensors(self) -> tuple[Tensor, Tensor]:
-        """Return object and coverage on the device, as `object` and `coverage` give them."""
+        """Return `object` and `coverage` as tensors on the device."""
         object_, coverage = self._sheet.result()
         if (gain := self._light.gain) != 1:
             object_ = torch.where(coverage > 0, object_ * gain, object_)
@@ -268,21 +269,21 @@ class Reconstructor:
 
     @property
     def object(self) -> NDArray[np.complex64]:
-        """The object (H, W) complex64 so far on `canvas`; one where no light fell."""
+        """The object (H, W) complex64 so far on `canvas`; one where there was no illumination."""
         return np.asarray(self.tensors()[0].cpu().numpy())
 
     @property
     def coverage(self) -> NDArray[np.float32]:
-        """Weight (H, W) float32 summed over the patches; zero where no light fell."""
+        """Weight (H, W) float32 summed over the patches; zero where there was no illumination."""
         return np.asarray(self.tensors()[1].cpu().numpy())
 
     def result(self) -> Reconstruction:
-        """Return all of it in the form that is saved; patterns are numbered as they came.
+        """Return the reconstruction to be saved; patterns are numbered in the order of arrival.
 
         Raises
         ------
         InvalidValueError
-            If nothing was added yet.
+            If no pattern was added yet.
         """
         if not self.count:
             raise InvalidValueError("patterns", "added before there is a result", "none")
@@ -300,7 +301,7 @@ class Reconstructor:
 
 
 def _trimmed(weight: Tensor, side: int) -> Tensor:
-    """Keep the weight in the central square of ``side`` pixels, if any is asked for."""
+    """Zero the weight outside the central square of ``side`` pixels, if given."""
     if not side:
         return weight
     N = weight.shape[-1]

@@ -1,4 +1,4 @@
-"""Learning-rate schedules in the form Lightning takes."""
+"""Learning-rate schedules in the form Lightning expects."""
 
 from functools import partial
 from typing import Any
@@ -11,14 +11,14 @@ from torch.optim import Optimizer, lr_scheduler
 def lightning_schedule(
     name: Scheduler, optimizer: Optimizer, *, steps: int, epochs: int, monitor: str
 ) -> dict[str, Any]:
-    """Return the scheduler ``name`` in the form Lightning takes.
+    """Return the scheduler ``name`` in the form Lightning expects.
 
     Parameters
     ----------
     name
-        Not ``Default``, which the caller resolves to what the network recommends.
+        Name of the schedule; not ``Default``, which the caller resolves to the network's.
     optimizer
-        Whose learning rate changes.
+        Optimiser whose learning rate changes.
     steps, epochs
         Length of the training.
     monitor

@@ -1,4 +1,4 @@
-"""Settings that cannot work here, told before any work is done."""
+"""Check settings against backend and machine before any work."""
 
 import torch
 from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
@@ -11,9 +11,9 @@ from ptycho_torch.networks import ARCHITECTURES, check_architecture
 def check_training(
     config: TrainingConfig,
     execution: PyTorchExecutionConfig,
-    scans: int = 1,  # noqa: ARG001 - any number will do
+    scans: int = 1,  # noqa: ARG001 - any number is supported
 ) -> None:
-    """Refuse an unknown network, and devices, strategies and precisions that cannot work here.
+    """Refuse an unknown network, and devices, strategies and precisions that are unavailable here.
 
     Raises
     ------
@@ -51,11 +51,11 @@ def recommended_rate(model: ModelConfig) -> float:
 
 
 def check_inference(execution: PyTorchExecutionConfig) -> None:
-    """Refuse a device that is not here.
+    """Refuse a device that this machine does not have.
 
     Raises
     ------
     ValueError
-        Naming those that are.
+        If it is missing; the message lists the devices present.
     """
     check_device(execution)

@@ -1,7 +1,7 @@
 """Train a network on a scan: ``python -m ptycho_torch.train --train_data_file SCAN ...``.
 
 The flags of existing scripts, and their network, `cnn`; `ptycho train` offers every setting and
-takes `unrolled` where nothing else is asked for.
+uses `unrolled` by default.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def work(options: dict[str, Any]) -> None:
     """Train with the settings that were given."""
     scan, output = options.pop("train_data_file"), options.pop("output_dir")
     payload = create_training_payload(scan, output, None, options, origin="command line")
-    from ptycho_torch.training import train  # loads PyTorch: only for settings that are in order
+    from ptycho_torch.training import train  # imports PyTorch: only for valid settings
 
     test = payload.files.test_data_file
     result = train(
@@ -71,10 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _CallableModule(ModuleType):
-    """A module that can be called: ``ptycho_torch.train(scan, ...)``."""
+    """A callable module: ``ptycho_torch.train(scan, ...)``."""
 
     def __call__(self, *scans: Any, **settings: Any) -> Any:
-        """Train as `ptycho_core.train`, with this backend unless another one is asked for."""
+        """Call `ptycho_core.train` with this backend as the default."""
         import ptycho_core
 
         return ptycho_core.train(*scans, **{"backend": "pytorch", **settings})

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 def _model(data: TrainingData, config: TrainingConfig) -> PtychoModel:
-    """Make a model that knows the optics of every scan."""
+    """Make a model with the optics of every scan."""
     first, *others = data.optics
     model = PtychoModel(
         config.model,
@@ -68,7 +68,7 @@ def _model(data: TrainingData, config: TrainingConfig) -> PtychoModel:
 def _refined(
     model: PtychoModel, data: TrainingData
 ) -> Iterator[tuple[Scan, NDArray[np.complex64], NDArray[np.float32] | None]]:
-    """Yield what was refined of each scan, where the bundle has no room for it."""
+    """Yield the refined parameters of each scan that the bundle cannot hold."""
     moved = bool(model.position_shifts())
     if not moved and not (model.probe_changes() and len(data.train) > 1):
         return
@@ -95,7 +95,7 @@ def train(
     Parameters
     ----------
     scans
-        Patterns, positions and probe to learn from. Several scans share the network and the
+        Patterns, positions and probe to train on. Several scans share the network and the
         intensity scale; each has its own probe, bad pixels, dose and validation strip.
     config
         What to compute.
@@ -110,10 +110,10 @@ def train(
     overrides_applied
         Origins of the configuration, kept in the bundle.
     resume
-        Go on from the last checkpoint in the output folder. A bundle is not written again where
-        nothing was left to do.
+        Resume from the last checkpoint in the output folder. The bundle is not rewritten if all
+        epochs are already done.
     overwrite
-        Replace a bundle that is there.
+        Replace an existing bundle.
 
     Returns
     -------
@@ -125,14 +125,14 @@ def train(
         If there is a bundle, or a checkpoint to resume from, and neither ``overwrite`` nor
         ``resume`` is set.
     FileNotFoundError
-        If there is nothing to resume from.
+        If there is no checkpoint to resume from.
     ValueError
-        If scan and configuration do not fit.
+        If scan and configuration do not match.
     DivergenceError
-        If the loss is no longer finite.
+        If the loss is not finite.
     TrainingInterrupted
-        A KeyboardInterrupt: after Ctrl-C or SIGTERM, when the checkpoint and the bundle of the best
-        epoch are written.
+        A KeyboardInterrupt: after Ctrl-C or SIGTERM, once the checkpoint and the bundle of the
+        best epoch are written.
     """
     keep_freed_memory()
     target = output / BUNDLE_NAME
@@ -158,13 +158,13 @@ def train(
     )
     before = epochs_in(last, module.state) if resume else 0
     start = time.perf_counter()
-    # Processes that a launcher starts together would take the folder from each other.
+    # Processes that a launcher starts together would move the folder away from each other.
     first = rank_zero_only.rank == 0
     folder = replacing(last.parent, keep=resume) if first else nullcontext()
     with quiet_lightning(), folder:
         trainer, history, best = make_trainer(
             output,
-            evolve(config, nepochs=max(config.nepochs, before)),  # never fewer than are done
+            evolve(config, nepochs=max(config.nepochs, before)),  # never fewer than already done
             execution,
             monitor,
             validated=validated,
@@ -179,7 +179,7 @@ def train(
     done = len(history.epochs)
     written = not (resume and done == before and target.exists())
     if not written and trainer.is_global_zero:
-        log.info("%d epochs were done before: the bundle stays as it is", done)
+        log.info("all %d epochs are already done; bundle unchanged", done)
     if written:
         load_best(model, best)
     if written and trainer.is_global_zero:
@@ -194,9 +194,9 @@ def train(
             probe_given=probe is not None,
         )
         for path in write_refined(output, _refined(model, data)):
-            log.info("refined, of one scan: %s", path)
+            log.info("refined parameters of one scan: %s", path)
         save_bundle(output, bundle, overwrite=overwrite or resume)
-    trainer.strategy.barrier()  # whoever returns finds the bundle
+    trainer.strategy.barrier()  # the bundle is complete before any process returns
     result = TrainingResult(
         bundle_path=target,
         history=history.columns(),

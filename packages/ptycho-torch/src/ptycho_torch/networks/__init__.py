@@ -19,19 +19,19 @@ def build_network(model: ModelConfig) -> Network:
     Raises
     ------
     ValueError
-        If there is no architecture of that name, or it cannot do what ``model`` asks for.
+        If there is no architecture of that name, or it does not support a setting of ``model``.
     """
     check_architecture(model)
     return ARCHITECTURES[model.architecture](model)
 
 
 def check_architecture(model: ModelConfig) -> None:
-    """Refuse the name of a network that is not here, and stages of one that has none.
+    """Refuse an unknown network, and ``stages`` for a network without stages.
 
     Raises
     ------
     ValueError
-        Naming what there is.
+        If the settings are invalid; the message lists the networks.
     """
     staged = {name: kind.has_stages for name, kind in ARCHITECTURES.items()}
     checks.check_architecture(model, staged, "PyTorch")

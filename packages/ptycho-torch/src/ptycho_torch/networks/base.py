@@ -31,7 +31,7 @@ class Network(NetworkTraits, nn.Module, ABC):
         probe : (M, N, N) complex64
             Probe modes at unit power.
         bad_pixels : (N, N) bool
-            True at pixels of the detector that are left out.
+            True where a detector pixel is bad.
         photons
             Mean counts per pattern, which determine the uncertainty of an amplitude.
 

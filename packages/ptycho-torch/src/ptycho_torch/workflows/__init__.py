@@ -1,5 +1,5 @@
-"""Whole workflows under the names that applications call."""
+"""Complete workflows under the names that applications call."""
 
 from ptycho_torch._require import require_torch
 
-require_torch()  # before the modules here fail deep in a stack of imports
+require_torch()  # before an import deep in these modules fails

@@ -1,4 +1,4 @@
-"""Training and inference in one call, and a trained model from its folder."""
+"""Training and inference in one call, and loading of a trained model."""
 
 from os import PathLike
 from pathlib import Path
@@ -24,7 +24,7 @@ Image = NDArray[np.float32]
 
 
 def _scan(data: Any, name: str) -> Scan:
-    """Return the scan that an application means: a `Scan`, an object that has one, or a file."""
+    """Return the scan of an argument: a `Scan`, an object with one, or a file."""
     found = getattr(data, "scan", data)
     if isinstance(found, Scan):
         return found
@@ -47,23 +47,23 @@ def run_cdi_example_torch(
     Parameters
     ----------
     train_data
-        What to learn from: a `ptycho_data.Scan`, an object with one as its ``scan``, or a file.
+        Scan to train on: a `ptycho_data.Scan`, an object with one as its ``scan``, or a file.
     test_data
-        What to validate on, and to reconstruct. None sets a part of ``train_data`` apart and
-        reconstructs all of it.
+        Scan to validate on and to reconstruct. With None a part of ``train_data`` is set apart for
+        validation, and all of it is reconstructed.
     config
         What to compute.
     do_stitching
-        Reconstruct when training is done.
+        Reconstruct after training.
     execution_config
         How to run it.
     output_dir
-        Folder for the bundle; the one that is there is replaced.
+        Folder for the bundle; an existing one is replaced.
 
     Returns
     -------
     amplitude, phase : (H, W) float32 arrays or None
-        Of the object, the latter in radians; None without stitching.
+        Amplitude and phase (in radians) of the object; None without stitching.
     results : dict
         ``history`` (losses by name, one value per epoch), ``bundle_path``, ``backend`` and, after
         stitching, ``reconstruction`` (`ptycho_data.Reconstruction`), ``r_factor``, ``timings``.
@@ -71,7 +71,7 @@ def run_cdi_example_torch(
     Raises
     ------
     ValueError
-        If settings and scans do not fit.
+        If settings and scans do not match.
     """
     scan = _scan(train_data, "train_data")
     test_scan = None if test_data is None else _scan(test_data, "test_data")
@@ -106,7 +106,7 @@ def run_cdi_example_torch(
 def load_inference_bundle_torch(
     bundle_dir: str | PathLike[str],
 ) -> tuple[dict[str, nn.Module], dict[str, Any]]:
-    """Load a trained model; `ptycho_config.params.cfg` gets its settings.
+    """Load a trained model; its settings are stored in `ptycho_config.params.cfg`.
 
     Parameters
     ----------
