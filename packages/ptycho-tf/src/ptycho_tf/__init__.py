@@ -1,7 +1,7 @@
 """Physics-constrained networks for ptychography on TensorFlow.
 
-`train` and `reconstruct` are the calls of `ptycho_core`, with this backend unless another one is
-asked for. TensorFlow is loaded when they run.
+`train` and `reconstruct` are those of `ptycho_core`, with this backend as the default. They import
+TensorFlow when they run.
 """
 
 from functools import partial
@@ -14,7 +14,7 @@ __all__ = ["__version__", "reconstruct", "require_tensorflow", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load a call of `ptycho_core` when it is asked for."""
+    """Import a function of `ptycho_core` on first use."""
     if name in ("reconstruct", "train"):
         import ptycho_core
 

@@ -1,4 +1,4 @@
-"""The way into TensorFlow: imported at the first use, named clearly where it is missing."""
+"""Import TensorFlow on first use; if it is missing, name the command that installs it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["require_tensorflow"]
 def require_tensorflow() -> ModuleType:
     """Import TensorFlow.
 
-    `import ptycho_tf` itself loads no framework, so that a program can look at this package, and
-    offer it, on a machine without TensorFlow.
+    `import ptycho_tf` itself imports no framework, so that a program can list this backend on a
+    machine without TensorFlow.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def require_tensorflow() -> ModuleType:
     MissingPackageError
         If TensorFlow is not installed; the message gives the command that installs it.
     ImportError
-        If TensorFlow is installed but does not import: its own error, untouched.
+        If TensorFlow is installed but cannot be imported: its own error, unchanged.
     """
     try:
         return import_module("tensorflow")

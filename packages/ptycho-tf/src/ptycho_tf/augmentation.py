@@ -20,7 +20,7 @@ Tensor = Any
 
 
 def synthetic_names(batch: Batch) -> list[str]:
-    """Return what of a batch `synthetic_batch` replaces."""
+    """Return the names of the arrays of a batch that `synthetic_batch` replaces."""
     return [name for name in ("counts", "positions", "apart", "canvas", "truth") if name in batch]
 
 
@@ -30,17 +30,17 @@ def synthetic_batch(model: PtychoModel, batch: Batch, patches: Tensor) -> Batch:
     Parameters
     ----------
     model
-        Whose probe lights it.
+        Model whose probe is used.
     batch
         The batch that was reconstructed; its ``imagined`` is the seed of orientation and photon
         noise.
     patches : (B, C, N, N) complex64
-        What came out, in agreement where patches overlap.
+        Reconstructed patches, consistent where they overlap.
 
     Returns
     -------
     dict
-        Those of `synthetic_names`, as they are in a batch.
+        The arrays of `synthetic_names`, in the layout of a batch.
     """
     seed = batch["imagined"]
     ways = [partial(_in_orientation, model, batch, patches, k) for k in range(1, SYMMETRIES)]
@@ -52,7 +52,7 @@ def synthetic_batch(model: PtychoModel, batch: Batch, patches: Tensor) -> Batch:
 
 
 def _in_orientation(model: PtychoModel, batch: Batch, patches: Tensor, orientation: int) -> Batch:
-    """Return expected counts of turned patches, and where these lie."""
+    """Return the expected counts of rotated patches, and their positions."""
     N = patches.shape[-1]
     rate = model.predict_counts(apply_symmetry(patches, orientation, xp=xp), batch["photons"])
     made = {"counts": channels_last(rate)}

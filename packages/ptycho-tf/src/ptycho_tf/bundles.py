@@ -1,4 +1,4 @@
-"""Between a Keras model and the portable bundle: see `ptycho_core.bundles`."""
+"""Convert a Keras model to the portable bundle and back: see `ptycho_core.bundles`."""
 
 from typing import Any, Final
 
@@ -24,18 +24,18 @@ PACKAGES = ("ptycho-tf", "keras", "tensorflow", "tensorflow-cpu")
 
 
 def named_weights(model: PtychoModel) -> dict[str, NDArray[Any]]:
-    """Return everything learned, but for the probe, by the names and layouts of the bundle."""
+    """Return all trained weights except the probe, by the names and layouts of the bundle."""
     weights = {f"{NETWORK}{weight.name}": weight.value for weight in weights_of(model.network)}
     return {LOG_SCALE: np.asarray(model.log_scale.numpy()), **weights}
 
 
 def bundle_of(model: PtychoModel, config: TrainingConfig, **record: Any) -> Bundle:
-    """Collect everything that a bundle keeps of a trained model.
+    """Collect the contents of a bundle from a trained model.
 
     Parameters
     ----------
     model
-        Trained.
+        Trained model.
     config
         Its configuration.
     record
@@ -65,10 +65,10 @@ def model_from(
     bundle
         Loaded bundle of either backend.
     probe : (M, N, N) complex64, optional
-        Probe of the scan at hand; it sets N where the network takes any. Default: the bundle's
-        own.
+        Probe of the scan; it sets N if the network accepts any. Default: the probe of the
+        bundle.
     bad_pixels : (N, N) bool, optional
-        Bad pixels of the scan at hand.
+        Bad pixels of the scan.
     precision
         Number format of the network: a key of `ptycho_tf.model.PRECISIONS`.
 

@@ -1,4 +1,4 @@
-"""What happens around epochs: batches of their own, history, logs, early stopping, interrupts."""
+"""Training callbacks: partition of the epoch, history, logs, early stopping, interrupts."""
 
 import logging
 import math
@@ -19,44 +19,44 @@ log = logging.getLogger(__name__)
 
 
 class EpochStart(keras.callbacks.Callback):
-    """Lets the source of batches and the loss know the epoch."""
+    """Passes the number of the epoch to the source of batches and to the loss."""
 
     def __init__(self, source: BatchSource) -> None:
         super().__init__()
         self.source = source
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Choose the partition of the epoch, and how gentle its likelihood is."""
+        """Set the partition of the epoch and the smoothing of its likelihood."""
         self.source.epoch = epoch
         self.model.begin_epoch(epoch)
 
 
 class MeanOfWeights(keras.callbacks.Callback):
-    """Lets validation look at the mean of the weights, where the optimiser keeps it.
+    """Validates with the mean of the weights, if the optimiser keeps it.
 
-    Steps go by the weights.
+    Steps use the weights themselves.
     """
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Put the mean in their place."""
+        """Replace the weights by their mean."""
         self.model.exchange_with_means()
 
     def on_test_end(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Put the weights back."""
+        """Restore the weights."""
         self.model.exchange_with_means()
 
 
 class LossHistory(keras.callbacks.Callback):
     """Keeps the losses of every epoch and reports them through `logging` and a logger.
 
-    The history travels with the checkpoint, so a resumed training has the whole of it.
+    The history is saved in the checkpoint, so a resumed training has all of it.
 
     Parameters
     ----------
     epochs
-        Epochs in all.
+        Total number of epochs.
     logger
-        Where the losses are written besides.
+        Logger that the losses are also written to.
 
     Attributes
     ----------
@@ -99,27 +99,27 @@ class LossHistory(keras.callbacks.Callback):
         return {name: [epoch.get(name, float("nan")) for epoch in self.epochs] for name in names}
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state to be saved in a checkpoint."""
         return {"epochs": self.epochs}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept."""
+        """Restore the state of a checkpoint."""
         self.epochs = list(state["epochs"])
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):
-    """Keras's own, whose patience goes on in a resumed training."""
+    """Keras's early stopping, whose patience is continued by a resumed training."""
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state to be saved in a checkpoint."""
         return {"waited": self.wait, "best": None if self.best is None else float(self.best)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept; Keras forgets when training begins."""
+        """Keep the state of a checkpoint until training begins, when Keras resets its own."""
         self._kept = state
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Start from what was kept."""
+        """Start from the state of the checkpoint."""
         super().on_train_begin(logs)
         kept = getattr(self, "_kept", None)
         if kept is not None:
@@ -134,7 +134,7 @@ class Interrupts(keras.callbacks.Callback):
         self.arrived = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's signature
-        if self.arrived:  # twice: whoever asks means now
+        if self.arrived:  # a second signal stops at once
             raise KeyboardInterrupt
         self.arrived = True
 
@@ -152,6 +152,6 @@ class Interrupts(keras.callbacks.Callback):
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Stop here if it is time to."""
+        """Stop if a signal has arrived."""
         if self.arrived:
             raise KeyboardInterrupt

@@ -1,7 +1,7 @@
-"""Checkpoints: everything a training needs to go on as if it had never stopped.
+"""Checkpoints: everything a training needs to resume exactly where it stopped.
 
-A checkpoint is an NPZ file of all variables, in order, and of a JSON text with the rest of the
-state. Nothing in it is code; it is read without pickle, and replaced as a whole.
+A checkpoint is an NPZ file with all variables, in order, and a JSON text with the rest of the
+state. It contains no code, is read without pickle, and is replaced atomically.
 """
 
 import json
@@ -41,7 +41,7 @@ def load(path: Path, model: LearningModel, of: Mapping[str, Any]) -> dict[str, A
     Raises
     ------
     InvalidValueError
-        If it is no checkpoint, or of a training of other variables than ``of``.
+        If it is not a checkpoint, or belongs to a training of other variables than ``of``.
     """
     variables = _variables(model)
     try:
@@ -61,20 +61,20 @@ def load(path: Path, model: LearningModel, of: Mapping[str, Any]) -> dict[str, A
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves the last epoch, and the best ones.
+    """Saves the last epoch and the best epochs.
 
     Parameters
     ----------
     folder
-        Where to.
+        Folder of the checkpoints.
     execution
-        How many of the best to keep, and what is best.
+        Execution settings: number of best epochs to keep, and criterion.
     monitor
-        Loss that decides, as Keras names it.
+        Loss that determines the best epoch, by its name in Keras.
     parts
-        Name to callback, for those whose state is kept.
+        Name to callback, for callbacks whose state is saved.
     of
-        What `ptycho_core.resuming.check_resumed` is to know of them.
+        Scans and settings of the training, for `ptycho_core.resuming.check_resumed`.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Checkpoints(keras.callbacks.Callback):
                 (self.folder / old[1]).unlink(missing_ok=True)
 
     def restore(self, model: LearningModel) -> dict[str, Any]:
-        """Take up the last checkpoint; return its state."""
+        """Restore the last checkpoint; return its state."""
         state = load(self.folder / LAST, model, self.of)
         self.kept = [(float(score), str(name)) for score, name in state["kept"]]
         for part, callback in self.parts.items():

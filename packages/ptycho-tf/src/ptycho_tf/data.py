@@ -1,11 +1,11 @@
-"""Batches for training, as Keras takes them: see `ptycho_core.groups`.
+"""Training batches in Keras's layout: see `ptycho_core.groups`.
 
 Images are channels last, (B, N, N, C), and positions (B, 1, 2, C). A batch also holds
 
 ``update`` bool scalar
-    whether the weights change after this batch, for gradients added up over several;
+    whether the weights are updated after this batch, when gradients are accumulated;
 ``imagined`` int32 scalar
-    in training with ``imagined_batches``: where not 0, the seed of a batch that takes the place of
+    in training with ``imagined_batches``: if not 0, the seed of a simulated batch that replaces
     this one: see `ptycho_tf.augmentation`.
 """
 
@@ -27,7 +27,7 @@ Chosen = tuple[int, NDArray[np.int64]]
 
 
 def batch_format(groups: ScanGroups) -> dict[str, tf.TensorSpec]:
-    """Return what a batch of groups holds."""
+    """Return shapes and dtypes of the arrays of a batch."""
     C, N = groups.groups.shape[1], groups.scan.N
     form = {
         "counts": tf.TensorSpec((None, N, N, C), tf.float32),
@@ -45,7 +45,7 @@ def batch_format(groups: ScanGroups) -> dict[str, tf.TensorSpec]:
 
 
 def channels_last_batch(batch: Batch) -> Batch:
-    """Turn a batch in the axis order of the physics into one of Keras, of arrays as well."""
+    """Convert a batch, of arrays as well, from the axis order of the physics to that of Keras."""
     made = {name: np.moveaxis(batch[name], 1, -1) for name in ("counts", "truth") if name in batch}
     for name in ("positions", "apart"):
         if name in batch:
@@ -55,10 +55,10 @@ def channels_last_batch(batch: Batch) -> Batch:
 
 @define(kw_only=True)
 class BatchSource:
-    """Partitions the groups into spatially compact batches, another partition every epoch.
+    """Partitions the groups into spatially compact batches, differently in every epoch.
 
-    Several devices take batches in turn, and all the same number: the first ones are dealt out
-    again where they do not divide.
+    Several devices take batches in turn; if the batches do not divide evenly, the first ones are
+    used again, so that all devices have the same number.
 
     Parameters
     ----------
@@ -67,17 +67,17 @@ class BatchSource:
     batch_size
         Groups per batch.
     seed
-        Same seed, same batches.
+        Seed of the batches.
     execution
-        Loading threads and prefetching; batches per change of the weights.
+        Loading threads and prefetching; batches per update of the weights.
     fixed
-        Keep one partition, for validation.
+        Keep one partition for all epochs, as for validation.
     replicas
-        Devices that share the batches.
+        Number of devices that share the batches.
     imagines
-        Whether batches are imagined in an epoch, counted from 0; None where they never are.
+        Whether batches are simulated in an epoch, counted from 0; None if they never are.
     epoch
-        Chooses the partition; set before each epoch.
+        Number of the epoch, which determines the partition; set before each epoch.
     """
 
     parts: Sequence[ScanGroups]
@@ -91,17 +91,17 @@ class BatchSource:
 
     @property
     def per_device(self) -> int:
-        """Batches of an epoch for each device."""
+        """Number of batches per epoch for each device."""
         batches = sum(-(-len(part.groups) // self.batch_size) for part in self.parts)
         return -(-batches // self.replicas)
 
     @property
     def updates(self) -> int:
-        """Changes of the weights in an epoch."""
+        """Number of weight updates per epoch."""
         return -(-self.per_device // self.execution.accum_steps)
 
     def __iter__(self) -> Iterator[tuple[Chosen, bool]]:
-        """Yield part and group numbers of each batch, and whether the weights change after it."""
+        """Yield part and group numbers of each batch, and whether an update follows it."""
         epoch = 0 if self.fixed else self.epoch
         centres = [part.centres for part in self.parts]
         batches = epoch_batches(centres, self.batch_size, self.seed, epoch)
@@ -111,14 +111,14 @@ class BatchSource:
             yield batches[k % len(batches)], update
 
     def _imagined(self, k: int) -> np.int32:
-        """Return 0, or a seed for every other batch of a device that is to be imagined."""
+        """Return 0, or for every other batch of a device the seed of the simulated batch."""
         if self.imagines is None or not self.imagines(self.epoch) or k // self.replicas % 2 == 0:
             return np.int32(0)
         rng = np.random.default_rng((self.seed, self.epoch, k))
         return rng.integers(1, 2**31 - 1, dtype=np.int32)
 
     def loaded(self) -> Iterator[Batch]:
-        """Yield the batches of an epoch, loaded ahead by as many threads as there are workers."""
+        """Yield the batches of an epoch, loaded ahead by one thread per worker."""
 
         def load(item: tuple[int, tuple[Chosen, bool]]) -> Batch:
             k, ((part, chosen), update) = item
@@ -133,7 +133,7 @@ class BatchSource:
         )
 
     def dataset(self) -> tf.data.Dataset:
-        """Return the batches of one epoch; each time it is gone through, of the current one."""
+        """Return a data set that yields the batches of the current epoch at each iteration."""
         form = {**batch_format(self.parts[0]), "update": tf.TensorSpec((), tf.bool)}
         if self.imagines is not None:
             form["imagined"] = tf.TensorSpec((), tf.int32)

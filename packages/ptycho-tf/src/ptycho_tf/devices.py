@@ -1,4 +1,4 @@
-"""Where TensorFlow computes: one device, or several that mirror each other."""
+"""Devices of TensorFlow: one, or several with mirrored variables."""
 
 import logging
 from contextlib import AbstractContextManager
@@ -30,9 +30,9 @@ class Devices:
     Attributes
     ----------
     names : list of str
-        As TensorFlow calls them.
+        Names of the devices in TensorFlow.
     strategy : tf.distribute.Strategy or None
-        What joins them, where there are several.
+        Distribution strategy; None for a single device.
     """
 
     names: list[str]
@@ -40,15 +40,15 @@ class Devices:
 
     @property
     def count(self) -> int:
-        """Devices that share the work."""
+        """Number of devices that share the work."""
         return len(self.names)
 
     def scope(self) -> AbstractContextManager[Any]:
-        """Context in which to make a model and to use it."""
+        """Context in which to build and use a model."""
         return tf.device(self.names[0]) if self.strategy is None else self.strategy.scope()
 
     def share(self, dataset: tf.data.Dataset) -> Any:
-        """Let the devices take the batches of a data set in turn."""
+        """Distribute the batches of a data set over the devices in turn."""
         if self.strategy is None:
             return dataset
         return self.strategy.distribute_datasets_from_function(lambda context: dataset)  # noqa: ARG005 - its signature
@@ -63,24 +63,24 @@ def _refused(execution: PyTorchExecutionConfig, rule: str) -> InvalidValueError:
 
 
 def _logical(kind: str, wanted: int) -> list[str]:
-    """Names of the devices of a kind; one CPU is divided into as many as are wanted."""
+    """Names of the devices of a kind; one CPU is divided into the number requested."""
     if kind == "CPU" and wanted > 1:
         (cpu, *_) = tf.config.list_physical_devices("CPU")
         parts = [tf.config.LogicalDeviceConfiguration() for _ in range(wanted)]
         try:
             tf.config.set_logical_device_configuration(cpu, parts)
-        except RuntimeError:  # it was divided before, or is in use in one piece
-            log.debug("TensorFlow runs already: its CPU stays divided as it is")
+        except RuntimeError:  # already divided, or in use as a single device
+            log.debug("TensorFlow is already running: the division of its CPU is unchanged")
     return [device.name for device in tf.config.list_logical_devices(kind)]
 
 
 def check_devices(execution: PyTorchExecutionConfig) -> str:
-    """Refuse what this machine does not have, or TensorFlow cannot do; return the kind of device.
+    """Refuse unavailable or unsupported devices and strategies; return the kind of device.
 
     Raises
     ------
     InvalidValueError
-        Naming what there is.
+        If a setting is unsupported; the message lists the choices.
     """
     if execution.num_nodes > 1:
         raise _refused(execution, "several computers need the pytorch backend")
@@ -95,14 +95,14 @@ def check_devices(execution: PyTorchExecutionConfig) -> str:
 
 
 def open_devices(execution: PyTorchExecutionConfig) -> Devices:
-    """Find the devices that the execution settings ask for.
+    """Find the devices of the execution settings.
 
     ``strategy`` may be ``mirrored``, TensorFlow's name, or ``ddp``, Lightning's for the same thing.
 
     Raises
     ------
     InvalidValueError
-        If this machine does not have them, or TensorFlow cannot do what is asked for.
+        If this machine does not have them, or TensorFlow does not support the settings.
     """
     kind = check_devices(execution)
     names = _logical(kind, execution.devices)
@@ -115,9 +115,9 @@ def open_devices(execution: PyTorchExecutionConfig) -> Devices:
 
 
 def be_deterministic(value: bool | str) -> None:
-    """Let TensorFlow use only operations that repeat bit by bit, from now on in this process.
+    """Restrict TensorFlow to bit-reproducible operations, from now on in this process.
 
-    ``warn`` asks for operations that cannot: TensorFlow would refuse them, so nothing changes.
+    With ``warn`` nothing changes: TensorFlow can only refuse other operations, not warn of them.
     """
     if value is True:
         tf.config.experimental.enable_op_determinism()

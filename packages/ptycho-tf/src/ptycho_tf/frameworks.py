@@ -1,8 +1,8 @@
-"""TensorFlow and Keras, for every module that computes with them: one way in.
+"""Import TensorFlow and Keras for all modules that compute with them.
 
-Keras must run on TensorFlow here; it takes the word for it from the environment, before its first
-import. What TensorFlow's libraries write to the terminal about the machine is kept off it, unless
-somebody has set ``TF_CPP_MIN_LOG_LEVEL``; failures are exceptions.
+Keras must run on TensorFlow here; it reads this choice from the environment at its first import.
+Messages of TensorFlow's libraries about the machine are suppressed unless ``TF_CPP_MIN_LOG_LEVEL``
+is set; failures raise exceptions.
 """
 
 import os
@@ -26,7 +26,7 @@ _LEVEL, _FAILURES = "TF_CPP_MIN_LOG_LEVEL", "3"
 
 @contextmanager
 def _without_remarks() -> Iterator[None]:
-    """Keep what compiled code writes on standard error off the terminal."""
+    """Suppress what compiled code writes to standard error."""
     if os.environ.setdefault(_LEVEL, _FAILURES) != _FAILURES:
         yield
         return

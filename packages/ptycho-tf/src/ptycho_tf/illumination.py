@@ -1,4 +1,4 @@
-"""What belongs to one scan, not to the network: its probe, its detector, its positions."""
+"""Parameters of one scan: probe, bad pixels, position corrections."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,25 +16,25 @@ Tensor = Any
 
 
 class Illumination:
-    """How one scan was lit and detected.
+    """Probe, bad pixels and position corrections of one scan.
 
     Parameters
     ----------
     model
         The network's configuration.
     optics
-        Probe, bad pixels, and what of the scan is trained.
+        Probe, bad pixels, and which parameters of the scan are trained.
     modes
-        Modes that the probe gets, at least its own: the others are empty.
+        Number of modes, at least that of the probe; additional modes are zero.
     make_variable
-        Makes a variable of a name and a shape.
+        Function that makes a variable from a name and a shape.
 
     Attributes
     ----------
     probe_change : variable (modes, N, N, 2) or None
-        Change of the probe in units of its rms, so that one learning rate suits it and a network.
+        Change of the probe in units of its rms, so that the network's learning rate suits it.
     shifts : variable (n, 2) or None
-        What `offsets` are made of.
+        Trainable parameters from which `offsets` are computed.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Illumination:
 
     @property
     def offsets(self) -> Tensor:
-        """Refinement (n, 2) of the positions ``(x, y)`` in pixels; of one row, zero, if fixed."""
+        """Refinement (n, 2) of the positions ``(x, y)`` in pixels; one row of zeros if fixed."""
         if self.shifts is None:
             return tf.zeros((1, 2))
         return LARGEST_OFFSET * tf.tanh(tf.convert_to_tensor(self.shifts) / LARGEST_OFFSET)

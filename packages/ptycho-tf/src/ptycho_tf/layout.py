@@ -1,4 +1,4 @@
-"""Between the axis order of Keras, channels last, and that of the physics, ``(..., N, N)``."""
+"""Convert between the axis order of Keras, channels last, and of the physics, ``(..., N, N)``."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ Tensor = Any
 
 def channels_first(images: Tensor) -> Tensor:
     """Turn (B, N, N, C) into (B, C, N, N)."""
-    if images.shape[-1] == 1:  # no pixel moves
+    if images.shape[-1] == 1:  # the memory layout is the same
         return tf.expand_dims(images[..., 0], 1)
     return tf.transpose(images, (0, 3, 1, 2))
 

@@ -1,4 +1,4 @@
-"""Losses and the training step: the part of training that Keras drives."""
+"""Losses and the training step, as a Keras model."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ class LearningModel(keras.Model):
         return 1.0, WEIGHT_DECAY
 
     def _maybe_symbolic_build(self, **_: Any) -> None:
-        """Do nothing: all is built. Keras would average batches, of unequal size, over devices."""
+        """Do nothing: all is built. Keras would average unequal batches over devices."""
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -71,12 +71,12 @@ class LearningModel(keras.Model):
         return list(self.means.values())
 
     def begin_epoch(self, epoch: int) -> None:
-        """Choose how gentle the likelihood of an epoch, counted from 0, is."""
+        """Set the smoothing of the likelihood in an epoch, counted from 0."""
         if self.model.network.starts_blind:
             self.gentle.assign(gentleness(epoch, self.config.nepochs))
 
     def exchange_with_means(self) -> None:
-        """Exchange weights and their means, where these are kept."""
+        """Swap weights and their means, if these are kept."""
         self.optimizer.exchange_with_means(self.trainable_variables)
 
     def terms(self, batch: Batch, gentle: Tensor | None = None) -> dict[str, Tensor]:
@@ -104,14 +104,14 @@ class LearningModel(keras.Model):
         return weighted_terms(self.config, made, xp)
 
     def _patches(self, batch: Batch) -> Tensor:
-        """Return what the network makes of a batch: (B, C, N, N) complex64."""
+        """Return the network's output (B, C, N, N) complex64 for a batch."""
         photons = batch["photons"]
         x = tf.sqrt(batch["counts"]) * (input_scale(1.0, self.config.model.N) / tf.sqrt(photons))
         where = self.model.moved(batch.get("apart", batch["positions"]), batch)
         return channels_first(self.model.diffraction_to_obj(x, where, photons))
 
     def _imagined(self, batch: Batch) -> Batch:
-        """Return a batch, or one that is imagined from it where it says so."""
+        """Return a batch, or a batch simulated from it if its seed is not 0."""
 
         def imagined() -> Batch:
             with self.model.using(batch):
@@ -130,7 +130,7 @@ class LearningModel(keras.Model):
         return {name: mean.result() for name, mean in self.means.items()}
 
     def train_step(self, data: Batch) -> dict[str, Tensor]:
-        """Learn from a batch; return the means so far."""
+        """Train on a batch; return the means so far."""
         variables = self.trainable_variables
         if "imagined" in data:
             data = self._imagined(data)
@@ -143,5 +143,5 @@ class LearningModel(keras.Model):
         return self._note(terms, data)
 
     def test_step(self, data: Batch) -> dict[str, Tensor]:
-        """Look at a batch; return the means so far."""
+        """Evaluate a batch; return the means so far."""
         return self._note(self.terms(data), data)

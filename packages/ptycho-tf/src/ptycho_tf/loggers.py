@@ -1,4 +1,4 @@
-"""Loggers by the names of the configuration."""
+"""Loggers that the configuration can name."""
 
 import csv
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ FOLDER = "logs"
 
 
 class Logger(ABC):
-    """Writes the losses of each epoch somewhere."""
+    """Base class: writes the losses of each epoch."""
 
     @abstractmethod
     def write(self, epoch: int, values: Mapping[str, float]) -> None:
@@ -94,12 +94,12 @@ class MlflowLogger(Logger):
 def make_logger(name: str, output_dir: Path, *, resume: bool = False) -> Logger:
     """Return the logger ``name`` writing below ``output_dir``.
 
-    A resumed training writes beside the losses of the epochs before, not over them.
+    A resumed training writes to a new folder and keeps the losses of earlier epochs.
 
     Raises
     ------
     ValueError, RuntimeError
-        If no logger has this name, or its package is missing: see `check_logger`.
+        If there is no such logger, or its package is missing: see `check_logger`.
     """
     check_logger(name)
     folder = output_dir / FOLDER

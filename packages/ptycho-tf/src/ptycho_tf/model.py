@@ -1,4 +1,4 @@
-"""The physics-constrained model: a network, and the diffraction its patches would give."""
+"""The physics-constrained model: a network, and the forward model of its patches."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,37 +20,37 @@ from ptycho_tf.overlap import Placement, place_apart
 Tensor = Any
 
 PRECISIONS = {"32-true": "float32", "16-mixed": "mixed_float16", "bf16-mixed": "mixed_bfloat16"}
-"""Number formats of the network, as the configuration and as Keras names them."""
+"""Number formats of the network: name in the configuration to name in Keras."""
 
 
 class PtychoModel(keras.Model):
     """Network and forward model together.
 
-    What comes in and goes out is channels last; the physics in between works on ``(..., N, N)``.
+    Inputs and outputs are channels last; the physics in between works on ``(..., N, N)``.
 
     Parameters
     ----------
     model
         The network's configuration.
     probe : (M, N, N) complex64
-        Probe modes as measured or guessed.
+        Probe modes, measured or estimated.
     bad_pixels : (N, N) bool, optional
-        True where the detector is not to be believed.
+        True where a detector pixel is bad.
     probe_trainable
-        Let training refine the probe.
+        Whether training refines the probe.
     intensity_scale_trainable
-        Let training refine the intensity scale.
+        Whether training refines the intensity scale.
     movable
         Number of patterns whose positions training may refine; 0 for none.
     others
-        Optics of further scans that are trained on.
+        Optics of the further scans of a training.
     precision
         Number format of the network: a key of `PRECISIONS`.
 
     Attributes
     ----------
     scans : list of Illumination
-        What belongs to each scan.
+        Parameters of each scan.
     log_scale : ()
         Logarithm of a factor on the predicted amplitude, zero before training.
     """
@@ -90,11 +90,11 @@ class PtychoModel(keras.Model):
         return self.add_weight(name=name, shape=shape, initializer="zeros")
 
     def probe_changes(self) -> list[Any]:
-        """Return what training may change of the probes."""
+        """Return the trainable parameters of the probes."""
         return _trainable(scan.probe_change for scan in self.scans)
 
     def position_shifts(self) -> list[Any]:
-        """Return what training may change of the positions."""
+        """Return the trainable parameters of the positions."""
         return _trainable(scan.shifts for scan in self.scans)
 
     @contextmanager
@@ -146,9 +146,10 @@ class PtychoModel(keras.Model):
         *,
         photons: Tensor | float | None = None,
     ) -> Tensor:
-        """Make all patches of a batch agree where they overlap, when ``object_big`` is set.
+        """Make all patches of a batch consistent where they overlap, if ``object_big`` is set.
 
-        First each takes the phase in which it overlaps best: one pattern does not tell it.
+        First the global phase of each patch is matched to the others: a single pattern does not
+        determine it.
 
         Parameters
         ----------
@@ -157,10 +158,10 @@ class PtychoModel(keras.Model):
         positions : (B, 1, 2, C) float32
             Patch centres on the batch's canvas.
         canvas : (2,) int
-            Its shape ``(H, W)``.
+            Shape ``(H, W)`` of the canvas.
         photons
-            Mean counts per pattern, where each pattern is to be explained from the others, as far
-            as so many photons ask for it. Default: all count alike.
+            Mean counts per pattern. At low dose each pattern is predicted from neighbouring
+            patches: its own patch gets less weight. Default: equal weights.
         """
         if not self.config.object_big:
             return patches
@@ -190,7 +191,7 @@ class PtychoModel(keras.Model):
         Returns
         -------
         patches : (B, N, N, C) complex64
-            Object patches, in agreement.
+            Object patches, consistent where they overlap.
         rate : (B, N, N, C) float32
             Expected counts.
         """

@@ -1,16 +1,16 @@
-"""TensorFlow as an array namespace: what `ptycho_physics` asks of its keyword ``xp``.
+"""TensorFlow as an array namespace, for the argument ``xp`` of `ptycho_physics`.
 
     from ptycho_tf import namespace as xp
 
     rate = expected_counts(patches, probe, photons, xp=xp)
 
-The functions are those of the array API standard that the physics uses, on `tf.Tensor`, eagerly and
-inside `tf.function`, also with a batch size that is not known yet: in `reshape` such a size, the
-None of ``tensor.shape``, may be given as it is. Gradients flow through all of them. Anything else
-raises, rather than do something close to it. ``beyond`` holds what the standard does not have.
+It has the functions of the array API standard that the physics uses, on `tf.Tensor`, eagerly and
+inside `tf.function`, also with an unknown batch size: `reshape` accepts such a size, the None of
+``tensor.shape``, as it is. Gradients flow through all functions. Unsupported arguments raise an
+error. ``beyond`` holds operations that the standard does not have.
 
-As everywhere in TensorFlow, arithmetic operators take operands of one dtype, and no real with a
-complex one; `astype` brings a real tensor to a complex dtype.
+As everywhere in TensorFlow, operands of arithmetic operators must have the same dtype; `astype`
+converts a real tensor to a complex dtype.
 """
 
 from types import SimpleNamespace
@@ -44,7 +44,7 @@ ones_like, zeros_like = tf.ones_like, tf.zeros_like
 
 
 def __getattr__(name: str) -> Any:
-    # `import` and `inspect` ask for dunder names as a matter of course.
+    # `import` and `inspect` routinely look up dunder names.
     what = "" if name.startswith("__") else "; add it there, with a test of its gradient"
     msg = f"the TensorFlow namespace of ptycho_tf has no {name!r}{what}"
     raise AttributeError(msg)
@@ -59,7 +59,7 @@ def isdtype(dtype: Any, kind: str) -> Any:
 
 
 def astype(x: Tensor, dtype: Any) -> Tensor:
-    """Convert to a dtype; a complex tensor does not become real."""
+    """Convert to a dtype; complex tensors cannot be converted to real ones."""
     if x.dtype == dtype:
         return x
     if not dtype.is_complex:
@@ -69,20 +69,20 @@ def astype(x: Tensor, dtype: Any) -> Tensor:
         return tf.cast(x, dtype)
     if x.dtype.is_complex:
         return tf.cast(x, dtype)
-    # Unlike that of `tf.cast`, this gradient does not warn of an imaginary part it drops.
+    # Unlike that of `tf.cast`, this gradient does not warn that it drops an imaginary part.
     part = tf.cast(x, dtype.real_dtype)
     return tf.complex(part, tf.zeros_like(part))
 
 
 def asarray(obj: Any, *, dtype: Any = None, copy: Any = None) -> Tensor:
-    """Make a tensor; one that is one already keeps its gradient. Tensors are never written to."""
+    """Make a tensor; an existing tensor keeps its gradient. Tensors are immutable."""
     del copy
     x = tf.convert_to_tensor(obj)
     return x if dtype is None else astype(x, dtype)
 
 
 def arange(start: int, /, stop: int | None = None, step: int = 1, *, dtype: Any = int64) -> Tensor:
-    """Count from ``start``, or zero, to before ``stop``."""
+    """Return integers from ``start``, or zero, up to but excluding ``stop``."""
     return tf.range(0, start, step, dtype) if stop is None else tf.range(start, stop, step, dtype)
 
 
@@ -97,7 +97,7 @@ def ones(shape: Any, *, dtype: Any = float32) -> Tensor:
 
 
 def reshape(x: Tensor, shape: Any) -> Tensor:
-    """Give a new shape; at most one size may be unknown, written -1 or None."""
+    """Reshape; at most one size may be unknown, written -1 or None."""
     sizes = [-1 if size is None else size for size in shape]
     if sizes.count(-1) > 1:
         msg = f"reshape: at most one unknown size expected, found {tuple(shape)}"
@@ -106,7 +106,7 @@ def reshape(x: Tensor, shape: Any) -> Tensor:
 
 
 def broadcast_to(x: Tensor, shape: Any) -> Tensor:
-    """Repeat along new and single axes, to a known shape."""
+    """Broadcast to a known shape."""
     return tf.broadcast_to(x, shape)
 
 
@@ -134,7 +134,7 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 def matrix_transpose(x: Tensor) -> Tensor:
-    """Exchange the last two axes."""
+    """Swap the last two axes."""
     return tf.linalg.matrix_transpose(x)
 
 
@@ -144,17 +144,17 @@ def flip(x: Tensor, *, axis: int) -> Tensor:
 
 
 def roll(x: Tensor, shift: int, *, axis: int) -> Tensor:
-    """Move along an axis, round the end."""
+    """Shift along an axis, cyclically."""
     return tf.roll(x, shift, axis)
 
 
 def concat(arrays: Any, *, axis: int = 0) -> Tensor:
-    """Join along an axis."""
+    """Concatenate along an axis."""
     return tf.concat(arrays, axis)
 
 
 def stack(arrays: Any, *, axis: int = 0) -> Tensor:
-    """Join along a new axis."""
+    """Stack along a new axis."""
     return tf.stack(arrays, axis)
 
 

@@ -1,4 +1,4 @@
-"""AdamW, with gradients added up over batches and over devices before anything is done to them."""
+"""AdamW that accumulates gradients over batches and devices before any processing."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,24 +18,24 @@ class AdamW(keras.optimizers.Optimizer):
     .. math:: w \leftarrow (1 - \eta\lambda) w
         - \eta\,\hat m / (\sqrt{\hat v} + \epsilon)
 
-    with the bias-corrected moments of D. Kingma and J. Ba (ICLR 2015, algorithm 1), step by step as
-    the optimiser of the other backend. Keras's own corrects :math:`\epsilon` as well, clips before
-    the gradients of several devices are joined, and carries added gradients into the next epoch.
+    with the bias-corrected moments of D. Kingma and J. Ba (ICLR 2015, algorithm 1), exactly as
+    the optimiser of PyTorch. Keras's own also corrects :math:`\epsilon`, clips before summing the
+    gradients of several devices, and carries accumulated gradients over into the next epoch.
 
     Parameters
     ----------
     learning_rate
-        Of a variable that ``rules`` says nothing about.
+        Learning rate of variables without a rule in ``rules``.
     rules
         Factor on the learning rate, and weight decay, of a variable.
     clip_val
-        Largest norm of the whole gradient, or of a component of it.
+        Maximum norm of the whole gradient, or maximum of each component.
     clip_algorithm
         ``norm`` or ``value``.
     accum_steps
-        Batches whose mean gradient makes a step.
+        Number of batches whose gradients are averaged for a step.
     average
-        Keep the mean of the variables after every step: see `ptycho_core.averaging`.
+        Keep the running mean of the variables: see `ptycho_core.averaging`.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class AdamW(keras.optimizers.Optimizer):
         self.average = average
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Make the moments, and room for gradients where they are added up."""
+        """Make the moments, and the accumulators of gradients."""
         if self.built:
             return
         super().build(variables)
@@ -70,16 +70,16 @@ class AdamW(keras.optimizers.Optimizer):
             self.means = self.add_optimizer_variables(variables, "mean")
 
     def step(self, gradients: Sequence[Tensor], variables: Sequence[Any], update: Tensor) -> None:
-        """Take the gradients of a batch, and change the variables if it is time to.
+        """Accumulate the gradients of a batch, and update the variables if ``update`` is true.
 
         Parameters
         ----------
         gradients
-            Of the loss of this device's batch.
+            Gradients of the loss of this device's batch.
         variables
-            All that the optimiser was built for, in that order.
+            All variables that the optimiser was built for, in that order.
         update : () bool
-            Whether the variables change; always true without accumulation.
+            Whether to update the variables; always true without accumulation.
         """
         context = tf.distribute.get_replica_context()
         share = self.accum_steps * context.num_replicas_in_sync
@@ -91,7 +91,7 @@ class AdamW(keras.optimizers.Optimizer):
         self.iterations.assign_add(tf.cast(update, self.iterations.dtype))
 
     def exchange_with_means(self, variables: Sequence[Any]) -> None:
-        """Let the variables, all that the optimiser was built for, and their means change places.
+        """Swap the variables, all that the optimiser was built for, and their running means.
 
         Without ``average``, or before the first step, nothing happens.
         """
@@ -118,7 +118,7 @@ class AdamW(keras.optimizers.Optimizer):
         totals: list[Tensor],
         update: Tensor,
     ) -> None:
-        """Change all variables, on every device."""
+        """Update all variables, on every device."""
         count = tf.cast(self.iterations + 1, tf.float32)
         correct_1, correct_2 = 1 - BETA_1**count, 1 - BETA_2**count
 

@@ -1,10 +1,10 @@
-"""Patches that overlap must agree: merging on common canvases and cutting out again.
+"""Overlap constraint: merge patches on common canvases and extract them again.
 
 Numerator and denominator carry the same weights, so a canvas of ones stays a canvas of ones.
 
-`ptycho_physics.merge_patches` and `extract_patches` want the shape of a canvas as plain numbers,
-which would make TensorFlow trace a training step again for every batch. Here the canvas is flat and
-its shape a tensor, and where the patches lie on it is worked out once for all that is merged.
+`ptycho_physics.merge_patches` and `extract_patches` need the shape of a canvas as plain numbers,
+for which TensorFlow would retrace a training step for every batch. Here the canvas is flat, its
+shape is a tensor, and the indices of the patches are computed once for all merges.
 """
 
 from typing import Any
@@ -21,14 +21,14 @@ ALIGNING_SWEEPS = 4
 
 @tf.custom_gradient
 def _gather(flat: Tensor, index: Tensor) -> Any:
-    """Take values of a flat canvas; its gradient is `_scatter`."""
+    """Gather values of a flat canvas; its gradient is `_scatter`."""
     size = tf.shape(flat)[0]
     return tf.gather(flat, index), lambda up: (tf.math.unsorted_segment_sum(up, index, size), None)
 
 
 @tf.custom_gradient
 def _scatter(values: Tensor, index: Tensor, size: Tensor) -> Any:
-    """Add values up on a flat canvas; its gradient is `_gather`."""
+    """Sum values on a flat canvas; its gradient is `_gather`."""
     total = tf.math.unsorted_segment_sum(values, index, size)
     return total, lambda up: (tf.gather(up, index), None, None)
 
@@ -48,7 +48,7 @@ class Placement:
     fx, fy : (n, 1, 1) float32
         Sub-pixel offsets in ``[0, 1)``; between pixels the canvas is interpolated bilinearly.
     shape : (2,) int32
-        Of the canvas, ``(H, W)``.
+        Shape ``(H, W)`` of the canvas.
     N : int
         Patch size in pixels.
     """
@@ -72,7 +72,7 @@ class Placement:
         offsets = tf.range(N + 1) - N // 2
         first = tf.cast(corner, tf.int32)[:, :, None] + offsets
         # The last row and column have no weight at integer positions and may then lie outside; and
-        # a graph may reorder sums, so that what is exactly at the edge comes out a rounding before.
+        # a graph may reorder sums, so that a patch at the edge may be rounded to just below it.
         columns = tf.clip_by_value(first[:, 0], 0, shape[1] - 1)
         rows = tf.clip_by_value(first[:, 1], 0, shape[0] - 1)
         index = rows[:, :, None] * shape[1] + columns[:, None, :]
@@ -80,7 +80,7 @@ class Placement:
         return cls(tf.reshape(index, (-1,)), fx, fy, shape, N)
 
     def merge(self, patches: Tensor) -> Tensor:
-        """Add patches (n, N, N) up on a flat canvas (H * W,): the exact adjoint of `extract`."""
+        """Sum patches (n, N, N) on a flat canvas (H * W,): the exact adjoint of `extract`."""
         fx, fy = _like(self.fx, patches.dtype), _like(self.fy, patches.dtype)
         right = patches * fx
         wide = _before(patches - right, 2) + _after(right, 2)
@@ -89,19 +89,19 @@ class Placement:
         return _scatter(blocks, self.index, self.shape[0] * self.shape[1])
 
     def extract(self, flat: Tensor) -> Tensor:
-        """Cut the patches (n, N, N) out of a flat canvas (H * W,)."""
+        """Extract the patches (n, N, N) from a flat canvas (H * W,)."""
         fx, fy = _like(self.fx, flat.dtype), _like(self.fy, flat.dtype)
         blocks = tf.reshape(_gather(flat, self.index), (-1, self.N + 1, self.N + 1))
         rows = blocks[:, :-1] + fy * (blocks[:, 1:] - blocks[:, :-1])
         return rows[:, :, :-1] + fx * (rows[:, :, 1:] - rows[:, :, :-1])
 
     def weights(self, weight: Tensor) -> Tensor:
-        """Add one weight (N, N) up for every patch, on a flat canvas."""
+        """Sum one weight (N, N) for every patch, on a flat canvas."""
         count = tf.shape(self.fx)[0]
         return self.merge(tf.broadcast_to(weight, (count, self.N, self.N)))
 
     def agree(self, patches: Tensor, weight: Tensor) -> Tensor:
-        """Merge patches (..., N, N) by weighted mean and cut them out again."""
+        """Merge patches (..., N, N) by weighted mean and extract them again."""
         total = self.merge(tf.reshape(patches, (-1, self.N, self.N)) * _like(weight, patches.dtype))
         mean = total / _like(self.weights(weight) + SMALLEST_WEIGHT, patches.dtype)
         return tf.reshape(self.extract(mean), tf.shape(patches))
@@ -109,9 +109,9 @@ class Placement:
     def agree_with_others(
         self, patches: Tensor, weight: Tensor, alone: "Placement", share: Tensor
     ) -> Tensor:
-        """Return for each group of patches what all groups make of its part of the object.
+        """Return for each group the mean of all groups over its part of the object.
 
-        The group itself counts less than the others there: see `ptycho_physics.own_share`.
+        The group itself gets less weight than the others: see `ptycho_physics.own_share`.
 
         Parameters
         ----------
@@ -137,9 +137,10 @@ class Placement:
     def phases_in_agreement(self, patches: Tensor, weight: Tensor) -> Tensor:
         """Return the phase factor (..., 1, 1) of each patch with which all of them overlap best.
 
-        A pattern does not tell the phase of its patch, so none is asked of a network: every patch
-        in turn takes that of the sum of all, `ALIGNING_SWEEPS` times (`ptycho_physics.synchronise`
-        solves it for a whole scan). The result is a constant to the gradient.
+        A pattern does not determine the global phase of its patch, so the network need not predict
+        it: each patch in turn is matched to the sum of all, `ALIGNING_SWEEPS` times
+        (`ptycho_physics.synchronise` solves this for a whole scan). No gradient flows through the
+        result.
 
         Parameters
         ----------
@@ -169,10 +170,10 @@ def _after(values: Tensor, axis: int) -> Tensor:
 
 
 def place_apart(positions: Tensor, N: int, *, whole_pixels: bool = False) -> Placement:
-    """Place groups at ``positions`` (B, C, 2) on canvases below each other.
+    """Place groups at ``positions`` (B, C, 2) on canvases stacked vertically.
 
-    Where a group lies does not matter. With ``whole_pixels`` it is moved by whole pixels only and
-    interpolated as it is where it lies.
+    The absolute position of a group does not matter. With ``whole_pixels`` groups are moved by
+    whole pixels only, which leaves their subpixel interpolation unchanged.
     """
     first = tf.reduce_min(positions, axis=1, keepdims=True)
     local = positions - (tf.floor(first) if whole_pixels else first) + N // 2
@@ -187,14 +188,14 @@ def place_apart(positions: Tensor, N: int, *, whole_pixels: bool = False) -> Pla
 
 @frozen(eq=False)
 class GroupCanvases:
-    """One small canvas for each group of a batch, laid out below each other on a tall one.
+    """One small canvas for each group of a batch, stacked vertically on a tall one.
 
-    A group of one pattern has nothing to agree with: every operation is then the plain one.
+    A group of one pattern has no overlap: every operation is then elementwise.
 
     Attributes
     ----------
     placement : Placement or None
-        On the tall canvas; None for groups of one pattern.
+        Placement on the tall canvas; None for groups of one pattern.
     """
 
     placement: Placement | None
@@ -205,11 +206,11 @@ class GroupCanvases:
         return cls(None if positions.shape[1] == 1 else place_apart(positions, N))
 
     def agree(self, patches: Tensor, weight: Tensor) -> Tensor:
-        """Make the patches (B, C, N, N) of each group agree under ``weight`` (N, N)."""
+        """Make the patches (B, C, N, N) of each group consistent under ``weight`` (N, N)."""
         return patches if self.placement is None else self.placement.agree(patches, weight)
 
     def precondition(self, gradient: Tensor, light: Tensor, relaxation: float) -> Tensor:
-        """Divide summed gradients by summed light, within each group.
+        """Divide summed gradients by the summed illumination, within each group.
 
         Parameters
         ----------
@@ -218,7 +219,7 @@ class GroupCanvases:
         light : (N, N) float
             Illumination of a patch.
         relaxation
-            Share of the brightest light in the denominator.
+            Fraction of the maximum illumination that is added to the denominator.
         """
         strongest = relaxation * tf.reduce_max(light)
         if self.placement is None:

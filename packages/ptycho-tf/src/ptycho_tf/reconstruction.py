@@ -36,9 +36,9 @@ from ptycho_tf.networks import ARCHITECTURES
 from ptycho_tf.overlap import Placement
 
 PATTERNS_PER_STEP = {"CPU": 32, "GPU": 1024}
-"""Patterns of 64 pixels per step, where ``inference_batch_size`` does not say: as in the other
-backend, since patches settle their phases step by step. On a CPU larger steps gain
-nothing; a GPU needs them to be busy."""
+"""Patterns of 64 pixels per step, unless ``inference_batch_size`` is set: as in the PyTorch
+backend, since phases are matched step by step. On a CPU larger steps gain nothing; a GPU is fully
+used only by such steps."""
 
 Indices = NDArray[np.int64]
 
@@ -57,7 +57,7 @@ class _Pass:
 
     @property
     def step(self) -> int:
-        """Patterns that go through the network at once."""
+        """Number of patterns per step of the network."""
         on_gpu = "GPU" in self.devices.names[0]
         size = self.scan.N / 64
         patterns = PATTERNS_PER_STEP["GPU"] / size**2 if on_gpu else PATTERNS_PER_STEP["CPU"] / size
@@ -65,7 +65,7 @@ class _Pass:
 
     @property
     def weight(self) -> NDArray[np.float32]:
-        """Weight (N, N) of each pixel of a patch, zero outside of the central square kept."""
+        """Weight (N, N) of each pixel of a patch, zero outside the central square that is kept."""
         weight, N = probe_weight(self.model.probe.numpy()), self.scan.N
         if not self.execution.middle_trim:
             return weight
@@ -73,7 +73,7 @@ class _Pass:
         return np.pad(weight[rim : N - rim, rim : N - rim], rim)
 
     def read(self, batches: list[Indices]) -> Iterator[tuple[Indices, NDArray[np.float32]]]:
-        """Yield pattern numbers and counts (..., N, N), loaded ahead by as many as are workers."""
+        """Yield pattern numbers and counts (..., N, N), loaded ahead by one thread per worker."""
 
         def load(chosen: Indices) -> NDArray[np.float32]:
             counts = self.scan.counts(chosen.reshape(-1), self.nphotons)
@@ -92,7 +92,7 @@ class _Pass:
         return self.canvas.local(self.scan.positions[chosen]).astype(np.float32)
 
     def network(self, C: int) -> Callable[[Any, Any], Any]:
-        """Return what maps counts (B, C, N, N) and positions (B, C, 2) to patches (B, C, N, N)."""
+        """Return a function of counts (B, C, N, N) and positions (B, C, 2) that gives patches."""
         N, scale = self.scan.N, input_scale(self.photons, self.scan.N)
 
         @tf.function(
@@ -112,7 +112,7 @@ class _Pass:
     def stitch(
         self, groups: Indices, progress: Callable[[int, int], None] | None
     ) -> tuple[NDArray[np.complex64], NDArray[np.float32], float]:
-        """Join the patches of all groups, each with the phase in which it fits the others.
+        """Merge the patches of all groups after matching their global phases.
 
         Returns
         -------
@@ -130,7 +130,7 @@ class _Pass:
         for rows, counts in self.read(steps):
             waiting += time.perf_counter() - before
             where, used = self.scan.positions[rows], len(rows)
-            # copies would take part in the agreement of a common canvas
+            # copies would affect the mean on a common canvas
             padding = size - used if self.execution.pad_eval and not joint else 0
             counts = np.concatenate([counts, *padding * [counts[-1:]]]) if padding else counts
             local = places_in_step(where, N, together=joint, padding=padding)
@@ -178,19 +178,19 @@ def reconstruct(
 ) -> InferenceResult:
     """Reconstruct the object of a scan with a trained model.
 
-    The network's patches are joined into one picture, weighted by the illumination, and divided
+    The network's patches are merged into one object, weighted by the illumination, and divided
     once: memory does not grow with the number of patterns. The scan's own mean counts set the
-    scale, so another dose gives the same object.
+    scale, so the object does not depend on the dose.
 
     Parameters
     ----------
     bundle
         Trained model, of either backend.
     scan
-        Patterns and positions, of the size N the model was trained for unless its network takes
+        Patterns and positions, of the size N the model was trained for unless its network accepts
         any size.
     config
-        Which patterns to use; its model part is ignored, the bundle's counts.
+        Which patterns to use; its model part is ignored in favour of the bundle's.
     execution
         Device, precision, batch size, loading, patch trim.
     probe : (M, N, N) complex64, optional
@@ -205,7 +205,7 @@ def reconstruct(
     Raises
     ------
     ValueError
-        If bundle and scan do not fit.
+        If bundle and scan do not match.
     """
     started = time.perf_counter()
     trained = bundle.training_config
@@ -213,10 +213,10 @@ def reconstruct(
     scan = with_positions(scan, measured=trained.positions_provided)
     groups = inference_groups(scan, config, trained.model.gridsize)
     indices = np.unique(groups)
-    warn_if_few(len(indices), "nothing can tell a good object from a bad one")
+    warn_if_few(len(indices), "the quality of the object cannot be judged")
     probe = choose_probe(bundle, scan, probe)
     be_deterministic(execution.deterministic)
-    # One pass fills one device: a second one is for training.
+    # One pass keeps one device busy; several devices are for training.
     devices = open_devices(evolve(execution, devices=1, strategy="auto"))
     with devices.scope():
         model = model_from(bundle, probe, scan.bad_pixels, precision=execution.precision)

@@ -1,4 +1,4 @@
-"""Learning-rate schedules as a callback of Keras."""
+"""Learning-rate schedules as a Keras callback."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ class Schedule(keras.callbacks.Callback):
     Parameters
     ----------
     name
-        Not ``Default``, which the caller resolves to what the network recommends.
+        Name of the schedule; not ``Default``, which the caller resolves to the network's.
     rate
         Learning rate to start from.
     steps_per_epoch, epochs
-        Length of the training; ``steps_per_epoch`` changes of the weights make an epoch.
+        Length of the training; ``steps_per_epoch`` counts updates of the weights.
     monitor
         Loss that ``ReduceLROnPlateau`` watches; ``Adaptive`` watches the training loss.
 
@@ -61,15 +61,15 @@ class Schedule(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = self.rate(self.epoch, step)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Lower the rate if the watched loss has not fallen for long."""
+        """Lower the rate if the watched loss has reached a plateau."""
         if self.plateau is not None:
             self.plateau.after(float(logs[self.monitor]))
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state to be saved in a checkpoint."""
         return {} if self.plateau is None else self.plateau.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept."""
+        """Restore the state of a checkpoint."""
         if self.plateau is not None:
             self.plateau.restore(state)

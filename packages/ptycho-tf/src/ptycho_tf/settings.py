@@ -1,4 +1,4 @@
-"""Settings that cannot work here, told before any work is done."""
+"""Check settings against backend and machine before any work."""
 
 from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.errors import InvalidValueError
@@ -11,14 +11,14 @@ from ptycho_tf.networks import ARCHITECTURES, Network, check_architecture
 def check_training(
     config: TrainingConfig,
     execution: PyTorchExecutionConfig,
-    scans: int = 1,  # noqa: ARG001 - any number will do
+    scans: int = 1,  # noqa: ARG001 - any number is supported
 ) -> None:
-    """Refuse an unknown network, and what TensorFlow or this machine cannot do.
+    """Refuse an unknown network, and settings that TensorFlow or this machine does not support.
 
     Raises
     ------
     InvalidValueError
-        Naming the setting, what can be chosen, and what was found.
+        If a setting is invalid; the message names the setting, the choices and the value.
     MissingPackageError
         If the logger's package is missing.
     """
@@ -34,12 +34,12 @@ def recommended_rate(model: ModelConfig) -> float:
 
 
 def check_inference(execution: PyTorchExecutionConfig) -> None:
-    """Refuse a device that is not here, and several of them.
+    """Refuse a device that this machine does not have, and several devices.
 
     Raises
     ------
     InvalidValueError
-        Naming those that are here.
+        If it is missing; the message lists the devices present.
     """
     check_devices(execution)
     if execution.devices != 1:

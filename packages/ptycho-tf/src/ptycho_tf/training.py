@@ -55,7 +55,7 @@ def _sources(
 
 
 def _model(data: TrainingData, config: TrainingConfig, precision: str) -> PtychoModel:
-    """Make a model that knows the optics of every scan."""
+    """Make a model with the optics of every scan."""
     first, *others = data.optics
     return PtychoModel(
         config.model,
@@ -72,7 +72,7 @@ def _model(data: TrainingData, config: TrainingConfig, precision: str) -> Ptycho
 def _refined(
     model: PtychoModel, data: TrainingData
 ) -> Iterator[tuple[Scan, NDArray[np.complex64], NDArray[np.float32] | None]]:
-    """Yield what was refined of each scan, where the bundle has no room for it."""
+    """Yield the refined parameters of each scan that the bundle cannot hold."""
     moved = bool(model.position_shifts())
     if not moved and not (model.probe_changes() and len(data.train) > 1):
         return
@@ -84,7 +84,7 @@ def _refined(
 
 @frozen(eq=False, kw_only=True)
 class _Run:
-    """A training about to begin: what drives it."""
+    """A training that is about to begin, with its model, data and callbacks."""
 
     model: LearningModel
     train: BatchSource
@@ -107,7 +107,7 @@ class _Run:
                     initial_epoch=first,
                     callbacks=self.callbacks,
                     verbose=1 if bar else 0,
-                    shuffle=False,  # the source does
+                    shuffle=False,  # the source of batches does
                 )
             except KeyboardInterrupt:
                 return True
@@ -147,7 +147,7 @@ def _set_up(
         folder = output / checkpoints.FOLDER
         of = resumed_state(config, execution, [part.scan for part in train.parts])
         saved = Checkpoints(folder, execution, monitor, parts, of)
-    # A checkpoint comes last: it holds what the others made of the epoch.
+    # Checkpoints come last: they hold the state of the other callbacks after the epoch.
     everything = [EpochStart(train), MeanOfWeights(), *parts.values(), saved, interrupts]
     return _Run(
         model=LearningModel(model, config, execution),
@@ -178,7 +178,7 @@ def train(
     Parameters
     ----------
     scans
-        Patterns, positions and probe to learn from. Several scans share the network and the
+        Patterns, positions and probe to train on. Several scans share the network and the
         intensity scale; each has its own probe, bad pixels, dose and validation strip.
     config
         What to compute.
@@ -193,10 +193,10 @@ def train(
     overrides_applied
         Origins of the configuration, kept in the bundle.
     resume
-        Go on from the last checkpoint in the output folder. A bundle is not written again where
-        nothing was left to do.
+        Resume from the last checkpoint in the output folder. The bundle is not rewritten if all
+        epochs are already done.
     overwrite
-        Replace a bundle that is there.
+        Replace an existing bundle.
 
     Returns
     -------
@@ -208,14 +208,14 @@ def train(
         If there is a bundle, or a checkpoint to resume from, and neither ``overwrite`` nor
         ``resume`` is set.
     FileNotFoundError
-        If there is nothing to resume from.
+        If there is no checkpoint to resume from.
     ValueError
-        If scan and configuration do not fit.
+        If scan and configuration do not match.
     DivergenceError
-        If the loss is no longer finite.
+        If the loss is not finite.
     TrainingInterrupted
-        A KeyboardInterrupt: after Ctrl-C or SIGTERM, when the checkpoint and the bundle of the best
-        epoch are written.
+        A KeyboardInterrupt: after Ctrl-C or SIGTERM, once the checkpoint and the bundle of the
+        best epoch are written.
     """
     target, last = output / BUNDLE_NAME, output / checkpoints.FOLDER / checkpoints.LAST
     check_outputs(target, last, resume=resume, overwrite=overwrite)
@@ -261,10 +261,10 @@ def train(
             probe_given=probe is not None,
         )
         for path in write_refined(output, _refined(model, data)):
-            log.info("refined, of one scan: %s", path)
+            log.info("refined parameters of one scan: %s", path)
         save_bundle(output, bundle, overwrite=overwrite or resume)
     else:
-        log.info("%d epochs were done before: the bundle stays as it is", done)
+        log.info("all %d epochs are already done; bundle unchanged", done)
     result = TrainingResult(
         bundle_path=target,
         history=history.columns(),

@@ -1,7 +1,6 @@
 """The weights of a network by the names, and in the axis order, of the bundle.
 
-The name of a layer is the name of its weights there; the table below is all there is to say about
-their layouts.
+The name of a layer is the name of its weights there; the table below gives their layouts.
 """
 
 from collections.abc import Iterator
@@ -23,12 +22,12 @@ LAYOUTS: dict[type, dict[str, tuple[str, tuple[int, ...] | None]]] = {
 
 @frozen(eq=False)
 class Weight:
-    """A variable of a network, and how the bundle keeps it.
+    """A variable of a network, and its name and layout in the bundle.
 
     Attributes
     ----------
     name : str
-        In the bundle, below ``network.``.
+        Name in the bundle, below ``network.``.
     variable : keras.Variable
     axes : tuple of int or None
         Axes of the bundle's array in the order of Keras; None for the same order.
@@ -46,12 +45,12 @@ class Weight:
 
     @property
     def value(self) -> NDArray[Any]:
-        """The array as the bundle keeps it."""
+        """The array in the layout of the bundle."""
         array = self.variable.numpy()
         return array if self.axes is None else array.transpose(np.argsort(self.axes))
 
     def assign(self, array: NDArray[Any]) -> None:
-        """Take the value of the bundle's array."""
+        """Set the variable from the bundle's array."""
         self.variable.assign(array if self.axes is None else array.transpose(self.axes))
 
 

@@ -17,12 +17,12 @@ ARCHITECTURES: dict[str, Callable[[ModelConfig, Any], Network]] = {
 
 
 def check_architecture(model: ModelConfig) -> None:
-    """Refuse a name that no network has, and stages of one that has none.
+    """Refuse an unknown network, and ``stages`` for a network without stages.
 
     Raises
     ------
     ValueError
-        Naming what there is.
+        If the settings are invalid; the message lists the networks.
     """
     staged = {name: getattr(kind, "has_stages", False) for name, kind in ARCHITECTURES.items()}
     checks.check_architecture(model, staged, "TensorFlow")
@@ -34,14 +34,14 @@ def build_network(model: ModelConfig, dtype: Any = None) -> Network:
     Parameters
     ----------
     model
-        Its configuration.
+        Configuration of the network.
     dtype
-        Number format of its convolutions, as Keras names it; None for float32.
+        Number format of the convolutions, by its name in Keras; None for float32.
 
     Raises
     ------
     ValueError
-        If there is no architecture of that name, or it cannot do what ``model`` asks for.
+        If there is no architecture of that name, or it does not support a setting of ``model``.
     """
     check_architecture(model)
     return ARCHITECTURES[model.architecture](model, dtype)

@@ -14,7 +14,7 @@ Tensor = Any
 class Network(NetworkTraits, keras.layers.Layer):
     """Maps groups of diffraction patterns to complex object patches.
 
-    The physics in a network computes in float32, its convolutions in what ``precision`` says.
+    The physics in a network computes in float32, its convolutions in the format of ``precision``.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Network(NetworkTraits, keras.layers.Layer):
         probe : (M, N, N) complex64
             Probe modes at unit power.
         bad_pixels : (N, N) bool
-            True at pixels of the detector that are left out.
+            True where a detector pixel is bad.
         photons
             Mean counts per pattern, which determine the uncertainty of an amplitude.
 

@@ -21,16 +21,16 @@ def convolution(
     image
         Symbolic tensor.
     channels
-        Out.
+        Number of output channels.
     name
-        Of the layer, and of its weights in the bundle.
+        Name of the layer, and of its weights in the bundle.
     size
         Edge of the kernel.
     start
         Initial weights: ``fan_in``, uniform within ``1 / sqrt(inputs per pixel)``; ``he``, uniform
         after He, with biases of zero; ``zeros``.
     more
-        Given to the layer.
+        Further arguments of the layer.
     """
     reach = (size * size * image.shape[-1]) ** -0.5
     near = keras.initializers.RandomUniform(-reach, reach)
@@ -115,7 +115,7 @@ def unet(
     levels
         Number of levels.
     name
-        Before the names of its layers.
+        Prefix of the names of its layers.
     dtype
         Number format of the layers.
     """

@@ -83,7 +83,7 @@ class CNN(Network):
         ``N`` sets the depth, ``n_filters_scale`` the width, ``gridsize`` the channels in and out,
         ``amp_activation`` the range of the amplitude.
     dtype
-        Number format of the convolutions, as Keras names it.
+        Number format of the convolutions, by its name in Keras.
     """
 
     recommended_scheduler = "ReduceLROnPlateau"

@@ -28,7 +28,7 @@ class Unrolled(Network):
     model
         ``n_filters_scale`` sets the width of the U-Nets; any ``N`` and ``gridsize`` will do.
     dtype
-        Number format of the convolutions, as Keras names it.
+        Number format of the convolutions, by its name in Keras.
     """
 
     recommended_scheduler = "WarmupCosine"
