@@ -70,7 +70,12 @@ def work(backend: str, architecture: str, n: int, epochs: int, threads: int) -> 
             backend=backend,
             nepochs=epochs,
         )
-        execution = PyTorchExecutionConfig(logger_backend="none", enable_progress_bar=False)
+        execution = PyTorchExecutionConfig(
+            accelerator="cpu",
+            gradient_clip_val=1.0,  # as the command
+            logger_backend="none",
+            enable_progress_bar=False,
+        )
         begin = time.process_time()
         train(scan, config, execution, output=Path(folder))
         bundle = load_bundle(folder)
