@@ -1,20 +1,26 @@
-"""The pages of docs/: their examples run, their links lead somewhere, their options exist."""
+"""The pages of docs/ and the READMEs: examples run, links lead somewhere, names exist."""
 
+import pkgutil
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import click
 import numpy as np
 import pytest
 from ptycho_cli.main import cli
+from ptycho_config import MissingPackageError
 from ptycho_data import Reconstruction, load_scan, save_reconstruction
 from ptycho_physics import defocused_probe, normalise_probe, simulate_counts, solve
 from ptycho_physics.objects import random_cells
 from ptycho_physics.scans import fermat_scan
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 PAGES = {page.name: page.read_text("utf-8") for page in sorted(DOCS.glob("*.md"))}
+READMES = [*ROOT.glob("*.md"), *ROOT.glob("packages/*/README.md"), ROOT / "benchmarks/README.md"]
+EVERY = {str(page.relative_to(ROOT)): page for page in sorted([*READMES, *DOCS.glob("*.md")])}
 
 
 def blocks(name, kind="python"):
@@ -122,17 +128,39 @@ def anchors(text):
     return {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_links_lead_somewhere(name):
-    links = re.findall(r"\]\(\s*([^)\s]+)\s*\)", PAGES[name])
-    assert links
+    page = EVERY[name]
+    links = re.findall(r"\]\(\s*([^)\s]+)\s*\)", page.read_text("utf-8"))
+    assert links or page.parent != DOCS
     for link in links:
         if link.startswith("https://"):
             continue
         path, _, anchor = link.partition("#")
-        target = (DOCS / path).resolve()
+        target = (page.parent / path).resolve()
         assert target.exists(), link
         assert not anchor or anchor in anchors(target.read_text("utf-8")), link
+
+
+def exists(name):
+    """Tell whether a dotted name can be imported; without its framework, whether it has a file."""
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    except MissingPackageError:
+        package, *parts = name.split(".")
+        path = Path(import_module(package).__file__).parent.joinpath(*parts)
+        return path.is_dir() or path.with_suffix(".py").exists()
+    return True
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_names_exist(name):
+    text = EVERY[name].read_text("utf-8")
+    named = set(re.findall(r"\bptycho(?:_[a-z]+)?(?:\.[A-Za-z_]\w*)+", text))
+    groups = {"ptycho.backends", "ptycho.formats", "ptycho.networks"}  # of entry points
+    assert [name for name in sorted(named - groups) if not exists(name)] == []
 
 
 def test_index_names_every_page():
