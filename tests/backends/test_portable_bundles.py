@@ -128,7 +128,7 @@ def test_an_architecture_unknown_here_names_both_sides(pytorch, tensorflow, scan
     other = {"pytorch": "tensorflow", "tensorflow": "pytorch"}[name]
     config = {**bundle.config, "model": {**bundle.config["model"], "architecture": "theirs"}}
     part = {"pytorch": pytorch, "tensorflow": tensorflow}[name]
-    rule = f"'theirs'.*trained with {other}, and is to run with {name}"
+    rule = f"'theirs'.*trained with {other}, and should run with {name}"
     with pytest.raises(ValueError, match=rule):
         part("bundles").model_from(attrs.evolve(bundle, backend=other, config=config))
 

@@ -89,8 +89,8 @@ def test_a_backend_may_be_one_file(installed):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("no_such_module:BACKEND", "does not load: No module named"),
-        ("one_file_backend:ANOTHER", "does not load: "),
+        ("no_such_module:BACKEND", "cannot be imported: No module named"),
+        ("one_file_backend:ANOTHER", "cannot be imported: "),
         ("one_file_backend:NOT_ONE", "is not a Backend"),
     ],
 )
@@ -104,7 +104,7 @@ def test_an_entry_point_that_is_none_is_named(installed, value, message):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("import nothing_like_this", "does not load"),
+        ("import nothing_like_this", "cannot be imported"),
         ("raise ImportError('libfoo.so: cannot open')", "libfoo.so.*--force-reinstall"),
     ],
 )

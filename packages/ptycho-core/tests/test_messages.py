@@ -28,7 +28,7 @@ def object_at(name, x):
         (
             lambda: PlacedObject.from_scan(random_scan()),
             "objectGuess of the scan must be given for a comparison, got none; "
-            "without a reference, the R-factor in metrics.json tells how well the data fit",
+            "without a reference, see the R-factor in metrics.json",
         ),
         (
             lambda: complex_array(np.ones(4), 2, PATH, "objectGuess"),

@@ -63,7 +63,7 @@ def test_scans_to_train_on_have_the_size_of_the_model(scan, caplog):
     check_trained_on(scan, 8)
     assert not caplog.messages
     check_trained_on(scan.select([0, 1]), 8)
-    assert caplog.messages[0].startswith("only 2 patterns: hardly anything overlaps, and little")
+    assert caplog.messages[0].startswith("only 2 patterns with hardly any overlap: training")
     stored = evolve(scan, source=Path("a.npz"))
     with pytest.raises(InvalidValueError) as caught:
         check_trained_on(stored, 64)
@@ -73,11 +73,11 @@ def test_scans_to_train_on_have_the_size_of_the_model(scan, caplog):
 def test_few_patterns_deserve_a_remark(caplog):
     warn_if_few(4, "nothing")
     assert not caplog.messages
-    warn_if_few(3, "little can be learnt", "scan.npz: ")
+    warn_if_few(3, "training may fail", "scan.npz: ")
     warn_if_few(1, "that is that")
     assert caplog.messages == [
-        "scan.npz: only 3 patterns: hardly anything overlaps, and little can be learnt",
-        "only 1 pattern: hardly anything overlaps, and that is that",
+        "scan.npz: only 3 patterns with hardly any overlap: training may fail",
+        "only 1 pattern with hardly any overlap: that is that",
     ]
 
 
@@ -147,7 +147,7 @@ def test_a_bundle_s_probe_that_is_quite_another_is_warned_of(scan, bundle, caplo
     choose_probe(refined, scan)
     assert not caplog.messages
     choose_probe(refined, other)
-    assert "the bundle's and the scan's have little in common (0." in caplog.text
+    assert "the bundle's and the scan's differ strongly (overlap 0." in caplog.text
 
 
 def test_other_scans_are_told_from_the_same_ones(scan):
@@ -164,8 +164,8 @@ def test_other_scans_are_told_from_the_same_ones(scan):
         [evolve(scan, diffraction=2 * scan.diffraction, known_totals=None)],
     )
     for scans in others:
-        with pytest.raises(ValueError, match="last: scans must be as when it was written"):
+        with pytest.raises(ValueError, match="last: scans must be as in the checkpoint"):
             check_resumed(Path("last"), state, resumed_state(config, execution, scans))
     faster = resumed_state(config, evolve(execution, learning_rate=1e-2), [scan])
-    with pytest.raises(ValueError, match=r"learning_rate must be as .*, 0.001, got 0.01; train"):
+    with pytest.raises(ValueError, match=r"learning_rate must be as .*, 0.001, got 0.01; start"):
         check_resumed(Path("last"), state, faster)

@@ -98,7 +98,7 @@ def test_no_strip_is_held_back_where_it_would_take_most_groups_with_it(scan, cap
     train, held = split_validation(scan, groups)
     assert held is None
     np.testing.assert_array_equal(train, groups)
-    assert "of 200 groups share patterns with those to set apart: none are" in caplog.text
+    assert "of 200 groups share patterns with the validation strip" in caplog.text
 
 
 def test_nominal_positions(scan, caplog):
@@ -107,7 +107,7 @@ def test_nominal_positions(scan, caplog):
     assert not caplog.messages
     without = evolve(scan, xcoords_start=None, ycoords_start=None)
     np.testing.assert_array_equal(with_positions(without, measured=False).positions, scan.positions)
-    assert "no nominal positions (xcoords_start, ycoords_start) in it" in caplog.text
+    assert "no nominal positions (xcoords_start, ycoords_start); measured" in caplog.text
 
 
 def test_a_dose_that_was_asked_for_wins_over_the_files(scan):

@@ -42,7 +42,7 @@ def test_an_architecture_unknown_here_names_both_sides(scan):
     with pytest.raises(InvalidValueError) as refused:
         model_from(foreign)
     assert refused.value.name == "architecture"
-    assert "trained with pytorch, and is to run with tensorflow" in refused.value.advice
+    assert "trained with pytorch, and should run with tensorflow" in refused.value.advice
 
 
 def test_another_size_only_where_the_network_takes_any(scan):

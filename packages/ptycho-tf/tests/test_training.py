@@ -165,7 +165,7 @@ def test_divergence_is_an_error_and_the_old_checkpoints_stay(train, scan, traini
 def test_a_checkpoint_of_another_model_is_refused(train, scan, training, execution):
     train(scan, training(nepochs=1, n_groups=8), execution())
     other = training({"gridsize": 2}, nepochs=1, n_groups=8)
-    with pytest.raises(ValueError, match="gridsize must be as when it was written, 1, got 2"):
+    with pytest.raises(ValueError, match="gridsize must be as in the checkpoint, 1, got 2"):
         train(scan, other, execution(), resume=True)
     (train.folder / "checkpoints" / "last.npz").write_bytes(b"no archive")
     with pytest.raises(ValueError, match="must be a checkpoint of the TensorFlow backend"):
@@ -212,7 +212,7 @@ def test_few_patterns_are_remarked_on_and_other_sizes_refused(
     train, scan, training, execution, caplog
 ):
     train(scan.select([0, 1]), training(nepochs=1), execution())
-    assert "only 2 patterns: hardly anything overlaps, and little can be learnt" in caplog.text
+    assert "only 2 patterns with hardly any overlap: training may fail" in caplog.text
     small = evolve(scan, diffraction=scan.diffraction[:, ::2, ::2], probe=scan.probe[:, ::2, ::2])
     for given in ({"scans": small}, {"scans": scan, "test_scan": small}):
         with pytest.raises(ValueError, match="must be 64, that of the model, got 32"):

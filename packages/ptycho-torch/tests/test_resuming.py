@@ -177,7 +177,7 @@ def test_other_variables_than_the_checkpoint_s_are_refused_by_name(
 ):
     train(scan, training(nepochs=1, n_groups=8), execution())
     other = training(model, nepochs=2, n_groups=8, **settings)
-    with pytest.raises(ValueError, match=f"{named} must be as when it was written, .*, found"):
+    with pytest.raises(ValueError, match=f"{named} must be as in the checkpoint, .*, got"):
         train(scan, other, execution(), resume=True)
 
 
@@ -218,7 +218,9 @@ def test_without_checkpoints_an_interrupt_keeps_the_mean_of_the_weights(
     interrupted_in_epoch(1, monkeypatch)
     for average in (False, True):
         config = training(nepochs=3, n_groups=24, average_weights=average)
-        with pytest.raises(TrainingInterrupted, match="without checkpoints it ends here") as stop:
+        with pytest.raises(
+            TrainingInterrupted, match="it cannot be resumed without checkpoints"
+        ) as stop:
             train(scan, config, settings, output=str(average))
         found[average] = weights(stop.value.result)
     assert not same(found[False], found[True])

@@ -142,7 +142,7 @@ def test_results_are_not_lost_to_a_refinement_that_fails(
     args = ("-o", tmp_path / "r", "--refine", "4", "--half-scan-frc")
     done = ptycho("infer", model, scan_file, *args)
     assert done.code == 1  # a script that goes on must know
-    assert "warning: not refined, the results are the network's alone: solver: dive" in done.err
+    assert "warning: not refined; the results are those of the network: solver: dive" in done.err
     assert len(calls) == 1  # the halves are made as the whole was
     metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert metrics.keys() >= {"r_factor", "correlation", "half_scan_frc"}

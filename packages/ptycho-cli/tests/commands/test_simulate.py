@@ -94,7 +94,7 @@ def test_object_smaller_than_the_patches_is_extended(ptycho, edited, tmp_path):
     )
     done = ptycho("simulate", "-o", tmp_path / "s.npz", "--from", bare)
     assert done.code == 0
-    assert "surrounded by vacuum" in done.err
+    assert "padded with vacuum" in done.err
     scan = load_scan(tmp_path / "s.npz")
     assert scan.object_guess.shape == (77, 76)
     np.testing.assert_array_equal(scan.positions, positions.T)

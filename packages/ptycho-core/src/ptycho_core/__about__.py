@@ -1,3 +1,3 @@
-"""Version of ptycho-data."""
+"""Version of ptycho-core."""
 
 __version__ = "0.1.0"

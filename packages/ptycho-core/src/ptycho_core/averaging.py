@@ -1,15 +1,15 @@
-"""The mean of the weights over a training, as a share that each step has in it."""
+"""Running mean of the weights over a training: the share of each step."""
 
 from typing import Any
 
 __all__ = ["averaging_share"]
 
 LATENESS = 2
-"""Step t counts as its power in the mean of weights: a mean age of a quarter of the training."""
+"""Exponent of the weight of step t in the mean: a mean age of a quarter of the training."""
 
 
 def averaging_share(step: Any) -> Any:
-    r"""Return how far the weights after a step, counted from 1, move the mean of all so far.
+    r"""Return the share of the weights after a step, counted from 1, in the mean so far.
 
     .. math:: \bar w_t = \bar w_{t-1} + \frac{\eta + 1}{t + \eta} (w_t - \bar w_{t-1})
 

@@ -1,13 +1,13 @@
-"""The registry of backends: what trains and runs the networks.
+"""The registry of backends, which train and run the networks.
 
 A package registers its backend under the entry point group ``ptycho.backends``::
 
     [project.entry-points."ptycho.backends"]
     pytorch = "ptycho_torch.backend:BACKEND"
 
-The object is a `Backend`, or of a class derived from it, in a module that imports no framework: a
-backend can be listed, and its features asked for, where its framework is missing. Selecting one
-backend never imports another one.
+The object is a `Backend`, or an instance of a derived class, in a module that imports no framework:
+a backend and its features can be listed even if its framework is missing. Selecting one backend
+never imports another one.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 from ptycho_config.errors import InvalidValueError, MissingPackageError, describe
 
-if TYPE_CHECKING:  # light: listing the backends needs no data
+if TYPE_CHECKING:  # listing the backends should not import the data package
     from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
 
     from ptycho_core.results import InferenceResult, TrainingResult
@@ -33,7 +33,7 @@ GROUP = "ptycho.backends"
 
 @frozen(kw_only=True)
 class Backend:
-    """A backend: what it is made of, what it can do, and the calls it answers.
+    """A backend: its packages, its features and its calls.
 
     The methods call functions of `package`, which is imported then: ``training.train``,
     ``reconstruction.reconstruct``, ``settings.check_training``, ``settings.check_inference`` and
@@ -48,13 +48,13 @@ class Backend:
     framework
         Import name of the framework.
     extra
-        Extra of ptycho-cli that installs both; empty where pip knows the package by its own name.
+        Extra of ptycho-cli that installs both; empty if the package is installed by its own name.
     several_scans
-        Whether one training takes several scans.
+        Whether a training can use several scans.
     moving_positions
         Whether training refines scan positions (``positions_trainable``).
     several_devices
-        Whether a reconstruction is shared by several devices.
+        Whether a reconstruction can be shared by several devices.
     live_reconstruction
         Whether patterns can be added batch by batch while the scan is running.
     """
@@ -76,7 +76,7 @@ class Backend:
 
     @property
     def features(self) -> dict[str, bool]:
-        """What the backend can do besides training and reconstructing, by name."""
+        """Names of the optional features that the backend has."""
         return {
             "several scans": self.several_scans,
             "moving positions": self.moving_positions,
@@ -96,9 +96,9 @@ class Backend:
         Raises
         ------
         InvalidValueError
-            Naming the setting.
+            If a setting is invalid; the message names it.
         MissingPackageError
-            The backend is missing or broken, or something that the settings need.
+            If the backend, or a package that the settings need, is missing or broken.
         """
         if scans != 1 and not self.several_scans:
             self._refuse("scans", "one", str(scans), "several_scans")
@@ -109,7 +109,7 @@ class Backend:
     def check_inference(
         self, config: "InferenceConfig", execution: "PyTorchExecutionConfig"
     ) -> None:
-        """Refuse settings of a reconstruction, as `check_training` does those of a training."""
+        """Refuse settings of a reconstruction that cannot work, like `check_training`."""
         del config  # for backends that override this
         if execution.devices * execution.num_nodes != 1 and not self.several_devices:
             number = str(execution.devices * execution.num_nodes)
@@ -138,7 +138,7 @@ class Backend:
         return result
 
     def devices(self) -> list[str]:
-        """Names of the devices that the framework sees here."""
+        """Names of the devices that the framework finds on this machine."""
         found: list[str] = self._call("devices", "device_names")()
         return found
 
@@ -153,14 +153,14 @@ class Backend:
             found = import_module(path)
         except ImportError as error:
             raise MissingPackageError(
-                f"backend {self.name} is installed but does not load ({error}); "
+                f"backend {self.name} is installed but cannot be imported ({error}); "
                 f"repair it with: {self.pip_command} --force-reinstall"
             ) from error
         entry: Callable[..., Any] = getattr(found, attribute)
         return entry
 
 
-#: How to get the backends that are ours, where their package is not installed.
+#: Our own backends, so that they can be listed and installed if their package is missing.
 _OURS: Mapping[str, Backend] = {
     "pytorch": Backend(name="pytorch", package="ptycho_torch", framework="torch", extra="torch"),
     "tensorflow": Backend(
@@ -168,7 +168,7 @@ _OURS: Mapping[str, Backend] = {
     ),
 }
 
-#: Backends of this process alone, registered by a call; they win over installed ones.
+#: Backends registered by a call, for this process only; they take precedence over installed ones.
 _REGISTERED: dict[str, Backend] = {}
 
 
@@ -178,7 +178,7 @@ def _installed() -> dict[str, EntryPoint]:
 
 
 def register(backend: Backend) -> None:
-    """Make a backend known to this process by its name, without installing it."""
+    """Register a backend for this process, without installing it."""
     _REGISTERED[backend.name] = backend
 
 
@@ -196,7 +196,7 @@ def find_backend(name: str) -> Backend:
     InvalidValueError
         No backend has that name.
     MissingPackageError
-        It is registered, but what it is registered by does not load.
+        It is registered, but its entry point cannot be imported.
     """
     if name in _REGISTERED:
         return _REGISTERED[name]
@@ -208,7 +208,9 @@ def find_backend(name: str) -> Backend:
     try:
         backend = entry.load()
     except Exception as error:  # foreign code may raise anything while it is imported
-        message = f"backend {name} is registered by {entry.value}, which does not load: {error}"
+        message = (
+            f"backend {name} is registered by {entry.value}, which cannot be imported: {error}"
+        )
         raise MissingPackageError(message) from error
     if not isinstance(backend, Backend):
         message = f"backend {name} is registered by {entry.value}, which is not a Backend"
@@ -217,7 +219,7 @@ def find_backend(name: str) -> Backend:
 
 
 def require(name: str) -> Backend:
-    """Return the backend called ``name``, known to be installed.
+    """Return the backend called ``name`` after checking that it is installed.
 
     Raises
     ------

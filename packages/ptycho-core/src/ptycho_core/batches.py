@@ -8,11 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 from ptycho_config.errors import InvalidValueError
 
 TEAM_SIZES = (1, 2, 4)
-"""Groups in a team: those of a batch that agree between the stages of a network."""
+"""Sizes of teams, in groups: a team is averaged between the stages of a network."""
 
 TEAMED = 16
-"""Groups of a larger batch are dealt out to teams in compact parts of at most so many, so that
-members of a team have something to agree on."""
+"""A larger batch is divided into compact parts of at most this many groups, from which teams are
+drawn, so that members of a team overlap."""
 
 
 def spatial_batches(
@@ -21,21 +21,21 @@ def spatial_batches(
     """Partition positions into compact batches, differently for each seed.
 
     An overlap constraint only acts between patterns of one batch, so batches are compact; and
-    they are cut elsewhere in every epoch, so that no border between batches stays one. The scan
-    is turned by a random angle and cut into strips with a whole number of batches each, about as
-    wide as a batch is long; each strip is cut across into batches (sort-tile-recursive packing,
+    their borders change in every epoch, so that no patterns stay separated. The scan is rotated
+    by a random angle and cut into strips with a whole number of batches each, about as wide as a
+    batch is long; each strip is cut across into batches (sort-tile-recursive packing,
     Leutenegger, Lopez and Edgington, ICDE 1997). The first strip has a random width, which moves
-    the cuts even where the angle happens to repeat. Two sorts do all the work.
+    the cuts even if the angle happens to repeat. The cost is that of two sorts.
 
     Parameters
     ----------
     positions : array_like, (n, 2)
         Positions, or centres of groups; finite.
     size
-        Members of a batch, >= 1.
+        Number of members of a batch, >= 1.
     seed
-        Of angle, offset and order; ``(seed, epoch)`` gives each epoch batches of its own. None
-        for other batches each time.
+        Seed of angle, offset and order; ``(seed, epoch)`` gives each epoch its own batches. With
+        None the batches are different each time.
 
     Returns
     -------
@@ -80,16 +80,16 @@ def epoch_batches(
     Parameters
     ----------
     centres : sequence of (B, 2) float arrays
-        Where the groups of each scan lie.
+        Centres of the groups of each scan.
     size
-        Groups in a batch.
+        Number of groups per batch.
     seed, epoch
-        Same numbers, same batches.
+        Seed of the batches and number of the epoch.
 
     Returns
     -------
     list of (int, ndarray)
-        Number of a scan in ``centres``, and the numbers of its groups, in random order.
+        Index of a scan in ``centres`` and indices of its groups, in random order.
     """
     batches = [
         (part, groups)
@@ -97,7 +97,7 @@ def epoch_batches(
         for groups in spatial_batches(points, size, (seed, epoch, part)[: 2 + (part > 0)])
     ]
     if len(centres) == 1:
-        return batches  # in random order already
+        return batches  # already in random order
     order = np.random.default_rng((seed, epoch)).permutation(len(batches))
     return [batches[k] for k in order]
 
@@ -112,8 +112,8 @@ def teams_apart(
 ) -> NDArray[np.float64]:
     """Move random teams of a batch so far apart that patches overlap within a team only.
 
-    A network whose stages let overlapping patches agree must learn to do so where few of them
-    overlap, or none. All teams of a batch have 1, 2 or 4 groups, but for what does not divide.
+    A network that averages overlapping patches between its stages must also learn from few
+    overlapping patches, or none. All teams of a batch have 1, 2 or 4 groups, except a remainder.
 
     Parameters
     ----------
@@ -122,13 +122,13 @@ def teams_apart(
     reach
         Patches whose centres are this many pixels apart do not overlap.
     seed
-        Of the teams.
+        Seed of the teams.
 
     Returns
     -------
     (B, C, 2) float64
-        Differences within a team are as they were. The first patch along either axis lies at a
-        whole pixel, so that who is alone is not interpolated.
+        Differences within a team are unchanged. The first patch along either axis is at a whole
+        pixel, so that a single patch is not interpolated.
     """
     points = np.asarray(positions, dtype=np.float64)
     rng = np.random.default_rng(seed)
@@ -147,9 +147,9 @@ def teams_apart(
 def places_in_step(
     positions: NDArray[np.float64], N: int, *, together: bool, padding: int = 0
 ) -> NDArray[np.float32]:
-    """Return where a network sees the patches of a step of inference.
+    """Return the positions with which a network works in a step of inference.
 
-    Only differences matter, of what shares a canvas: near zero single precision keeps them.
+    Only differences on a shared canvas matter: they are shifted near zero for single precision.
 
     Parameters
     ----------
@@ -158,10 +158,10 @@ def places_in_step(
     N
         Patch size in pixels.
     together
-        Whether all patterns of the step share a canvas, not only those of a group. A group that
-        overlaps no other one then lies at a whole pixel: it is not interpolated for nothing.
+        Whether all patterns of the step share a canvas, not only those of a group. A group without
+        overlap is then placed at a whole pixel, which avoids needless interpolation.
     padding
-        How often the last group is repeated; not where all patterns share a canvas.
+        How often the last group is repeated; 0 if all patterns share a canvas.
 
     Returns
     -------
@@ -171,7 +171,7 @@ def places_in_step(
         local = positions - positions[:, :1]
         return np.concatenate([local, *padding * [local[-1:]]], dtype=np.float32)
     local = positions - positions.min(axis=(0, 1))
-    reach = N + 2  # one pixel for interpolation, and one that rounding may take away
+    reach = N + 2  # one pixel for interpolation, and one for rounding
 
     def overlapping(group: NDArray[np.float64]) -> int:
         apart = np.abs(local[:, None] - group[:, None]).max(axis=-1)  # (B, C, C)
@@ -186,9 +186,9 @@ def places_in_step(
 def _turned(
     points: NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Turn by a random angle and maybe exchange the axes.
+    """Rotate by a random angle, and swap the axes at random.
 
-    The half-angle formulas need no sine, whose last digit depends on the platform.
+    The half-angle formulas avoid sine and cosine, whose last digit depends on the platform.
     """
     t = rng.random()
     cosine, sine = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)

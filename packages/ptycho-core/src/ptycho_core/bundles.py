@@ -1,4 +1,4 @@
-"""What bundles of every backend hold, and how they are checked: backends only convert weights."""
+"""Contents and checks of the bundles of all backends: backends only convert weights."""
 
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ PACKAGES = ("ptycho-config", "ptycho-core", "ptycho-data", "ptycho-physics")
 
 
 def installed_versions(*names: str) -> dict[str, str]:
-    """Return the versions of our packages and of those called ``names``, if installed."""
+    """Return the versions of our packages and of the packages ``names``, if installed."""
     versions = {}
     for name in (*PACKAGES, *names):
         try:
@@ -54,7 +54,7 @@ def make_bundle(
     backend: str,
     packages: Sequence[str],
 ) -> Bundle:
-    """Collect everything that a bundle keeps of a trained model.
+    """Collect the contents of a bundle from a trained model.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def make_bundle(
     history
         Losses by name, one value per epoch.
     overrides_applied
-        Where the configuration came from.
+        Origins of the configuration.
     scans
         Name, patterns, photons and domain of each scan.
     probe_given
@@ -79,7 +79,7 @@ def make_bundle(
     backend
         Name of the backend.
     packages
-        Packages besides ours whose versions are recorded.
+        Other packages whose versions are recorded.
     """
     scale = input_scale(photons, config.model.N)
     return Bundle(
@@ -103,14 +103,14 @@ def make_bundle(
 
 
 def fits_any_size(model: ModelConfig, architectures: Mapping[str, Any]) -> bool:
-    """Whether a network of this architecture runs at another N than it was trained for."""
+    """Whether a network of this architecture accepts another N than it was trained for."""
     return bool(getattr(architectures.get(model.architecture), "any_size", False))
 
 
 def model_settings(
     bundle: Bundle, probe: NDArray[np.complex64], architectures: Mapping[str, Any]
 ) -> ModelConfig:
-    """Return the settings of a bundle's network; a probe sets N where the network takes any."""
+    """Return the settings of a bundle's network; a probe sets N if the network accepts any."""
     settings = bundle.training_config.model
     if fits_any_size(settings, architectures):
         settings = evolve(settings, N=probe.shape[-1])
@@ -119,11 +119,11 @@ def model_settings(
 
 @contextmanager
 def naming_backends(bundle: Bundle, backend: str) -> Iterator[None]:
-    """Say where a bundle comes from, if building its model fails."""
+    """Add the origin of a bundle to the error if building its model fails."""
     try:
         yield
     except InvalidValueError as error:
-        origin = f"the bundle was trained with {bundle.backend}, and is to run with {backend}"
+        origin = f"the bundle was trained with {bundle.backend}, and should run with {backend}"
         advice = f"{error.advice}; {origin}" if error.advice else origin
         raise InvalidValueError(error.name, error.rule, error.got, advice) from error
 
@@ -131,21 +131,21 @@ def naming_backends(bundle: Bundle, backend: str) -> Iterator[None]:
 def check_weights(
     architecture: str, expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Refuse weights that are not those of an architecture.
+    """Refuse weights that do not match an architecture.
 
     Parameters
     ----------
     architecture
-        Its name.
+        Name of the architecture.
     expected
-        Names and shapes.
+        Names and shapes of its weights.
     weights
-        Those of a bundle.
+        Weights of a bundle.
 
     Raises
     ------
     InvalidValueError
-        Naming the first that is missing, unexpected or of another shape.
+        Naming the first one that is missing, unexpected or of another shape.
     """
     name, rule = "weights of the bundle", f"those of architecture {architecture!r}"
     odd = sorted(expected.keys() ^ weights.keys())

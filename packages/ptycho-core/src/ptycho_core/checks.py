@@ -1,4 +1,4 @@
-"""What every backend refuses before a training or a reconstruction, and what it warns of."""
+"""Checks and warnings of all backends before a training or a reconstruction."""
 
 import logging
 from collections.abc import Mapping
@@ -26,21 +26,21 @@ FEW = 4
 
 
 def check_architecture(model: ModelConfig, staged: Mapping[str, bool], backend: str) -> None:
-    """Refuse a network that a backend does not have, and stages of one that has none.
+    """Refuse a network that a backend does not have, and ``stages`` of one without stages.
 
     Parameters
     ----------
     model
-        What is asked for.
+        Requested network.
     staged
-        The backend's networks by name: whether each works in stages.
+        The backend's networks: name to whether it has stages.
     backend
-        Its name, as users know it.
+        Name of the backend.
 
     Raises
     ------
     InvalidValueError
-        Naming what there is.
+        If a setting is invalid; the message lists the choices.
     """
     name = model.architecture
     if name not in staged:
@@ -56,12 +56,12 @@ def check_architecture(model: ModelConfig, staged: Mapping[str, bool], backend: 
 
 
 def check_fit(trained: int, scan: Scan, *, any_size: bool) -> None:
-    """Refuse a scan of another size than a bundle was trained for, unless its network takes any.
+    """Refuse a scan of another size than a bundle was trained for, unless its network accepts any.
 
     Raises
     ------
     InvalidValueError
-        Naming both sizes.
+        If the sizes differ; the message has both.
     """
     if trained != scan.N and not any_size:
         raise InvalidValueError(
@@ -73,7 +73,7 @@ def check_fit(trained: int, scan: Scan, *, any_size: bool) -> None:
 
 
 def check_probe(probe: NDArray[np.complex64], N: int) -> None:
-    """Refuse a probe that does not fit patterns of N pixels.
+    """Refuse a probe that does not match patterns of N pixels.
 
     Raises
     ------
@@ -86,25 +86,25 @@ def check_probe(probe: NDArray[np.complex64], N: int) -> None:
 
 
 def check_trained_on(scan: Scan, trained: int) -> None:
-    """Refuse a scan of another size than the model's, and warn of one with hardly any patterns.
+    """Refuse a scan of another size than the model's, and warn of one with very few patterns.
 
     Raises
     ------
     InvalidValueError
-        Naming the scan and both sizes.
+        If the sizes differ; the message has the scan and both sizes.
     """
     if trained != scan.N:
         name = f"N of {scan.source or 'the scan'}"
         raise InvalidValueError(name, f"{trained}, that of the model", str(scan.N))
     name = f"{scan.source}: " if scan.source is not None else ""
-    warn_if_few(scan.n, "little can be learnt", name)
+    warn_if_few(scan.n, "training may fail", name)
 
 
 def warn_if_few(count: int, consequence: str, prefix: str = "") -> None:
-    """Warn of a scan with so few patterns that hardly anything overlaps, and what follows."""
+    """Warn of a scan with so few patterns that they hardly overlap, and of the consequence."""
     if count < FEW:
         log.warning(
-            "%sonly %d pattern%s: hardly anything overlaps, and %s",
+            "%sonly %d pattern%s with hardly any overlap: %s",
             prefix,
             count,
             "" if count == 1 else "s",
@@ -113,23 +113,23 @@ def warn_if_few(count: int, consequence: str, prefix: str = "") -> None:
 
 
 def check_outputs(target: Path, last: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse to replace a bundle, or the checkpoint of a run that may be resumed, unasked.
+    """Refuse to replace a bundle, or the checkpoint of a run that may be resumed.
 
     Parameters
     ----------
     target, last
-        Where the bundle goes, and the checkpoint of the last epoch.
+        Files of the bundle and of the checkpoint of the last epoch.
     resume
-        Go on from that checkpoint.
+        Resume from that checkpoint.
     overwrite
-        Replace what is there.
+        Replace existing files.
 
     Raises
     ------
     OutputExistsError
         One of them exists, and neither `resume` nor `overwrite` is set.
     MissingFileError
-        There is nothing to resume from.
+        There is no checkpoint to resume from.
     """
     if resume:
         if not last.exists():

@@ -50,7 +50,7 @@ class PlacedObject:
     Attributes
     ----------
     name : str
-        How messages name it.
+        Name in messages.
     values : (H, W) complex64 array
     origin : (int, int)
         Object-grid pixel ``(x, y)`` of ``values[0, 0]``.
@@ -94,7 +94,7 @@ class PlacedObject:
                 f"objectGuess of {scan.source or 'the scan'}",
                 "given for a comparison",
                 "none",
-                "without a reference, the R-factor in metrics.json tells how well the data fit",
+                "without a reference, see the R-factor in metrics.json",
             )
         return cls(name="objectGuess", values=scan.object_guess, pixel_size_m=scan.pixel_size_m)
 
@@ -175,7 +175,7 @@ def read_reference(path: Path) -> PlacedObject:
             f"{path}",
             "a scan with objectGuess or a reconstruction.npz",
             "a file without either",
-            "without a reference, the R-factor in metrics.json tells how well the data fit",
+            "without a reference, see the R-factor in metrics.json",
         )
     values = complex_array(arrays["objectGuess"], 2, path, "objectGuess")
     return PlacedObject(name=path.name, values=values)

@@ -37,7 +37,7 @@ class Evaluation:
     Attributes
     ----------
     comparison : Comparison
-        Of the two objects inside ``box``.
+        Comparison of the two objects inside ``box``.
     box : (int, int, int, int)
         Left, top, right and bottom (exclusive) of the rectangle, object-grid pixels.
     pixel_size_m : float or None

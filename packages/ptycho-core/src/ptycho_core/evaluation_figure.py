@@ -37,7 +37,7 @@ def draw_evaluation(
     Parameters
     ----------
     comparison, box
-        Of an `ptycho_core.evaluation.Evaluation`.
+        From an `ptycho_core.evaluation.Evaluation`.
     text
         Table of the figures of merit.
     pixel_size_m

@@ -16,9 +16,9 @@ def complex_array(array: NDArray[Any], ndim: int, path: Path, name: str) -> NDAr
     Parameters
     ----------
     array
-        As read.
+        Array as read.
     ndim
-        Number of axes that it must have.
+        Required number of axes.
     path, name
         File and key, for the message.
 

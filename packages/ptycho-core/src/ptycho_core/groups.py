@@ -1,6 +1,6 @@
-"""Groups of the patterns of a scan: those to learn from, those to validate on, batches of them.
+"""Groups of the patterns of a scan for training and validation, and batches of them.
 
-A batch is a dictionary of arrays. Backends turn it into tensors in the axis order of their own:
+A batch is a dictionary of arrays. Backends convert it to tensors in their own axis order:
 
 ``counts`` (B, C, N, N) float32
     measured counts;
@@ -11,15 +11,15 @@ A batch is a dictionary of arrays. Backends turn it into tensors in the axis ord
 ``photons`` float32 scalar
     mean counts per pattern of the scan;
 ``scan`` int
-    number of the scan among those trained on: all patterns of a batch come from one;
+    index of the scan in the training: all patterns of a batch come from one scan;
 ``indices`` (B, C) int64
     numbers of the patterns in their scan;
 ``apart`` (B, C, 2) float32
-    in training with ``joint_stages``: patch centres at which patches overlap within random teams of
-    the batch only, where the network sees them: see `ptycho_core.batches.teams_apart`;
+    in training with ``joint_stages``: patch centres for the network, at which patches overlap only
+    within random teams of the batch: see `ptycho_core.batches.teams_apart`;
 ``truth`` (B, C, N, N) complex64
-    ground-truth patches, for losses that need them; one is an object that absorbs as much as the
-    scan does on average.
+    ground-truth patches, for losses that need them; a modulus of one
+    is the average transmission of the scan.
 """
 
 import logging
@@ -43,14 +43,14 @@ __all__ = ["LARGEST_OFFSET", "ScanGroups", "canvas_for", "prepare"]
 log = logging.getLogger(__name__)
 
 LARGEST_OFFSET = 4.0
-"""Pixels by which training may move a position along each axis."""
+"""Maximum shift of a position along each axis during training, in pixels."""
 
 LONGEST = 2**31
-"""Pixels: positions beyond it are in another unit."""
+"""Largest plausible position, in pixels; larger ones are in another unit."""
 
 
 def canvas_for(positions: NDArray[np.float64], N: int) -> Canvas:
-    """Return the canvas of positions, if a machine like this one can hold it.
+    """Return the canvas of positions, after checking that it fits into memory.
 
     Parameters
     ----------
@@ -95,12 +95,12 @@ class ScanGroups:
         Divides the ground truth, so that it is in the network's units: see
         `ptycho_core.scan_scale.truth_gain`. None for batches without ground truth.
     teams : bool
-        Let random teams of each batch, not all of it, agree between the stages of a network: see
+        Average random teams of each batch, not all of it, between the stages of a network: see
         `ptycho_core.batches.teams_apart`.
     number : int
-        Of the scan, among those of the training: says whose probe and bad pixels belong to it.
+        Index of the scan in the training, which selects its probe and bad pixels.
     margin : float
-        Pixels around the patches on a batch's canvas, for positions that training may move.
+        Pixels around the patches on a batch's canvas, for positions that training refines.
     """
 
     scan: Scan
@@ -161,14 +161,14 @@ def prepare(
     probe : (M, N, N) complex64, optional
         Probe that is used instead of the scan's own.
     number
-        Of the scan, among those of the training.
+        Index of the scan in the training.
     split
         Set a part of the groups apart for validation, if there are enough.
 
     Returns
     -------
     training, validation
-        The latter is None where no groups are set apart.
+        Groups of each; validation is None if no groups are set apart.
     """
     probe = scan.probe if probe is None else probe
     scan = with_positions(scan, measured=config.positions_provided)
@@ -178,7 +178,7 @@ def prepare(
     train = _scaled(scan, chosen, config, probe, number=number, teams=config.model.joint_stages)
     few = few_photons(train.photons, probe)
     if few and config.model.object_big and config.model.model_type == "pinn":
-        log.info("%s%s: patterns are explained from their neighbours", name, few)
+        log.info("%s%s: low dose, patterns are predicted from neighbouring patches", name, few)
     if held_back is None:
         log.info("%s%d groups%s", name, len(chosen), ", without validation" if split else "")
         return train, None

@@ -73,9 +73,9 @@ def half_scan_frc(
     Parameters
     ----------
     positions : (n, 2) array
-        Of all patterns.
+        Positions of all patterns.
     reconstruct
-        Returns a reconstruction of the patterns with the given indices.
+        Function that reconstructs the patterns with the given indices.
     remove_ramp
         Remove a relative phase ramp, which appears if the probe was refined for each half.
 

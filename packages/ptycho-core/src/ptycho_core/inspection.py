@@ -170,7 +170,7 @@ def overlap(scan: Scan) -> Overlap | None:
 
 @frozen(kw_only=True)
 class Inspection:
-    """Everything that is measured about a scan.
+    """All measured properties of a scan.
 
     Attributes
     ----------
@@ -180,7 +180,7 @@ class Inspection:
     overlap : Overlap or None
         None for a single pattern.
     regions : RegionIntensities or None
-        Where the intensity is in the patterns; None if it cannot be measured.
+        Intensity by region of the patterns; None if it cannot be measured.
     """
 
     photons: PhotonStatistics | None

@@ -1,7 +1,7 @@
-"""The terms of the training loss: one table that every backend loops over.
+"""The terms of the training loss: one table for all backends.
 
-A new term is a function here with its line in `TERMS`, and the field of its weight in
-`ptycho_config.TrainingConfig`, called ``<name>_weight`` and marked with what the term ``compares``.
+To add a term, write a function here, list it in `TERMS`, and add the field of its weight to
+`ptycho_config.TrainingConfig`, named ``<name>_weight`` and marked with what the term ``compares``.
 
 Terms are relative, so that their weights mean the same at any dose.
 """
@@ -29,12 +29,12 @@ Array = Any
 
 @frozen(eq=False, kw_only=True)
 class Prediction:
-    """What a model made of a batch, beside what was measured or is known.
+    """Output of a model for a batch, with the measured and known quantities.
 
     Attributes
     ----------
     patches : (B, C, N, N) complex array
-        Object patches; in agreement where they overlap, unless training is supervised.
+        Object patches; consistent where they overlap, unless training is supervised.
     photons : scalar array
         Mean counts per pattern.
     counts : (B, C, N, N) float array
@@ -42,15 +42,15 @@ class Prediction:
     rate : (B, C, N, N) float array or None
         Expected counts; None in supervised training.
     truth : (B, C, N, N) complex array or None
-        Ground-truth patches, where there are any.
+        Ground-truth patches, if there are any.
     probe : (M, N, N) complex array
         Probe in use, at unit power.
     bad_pixels : (N, N) bool array
-        True where the detector cannot be trusted.
+        True where a detector pixel is bad.
     gentle : scalar or None
-        Strength of the gentle likelihood (`ptycho_physics.likelihood_background`), if any.
+        Strength of the background-smoothed likelihood (`ptycho_physics.likelihood_background`).
     constant : callable
-        Returns an array without its gradient, as the framework does it.
+        Function that stops the gradient of an array.
     """
 
     patches: Array
@@ -67,7 +67,7 @@ class Prediction:
 def nll(made: Prediction, xp: Any) -> Array:
     """Poisson negative log-likelihood above its minimum, per photon.
 
-    A gentle likelihood changes the gradient alone, so that epochs stay comparable.
+    The smoothed likelihood changes only the gradient, so that epochs stay comparable.
     """
 
     def deviance(background: Any) -> Array:
@@ -85,7 +85,7 @@ def nll(made: Prediction, xp: Any) -> Array:
 def mae(made: Prediction, xp: Any) -> Array:
     """Amplitude error over ``sqrt(photons) * N / 2``, the order of a pattern's amplitude."""
     error = xp.mean(amplitude_mae(made.rate, made.counts, made.bad_pixels, xp=xp))
-    # not over the amplitude of the batch, which is zero where the shutter was closed
+    # not relative to the amplitude of the batch, which is zero if the shutter was closed
     return error / (xp.sqrt(made.photons) * made.counts.shape[-1] / 2)
 
 
@@ -97,9 +97,9 @@ def realspace(made: Prediction, xp: Any) -> Array:
 def realspace_mae(made: Prediction, xp: Any) -> Array:
     """Complex error against the ground truth, weighted by the illumination.
 
-    A pattern does not determine the phase of its patch: each takes the one that fits best.
+    A pattern does not determine the global phase of its patch: the best-fitting one is used.
     """
-    # a constant, or training would make the probe dark where patches err
+    # constant, because training would otherwise darken the probe where patches are wrong
     weight = probe_weight(made.constant(made.probe), xp=xp)
     products = xp.conj(made.constant(made.patches)) * made.truth
     overlap = xp.sum(products * xp.astype(weight, products.dtype), axis=(-2, -1), keepdims=True)
@@ -133,9 +133,9 @@ def weighted_terms(
     Parameters
     ----------
     config
-        Weights and model type.
+        Training configuration with weights and model type.
     made
-        Of the batch.
+        Output of the model for the batch.
     xp
         Array namespace; default: that of the patches.
     """

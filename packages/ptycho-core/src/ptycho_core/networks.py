@@ -1,4 +1,4 @@
-"""What the networks of every backend have in common: how they are described, and their sizes.
+"""Properties of the networks that all backends share: description and sizes.
 
 A bundle written by one backend is read by the others, so a network of one name has the same layers
 in all of them.
@@ -12,29 +12,29 @@ UNROLLED_CHANNELS = 8
 CNN_CHANNELS = 32
 
 CNN_PERIPHERY_CHANNELS = 8
-"""Channels from which ``probe_big`` decodes the periphery of a patch."""
+"""Number of channels from which ``probe_big`` decodes the periphery of a patch."""
 
 UNIT_SWISH = 1.2784645427610738
-"""Where ``x * sigmoid(x)`` is one: shifted by this, an activation of zero gives unit amplitude."""
+"""Solution of ``x * sigmoid(x) = 1``: shifted by it, an activation of zero gives unit amplitude."""
 
 
 class NetworkTraits:
-    """What training and reconstruction need to know of a network.
+    """Properties of a network that training and reconstruction use.
 
     Attributes
     ----------
     recommended_scheduler : str
         The learning-rate schedule that ``scheduler="Default"`` stands for.
     recommended_rate : float
-        The learning rate of a training for which none is asked for.
+        The default learning rate of this network.
     any_size : bool
         Whether a trained network also reconstructs patterns of another N.
     has_stages : bool
-        Whether patterns that are reconstructed together can be averaged between the stages of the
-        network, which ``joint_stages`` asks for.
+        Whether the network has stages between which ``joint_stages`` can average the patterns of a
+        batch.
     starts_blind : bool
-        Whether an untrained network knows nothing of diffraction. Training then starts with a
-        weakened likelihood (`ptycho_physics.losses.likelihood_background`).
+        Whether training starts with the background-smoothed likelihood
+        (`ptycho_physics.losses.likelihood_background`), for networks without built-in physics.
     """
 
     recommended_scheduler: str

@@ -1,4 +1,4 @@
-"""Places to write to, checked before any work is done for them."""
+"""Check output files and folders before any work."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ __all__ = ["not_an_input", "output_file", "output_folder"]
 
 
 def _prove_writable(folder: Path) -> None:
-    """Write a file in a folder and take it away again, with the folders made for it."""
+    """Write a file in a folder and remove it again, with the folders made for it."""
     made = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,18 +27,18 @@ def _prove_writable(folder: Path) -> None:
         msg = f"{folder}: cannot write into this folder ({reason}); choose another output folder"
         raise PermissionError(msg) from error
     finally:
-        for path in made:  # a command that fails later shall not leave an empty folder behind
+        for path in made:  # a command that fails later should not leave an empty folder behind
             with contextlib.suppress(OSError):
                 path.rmdir()
 
 
 def output_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> Path:
-    """Check that an output folder can be written to, and leave everything as it is.
+    """Check that an output folder can be written to, without changing anything.
 
     Parameters
     ----------
     folder
-        May be missing, with its parents: writers make it.
+        Output folder; it and its parents may be missing and are then made by the writers.
     names
         Files that the work will write there.
     overwrite
@@ -72,7 +72,7 @@ def output_file(path: Path, *, overwrite: bool) -> Path:
 
 
 def not_an_input(output: Path, inputs: Iterable[Path]) -> None:
-    """Refuse to write over an input, whatever ``--overwrite`` says.
+    """Refuse to write over an input, even with ``--overwrite``.
 
     Raises
     ------

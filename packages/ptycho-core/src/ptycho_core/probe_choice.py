@@ -1,4 +1,4 @@
-"""Which probe a reconstruction uses: that of a file, of the bundle, or of the scan."""
+"""Choose the probe of a reconstruction: that of a file, of the bundle, or of the scan."""
 
 import logging
 
@@ -13,8 +13,8 @@ __all__ = ["choose_probe"]
 log = logging.getLogger(__name__)
 
 ALIKE = 0.5
-"""Normalised inner product of two probes below which one hardly stands for the other. A rough guess
-of a probe and what refinement made of it reached 0.65 on measured data."""
+"""Normalised inner product of two probes below which they differ too much. On measured data a rough
+initial probe and its refinement reached 0.65."""
 
 
 def choose_probe(
@@ -22,17 +22,17 @@ def choose_probe(
 ) -> NDArray[np.complex64]:
     """Return the probe to reconstruct with, and log which it is.
 
-    The one given; else the bundle's, if training did not use its scan's own probe as it was but
-    refined it or was given another, and it fits; else the scan's.
+    The given probe; else that of the bundle, if it was refined or replaced in the training and has
+    the right size; else that of the scan.
 
     Parameters
     ----------
     bundle
         The trained model.
     scan
-        What is reconstructed.
+        Scan to reconstruct.
     given : (M, N, N) complex64, optional
-        Probe that the user asks for.
+        Probe given by the user.
 
     Raises
     ------
@@ -41,13 +41,15 @@ def choose_probe(
     """
     if given is not None:
         check_probe(given, scan.N)
-        log.info("probe: the one that was given")
+        log.info("probe: as given")
         return given
     refined = bundle.config.get("probe_trainable")
     several = len(bundle.scaling.get("scans", [])) > 1
-    kept = not several if refined else _was_given(bundle)  # of several, each refined its own
+    kept = (
+        not several if refined else _was_given(bundle)
+    )  # several scans each have their own refined probe
     if kept and bundle.probe.shape[-1] == scan.N:
-        log.info("probe: the one the network was trained with, kept in the bundle")
+        log.info("probe: that of the training, from the bundle")
         _warn_of_another(bundle.probe, scan.probe)
         return bundle.probe
     other = f", the bundle's has {bundle.probe.shape[-1]} pixels" if kept else ""
@@ -61,13 +63,13 @@ def _was_given(bundle: Bundle) -> bool:
 
 
 def _warn_of_another(kept: NDArray[np.complex64], own: NDArray[np.complex64]) -> None:
-    """Warn where the strongest mode of a bundle's probe has little to do with the scan's."""
+    """Warn if the strongest mode of a bundle's probe differs strongly from the scan's."""
     one, other = (probe[np.linalg.norm(probe, axis=(1, 2)).argmax()] for probe in (kept, own))
     norms = np.linalg.norm(one) * np.linalg.norm(other)
     alike = abs(np.vdot(one, other)) / norms if norms else 1.0
     if alike < ALIKE:
         log.warning(
-            "probe: the bundle's and the scan's have little in common (%.2f of 1): if the beam has "
+            "probe: the bundle's and the scan's differ strongly (overlap %.2f): if the beam has "
             "changed since the training, give the scan's with --probe-file",
             alike,
         )

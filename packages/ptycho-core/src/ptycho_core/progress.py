@@ -1,7 +1,7 @@
-"""How far a run is: a bar on a terminal, a log line now and then elsewhere.
+"""Progress of a run: a bar on a terminal, otherwise an occasional log line.
 
-What shows progress is a function ``progress(total, label)`` that returns a context manager; within
-it, ``update(done, remark)`` says how many of the `total` steps are done.
+A progress display is a function ``progress(total, label)`` that returns a context manager. It
+yields ``update(done, remark)``, which reports how many of the `total` steps are done.
 """
 
 import logging
@@ -21,7 +21,7 @@ LOG_INTERVAL = 10.0
 """Seconds between two log lines where there is no terminal."""
 
 BAR = 30
-"""Characters of a full bar."""
+"""Length of a full bar, in characters."""
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def no_progress(_total: int, _label: str) -> Iterator[Update]:
 
 @contextmanager
 def counter(progress: Progress, label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show the progress of work whose length is known only when it has begun.
+    """Show the progress of work whose length is known only after it has begun.
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""Loading with threads, a few items ahead of who needs them."""
+"""Load items with threads, a few ahead of the consumer."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,13 +19,13 @@ def read_ahead(
     Parameters
     ----------
     load
-        Called in threads.
+        Function that loads an item; called in threads.
     items
-        Of any number; taken up as they are needed.
+        Items; any number, consumed as needed.
     workers
-        Number of threads; 0 loads in the caller's own, when an item is asked for.
+        Number of threads; 0 loads in the caller's thread, when an item is requested.
     per_worker
-        Items that each thread may be ahead.
+        Number of items that each thread loads ahead.
     """
     if not workers:
         yield from map(load, items)

@@ -36,13 +36,13 @@ __all__ = ["RECONSTRUCTION_FILES", "Extras", "ReconstructionRun", "reconstruct"]
 
 log = logging.getLogger(__name__)
 
-#: What a reconstruction writes into its folder.
+#: Files that a reconstruction writes into its folder.
 RECONSTRUCTION_FILES = (*RESULT_FILES, RUN_FILE)
 
 
 @frozen(kw_only=True)
 class Extras:
-    """What is done besides the network's pass.
+    """Optional steps after the pass of the network.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ def reconstruct(
     Parameters
     ----------
     model
-        What `ptycho_core.train` returned, a bundle, or a bundle's file or folder.
+        Result of `ptycho_core.train`, a bundle, or a bundle's file or folder.
     scan
         Scan to reconstruct, or its file.
     output
@@ -92,15 +92,15 @@ def reconstruct(
         Probe modes (M, N, N), or one (N, N), or an NPZ file with them. Default: the bundle's or the
         scan's, see `ptycho_core.probe_choice`.
     config_file
-        Settings in TOML, YAML or JSON; those given by keyword win.
+        Settings in TOML, YAML or JSON; those given by keyword take precedence.
     refine
         Epochs of the iterative solver, which start from the network's object.
     refine_probe, refine_positions
-        Let the solver refine the probe and the positions too.
+        Whether the solver refines the probe and the positions too.
     half_scan_frc
-        Reconstruct two halves of the patterns too; ``metrics["half_scan_frc"]`` has the result.
+        Whether to reconstruct two halves of the patterns too, for ``metrics["half_scan_frc"]``.
     overwrite
-        Replace results that are in the output folder.
+        Replace existing results in the output folder.
     progress
         Show progress and log lines on standard error. A program that has configured `logging`
         gets the lines there.
@@ -110,14 +110,14 @@ def reconstruct(
     Returns
     -------
     InferenceResult
-        Its ``object``, ``coverage``, ``reconstruction`` and ``metrics`` among others.
+        With ``object``, ``coverage``, ``reconstruction`` and ``metrics``, among others.
 
     Raises
     ------
     ConfigError
-        With all settings that do not exist, break a rule, or ask for another model.
+        With all settings that do not exist, break a rule, or contradict the model.
     InvalidValueError
-        Settings, scan, bundle and backend do not fit each other.
+        Settings, scan, bundle and backend do not match each other.
     MissingPackageError
         The backend is not installed; the message has the pip command.
     BundleError, ScanFormatError
@@ -157,24 +157,24 @@ def reconstruct(
 
 @frozen(kw_only=True, eq=False)
 class ReconstructionRun:
-    """A reconstruction about to be made: `check` it before any work, then `run` it.
+    """A prepared reconstruction: `check` it before any work, then `run` it.
 
     Attributes
     ----------
     layers
-        Sources of settings, all but that of the bundle. The file of the probe is taken from there.
+        Sources of settings other than the bundle. They may name the file of the probe.
     model, scan
         A trained network and a scan, or their files.
     output
         Folder to write to; None writes nothing.
     probe
-        Where it is in memory.
+        Probe in memory, if it is not in a file.
     extras
-        What is done besides the network's pass.
+        Optional steps after the pass of the network.
     overwrite
         Replace results.
     progress
-        What shows progress: see `ptycho_core.progress`.
+        Progress display: see `ptycho_core.progress`.
     """
 
     layers: Sequence[Layer]
@@ -190,7 +190,7 @@ class ReconstructionRun:
 
     @property
     def bundle(self) -> Bundle:
-        """The trained network, read when it is first asked for."""
+        """The trained network, read on first use."""
         if not self._read:
             with self.clock.stage("load bundle"):
                 self._read.append(_bundle_of(self.model))
@@ -203,7 +203,7 @@ class ReconstructionRun:
 
     @property
     def backend(self) -> Backend:
-        """What runs the network."""
+        """Backend that runs the network."""
         return require(self.resolve().config.backend)
 
     def check(self) -> None:
@@ -212,13 +212,13 @@ class ReconstructionRun:
         Raises
         ------
         ConfigError
-            With all settings that do not exist, break a rule, or ask for another model.
+            With all settings that do not exist, break a rule, or contradict the model.
         OutputExistsError
-            There are results, and they are not to be replaced.
+            The folder holds results, and `overwrite` is not set.
         InvalidValueError
-            The backend cannot work with a setting.
+            The backend does not support a setting.
         MissingPackageError
-            The backend, or something that a setting needs, is not installed.
+            The backend, or a package that a setting needs, is not installed.
         """
         resolve_inference(self.layers)
         if self.output is not None:
@@ -242,7 +242,7 @@ class ReconstructionRun:
         rec = result.reconstruction
         metrics: dict[str, Any] = {"r_factor": result.r_factor}
         refined = None
-        with sparing_results("not refined, the results are the network's alone"):
+        with sparing_results("not refined; the results are those of the network"):
             refined = work.refine(rec, scan)
         if refined is not None:
             if refined.photon_warning:
@@ -314,7 +314,7 @@ class ReconstructionRun:
 
 @frozen(eq=False)
 class _Work:
-    """The passes of one reconstruction: of the whole scan, and of its halves."""
+    """The passes of one reconstruction, over the whole scan and over its halves."""
 
     run: ReconstructionRun
     resolved: Resolved[InferenceConfig]
@@ -322,11 +322,11 @@ class _Work:
     probe: Any
 
     def network(self, scan: Scan, label: str, *, whole: bool = True) -> InferenceResult:
-        """Let the backend reconstruct a scan: as configured, or all that there is of it."""
+        """Reconstruct a scan with the backend: as configured, or with all of its patterns."""
         run, config, execution = self.run, self.resolved.config, self.resolved.execution
         if not whole:
             config = evolve(config, n_groups=None, n_subsample=None)
-            # Other processes ended with the whole scan: this one would wait for them in vain.
+            # Other processes have finished after the whole scan: do not wait for them.
             execution = evolve(execution, devices=1, num_nodes=1, strategy="auto")
         stage = "reconstruct" if whole else "half scans"
         with run.clock.stage(stage), counter(run.progress, label) as update:
@@ -337,7 +337,7 @@ class _Work:
     def refine(
         self, rec: Reconstruction, scan: Scan, stage: str = "refine"
     ) -> RefinementResult | None:
-        """Refine a reconstruction by the solver, if that is asked for."""
+        """Refine a reconstruction with the solver, if requested."""
         run, epochs = self.run, self.run.extras.refine
         if not epochs:
             return None
@@ -353,7 +353,7 @@ class _Work:
             )
 
     def half_scans(self, rec: Reconstruction, *, refined: bool) -> dict[str, Any] | None:
-        """Compare reconstructions of two halves of the patterns used, made as the whole was."""
+        """Compare reconstructions of two halves of the patterns, made like the whole."""
         run = self.run
 
         def half(part: Indices) -> Reconstruction:

@@ -1,6 +1,6 @@
-"""What ``run.json`` says about a run: configuration, versions, inputs, timings.
+"""Content of ``run.json``: configuration, versions, inputs and timings of a run.
 
-Nothing of the machine or its user goes in: no host, no user name, no folder of an input.
+It contains nothing about the machine or its user: no host, no user name, no folder of an input.
 """
 
 import platform
@@ -30,7 +30,7 @@ RUN_FILE = "run.json"
 PACKAGES = (
     *(f"ptycho-{part}" for part in ("cli", "config", "core", "data", "physics", "torch", "tf")),
     *("ptychopinn", "numpy", "scipy", "h5py", "matplotlib", "torch", "lightning"),
-    # TensorFlow is installed under either name, ours is the second.
+    # TensorFlow is installed under either name; the second is used here.
     *("tensorflow", "tensorflow-cpu", "keras", "safetensors"),
 )
 
@@ -39,7 +39,7 @@ PATH_FIELDS = tuple(spec.name for spec in option_specs(RunFiles))
 
 
 def installed_versions() -> dict[str, str]:
-    """Version of Python and of every package of ours and below us that is installed."""
+    """Versions of Python, of our installed packages and of those they use."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -121,9 +121,9 @@ def run_record(
     inputs
         Role -> file.
     clock
-        The stages of the run.
+        Timings of the stages of the run.
     configuration
-        Everything that was decided, resolved.
+        The resolved configuration.
     overrides
         ``overrides_applied`` of the resolved configuration.
     more

@@ -20,22 +20,22 @@ def write_refined(
     folder: Path,
     refined: Iterable[tuple[Scan, NDArray[np.complex64], NDArray[np.floating] | None]],
 ) -> list[Path]:
-    """Write what was refined of each scan, and return the files.
+    """Write the refined parameters of each scan, and return the files.
 
-    A bundle has room for the probe of one scan, and for no positions.
+    A bundle holds the probe of one scan, and no positions.
 
     Parameters
     ----------
     folder
-        Of the bundle; the files go into ``refined`` in it.
+        Folder of the bundle; the files are written to ``refined`` in it.
     refined
-        For each scan: itself, its probe, and the offsets (n, 2) of its positions, if any.
+        For each scan: the scan, its probe, and the offsets (n, 2) of its positions, if any.
     """
     written = []
     for number, (scan, probe, offsets) in enumerate(refined, 1):
         arrays: dict[str, NDArray[np.generic]] = {"probe": probe}
         if offsets is not None:
-            # the same shift of all positions only moves the object
+            # a common shift of all positions only moves the object
             shifts = offsets.astype(np.float64)
             shifts -= shifts.mean(axis=0)
             x, y = (scan.positions + shifts).T

@@ -36,7 +36,7 @@ class RefinementResult:
     reconstruction : Reconstruction
         With the refined probe and positions, if they were refined.
     r_factor : float
-        Of the result at its best scale; see `r_factor_at_best_scale`.
+        R-factor of the result at its best scale; see `r_factor_at_best_scale`.
     r_factors : list of float
         R-factor during each epoch of the solver, before its updates.
     photon_warning : str
@@ -71,9 +71,9 @@ def refine(
     epochs
         Passes over the patterns.
     update_probe, refine_positions
-        Refine probe and positions as well.
+        Whether to refine probe and positions as well.
     seed
-        Of the order of patterns.
+        Seed of the order of patterns.
     nphotons
         Mean photons per pattern if the scan does not state it. It affects ``photon_warning`` only,
         because the solver works on relative counts.
@@ -141,7 +141,7 @@ def r_factor_at_best_scale(
     rec : Reconstruction
         Object, probe and positions.
     counts : (k, N, N) array
-        Of its patterns, in their order.
+        Counts of its patterns, in their order.
     bad : (N, N) boolean array, optional
         True at pixels to ignore.
 

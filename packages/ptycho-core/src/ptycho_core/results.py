@@ -1,4 +1,4 @@
-"""What a training and a reconstruction give back, whichever backend computed them."""
+"""Results of a training and of a reconstruction, for all backends."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ __all__ = ["InferenceResult", "TrainingInterrupted", "TrainingResult"]
 
 @frozen(kw_only=True)
 class TrainingResult:
-    """What training left behind.
+    """The result of a training.
 
     Attributes
     ----------
@@ -24,11 +24,11 @@ class TrainingResult:
     seconds : float
         Wall time of the training.
     epochs : int
-        Epochs finished, those before a resume included.
+        Number of finished epochs, including those before a resume.
     main_process : bool
-        Whether this is the process, of several, that reports and writes.
+        Whether this process reports and writes, if there are several.
     written : bool
-        Whether the bundle is new: nothing was left to do for a resumed training otherwise.
+        Whether a new bundle was written; not if a resumed training was already complete.
     """
 
     bundle_path: Path
@@ -40,7 +40,7 @@ class TrainingResult:
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """A training that was told to stop, with what it has got so far.
+    """Training was interrupted; holds the result so far.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class TrainingInterrupted(KeyboardInterrupt):
     """
 
     def __init__(self, result: TrainingResult, *, resumable: bool = True) -> None:
-        rest = "--resume goes on from there" if resumable else "without checkpoints it ends here"
+        rest = "continue with --resume" if resumable else "it cannot be resumed without checkpoints"
         done = f"{result.epochs} epoch{'' if result.epochs == 1 else 's'}"
         super().__init__(f"interrupted after {done}: {rest}")
         self.result = result
@@ -67,15 +67,15 @@ class InferenceResult:
         Wall seconds of each stage: ``prepare``, ``read`` (waiting for patterns), ``reconstruct``
         and ``score``.
     patterns_per_second : float
-        Patterns over the seconds of the pass from file to object, start-up left out.
+        Number of patterns divided by the time of the pass from file to object, without start-up.
     backend : str
-        Who computed.
+        Name of the backend that computed it.
     main_process : bool
-        Whether this is the process, of several, that reports and writes.
+        Whether this process reports and writes, if there are several.
     metrics : dict
-        Figures of quality: those that ``metrics.json`` holds.
+        Figures of merit, as in ``metrics.json``.
     path : Path or None
-        Folder that the results were written to.
+        Folder of the results; None if nothing was written.
     """
 
     reconstruction: Reconstruction
@@ -89,12 +89,12 @@ class InferenceResult:
 
     @property
     def object(self) -> NDArray[np.complex64]:
-        """The stitched object (H, W); one where no light went."""
+        """The stitched object (H, W); one where there was no illumination."""
         return self.reconstruction.object
 
     @property
     def coverage(self) -> NDArray[np.float32]:
-        """Illumination (H, W) that each pixel of the object got."""
+        """Illumination (H, W) of each pixel of the object."""
         return self.reconstruction.coverage
 
     @property

@@ -1,4 +1,4 @@
-"""What a checkpoint must have in common with the training that goes on from it."""
+"""Check that a checkpoint belongs to the training that resumes from it."""
 
 import hashlib
 import shutil
@@ -19,10 +19,10 @@ __all__ = ["check_resumed", "replacing", "resumed_state"]
 def resumed_state(
     config: TrainingConfig, execution: PyTorchExecutionConfig, scans: Sequence[Scan]
 ) -> dict[str, Any]:
-    """Return what a checkpoint has to say of its training, for `check_resumed`: plain values.
+    """Return scans and settings of a training as plain values, for `check_resumed`.
 
-    The network, what of it is trained, the learning rate and its schedule, which checkpoints hold,
-    and the scans.
+    These are the network, its trainable parameters, the learning rate and its schedule, which are
+    part of checkpoints, and the scans.
     """
     names = ("probe_trainable", "positions_trainable", "average_weights")
     state = attrs.asdict(config.model) | {name: getattr(config, name) for name in names}
@@ -33,52 +33,52 @@ def resumed_state(
 
 
 def _fingerprint(scan: Scan) -> str:
-    """Tell a scan from others, wherever its file lies: its positions, and how bright it is."""
+    """Identify a scan by its positions and intensity, independently of its file name."""
     where = hashlib.sha256(np.ascontiguousarray(scan.positions).tobytes()).hexdigest()[:8]
     return f"{scan.n} patterns of {scan.intensity_totals.mean():.4g} at {where}"
 
 
 def check_resumed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on from a checkpoint of other scans, or of a network trained otherwise.
+    """Refuse to resume from a checkpoint of other scans or of other settings.
 
     Parameters
     ----------
     path
         The checkpoint.
     before, now
-        What `resumed_state` said and says.
+        Results of `resumed_state` for the checkpoint and for this training.
 
     Raises
     ------
     InvalidValueError
-        Naming the first setting that is another.
+        Naming the first setting that differs.
     """
     for name, value in now.items():
         if name not in before or before[name] != value:
             raise InvalidValueError(
                 f"{path}: {name}",
-                f"as when it was written, {before.get(name, 'unknown')}",
+                f"as in the checkpoint, {before.get(name, 'unknown')}",
                 str(value),
-                "train anew with --overwrite, or resume with the same",
+                "start again with --overwrite, or resume with the same",
             )
 
 
 @contextmanager
 def replacing(folder: Path, *, keep: bool) -> Iterator[None]:
-    """Start with an empty folder; if the work fails, the old one comes back.
+    """Start with an empty folder; if the work fails, restore the old one.
 
-    So it does when the work is interrupted before it has written anything.
+    It is also restored if the work is interrupted before it has written anything.
 
     Parameters
     ----------
     folder
-        Where the work writes.
+        Folder that the work writes to.
     keep
-        Leave what is there, for work that goes on from it.
+        Keep the content of the folder, for work that resumes from it.
     """
     old = folder.with_name(f"{folder.name}.old")
     if folder.exists() and not keep:
-        shutil.rmtree(old, ignore_errors=True)  # what a run killed in here left
+        shutil.rmtree(old, ignore_errors=True)  # left behind by a run that was killed here
         folder.replace(old)
     try:
         yield

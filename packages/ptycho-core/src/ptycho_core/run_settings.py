@@ -1,4 +1,4 @@
-"""The settings of a run: from its sources, its data and its bundle to one configuration."""
+"""Resolve the settings of a run from their sources, the data and the bundle."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,16 +38,16 @@ C = TypeVar("C", TrainingConfig, InferenceConfig)
 def read_scan(scan: Scan | AnyPath, domain: Any = None, probe_file: Path | None = None) -> Scan:
     """Return a scan, read from its file if it is not in memory.
 
-    A probe file takes the place of the probe in the scan's file, which need not have one; whether
-    it exists is checked before anything is read. A scan whose patterns seem to have zero frequency
-    in the corner is warned of.
+    A probe file replaces the probe in the scan's file, which need not have one; its existence is
+    checked before anything is read. A warning is logged if the patterns seem to have zero frequency
+    in the corner.
 
     Parameters
     ----------
     scan
         A scan, or a file.
     domain
-        ``counts`` or ``amplitude``, where the file does not say. No effect on a scan in memory.
+        ``counts`` or ``amplitude``, if the file does not state it. No effect on a scan in memory.
     probe_file
         NPZ with ``probe`` or ``probeGuess``. No effect on a scan in memory.
 
@@ -70,7 +70,7 @@ def read_scan(scan: Scan | AnyPath, domain: Any = None, probe_file: Path | None 
 
 
 def scan_facts(scans: Sequence[Scan]) -> dict[str, object]:
-    """Return the settings that scans decide: N, and the dose where all of them state the same."""
+    """Return the settings that follow from scans: N, and the dose if all of them state the same."""
     data: dict[str, object] = {"N": scans[0].N}
     doses = {scan.nphotons for scan in scans}
     if len(doses) == 1 and None not in doses:
@@ -79,12 +79,12 @@ def scan_facts(scans: Sequence[Scan]) -> dict[str, object]:
 
 
 def check_size(resolved: Resolved[Any], scan: Scan) -> None:
-    """Refuse a scan whose patterns have not the size N that is configured.
+    """Refuse a scan whose patterns do not have the configured size N.
 
     Raises
     ------
     ConfigError
-        Saying where the other N comes from.
+        With the origin of the other N.
     """
     N = resolved.config.model.N
     if scan.N != N:
@@ -102,17 +102,17 @@ def resolve_with_bundle(
 ) -> Resolved[InferenceConfig]:
     """Resolve the settings of a reconstruction with a bundle.
 
-    The model is that of the bundle. Its backend and ``neighbor_count`` are defaults, as if the
-    command had chosen them, but recorded with the bundle as their origin.
+    The model is that of the bundle. Its backend and ``neighbor_count`` are defaults, recorded with
+    the bundle as their origin.
 
     Parameters
     ----------
     layers
-        All other sources.
+        Layers of all other sources.
     bundle
         The trained model.
     name
-        What to call it in errors.
+        Name of the bundle in errors.
     """
     usual: dict[str, object] = {"backend": bundle.backend}
     if "neighbor_count" in bundle.config:
@@ -134,6 +134,6 @@ def _is_of(entry: Mapping[str, Any], key: str, usual: Mapping[str, object]) -> b
 def log_settings(resolved: Resolved[C]) -> None:
     """Log which settings are not at their default, and where they come from."""
     for name in resolved.unused:
-        log.info("setting %r belongs to another command: not used here", name)
+        log.info("setting %r applies to another command; ignored", name)
     for line in resolved.summary():
         log.info("%s", line)

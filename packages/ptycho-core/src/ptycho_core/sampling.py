@@ -1,4 +1,4 @@
-"""Which patterns of a scan are used, and how they are grouped: the same in every backend."""
+"""Selection and grouping of the patterns of a scan, for all backends."""
 
 import logging
 
@@ -28,12 +28,12 @@ FEWEST_VALIDATION_GROUPS = 4
 
 
 def with_positions(scan: Scan, *, measured: bool) -> Scan:
-    """Return the scan with its measured positions, or with the nominal ones as its positions."""
+    """Return the scan with its measured or with its nominal positions."""
     if measured:
         return scan
     if scan.xcoords_start is None and scan.ycoords_start is None:
         log.warning(
-            "%s: no nominal positions (xcoords_start, ycoords_start) in it: its positions are used",
+            "%s: no nominal positions (xcoords_start, ycoords_start); measured positions are used",
             scan.source or "scan",
         )
     x, y = scan.start_positions.T
@@ -41,14 +41,14 @@ def with_positions(scan: Scan, *, measured: bool) -> Scan:
 
 
 def with_photons(scan: Scan, nphotons: float | None) -> Scan:
-    """Return a scan in the amplitude domain with this dose, if one was asked for."""
+    """Return a scan with this dose if it is in the amplitude domain and a dose is given."""
     if nphotons is None or scan.domain == "counts":
         return scan
     return evolve(scan, nphotons=nphotons)
 
 
 def training_groups(scan: Scan, config: TrainingConfig) -> NDArray[np.int64]:
-    """Draw the groups (B, C) of pattern indices that a training asks for."""
+    """Draw the groups (B, C) of pattern indices for a training."""
     seed = config.seed if config.subsample_seed is None else config.subsample_seed
     kept = subsample(scan.n, config.n_subsample, seed)
     groups = group_positions(
@@ -68,20 +68,20 @@ def split_validation(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
     """Set the groups at the right edge of the scan apart for validation.
 
-    A strip, not a random choice: neighbours overlap, and a random group would have been seen.
-    Where a tenth of the groups is fewer than four, or more than half of them would share a pattern
-    with the strip, everything is for training.
+    A strip, not a random choice: neighbours overlap, so random groups would not be independent. If
+    a tenth of the groups is fewer than four, or more than half of them would share a pattern with
+    the strip, all groups are used for training.
     """
     count = round(VALIDATION_FRACTION * len(groups))
     if count < FEWEST_VALIDATION_GROUPS:
         return groups, None
     order = np.argsort(scan.positions[groups][..., 0].mean(axis=1), kind="stable")
     train, validation = groups[np.sort(order[:-count])], groups[np.sort(order[-count:])]
-    # A group at the border may hold patterns of the strip: it belongs to neither part.
+    # A group at the border may contain patterns of the strip: it is used for neither.
     apart = train[~np.isin(train, validation).any(axis=1)]
     if len(apart) < len(groups) / 2:
         log.warning(
-            "validation: %d of %d groups share patterns with those to set apart: none are",
+            "no validation: %d of %d groups share patterns with the validation strip",
             len(train) - len(apart),
             len(groups),
         )
@@ -92,26 +92,26 @@ def split_validation(
 def covering_groups(
     positions: NDArray[np.float64], size: int, *, seed: int = 0
 ) -> NDArray[np.int64]:
-    """Divide positions into compact groups, so that each lies in one of them.
+    """Divide positions into compact groups, so that each position is in one of them.
 
-    Training draws groups around every pattern. Doing so here would show each ``size`` times
-    to the network; measured with gridsize 2 on 120 simulated patterns, that is four times the work
-    for a complex correlation of .9985 instead of .9980.
+    Training draws groups around every pattern. Here that would process each pattern ``size`` times;
+    measured with gridsize 2 on 120 simulated patterns, this is four times the work for a complex
+    correlation of .9985 instead of .9980.
 
     Parameters
     ----------
     positions : (n, 2) float64
         Patch centres.
     size
-        Members C of a group; its first lies in the middle, the others follow by distance.
+        Members C of a group; the first is in the centre, the others follow by distance.
     seed
-        Of the division.
+        Seed of the division.
 
     Returns
     -------
     (B, C) int64
-        In the order of their first patterns. Where ``size`` does not divide n, the last positions
-        to find a place take neighbours that have one already.
+        In the order of their first patterns. If ``size`` does not divide n, the last groups are
+        filled with neighbours that are already in another group.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def covering_groups(
             "positions",
             f"at least the {size} of a group",
             str(n),
-            "give more patterns at once, or train with gridsize 1",
+            "use more patterns at once, or train with gridsize 1",
         )
     if size == 1:
         return np.arange(n)[:, np.newaxis]
@@ -139,7 +139,7 @@ def covering_groups(
 
 
 def _middle_first(positions: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Order each group as those of training are: a seed, then its neighbours by distance."""
+    """Order each group as in training: a seed, then its neighbours by distance."""
 
     def ordered_from(points: NDArray[np.float64]) -> NDArray[np.int64]:
         away = np.square(positions[groups] - points).sum(axis=2)
@@ -150,7 +150,7 @@ def _middle_first(positions: NDArray[np.float64], groups: NDArray[np.int64]) -> 
 
 
 def inference_groups(scan: Scan, config: InferenceConfig, gridsize: int) -> NDArray[np.int64]:
-    """Choose the groups (B, C) to reconstruct: all patterns, or as many groups as asked for."""
+    """Choose the groups (B, C) to reconstruct: all patterns, or the requested number of groups."""
     seed = config.subsample_seed or 0
     kept = subsample(scan.n, config.n_subsample, seed)
     positions = scan.positions[kept]
@@ -169,25 +169,25 @@ def inference_groups(scan: Scan, config: InferenceConfig, gridsize: int) -> NDAr
 def inference_steps(
     groups: NDArray[np.int64], positions: NDArray[np.float64], size: int, *, together: bool
 ) -> list[NDArray[np.int64]]:
-    """Cut groups into those that go through a network at once.
+    """Divide groups into the steps of a network.
 
     Parameters
     ----------
     groups : (B, C) int64 array
         Pattern indices of each group.
     positions : (n, 2) float64 array
-        Of all patterns.
+        Positions of all patterns.
     size
-        Groups in a step; one step may be shorter.
+        Number of groups per step; one step may be shorter.
     together
-        Whether patterns of a step agree within the network: they then lie close to each other.
-        Otherwise they come in order, as they are read fastest.
+        Whether the network reconstructs the patterns of a step jointly: they are then close to each
+        other. Otherwise they are in file order, which is read fastest.
 
     Returns
     -------
     list of (b, C) int64 arrays
-        Every group once. Those that go together are in the order of their first groups, and any
-        of them may be the shorter one.
+        Every group once. With ``together`` the steps are in the order of their first groups, and
+        any of them may be the shorter one.
     """
     if not together:
         return chunks(groups, size)

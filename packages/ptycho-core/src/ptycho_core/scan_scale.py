@@ -1,4 +1,4 @@
-"""What fixes the scale of a scan: how bright it is, and how much its sample lets through."""
+"""Scale of a scan: its mean counts, and the transmission of its sample."""
 
 import math
 
@@ -11,7 +11,7 @@ from ptycho_physics import detected_fraction, extract_patches, normalise_probe, 
 __all__ = ["mean_counts", "truth_gain", "truth_patches"]
 
 CHUNK = 64
-"""Ground-truth patches at a time."""
+"""Number of ground-truth patches processed at a time."""
 
 
 def mean_counts(
@@ -22,18 +22,18 @@ def mean_counts(
 ) -> float:
     """Mean counts per pattern over the patterns ``indices`` of a scan.
 
-    What bad pixels would have counted is made up for, by the light that the probe alone sends
-    there: a beam stop does not make the sample darker.
+    Counts missing at bad pixels are estimated from the intensity of the empty beam there: a beam
+    stop does not make the sample darker.
 
     Raises
     ------
     InvalidValueError
-        If no light is in any of them.
+        If all of them are zero.
     """
     totals = scan.intensity_totals
     if not totals[indices].any():
         raise InvalidValueError(
-            f"patterns of {scan.source or 'the scan'}", "lit, some of them at least", "no counts"
+            f"patterns of {scan.source or 'the scan'}", "not all zero", "zero in every pattern"
         )
     mean = scan.mean_photons(nphotons) * float(totals[indices].mean() / totals.mean())
     if scan.bad_pixels is None:
@@ -42,7 +42,7 @@ def mean_counts(
 
 
 def truth_patches(scan: Scan, indices: NDArray[np.int64]) -> NDArray[np.complex64]:
-    """Ground-truth patches (k, N, N) of a scan: its own, or cut out of its object.
+    """Ground-truth patches (k, N, N) of a scan: its own, or extracted from its object.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def truth_patches(scan: Scan, indices: NDArray[np.int64]) -> NDArray[np.complex6
 def truth_gain(scan: Scan, indices: NDArray[np.int64], probe: NDArray[np.complex64]) -> float:
     """Root of the mean transmitted power of the ground truth behind a probe of unit power.
 
-    Dividing by it gives the truth the scale of what the network finds from the counts.
+    Dividing the truth by it gives the scale that the network obtains from the counts.
     """
     light = probe_intensity(normalise_probe(probe))
     power = 0.0

@@ -19,19 +19,19 @@ __all__ = [
 ]
 
 WEIGHT_DECAY = 1e-4
-"""Of the weights of a network; nothing else decays."""
+"""Weight decay of the weights of a network; nothing else decays."""
 
 PROBE_RATE = 2
-"""Learning rate of a trainable probe relative to the network's. It polishes a good probe; a poor
-one is better refined by the solver first, whose steps are preconditioned."""
+"""Learning rate of a trainable probe relative to the network's. It improves a good probe; a poor
+one should first be refined with the solver, whose steps are preconditioned."""
 
 POSITION_RATE = 60
-"""Learning rate of positions, in pixels, relative to the network's: tenths of a pixel each time a
-pattern is seen, at first. Errors of 1.1 pixels rms become 0.6 in 20 epochs of 48 patterns."""
+"""Learning rate of positions, in pixels, relative to the network's: at first tenths of a pixel per
+visit of a pattern. Errors of 1.1 pixels rms become 0.6 in 20 epochs of 48 patterns."""
 
 WARMUP_FRACTION = 0.2
 STAGES = (0.5, 0.75, 0.9)
-"""Parts of the training after which the multi-stage schedule lowers the rate."""
+"""Fractions of the training after which the multi-stage schedule lowers the rate."""
 
 STAGE_FACTOR = 0.3
 EXPONENTIAL_END = 0.01
@@ -39,7 +39,7 @@ EXPONENTIAL_END = 0.01
 
 
 def chosen_scheduler(name: str, recommended: str) -> Scheduler:
-    """Return the schedule that a setting means; ``Default`` is the one a network recommends."""
+    """Return the schedule of a setting; ``Default`` is the one that the network recommends."""
     asked = Scheduler(name)
     return Scheduler(recommended) if asked is Scheduler.DEFAULT else asked
 
@@ -91,7 +91,7 @@ def warmup_cosine(step: int, steps: int) -> float:
 
 @define
 class Plateau:
-    """A learning rate that is halved where the watched loss has not fallen for long.
+    """A learning rate that is halved when the watched loss reaches a plateau.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Plateau:
     best
         Lowest loss so far.
     waited
-        Epochs since then.
+        Number of epochs since then.
     """
 
     FACTOR = 0.5
@@ -114,7 +114,7 @@ class Plateau:
     waited: int = 0
 
     def after(self, loss: float) -> float:
-        """Take the loss of an epoch into account; return the rate of the next one."""
+        """Update with the loss of an epoch; return the rate of the next one."""
         if loss < self.best * (1 - self.NOTICEABLE):
             self.best, self.waited = loss, 0
         else:
@@ -125,9 +125,9 @@ class Plateau:
         return self.rate
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state to be saved in a checkpoint."""
         return {"rate": self.rate, "best": self.best, "waited": self.waited}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept."""
+        """Restore the state of a checkpoint."""
         self.rate, self.best, self.waited = state["rate"], state["best"], state["waited"]

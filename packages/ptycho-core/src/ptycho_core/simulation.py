@@ -39,7 +39,7 @@ def simulate_scan(
     photons
         Mean photons per pattern.
     seed
-        Of the noise.
+        Seed of the noise.
     read_noise, saturation, bad_pixels
         Properties of the detector, as in `ptycho_physics.read_out`.
 
@@ -62,7 +62,7 @@ def simulate_scan(
     padded, local, n_outside = pad_with_vacuum(parts.object, parts.positions, parts.probe.shape[-1])
     if n_outside:
         log.info(
-            "%d of %d patches extend beyond the object %s: it is surrounded by vacuum (ones)",
+            "%d of %d patches extend beyond the object %s: padded with vacuum (ones)",
             n_outside,
             len(local),
             parts.object.shape[::-1],
@@ -106,7 +106,7 @@ def bad_pixel_mask(
     dead_fraction
         Fraction of dead pixels, scattered over the detector.
     seed
-        Of the places of the dead pixels.
+        Seed of the locations of the dead pixels.
     """
     if beam_stop is None and not dead_fraction:
         return None

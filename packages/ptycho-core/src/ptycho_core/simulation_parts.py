@@ -105,7 +105,7 @@ class SimulationParts:
         jitter: float = 0.5,
         seed: int = 0,
     ) -> "SimulationParts":
-        """Replace the parts that an argument asks for and generate those still missing.
+        """Replace the parts given by arguments and generate those still missing.
 
         Parameters
         ----------
@@ -118,12 +118,12 @@ class SimulationParts:
         scan_pattern, n_patterns, step, jitter
             As `make_positions`; by default a Fermat spiral.
         seed
-            Of all random numbers.
+            Seed of all random numbers.
 
         Raises
         ------
         InvalidValueError
-            If the probe does not have N pixels, or the object has no room for the patterns.
+            If the probe does not have N pixels, or the object is too small for the patterns.
         """
         probe, obj, positions = self.probe, self.object, self.positions
         if probe is None or any(x is not None for x in (probe_source, probe_size, N)):
@@ -153,26 +153,26 @@ class SimulationParts:
 
 
 def make_object(source: str, size: int | None, default: int, seed: int) -> NDArray[np.complex64]:
-    """Generate an object, or derive it from a picture.
+    """Generate an object, or derive it from an image.
 
     Parameters
     ----------
     source
-        ``lines``, ``siemens``, ``random``, or the path of a picture whose grey value is the
+        ``lines``, ``siemens``, ``random``, or the path of an image whose grey value is the
         thickness.
     size
-        Side in pixels; by default ``default``, or the size of the picture.
+        Side in pixels; by default ``default``, or the size of the image.
     default
         Default side of a generated object, pixels.
     seed
-        Of random objects.
+        Seed of random objects.
 
     Raises
     ------
     MissingFileError
         If the source is neither a name nor a file.
     InvalidValueError
-        If the file is not a picture.
+        If the file is not an image.
     """
     if source in OBJECTS:
         side = size or default
@@ -223,7 +223,7 @@ def make_positions(
     pattern
         A key of `SCANS`.
     shape
-        Of the object, pixels.
+        Shape of the object, pixels.
     N
         Side of a pattern, pixels.
     number, step
@@ -231,7 +231,7 @@ def make_positions(
     jitter
         Largest random displacement in x and y, pixels.
     seed
-        Of the jitter.
+        Seed of the jitter.
     """
     if number is None and step is None:
         step = N / STEP_FRACTION
@@ -256,5 +256,5 @@ def _read_grey(path: Path) -> NDArray[Any]:
             return np.asarray(image if deep else image.convert("L"))
     except UnidentifiedImageError as error:
         raise InvalidValueError(
-            f"{path}", "a picture, e.g. PNG, TIFF or JPEG", "a file of another kind"
+            f"{path}", "an image, e.g. PNG, TIFF or JPEG", "a file of another kind"
         ) from error

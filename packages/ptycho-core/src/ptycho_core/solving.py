@@ -23,7 +23,7 @@ class SolverResult:
     r_factors : list of float
         ``sum|sqrt(rate) - sqrt(counts)| / sum sqrt(counts)`` during each epoch, before its updates.
     stopped : str
-        "epochs" if all epochs were made, "plateau" if the R-factor stopped falling.
+        "epochs" if all epochs were completed, "plateau" if the R-factor stopped falling.
     positions_moved_rms : float
         Root mean square displacement of the positions, in pixels; 0 if they were not refined.
     """
@@ -54,7 +54,7 @@ def solve_scan(
     scan
         A scan, or a file of any known format.
     epochs
-        Most passes over the patterns.
+        Maximum number of passes over the patterns.
     nphotons
         Mean photons per pattern if the scan does not state it. It does not affect the result,
         because the solver works on relative counts.

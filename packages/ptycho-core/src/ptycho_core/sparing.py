@@ -1,4 +1,4 @@
-"""Finished results survive a failure of what is computed from them."""
+"""Keep finished results if a later step fails."""
 
 import logging
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def sparing_results(without: str) -> Iterator[None]:
-    """Let the block fail with a warning: results that are finished are worth more than its own.
+    """Turn a failure of the block into a warning, so that finished results are kept.
 
     The record of the warning has the exception as ``exc_info``.
 
     Parameters
     ----------
     without
-        What the results will lack: the beginning of the warning.
+        Beginning of the warning: what the results will lack.
     """
     try:
         yield
-    except Exception as error:  # a defect of ours, too, is no reason to lose hours of work
+    except Exception as error:  # not even a bug is a reason to lose hours of work
         known = isinstance(error, PtychoError | OSError)
         text = " ".join(str(error).split()) or type(error).__name__
         if not known:

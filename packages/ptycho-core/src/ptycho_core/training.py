@@ -33,7 +33,7 @@ __all__ = ["TRAINING_FILES", "TrainedModel", "TrainingRun", "train"]
 
 log = logging.getLogger(__name__)
 
-#: What a training writes into its folder, besides checkpoints and logs.
+#: Files that a training writes into its folder, besides checkpoints and logs.
 TRAINING_FILES = ("wts.h5.zip", "metrics.json", RUN_FILE)
 
 Probe = NDArray[np.complexfloating[Any, Any]]
@@ -50,7 +50,7 @@ class TrainedModel:
     history : dict of str to list of float
         Losses by name, one value per epoch.
     path : Path or None
-        The bundle's file; None where no output folder was given.
+        The bundle's file; None if no output folder was given.
     config : TrainingConfig
         What was computed.
     execution : PyTorchExecutionConfig
@@ -60,11 +60,11 @@ class TrainedModel:
     seconds : float
         Wall time of the training.
     epochs : int
-        Epochs finished, those before a resume included.
+        Number of finished epochs, including those before a resume.
     kept : str
         Which epoch's weights were kept, and its loss: ``epoch 9 of 10: val_loss 0.5``.
     written : bool
-        Whether the bundle is new: a resumed training may find nothing left to do.
+        Whether the bundle is new; not if a resumed training was already complete.
     """
 
     bundle: Bundle
@@ -99,7 +99,7 @@ def train(
     Parameters
     ----------
     scans
-        Scan to learn from, or its file; several share the network, and each has its own probe.
+        Scan to train on, or its file; several share the network, and each has its own probe.
     output
         Folder for the bundle, checkpoints, metrics and the record of the run. Without it nothing
         is written, and the bundle is kept in memory.
@@ -109,11 +109,11 @@ def train(
         Probe modes (M, N, N), or one (N, N), or an NPZ file with them, to use instead of the scans'
         own.
     config_file
-        Settings in TOML, YAML or JSON; those given by keyword win.
+        Settings in TOML, YAML or JSON; those given by keyword take precedence.
     resume
-        Go on from the last checkpoint in the output folder.
+        Resume from the last checkpoint in the output folder.
     overwrite
-        Replace results that are in the output folder.
+        Replace existing results in the output folder.
     progress
         Show progress and log lines on standard error. A program that has configured `logging`
         gets the lines there.
@@ -129,7 +129,7 @@ def train(
     ConfigError
         With all settings that do not exist or break a rule.
     InvalidValueError
-        Settings, scans and backend do not fit each other.
+        Settings, scans and backend do not match each other.
     MissingPackageError
         The backend is not installed; the message has the pip command.
     ScanFormatError
@@ -137,9 +137,9 @@ def train(
     OutputExistsError
         The folder holds results, and neither `overwrite` nor `resume` is set.
     DivergenceError
-        The loss is no longer finite.
+        The loss is not finite.
     TrainingInterrupted
-        A KeyboardInterrupt: after Ctrl-C or SIGTERM, with what was trained by then.
+        A KeyboardInterrupt: after Ctrl-C or SIGTERM, with the result so far.
     """
     several = scans if isinstance(scans, Sequence) and not isinstance(scans, str) else [scans]
     named = {
@@ -170,19 +170,19 @@ def train(
 
 @frozen(kw_only=True, eq=False)
 class TrainingRun:
-    """A training about to be made: `check` it before any work, then `run` it.
+    """A prepared training: `check` it before any work, then `run` it.
 
     Attributes
     ----------
     layers
-        Sources of settings, all but that of the data. Files for testing and for the probe are
-        taken from there.
+        Sources of settings other than the data. They may name the files of a test scan and of the
+        probe.
     scans
-        What to learn from: scans, or their files.
+        Scans to train on, or their files.
     output
         Folder to write to; None writes nothing.
     test_scan, probe
-        Where they are in memory.
+        Test scan and probe in memory, if they are not in files.
     resume, overwrite
         As for `train`.
     """
@@ -209,9 +209,9 @@ class TrainingRun:
         ConfigError
             With all settings that do not exist or break a rule.
         InvalidValueError
-            The backend cannot work with a setting.
+            The backend does not support a setting.
         MissingPackageError
-            The backend, or something that a setting needs, is not installed.
+            The backend, or a package that a setting needs, is not installed.
         """
         if not self.scans:
             raise InvalidValueError("scans", "one scan or more", "none")
@@ -273,7 +273,7 @@ class TrainingRun:
         )
 
     def _read(self) -> tuple[list[Scan], Scan | None, Probe | None, Resolved[TrainingConfig]]:
-        """Read the data, and complete the settings by what they say."""
+        """Read the data, and complete the settings with values from them."""
         first = resolve_training(self.layers)
         domain, files = first.config.domain, first.files
         probe_file = files.probe_file if self.probe is None else None
@@ -312,7 +312,7 @@ class TrainingRun:
         write_json(folder / RUN_FILE, record, overwrite=replace)
 
     def _inputs(self, resolved: Resolved[TrainingConfig]) -> dict[str, Path]:
-        """Role of each input file to the file; scans in memory have none."""
+        """Input files by role; scans in memory have none."""
         paths = {
             f"train_data_file{f'_{number}' if number > 1 else ''}": scan
             for number, scan in enumerate(self.scans, start=1)
@@ -340,9 +340,9 @@ def given_probe(probe: Probe | None, file: Path | None, N: int) -> NDArray[np.co
 
 
 def kept_epoch(result: TrainingResult, execution: PyTorchExecutionConfig) -> tuple[int, str]:
-    """Return which epoch, counted from 1, has the weights that were kept, and a line about it.
+    """Return the epoch, counted from 1, whose weights were kept, and a line about it.
 
-    That with the best of the monitored losses; the last one where checkpoints are not kept.
+    It is the one with the best monitored loss, or the last one if checkpoints are not kept.
     """
     monitor = execution.monitor(validated="val_loss" in result.history)
     losses = np.asarray(result.history[monitor], dtype=np.float64)

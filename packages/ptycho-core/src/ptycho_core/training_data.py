@@ -1,4 +1,4 @@
-"""What a training sees: groups of every scan, and what belongs to a scan and not to the network."""
+"""Data of a training: groups of every scan, and the parameters of each scan."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,20 +18,20 @@ __all__ = ["ScanOptics", "TrainingData", "gather"]
 
 @frozen(eq=False, kw_only=True)
 class ScanOptics:
-    """Probe, detector and positions of one scan, and what of them is trained.
+    """Probe, bad pixels and positions of one scan, and which of them are trained.
 
     Attributes
     ----------
     probe : (M, N, N) complex64 array
-        Probe modes as measured or guessed.
+        Probe modes, measured or estimated.
     bad_pixels : (N, N) bool array or None
-        True where the detector cannot be trusted.
+        True where a detector pixel is bad.
     probe_trainable : bool
         Whether training refines the probe.
     movable : int
         Number of patterns whose positions training refines; 0 for none.
     probe_of : int or None
-        Number of the scan whose refinement of the probe is used, where it is another one's.
+        Index of the scan whose refined probe is used, if it is another one.
     """
 
     probe: NDArray[np.complex64]
@@ -43,7 +43,7 @@ class ScanOptics:
 
 @frozen(eq=False, kw_only=True)
 class TrainingData:
-    """Groups to learn from and to validate on, and the optics of every scan by its number."""
+    """Groups for training and validation, and the optics of every scan by its index."""
 
     train: list[ScanGroups]
     validation: list[ScanGroups]
@@ -78,13 +78,13 @@ def gather(
     Parameters
     ----------
     scans
-        To learn from.
+        Scans to train on.
     test_scan
-        To validate on. Default: a part of each scan is set apart.
+        Scan to validate on. Default: a part of each scan is set apart.
     config
         Sampling, grouping and losses.
     probe : (M, N, N) complex64, optional
-        Replaces the probe of every scan.
+        Probe that replaces that of every scan.
 
     Raises
     ------
@@ -113,7 +113,8 @@ def gather(
         own = _validated(test_scan, config, optics[0], given=probe is not None)
         part, _ = prepare(test_scan, config, own.probe, number=len(optics), split=False)
         optics.append(own)
-        # nothing of it is trained: its positions do not move, and it needs no teams
+        # nothing of it is trained: its positions are fixed, and it needs no teams
+
         validation = [evolve(part, margin=0.0, teams=False)]
     return TrainingData(train=[part for part, _ in parts], validation=validation, optics=optics)
 

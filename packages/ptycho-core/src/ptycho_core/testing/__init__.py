@@ -21,14 +21,14 @@ PHOTONS = 1e5
 
 
 def simulated_scan(number: int = 48, *, seed: int = 2) -> Scan:
-    """Return a scan of 64 x 64 counts with its ground truth, which every test can afford.
+    """Return a small scan of 64 x 64 counts with its ground truth.
 
     Parameters
     ----------
     number
-        Patterns.
+        Number of patterns.
     seed
-        Of the object; that of positions and noise follows from it.
+        Seed of the object; those of positions and noise follow from it.
     """
     truth = random_cells((120, 124), radius=(6, 14), seed=seed)
     positions = snake_scan(truth.shape, 64, number=number, jitter=0.4, seed=seed - 1)
@@ -44,7 +44,7 @@ def simulated_scan(number: int = 48, *, seed: int = 2) -> Scan:
 
 
 def random_scan(n: int = 12, N: int = 8) -> Scan:
-    """Return a valid scan of random numbers, for what does not look at the physics."""
+    """Return a valid scan of random numbers, for tests without physics."""
     rng = np.random.default_rng(3)
     return scan_from_arrays(
         {
@@ -59,7 +59,7 @@ def random_scan(n: int = 12, N: int = 8) -> Scan:
 
 @frozen(kw_only=True, eq=False)
 class FakeBackend(Backend):
-    """A backend whose network is the iterative solver: what is around it runs without a framework.
+    """A backend whose network is the iterative solver, for tests without a framework.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class FakeBackend(Backend):
     interrupted
         Whether a training ends as after Ctrl-C, with its bundle written.
     finished
-        Whether a resumed training finds nothing left to do.
+        Whether a resumed training is already complete.
     trainings, reconstructions
         Arguments of every call, by name.
     """
@@ -108,7 +108,7 @@ class FakeBackend(Backend):
         return ["cpu"]
 
     def train(self, scans: Any, config: Any, execution: Any, **more: Any) -> TrainingResult:
-        """Write a bundle with a weight that means nothing."""
+        """Write a bundle with a meaningless weight."""
         self.trainings.append({"scans": scans, "config": config, "execution": execution, **more})
         first = scans if isinstance(scans, Scan) else scans[0]
         bundle = Bundle(
@@ -136,7 +136,7 @@ class FakeBackend(Backend):
     def reconstruct(
         self, bundle: Bundle, scan: Scan, config: Any, execution: Any, **more: Any
     ) -> InferenceResult:
-        """Let the solver reconstruct in two epochs."""
+        """Reconstruct with two epochs of the solver."""
         call = {"bundle": bundle, "scan": scan, "config": config, "execution": execution, **more}
         self.reconstructions.append(call)
         solved = solve_scan(scan, epochs=2)
@@ -152,7 +152,7 @@ class FakeBackend(Backend):
 
 @contextmanager
 def registered(backend: Backend) -> Iterator[Backend]:
-    """Register a backend, in the place of one of the same name, for the time of the block."""
+    """Register a backend within the block, replacing one of the same name."""
     before = backends._REGISTERED.get(backend.name)
     backends.register(backend)
     try:

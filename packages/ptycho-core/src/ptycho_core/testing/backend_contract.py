@@ -1,4 +1,4 @@
-"""What every backend must do, as tests that a backend runs by deriving a class.
+"""Tests that every backend must pass; a backend runs them by deriving a class.
 
 A test module of the backend needs three lines::
 
@@ -139,7 +139,7 @@ class BackendContract:
 
     def test_resumed_training_ends_as_an_unbroken_one(self, train: Any, config: Any) -> None:
         """Two epochs at once, and one after the other, give the same weights and losses."""
-        steady = _execution(scheduler="ReduceLROnPlateau")  # whose rate does not depend on nepochs
+        steady = _execution(scheduler="ReduceLROnPlateau")  # its rate does not depend on nepochs
         whole = train(SCAN, config(nepochs=2), output="whole", execution=steady)
         train(SCAN, config(), execution=steady)
         resumed = train(SCAN, config(nepochs=2), resume=True, execution=steady)
