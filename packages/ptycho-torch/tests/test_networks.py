@@ -1,6 +1,6 @@
 import pytest
 import torch
-from ptycho_config import ModelConfig
+from ptycho_config import InvalidValueError, ModelConfig
 from ptycho_physics import normalise_probe
 from ptycho_torch.networks import ARCHITECTURES, Network, build_network
 
@@ -24,8 +24,9 @@ def test_channels_follow_gridsize(architecture, gridsize, N):
 
 
 def test_an_unknown_architecture_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"one of cnn, unrolled expected .* found 'resnet'"):
+    with pytest.raises(InvalidValueError, match="cnn, unrolled") as refused:
         build_network(ModelConfig(architecture="resnet"))
+    assert (refused.value.name, refused.value.got) == ("architecture", "'resnet'")
 
 
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
@@ -64,5 +65,6 @@ def test_bad_pixels_are_not_looked_at(patterns, architecture):
 
 
 def test_stages_of_a_network_without_any_are_refused():
-    with pytest.raises(ValueError, match=r"joint_stages: must be false .* cnn, .*; use unrolled"):
+    with pytest.raises(InvalidValueError) as refused:
         build_network(ModelConfig(architecture="cnn", joint_stages=True))
+    assert (refused.value.name, refused.value.advice) == ("joint_stages", "use unrolled")

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from attrs import evolve
+from ptycho_config import InvalidValueError
 from ptycho_data import save_bundle
 from ptycho_physics import Canvas
 from ptycho_torch import Reconstructor
@@ -140,22 +141,29 @@ def spoilt(value):
 
 
 @pytest.mark.parametrize(
-    ("patterns", "positions", "message"),
+    ("patterns", "positions", "name", "got"),
     [
-        (np.ones((2, 32, 32)), np.zeros((2, 2)), r"patterns: shape \(k, 64, 64\) expected"),
-        (np.ones((64, 64)), np.zeros((1, 2)), r"found \(64, 64\)"),
-        (np.ones((2, 64, 64)), np.zeros((3, 2)), r"positions: finite \(x, y\) of 2 patterns"),
-        (np.ones((1, 64, 64)), np.array([[np.nan, 0]]), "with NaN or infinity"),
-        (np.zeros((1, 64, 64)), np.zeros((1, 2)), "some light expected in the first batch"),
-        (np.ones((2, 64, 64)), np.array([[0.0, 0], [1e9, 1e9]]), "whether one of them is wrong"),
-        (spoilt(-2), np.zeros((2, 2)), "counts >= 0 and finite expected, found -2 in pattern 1"),
-        (spoilt(np.nan), np.zeros((2, 2)), "found nan in pattern 1"),
-        (spoilt(np.inf), np.zeros((2, 2)), "found inf in pattern 1"),
+        (np.ones((2, 32, 32)), np.zeros((2, 2)), "patterns", "(2, 32, 32)"),
+        (np.ones((64, 64)), np.zeros((1, 2)), "patterns", "(64, 64)"),
+        (np.ones((2, 64, 64)), np.zeros((3, 2)), "positions", "(3, 2)"),
+        (np.ones((1, 64, 64)), np.array([[np.nan, 0]]), "positions", "NaN or infinity"),
+        (np.zeros((1, 64, 64)), np.zeros((1, 2)), "patterns", "zero in every pattern"),
+        (
+            np.ones((2, 64, 64)),
+            np.array([[0.0, 0], [1e9, 1e9]]),
+            "positions",
+            "one of them is wrong",
+        ),
+        (spoilt(-2), np.zeros((2, 2)), "patterns", "-2 in pattern 1"),
+        (spoilt(np.nan), np.zeros((2, 2)), "patterns", "nan in pattern 1"),
+        (spoilt(np.inf), np.zeros((2, 2)), "patterns", "inf in pattern 1"),
     ],
 )
-def test_a_batch_that_cannot_be_is_refused(bundle, patterns, positions, message):
-    with pytest.raises(ValueError, match=message):
+def test_a_batch_that_cannot_be_is_refused(bundle, patterns, positions, name, got):
+    with pytest.raises(InvalidValueError) as refused:
         Reconstructor(bundle).add(patterns, positions)
+    assert refused.value.name == name
+    assert got in str(refused.value)
 
 
 def test_amplitudes_are_not_negative_either(bundle):
@@ -221,7 +229,8 @@ def test_a_probe_without_an_axis_of_modes_is_one_mode(scan, untrained):
 
 
 def test_what_does_not_fit_is_refused_by_name(scan, untrained):
-    with pytest.raises(ValueError, match=r"bad_pixels: shape \(64, 64\) of the probe expected, fo"):
+    with pytest.raises(InvalidValueError) as refused:
         Reconstructor(untrained(), bad_pixels=np.zeros((3, 3), bool))
+    assert (refused.value.name, refused.value.got) == ("bad_pixels", "(3, 3)")
     with pytest.raises(ValueError, match="patterns must be real numbers, got torch"):
         Reconstructor(untrained()).add(1j * scan.diffraction[:4], scan.positions[:4])

@@ -46,7 +46,8 @@ def batch_format(groups: ScanGroups) -> dict[str, tf.TensorSpec]:
 
 def channels_last_batch(batch: Batch) -> Batch:
     """Convert a batch, of arrays as well, from the axis order of the physics to that of Keras."""
-    made = {name: np.moveaxis(batch[name], 1, -1) for name in ("counts", "truth") if name in batch}
+    images = [name for name in ("counts", "truth") if name in batch]
+    made: Batch = {name: np.moveaxis(batch[name], 1, -1) for name in images}
     for name in ("positions", "apart"):
         if name in batch:
             made[name] = batch[name].transpose(0, 2, 1)[:, np.newaxis]
