@@ -168,11 +168,25 @@ def test_index_names_every_page():
 
 
 @pytest.fixture
-def trained_folder(tmp_path, monkeypatch):
-    """A folder with ``scan.npz`` and a network trained on it, for as short as can be."""
+def scan_folder(tmp_path, monkeypatch):
+    """A folder with ``scan.npz``, in which the code of a page runs."""
     monkeypatch.chdir(tmp_path)
     command = ["simulate", "-o", "scan.npz", "--size", "110", "--n-patterns", "40", "-q"]
     cli(command, standalone_mode=False)
+
+
+@pytest.mark.usefixtures("scan_folder")
+def test_two_calls_of_the_readme():
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert "nepochs=20" in code
+    execute(code.replace("nepochs=20", "nepochs=1, n_filters_scale=1"), "README.md")
+    assert Path("run/wts.h5.zip").exists()
+    assert Path("picture/reconstruction.npz").exists()
+
+
+@pytest.fixture
+def trained_folder(scan_folder):  # noqa: ARG001 - runs first
+    """Train a network on ``scan.npz`` in its folder, for as short as can be."""
     settings = "--nepochs 1 --n-filters-scale 1 --n-groups 16 --logger-backend none -q"
     command = ["train", "scan.npz", "-o", "model", *settings.split()]
     cli(command, standalone_mode=False)
