@@ -40,6 +40,7 @@ def test_help_of_train_loads_no_framework():
     assert not loaded_after("train", "--help") & {"torch", "lightning", "tensorflow", "matplotlib"}
 
 
+@pytest.mark.slow  # a bound on wall time is not for the daily run
 def test_help_is_fast():
     # The best of several, less the interpreter's own start: machines are shared and slow.
     def best(*args: str) -> float:
