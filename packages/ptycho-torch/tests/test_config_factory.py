@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from attrs import exceptions
+from attrs import evolve, exceptions
 from ptycho_config import (
     ConfigError,
     ModelConfig,
@@ -72,7 +72,7 @@ def bundle_folder(tmp_path):
     return tmp_path / "model"
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def legacy():
     params.cfg.clear()
     yield params.cfg
@@ -126,13 +126,12 @@ def test_every_source_of_a_training_payload(scan_file, tmp_path):
         "architecture": "override",
         "n_groups": "override",
         "num_workers": "override",
-        "learning_rate": "execution",
-        "scheduler": "execution",
-        "accelerator": "execution",
-        "gradient_clip_val": "execution",
         "N": "data",
         "backend": "command default",
+        # all that was given, at its default or not
+        **{name: "execution" for name in to_dict(execution) if name != "num_workers"},
     }
+    assert payload.execution_config is payload.execution
     assert json.loads(json.dumps(payload.overrides_applied)) == payload.overrides_applied
 
 
@@ -143,8 +142,6 @@ def test_payloads_are_frozen(scan_file):
 
 
 def test_photons_that_the_scan_states_win_over_the_default_only(scan, scan_file):
-    from attrs import evolve
-
     save_scan(scan_file, evolve(scan, nphotons=3e5), overwrite=True)
     assert create_training_payload(scan_file, "o").config.nphotons == 3e5
     explicit = create_training_payload(scan_file, "o", overrides={"nphotons": 2e5})
@@ -253,12 +250,12 @@ def test_the_configuration_is_logged(scan_file, caplog):
 
 def test_a_payload_reaches_the_legacy_dictionary(scan_file, legacy):
     payload = create_training_payload(scan_file, "out", overrides={"gridsize": 2})
+    assert (legacy["N"], legacy["gridsize"], legacy["output_prefix"]) == (64, 2, "out")
     populate_legacy_params(payload.config)
     populate_legacy_params(payload.files)
-    assert (legacy["N"], legacy["gridsize"], legacy["output_prefix"]) == (64, 2, "out")
-    other = create_training_payload(scan_file, "out", overrides={"gridsize": 1})
+    other = evolve(payload.config, model=evolve(payload.config.model, gridsize=1))
     with pytest.raises(ValueError, match="gridsize is 2, not 1"):
-        populate_legacy_params(other.config)
-    populate_legacy_params(other.config, force=True)
+        populate_legacy_params(other)
+    create_training_payload(scan_file, "out", overrides={"gridsize": 1})
     assert legacy["gridsize"] == 1
     assert "learning_rate" not in legacy

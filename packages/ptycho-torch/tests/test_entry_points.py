@@ -28,6 +28,7 @@ OUTPUTS = {
     "reconstructed_amplitude.png",
     "reconstructed_phase.png",
     "metrics.json",
+    "run.json",
 }
 
 

@@ -1,7 +1,9 @@
 """From files and overrides to one resolved configuration, without loading a framework.
 
-Precedence: overrides, then execution settings, then values from the bundle and the scan, then
-defaults. Each payload records the origin of each setting.
+A compatibility layer over `ptycho_config.resolve_training` and `resolve_inference`. Precedence:
+overrides, then execution settings, then what the bundle and the scan say, then the defaults of
+`legacy_defaults`. Each payload records what decided, and `ptycho_config.params.cfg` holds the
+configuration of the last payload (rule CONFIG-001).
 """
 
 import logging
@@ -15,6 +17,7 @@ from ptycho_config import (
     ConfigError,
     InferenceConfig,
     Layer,
+    MissingFileError,
     PyTorchExecutionConfig,
     Resolved,
     RunFiles,
@@ -39,59 +42,59 @@ log = logging.getLogger(__name__)
 
 BACKEND = "pytorch"
 AnyPath = str | PathLike[str]
-C = TypeVar("C", TrainingConfig, InferenceConfig)
+Settings = Mapping[str, Any]
 
 
 @attrs.frozen(kw_only=True)
-class TrainingPayload:
-    """What `ptycho_torch.training.train` needs besides the scan.
+class _Payload:
+    """How to run a resolved configuration, and where it came from.
 
     Attributes
     ----------
-    config : TrainingConfig
+    config : TrainingConfig or InferenceConfig
         What to compute.
     execution : PyTorchExecutionConfig
-        How to run it.
+        How to run it; older callers read it as ``execution_config``.
     overrides_applied : dict
-        Field name to ``{"value": ..., "origin": ...}`` for every setting that is not at its
-        default; serialisable as JSON.
+        Field name to ``{"value": ..., "origin": ...}`` for every setting that was given, whatever
+        its default; ready for JSON.
     files : RunFiles
         What to read, and the folder to write to.
     """
+
+    config: Any
+    execution: PyTorchExecutionConfig
+    overrides_applied: dict[str, dict[str, Any]]
+    files: RunFiles
+
+    @property
+    def execution_config(self) -> PyTorchExecutionConfig:
+        """The same as `execution`."""
+        return self.execution
+
+
+@attrs.frozen(kw_only=True)
+class TrainingPayload(_Payload):
+    """What `ptycho_torch.training.train` needs besides the scan; attributes as of `_Payload`."""
 
     config: TrainingConfig
-    execution: PyTorchExecutionConfig
-    overrides_applied: dict[str, dict[str, Any]]
-    files: RunFiles
 
 
 @attrs.frozen(kw_only=True)
-class InferencePayload:
-    """What `ptycho_torch.reconstruction.reconstruct` needs besides bundle and scan.
-
-    Attributes
-    ----------
-    config : InferenceConfig
-        What to compute.
-    execution : PyTorchExecutionConfig
-        How to run it.
-    overrides_applied : dict
-        As in `TrainingPayload`.
-    files : RunFiles
-        What to read, and the folder to write to.
-    """
+class InferencePayload(_Payload):
+    """What `ptycho_torch.reconstruction.reconstruct` needs besides bundle and scan."""
 
     config: InferenceConfig
-    execution: PyTorchExecutionConfig
-    overrides_applied: dict[str, dict[str, Any]]
-    files: RunFiles
+
+
+P = TypeVar("P", TrainingPayload, InferencePayload)
 
 
 def create_training_payload(
     train_data_file: AnyPath,
     output_dir: AnyPath,
     execution_config: PyTorchExecutionConfig | None = None,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Settings | None = None,
     *,
     origin: str = "override",
 ) -> TrainingPayload:
@@ -107,7 +110,7 @@ def create_training_payload(
     output_dir
         Folder for the bundle.
     execution_config
-        How to run it; a field that is not at its default is superseded only by an override.
+        How to run it; its fields give way to overrides only.
     overrides
         Field name to value: settings of the training, the model (flat, or in a table ``model``)
         and the execution. None is required.
@@ -123,26 +126,22 @@ def create_training_payload(
     ScanFormatError
         A ValueError: the scan has no probe from whose shape N could be read.
     """
-    given = _arguments(overrides, origin, train_data_file=train_data_file, output_dir=output_dir)
-    layers = [legacy_defaults(), *_execution(execution_config), given]
+    layers = [
+        legacy_defaults(),
+        *_execution(execution_config),
+        _given(overrides, origin, train_data_file=train_data_file, output_dir=output_dir),
+    ]
     # First without the scan: a mistake in the settings is reported even if the scan is damaged.
-    first = resolve_training(layers).files
-    path = first.train_data_file
-    assert path is not None  # noqa: S101 - an argument
-    _need_files(train_data_file=path, test_data_file=first.test_data_file,
-                probe_file=first.probe_file)  # fmt: skip
+    files = resolve_training(layers).files
+    path = Path(train_data_file)
+    _need_files(
+        train_data_file=path, test_data_file=files.test_data_file, probe_file=files.probe_file
+    )
     data: dict[str, object] = {"N": probe_size(path)}
     photons = stated_photons(path)
     if photons is not None:
         data["nphotons"] = photons
-    resolved = resolve_training([*layers, Layer("data", data, str(path))])
-    _finish(resolved)
-    return TrainingPayload(
-        config=resolved.config,
-        execution=resolved.execution,
-        overrides_applied=resolved.overrides_applied,
-        files=resolved.files,
-    )
+    return _payload(TrainingPayload, resolve_training([*layers, Layer("data", data, str(path))]))
 
 
 def create_inference_payload(
@@ -150,7 +149,7 @@ def create_inference_payload(
     test_data_file: AnyPath,
     output_dir: AnyPath,
     execution_config: PyTorchExecutionConfig | None = None,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Settings | None = None,
     *,
     origin: str = "override",
 ) -> InferencePayload:
@@ -178,32 +177,18 @@ def create_inference_payload(
     BundleError
         A ValueError: the bundle is damaged.
     """
-    given = _arguments(
-        overrides,
-        origin,
-        model_path=model_path,
-        test_data_file=test_data_file,
-        output_dir=output_dir,
-    )
+    path = Path(model_path)
+    paths = {"model_path": path, "test_data_file": test_data_file, "output_dir": output_dir}
+    given = _given(overrides, origin, **paths)
     layers = [legacy_defaults(training=False), *_execution(execution_config), given]
-    first = resolve_inference(layers).files
-    _need_files(test_data_file=first.test_data_file, probe_file=first.probe_file)
-    path = first.model_path
-    assert path is not None  # noqa: S101 - an argument
+    files = resolve_inference(layers).files
+    _need_files(test_data_file=files.test_data_file, probe_file=files.probe_file)
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        msg = f"{path}: no bundle there; name a bundle or the folder that a training wrote it to"
-        raise FileNotFoundError(msg)
-    bundle = load_bundle(path)
-    usual = {name: bundle.config[name] for name in ("neighbor_count",) if name in bundle.config}
-    layers += [Layer("bundle", bundle.config, str(path)), Layer("command default", usual)]
-    resolved = resolve_inference(layers)
-    _finish(resolved)
-    return InferencePayload(
-        config=resolved.config,
-        execution=resolved.execution,
-        overrides_applied=resolved.overrides_applied,
-        files=resolved.files,
-    )
+        raise MissingFileError(f"{path}: no bundle; name a bundle or the folder of a training")
+    config = load_bundle(path).config
+    usual = {name: config[name] for name in ("neighbor_count",) if name in config}
+    layers += [Layer("bundle", config, str(path)), Layer("command default", usual)]
+    return _payload(InferencePayload, resolve_inference(layers))
 
 
 def legacy_defaults(*, training: bool = True) -> Layer:
@@ -223,12 +208,7 @@ def legacy_execution() -> PyTorchExecutionConfig:
 
 
 def infer_probe_size(data_file: AnyPath) -> int:
-    """Read the size N of the patterns of a scan from the header of its probe.
-
-    Parameters
-    ----------
-    data_file
-        A scan of any size; no array is read, so this takes milliseconds.
+    """Read the size N of the patterns of a scan from the header of its probe; no array is read.
 
     Raises
     ------
@@ -241,43 +221,46 @@ def infer_probe_size(data_file: AnyPath) -> int:
     return probe_size(data_file)
 
 
-def _arguments(overrides: Mapping[str, Any] | None, origin: str, **arguments: AnyPath) -> Layer:
+def _given(overrides: Settings | None, origin: str, **arguments: AnyPath) -> Layer:
     """Merge arguments and overrides; a setting must not be in both."""
-    twice = arguments.keys() & (overrides or {}).keys()
+    twice = sorted(arguments.keys() & (overrides or {}).keys())
     if twice:
-        names = sorted(twice)
-        raise ConfigError(
-            *(f"{name} must be given once, got it as an override too" for name in names)
-        )
+        raise ConfigError(*(f"{name} must be given once, got an override too" for name in twice))
     return Layer(origin, {**(overrides or {}), **arguments})
 
 
 def _execution(config: PyTorchExecutionConfig | None) -> list[Layer]:
-    """Return the execution settings that are not at their default."""
+    """Make a layer of execution settings; a rate that is not set is left to the defaults."""
     if config is None:
         return []
     if not isinstance(config, PyTorchExecutionConfig):
-        raise ConfigError(
-            f"execution_config must be a PyTorchExecutionConfig, got a {type(config).__name__}"
-        )
-    usual = to_dict(PyTorchExecutionConfig()) | dict(legacy_defaults().values)
-    chosen = {name: value for name, value in to_dict(config).items() if value != usual[name]}
+        got = type(config).__name__
+        raise ConfigError(f"execution_config must be a PyTorchExecutionConfig, got a {got}")
+    values = to_dict(config)
     if config.learning_rate is None:
-        del chosen["learning_rate"]
-    return [Layer("execution", chosen)]
+        del values["learning_rate"]
+    return [Layer("execution", values)]
 
 
 def _need_files(**files: Path | None) -> None:
     for name, path in files.items():
         if path is not None and not path.exists():
-            raise FileNotFoundError(f"{path}: no such file; {name} must name an NPZ file")
+            raise MissingFileError(f"{path}: no such file; {name} must name an NPZ file")
 
 
-def _finish(resolved: Resolved[C]) -> None:
-    """Refuse another backend, and log the settings that are not at their default."""
+def _payload(cls: type[P], resolved: Resolved[Any]) -> P:
+    """Refuse another backend, log and publish the settings, and pack them."""
     backend = resolved.config.backend
     if backend != BACKEND:
         origin = resolved.origins["backend"]
         raise ConfigError(f"backend must be {BACKEND} in ptycho_torch, got {backend!r} ({origin})")
     for line in resolved.summary():
         log.info("%s", line)
+    populate_legacy_params(resolved.config, force=True)
+    populate_legacy_params(resolved.files, force=True)
+    return cls(
+        config=resolved.config,
+        execution=resolved.execution,
+        overrides_applied=resolved.overrides_applied,
+        files=resolved.files,
+    )

@@ -1,7 +1,6 @@
-"""The two models of a bundle, under the names that applications call.
+"""The two models of a bundle, ``autoencoder`` and ``diffraction_to_obj``, by their old calls.
 
-``diffraction_to_obj`` reconstructs patches; ``autoencoder`` also predicts their diffraction, which
-is what training compares with the measured one. Both are views of one `PtychoModel`.
+A compatibility layer over `ptycho_torch.bundles`; both models are views of one `PtychoModel`.
 """
 
 import math
@@ -10,19 +9,18 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from attrs import evolve
-from numpy.typing import NDArray
-from ptycho_config import TrainingConfig, from_dict, update_legacy_dict
-from ptycho_core.groups import canvas_for
-from ptycho_data import Bundle, as_modes, load_bundle, save_bundle
+from ptycho_config import InvalidValueError, TrainingConfig, from_dict, update_legacy_dict
+from ptycho_config.adopting import adopt, from_legacy_keys
+from ptycho_config.params import cfg
+from ptycho_data import Bundle, load_bundle, save_bundle
 from ptycho_physics import defocused_probe
-from torch import Tensor, nn
+from torch import nn
 
 from ptycho_torch.bundles import bundle_of, model_from
-from ptycho_torch.illumination import prepare_probe
+from ptycho_torch.config_factory import legacy_defaults
 from ptycho_torch.model import PtychoModel
+from ptycho_torch.views import Autoencoder, DiffractionToObject
 
 __all__ = [
     "MODELS",
@@ -35,112 +33,20 @@ __all__ = [
 ]
 
 MODELS = ("autoencoder", "diffraction_to_obj")
+AnyPath = str | PathLike[str]
 
 
-class DiffractionToObject(nn.Module):
-    """Object patches from diffraction.
-
-    Parameters
-    ----------
-    core
-        Network and forward model.
-    scale
-        Factor from ``sqrt(counts)`` to the network's input, unless a call gives one.
-    """
-
-    def __init__(self, core: PtychoModel, scale: float = 1.0) -> None:
-        super().__init__()
-        self.core = core
-        self.scale = scale
-
-    def _patches(self, x: Tensor, positions: Tensor, probe: Tensor, scale: float) -> Tensor:
-        photons = (x.shape[-1] / 2 / scale) ** 2
-        return self.core.network(x * scale, positions, probe, self.core.bad_pixels, photons)
-
-    def _probe(self, probe: NDArray[np.complex64] | Tensor | None) -> Tensor:
-        if probe is None:
-            return self.core.probe
-        if isinstance(probe, Tensor):
-            probe = probe.detach().cpu().numpy()
-        return prepare_probe(as_modes(probe), self.core.config).to(self.core.log_scale.device)
-
-    def forward(
-        self,
-        x: Tensor,
-        positions: Tensor,
-        probe: NDArray[np.complex64] | Tensor | None = None,
-        scale: float | None = None,
-    ) -> Tensor:
-        """Reconstruct the patches of a batch of groups.
-
-        Parameters
-        ----------
-        x : (B, C, N, N) float32
-            Diffraction amplitude, ``sqrt(counts)``.
-        positions : (B, C, 1, 2) float
-            Patch centres ``(x, y)`` in pixels.
-        probe : (M, N, N) complex, optional
-            Probe modes of any power. Default: that of the bundle.
-        scale
-            Factor from ``x`` to the network's input, ``(N/2) / sqrt(mean counts per pattern)``.
-            Default: that of the training.
-
-        Returns
-        -------
-        (B, C, N, N) complex64
-        """
-        return self._patches(
-            x, positions, self._probe(probe), self.scale if scale is None else scale
-        )
-
-
-class Autoencoder(DiffractionToObject):
-    """Object patches and their predicted diffraction; parameters as in the base class."""
-
-    def forward(  # type: ignore[override]  # returns more
-        self,
-        x: Tensor,
-        positions: Tensor,
-        probe: NDArray[np.complex64] | Tensor | None = None,
-        scale: float | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruct a batch and predict its diffraction; parameters as `DiffractionToObject`.
-
-        Returns
-        -------
-        patches : (B, C, N, N) complex64
-            Consistent where they overlap, if ``object_big`` is set.
-        amplitude : (B, C, N, N) float32
-            Predicted ``sqrt(counts)``, to be compared with ``x``.
-        intensity : (B, C, N, N) float32
-            Predicted counts.
-        """
-        scale = self.scale if scale is None else scale
-        lit = self._probe(probe)
-        N = x.shape[-1]
-        points = positions.detach().cpu().double().numpy()
-        canvas = canvas_for(points, N)
-        origin = torch.tensor(canvas.origin, dtype=positions.dtype, device=positions.device)
-        local = positions - origin
-        patches = self._patches(x, positions, lit, scale)
-        patches = self.core.constrain(patches, local, canvas.shape, probe=lit)
-        photons = (N / 2 / scale) ** 2
-        intensity = self.core.predict_counts(patches, photons, probe=lit)
-        # the offset keeps the square root differentiable where no light is predicted
-        return patches, (intensity + 1e-12).sqrt(), intensity
-
-
-def models_of(core: PtychoModel, scale: float = 1.0) -> dict[str, nn.Module]:
-    """Return both models of a `PtychoModel`, by name."""
+def models_of(core: PtychoModel | Bundle, scale: float = 1.0) -> dict[str, nn.Module]:
+    """Return both models of a `PtychoModel`, or of a bundle, by name."""
+    if isinstance(core, Bundle):
+        core, scale = model_from(core), float(core.scaling.get("input_scale", 1.0))
     return {
         "autoencoder": Autoencoder(core, scale),
         "diffraction_to_obj": DiffractionToObject(core, scale),
     }
 
 
-def create_torch_model_with_gridsize(
-    gridsize: int, N: int, params: TrainingConfig | Mapping[str, Any] | None = None
-) -> nn.Module:
+def create_torch_model_with_gridsize(gridsize: int, N: int, params: Any = None) -> nn.Module:
     """Make an untrained ``autoencoder``.
 
     Parameters
@@ -148,26 +54,29 @@ def create_torch_model_with_gridsize(
     gridsize, N
         Side of a group, and of a pattern.
     params
-        Configuration, or settings of training and model by name; missing
-        settings of the model are at their defaults.
+        Configuration of a training (of `ptycho_config` or `ptycho.config.config`), or settings of
+        training and model by name or by legacy key, those that `load_torch_bundle` returns for one.
+        Those of the model that are missing are at their defaults.
 
     Raises
     ------
     ConfigError
         A ValueError: a setting that does not exist or breaks a rule.
     """
-    if isinstance(params, TrainingConfig):
-        config = params.model
-    else:
-        needed = {"architecture": "cnn", "neighbor_count": max(4, gridsize**2)}
-        settings = {k: v for k, v in dict(params or {}).items() if k not in ("N", "gridsize")}
-        settings = {**needed, **settings, "N": N, "gridsize": gridsize}
+    size = {"N": N, "gridsize": gridsize}
+    if params is None or isinstance(params, Mapping):
+        needed = {
+            "architecture": legacy_defaults().values["architecture"],
+            "neighbor_count": max(4, gridsize**2),
+        }
+        settings = {**needed, **from_legacy_keys(params or {}), **size}
         config = from_dict(TrainingConfig, settings).model
-    config = evolve(config, gridsize=gridsize, N=N)
+    else:
+        config = evolve(adopt(TrainingConfig, params, N=N).model, **size)
     return Autoencoder(PtychoModel(config, defocused_probe(N)))
 
 
-def _zipped(path: str | PathLike[str]) -> Path:
+def _zipped(path: AnyPath) -> Path:
     """Add ``.zip`` to a name that ends in ``.h5``."""
     path = Path(path)
     return path.with_name(f"{path.name}.zip") if path.suffix == ".h5" else path
@@ -175,13 +84,13 @@ def _zipped(path: str | PathLike[str]) -> Path:
 
 def save_torch_bundle(
     models: Mapping[str, nn.Module],
-    base_path: str | PathLike[str],
-    config: TrainingConfig,
+    base_path: AnyPath,
+    config: Any,
     intensity_scale: float | None = None,
     *,
     overwrite: bool = True,
 ) -> Path:
-    """Write a bundle of both models.
+    """Write a bundle of both models, and return its path.
 
     Parameters
     ----------
@@ -190,33 +99,29 @@ def save_torch_bundle(
     base_path
         A folder, or a file: ``.zip`` is added to a name that ends in ``.h5``.
     config
-        What they were trained with.
+        What they were trained with: a ``TrainingConfig`` of either home.
     intensity_scale
         ``sqrt(mean counts per pattern) / (N/2)``. Default: one over the scale of the models.
     overwrite
         Replace an existing bundle.
 
-    Returns
-    -------
-    Path
-        The file written.
-
     Raises
     ------
-    ValueError
-        If either is missing.
+    InvalidValueError
+        A ValueError: one of both is missing.
     """
-    missing = [name for name in MODELS if name not in models]
     view = models.get("autoencoder")
-    if missing or not isinstance(view, DiffractionToObject):
-        msg = f"models: a bundle holds {' and '.join(MODELS)}, found {', '.join(models) or 'none'}"
-        raise ValueError(msg)
+    if not isinstance(view, DiffractionToObject) or any(name not in models for name in MODELS):
+        found = ", ".join(models) or "none"
+        raise InvalidValueError("models", " and ".join(MODELS), found)
+    model = view.core.config
+    config = evolve(adopt(TrainingConfig, config, N=model.N), model=model)
     gain = math.exp(float(view.core.log_scale.detach()))
     scale = view.scale if intensity_scale is None else gain / intensity_scale
     bundle = bundle_of(
         view.core,
         config,
-        photons=(config.model.N / 2 / scale) ** 2,
+        photons=(model.N / 2 / scale) ** 2,
         domain="counts",
         history={},
         overrides_applied={},
@@ -225,14 +130,15 @@ def save_torch_bundle(
 
 
 def load_torch_bundle(
-    base_path: str | PathLike[str], model_name: str | None = None
+    base_path: AnyPath, model_name: str | None = None
 ) -> tuple[dict[str, nn.Module], dict[str, Any]]:
-    """Load the models of a bundle of either backend.
+    """Load the models of a bundle of either backend; `ptycho_config.params.cfg` gets its settings.
 
     Parameters
     ----------
     base_path
-        The file, or the folder that holds it; ``.zip`` may be missing after ``.h5``.
+        The file, or the folder that holds it or its unpacked members; ``.zip`` may be missing
+        after ``.h5``.
     model_name
         Name of one model. Default: both.
 
@@ -247,16 +153,17 @@ def load_torch_bundle(
     ------
     BundleError
         A ValueError: there is no intact bundle.
-    ValueError
-        If there is no model of that name.
+    InvalidValueError
+        A ValueError: there is no model of that name.
     """
     if model_name is not None and model_name not in MODELS:
-        msg = f"model_name: one of {', '.join(MODELS)} expected, found {model_name!r}"
-        raise ValueError(msg)
+        raise InvalidValueError("model_name", f"one of {', '.join(MODELS)}", repr(model_name))
     bundle = load_bundle(_zipped(base_path))
-    models = models_of(model_from(bundle), float(bundle.scaling.get("input_scale", 1.0)))
+    models = models_of(bundle)
+    params = params_of(bundle)
+    cfg.update(params)
     wanted = MODELS if model_name is None else (model_name,)
-    return {name: models[name].eval() for name in wanted}, params_of(bundle)
+    return {name: models[name].eval() for name in wanted}, params
 
 
 def params_of(bundle: Bundle) -> dict[str, Any]:
