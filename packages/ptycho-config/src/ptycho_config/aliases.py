@@ -17,6 +17,10 @@ def _logger_of(disabled: object) -> object:
     return {True: "none", False: "csv"}[disabled] if isinstance(disabled, bool) else disabled
 
 
+#: Packages that pass on what callers give: warnings are attributed to the first frame outside.
+_OURS = frozenset({"ptycho", "ptycho_config", "ptycho_core", "ptycho_tf", "ptycho_torch"})
+
+
 @attrs.frozen(eq=False)
 class Alias:
     """A deprecated name of a setting.
@@ -62,7 +66,7 @@ def resolve_alias(name: str, value: object, shown_as: str | None = None) -> tupl
     Warns
     -----
     DeprecationWarning
-        Attributed to the first caller outside this package, so that Python's default filters
+        Attributed to the first caller outside these packages, so that Python's default filters
         report each calling line once.
     """
     alias = DEPRECATED_ALIASES[name]
@@ -134,7 +138,6 @@ def _deprecated(old: str, new: str) -> None:
 
 def _levels_to_caller() -> int:
     level, frame = 1, sys._getframe(1)
-    package = __name__.partition(".")[0]
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         level, frame = level + 1, frame.f_back
     return level

@@ -11,6 +11,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_config.adopting import adopt
 from ptycho_core.checks import check_outputs
 from ptycho_core.refined_scans import write_refined
 from ptycho_core.results import TrainingInterrupted, TrainingResult
@@ -220,6 +221,7 @@ def train(
     target, last = output / BUNDLE_NAME, output / checkpoints.FOLDER / checkpoints.LAST
     check_outputs(target, last, resume=resume, overwrite=overwrite)
     scans = [scans] if isinstance(scans, Scan) else scans
+    config = adopt(TrainingConfig, config, N=scans[0].N)
     check_training(config, execution, len(scans))
     overrides = dict(overrides_applied or {})
     dose = config.asked_photons(overrides)

@@ -174,3 +174,11 @@ class PtychoModel(nn.Module):
 def _trainable(parts: Iterable[Any]) -> list[nn.Parameter]:
     # once each: scans may share a probe
     return list(dict.fromkeys(part for part in parts if part is not None))
+
+
+def __getattr__(name: str) -> Any:
+    """Name the successor of a class that is gone."""
+    if name in ("PtychoPINN", "PtychoPINN_Lightning"):
+        new = "ptycho_torch.module.PtychoModule" if "_" in name else "PtychoModel of this module"
+        raise ImportError(f"ptycho_torch.model.{name} is gone: use {new}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,7 @@ from attrs import evolve
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_config.adopting import adopt
 from ptycho_core.checks import check_outputs
 from ptycho_core.refined_scans import write_refined
 from ptycho_core.results import TrainingInterrupted, TrainingResult
@@ -138,10 +139,12 @@ def train(
     target = output / BUNDLE_NAME
     last = output / CHECKPOINTS / "last.ckpt"
     check_outputs(target, last, resume=resume, overwrite=overwrite)
+    scans = [scans] if isinstance(scans, Scan) else scans
+    config = adopt(TrainingConfig, config, N=scans[0].N)
     overrides = dict(overrides_applied or {})
     pl.seed_everything(config.seed, workers=True, verbose=False)
     dose = config.asked_photons(overrides)
-    scans = [with_photons(s, dose) for s in ([scans] if isinstance(scans, Scan) else scans)]
+    scans = [with_photons(s, dose) for s in scans]
     test_scan = None if test_scan is None else with_photons(test_scan, dose)
     data = gather(scans, test_scan, config, probe)
     model, validated = _model(data, config), bool(data.validation)

@@ -12,7 +12,7 @@ from ptycho_data import Scan
 from ptycho.grouped import GroupedData, Selection
 from ptycho.probe import get_probe_guess
 
-__all__ = ["DataContainer", "Patterns", "load"]
+__all__ = ["DataContainer", "Patterns", "PtychoDataContainer", "load"]
 
 
 @attrs.frozen(eq=False)
@@ -82,6 +82,9 @@ class DataContainer:
     X: Patterns
     local_offsets: NDArray[np.float64]
     global_offsets: NDArray[np.float64]
+
+
+PtychoDataContainer = DataContainer  # its historical name
 
 
 def load(

@@ -3,6 +3,7 @@
 import logging
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from ptycho_config import PtychoError
 from ptycho_data import Bundle, save_bundle
@@ -45,3 +46,13 @@ def save(out_prefix: str | PathLike[str]) -> Path:
     path = save_bundle(out_prefix, _trained, overwrite=True)
     log.info("model saved to %s", path)
     return path
+
+
+def __getattr__(name: str) -> Any:
+    """Name the successor of a class that is gone."""
+    if name == "ModelManager":
+        raise ImportError(
+            "ptycho.model_manager.ModelManager is gone: use ptycho.model_manager.save and "
+            "ptycho.workflows.components.load_inference_bundle"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import attrs
 import ptycho_config
+from ptycho_config import DEPRECATED_ALIASES, Layer, resolve_alias, resolve_training
+from ptycho_config.adopting import adopt
 from ptycho_config.types import Accelerator
 
 __all__ = [
@@ -19,7 +21,11 @@ __all__ = [
     "ModelConfig",
     "PyTorchExecutionConfig",
     "TrainingConfig",
+    "dataclass_to_legacy_dict",
     "update_legacy_dict",
+    "validate_inference_config",
+    "validate_model_config",
+    "validate_training_config",
 ]
 
 #: Settings that are paths: older callers fill and read them, nothing here uses them.
@@ -48,6 +54,11 @@ class _Settings:
             most, got = len(self._defaults), len(values)
             raise TypeError(f"{type(self).__name__} has {most} settings, got {got} values")
         given = dict(zip(self._defaults, values, strict=False))
+        for name in [name for name in named if name in DEPRECATED_ALIASES]:
+            new, value = resolve_alias(name, named.pop(name))
+            if new in named:
+                raise TypeError(f"{new} must be given once, got it as {name} too")
+            named[new] = value
         for name in named:
             if name not in self._defaults:
                 raise TypeError(f"{name} is not a setting of {type(self).__name__}")
@@ -133,6 +144,15 @@ class PyTorchExecutionConfig(ptycho_config.PyTorchExecutionConfig):
     gradient_clip_val: float | None = _with_default("gradient_clip_val", None)
     learning_rate: float | None = _with_default("learning_rate", 1e-3)
 
+    def __init__(self, **settings: Any) -> None:
+        """Take deprecated names too, with a DeprecationWarning."""
+        for name in [name for name in settings if name in DEPRECATED_ALIASES]:
+            new, value = resolve_alias(name, settings.pop(name))
+            if new in settings:
+                raise TypeError(f"{new} must be given once, got it as {name} too")
+            settings[new] = value
+        self.__attrs_init__(**settings)  # type: ignore[attr-defined]  # made by attrs
+
 
 def update_legacy_dict(cfg: MutableMapping[str, Any], config: object) -> None:
     """Write settings into a legacy dictionary, `ptycho.params.cfg` for one.
@@ -153,3 +173,34 @@ def update_legacy_dict(cfg: MutableMapping[str, Any], config: object) -> None:
     ptycho_config.update_legacy_dict(cfg, config)
     if hasattr(config, "backend"):
         cfg["backend"] = config.backend
+
+
+def dataclass_to_legacy_dict(config: object) -> dict[str, Any]:
+    """Return settings under their legacy keys; arguments and errors as `update_legacy_dict`."""
+    cfg: dict[str, Any] = {}
+    ptycho_config.update_legacy_dict(cfg, config)
+    return cfg
+
+
+def validate_model_config(config: object) -> None:
+    """Check the settings of a model, of this module or of `ptycho_config`.
+
+    Raises
+    ------
+    ConfigError
+        A ValueError with every violation.
+    """
+    if isinstance(config, ModelConfig):
+        resolve_training([Layer("override", config.given())])
+    elif not isinstance(config, ptycho_config.ModelConfig):
+        raise TypeError(f"a ModelConfig is needed, got a {type(config).__name__}")
+
+
+def validate_training_config(config: object) -> None:
+    """Check the settings of a training; errors as `validate_model_config`."""
+    adopt(ptycho_config.TrainingConfig, config)
+
+
+def validate_inference_config(config: object) -> None:
+    """Check the settings of a reconstruction; errors as `validate_model_config`."""
+    adopt(ptycho_config.InferenceConfig, config)

@@ -15,6 +15,8 @@ from ptycho_config import (
     Resolved,
     from_dict,
     resolve_training,
+    to_dict,
+    update_legacy_dict,
 )
 from ptycho_config import TrainingConfig as CheckedTrainingConfig
 from ptycho_config.errors import MissingPackageError
@@ -44,7 +46,9 @@ _QUIET = {"enable_progress_bar": False, "logger_backend": "none"}
 
 
 def run_cdi_example(
-    train_data: RawData, test_data: RawData | None, config: TrainingConfig
+    train_data: RawData,
+    test_data: RawData | None,
+    config: TrainingConfig | CheckedTrainingConfig,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, Any]]:
     """Train a network, and reconstruct with it.
 
@@ -103,6 +107,7 @@ def run_cdi_example(
         )
         bundle = load_bundle(result.bundle_path)
     model_manager.keep(bundle)
+    update_legacy_dict(params.cfg, resolved.config)
     params.set("intensity_scale", bundle.scaling["intensity_scale"])
     log.info("trained %d epochs in %.1f s", result.epochs, result.seconds)
     selection = Selection(gridsize=model.gridsize, neighbor_count=resolved.config.neighbor_count)
@@ -111,9 +116,14 @@ def run_cdi_example(
     return np.abs(found.object), np.angle(found.object), results
 
 
-def _resolve(config: TrainingConfig, scan: Scan, backend: str) -> Resolved[CheckedTrainingConfig]:
+def _resolve(
+    config: TrainingConfig | CheckedTrainingConfig, scan: Scan, backend: str
+) -> Resolved[CheckedTrainingConfig]:
     """Check the settings, and complete them by those that train well."""
-    model, given = config.model.given(), config.given()
+    if isinstance(config, CheckedTrainingConfig):
+        model, given = to_dict(config.model), to_dict(config)
+    else:
+        model, given = config.model.given(), config.given()
     N = model.pop("N", 0)
     if N not in (0, scan.N):
         raise ConfigError(f"N must be that of the patterns, {scan.N}, got {N}")
@@ -134,7 +144,7 @@ def _resolve(config: TrainingConfig, scan: Scan, backend: str) -> Resolved[Check
 def load_inference_bundle(
     model_dir: str | PathLike[str],
 ) -> tuple[BundleModel, CheckedTrainingConfig]:
-    """Load a trained model; `ptycho.params.cfg` gets its ``intensity_scale``.
+    """Load a trained model; its settings are stored in `ptycho.params.cfg`.
 
     Parameters
     ----------
@@ -159,6 +169,7 @@ def load_inference_bundle(
     bundle = load_bundle(model_dir)
     config = from_dict(CheckedTrainingConfig, bundle.config)
     backend = choose(usual=bundle.backend)
+    update_legacy_dict(params.cfg, config)
     params.set("intensity_scale", bundle.scaling["intensity_scale"])
     log.info(
         "%s: %s model of gridsize %d, trained with %s, to run with %s",
