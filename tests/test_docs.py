@@ -119,6 +119,8 @@ def test_options_in_the_text_exist():
     every = (cli.get_command(context, name) for name in cli.list_commands(context))
     known = set().union(*map(options_of, every))
     for name, text in PAGES.items():
+        if name == "migration.md":  # old flags; test_historical_surface.py checks them
+            continue
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - {"--help"}
         assert named <= known, name
 
@@ -158,6 +160,8 @@ def exists(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_names_exist(name):
     text = EVERY[name].read_text("utf-8")
+    if name == "docs/migration.md":  # what is gone is named, and must say so when it is imported
+        text = re.sub(r"(?s)Gone, with.*?(?=## )", "", text)
     named = set(re.findall(r"\bptycho(?:_[a-z]+)?(?:\.[A-Za-z_]\w*)+", text))
     groups = {"ptycho.backends", "ptycho.formats", "ptycho.networks"}  # of entry points
     assert [name for name in sorted(named - groups) if not exists(name)] == []

@@ -232,7 +232,8 @@ def test_payloads_record_everything_that_was_given(scan_file):
 def test_without_pytorch_commands_end_with_one_line(scan_file, tmp_path):
     code = (
         "import sys; from importlib import util; find = util.find_spec\n"
-        "util.find_spec = lambda name, *a: None if name in ('torch', 'lightning') else find(name, *a)\n"
+        "gone = ('torch', 'lightning')\n"
+        "util.find_spec = lambda name, *a: None if name in gone else find(name, *a)\n"
         "sys.modules['torch'] = sys.modules['lightning'] = None\n"
         "from ptycho_torch.train import main\n"
         "sys.exit(main(['--train_data_file', sys.argv[1], '--output_dir', sys.argv[2]]))"
