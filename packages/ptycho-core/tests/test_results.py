@@ -136,7 +136,9 @@ def test_who_interrupts_keeps_what_the_work_has_left_or_what_was_there(tmp_path,
 
 def test_an_interrupt_carries_the_result_and_says_how_to_go_on(tmp_path):
     result = TrainingResult(bundle_path=tmp_path, history={}, seconds=1.0, epochs=2)
-    with pytest.raises(KeyboardInterrupt, match="interrupted after 2 epochs: continue with") as stopped:
+    with pytest.raises(
+        KeyboardInterrupt, match="interrupted after 2 epochs: continue with"
+    ) as stopped:
         raise TrainingInterrupted(result)
     assert stopped.value.result is result
 
