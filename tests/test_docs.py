@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ptycho_cli.main import cli
 from ptycho_config import MissingPackageError
+from ptycho_core.backends import backend_names
 from ptycho_data import Reconstruction, load_scan, save_reconstruction
 from ptycho_physics import defocused_probe, normalise_probe, simulate_counts, solve
 from ptycho_physics.objects import random_cells
@@ -163,7 +164,8 @@ def test_names_exist(name):
     if name == "docs/migration.md":  # what is gone is named, and must say so when it is imported
         text = re.sub(r"(?s)Gone, with.*?(?=## )", "", text)
     named = set(re.findall(r"\bptycho(?:_[a-z]+)?(?:\.[A-Za-z_]\w*)+", text))
-    groups = {"ptycho.backends", "ptycho.formats", "ptycho.networks"}  # of entry points
+    networks = {f"ptycho.networks.{backend}" for backend in backend_names()}
+    groups = {"ptycho.backends", "ptycho.formats", *networks}  # of entry points
     assert [name for name in sorted(named - groups) if not exists(name)] == []
 
 

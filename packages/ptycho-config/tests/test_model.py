@@ -1,6 +1,6 @@
 import attrs
 import pytest
-from ptycho_config import ConfigError, ModelConfig
+from ptycho_config import ConfigError, ModelConfig, TrainingConfig
 
 
 def test_defaults_are_the_contract():
@@ -78,3 +78,13 @@ def test_frozen_and_hashable():
 def test_fields_are_documented_in_the_class():
     for field in attrs.fields(ModelConfig):
         assert f"    {field.name} : " in ModelConfig.__doc__
+
+
+def test_the_architecture_may_be_a_class():
+    assert ModelConfig(architecture="lab.networks:Small_2").architecture == "lab.networks:Small_2"
+    for value in ("lab:", ":Small", "lab:a:b", "../lab:Small", "lab:Small.made", "lab: Small"):
+        with pytest.raises(ConfigError) as caught:
+            ModelConfig(architecture=value)
+        assert caught.value.names == ("architecture",)
+    with pytest.raises(ConfigError):  # only the architecture may
+        TrainingConfig(backend="lab:Small")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from ptycho_config import ModelConfig
-from ptycho_tf.networks import ARCHITECTURES, build_network
+from ptycho_config import InvalidValueError, ModelConfig
+from ptycho_tf.networks import ARCHITECTURES, build_network, check_architecture
 
 
 @pytest.mark.parametrize("architecture", list(ARCHITECTURES))
@@ -26,5 +26,18 @@ def test_half_precision_stays_near(patterns, taught):
 
 
 def test_an_unknown_architecture_names_those_there_are():
-    with pytest.raises(ValueError, match="one of cnn, unrolled expected in the TensorFlow"):
+    with pytest.raises(InvalidValueError) as caught:
         build_network(ModelConfig(architecture="resnet"))
+    assert caught.value.rule == "one of cnn, unrolled with backend tensorflow"
+
+
+def test_a_class_of_another_module_is_built_if_a_training_asks_for_it(tmp_path, monkeypatch):
+    (tmp_path / "lab_networks.py").write_text("from ptycho_tf.networks.cnn import CNN as Mine\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("ptycho_core.networks._TRUSTED", set())
+    model = ModelConfig(architecture="lab_networks:Mine", n_filters_scale=1)
+    with pytest.raises(InvalidValueError) as caught:
+        build_network(model)
+    assert caught.value.name == "architecture"
+    check_architecture(model)
+    assert isinstance(build_network(model), ARCHITECTURES["cnn"])

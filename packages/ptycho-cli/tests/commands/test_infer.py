@@ -48,6 +48,14 @@ def test_model_and_grouping_come_from_the_bundle(ptycho, model, scan_file, tmp_p
     assert call["execution"].accelerator == "cpu"
 
 
+def test_the_architecture_can_only_be_that_of_the_bundle(ptycho, model, scan_file, tmp_path):
+    args = ["infer", model, scan_file, "-o", tmp_path / "r", "--architecture"]
+    assert ptycho(*args, "unrolled").code == 0
+    done = ptycho(*args, "small_network:SmallNetwork", "--overwrite")
+    assert done.code == 1
+    assert "architecture must be that of the bundle, 'unrolled'" in done.err
+
+
 def test_what_the_bundle_gave_is_said_to_be_its_own(ptycho, model, scan_file, tmp_path):
     args = ["infer", model, scan_file, "-o", tmp_path / "r"]
     done = ptycho(*args)

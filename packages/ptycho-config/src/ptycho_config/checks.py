@@ -14,6 +14,9 @@ from ptycho_config.options import OptionSpec, option_specs
 from ptycho_config.types import Scheduler
 
 NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+CLASS_PATTERN = re.compile(
+    rf"{NAME_PATTERN.pattern}|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
+)
 LARGEST = 2**63 - 1  # beyond it neither TOML nor an array index can hold an integer
 
 # The fields a rule looks at, and a function that returns the problem it finds: the rule runs only
@@ -126,7 +129,8 @@ def _accepts(spec: OptionSpec, value: object) -> bool:
     if spec.type is Path:
         return isinstance(value, Path) and "\0" not in str(value)
     if spec.type is str:
-        return isinstance(value, str) and NAME_PATTERN.fullmatch(value) is not None
+        pattern = CLASS_PATTERN if spec.class_allowed else NAME_PATTERN
+        return isinstance(value, str) and pattern.fullmatch(value) is not None
     return type(value) is spec.type and _within(spec, cast("float", value))
 
 

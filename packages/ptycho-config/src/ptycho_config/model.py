@@ -60,7 +60,9 @@ class ModelConfig:
         default="unrolled",
         metadata=about(
             "Network architecture: 'unrolled' alternates physics-based update steps with learned "
-            "corrections; 'cnn' is one encoder with two decoders, for amplitude and phase.",
+            "corrections; 'cnn' is one encoder with two decoders; or one of another package, by "
+            "name or as module:Class.",
+            class_allowed=True,
         ),
     )
     amp_activation: AmplitudeActivation = attrs.field(

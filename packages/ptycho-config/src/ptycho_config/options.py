@@ -41,6 +41,8 @@ class OptionSpec:
         What None stands for, for people: "all patterns".
     example : object
         A valid value to show where the default is None.
+    class_allowed : bool
+        Whether ``module:Class`` is a value besides names.
     legacy : str or None
         Key in the legacy dictionary, None when the field never reaches it.
     help : str
@@ -58,6 +60,7 @@ class OptionSpec:
     default: object = None
     none_means: str = ""
     example: object = None
+    class_allowed: bool = False
     legacy: str | None = None
     help: str = ""
 
@@ -88,6 +91,7 @@ class OptionSpec:
             text = "one of " + ", ".join(shown_choice(choice) for choice in self.choices)
         else:
             text = _NOUNS[self.type] + self._bounds()
+            text += " or module:Class" if self.class_allowed else ""
         return f"{text}, or none" if self.optional else text
 
     def _bounds(self) -> str:
@@ -144,6 +148,7 @@ def about(
     above: float | None = None,
     none_means: str = "",
     example: object = None,
+    class_allowed: bool = False,
 ) -> dict[str, object]:
     """Metadata of a field: its help and what its annotation cannot say.
 
@@ -153,7 +158,7 @@ def about(
         Help for a beamline scientist: meaning, unit, effect.
     legacy : str or None
         Key in the legacy dictionary; the field's own name by default, None for none.
-    choices, minimum, maximum, above, none_means, example
+    choices, minimum, maximum, above, none_means, example, class_allowed
         As in `OptionSpec`.
 
     Returns
@@ -170,6 +175,7 @@ def about(
         "above": above,
         "none_means": none_means,
         "example": example,
+        "class_allowed": class_allowed,
     }
     return {METADATA_KEY: facts}
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ptycho_config.checks import NAME_PATTERN
+from ptycho_config.checks import CLASS_PATTERN, NAME_PATTERN
 from ptycho_config.convert import CONFIG_CLASSES, SCHEMA_KEY, TABLES, classes_of
 from ptycho_config.execution import PyTorchExecutionConfig
 from ptycho_config.options import OptionSpec, option_specs, plain_value, shown_number
@@ -72,7 +72,10 @@ def _property(spec: OptionSpec) -> dict[str, Any]:
     if spec.type is Path:
         entry["minLength"] = 1
     elif spec.type is str and not spec.choices:
-        entry["pattern"] = f"^{NAME_PATTERN.pattern}$"
+        pattern = CLASS_PATTERN if spec.class_allowed else NAME_PATTERN
+        entry["pattern"] = (
+            f"^({pattern.pattern})$" if spec.class_allowed else f"^{pattern.pattern}$"
+        )
     return entry | {"default": plain_value(spec.default)}
 
 

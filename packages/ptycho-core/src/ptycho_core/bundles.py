@@ -13,11 +13,12 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_data import Bundle
 from ptycho_physics import input_scale
 
+from ptycho_core.networks import NetworkTraits
+
 __all__ = [
     "LOG_SCALE",
     "NETWORK",
     "check_weights",
-    "fits_any_size",
     "installed_versions",
     "make_bundle",
     "model_settings",
@@ -102,17 +103,12 @@ def make_bundle(
     )
 
 
-def fits_any_size(model: ModelConfig, architectures: Mapping[str, Any]) -> bool:
-    """Whether a network of this architecture accepts another N than it was trained for."""
-    return bool(getattr(architectures.get(model.architecture), "any_size", False))
-
-
 def model_settings(
-    bundle: Bundle, probe: NDArray[np.complex64], architectures: Mapping[str, Any]
+    bundle: Bundle, probe: NDArray[np.complex64], network: type[NetworkTraits]
 ) -> ModelConfig:
     """Return the settings of a bundle's network; a probe sets N if the network accepts any."""
     settings = bundle.training_config.model
-    if fits_any_size(settings, architectures):
+    if network.any_size:
         settings = evolve(settings, N=probe.shape[-1])
     return settings
 

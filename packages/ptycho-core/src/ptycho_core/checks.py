@@ -1,17 +1,14 @@
 """Checks and warnings of all backends before a training or a reconstruction."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_config import ModelConfig
 from ptycho_config.errors import InvalidValueError, MissingFileError
 from ptycho_data import Scan, refuse_existing
 
 __all__ = [
-    "check_architecture",
     "check_fit",
     "check_outputs",
     "check_probe",
@@ -23,36 +20,6 @@ log = logging.getLogger(__name__)
 
 FEW = 4
 """Warn below this number of patterns."""
-
-
-def check_architecture(model: ModelConfig, staged: Mapping[str, bool], backend: str) -> None:
-    """Refuse a network that a backend does not have, and ``stages`` of one without stages.
-
-    Parameters
-    ----------
-    model
-        Requested network.
-    staged
-        The backend's networks: name to whether it has stages.
-    backend
-        Name of the backend.
-
-    Raises
-    ------
-    InvalidValueError
-        If a setting is invalid; the message lists the choices.
-    """
-    name = model.architecture
-    if name not in staged:
-        known = ", ".join(sorted(staged))
-        raise InvalidValueError(
-            "architecture", f"one of {known} in the {backend} backend", repr(name)
-        )
-    if model.joint_stages and not staged[name]:
-        able = ", ".join(sorted(key for key, has in staged.items() if has))
-        raise InvalidValueError(
-            "joint_stages", f"false with architecture {name}", "true", f"use {able}"
-        )
 
 
 def check_fit(trained: int, scan: Scan, *, any_size: bool) -> None:

@@ -1,12 +1,45 @@
-"""Properties of the networks that all backends share: description and sizes.
+"""Properties of the networks that all backends share: registry, description and sizes.
 
 A bundle written by one backend is read by the others, so a network of one name has the same layers
 in all of them.
+
+Besides the networks of the backends, a package can register networks of its own, under one entry
+point group per backend::
+
+    [project.entry-points."ptycho.networks.pytorch"]
+    small = "small_network:SmallNetwork"
+
+A class that is not registered is named ``module:Class``. Its module is imported only if the user
+named it: a bundle, which may come from elsewhere, never has a module imported.
 """
 
 import math
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
 
 from ptycho_config import ModelConfig
+from ptycho_config.errors import InvalidValueError, MissingPackageError, describe
+
+__all__ = [
+    "CNN_CHANNELS",
+    "CNN_PERIPHERY_CHANNELS",
+    "GROUP",
+    "UNIT_SWISH",
+    "UNROLLED_CHANNELS",
+    "NetworkTraits",
+    "check_stages",
+    "cnn_channels",
+    "find_network",
+    "network_names",
+    "trust_network",
+    "unrolled_channels",
+]
+
+GROUP = "ptycho.networks"
+"""Group of the entry points of networks, followed by a dot and the name of the backend."""
 
 UNROLLED_CHANNELS = 8
 CNN_CHANNELS = 32
@@ -56,3 +89,116 @@ def cnn_channels(model: ModelConfig) -> list[int]:
     """
     levels = 3 + int(math.log2(model.N // 64))
     return [model.n_filters_scale * CNN_CHANNELS * 2**level for level in range(levels)]
+
+
+N = TypeVar("N", bound=NetworkTraits)
+
+#: Classes that the user named as ``module:Class`` in this process.
+_TRUSTED: set[str] = set()
+
+
+@cache
+def _installed(backend: str) -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=f"{GROUP}.{backend}")}
+
+
+def trust_network(name: str) -> None:
+    """Allow the import of a network that is named ``module:Class``, as the user asked for it.
+
+    Trainings do this for the architecture in their configuration, and reconstructions for one
+    that the caller gave besides the bundle. Never call it with a name read from a bundle.
+    """
+    _TRUSTED.add(name)
+
+
+def network_names(backend: str, own: Mapping[str, type[NetworkTraits]]) -> list[str]:
+    """Names of the networks of a backend: its own, then those of installed packages."""
+    return [*sorted(own), *sorted(_installed(backend).keys() - own.keys())]
+
+
+def find_network(backend: str, name: str, own: Mapping[str, type[N]], base: type) -> type[N]:
+    """Return the class of a network.
+
+    Parameters
+    ----------
+    backend
+        Name of the backend.
+    name
+        One of `network_names`, or ``module:Class``.
+    own
+        The networks of the backend, by name.
+    base
+        Class from which all of them derive.
+
+    Raises
+    ------
+    InvalidValueError
+        No network has that name, the class cannot be imported or is none of a network, or its
+        module was named only by a bundle (see `trust_network`).
+    MissingPackageError
+        It is registered, but does not load.
+    """
+    if name in own:
+        return own[name]
+    entries = _installed(backend)
+    entry = entries.get(name) or next((e for e in entries.values() if e.value == name), None)
+    if entry is not None:
+        return _checked(_load(entry), name, base)
+    if name in _TRUSTED and ":" in name:
+        return _checked(_import(name), name, base)
+    advice = ""
+    if ":" in name:
+        python = f"ptycho_core.networks.trust_network({name!r})"
+        advice = f"to import that class, give --architecture {name}, or in Python call {python}"
+    rule = f"one of {', '.join(network_names(backend, own))} with backend {backend}"
+    raise InvalidValueError("architecture", rule, describe(name), advice)
+
+
+def _load(entry: EntryPoint) -> object:
+    try:
+        return entry.load()
+    except Exception as error:  # foreign code may raise anything while it is imported
+        message = f"network {entry.name} is registered by {entry.value}, which does not load"
+        raise MissingPackageError(f"{message}: {error}") from error
+
+
+def _import(name: str) -> object:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except Exception as error:  # as in _load
+        advice = f"{error}; install the module, or add its folder to PYTHONPATH"
+        rule = "a class that can be imported"
+        raise InvalidValueError("architecture", rule, describe(name), advice) from error
+
+
+def _checked(found: object, name: str, base: type) -> type[Any]:
+    if isinstance(found, type) and issubclass(found, base):
+        return found
+    rule = f"a subclass of {base.__module__}.{base.__qualname__}"
+    raise InvalidValueError("architecture", rule, describe(name))
+
+
+def check_stages(
+    model: ModelConfig, network: type[NetworkTraits], own: Mapping[str, type[NetworkTraits]]
+) -> None:
+    """Refuse ``joint_stages`` for a network without stages.
+
+    Parameters
+    ----------
+    model
+        What is asked for.
+    network
+        Class of its network.
+    own
+        The networks of the backend, by name, to name those that have stages.
+
+    Raises
+    ------
+    InvalidValueError
+        Naming the networks that have stages.
+    """
+    if model.joint_stages and not network.has_stages:
+        able = ", ".join(sorted(name for name, kind in own.items() if kind.has_stages))
+        rule = f"false with architecture {model.architecture}"
+        raise InvalidValueError("joint_stages", rule, "true", f"use {able}")

@@ -23,6 +23,7 @@ from ptycho_data import (
 from ptycho_core.backends import Backend, require
 from ptycho_core.evaluation import reference_metrics
 from ptycho_core.half_scans import CURVE_FILE, Indices, half_scan_frc
+from ptycho_core.networks import trust_network
 from ptycho_core.outputs import output_folder
 from ptycho_core.progress import Progress, counter, log_to_stderr, no_progress, text_progress
 from ptycho_core.record import RUN_FILE, Stopwatch, run_record
@@ -35,6 +36,9 @@ from ptycho_core.training import Probe, TrainedModel, given_probe
 __all__ = ["RECONSTRUCTION_FILES", "Extras", "ReconstructionRun", "reconstruct"]
 
 log = logging.getLogger(__name__)
+
+#: Origins of settings that the caller chose, not the bundle.
+_FROM_THE_USER = ("override", "execution", "command line", "config file")
 
 #: Files that a reconstruction writes into its folder.
 RECONSTRUCTION_FILES = (*RESULT_FILES, RUN_FILE)
@@ -226,6 +230,8 @@ class ReconstructionRun:
             names = (*RECONSTRUCTION_FILES, *curve)
             output_folder(self.output, names, overwrite=self.overwrite)
         resolved = self.resolve()
+        if resolved.origins["architecture"] in _FROM_THE_USER:
+            trust_network(resolved.config.model.architecture)
         self.backend.check_inference(resolved.config, resolved.execution)
 
     def run(self) -> InferenceResult:

@@ -16,7 +16,7 @@ from ptycho_core.bundles import (
 from ptycho_data import Bundle
 
 from ptycho_tf.model import PtychoModel
-from ptycho_tf.networks import ARCHITECTURES
+from ptycho_tf.networks import Network, network_class
 from ptycho_tf.weights import weights_of
 
 BACKEND: Final = "tensorflow"
@@ -51,6 +51,18 @@ def bundle_of(model: PtychoModel, config: TrainingConfig, **record: Any) -> Bund
     )
 
 
+def network_of(bundle: Bundle) -> type[Network]:
+    """Return the class of a bundle's network.
+
+    Raises
+    ------
+    InvalidValueError
+        If this backend does not know it.
+    """
+    with naming_backends(bundle, BACKEND):
+        return network_class(bundle.training_config.model.architecture)
+
+
 def model_from(
     bundle: Bundle,
     probe: NDArray[np.complex64] | None = None,
@@ -79,7 +91,7 @@ def model_from(
         are not those of the architecture.
     """
     probe = bundle.probe if probe is None else probe
-    settings = model_settings(bundle, probe, ARCHITECTURES)
+    settings = model_settings(bundle, probe, network_of(bundle))
     with naming_backends(bundle, BACKEND):
         model = PtychoModel(settings, probe, bad_pixels, precision=precision)
     weights = {f"{NETWORK}{weight.name}": weight for weight in weights_of(model.network)}

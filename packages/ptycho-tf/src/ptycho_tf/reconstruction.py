@@ -9,7 +9,6 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig
 from ptycho_core.batches import chunks, places_in_step
-from ptycho_core.bundles import fits_any_size
 from ptycho_core.checks import check_fit, warn_if_few
 from ptycho_core.probe_choice import choose_probe
 from ptycho_core.read_ahead import read_ahead
@@ -27,12 +26,11 @@ from ptycho_physics import (
 )
 
 from ptycho_tf import namespace
-from ptycho_tf.bundles import BACKEND, model_from
+from ptycho_tf.bundles import BACKEND, model_from, network_of
 from ptycho_tf.devices import Devices, be_deterministic, open_devices
 from ptycho_tf.frameworks import tf
 from ptycho_tf.layout import channels_first, channels_last
 from ptycho_tf.model import PtychoModel
-from ptycho_tf.networks import ARCHITECTURES
 from ptycho_tf.overlap import Placement
 
 PATTERNS_PER_STEP = {"CPU": 32, "GPU": 1024}
@@ -209,7 +207,7 @@ def reconstruct(
     """
     started = time.perf_counter()
     trained = bundle.training_config
-    check_fit(trained.model.N, scan, any_size=fits_any_size(trained.model, ARCHITECTURES))
+    check_fit(trained.model.N, scan, any_size=network_of(bundle).any_size)
     scan = with_positions(scan, measured=trained.positions_provided)
     groups = inference_groups(scan, config, trained.model.gridsize)
     indices = np.unique(groups)

@@ -5,7 +5,7 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_config.loggers import check_logger
 
 from ptycho_tf.devices import check_devices
-from ptycho_tf.networks import ARCHITECTURES, Network, check_architecture
+from ptycho_tf.networks import check_architecture, network_class
 
 
 def check_training(
@@ -28,9 +28,9 @@ def check_training(
 
 
 def recommended_rate(model: ModelConfig) -> float:
-    """Return the learning rate that the network of a model recommends."""
-    kind = ARCHITECTURES[model.architecture]
-    return float(getattr(kind, "recommended_rate", Network.recommended_rate))
+    """Return the learning rate that the network of a model to be trained recommends."""
+    check_architecture(model)
+    return network_class(model.architecture).recommended_rate
 
 
 def check_inference(execution: PyTorchExecutionConfig) -> None:

@@ -17,7 +17,7 @@ from ptycho_core.bundles import (
 from ptycho_data import Bundle
 
 from ptycho_torch.model import PtychoModel
-from ptycho_torch.networks import ARCHITECTURES
+from ptycho_torch.networks import Network, network_class
 
 BACKEND: Final = "pytorch"
 PACKAGES = ("ptycho-torch", "torch", "lightning")
@@ -48,6 +48,18 @@ def bundle_of(model: PtychoModel, config: TrainingConfig, **record: Any) -> Bund
     )
 
 
+def network_of(bundle: Bundle) -> type[Network]:
+    """Return the class of a bundle's network.
+
+    Raises
+    ------
+    InvalidValueError
+        If this backend does not know it.
+    """
+    with naming_backends(bundle, BACKEND):
+        return network_class(bundle.training_config.model.architecture)
+
+
 def model_from(
     bundle: Bundle,
     probe: NDArray[np.complex64] | None = None,
@@ -72,7 +84,7 @@ def model_from(
         are not those of the architecture.
     """
     probe = bundle.probe if probe is None else probe
-    settings = model_settings(bundle, probe, ARCHITECTURES)
+    settings = model_settings(bundle, probe, network_of(bundle))
     with naming_backends(bundle, BACKEND):
         model = PtychoModel(settings, probe, bad_pixels)
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}

@@ -9,7 +9,6 @@ from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig
 from ptycho_core.batches import chunks
-from ptycho_core.bundles import fits_any_size
 from ptycho_core.checks import check_fit, warn_if_few
 from ptycho_core.probe_choice import choose_probe
 from ptycho_core.results import InferenceResult
@@ -17,10 +16,9 @@ from ptycho_core.sampling import inference_groups, with_positions
 from ptycho_core.scan_scale import mean_counts
 from ptycho_data import Bundle, Reconstruction, Scan
 
-from ptycho_torch.bundles import BACKEND
+from ptycho_torch.bundles import BACKEND, network_of
 from ptycho_torch.devices import determinism, open_runner
 from ptycho_torch.loading import CountsDataset, read
-from ptycho_torch.networks import ARCHITECTURES
 from ptycho_torch.reconstructor import Reconstructor
 
 
@@ -67,7 +65,7 @@ def reconstruct(
     """
     started = time.perf_counter()
     trained = bundle.training_config
-    check_fit(trained.model.N, scan, any_size=fits_any_size(trained.model, ARCHITECTURES))
+    check_fit(trained.model.N, scan, any_size=network_of(bundle).any_size)
     scan = with_positions(scan, measured=trained.positions_provided)
     groups = inference_groups(scan, config, trained.model.gridsize)
     indices = np.unique(groups)

@@ -5,7 +5,7 @@ from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.loggers import check_logger
 
 from ptycho_torch.devices import check_device
-from ptycho_torch.networks import ARCHITECTURES, check_architecture
+from ptycho_torch.networks import check_architecture, network_class
 
 
 def check_training(
@@ -46,8 +46,9 @@ def check_training(
 
 
 def recommended_rate(model: ModelConfig) -> float:
-    """Return the learning rate that the network of a model recommends."""
-    return ARCHITECTURES[model.architecture].recommended_rate
+    """Return the learning rate that the network of a model to be trained recommends."""
+    check_architecture(model)
+    return network_class(model.architecture).recommended_rate
 
 
 def check_inference(execution: PyTorchExecutionConfig) -> None:

@@ -37,6 +37,7 @@ from ptycho_torch.lightning_log import quiet_lightning
 from ptycho_torch.memory import keep_freed_memory
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
+from ptycho_torch.networks import check_architecture
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +142,7 @@ def train(
     check_outputs(target, last, resume=resume, overwrite=overwrite)
     scans = [scans] if isinstance(scans, Scan) else scans
     config = adopt(TrainingConfig, config, N=scans[0].N)
+    check_architecture(config.model)
     overrides = dict(overrides_applied or {})
     pl.seed_everything(config.seed, workers=True, verbose=False)
     dose = config.asked_photons(overrides)

@@ -4,7 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ptycho_config import InferenceConfig, PyTorchExecutionConfig, RunFiles
+from ptycho_config import (
+    InferenceConfig,
+    ModelConfig,
+    PyTorchExecutionConfig,
+    RunFiles,
+    option_specs,
+)
 from ptycho_core.reconstruction import Extras, ReconstructionRun
 from ptycho_core.results import InferenceResult
 
@@ -21,18 +27,24 @@ __all__ = ["infer", "run_inference"]
 PATH = click.Path(path_type=Path)
 INPUT = click.Path(path_type=Path, exists=True)
 
+#: The bundle decides these; naming the architecture allows the import of its class.
+OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "architecture")
+
 
 @field_options(
     InferenceConfig,
     PyTorchExecutionConfig,
     RunFiles,
+    ModelConfig,
     skip=(
+        *OF_THE_BUNDLE,
         *("train_data_file", "model_path", "test_data_file", "output_dir", "debug"),
         *TRAINING_ONLY,
     ),
     defaults={
         "neighbor_count": "as in training",
         "backend": "the one that trained the bundle",
+        "architecture": "that of the bundle",
     },
 )
 @click.command(cls=Command)
