@@ -69,9 +69,10 @@ class Parser(argparse.ArgumentParser):
                 self._add(group, spec, spec.name in required)
         old = self.add_argument_group("Deprecated")
         for name, count in DEPRECATED.items():
+            kind: dict[str, Any] = {"action": "store_const", "const": True} if count == 0 else {}
             old.add_argument(
                 f"--{name}",
-                **({"action": "store_const", "const": True} if count == 0 else {}),
+                **kind,
                 help=f"Use {'--accelerator' if name == 'device' else '--logger none'}.",
             )
         self.add_argument("--quiet", action="store_true", default=False, help="Warnings only.")

@@ -63,7 +63,7 @@ def create_torch_model_with_gridsize(gridsize: int, N: int, params: Any = None) 
     ConfigError
         A ValueError: a setting that does not exist or breaks a rule.
     """
-    size = {"N": N, "gridsize": gridsize}
+    size: dict[str, Any] = {"N": N, "gridsize": gridsize}
     if params is None or isinstance(params, Mapping):
         needed = {
             "architecture": legacy_defaults().values["architecture"],
