@@ -1,4 +1,4 @@
-"""What a run says: verbosity, log lines and progress.
+"""Messages of a run: verbosity, log lines and progress.
 
 Results go to standard output, everything about the run to standard error.
 """
@@ -26,13 +26,13 @@ __all__ = [
 
 log = logging.getLogger("ptycho_cli")
 
-#: Seconds between two progress lines where there is no terminal.
+#: Seconds between two progress lines if there is no terminal.
 LOG_INTERVAL = 10.0
 
 
 @define
 class State:
-    """What the options before and after the command's name agreed on.
+    """Values of the common options, given before or after the command's name.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class State:
 
 
 def current_state() -> State:
-    """State of the running command, or a fresh one outside a command."""
+    """State of the running command, or a new one outside a command."""
     ctx = click.get_current_context(silent=True)
     return ctx.ensure_object(State) if ctx is not None else State()
 
@@ -79,8 +79,8 @@ class _StderrHandler(logging.Handler):
 def logging_to_stderr(state: State) -> Iterator[None]:
     """Send log records to standard error for the time of one command.
 
-    Our loggers have no common parent, so the handler hangs on the root logger and the level of
-    each of our packages is opened; both are put back at the end.
+    Our loggers have no common parent, so the handler is attached to the root logger and the level
+    of each of our packages is lowered; both are restored at the end.
     """
     handler = _StderrHandler(state)
     root = logging.getLogger()
@@ -111,19 +111,19 @@ def note(text: str) -> None:
 
 @contextmanager
 def progress(total: int, label: str) -> Iterator[Callable[[int, str], None]]:
-    """Bar on a terminal, a log line now and then elsewhere, nothing when quiet.
+    """Show a bar on a terminal, otherwise an occasional log line; nothing if quiet.
 
     Parameters
     ----------
     total
         Number of steps.
     label
-        What is being done.
+        Description of the work.
 
     Yields
     ------
     Callable
-        ``update(done, remark)``: ``done`` steps are finished so far.
+        ``update(done, remark)`` with the number of steps done.
     """
     if current_state().verbosity >= 0 and sys.stderr.isatty():
         with click.progressbar(

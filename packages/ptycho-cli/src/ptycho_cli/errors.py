@@ -1,7 +1,7 @@
-"""Exit codes, and how an exception becomes one or two lines.
+"""Convert an exception to one or two lines and an exit code.
 
 A `PtychoError` carries a message for people; the operating system raises OSError. These mean that
-the work failed. Anything else is a defect of the program, and is reported as one.
+the work failed. Anything else is a bug, and is reported as an internal error.
 """
 
 import os
@@ -25,7 +25,7 @@ LINE_LIMIT = 1000
 
 
 def shorten(text: str, lines: int = 2) -> str:
-    """Fold a message into at most ``lines`` lines, losing no words up to a sane length."""
+    """Shorten a message to at most ``lines`` lines, complete up to a reasonable length."""
     parts = [line.strip() for line in text.strip().splitlines() if line.strip()]
     head, tail = parts[: lines - 1], parts[lines - 1 :]
     folded = [*head, "; ".join(tail)] if tail else head
@@ -47,14 +47,14 @@ def _describe(error: BaseException) -> tuple[str, int]:
     if isinstance(error, click.ClickException):
         return error.format_message(), error.exit_code
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        # click's Abort comes from the KeyboardInterrupt, which may say what is left to go on with.
+        # click's Abort comes from the KeyboardInterrupt, whose message may say how to resume.
         return str(error.__cause__ or error) or "interrupted", INTERRUPTED
     if isinstance(error, PtychoError):
         return str(error), FAILED
     if isinstance(error, OSError):
         return _os_message(error), FAILED
     if isinstance(error, MemoryError):
-        return "not enough memory for this work; use fewer patterns or a smaller batch", FAILED
+        return "out of memory; use fewer patterns or a smaller batch", FAILED
     kind = type(error).__name__
     return f"internal error: {kind}: {error}\nplease report it; --debug shows the traceback", FAILED
 
@@ -69,9 +69,9 @@ def report(error: BaseException, *, debug: bool = False) -> int:
     Parameters
     ----------
     error
-        What ended the command.
+        Exception that ended the command.
     debug
-        Print the traceback first.
+        Whether to print the traceback first.
 
     Returns
     -------

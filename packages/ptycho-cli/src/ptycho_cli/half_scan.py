@@ -38,7 +38,7 @@ def half_scan_metrics(
 
 
 def resolution_summary(metrics: dict[str, Any] | None) -> str:
-    """One line about the resolution."""
+    """Return one line about the resolution."""
     if metrics is None:
         return "half-scan FRC: not available"
     texts = []

@@ -1,4 +1,4 @@
-"""From the command line and a configuration file to the sources of a run's settings."""
+"""Collect the settings of a run from the command line and a configuration file."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -20,9 +20,9 @@ from ptycho_config import (
 from ptycho_cli.console import current_state
 from ptycho_cli.options import given_values
 
-__all__ = ["INFERENCE_ONLY", "TRAINING_ONLY", "gather", "refusals_as_usage", "silence_helpers"]
+__all__ = ["INFERENCE_ONLY", "TRAINING_ONLY", "gather", "refusals_as_usage", "silence_other_ranks"]
 
-#: Execution settings that mean nothing in a reconstruction; and in training.
+#: Execution settings that do not apply to a reconstruction, and to training.
 TRAINING_ONLY = (
     "persistent_workers",
     "enable_progress_bar",
@@ -41,10 +41,10 @@ TRAINING_ONLY = (
 INFERENCE_ONLY = ("inference_batch_size", "middle_trim", "pad_eval")
 
 
-def silence_helpers() -> None:
-    """Let only the first of several processes of a command write messages.
+def silence_other_ranks() -> None:
+    """Log on rank 0 only.
 
-    Lightning starts the others with the same command line, and gives each its number.
+    Lightning starts the other processes with the same command line, and numbers them.
     """
     names = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
     number = next((os.environ[name] for name in names if os.environ.get(name)), "0")
@@ -65,13 +65,13 @@ def gather(
     ctx
         Context of the running command.
     config_class
-        Whose fields the command has as options, with those of the model and of the execution.
+        Class whose fields are options of the command, besides those of model and execution.
     config_file
         Value of ``--config``.
     fixed
         Files given as arguments, and the output folder.
     """
-    silence_helpers()
+    silence_other_ranks()
     given = given_values(ctx, config_class, ModelConfig, PyTorchExecutionConfig, RunFiles)
     layers = [Layer("command line", {**given, **fixed})]
     if current_state().verbosity < 0:
@@ -83,10 +83,10 @@ def gather(
 
 @contextmanager
 def refusals_as_usage() -> Iterator[None]:
-    """Turn the refusal of a setting, before any work is done, into wrong usage (exit code 2)."""
+    """Convert an invalid setting, found before any work, to a usage error (exit code 2)."""
     try:
         yield
     except InvalidValueError as error:
-        if type(error) is not InvalidValueError:  # a damaged file, say
+        if type(error) is not InvalidValueError:  # for example a damaged file
             raise
         raise click.UsageError(str(error)) from error

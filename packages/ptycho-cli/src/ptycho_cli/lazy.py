@@ -16,7 +16,7 @@ class LazyGroup(click.Group):
     Parameters
     ----------
     lazy
-        Command name -> (``"package.module:attribute"``, one-line help). The help line stands here
+        Command name -> (``"package.module:attribute"``, one-line help). The help line is part of it
         so that listing the commands needs no import.
     """
 
@@ -27,7 +27,7 @@ class LazyGroup(click.Group):
         self.lazy = dict(lazy or {})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of the table, which is the order of the work."""
+        """Names in the order of the table, which follows the workflow."""
         return [*self.lazy, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

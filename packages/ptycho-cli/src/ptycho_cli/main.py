@@ -1,4 +1,4 @@
-"""The ``ptycho`` command: its list of commands and its way out."""
+"""The ``ptycho`` command: its subcommands, signals and exit code."""
 
 import signal
 import sys
@@ -18,17 +18,17 @@ from ptycho_cli.sections import common_params
 __all__ = ["cli", "main"]
 
 COMMANDS = {
-    "demo": ("demo:demo", "Simulate a small scan, train, reconstruct: pictures in minutes."),
-    "simulate": ("simulate:simulate", "Make a scan from an object, a probe and a scan pattern."),
-    "inspect": ("inspect:inspect", "Show what is in a scan file and what to do with it."),
-    "fixture": ("fixture:fixture", "Make a small scan for tests out of a large one."),
-    "convert": ("convert:convert", "Write a scan in another format."),
+    "demo": ("demo:demo", "Simulate a small scan, train and reconstruct, in minutes."),
+    "simulate": ("simulate:simulate", "Simulate a scan of an object."),
+    "inspect": ("inspect:inspect", "Show content of a scan file and recommended settings."),
+    "fixture": ("fixture:fixture", "Extract a small test scan from a large one."),
+    "convert": ("convert:convert", "Convert a scan to another format."),
     "train": ("train:train", "Train a network on a scan."),
     "infer": ("infer:infer", "Reconstruct a scan with a trained network."),
-    "reconstruct": ("reconstruct:reconstruct", "Reconstruct a scan by iteration alone."),
+    "reconstruct": ("reconstruct:reconstruct", "Reconstruct a scan with the iterative solver."),
     "evaluate": ("evaluate:evaluate", "Compare a reconstruction with a reference."),
-    "bundle": ("bundle:bundle", "Look into a trained model."),
-    "config": ("config:config", "Show settings and where they come from; schema, template."),
+    "bundle": ("bundle:bundle", "Show or check a trained model."),
+    "config": ("config:config", "Show settings and their origins; schema, template."),
     "env": ("env:env", "Show versions, devices and backends."),
 }
 
@@ -38,19 +38,19 @@ COMMANDS = {
     lazy={k: (f"ptycho_cli.commands.{path}", text) for k, (path, text) in COMMANDS.items()},
     params=common_params(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Each command explains itself: ptycho COMMAND --help.",
+    epilog="Help on a command: ptycho COMMAND --help.",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="ptycho")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """From a ptychographic scan to a picture, with physics-constrained neural networks."""
+    """Reconstruct ptychographic scans with physics-constrained neural networks."""
     ctx.with_resource(logging_to_stderr(ctx.ensure_object(State)))
 
 
 def _telling_once() -> Callable[..., None]:
-    """Make a replacement of `warnings.showwarning`: one line each, no line twice.
+    """Return a replacement of `warnings.showwarning`: one line per warning, without repetition.
 
-    Python's own memory of what it has shown is lost whenever anybody changes the filters.
+    Python's own registry of shown warnings is reset whenever the filters change.
     """
     told: set[str] = set()
 
@@ -67,10 +67,10 @@ def _telling_once() -> Callable[..., None]:
 
 @contextmanager
 def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does: files put in order, one line, exit code 130.
+    """Make SIGTERM end a command like Ctrl-C: clean up, print one line, exit with code 130.
 
-    A handler of the program that calls us stays as it is, and so is one that a framework puts
-    around ours while it trains: it ends its work itself.
+    A handler of the calling program is kept, and so is one that a framework installs around
+    ours while it trains, because it ends the training itself.
     """
 
     def interrupt(*_: object) -> None:
@@ -104,7 +104,7 @@ def main(args: Sequence[str] | None = None) -> int:
     state = State()
     with warnings.catch_warnings():
         warnings.showwarning = _telling_once()
-        # Python hides deprecations from users: those of our options are meant for them.
+        # Python hides deprecation warnings from users, who should see those of our options.
         warnings.filterwarnings(
             "always", category=DeprecationWarning, module=r"ptycho_(cli|core)\."
         )

@@ -1,4 +1,4 @@
-"""Command-line options generated from the configuration classes, never written a second time."""
+"""Command-line options, generated from the configuration classes."""
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -18,17 +18,17 @@ STATE = "__is__"
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]
-else:  # at run time older versions of click know no parameter of this type
+else:  # older versions of click do not have this type at run time
     _ParamType = click.ParamType
 
 
 class FieldType(_ParamType):
-    """Value of one configuration field, checked against the field's own rule.
+    """Value of a configuration field, checked against the rule of the field.
 
     Parameters
     ----------
     spec
-        The field. ``none`` is accepted where None is a value.
+        The field. ``none`` is accepted if the field can be None.
     """
 
     def __init__(self, spec: OptionSpec) -> None:
@@ -38,7 +38,7 @@ class FieldType(_ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> object:
-        """Turn text into a value of the field.
+        """Convert text to a value of the field.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class FieldType(_ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer the allowed values, or files for a path."""
+        """Complete the allowed values, or files for a path."""
         del ctx, param
         if self.spec.type is Path:
             return [CompletionItem(incomplete, type="file")]
@@ -136,7 +136,7 @@ def field_options(
     classes
         Configuration classes, in the order their sections appear in the help.
     skip
-        Fields that the command takes in another way.
+        Fields that are not options of the command.
     defaults
         The command's own defaults, shown in the help; they are not applied here.
 
@@ -157,14 +157,14 @@ def field_options(
 
 
 def given_values(ctx: click.Context, *classes: type) -> dict[str, object]:
-    """Field values that stand on the command line, and only those.
+    """Return the field values given on the command line, without defaults.
 
     Parameters
     ----------
     ctx
         Context of the running command.
     classes
-        Configuration classes whose fields are asked for.
+        Configuration classes of the fields.
     """
     fields = {spec.name for cls in classes for spec in option_specs(cls)}
     values: dict[str, object] = {}

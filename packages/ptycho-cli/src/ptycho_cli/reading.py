@@ -1,4 +1,4 @@
-"""Options of commands that read a scan file, for what the file may not state."""
+"""Options of commands that read a scan file, for properties that the file may not state."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the commands that reconstruct have in common: output files, progress, summary line."""
+"""Shared by commands that reconstruct: output files, progress, summary line."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ OUTPUT_FILES = (*RESULT_FILES, RUN_FILE)
 
 @contextmanager
 def solver_progress(epochs: int, label: str) -> Iterator[Callable[[int, float], None]]:
-    """Show the progress of the solver; yields its ``callback``."""
+    """Show the progress of the solver; yield its ``callback``."""
     with progress(epochs, label) as update:
         yield lambda epoch, r_factor: update(epoch, f"R-factor {r_factor:.4f}")
 

@@ -15,17 +15,17 @@ GENERAL = "General"
 
 
 class SectionOption(click.Option):
-    """Option that knows the help section it belongs to."""
+    """Option with the title of its help section."""
 
     def __init__(self, *args: Any, section: str = GENERAL, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.section = section
-        # As the options of the configuration have it; the range itself follows the default.
+        # In the style of the configuration options; the range follows the default.
         if self.metavar is None and isinstance(self.type, click.IntRange | click.FloatRange):
             self.metavar = "INTEGER" if isinstance(self.type, click.IntRange) else "NUMBER"
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Usage and help; a default in words stands there without click's brackets around it."""
+        """Return usage and help; defaults in words are shown without click's brackets."""
         record = super().get_help_record(ctx)
         if record is None or not isinstance(self.show_default, str):
             return record
@@ -84,7 +84,7 @@ def common_params() -> list[click.Parameter]:
 
 
 class Command(click.Command):
-    r"""Command with sectioned help, the common options, and an ear for flags of older scripts.
+    r"""Command with sectioned help and the common options; accepts deprecated flags.
 
     A line ``\b`` in its docstring keeps the lines of the paragraph below it as they are. It may be
     the two characters of a raw docstring.
@@ -97,8 +97,8 @@ class Command(click.Command):
         self.params.extend(common_params())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, with flags of older scripts replaced: ``--batch_size``, ``--n_images``."""
-        from ptycho_config import current_flags  # `ptycho --help` does without
+        """Parse, with deprecated flags replaced: ``--batch_size``, ``--n_images``."""
+        from ptycho_config import current_flags  # not needed by `ptycho --help`
 
         known = [o for param in self.params for o in (*param.opts, *param.secondary_opts)]
         return super().parse_args(ctx, current_flags(args, known))

@@ -1,4 +1,4 @@
-"""``ptycho bundle``: what a trained model is, and whether it is whole."""
+"""``ptycho bundle``: show and check a trained model."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 @click.group()
 def bundle() -> None:
-    """Look into a trained model (the file wts.h5.zip, or the folder that holds it)."""
+    """Show or check a trained model (the file wts.h5.zip, or the folder that holds it)."""
 
 
 @bundle.command(cls=Command)
@@ -80,6 +80,6 @@ def show(path: Path, as_json: bool) -> None:
 def check(path: Path) -> None:
     """Check that BUNDLE is complete and undamaged: sizes, hashes, format."""
     manifest = check_bundle(path)
-    load_bundle(path)  # the hashes are right; are the members what they should be, too?
+    load_bundle(path)  # the hashes are right; also check the content of the members
     members = len(manifest["members"]) if "members" in manifest else len(manifest)
     click.echo(f"{path}: intact, {members} members, trained with {manifest['backend']}")

@@ -1,4 +1,4 @@
-"""``ptycho config``: which settings a command would take, and what settings there are."""
+"""``ptycho config``: the settings of a run, their schema, template and reference."""
 
 import json
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ _for = section("Content")(
 
 @click.group()
 def config() -> None:
-    """Show the settings of a run before it is made, and what settings there are."""
+    """Show the settings that a run would use, and list all settings."""
 
 
 @config.command(cls=Command, short_help="Write a commented configuration file.")
@@ -66,7 +66,7 @@ def template(command: str, output: Path | None, overwrite: bool) -> None:
 @_output
 @_overwrite
 def schema(output: Path | None, overwrite: bool) -> None:
-    """Write the JSON schema of configuration files, by which editors complete and check them.
+    """Write the JSON schema of configuration files, for completion and checks in editors.
 
     Name it in the file: "$schema": "schema.json" in JSON and YAML, "#:schema schema.json" in TOML.
     """
@@ -82,14 +82,14 @@ def reference(output: Path | None, overwrite: bool) -> None:
 
 
 def reference_text() -> str:
-    """Write the reference page, with what a bundle decides."""
+    """Return the reference page, with a note about settings from a bundle."""
     notes = [
         "",
-        "`ptycho infer` takes the model from the bundle, and its `backend` and `neighbor_count`",
-        "where nothing else decides. `ptycho config show` prints what a run would take.",
+        "`ptycho infer` takes the model from the bundle and, unless set otherwise, its `backend`",
+        "and `neighbor_count`. `ptycho config show` prints the settings that a run would use.",
         "",
-        "[How it works](how-it-works.md) says what the model's settings do,",
-        "[Conventions](conventions.md) in which units.",
+        "[How it works](how-it-works.md) explains the settings of the model, and",
+        "[Conventions](conventions.md) the units.",
     ]
     return "\n".join([reference_page().rstrip("\n"), *notes]) + "\n"
 
@@ -104,10 +104,13 @@ def reference_text() -> str:
 @config.command(cls=Command, short_help="Show every setting and where it comes from.")
 @click.argument("scan", type=INPUT, required=False)
 @section("Input and output")(
-    "--bundle", type=INPUT, help="Show what `ptycho infer` would take with this bundle."
+    "--bundle", type=INPUT, help="Show the settings of `ptycho infer` with this bundle."
 )
 @section("Input and output")(
-    "--config", "config_file", type=INPUT, help="Settings in TOML, YAML or JSON; options win."
+    "--config",
+    "config_file",
+    type=INPUT,
+    help="Configuration file (TOML, YAML or JSON); options take precedence.",
 )
 @section("Input and output")("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -120,7 +123,7 @@ def show(
     as_json: bool,
     **_: Any,
 ) -> None:
-    r"""Show every setting that a run would take, and where it comes from.
+    r"""Show every setting that a run would use, and its origin.
 
     Takes the options of `ptycho train`. N and the photons come from SCAN, whose patterns are not
     read.
@@ -152,13 +155,13 @@ def show(
 def _resolve(
     ctx: click.Context, scan: Path | None, bundle: Path | None, config_file: Path | None
 ) -> Resolved[Any]:
-    """Resolve what `ptycho train` would, or with a bundle `ptycho infer`."""
+    """Resolve the settings like `ptycho train` or, with a bundle, `ptycho infer`."""
     fixed: dict[str, object] = {}
     if bundle is not None:
         fixed["model_path"] = bundle
     if scan is not None:
         fixed["train_data_file" if bundle is None else "test_data_file"] = scan
-    # All options of the command: those of the other kind of run are refused as a mistake.
+    # Include all options of the command, so that those of the other kind of run are refused.
     layers = gather(ctx, TrainingConfig, config_file, fixed)
     if scan is not None:
         layers.append(_of_scan(scan, training=bundle is None))
@@ -168,7 +171,7 @@ def _resolve(
 
 
 def _of_scan(scan: Path, *, training: bool) -> Layer:
-    """Return the settings that the headers of a scan decide."""
+    """Return the settings that follow from the headers of a scan."""
     data: dict[str, object] = {"N": probe_size(scan)}
     photons = stated_photons(scan) if training else None
     if photons is not None:
@@ -177,7 +180,7 @@ def _of_scan(scan: Path, *, training: bool) -> Layer:
 
 
 def _listing(settings: list[tuple[OptionSpec, object]], origins: Mapping[str, str]) -> str:
-    """Lay out name, value and origin, under one heading for each class."""
+    """Format name, value and origin as a table, with a heading for each class."""
     rows: list[tuple[str, str, str]] = []
     group = ""
     for spec, value in settings:
@@ -189,7 +192,7 @@ def _listing(settings: list[tuple[OptionSpec, object]], origins: Mapping[str, st
 
 
 def _give(text: str, output: Path | None, *, overwrite: bool) -> None:
-    """Print a text, or write it into a file."""
+    """Print a text, or write it to a file."""
     if output is None:
         click.echo(text, nl=False)
         return

@@ -28,7 +28,7 @@ N = 64
 SIZE = 176
 PATTERNS = 320
 PHOTONS = 1e6
-#: A narrow network: the demo ends while somebody is watching.
+#: A narrow network, so that the demo ends within minutes.
 SETTINGS: dict[str, Any] = {"n_filters_scale": 1}
 
 
@@ -88,7 +88,7 @@ def demo(
 ) -> None:
     """Simulate a small scan, train a network on it, reconstruct it, and print the quality.
 
-    Every step is a command of its own, shown as it would be typed.
+    Every step is a separate command, which is shown as you would type it.
     """
     with refusals_as_usage():
         require(backend)

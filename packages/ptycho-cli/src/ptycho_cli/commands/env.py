@@ -1,4 +1,4 @@
-"""``ptycho env``: what is installed, what it runs on, what is missing."""
+"""``ptycho env``: installed versions, devices, and missing packages."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def _describe(name: str) -> dict[str, Any]:
         entry["install"] = f"{backend.pip_command} --force-reinstall"
         entry["devices"] = backend.devices()
         del entry["install"]
-    except Exception as error:  # a broken framework is what this command is asked about
+    except Exception as error:  # this command must also report a broken framework
         entry["error"] = f"{type(error).__name__}: {error}"
     return entry
 
@@ -54,7 +54,7 @@ def _backend_line(name: str, entry: dict[str, Any]) -> tuple[str, str]:
 @click.command(cls=Command)
 @section("Output")("--json", "as_json", is_flag=True, help="Print JSON.")
 def env(as_json: bool) -> None:
-    """Show versions, devices and backends, and what to install for what is missing."""
+    """Show versions, devices and backends, and how to install what is missing."""
     found = collect()
     if as_json:
         click.echo(json.dumps(found, indent=2))

@@ -1,4 +1,4 @@
-"""``ptycho infer``: a bundle and a scan in, an object out."""
+"""``ptycho infer``: reconstruct a scan with a trained network."""
 
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,10 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
     "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
 )
 @section("Input and output")(
-    "--config", "config_file", type=INPUT, help="Settings in TOML, YAML or JSON; options win."
+    "--config",
+    "config_file",
+    type=INPUT,
+    help="Configuration file (TOML, YAML or JSON); options take precedence.",
 )
 @section("Input and output")("--overwrite", is_flag=True, help="Replace existing results.")
 @section("Refinement")(
@@ -64,16 +67,18 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
     default=0,
     metavar="STEPS",
     show_default="none",
-    help="Polish the object with so many passes of the iterative solver.",
+    help="Refine the object with this many passes of the iterative solver.",
 )
-@section("Refinement")("--refine-probe", is_flag=True, help="Let the solver refine the probe too.")
 @section("Refinement")(
-    "--refine-positions", is_flag=True, help="Let the solver refine the positions too."
+    "--refine-probe", is_flag=True, help="Also refine the probe with the solver."
+)
+@section("Refinement")(
+    "--refine-positions", is_flag=True, help="Also refine the positions with the solver."
 )
 @section("Refinement")(
     "--half-scan-frc",
     is_flag=True,
-    help="Reconstruct two halves of the patterns as well, and tell the resolution from them.",
+    help="Also reconstruct two halves of the patterns and estimate the resolution from them.",
 )
 @click.pass_context
 def infer(
@@ -93,14 +98,14 @@ def infer(
     r"""Reconstruct SCAN with the trained network in BUNDLE (the file, or the folder that holds it).
 
     Writes reconstruction.npz, product.h5 (for ptychodus), pictures of amplitude and phase,
-    metrics.json and run.json. All patterns are used unless a number is asked for.
+    metrics.json and run.json. All patterns are used unless a number is given.
 
     \b
     ptycho infer model scan.npz -o result
     ptycho infer model scan.npz -o result --refine 10 --half-scan-frc
     """
     if (refine_probe or refine_positions) and not refine_steps:
-        msg = "--refine-probe and --refine-positions need --refine STEPS: it is the solver's work"
+        msg = "--refine-probe and --refine-positions need --refine STEPS"
         raise click.UsageError(msg)
     fixed: dict[str, object] = {"model_path": bundle, "test_data_file": scan, "output_dir": output}
     if current_state().debug:
@@ -125,7 +130,7 @@ def infer(
 
 
 def run_inference(run: ReconstructionRun) -> InferenceResult:
-    """Reconstruct, and say on standard output what came of it."""
+    """Reconstruct, and print a summary on standard output."""
     with refusals_as_usage():
         run.check()
     result = run.run()
@@ -137,6 +142,6 @@ def run_inference(run: ReconstructionRun) -> InferenceResult:
     if run.extras.half_scan_frc:
         click.echo(resolution_summary(result.metrics["half_scan_frc"]))
     if run.extras.refine and "r_factor_network" not in result.metrics:
-        # The network's results stand, but are not what was asked for: a script must notice.
+        # The network's results are kept, but a script must notice that they are not refined.
         raise click.exceptions.Exit(FAILED)
     return result

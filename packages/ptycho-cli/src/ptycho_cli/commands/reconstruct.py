@@ -1,4 +1,4 @@
-"""``ptycho reconstruct``: the iterative solver alone, without any network."""
+"""``ptycho reconstruct``: the iterative solver, without a network."""
 
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ PATH = click.Path(path_type=Path)
     type=click.FloatRange(min=0, max=1, min_open=True),
     default=0.1,
     show_default=True,
-    help="Damping where the probe is weak: larger is slower and more stable.",
+    help="Regularisation where the probe is weak; larger is slower but more stable.",
 )
 @section("Solver")("--update-probe", is_flag=True, help="Refine the probe as well.")
 @section("Solver")(
@@ -159,7 +159,7 @@ def reconstruct(
         patterns_per_second=rate,
     )
     write_json(folder / RUN_FILE, record, overwrite=overwrite)
-    plateau = ", until the R-factor stopped falling" if result.stopped == "plateau" else ""
+    plateau = ", stopped at a plateau of the R-factor" if result.stopped == "plateau" else ""
     note(f"solved: {len(result.r_factors)} epochs{plateau}")
     click.echo(summary(folder, metrics, rate, data.n))
     if with_halves:

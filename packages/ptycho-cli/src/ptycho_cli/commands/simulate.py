@@ -31,7 +31,7 @@ INPUT = click.Path(path_type=Path, exists=True)
     "--object",
     "object_source",
     metavar="lines|siemens|random|IMAGE",
-    help="Object, or a picture whose grey value is the thickness.  [default: siemens]",
+    help="Object, or an image whose grey value is the thickness.  [default: siemens]",
 )
 @section("Scene")(
     "--size",
@@ -78,7 +78,7 @@ INPUT = click.Path(path_type=Path, exists=True)
     type=click.FloatRange(min=0),
     default=0.5,
     show_default=True,
-    help="Largest random displacement of a position in x and y, pixels.",
+    help="Maximum random displacement of a position in x and y, pixels.",
 )
 @section("Dose")(
     "--photons",
@@ -100,7 +100,7 @@ INPUT = click.Path(path_type=Path, exists=True)
 @section("Detector")(
     "--saturation",
     type=click.FloatRange(min=1),
-    help="Largest count that a pixel can record.",
+    help="Saturation level of the detector, in counts.",
 )
 @section("Detector")(
     "--beam-stop",

@@ -1,4 +1,4 @@
-"""``ptycho train``: a scan in, a trained bundle out."""
+"""``ptycho train``: train a network on one scan or several."""
 
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,14 @@ INPUT = click.Path(path_type=Path, exists=True)
     "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
 )
 @section("Input and output")(
-    "--config", "config_file", type=INPUT, help="Settings in TOML, YAML or JSON; options win."
+    "--config",
+    "config_file",
+    type=INPUT,
+    help="Configuration file (TOML, YAML or JSON); options take precedence.",
 )
 @section("Input and output")("--overwrite", is_flag=True, help="Replace existing results.")
 @section("Input and output")(
-    "--resume", is_flag=True, help="Go on from the last checkpoint in the output folder."
+    "--resume", is_flag=True, help="Resume from the last checkpoint in the output folder."
 )
 @click.pass_context
 def train(
@@ -68,12 +71,12 @@ def train(
 
 
 def run_training(run: TrainingRun) -> TrainedModel:
-    """Train, and say on standard output what came of it."""
+    """Train, and print a summary on standard output."""
     with refusals_as_usage():
         run.check()
     model = run.run()
     if model.main_process:
         seconds = run.clock.seconds["train"]
-        done = f"trained in {seconds:.1f} s" if model.written else "nothing left to do"
+        done = f"trained in {seconds:.1f} s" if model.written else "all epochs already done"
         click.echo(f"{model.path}: {done}, kept {model.kept}")
     return model
