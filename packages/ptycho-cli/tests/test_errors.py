@@ -25,7 +25,7 @@ def raised(function):
             FAILED,
             "gone.npz: No such",
         ),
-        (MemoryError(), FAILED, "not enough memory"),
+        (MemoryError(), FAILED, "out of memory"),
         (click.UsageError("bad"), USAGE, "bad"),
         (click.FileError("x", "broken"), FAILED, "broken"),
         (click.Abort(), INTERRUPTED, "interrupted"),

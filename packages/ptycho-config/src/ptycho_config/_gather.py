@@ -5,23 +5,23 @@ from typing import Protocol
 from ptycho_config.checks import Rule
 from ptycho_config.model import ModelConfig
 
-SEED_LIMIT = 2**32 - 1  # what NumPy's, PyTorch's and TensorFlow's generators all take
+SEED_LIMIT = 2**32 - 1  # accepted by the generators of NumPy, PyTorch and TensorFlow
 
 
 class Gathering(Protocol):
-    """A configuration that gathers patterns into groups."""
+    """A configuration that forms groups of patterns."""
 
     @property
     def model(self) -> ModelConfig:
-        """The model that the groups are for."""
+        """The model that uses the groups."""
 
     @property
     def neighbor_count(self) -> int:
-        """Nearest positions that a group is drawn from."""
+        """Number of nearest positions from which a group is drawn."""
 
 
 def enough_neighbours(config: Gathering) -> str | None:
-    """Check that a group can be filled from the neighbours it is drawn from."""
+    """Check that there are enough neighbours to fill a group."""
     gridsize, needed = config.model.gridsize, config.model.channels - 1
     if gridsize == 1 or config.neighbor_count >= needed:
         return None

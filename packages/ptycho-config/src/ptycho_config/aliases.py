@@ -1,4 +1,4 @@
-"""Deprecated names: each maps to its successor with a DeprecationWarning, in this one place."""
+"""Deprecated names: each maps to its successor with a DeprecationWarning."""
 
 import sys
 import warnings
@@ -13,7 +13,7 @@ def _same(value: object) -> object:
 
 
 def _logger_of(disabled: object) -> object:
-    """Logger for ``disable_mlflow``; what is no flag is passed on for the check to report."""
+    """Logger for ``disable_mlflow``; other values are passed on for the check to report."""
     return {True: "none", False: "csv"}[disabled] if isinstance(disabled, bool) else disabled
 
 
@@ -30,7 +30,7 @@ class Alias:
     target : str
         Field that replaces it.
     convert : callable
-        Turns the old value into that of the field.
+        Function that converts the old value to that of the field.
     """
 
     target: str
@@ -82,9 +82,9 @@ def current_flags(args: Sequence[str], known: Collection[str]) -> list[str]:
     Parameters
     ----------
     args : sequence of str
-        Arguments as typed. What stands after ``--`` is left alone.
+        Arguments as typed. Those after ``--`` are unchanged.
     known : collection of str
-        Flags that the command has. Only what is none of them is replaced, and only by one of them:
+        Flags of the command. Only other flags are replaced, and only by one of these:
         a deprecated name (``--device``), or another spelling (``--batch_size`` for
         ``--batch-size``).
 
@@ -122,7 +122,9 @@ def _current_flag(flag: str, spelled: Mapping[str, str]) -> list[str]:
     target = DEPRECATED_ALIASES[name].target if name in DEPRECATED_ALIASES else ""
     if _in_kebab_case(f"--{target}") not in spelled:
         return [flag]
-    _, implied = resolve_alias(name, True, shown_as=flag)  # True: all that a bare flag says
+    _, implied = resolve_alias(
+        name, True, shown_as=flag
+    )  # True is the value of a flag without argument
     return [spelled[_in_kebab_case(f"--{target}")], *([] if implied is True else [str(implied)])]
 
 

@@ -1,4 +1,4 @@
-"""Conversion and checking of field values; nothing in here raises but `ConfigError`."""
+"""Conversion and checking of field values; the only error raised is `ConfigError`."""
 
 import math
 import os
@@ -29,7 +29,7 @@ class Rejected:
 
 
 def as_optional_path(value: str | os.PathLike[str] | None) -> Path | None:
-    """Convert to a path, ``~`` expanded; anything else is left for the check to report."""
+    """Convert to a path, ``~`` expanded; other values are left for the check to report."""
     return None if value is None else cast("Path", _path_or_same(value))
 
 
@@ -42,12 +42,12 @@ def _path_or_same(value: object) -> object:
 
 
 def none_or_same(value: Any) -> Any:
-    """Read the text ``none`` as None, for files: TOML has no word for it."""
+    """Convert the text ``none`` to None, for files: TOML has no null value."""
     return None if isinstance(value, str) and value.lower() == "none" else value
 
 
 def as_scheduler(value: str) -> Scheduler:
-    """Convert the name of a schedule; anything else is left for the check to report."""
+    """Convert the name of a schedule; other values are left for the check to report."""
     try:
         return Scheduler(value)
     except Exception:  # an unhashable or foreign value may raise anything
@@ -58,7 +58,7 @@ def validate(config: attrs.AttrsInstance, rules: tuple[Rule, ...] = ()) -> None:
     """Check every field of a configuration and the rules between fields.
 
     Whole numbers given for float fields and NumPy scalars are replaced by Python's own numbers, so
-    that equal configurations are written equally.
+    that equal configurations are written identically.
 
     Parameters
     ----------

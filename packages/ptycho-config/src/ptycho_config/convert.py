@@ -29,7 +29,7 @@ TABLES: Mapping[str, type] = MappingProxyType(
     {"model": ModelConfig, "execution": PyTorchExecutionConfig}
 )
 _HELD_PATHS = (TrainingConfig, InferenceConfig)  # before 0.1 was released
-SCHEMA_KEY = "$schema"  # lets an editor find the JSON schema of a file; no setting
+SCHEMA_KEY = "$schema"  # lets an editor find the JSON schema of a file; not a setting
 
 
 def to_dict(config: attrs.AttrsInstance) -> dict[str, Any]:
@@ -85,30 +85,30 @@ def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
 
 
 def classes_of(cls: type) -> tuple[type, ...]:
-    """List a configuration class and the ones nested in it."""
+    """Return a configuration class and the classes nested in it."""
     nested = (field.type for field in attrs.fields(cls))
     return (cls, *(kind for kind in nested if kind in CONFIG_CLASSES))
 
 
 def field_names(classes: Iterable[type]) -> tuple[str, ...]:
-    """List the names of all fields of `classes`, nested configurations left out."""
+    """Return the names of all fields of `classes`, without nested configurations."""
     return tuple(spec.name for cls in classes for spec in option_specs(cls))
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class Flat:
-    """A mapping of settings taken apart.
+    """Settings after flattening, with the problems found.
 
     Attributes
     ----------
     values : dict
-        Field name to value, tables dissolved, aliases replaced.
+        Field name to value, with tables flattened and aliases replaced.
     problems : list of str
-        Unknown keys, fields given twice, tables that are none.
+        Unknown keys, fields given twice, values that should be tables.
     foreign : list of str
-        Fields of configuration classes that were not asked for.
+        Fields of other configuration classes.
     known : tuple of str
-        Names that were asked for.
+        Names of the accepted fields.
     """
 
     values: dict[str, Any] = attrs.field(factory=dict)
@@ -118,14 +118,14 @@ class Flat:
 
 
 def flatten(values: Mapping[str, Any], classes: tuple[type, ...]) -> Flat:
-    """Bring settings, flat or in tables, into one flat mapping of field names.
+    """Convert settings, flat or in tables, to one flat mapping of field names.
 
     Parameters
     ----------
     values : mapping
         Settings; ``model`` and ``execution`` may be tables or configuration objects.
     classes : tuple of type
-        Configuration classes whose fields are wanted.
+        Configuration classes whose fields are accepted.
     """
     flat = Flat(known=field_names(classes))
     if not isinstance(values, Mapping):
@@ -152,7 +152,7 @@ def flatten(values: Mapping[str, Any], classes: tuple[type, ...]) -> Flat:
 
 
 def _take(flat: Flat, key: object, value: object, known: tuple[str, ...], table: str = "") -> None:
-    """Sort one setting into `flat`."""
+    """Add one setting to `flat`."""
     name = key
     if isinstance(key, str) and key in DEPRECATED_ALIASES:
         name, value = resolve_alias(key, value)
@@ -167,16 +167,16 @@ def _take(flat: Flat, key: object, value: object, known: tuple[str, ...], table:
 
 
 def unknown_key(key: object, known: Iterable[str], table: str = "") -> str:
-    """Phrase the problem of a key that is no field, with what may have been meant.
+    """Describe the problem of an unknown key, with a suggestion.
 
     Parameters
     ----------
     key : object
         The key received.
     known : iterable of str
-        Fields that may stand there.
+        Fields that are accepted there.
     table : str
-        Table the key stands in, empty outside of tables.
+        Table that contains the key; empty outside tables.
     """
     text = key.strip() if isinstance(key, str) else describe(key)
     hint = _hint(text, tuple(known))
@@ -185,7 +185,7 @@ def unknown_key(key: object, known: Iterable[str], table: str = "") -> str:
 
 
 def _hint(text: str, known: tuple[str, ...]) -> str:
-    """Guess what an unknown key was meant to be: misplaced, legacy, misspelt or deprecated."""
+    """Suggest a correction of an unknown key: misplaced, legacy, misspelt or deprecated."""
     from difflib import get_close_matches  # needed for errors only
 
     name = text.lstrip("-").replace("-", "_").lower()

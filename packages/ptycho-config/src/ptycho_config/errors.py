@@ -1,4 +1,4 @@
-"""The errors that people meet: one tree, one grammar.
+"""The errors shown to users: one hierarchy, one format of messages.
 
 ::
 
@@ -9,7 +9,7 @@
     └── MissingPackageError            something is not installed; also a RuntimeError
 
 Other packages derive from these. A message reads ``NAME must be RULE, got VALUE; what to do``.
-Everything else that escapes is a defect of the program.
+Any other exception is a bug.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ SHOWN_LENGTH = 80
 
 
 class PtychoError(Exception):
-    """Base of every error whose message is meant for people: one line that says what to do."""
+    """Base of all errors shown to users: one line that says what to do."""
 
 
 class InvalidValueError(PtychoError, ValueError):
@@ -27,7 +27,7 @@ class InvalidValueError(PtychoError, ValueError):
     Parameters
     ----------
     name : str
-        Of the value: an argument, a setting, an array of a file.
+        Name of the value: an argument, a setting, an array of a file.
     rule : str
         What it must be, without "must be": ``"an integer >= 1"``.
     got : str
@@ -51,12 +51,12 @@ class InvalidValueError(PtychoError, ValueError):
         self.name, self.rule, self.got, self.advice = name, rule, got, advice
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Rebuild from the parts, so that the error crosses process borders."""
+        """Pickle the parts, so that the error can be sent between processes."""
         return type(self), (self.name, self.rule, self.got, self.advice)
 
 
 class ConfigError(PtychoError, ValueError):
-    """A configuration that breaks its rules: every violation found, not the first only.
+    """A configuration that breaks its rules, with all violations found.
 
     Parameters
     ----------
@@ -85,20 +85,20 @@ class ConfigError(PtychoError, ValueError):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The first word of each problem: the field that it is about."""
+        """The first word of each problem, which is the name of the field."""
         return tuple(problem.partition(" ")[0] for problem in self.problems)
 
 
 class MissingFileError(PtychoError, FileNotFoundError):
-    """A file or folder that does not exist; the message names it and what to do."""
+    """A file or folder that does not exist; the message names it and says what to do."""
 
 
 class MissingPackageError(PtychoError, RuntimeError):
-    """Something that is not installed; the message has the command that installs it."""
+    """A package that is not installed; the message has the command that installs it."""
 
 
 def sentence(name: str, rule: str, got: str, advice: str = "") -> str:
-    """Write a violation as every message of ours is written.
+    """Write a violation in the common format of messages.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def sentence(name: str, rule: str, got: str, advice: str = "") -> str:
 
 
 def describe(value: object) -> str:
-    """Write a received value on one line, shortened, whatever it is."""
+    """Write any received value on one line, shortened."""
     try:
         text = " ".join(repr(value).split())
     except Exception:  # a foreign __repr__ may raise anything, and so does an int of 5000 digits

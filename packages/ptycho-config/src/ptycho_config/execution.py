@@ -1,4 +1,4 @@
-"""How to run: devices, precision, optimiser, checkpoints, loaders; never what to compute."""
+"""How to run: devices, precision, optimiser, checkpoints and loaders, but not what to compute."""
 
 from functools import partial
 from typing import ClassVar, Literal
@@ -208,28 +208,28 @@ class PyTorchExecutionConfig:
         validate(self, _RULES)
 
     def at_rate(self, recommended: float) -> "PyTorchExecutionConfig":
-        """Return these settings with a network's learning rate where none was asked for.
+        """Return these settings with a network's learning rate if none was given.
 
         Parameters
         ----------
         recommended : float
-            Of the network that is trained.
+            Learning rate that the network recommends.
         """
         if self.learning_rate is not None:
             return self
         return attrs.evolve(self, learning_rate=recommended)
 
     def rate(self, recommended: float) -> float:
-        """Return the learning rate: the one asked for, else that which a network recommends."""
+        """Return the given learning rate, otherwise the one that the network recommends."""
         return recommended if self.learning_rate is None else self.learning_rate
 
     def monitor(self, *, validated: bool) -> str:
-        """Return the logged loss that decides: that of training where there is no validation.
+        """Return the name of the monitored loss: that of training if there is no validation.
 
         Raises
         ------
         InvalidValueError
-            If it is never logged.
+            If the loss is never logged.
         """
         metric = self.checkpoint_monitor_metric
         known = ("train_loss", "val_loss") if validated else ("train_loss",)

@@ -10,7 +10,7 @@ from typing import Any
 from ptycho_config.errors import ConfigError, describe
 from ptycho_config.resolver import Layer
 
-# YAML 1.1 reads 1e9 as text because it has neither dot nor sign; people mean a number.
+# YAML 1.1 reads 1e9 as text because it has neither dot nor sign; a number is meant.
 _YAML_FLOAT = (
     r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$|[-+]?\.(?:inf|Inf|INF)$"
     r"|\.(?:nan|NaN|NAN)$"
@@ -38,7 +38,7 @@ def load_config_file(path: str | os.PathLike[str]) -> Layer:
     OSError
         If the file cannot be read.
     ConfigError
-        If it is not what its ending says, names a key twice, or is no table of settings.
+        If its format is not that of its suffix, a key is repeated, or it is no table of settings.
     """
     path = Path(path)
     parse = _PARSERS.get(path.suffix.lower())

@@ -1,4 +1,4 @@
-"""Inference: selection of patterns and what runs the network."""
+"""Configuration of inference: selection of patterns, and backend."""
 
 from typing import ClassVar
 
@@ -77,7 +77,7 @@ class InferenceConfig:
     backend: str = attrs.field(
         default="pytorch",
         metadata=about(
-            "What runs the network: pytorch, tensorflow, or another backend that is installed.",
+            "Backend that runs the network: pytorch, tensorflow, or another installed backend.",
             legacy=None,
         ),
     )

@@ -1,4 +1,4 @@
-"""One-way bridge to the flat, mutable dictionary that older callers read."""
+"""Write configurations to the flat, mutable dictionary that older callers read."""
 
 from collections.abc import Mapping, MutableMapping
 from types import MappingProxyType
@@ -22,13 +22,13 @@ LEGACY_KEYS: Mapping[str, str] = MappingProxyType(
 
 
 def update_legacy_dict(cfg: MutableMapping[str, Any], config: object) -> None:
-    """Write a configuration into a legacy dictionary: the only writer there is.
+    """Write a configuration into a legacy dictionary; nothing else writes to it.
 
     Parameters
     ----------
     cfg : mutable mapping
-        The dictionary to update in place. Keys that the configuration does not know keep their
-        values; fields that are None are written as None, so that nothing stale survives.
+        The dictionary to update in place. Keys that are not in the configuration keep their values;
+        fields that are None are written as None, so that no stale value remains.
     config : ModelConfig, TrainingConfig, InferenceConfig, RunFiles
         Or another object with attributes of those names, such as a client's mutable copy. The
         fields of ``config.model`` are written beside the others, paths as strings.
@@ -36,7 +36,7 @@ def update_legacy_dict(cfg: MutableMapping[str, Any], config: object) -> None:
     Raises
     ------
     TypeError
-        If `config` has no field with a legacy key: execution settings stay out.
+        If `config` has no field with a legacy key, like execution settings.
     """
     holders = (getattr(config, "model", None), config)
     values = {

@@ -1,4 +1,4 @@
-"""Whether the losses can be written where the configuration says."""
+"""Check the logger of a configuration."""
 
 from importlib.util import find_spec
 from typing import get_args
@@ -12,12 +12,12 @@ _PACKAGES = ("tensorboard", "mlflow")  # loggers that need a package of their na
 
 
 def check_logger(name: str) -> None:
-    """Refuse a logger that nobody knows, or whose package is missing.
+    """Refuse an unknown logger, or one whose package is missing.
 
     Raises
     ------
     InvalidValueError
-        With the names that are known.
+        With the names of the loggers.
     MissingPackageError
         With the command that installs the package.
     """

@@ -1,4 +1,4 @@
-"""What is computed: network and forward model."""
+"""Configuration of network and forward model."""
 
 from typing import ClassVar
 
@@ -128,5 +128,5 @@ class ModelConfig:
 
     @property
     def channels(self) -> int:
-        """Patterns per group, ``gridsize**2``: the only place that says how many channels."""
+        """Patterns per group, ``gridsize**2``: the number of channels of the network."""
         return self.gridsize**2

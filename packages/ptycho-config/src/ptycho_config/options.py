@@ -1,4 +1,4 @@
-"""What is known about each field: read from the classes, used by checks, options, schema, docs."""
+"""Description of each field, read from the classes, for checks, options, schema and docs."""
 
 import re
 from collections.abc import Mapping
@@ -15,36 +15,36 @@ SAME_NAME = "="
 ConfigClass = TypeVar("ConfigClass", bound=type)
 
 
-@attrs.frozen(kw_only=True, eq=False)  # one object per field; writing less code imports faster
+@attrs.frozen(kw_only=True, eq=False)  # one object per field; less generated code imports faster
 class OptionSpec:
-    """One field of a configuration class, described well enough to generate an option from it.
+    """One field of a configuration class, with everything needed to generate an option.
 
     Attributes
     ----------
     name : str
         Name of the field, the key in configuration files.
     group : str
-        Heading to list it under: Model, Training, Inference or Execution.
+        Heading of its section: Model, Training, Inference or Execution.
     type : type
         ``int``, ``float``, ``bool``, ``str`` or ``pathlib.Path``.
     choices : tuple
-        The values allowed; empty when they are not a closed set.
+        The allowed values; empty if they are not a closed set.
     minimum, maximum : float or None
         Inclusive bounds.
     above : float or None
         Exclusive lower bound.
     optional : bool
-        Whether None is a value.
+        Whether None is allowed.
     default : object
         Default of the class.
     none_means : str
-        What None stands for, for people: "all patterns".
+        Meaning of None in words: "all patterns".
     example : object
-        A valid value to show where the default is None.
+        A valid value to show if the default is None.
     class_allowed : bool
         Whether ``module:Class`` is a value besides names.
     legacy : str or None
-        Key in the legacy dictionary, None when the field never reaches it.
+        Key in the legacy dictionary; None if the field is not part of it.
     help : str
         Meaning, unit and effect.
     """
@@ -75,9 +75,9 @@ class OptionSpec:
 
     @property
     def flag_values(self) -> tuple[object, ...]:
-        """Value that each of `flags` sets; empty when the flag takes a value.
+        """Value that each of `flags` sets; empty if the flag takes a value.
 
-        A switch with a third state has a third flag, never an optional value: that would swallow
+        A switch with a third state has a third flag, not an optional value, which would consume
         the positional argument after it.
         """
         if self.type is not bool:
@@ -102,12 +102,12 @@ class OptionSpec:
         return f" >= {self.minimum:g}" if self.minimum is not None else ""
 
     def default_text(self, default: object = attrs.NOTHING) -> str:
-        """Write a default for people.
+        """Write a default in words.
 
         Parameters
         ----------
         default : object, optional
-            A command's own default; that of the class when left out.
+            A command's own default. Default: that of the class.
         """
         if default is attrs.NOTHING:
             default = self.default
@@ -128,12 +128,12 @@ _NOUNS: Mapping[type, str] = MappingProxyType(
 
 
 def shown_choice(value: object) -> str:
-    """Write a plain value as people type it: ``true``, ``64``, ``warn``."""
+    """Write a plain value as users type it: ``true``, ``64``, ``warn``."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def shown_number(value: float) -> str:
-    """Write a float as people type it: ``1e9``, ``0.001``, ``4``."""
+    """Write a float as users type it: ``1e9``, ``0.001``, ``4``."""
     text = f"{value:g}" if float(f"{value:g}") == value else repr(value)
     return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].strip("+"), text)
 
@@ -150,14 +150,14 @@ def about(
     example: object = None,
     class_allowed: bool = False,
 ) -> dict[str, object]:
-    """Metadata of a field: its help and what its annotation cannot say.
+    """Return metadata of a field: its help, and properties that are not in its annotation.
 
     Parameters
     ----------
     text : str
-        Help for a beamline scientist: meaning, unit, effect.
+        Help text for a beamline scientist: meaning, unit, effect.
     legacy : str or None
-        Key in the legacy dictionary; the field's own name by default, None for none.
+        Key in the legacy dictionary; by default the name of the field; None for none.
     choices, minimum, maximum, above, none_means, example, class_allowed
         As in `OptionSpec`.
 
@@ -187,8 +187,8 @@ def option_specs(cls: type) -> tuple[OptionSpec, ...]:
     Parameters
     ----------
     cls : type
-        One of the configuration classes. A nested configuration (``model``) is left out: ask
-        for the specs of its class.
+        One of the configuration classes. A nested configuration (``model``) is not included; use
+        its class instead.
 
     Returns
     -------
@@ -216,7 +216,7 @@ def _spec_of(cls: type, field: "attrs.Attribute[Any]") -> OptionSpec:
 
 
 def _read_annotation(annotation: object) -> tuple[type, tuple[object, ...], bool]:
-    """Split an annotation into scalar type, allowed values and whether None is one."""
+    """Split an annotation into scalar type, allowed values and whether None is allowed."""
     members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
     kinds: list[type] = []
     choices: list[object] = []
@@ -235,14 +235,14 @@ def _read_annotation(annotation: object) -> tuple[type, tuple[object, ...], bool
 
 
 def plain_value(value: object) -> object:
-    """Turn a field's value into what JSON can hold: paths and enumerations become strings."""
+    """Convert a field's value for JSON: paths and enumerations become strings."""
     if isinstance(value, Enum):
         return value.value
     return str(value) if isinstance(value, Path) else value
 
 
 def documented(cls: ConfigClass) -> ConfigClass:
-    """Extend the docstring of a class by its fields, from the same text that options show."""
+    """Add the fields to the docstring of a class, with the help texts of the options."""
     lines = [cls.__doc__ or "", "", "    Attributes", "    ----------"]
     for spec in option_specs(cls):
         lines += [f"    {spec.name} : {spec.rule}; default {spec.default_text()}"]

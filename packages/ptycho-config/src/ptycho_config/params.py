@@ -1,7 +1,7 @@
 """The flat, mutable dictionary of older callers: one per process.
 
-It starts empty on purpose: a default that nobody chose would be taken for the configuration in
-use. New code passes configurations on and never reads this.
+It is initially empty: otherwise defaults could be mistaken for the configuration in use. New code
+passes configurations as arguments and never reads it.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from ptycho_config.legacy import LEGACY_KEYS, update_legacy_dict
 
 __all__ = ["cfg", "get", "populate_legacy_params", "set"]
 
-#: Legacy key to value. Callers may keep keys of their own in it.
+#: Legacy key to value. Callers may add their own keys.
 cfg: dict[str, Any] = {}
 
 _SHOWN_CONFLICTS = 4
@@ -29,7 +29,7 @@ def get(key: str) -> Any:
     Raises
     ------
     KeyError
-        If it is not there, saying what to do or what may have been meant.
+        If it is missing, with a suggestion.
     """
     if key not in cfg:
         raise KeyError(_absent(key))
@@ -44,7 +44,7 @@ def set(key: str, value: object) -> None:  # noqa: A001  # the name older caller
     key : str
         A legacy key, or any other name.
     value : object
-        Its value; nothing checks it, and no configuration changes with it.
+        Its value. It is not checked, and no configuration changes with it.
     """
     cfg[key] = value
 
@@ -52,23 +52,23 @@ def set(key: str, value: object) -> None:  # noqa: A001  # the name older caller
 def populate_legacy_params(config: object, force: bool = False) -> None:
     """Write a configuration into `cfg`.
 
-    Older code keeps what it read: a second, different configuration in one process would leave it
-    with a mixture of both. So that is refused unless asked for; writing the same values again is
-    not.
+    Older code keeps values that it has read: a second, different configuration in one process would
+    lead to a mixture of both. It is refused unless `force` is set; writing the same values again is
+    allowed.
 
     Parameters
     ----------
     config : ModelConfig, TrainingConfig or InferenceConfig
-        As for `update_legacy_dict`. Keys that it does not know keep their values.
+        As for `update_legacy_dict`. Keys that are not in it keep their values.
     force : bool
-        Replace values that are there.
+        Replace existing values.
 
     Raises
     ------
     InvalidValueError
         If `cfg` holds other values and `force` is not set; nothing is written then.
     TypeError
-        If `config` has no field with a legacy key: execution settings stay out.
+        If `config` has no field with a legacy key, like execution settings.
     """
     new: dict[str, Any] = {}
     update_legacy_dict(new, config)
@@ -90,7 +90,7 @@ def populate_legacy_params(config: object, force: bool = False) -> None:
 
 
 def _absent(key: object) -> str:
-    """Say why a key has no value: nothing was written yet, or another name was meant."""
+    """Explain why a key has no value: nothing was written yet, or another name was meant."""
     if key in LEGACY_KEYS.values():
         return f"{key} has no value yet: update_legacy_dict(params.cfg, config) writes it"
     name = key if isinstance(key, str) else describe(key)

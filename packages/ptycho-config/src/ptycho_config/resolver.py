@@ -1,4 +1,4 @@
-"""One configuration out of many sources, with a record of where each value came from."""
+"""Merge settings from several sources and record the origin of each value."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
@@ -35,7 +35,7 @@ ORIGINS = (
     "command default",
     "default",
 )
-# These describe more than one command: settings of another command in them are no mistake.
+# These may contain settings of several commands: those of another command are not an error.
 _SHARED_ORIGINS = ("config file", "bundle", "data")
 
 
@@ -54,10 +54,10 @@ class Layer:
         One of `ORIGINS`.
     values : mapping
         Field name to value, flat; ``model`` and ``execution`` may also be tables or configuration
-        objects, all of whose fields then count as given. Only what the source really gave: None is
-        a value.
+        objects, all of whose fields then count as given. Only values that the source really
+        gave; None is a value.
     source : str
-        What to call the source in errors, a file name for example.
+        Name of the source in errors, for example a file name.
     """
 
     origin: str = attrs.field(validator=_known_origin)
@@ -71,7 +71,7 @@ class Layer:
 
 @attrs.frozen(kw_only=True)
 class Resolved(Generic[C]):
-    """A resolved configuration and its history.
+    """A resolved configuration and the origins of its values.
 
     Attributes
     ----------
@@ -80,14 +80,14 @@ class Resolved(Generic[C]):
     execution : PyTorchExecutionConfig
         How to run it.
     overrides_applied : dict
-        Field name to ``{"value": ..., "origin": ...}`` for every setting that a source above the
-        defaults decided; ready for JSON.
+        Field name to ``{"value": ..., "origin": ...}`` for every setting that is not from the
+        defaults; serialisable as JSON.
     files : RunFiles
-        What to read and where to write, as far as the sources name it.
+        Input files and output folder named by the sources.
     file_origins : dict
-        Name of a file that a source named, to its origin.
+        Name of each file setting to its origin.
     unused : tuple of str
-        Settings of other commands that a shared source held and this one did not need.
+        Settings of other commands in a shared source, which this one does not use.
     """
 
     config: C
@@ -106,9 +106,9 @@ class Resolved(Generic[C]):
         return {name: given.get(name, "default") for name in names}
 
     def summary(self) -> list[str]:
-        """Say which settings are not at their default, one line for each source.
+        """Return one line per source with the settings that are not at their default.
 
-        A bundle states every setting of its model: those at their default are left out.
+        A bundle has all settings of its model, of which those at their default are omitted.
         """
         usual = {s.name: s.default for cls in CONFIG_CLASSES for s in option_specs(cls)}
         by_origin: dict[str, list[str]] = {}
@@ -120,20 +120,20 @@ class Resolved(Generic[C]):
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Write everything as plain values that a configuration file may hold, ready for JSON.
+        """Return all settings as plain values for a configuration file or JSON.
 
-        Of the files, those that a source named.
+        Of the files, only those that a source named.
         """
         files = {name: value for name, value in to_dict(self.files).items() if value is not None}
         return {**to_dict(self.config), "execution": to_dict(self.execution), **files}
 
     def at_rate(self, recommended: float) -> "Resolved[C]":
-        """Return the same with a network's learning rate where no source gave one.
+        """Return a copy with the network's learning rate if no source gave one.
 
         Parameters
         ----------
         recommended : float
-            Of the network that is trained; its origin is recorded as ``network``.
+            Learning rate that the network recommends; its origin is recorded as ``network``.
         """
         if self.execution.learning_rate is not None:
             return self
@@ -151,8 +151,8 @@ def resolve_training(layers: Iterable[Layer]) -> Resolved[TrainingConfig]:
     Parameters
     ----------
     layers : iterable of Layer
-        Sources in any order: `ORIGINS` decides which wins, field by field. Of two layers with the
-        same origin the later one wins.
+        Sources in any order: `ORIGINS` defines their precedence, field by field. Of two layers with
+        the same origin the later one takes precedence.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def resolve_inference(layers: Iterable[Layer]) -> Resolved[InferenceConfig]:
     ----------
     layers : iterable of Layer
         As for `resolve_training`. A layer of origin ``bundle`` may hold the whole configuration
-        that the bundle was trained with: only its model counts, and that one is fixed.
+        of its training, of which only the model is used; it cannot be overridden.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def resolve_inference(layers: Iterable[Layer]) -> Resolved[InferenceConfig]:
     Raises
     ------
     ConfigError
-        As `resolve_training`, and if another source asks for another model than the bundle's.
+        As `resolve_training`, and if another source contradicts the model of the bundle.
     """
     return _resolve(InferenceConfig, layers)
 
@@ -222,7 +222,7 @@ def _resolve(cls: type[C], layers: Iterable[Layer]) -> Resolved[C]:
 def _another_model(
     flat: Mapping[str, Any], chosen: Mapping[str, tuple[Any, Layer]], layers: Iterable[Layer]
 ) -> Iterator[str]:
-    """Find what makes the model another one than that whose weights the bundle holds."""
+    """Find settings that contradict the model of the bundle."""
     model, _ = assemble(ModelConfig, flat)
     if model is None:
         return
@@ -235,7 +235,7 @@ def _another_model(
 
 
 def _widen_neighbourhood(chosen: dict[str, tuple[Any, Layer]]) -> None:
-    """Give large groups enough neighbours where nobody has said how many.
+    """Increase the default ``neighbor_count`` for large groups.
 
     The default of ``neighbor_count`` fills groups up to gridsize 2; without this, a larger gridsize
     alone would be an error.
@@ -249,7 +249,7 @@ def _widen_neighbourhood(chosen: dict[str, tuple[Any, Layer]]) -> None:
 
 
 def _read(cls: type, layer: Layer) -> tuple[dict[str, Any], list[str], list[str]]:
-    """Take a layer apart into values, problems and settings of other commands."""
+    """Split a layer into values, problems and settings of other commands."""
     of_bundle = cls is InferenceConfig and layer.origin == "bundle"
     classes = (ModelConfig,) if of_bundle else (*classes_of(cls), PyTorchExecutionConfig, RunFiles)
     values = layer.values

@@ -1,6 +1,6 @@
-"""Files of a run: part of the command and of the arguments of a call, not of the settings.
+"""Files of a run: they belong to the command or to the arguments of a call, not to the settings.
 
-A configuration says what to compute, wherever the data lie; a bundle keeps it without any path.
+A configuration is independent of the location of the data, so a bundle contains no paths.
 """
 
 from pathlib import Path

@@ -22,13 +22,13 @@ def json_schema(cls: type | None = None) -> dict[str, Any]:
     Parameters
     ----------
     cls : type, optional
-        Configuration class: the schema of what `to_dict` gives. Left out, the schema of a
-        configuration file, in which the fields of all classes may stand.
+        Configuration class: the schema of the output of `to_dict`. Default: the schema of a
+        configuration file, which may contain the fields of all classes.
 
     Returns
     -------
     dict
-        Ready for JSON. Rules between fields are not part of it.
+        Serialisable as JSON. Rules between fields are not part of it.
     """
     if cls is not None:
         return {"$schema": _DIALECT, **_object(cls)}
@@ -94,11 +94,11 @@ def toml_template(
     Returns
     -------
     str
-        As it stands it changes nothing; remove ``# `` in front of a setting to use it.
+        Unchanged it has no effect; remove ``# `` in front of a setting to use it.
     """
     own = defaults or {}
     blocks = [
-        "# Remove '# ' in front of a setting to change it. The command line wins over this file.",
+        "# Remove '# ' in front of a setting to change it. The command line takes precedence.",
         *(_toml_entry(spec, own) for part in (cls, RunFiles) for spec in option_specs(part)),
     ]
     for table, part in TABLES.items():
@@ -163,5 +163,5 @@ def reference_page() -> str:
 
 
 def _cell(text: str) -> str:
-    """Escape what Markdown takes for the end of a cell, or for emphasis."""
+    """Escape characters that end a table cell or mark emphasis in Markdown."""
     return text.replace("|", r"\|").replace("**", r"\*\*")

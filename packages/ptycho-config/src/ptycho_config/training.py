@@ -1,4 +1,4 @@
-"""Training: losses, selection of patterns, what is refined."""
+"""Configuration of training: losses, selection of patterns, refinement."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -13,13 +13,13 @@ from ptycho_config.options import about, documented
 from ptycho_config.types import Domain
 
 LOSS_TERM = "ptycho loss term"
-"""Metadata key that marks the weight of a loss term (`ptycho_core.losses`). Its value says what the
+"""Metadata key that marks the weight of a loss term (`ptycho_core.losses`). Its value is what the
 term compares: ``counts``, the ``truth``, or only the ``object`` with itself."""
 
 IMAGINED = (0.2, 0.8)
 FIRST_IMAGINED_EPOCH = 10
-"""Between which parts of the epochs, and not before which, batches are imagined: at first the
-network sees too little to imagine from, and at the end only what was measured counts."""
+"""Fractions of the epochs between which batches are simulated, and the earliest epoch: at first the
+reconstructions are too poor for this, and the last epochs use only measured data."""
 
 
 def _some_loss(config: "TrainingConfig") -> str | None:
@@ -260,7 +260,7 @@ class TrainingConfig:
     backend: str = attrs.field(
         default="pytorch",
         metadata=about(
-            "What trains the network: pytorch, tensorflow, or another backend that is installed.",
+            "Backend that trains the network: pytorch, tensorflow, or another installed backend.",
             legacy=None,
         ),
     )
@@ -270,13 +270,13 @@ class TrainingConfig:
         validate(self, _RULES)
 
     def asked_photons(self, overrides: Mapping[str, Any]) -> float | None:
-        """Return ``nphotons`` where somebody asked for it: it then wins over what a file states.
+        """Return ``nphotons`` if it was set explicitly: it then takes precedence over the file.
 
         Parameters
         ----------
         overrides : mapping
-            Where the values came from: `Resolved.overrides_applied`. Without a record of it, any
-            value but the default was asked for.
+            Origins of the values: `Resolved.overrides_applied`. Without an entry, any value other
+            than the default counts as set explicitly.
         """
         entry = overrides.get("nphotons")
         if entry is not None:
@@ -287,7 +287,7 @@ class TrainingConfig:
 
     @property
     def counts_decide(self) -> bool:
-        """Whether a loss compares counts: nothing else can tell the intensity scale."""
+        """Whether a loss compares counts, without which the intensity scale is undetermined."""
         pinn = self.model.model_type == "pinn"
         return pinn and any(getattr(self, name) > 0 for name in _weights_of("counts"))
 
@@ -298,10 +298,10 @@ class TrainingConfig:
         return supervised or any(getattr(self, name) > 0 for name in _weights_of("truth"))
 
     def imagines(self, epoch: int) -> bool:
-        """Whether batches are imagined in an epoch, counted from 0.
+        """Whether batches are simulated in an epoch, counted from 0.
 
-        Never by a network that learns from the truth, nor while the probe or the positions, from
-        which patterns are imagined, are being refined.
+        Never in supervised training, nor while probe or positions, from which patterns are
+        simulated, are being refined.
         """
         refined = self.probe_trainable or self.positions_trainable
         if not self.imagined_batches or refined or self.model.model_type == "supervised":
@@ -317,7 +317,7 @@ LOSS_WEIGHTS: Mapping[str, str] = MappingProxyType(
         if LOSS_TERM in field.metadata
     }
 )
-"""Fields that weight a term of the loss, and what that term compares."""
+"""Fields with the weight of a loss term, and what that term compares."""
 
 
 def _weights_of(compared: str) -> list[str]:

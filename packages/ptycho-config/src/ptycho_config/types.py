@@ -1,4 +1,4 @@
-"""Closed sets of values, each written once: annotations, checks, options and schema use these."""
+"""Closed sets of values, for annotations, checks, options and schema."""
 
 from enum import StrEnum
 from typing import Literal
