@@ -169,7 +169,7 @@ def test_a_bundle_is_run_by_its_backend(bundle_folder, monkeypatch, caplog):
     monkeypatch.delenv("PTYCHO_BACKEND")
     with caplog.at_level(logging.INFO):
         assert load_inference_bundle(bundle_folder)[0].backend == "pytorch"
-    assert "pinn model of gridsize 2, trained with pytorch, to run with pytorch" in caplog.text
+    assert "pinn model of gridsize 2, trained with pytorch, running with pytorch" in caplog.text
 
 
 def test_older_callers_find_two_modules_unimported():

@@ -24,7 +24,7 @@ def test_the_input_times_a_scale(raw, grouped):
     assert scaled.factor == 6
     np.testing.assert_allclose(np.asarray(scaled), grouped["X_full"] * 6)
     assert np.asarray(X, dtype=np.float64).dtype == np.float64
-    with pytest.raises(ValueError, match="cannot be had without a copy"):
+    with pytest.raises(ValueError, match="cannot be returned without a copy"):
         np.asarray(X, copy=False)
 
 

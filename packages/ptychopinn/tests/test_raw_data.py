@@ -91,7 +91,7 @@ def test_every_mistake_is_told_at_once(arrays):
         "probeGuess": np.ones((32, 32), complex),
         "xcoords": arrays["xcoords"] * np.nan,
     }
-    with pytest.raises(ScanFormatError, match="the data handed over: 2 violations") as caught:
+    with pytest.raises(ScanFormatError, match="the data: 2 violations") as caught:
         RawData.from_coords_without_pc(**bad)
     assert "probeGuess" in str(caught.value)
     assert "xcoords" in str(caught.value)

@@ -34,7 +34,7 @@ def test_what_lies_beyond_is_cut_off(caplog):
     placed = reassemble_position(Prediction(rec, (6, 20)), None)
     np.testing.assert_array_equal(placed[4:, :5], rec.object[:2, 2:])
     assert (placed[:4] == 1).all()
-    assert "cut to the input object, 6 x 20 pixels; more was lit" in caplog.text
+    assert "cut to the input object, 6 x 20 pixels; a larger area was illuminated" in caplog.text
 
 
 def test_dark_rims_are_no_loss(caplog):

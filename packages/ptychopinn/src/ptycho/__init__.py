@@ -1,8 +1,8 @@
 """PtychoPINN behind the import name ptycho: what applications such as ptychodus call.
 
-`train` and `reconstruct` are the calls of `ptycho_core`. The modules here translate the calls,
-names and conventions of those applications to the packages that do the work. Importing them loads
-no deep-learning framework; the backend is loaded when a network is trained or run.
+`train` and `reconstruct` are those of `ptycho_core`. The modules here translate the calls, names
+and conventions of those applications to the other packages. Importing them loads no deep-learning
+framework; the backend is imported when a network is trained or run.
 """
 
 from importlib import import_module
@@ -30,7 +30,7 @@ __all__ = ["__version__", "reconstruct", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a module of the package, or a call of `ptycho_core`, when it is first asked for."""
+    """Import a module of the package, or a function of `ptycho_core`, on first use."""
     if name in _CALLS:
         return getattr(import_module("ptycho_core"), name)
     if name in _MODULES:

@@ -1,4 +1,4 @@
-"""Which backend trains or reconstructs."""
+"""Choose the backend."""
 
 import os
 from typing import Any
@@ -15,19 +15,19 @@ VARIABLE = "PTYCHO_BACKEND"
 
 
 def choose(asked: Any = None, usual: str = "tensorflow") -> str:
-    """Decide on a backend without loading it.
+    """Choose a backend without importing it.
 
     Parameters
     ----------
     asked
-        What the settings say; None asks the legacy dictionary, then `VARIABLE`.
+        Backend of the settings; with None the legacy dictionary, then `VARIABLE` is used.
     usual
-        Taken where nobody says, if it is installed; else the one that is.
+        Default, if it is installed; otherwise the one that is installed.
 
     Returns
     -------
     str
-        Its name: ``"tensorflow"``, ``"pytorch"``, or that of another one.
+        Name of the backend: ``"tensorflow"``, ``"pytorch"``, or another one.
 
     Raises
     ------
@@ -42,5 +42,5 @@ def choose(asked: Any = None, usual: str = "tensorflow") -> str:
     installed = [name for name in backend_names() if not find_backend(name).missing()]
     if not installed:
         commands = " or ".join(find_backend(name).pip_command for name in backend_names())
-        raise MissingPackageError(f"no backend is installed, and one is needed: {commands}")
+        raise MissingPackageError(f"no backend is installed; install one: {commands}")
     return usual if usual in installed else installed[0]

@@ -1,4 +1,4 @@
-"""A loaded bundle as a model, and the object it finds."""
+"""A loaded bundle as a model, and its reconstructions."""
 
 import logging
 from collections.abc import Sequence
@@ -20,19 +20,19 @@ __all__ = ["BundleModel", "Prediction", "place", "reconstruct"]
 log = logging.getLogger(__name__)
 
 SEEN = 0.05
-"""Share of the strongest coverage from which on a pixel counts as seen."""
+"""Fraction of the maximum coverage above which a pixel counts as illuminated."""
 
 
 @attrs.frozen(eq=False)
 class Prediction:
-    """An object, stitched, on the canvas of its scan.
+    """A stitched object on the canvas of its scan.
 
     Attributes
     ----------
     reconstruction : Reconstruction
-        As ``ptycho infer`` gives it.
+        Reconstruction as from ``ptycho infer``.
     shape : (H, W) or None
-        Shape of the object that the application handed over; None without one.
+        Shape of the object passed by the application; None without one.
     """
 
     reconstruction: Reconstruction
@@ -48,7 +48,7 @@ class BundleModel:
     bundle : Bundle
         Weights and scaling.
     backend : str
-        What runs it.
+        Name of the backend that runs it.
     """
 
     bundle: Bundle
@@ -57,13 +57,13 @@ class BundleModel:
     def predict(self, inputs: Sequence[Any]) -> Prediction:
         """Reconstruct the object of a scan: network and stitching in one streaming pass.
 
-        The patches are added up weighted by the illumination, as ``ptycho infer`` does it.
+        The patches are averaged with the illumination as weight, as in ``ptycho infer``.
 
         Parameters
         ----------
         inputs
-            ``[X * intensity_scale, local_offsets]`` of a `DataContainer`. The factor does not
-            matter: the counts of the scan fix the scale.
+            ``[X * intensity_scale, local_offsets]`` of a `DataContainer`. The factor has no
+            effect: the counts of the scan fix the scale.
 
         Returns
         -------
@@ -73,9 +73,9 @@ class BundleModel:
         Raises
         ------
         TypeError
-            If the first input is no `Patterns`.
+            If the first input is not a `Patterns`.
         ValueError
-            If bundle and scan do not fit, N for example.
+            If bundle and scan do not match, for example in N.
         """
         patterns = inputs[0] if len(inputs) else None
         if not isinstance(patterns, Patterns):
@@ -87,12 +87,12 @@ class BundleModel:
 
 
 def reconstruct(bundle: Bundle, scan: Scan, selection: Selection, backend: str) -> Reconstruction:
-    """Reconstruct a scan with the groups of a selection, made of the size the bundle needs.
+    """Reconstruct a scan with the groups of a selection, adapted to the gridsize of the bundle.
 
     Raises
     ------
     ValueError
-        If bundle and scan do not fit: not every architecture takes patterns of another size.
+        If bundle and scan do not match: not every architecture accepts patterns of another size.
     """
     gridsize, N = bundle.config["model"]["gridsize"], bundle.config["model"]["N"]
     if scan.N != N:
@@ -126,7 +126,7 @@ def _one_pass(
 
 
 def _combined(one: Reconstruction, other: Reconstruction) -> Reconstruction:
-    """Join two passes over the same patterns: the mean, weighted by their coverage."""
+    """Return the mean of two passes over the same patterns, weighted by their coverage."""
     coverage = one.coverage + other.coverage
     total = one.object * one.coverage + other.object * other.coverage
     lit = coverage > 0
@@ -135,7 +135,7 @@ def _combined(one: Reconstruction, other: Reconstruction) -> Reconstruction:
 
 
 def place(found: Prediction) -> NDArray[np.complex64]:
-    """Lay an object on the canvas of the object that the application handed over.
+    """Place an object on the canvas of the object that the application passed.
 
     Parameters
     ----------
@@ -145,7 +145,8 @@ def place(found: Prediction) -> NDArray[np.complex64]:
     Returns
     -------
     (H, W) complex64 array
-        One where no light went. What lies beyond the canvas is cut off, and said.
+        One where there was no illumination. Parts outside the canvas are cut off, with a
+        warning.
     """
     rec = found.reconstruction
     if found.shape is None:
@@ -158,12 +159,15 @@ def place(found: Prediction) -> NDArray[np.complex64]:
     beyond = rec.coverage.copy()
     beyond[ours] = 0
     if beyond.max() > SEEN * rec.coverage.max():
-        log.warning("object: cut to the input object, %d x %d pixels; more was lit", *found.shape)
+        log.warning(
+            "object: cut to the input object, %d x %d pixels; a larger area was illuminated",
+            *found.shape,
+        )
     return canvas
 
 
 def _overlap(start: int, length: int, size: int) -> tuple[slice, slice]:
-    """Return where `length` pixels from `start` on lie among `size`, and which of them do."""
+    """Return the slice among `size` pixels of `length` pixels from `start`, and their own slice."""
     low = max(0, start)
     high = max(low, min(size, start + length))
     return slice(low, high), slice(low - start, high - start)

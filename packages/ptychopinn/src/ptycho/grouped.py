@@ -1,4 +1,4 @@
-"""The dictionary of grouped patterns that older callers pass on."""
+"""The dictionary of grouped patterns for older callers."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -15,16 +15,16 @@ __all__ = ["GroupedData", "Selection"]
 
 @frozen(kw_only=True)
 class Selection:
-    """Which groups of a scan are wanted.
+    """Parameters of the grouping of a scan.
 
     Attributes
     ----------
     gridsize
         Side of a group, which has ``C = gridsize**2`` patterns.
     neighbor_count
-        Nearest positions that a group is drawn from.
+        Number of nearest positions from which a group is drawn.
     samples
-        Groups around each pattern.
+        Number of groups around each pattern.
     """
 
     gridsize: int
@@ -43,7 +43,7 @@ class Selection:
 
 
 class GroupedData(Mapping[str, Any]):
-    """Groups of patterns under the keys of older callers; nothing is computed before it is read.
+    """Groups of patterns under the keys of older callers; arrays are computed when read.
 
     With B groups of C patterns, positions as (x, y) in pixels, as they were given:
 
@@ -54,7 +54,7 @@ class GroupedData(Mapping[str, Any]):
       each group; ``coords_relative`` (B, 1, 2, C): mean minus position, in this sign;
     - ``coords_start_nn``, ``coords_start_offsets``, ``coords_start_relative``: the same of the
       nominal positions;
-    - ``Y`` (B, N, N, C) complex64: ground truth, None where there is none;
+    - ``Y`` (B, N, N, C) complex64: ground truth, or None;
     - ``objectGuess`` (H, W) complex64 or None.
 
     Parameters
@@ -62,9 +62,9 @@ class GroupedData(Mapping[str, Any]):
     scan
         The scan.
     selection
-        Which groups of it.
+        Parameters of its grouping.
     offset
-        To be taken off the positions of the scan.
+        Offset to subtract from the positions of the scan.
     """
 
     def __init__(self, scan: Scan, selection: Selection, offset: float = 0.0) -> None:
@@ -85,7 +85,7 @@ class GroupedData(Mapping[str, Any]):
         }
 
     def __getitem__(self, key: str) -> Any:
-        """Return the array under `key`; what grows with the patterns is made now."""
+        """Return the array under `key`; large arrays are computed now."""
         if key in self._later:
             self._values[key] = self._later.pop(key)()
         return self._values[key]

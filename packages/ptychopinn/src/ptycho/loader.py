@@ -1,4 +1,4 @@
-"""From grouped patterns to what a model is given."""
+"""Convert grouped patterns to the input of a model."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,8 +19,8 @@ __all__ = ["DataContainer", "Patterns", "PtychoDataContainer", "load"]
 class Patterns:
     """The input of a model: patterns of a scan, in groups, times a factor.
 
-    Reconstruction reads the patterns in pieces from the scan; only who wants to look at them as an
-    array, ``numpy.asarray(patterns)``, has them all in memory.
+    Reconstruction reads the patterns in pieces from the scan; only conversion to an array,
+    ``numpy.asarray(patterns)``, loads all of them into memory.
 
     Attributes
     ----------
@@ -29,10 +29,10 @@ class Patterns:
     scan : Scan
         Their scan, with the probe to reconstruct with.
     factor : float
-        What the normalised amplitudes are multiplied by.
+        Factor on the normalised amplitudes.
     """
 
-    # A NumPy number on the left leaves the multiplication to this class.
+    # Makes a NumPy number on the left use the multiplication of this class.
     __array_ufunc__ = None
 
     grouped: GroupedData
@@ -41,7 +41,7 @@ class Patterns:
 
     @property
     def selection(self) -> Selection:
-        """Which groups of the scan."""
+        """Parameters of the grouping of the scan."""
         return self.grouped.selection
 
     @property
@@ -51,7 +51,7 @@ class Patterns:
         return B, self.scan.N, self.scan.N, C
 
     def __mul__(self, factor: float) -> "Patterns":
-        """Multiply, and compute nothing."""
+        """Multiply the factor, without any computation on patterns."""
         return attrs.evolve(self, factor=self.factor * float(factor))
 
     __rmul__ = __mul__
@@ -59,7 +59,7 @@ class Patterns:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return normalised amplitudes (B, N, N, C) times the factor."""
         if copy is False:
-            raise ValueError("the array is computed: it cannot be had without a copy")
+            raise ValueError("the array is computed, so it cannot be returned without a copy")
         normalised: NDArray[np.float32] = self.grouped["X_full"]
         values = normalised * np.float32(self.factor)
         return values if dtype is None else values.astype(dtype)
@@ -98,21 +98,21 @@ def load(
     Parameters
     ----------
     cb
-        Function without arguments that returns what `RawData.generate_grouped_data` made.
+        Function without arguments that returns the result of `RawData.generate_grouped_data`.
     probeGuess : (N, N) or (M, N, N) complex array, optional
         Probe to reconstruct with. Default: the one of `ptycho.probe.set_probe_guess`, else that
         of the scan.
     which
-        Of no use.
+        Ignored.
     create_split
-        Splits into training and test data are not made here; must be False.
+        Must be False: splitting into training and test data is not supported.
 
     Raises
     ------
     TypeError
         If the callback returns something else.
     ValueError
-        If a split is asked for, or the probe does not fit the patterns.
+        If a split is requested, or the probe does not match the patterns.
     """
     if create_split:
         raise InvalidValueError(

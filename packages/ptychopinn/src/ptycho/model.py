@@ -1,4 +1,4 @@
-"""Where older callers look for the parameters of the model."""
+"""Parameters of the model for older callers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Where the model lives that this process has just trained."""
+"""Save the model that this process trained last."""
 
 import logging
 from os import PathLike
@@ -16,13 +16,13 @@ _trained: Bundle | None = None
 
 
 def keep(bundle: Bundle) -> None:
-    """Remember the model that was trained last, for `save`."""
+    """Keep the model that was trained last, for `save`."""
     global _trained
     _trained = bundle
 
 
 def save(out_prefix: str | PathLike[str]) -> Path:
-    """Write the bundle of the model that was trained last; what is there is replaced.
+    """Write the bundle of the model that was trained last, replacing an existing one.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """The flat, mutable dictionary of older callers: `cfg`, `get` and `set`.
 
-``update_legacy_dict(params.cfg, config)`` is its only writer; it is empty before. The dictionary
+``update_legacy_dict(params.cfg, config)`` is its only writer; it is initially empty. The dictionary
 is that of `ptycho_config.params`, the same for every backend of the process.
 """
 

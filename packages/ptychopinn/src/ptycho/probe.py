@@ -10,7 +10,7 @@ _guess: NDArray[np.complex64] | None = None
 
 
 def set_probe_guess(X_trn: object, probe_guess: ArrayLike) -> None:  # noqa: ARG001  old signature
-    """Set the probe of the data that are loaded from now on.
+    """Set the probe for data loaded afterwards.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def set_probe_guess(X_trn: object, probe_guess: ArrayLike) -> None:  # noqa: ARG
     Raises
     ------
     InvalidValueError
-        If the array is no probe.
+        If the array is not a probe.
     """
     global _guess
     as_modes(probe_guess, name="probe guess")

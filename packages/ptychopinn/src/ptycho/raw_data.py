@@ -1,7 +1,7 @@
-"""Scans as an application hands them over.
+"""Scans in the form in which an application passes them.
 
-Where a pixel is
-----------------
+Half a pixel
+------------
 An application such as ptychodus gives the object coordinate of the *middle* of a patch, which has
 index ``(N - 1) / 2``; the packages below give that of patch pixel ``[N//2, N//2]``. For even N they
 are half a pixel apart, and this is the place that adds it, as `ptycho_data.save_product`
@@ -29,13 +29,13 @@ __all__ = ["RawData"]
 
 log = logging.getLogger(__name__)
 
-#: States that patterns come first, also where there are as many of them as rows in a pattern.
+#: States that patterns come first, even if there are as many of them as rows in a pattern.
 _PATTERNS_FIRST = json.dumps({"axes": "nyx"})
 
 
 @contextmanager
 def _warnings_in_log() -> Iterator[None]:
-    """Send warnings to the log: an application shows that, and not its child's stderr."""
+    """Send warnings to the log, which an application shows, unlike its child's stderr."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -52,7 +52,7 @@ class RawData:
     scan : Scan
         The scan in the conventions of `ptycho_data`.
     offset : float
-        What was added to the positions given to arrive there, in pixels.
+        Offset that was added to the positions given, in pixels.
     """
 
     scan: Scan
@@ -69,7 +69,7 @@ class RawData:
         Parameters
         ----------
         path
-            The file; patterns that are not compressed stay on disk.
+            The file; uncompressed patterns remain on disk.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class RawData:
         scan_index: ArrayLike | None = None,
         objectGuess: ArrayLike | None = None,
     ) -> "RawData":
-        """Take over the arrays of an application.
+        """Make a scan from the arrays of an application.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class RawData:
         given = {
             "xcoords": xcoords,
             "ycoords": ycoords,
-            # bool counts are counts too
+            # boolean counts are valid
             "diffraction": patterns.view(np.uint8) if patterns.dtype == np.bool_ else patterns,
             "probeGuess": probeGuess,
             "scan_index": scan_index,
@@ -125,12 +125,12 @@ class RawData:
         }
         arrays = {name: value for name, value in given.items() if value is not None}
         with _warnings_in_log():
-            scan = scan_from_arrays(arrays, domain="counts", name="the data handed over")
+            scan = scan_from_arrays(arrays, domain="counts", name="the data")
         return cls._centred(scan)
 
     @classmethod
     def _centred(cls, scan: Scan) -> "RawData":
-        """Take positions of the middle of patches to those of pixel ``N//2``."""
+        """Convert positions of the middle of patches to those of pixel ``N//2``."""
         offset = half_pixel(scan.N)
         names = ("xcoords", "ycoords", "xcoords_start", "ycoords_start")
         present = {name: getattr(scan, name) for name in names}
@@ -149,7 +149,7 @@ class RawData:
 
     @property
     def objectGuess(self) -> NDArray[np.complex64] | None:  # noqa: N802  the callers' name
-        """Object (H, W), if there is one."""
+        """Object (H, W), or None."""
         return self.scan.object_guess
 
     @property
@@ -172,10 +172,10 @@ class RawData:
         N
             Side of the patterns.
         K
-            Nearest positions, the pattern's own included, that its groups are drawn from. Too few
-            for a group are made enough.
+            Number of nearest positions, including the pattern's own, from which its groups are
+            drawn; increased to the size of a group if smaller.
         nsamples
-            Groups around each pattern. With gridsize 1 there is only one.
+            Number of groups around each pattern; with gridsize 1 there is only one.
         gridsize
             Side of a group; None takes it from `ptycho.params.cfg`, as older callers expect.
 

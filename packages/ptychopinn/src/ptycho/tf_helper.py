@@ -1,4 +1,4 @@
-"""The last step of a reconstruction as older callers know it."""
+"""The last step of a reconstruction, for older callers."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ __all__ = ["reassemble_position"]
 
 def reassemble_position(
     obj_tensor: Prediction,
-    global_offsets: Any,  # noqa: ARG001  the prediction knows where it belongs
+    global_offsets: Any,  # noqa: ARG001  the prediction has its own position
     M: int = 20,  # noqa: ARG001  see below
 ) -> NDArray[np.complex64]:
     """Return the reconstructed object on the canvas of the application's own object.
@@ -20,23 +20,23 @@ def reassemble_position(
     Parameters
     ----------
     obj_tensor
-        What `predict` of a loaded model returned.
+        Result of `predict` of a loaded model.
     global_offsets
-        Of no use any more.
+        Ignored.
     M
-        Of no use any more: older callers cut patches to M pixels against errors at their rims;
-        here every pixel counts as much as it was lit.
+        Ignored: older callers cropped patches to M pixels to avoid errors at their edges; here
+        each pixel is weighted by its illumination.
 
     Returns
     -------
     (H, W) complex64 array
-        With the shape of the ``objectGuess`` handed over, pixel upon pixel, one where no light
-        went; without one, the canvas that the positions need.
+        With the shape and pixels of the ``objectGuess`` of the scan, one where there was no
+        illumination; without it, the canvas that the positions need.
 
     Raises
     ------
     TypeError
-        If `obj_tensor` is something else.
+        If `obj_tensor` is not such a result.
     """
     if not isinstance(obj_tensor, Prediction):
         found = type(obj_tensor).__name__

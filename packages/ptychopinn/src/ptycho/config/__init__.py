@@ -1,1 +1,1 @@
-"""Settings as an application holds them: see `ptycho.config.config`."""
+"""Settings for applications: see `ptycho.config.config`."""

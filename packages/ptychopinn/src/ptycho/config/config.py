@@ -1,9 +1,9 @@
-"""Settings as an application holds them: mutable, picklable, and checked only when they are used.
+"""Settings for applications: mutable, picklable, and checked only when they are used.
 
-An application fills them from its own windows, sends them to another process and completes them
+An application fills them from its user interface, sends them to another process and completes them
 there (the size ``N`` of the patterns is not known before the data are read). The classes have the
-fields of those of `ptycho_config`, which do the checking; only defaults that suit an application
-better are stated here. Importing this loads no framework.
+fields of those of `ptycho_config`, which check them; only defaults that suit an application better
+are defined here. Importing this imports no framework.
 """
 
 from collections.abc import Mapping, MutableMapping
@@ -28,22 +28,22 @@ __all__ = [
     "validate_training_config",
 ]
 
-#: Settings that are paths: older callers fill and read them, nothing here uses them.
+#: Settings that are paths: older callers set and read them, but they are not used here.
 FILES = tuple(field.name for field in attrs.fields(ptycho_config.RunFiles))
 
 
 class _Settings:
-    """Fields of a configuration class; those that nobody set read as their default."""
+    """Fields of a configuration class; fields that are not set have their default."""
 
     _defaults: ClassVar[dict[str, Any]]
 
     def __init_subclass__(
         cls, *, of: type[attrs.AttrsInstance], first: Mapping[str, object] = {}, **defaults: object
     ) -> None:
-        """Take over the fields of `of`, in their order, with some defaults replaced.
+        """Add the fields of `of`, in their order, with some defaults replaced.
 
-        ``first`` come after the model, where older callers give them by position; what is no field
-        of `of` follows at the end.
+        ``first`` come after the model, where older callers pass them by position; names that are
+        not fields of `of` follow at the end.
         """
         taken = {field.name: field.default for field in attrs.fields(of)}
         model = {"model": taken.pop("model")} if "model" in taken else {}
@@ -75,7 +75,7 @@ class _Settings:
         raise AttributeError(f"{type(self).__name__} has no setting {name!r}")
 
     def given(self) -> dict[str, Any]:
-        """Return the fields that were set, a model among them as it is."""
+        """Return the fields that were set, including the model unchanged."""
         return vars(self).copy()
 
     def __eq__(self, other: object) -> bool:
@@ -87,7 +87,7 @@ class _Settings:
     __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __repr__(self) -> str:
-        """Show what was set."""
+        """Show the fields that were set."""
         shown = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
         return f"{type(self).__name__}({shown})"
 
@@ -106,9 +106,9 @@ class TrainingConfig(
 ):
     """A training run: the fields of `ptycho_config.TrainingConfig`.
 
-    The paths are never used: data and results are handed over in calls of their own. Where
-    ``backend`` is None, the environment variable ``PTYCHO_BACKEND`` decides, then what is
-    installed, TensorFlow first.
+    The paths are never used: data and results are passed by separate calls. If ``backend`` is
+    None, the environment variable ``PTYCHO_BACKEND`` is used, then the installed backend,
+    TensorFlow first.
     """
 
 
@@ -122,8 +122,8 @@ class InferenceConfig(
 ):
     """A reconstruction: the fields of `ptycho_config.InferenceConfig`.
 
-    The paths are never used. Where ``backend`` is None, the environment variable
-    ``PTYCHO_BACKEND`` decides, then the bundle: what trained it runs it, where it is installed.
+    The paths are never used. If ``backend`` is None, the environment variable ``PTYCHO_BACKEND``
+    is used, then the backend that trained the bundle, if it is installed.
     """
 
 
@@ -137,7 +137,7 @@ def _with_default(name: str, default: object) -> Any:
 class PyTorchExecutionConfig(ptycho_config.PyTorchExecutionConfig):
     """`ptycho_config.PyTorchExecutionConfig` with the defaults that older callers rely on.
 
-    These are a CPU, a learning rate of 0.001 and no limit of the gradient.
+    These are a CPU, a learning rate of 0.001 and no gradient clipping.
     """
 
     accelerator: Accelerator = _with_default("accelerator", "cpu")
@@ -155,15 +155,15 @@ class PyTorchExecutionConfig(ptycho_config.PyTorchExecutionConfig):
 
 
 def update_legacy_dict(cfg: MutableMapping[str, Any], config: object) -> None:
-    """Write settings into a legacy dictionary, `ptycho.params.cfg` for one.
+    """Write settings into a legacy dictionary such as `ptycho.params.cfg`.
 
     Parameters
     ----------
     cfg : mutable mapping
-        Updated in place. Keys that the settings do not know keep their values.
+        Updated in place. Keys that are not settings keep their values.
     config : ModelConfig, TrainingConfig or InferenceConfig
-        Of this module or of `ptycho_config`. The choice of a backend goes along as ``backend``:
-        the calls that need it are given no settings.
+        From this module or `ptycho_config`. The backend is written as ``backend``, because the
+        calls that need it have no settings.
 
     Raises
     ------

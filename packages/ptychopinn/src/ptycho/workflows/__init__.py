@@ -1,1 +1,1 @@
-"""Training and loading as an application calls them: see `ptycho.workflows.components`."""
+"""Training and loading for applications: see `ptycho.workflows.components`."""

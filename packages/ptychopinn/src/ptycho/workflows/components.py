@@ -1,4 +1,4 @@
-"""Training, loading and saving as an application calls them."""
+"""Training, loading and saving for applications."""
 
 import logging
 import tempfile
@@ -41,7 +41,7 @@ __all__ = ["load_inference_bundle", "run_cdi_example", "save_outputs"]
 
 log = logging.getLogger(__name__)
 
-#: Of no use in a process without a terminal whose only product is the bundle.
+#: Not useful in a process without a terminal whose only product is the bundle.
 _QUIET = {"enable_progress_bar": False, "logger_backend": "none"}
 
 
@@ -57,17 +57,17 @@ def run_cdi_example(
     Parameters
     ----------
     train_data
-        Scan to learn from.
+        Scan to train on.
     test_data
-        Scan to validate on after each epoch and to reconstruct in the end. None sets a part of
-        the other apart, and reconstructs that one.
+        Scan to validate on after each epoch and to reconstruct at the end. With None a part of
+        ``train_data`` is set apart for validation, and all of it is reconstructed.
     config
         Settings; its paths are not used.
 
     Returns
     -------
     amplitude, phase : (H, W) float32 arrays
-        Of the reconstructed object, the latter in radians.
+        Amplitude and phase (in radians) of the reconstructed object.
     results : dict
         ``history`` (losses by name, one value per epoch), ``reconstruction``
         (`ptycho_data.Reconstruction`) and ``backend``.
@@ -77,7 +77,7 @@ def run_cdi_example(
     ConfigError
         A ValueError: every setting that breaks a rule.
     ValueError
-        If settings and scans do not fit.
+        If settings and scans do not match.
     RuntimeError
         If the backend is not installed; the message has the pip command.
     """
@@ -119,7 +119,7 @@ def run_cdi_example(
 def _resolve(
     config: TrainingConfig | CheckedTrainingConfig, scan: Scan, backend: str
 ) -> Resolved[CheckedTrainingConfig]:
-    """Check the settings, and complete them by those that train well."""
+    """Check the settings, and complete them with recommended ones."""
     if isinstance(config, CheckedTrainingConfig):
         model, given = to_dict(config.model), to_dict(config)
     else:
@@ -127,7 +127,7 @@ def _resolve(
     N = model.pop("N", 0)
     if N not in (0, scan.N):
         raise ConfigError(f"N must be that of the patterns, {scan.N}, got {N}")
-    # Data and results are handed over in calls of their own: paths mean nothing here.
+    # Data and results are passed by separate calls: paths are not used here.
     for name in ("model", "backend", *FILES):
         given.pop(name, None)
     defaults = {**_QUIET, "backend": backend}
@@ -156,7 +156,7 @@ def load_inference_bundle(
     model : BundleModel
         With ``predict``.
     config : ptycho_config.TrainingConfig
-        What it was trained with.
+        Configuration of its training.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def load_inference_bundle(
     update_legacy_dict(params.cfg, config)
     params.set("intensity_scale", bundle.scaling["intensity_scale"])
     log.info(
-        "%s: %s model of gridsize %d, trained with %s, to run with %s",
+        "%s: %s model of gridsize %d, trained with %s, running with %s",
         model_dir,
         config.model.model_type,
         config.model.gridsize,
@@ -188,16 +188,18 @@ def save_outputs(
     results: dict[str, Any],
     output_prefix: str | PathLike[str],
 ) -> None:
-    """Write ``reconstruction.npz`` and pictures of what `run_cdi_example` returned.
+    """Write ``reconstruction.npz`` and pictures of the result of `run_cdi_example`.
 
-    What is there under these names is replaced.
+    Existing files of these names are replaced.
 
     Parameters
     ----------
     amplitude, phase
-        As returned.
+        As returned by `run_cdi_example`.
+
     results
-        As returned.
+        As returned by `run_cdi_example`.
+
     output_prefix
         Folder to write to; made if missing.
 
