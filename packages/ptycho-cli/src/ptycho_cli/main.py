@@ -52,13 +52,13 @@ def _telling_once() -> Callable[..., None]:
 
     Python's own registry of shown warnings is reset whenever the filters change.
     """
-    told: set[str] = set()
+    shown: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
         text = " ".join(str(message).split())
-        if text in told:
+        if text in shown:
             return
-        told.add(text)
+        shown.add(text)
         kind = "deprecated: " if issubclass(category, DeprecationWarning) else "warning: "
         click.echo(click.style(kind, fg="yellow") + text, err=True, color=allowed_color())
 

@@ -100,8 +100,8 @@ class Command(click.Command):
         """Parse, with deprecated flags replaced: ``--batch_size``, ``--n_images``."""
         from ptycho_config import current_flags  # not needed by `ptycho --help`
 
-        known = [o for param in self.params for o in (*param.opts, *param.secondary_opts)]
-        return super().parse_args(ctx, current_flags(args, known))
+        flags = [o for param in self.params for o in (*param.opts, *param.secondary_opts)]
+        return super().parse_args(ctx, current_flags(args, flags))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one definition list per section, the general options last."""

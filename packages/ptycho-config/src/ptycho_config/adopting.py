@@ -45,16 +45,16 @@ def adopt(cls: type[C], config: object, **known: object) -> C:
         raise InvalidValueError("config", f"a {cls.__name__}", got)
     values = dict(vars(config))
     model = values.pop("model", None)
-    given = {**({} if model is None else vars(model)), **values}
+    settings = {**({} if model is None else vars(model)), **values}
     files = field_names([RunFiles])
-    given = {
+    settings = {
         name: value
-        for name, value in given.items()
+        for name, value in settings.items()
         if name not in files and not (value is None and name in _NEVER_NONE)
     }
-    if given.get("N") == 0:
-        del given["N"]
-    layers = [Layer("override", given), Layer("command default", known)]
+    if settings.get("N") == 0:
+        del settings["N"]
+    layers = [Layer("override", settings), Layer("command default", known)]
     resolve = resolve_training if cls is TrainingConfig else resolve_inference
     return resolve(layers).config  # type: ignore[return-value]  # that of cls
 

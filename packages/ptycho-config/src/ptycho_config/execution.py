@@ -232,10 +232,10 @@ class PyTorchExecutionConfig:
             If the loss is never logged.
         """
         metric = self.checkpoint_monitor_metric
-        known = ("train_loss", "val_loss") if validated else ("train_loss",)
+        losses = ("train_loss", "val_loss") if validated else ("train_loss",)
         if metric == "val_loss" and not validated:
             return "train_loss"
-        if metric not in known:
-            rule = f"one of {', '.join(known)}"
+        if metric not in losses:
+            rule = f"one of {', '.join(losses)}"
             raise InvalidValueError("checkpoint_monitor_metric", rule, repr(metric))
         return metric

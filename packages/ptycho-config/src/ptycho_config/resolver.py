@@ -101,9 +101,9 @@ class Resolved(Generic[C]):
     def origins(self) -> dict[str, str]:
         """Origin of every field, model, execution and files included."""
         names = field_names((*classes_of(type(self.config)), PyTorchExecutionConfig, RunFiles))
-        given = {name: entry["origin"] for name, entry in self.overrides_applied.items()}
-        given |= self.file_origins
-        return {name: given.get(name, "default") for name in names}
+        recorded = {name: entry["origin"] for name, entry in self.overrides_applied.items()}
+        recorded |= self.file_origins
+        return {name: recorded.get(name, "default") for name in names}
 
     def summary(self) -> list[str]:
         """Return one line per source with the settings that are not at their default.

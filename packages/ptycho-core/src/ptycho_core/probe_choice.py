@@ -64,12 +64,12 @@ def _was_given(bundle: Bundle) -> bool:
 
 def _warn_of_another(kept: NDArray[np.complex64], own: NDArray[np.complex64]) -> None:
     """Warn if the strongest mode of a bundle's probe differs strongly from the scan's."""
-    one, other = (probe[np.linalg.norm(probe, axis=(1, 2)).argmax()] for probe in (kept, own))
-    norms = np.linalg.norm(one) * np.linalg.norm(other)
-    alike = abs(np.vdot(one, other)) / norms if norms else 1.0
-    if alike < ALIKE:
+    mode, own_mode = (probe[np.linalg.norm(probe, axis=(1, 2)).argmax()] for probe in (kept, own))
+    norms = np.linalg.norm(mode) * np.linalg.norm(own_mode)
+    overlap = abs(np.vdot(mode, own_mode)) / norms if norms else 1.0
+    if overlap < ALIKE:
         log.warning(
             "probe: the bundle's and the scan's differ strongly (overlap %.2f): if the beam has "
             "changed since the training, give the scan's with --probe-file",
-            alike,
+            overlap,
         )

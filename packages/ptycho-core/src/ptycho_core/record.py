@@ -40,13 +40,13 @@ PATH_FIELDS = tuple(spec.name for spec in option_specs(RunFiles))
 
 def installed_versions() -> dict[str, str]:
     """Versions of Python, of our installed packages and of those they use."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def describe_input(path: Path) -> dict[str, Any]:

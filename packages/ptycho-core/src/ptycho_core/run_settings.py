@@ -61,8 +61,8 @@ def read_scan(scan: Scan | AnyPath, domain: Any = None, probe_file: Path | None 
     if isinstance(scan, Scan):
         return scan
     if probe_file is not None and not probe_file.is_file():
-        found = "found a folder" if probe_file.is_dir() else "no such file"
-        raise MissingFileError(f"{probe_file}: {found}; name an NPZ with `probe` or `probeGuess`")
+        reason = "found a folder" if probe_file.is_dir() else "no such file"
+        raise MissingFileError(f"{probe_file}: {reason}; name an NPZ with `probe` or `probeGuess`")
     path = Path(scan).expanduser()
     found_scan = load_scan(path, domain=domain, probe_file=probe_file)
     warn_if_corner_centred(found_scan, path)

@@ -89,8 +89,8 @@ def check_devices(execution: PyTorchExecutionConfig) -> str:
     kinds = _KINDS[str(execution.accelerator)]
     kind = next((kind for kind in kinds if tf.config.list_physical_devices(kind)), None)
     if kind is None:
-        found = {d.device_type.lower() for d in tf.config.list_physical_devices()}
-        raise _refused(execution, f"TensorFlow finds {', '.join(sorted(found))}")
+        available = {d.device_type.lower() for d in tf.config.list_physical_devices()}
+        raise _refused(execution, f"TensorFlow finds {', '.join(sorted(available))}")
     return kind
 
 

@@ -119,8 +119,8 @@ class LearningModel(keras.Model):
                 patches = self.model.constrain(patches, batch["positions"], batch["canvas"])
                 return synthetic_batch(self.model, batch, patches)
 
-        given = {name: tf.convert_to_tensor(batch[name]) for name in synthetic_names(batch)}
-        return {**batch, **tf.cond(batch["imagined"] > 0, imagined, lambda: given)}
+        measured = {name: tf.convert_to_tensor(batch[name]) for name in synthetic_names(batch)}
+        return {**batch, **tf.cond(batch["imagined"] > 0, imagined, lambda: measured)}
 
     def _note(self, terms: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         groups = tf.shape(batch["counts"])[0]

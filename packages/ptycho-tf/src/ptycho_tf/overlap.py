@@ -128,10 +128,10 @@ class Placement:
         coverage, less = self.weights(weight), 1 - share
         mean = self.merge(flat) / _like(coverage + SMALLEST_WEIGHT, flat.dtype)
         agreed, own = self.extract(mean), alone.extract(alone.merge(flat))
-        lit = alone.extract(alone.weights(weight))
-        # (total - less own) / (coverage - less lit), exact where nothing is left out
-        others = self.extract(coverage) - less * lit + SMALLEST_WEIGHT
-        change = (_like(lit, flat.dtype) * agreed - own) * _like(less / others, flat.dtype)
+        own_coverage = alone.extract(alone.weights(weight))
+        # (total - less own) / (coverage - less own_coverage), exact where nothing is left out
+        others = self.extract(coverage) - less * own_coverage + SMALLEST_WEIGHT
+        change = (_like(own_coverage, flat.dtype) * agreed - own) * _like(less / others, flat.dtype)
         return tf.reshape(agreed + change, tf.shape(patches))
 
     def phases_in_agreement(self, patches: Tensor, weight: Tensor) -> Tensor:
@@ -226,5 +226,7 @@ class GroupCanvases:
             return gradient / _like((1 - relaxation) * light + strongest, gradient.dtype)
         place = self.placement
         total = place.merge(tf.reshape(gradient, (-1, place.N, place.N)))
-        lit = (1 - relaxation) * place.weights(light) + strongest
-        return tf.reshape(place.extract(total / _like(lit, gradient.dtype)), tf.shape(gradient))
+        illumination = (1 - relaxation) * place.weights(light) + strongest
+        return tf.reshape(
+            place.extract(total / _like(illumination, gradient.dtype)), tf.shape(gradient)
+        )

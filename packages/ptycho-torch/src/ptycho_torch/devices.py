@@ -118,13 +118,13 @@ def check_device(execution: PyTorchExecutionConfig) -> torch.device:
     """
     name = str(execution.accelerator)
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    here = {"cpu": True, "cuda": cuda, "mps": mps}
-    wanted = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}.get(name, (name,))
-    for kind in wanted:
-        if here.get(kind):
+    present_kinds = {"cpu": True, "cuda": cuda, "mps": mps}
+    candidates = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}.get(name, (name,))
+    for kind in candidates:
+        if present_kinds.get(kind):
             return torch.device(kind)
-    found = ", ".join(kind for kind, present in here.items() if present)
-    raise InvalidValueError("accelerator", f"one that this machine has ({found})", repr(name))
+    available = ", ".join(kind for kind, present in present_kinds.items() if present)
+    raise InvalidValueError("accelerator", f"one that this machine has ({available})", repr(name))
 
 
 @contextmanager

@@ -102,8 +102,8 @@ class Parser(argparse.ArgumentParser):
     def parse(self, arguments: Sequence[str] | None) -> dict[str, Any]:
         """Parse, and return what was given; a flag of today wins over a deprecated one."""
         words = sys.argv[1:] if arguments is None else list(arguments)
-        known = [flag for action in self._actions for flag in action.option_strings]
-        options = vars(self.parse_args(current_flags(words, known)))
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        options = vars(self.parse_args(current_flags(words, flags)))
         for name in [name for name in options if name in DEPRECATED]:
             field, value = resolve_alias(name, options.pop(name), shown_as=f"--{name}")
             if options.setdefault(field, value) != value:

@@ -170,10 +170,10 @@ def agree_with_others(
     total, coverage = weighted_sums(patches, where, weight, shape)
     agreed = extract_patches(total / (coverage + SMALLEST_WEIGHT), where, N)
     alone = GroupCanvases.of(positions, N, whole_pixels=True)
-    own, lit = (
+    own, own_coverage = (
         extract_patches(part, alone.positions, N)
         for part in weighted_sums(patches, alone.positions, weight, alone.shape)
     )
-    # (total - less own) / (coverage - less lit), in a form that is exact where nothing is left out
-    others = extract_patches(coverage, where, N) - less * lit + SMALLEST_WEIGHT
-    return agreed + less * (lit * agreed - own) / others
+    # (total - less own) / (coverage - less own_coverage), exact where nothing is left out
+    others = extract_patches(coverage, where, N) - less * own_coverage + SMALLEST_WEIGHT
+    return agreed + less * (own_coverage * agreed - own) / others

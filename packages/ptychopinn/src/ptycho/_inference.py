@@ -104,8 +104,8 @@ def reconstruct(bundle: Bundle, scan: Scan, selection: Selection, backend: str) 
             gridsize,
         )
     passes = 1 if gridsize == 1 else selection.samples
-    found = [_one_pass(bundle, scan, selection, backend, seed) for seed in range(passes)]
-    return reduce(_combined, found)
+    reconstructions = [_one_pass(bundle, scan, selection, backend, seed) for seed in range(passes)]
+    return reduce(_combined, reconstructions)
 
 
 def _one_pass(
@@ -121,8 +121,8 @@ def _one_pass(
     result = require(backend).reconstruct(bundle, scan, resolved.config, resolved.execution)
     rate, misfit = result.patterns_per_second, result.r_factor
     log.info("%d patterns with %s: R-factor %.4f, %.0f per second", scan.n, backend, misfit, rate)
-    found: Reconstruction = result.reconstruction
-    return found
+    reconstruction: Reconstruction = result.reconstruction
+    return reconstruction
 
 
 def _combined(one: Reconstruction, other: Reconstruction) -> Reconstruction:

@@ -113,7 +113,7 @@ class RawData:
             A ValueError: every violation of the contract of `ptycho_data`.
         """
         patterns = np.asarray(diff3d)
-        given = {
+        candidates = {
             "xcoords": xcoords,
             "ycoords": ycoords,
             # boolean counts are valid
@@ -123,7 +123,7 @@ class RawData:
             "objectGuess": objectGuess,
             "_metadata": _PATTERNS_FIRST,
         }
-        arrays = {name: value for name, value in given.items() if value is not None}
+        arrays = {name: value for name, value in candidates.items() if value is not None}
         with _warnings_in_log():
             scan = scan_from_arrays(arrays, domain="counts", name="the data")
         return cls._centred(scan)

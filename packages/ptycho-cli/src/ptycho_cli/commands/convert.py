@@ -149,8 +149,8 @@ def convert(
     ptycho convert scan.npz moved.npz --positions-file model/refined/1-scan.npz
     """
     target = _target(out, to)
-    given = (scan, companion, probe_file, positions_file)
-    inputs = [path for path in given if path is not None]
+    arguments = (scan, companion, probe_file, positions_file)
+    inputs = [path for path in arguments if path is not None]
     _check_output(out, inputs, target, overwrite=overwrite)
     source = format_of(scan)
     data = load_scan(

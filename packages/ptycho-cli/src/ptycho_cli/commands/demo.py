@@ -103,14 +103,14 @@ def demo(
     _simulate(scan, seed, overwrite=overwrite)
     flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in SETTINGS.items())
     note(f"2/4 ptycho train {scan} -o {model} --nepochs {nepochs} {flags}")
-    given = {
+    settings = {
         **SETTINGS,
         "nepochs": nepochs,
         "accelerator": accelerator,
         "backend": backend,
         "seed": seed,
     }
-    layers = _layers(**given, train_data_file=scan, output_dir=model)
+    layers = _layers(**settings, train_data_file=scan, output_dir=model)
     run_training(TrainingRun(layers=layers, scans=[scan], output=model, overwrite=overwrite))
     note(f"3/4 ptycho infer {model} {scan} -o {result}")
     files = {"model_path": model, "test_data_file": scan, "output_dir": result}
