@@ -2,6 +2,7 @@ import csv
 import importlib.util
 
 import pytest
+from ptycho_config import InvalidValueError
 from ptycho_tf.loggers import make_logger
 
 
@@ -34,5 +35,6 @@ def test_a_missing_logger_is_named_with_the_pip_command(tmp_path, name, monkeypa
 
 
 def test_an_unknown_logger_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="csv, tensorboard, mlflow or none expected"):
+    with pytest.raises(InvalidValueError) as refused:
         make_logger("paper", tmp_path)
+    assert (refused.value.name, refused.value.got) == ("logger_backend", "'paper'")
