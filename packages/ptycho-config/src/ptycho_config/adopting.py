@@ -1,4 +1,4 @@
-"""Settings that older callers hold in classes or dictionaries of their own, as checked ones."""
+"""Convert settings in classes or dictionaries of older callers to checked configurations."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -25,11 +25,11 @@ def adopt(cls: type[C], config: object, **known: object) -> C:
     cls : type
         `TrainingConfig` or `InferenceConfig`.
     config : object
-        One of these, which is returned as it is, or an object whose attributes are the settings
-        that were given, `ptycho.config.config.TrainingConfig` for one. Its paths are left out, and
-        a size N of 0 counts as not given.
+        One of these, which is returned unchanged, or an object whose attributes are the settings
+        given, such as `ptycho.config.config.TrainingConfig`. Its paths are omitted, and a size N of
+        0 counts as not given.
     **known : object
-        Settings to take where `config` has none: ``N`` of the scan, ``backend``.
+        Defaults of settings that `config` does not have: ``N`` of the scan, ``backend``.
 
     Raises
     ------
@@ -70,8 +70,9 @@ def from_legacy_keys(params: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Field name to value. Left out are files and ``intensity_scale``, which are no settings of
-        a model or a training.
+        Field name to value, without files and ``intensity_scale``, which are not settings of a
+        model or a training.
+
     """
     fields = {key: name for name, key in LEGACY_KEYS.items()}
     left_out = {*field_names([RunFiles]), "intensity_scale", "debug"}

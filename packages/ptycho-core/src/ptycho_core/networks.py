@@ -133,10 +133,10 @@ def find_network(backend: str, name: str, own: Mapping[str, type[N]], base: type
     Raises
     ------
     InvalidValueError
-        No network has that name, the class cannot be imported or is none of a network, or its
+        No network has that name, the class cannot be imported or is not a network, or its
         module was named only by a bundle (see `trust_network`).
     MissingPackageError
-        It is registered, but does not load.
+        It is registered, but cannot be imported.
     """
     if name in own:
         return own[name]
@@ -187,7 +187,7 @@ def check_stages(
     Parameters
     ----------
     model
-        What is asked for.
+        Requested network.
     network
         Class of its network.
     own
@@ -196,7 +196,7 @@ def check_stages(
     Raises
     ------
     InvalidValueError
-        Naming the networks that have stages.
+        If the network has no stages; the message names those that have.
     """
     if model.joint_stages and not network.has_stages:
         able = ", ".join(sorted(name for name, kind in own.items() if kind.has_stages))

@@ -1,4 +1,4 @@
-"""Historical module: `ptycho_core.train` and `ptycho_core.reconstruct` took its place."""
+"""Historical module, replaced by `ptycho_core.train` and `ptycho_core.reconstruct`."""
 
 raise ImportError(
     "ptycho_torch.api is gone: use ptycho_torch.train(scan, ...) and "

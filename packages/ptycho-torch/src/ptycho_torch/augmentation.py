@@ -1,8 +1,8 @@
 """Data augmentation: training batches simulated from mirrored reconstructions.
 
-A short scan shows few shapes, and a network that sees them again and again overfits to them. The
-forward model makes new patterns from what was just reconstructed, turned and mirrored: that object
-need not be right, because the patterns are exact for it in any case. The probe stays as it is.
+A short scan contains few shapes, to which a network overfits. The forward model simulates new
+patterns from rotated and mirrored patches of the current reconstruction, which need not be correct,
+because the simulated patterns are exact for it in any case. The probe is not changed.
 """
 
 import torch

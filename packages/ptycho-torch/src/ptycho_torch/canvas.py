@@ -18,7 +18,7 @@ class GrowingCanvas:
     N
         Patch size in pixels.
     device
-        Where to keep the sums.
+        Device of the sums.
     """
 
     def __init__(self, N: int, device: torch.device) -> None:

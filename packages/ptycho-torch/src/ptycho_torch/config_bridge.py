@@ -1,4 +1,4 @@
-"""Historical module: there is one set of configuration classes, so nothing is left to bridge."""
+"""Historical module, not needed because there is one set of configuration classes."""
 
 raise ImportError(
     "ptycho_torch.config_bridge is gone: the configuration classes of ptycho_config and "

@@ -1,4 +1,4 @@
-"""From files and overrides to one resolved configuration, without loading a framework.
+"""Resolve files and overrides to one configuration, without importing a framework.
 
 A compatibility layer over `ptycho_config.resolve_training` and `resolve_inference`. Precedence:
 overrides, then execution settings, then what the bundle and the scan say, then the defaults of
@@ -110,7 +110,7 @@ def create_training_payload(
     output_dir
         Folder for the bundle.
     execution_config
-        How to run it; its fields give way to overrides only.
+        How to run it; its fields are superseded only by overrides.
     overrides
         Field name to value: settings of the training, the model (flat, or in a table ``model``)
         and the execution. None is required.
@@ -230,7 +230,7 @@ def _given(overrides: Settings | None, origin: str, **arguments: AnyPath) -> Lay
 
 
 def _execution(config: PyTorchExecutionConfig | None) -> list[Layer]:
-    """Make a layer of execution settings; a rate that is not set is left to the defaults."""
+    """Return a layer of execution settings; without a learning rate the default is used."""
     if config is None:
         return []
     if not isinstance(config, PyTorchExecutionConfig):

@@ -1,6 +1,6 @@
 """Command lines of existing scripts: flags made from the settings, and how errors are shown.
 
-A compatibility layer. ``ptycho train`` and ``ptycho infer`` are the commands of today.
+A compatibility layer. ``ptycho train`` and ``ptycho infer`` are the current commands.
 """
 
 import argparse
@@ -30,12 +30,12 @@ DEPRECATED: Mapping[str, int | None] = {"device": None, "disable_mlflow": 0}
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser with a flag for each setting; what is not given leaves no trace.
+    """A parser with a flag for each setting; it returns only the settings that are given.
 
     Parameters
     ----------
     module
-        What ``python -m`` runs.
+        Module that ``python -m`` runs.
     description
         Text above the help.
     classes
@@ -100,7 +100,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse(self, arguments: Sequence[str] | None) -> dict[str, Any]:
-        """Parse, and return what was given; a flag of today wins over a deprecated one."""
+        """Parse, and return the given settings; current flags override deprecated ones."""
         words = sys.argv[1:] if arguments is None else list(arguments)
         flags = [flag for action in self._actions for flag in action.option_strings]
         options = vars(self.parse_args(current_flags(words, flags)))
@@ -114,7 +114,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _spellings(flag: str, spec: OptionSpec) -> list[str]:
-    """Return a flag as scripts write it: with underscores, but for execution settings."""
+    """Return a flag in the spelling of scripts: with underscores, except for execution settings."""
     old = "--" + flag.removeprefix("--").replace("-", "_")
     return [flag] if spec.group == "Execution" or old == flag else [old, flag]
 
@@ -130,7 +130,7 @@ def _reader(spec: OptionSpec) -> Callable[[str], object]:
 def run(
     work: Callable[[dict[str, Any]], None], parser: Parser, arguments: Sequence[str] | None
 ) -> int:
-    """Parse, work, and turn errors for people into one line and an exit code.
+    """Parse, run, and turn errors for people into one line and an exit code.
 
     Returns
     -------

@@ -134,13 +134,13 @@ class PtychoModel(nn.Module):
         """
         if not self.config.object_big:
             return patches
-        lit = self.probe if probe is None else probe
-        weight = probe_weight(lit)
+        used = self.probe if probe is None else probe
+        weight = probe_weight(used)
         where = positions.squeeze(-2)
         patches = patches * phases_in_agreement(patches, where, weight, canvas)
         if photons is None:
             return agree(patches, where, weight, canvas)
-        share = own_share(photons, lit.detach())
+        share = own_share(photons, used.detach())
         return agree_with_others(patches, positions, weight, canvas, share)
 
     def predict_counts(
@@ -152,8 +152,8 @@ class PtychoModel(nn.Module):
         the current one.
         """
         scale = torch.exp(2 * self.log_scale) * photons
-        lit = self.probe if probe is None else probe
-        return expected_counts(patches, lit, scale) * self.envelope
+        used = self.probe if probe is None else probe
+        return expected_counts(patches, used, scale) * self.envelope
 
     def forward(
         self, x: Tensor, positions: Tensor, canvas: tuple[int, int], photons: Tensor | float

@@ -162,7 +162,7 @@ class Reconstructor:
         Raises
         ------
         InvalidValueError
-            If the shapes do not fit, a value is negative or not finite, there is no light, there
+            If the shapes do not match, a value is negative or not finite, there is no light, there
             are too few patterns for a group, or the canvas would not fit into memory.
         """
         where = np.array(positions, dtype=np.float64)  # kept: the caller's array may change

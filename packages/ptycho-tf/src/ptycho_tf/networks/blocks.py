@@ -8,7 +8,7 @@ Tensor = Any
 layers, ops = keras.layers, keras.ops
 
 SMALLEST_VARIANCE = 1e-5
-"""Added to the variance of a normalised group, as in the other backend."""
+"""Added to the variance of a normalised group, as in PyTorch."""
 
 
 def convolution(
