@@ -26,8 +26,8 @@ from ptycho_data import Scan, load_probe, load_reconstruction, load_scan, save_s
 from ptycho_physics.metrics import complex_correlation
 from real_data import PROBE_REFINEMENT, Complex, on_rectangle, siemens_scan
 
-RUN1084 = "--n-groups 512 --nepochs 50 --imagined-batches --joint-stages"
-SIEMENS = "--nepochs 45 --batch-size 8 --imagined-batches --average-weights --joint-stages"
+RUN1084 = "--n-groups 512 --nepochs 50 --synthetic-batches --joint-stages"
+SIEMENS = "--nepochs 45 --batch-size 8 --synthetic-batches --average-weights --joint-stages"
 WIDE = " --n-filters-scale 4"
 RUN1084_PASSES, SIEMENS_PASSES = 10, 1
 """Passes of the solver after the network. Where probe and positions are measured and never quite

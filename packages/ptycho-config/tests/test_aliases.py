@@ -18,6 +18,7 @@ from ptycho_config import (
     [
         ("n_images", 64, "n_groups", 64),
         ("device", "cpu", "accelerator", "cpu"),
+        ("imagined_batches", True, "synthetic_batches", True),
         ("disable_mlflow", True, "logger_backend", "none"),
         ("disable_mlflow", False, "logger_backend", "csv"),
     ],

@@ -33,7 +33,7 @@ WITHOUT = {
     "domain",
     "probe_file",
     "positions_trainable",
-    "imagined_batches",
+    "synthetic_batches",
     "average_weights",
     "joint_stages",
 }

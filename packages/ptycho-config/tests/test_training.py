@@ -27,7 +27,7 @@ def test_defaults_are_the_contract():
         "neighbor_pool_size": None,
         "positions_provided": True,
         "probe_trainable": False,
-        "imagined_batches": False,
+        "synthetic_batches": False,
         "average_weights": False,
         "positions_trainable": False,
         "intensity_scale_trainable": True,
@@ -152,14 +152,14 @@ def test_a_dose_that_was_asked_for_is_told_from_one_that_is_there():
             assert config.asked_photons({"nphotons": {"origin": origin}}) is None
 
 
-def test_batches_are_imagined_in_the_middle_of_long_trainings():
+def test_batches_are_synthetic_in_the_middle_of_long_trainings():
     def epochs(**settings):
-        config = TrainingConfig(imagined_batches=True, **settings)
-        return [epoch for epoch in range(config.nepochs) if config.imagines(epoch)]
+        config = TrainingConfig(synthetic_batches=True, **settings)
+        return [epoch for epoch in range(config.nepochs) if config.uses_synthetic_batches(epoch)]
 
     assert epochs(nepochs=50) == list(range(10, 40))
     assert epochs(nepochs=100) == list(range(20, 80))
     assert epochs(nepochs=12) == []
     assert epochs(nepochs=50, probe_trainable=True) == []
     assert epochs(nepochs=50, model=ModelConfig(model_type="supervised")) == []
-    assert not TrainingConfig(nepochs=50).imagines(20)
+    assert not TrainingConfig(nepochs=50).uses_synthetic_batches(20)

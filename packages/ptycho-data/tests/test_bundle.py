@@ -54,6 +54,12 @@ def make(**changes: object) -> Bundle:
     return Bundle(**(values | changes))
 
 
+def test_a_name_of_an_older_version_is_replaced_without_a_warning(recwarn):
+    bundle = make(config={"imagined_batches": True})
+    assert bundle.training_config.synthetic_batches
+    assert not recwarn
+
+
 def assert_equal(one: Bundle, two: Bundle) -> None:
     np.testing.assert_array_equal(one.probe, two.probe)
     assert one.probe.dtype == two.probe.dtype == np.complex64

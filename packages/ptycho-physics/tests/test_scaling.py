@@ -4,13 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ptycho_config.errors import InvalidValueError
 from ptycho_physics import (
-    counts_from_amplitude,
     departure_from_beam,
     disk_probe,
     expected_counts,
     input_scale,
     intensity_scale,
-    network_input,
     photons_per_pattern,
     propagate,
 )
@@ -24,26 +22,6 @@ def test_the_historical_scale_is_the_inverse_of_the_input_scale(photons, N):
 
 def test_intensity_scale_is_the_historical_closed_form():
     assert intensity_scale(1e6, 64) == 1000 / 32
-
-
-def test_network_input_of_the_training_patterns_has_power_of_half_n_squared(library, rng):
-    counts = rng.poisson(50, size=(5, 16, 16)).astype(np.float32)
-    photons = float(counts.sum(axis=(1, 2)).mean())
-    found = library.numpy(network_input(library.array(counts), photons))
-    assert found.dtype == np.float32
-    np.testing.assert_allclose((found**2).sum(axis=(1, 2)).mean(), 8**2, rtol=1e-5)
-
-
-def test_counts_from_amplitude_have_the_photons_asked_for(library, rng):
-    amplitude = rng.random((4, 8, 8))
-    counts = library.numpy(counts_from_amplitude(library.array(amplitude), 1e5))
-    np.testing.assert_allclose(counts.sum(axis=(1, 2)).mean(), 1e5)
-    np.testing.assert_allclose(counts / counts[0, 0, 0], (amplitude / amplitude[0, 0, 0]) ** 2)
-
-
-def test_integer_amplitudes_do_not_overflow():
-    amplitude = np.full((2, 4, 4), 60000, dtype=np.uint16)
-    np.testing.assert_allclose(counts_from_amplitude(amplitude, 1600.0), 100)
 
 
 def test_photons_per_pattern_of_an_empty_object_are_those_it_was_lit_with(library):
@@ -72,9 +50,6 @@ def test_photons_that_are_none_are_refused(photons):
 
 
 def test_dark_scans_are_refused():
-    with pytest.raises(InvalidValueError) as caught:
-        counts_from_amplitude(np.zeros((2, 4, 4)), 1.0)
-    assert caught.value.name == "mean of sum(amplitude^2)"
     with pytest.raises(InvalidValueError) as caught:
         photons_per_pattern(np.zeros((2, 16, 16)), disk_probe(16))
     assert caught.value.name == "counts"

@@ -22,7 +22,7 @@ def learning(tiny, scan, training, execution):  # noqa: ARG001 - registers the a
 
 
 def as_tensors(batch, seed):
-    batch = {**batch, "imagined": seed, "update": True}
+    batch = {**batch, "synthetic_seed": seed, "update": True}
     return {name: tf.constant(value) for name, value in batch.items()}
 
 
@@ -61,18 +61,18 @@ def test_it_holds_the_patterns_of_the_turned_object(learning, groups, seed):
 
 def test_a_batch_without_a_seed_is_as_it_was(learning, groups):
     batch = as_tensors(channels_last_batch(groups.batch(np.arange(3))), 0)
-    step = tf.function(learning._imagined)
+    step = tf.function(learning._synthetic)
     for name, value in step(batch).items():
         np.testing.assert_array_equal(value, batch[name], err_msg=name)
-    other = step({**batch, "imagined": tf.constant(5)})
+    other = step({**batch, "synthetic_seed": tf.constant(5)})
     assert np.abs(other["counts"] - batch["counts"]).max() > 1
 
 
-def test_every_other_batch_is_imagined_in_the_middle_of_training(groups):
-    source = BatchSource(parts=[groups], batch_size=1, seed=0, imagines=lambda epoch: epoch == 2)
+def test_every_other_batch_is_synthetic_in_the_middle_of_training(groups):
+    source = BatchSource(parts=[groups], batch_size=1, seed=0, synthetic=lambda epoch: epoch == 2)
     seeds = []
     for source.epoch in range(4):
-        seeds.append([int(batch["imagined"]) for batch in source.dataset()])
+        seeds.append([int(batch["synthetic_seed"]) for batch in source.dataset()])
     assert [[seed > 0 for seed in epoch] for epoch in seeds] == [
         [False, False, False],
         [False, False, False],

@@ -63,9 +63,9 @@ def test_same_seed_same_weights_bit_by_bit(train, scan, training, execution):
 def test_resuming_after_a_signal_gives_the_identical_end_result(
     train, scan, training, execution, monkeypatch, options
 ):
-    monkeypatch.setattr("ptycho_config.training.FIRST_IMAGINED_EPOCH", 0)
+    monkeypatch.setattr("ptycho_config.training.FIRST_SYNTHETIC_EPOCH", 0)
     settings = execution(scheduler="ReduceLROnPlateau", accum_steps=2)
-    asked = {"nepochs": 4, "average_weights": options, "imagined_batches": options}
+    asked = {"nepochs": 4, "average_weights": options, "synthetic_batches": options}
     whole = train(scan, training(**asked), settings, output="whole")
 
     class Kill(LossHistory):
@@ -107,13 +107,13 @@ def test_the_mean_of_the_weights_is_validated_and_kept(train, scan, training, ex
     assert loss == pytest.approx(min(losses[True]["val_loss"]), rel=1e-5)
 
 
-def test_batches_are_imagined_where_asked_for_and_only_there(
+def test_batches_are_synthetic_where_asked_for_and_only_there(
     train, scan, training, execution, monkeypatch
 ):
-    monkeypatch.setattr("ptycho_config.training.FIRST_IMAGINED_EPOCH", 0)
+    monkeypatch.setattr("ptycho_config.training.FIRST_SYNTHETIC_EPOCH", 0)
     found = {}
     for wanted in (False, True):
-        config = training(nepochs=3, imagined_batches=wanted)
+        config = training(nepochs=3, synthetic_batches=wanted)
         found[wanted] = train(scan, config, execution(), output=str(wanted)).history["train_loss"]
     assert found[True][0] == found[False][0]
     assert found[True][1] != found[False][1]

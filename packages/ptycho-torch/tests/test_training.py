@@ -192,17 +192,17 @@ def test_wrong_positions_move_towards_the_right_ones(train, scan, training, exec
     assert left(found) < 0.8 * left(wrong.positions)
 
 
-def test_batches_are_imagined_where_asked_for_and_only_there(
+def test_batches_are_synthetic_where_asked_for_and_only_there(
     train, scan, training, execution, monkeypatch
 ):
-    monkeypatch.setattr("ptycho_config.training.FIRST_IMAGINED_EPOCH", 0)
+    monkeypatch.setattr("ptycho_config.training.FIRST_SYNTHETIC_EPOCH", 0)
     found = {}
     for wanted in (False, True):
         config = training(
             nepochs=3,
             n_groups=32,
             batch_size=8,
-            imagined_batches=wanted,
+            synthetic_batches=wanted,
         )
         found[wanted] = train(scan, config, execution(), output=str(wanted)).history["train_loss"]
     assert found[True][0] == found[False][0]  # nothing was reconstructed yet
@@ -260,7 +260,7 @@ def test_it_trains_and_reconstructs_on_a_gpu(
 
 
 def test_joint_stages_are_trained_in_teams_and_kept(train, scan, training, execution):
-    model, settings = {"joint_stages": True}, {"nepochs": 12, "imagined_batches": True}
+    model, settings = {"joint_stages": True}, {"nepochs": 12, "synthetic_batches": True}
     config = training(model, n_groups=48, **settings)
     bundle = load_bundle(train(scan, config, execution()).bundle_path)
     assert bundle.config["model"]["joint_stages"]

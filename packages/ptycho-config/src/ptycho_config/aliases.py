@@ -41,6 +41,7 @@ DEPRECATED_ALIASES: Mapping[str, Alias] = MappingProxyType(
     {
         "n_images": Alias("n_groups"),
         "device": Alias("accelerator"),
+        "imagined_batches": Alias("synthetic_batches"),
         "disable_mlflow": Alias("logger_backend", _logger_of),
     }
 )

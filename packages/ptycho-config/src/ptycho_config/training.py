@@ -16,8 +16,8 @@ LOSS_TERM = "ptycho loss term"
 """Metadata key that marks the weight of a loss term (`ptycho_core.losses`). Its value is what the
 term compares: ``counts``, the ``truth``, or only the ``object`` with itself."""
 
-IMAGINED = (0.2, 0.8)
-FIRST_IMAGINED_EPOCH = 10
+SYNTHETIC_EPOCHS = (0.2, 0.8)
+FIRST_SYNTHETIC_EPOCH = 10
 """Fractions of the epochs between which batches are simulated, and the earliest epoch: at first the
 reconstructions are too poor for this, and the last epochs use only measured data."""
 
@@ -211,11 +211,11 @@ class TrainingConfig:
             legacy=None,
         ),
     )
-    imagined_batches: bool = attrs.field(
+    synthetic_batches: bool = attrs.field(
         default=False,
         metadata=about(
-            "Data augmentation: in the middle part of training, every other batch holds patterns "
-            "simulated from mirrored reconstructions. For models used on other samples.",
+            "Data augmentation: in the middle part of training, every other batch holds simulated "
+            "patterns of mirrored or rotated reconstructions. For models used on other samples.",
             legacy=None,
         ),
     )
@@ -297,17 +297,17 @@ class TrainingConfig:
         supervised = self.model.model_type == "supervised"
         return supervised or any(getattr(self, name) > 0 for name in _weights_of("truth"))
 
-    def imagines(self, epoch: int) -> bool:
+    def uses_synthetic_batches(self, epoch: int) -> bool:
         """Whether batches are simulated in an epoch, counted from 0.
 
         Never in supervised training, nor while probe or positions, from which patterns are
         simulated, are being refined.
         """
         refined = self.probe_trainable or self.positions_trainable
-        if not self.imagined_batches or refined or self.model.model_type == "supervised":
+        if not self.synthetic_batches or refined or self.model.model_type == "supervised":
             return False
-        first, last = (round(part * self.nepochs) for part in IMAGINED)
-        return max(first, FIRST_IMAGINED_EPOCH) <= epoch < last
+        first, last = (round(part * self.nepochs) for part in SYNTHETIC_EPOCHS)
+        return max(first, FIRST_SYNTHETIC_EPOCH) <= epoch < last
 
 
 LOSS_WEIGHTS: Mapping[str, str] = MappingProxyType(

@@ -40,6 +40,7 @@ import io
 import math
 import os
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from functools import cached_property
@@ -262,12 +263,16 @@ class Bundle:
     def training_config(self) -> TrainingConfig:
         """The configuration `config`, parsed and checked once.
 
+        Names of settings that older versions wrote are replaced without a warning.
+
         Raises
         ------
         ConfigError
             If it breaks the rules of this version.
         """
-        return from_dict(TrainingConfig, self.config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return from_dict(TrainingConfig, self.config)
 
 
 def save_bundle(path: str | os.PathLike[str], bundle: Bundle, overwrite: bool = False) -> Path:

@@ -26,11 +26,9 @@ from ptycho_physics._mosaic import Mosaic
 from ptycho_physics._patches import extract_patches, merge_patches
 from ptycho_physics._propagation import angular_spectrum_propagate, fresnel_propagate
 from ptycho_physics._scaling import (
-    counts_from_amplitude,
     departure_from_beam,
     input_scale,
     intensity_scale,
-    network_input,
     photons_per_pattern,
 )
 from ptycho_physics._simulate import simulate_counts
@@ -74,7 +72,6 @@ __all__ = [
     "canvas_gradient",
     "compare",
     "complex_mae",
-    "counts_from_amplitude",
     "defocused_probe",
     "departure_from_beam",
     "detected_fraction",
@@ -95,7 +92,6 @@ __all__ = [
     "likelihood_gradient",
     "merge_patches",
     "modulus_ratio",
-    "network_input",
     "normalise_probe",
     "orthogonal_modes",
     "orthogonalise_modes",

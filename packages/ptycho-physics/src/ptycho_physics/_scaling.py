@@ -12,7 +12,7 @@ from typing import Any
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_physics._forward import detected_fraction, propagate
-from ptycho_physics._namespace import Array, abs2, known, namespace
+from ptycho_physics._namespace import Array, abs2, namespace
 
 FAINTEST_DEPARTURE = 0.01
 """Added to the denominator of a departure, where amplitudes are of order one, so that the noise of
@@ -63,18 +63,6 @@ def intensity_scale(nphotons: float, N: int) -> float:
     return math.sqrt(nphotons) / (N / 2)
 
 
-def network_input(counts: Array, photons: float, *, xp: Any | None = None) -> Array:
-    """Return the network input ``sqrt(counts) * input_scale`` of patterns (..., N, N).
-
-    Raises
-    ------
-    InvalidValueError
-        If ``photons`` is not positive and finite.
-    """
-    xp = namespace(counts, xp=xp)
-    return xp.sqrt(counts) * input_scale(photons, counts.shape[-1])
-
-
 def departure_from_beam(
     x: Array, probe: Array, bad_pixels: Array | None = None, *, xp: Any | None = None
 ) -> Array:
@@ -90,7 +78,7 @@ def departure_from_beam(
     Parameters
     ----------
     x : (..., N, N) real array
-        Diffraction amplitudes of order one (`network_input`).
+        Diffraction amplitudes of order one: multiplied by `input_scale`.
     probe : (M, N, N) complex array
         Probe modes of any power.
     bad_pixels : (N, N) boolean array, optional
@@ -108,28 +96,6 @@ def departure_from_beam(
     both = {"axis": (-2, -1), "keepdims": True}
     rest = x - empty * (xp.sum(x * empty, **both) / xp.sum(empty * empty))
     return rest / (xp.sqrt(xp.mean(rest * rest, **both)) + FAINTEST_DEPARTURE)
-
-
-def counts_from_amplitude(amplitude: Array, nphotons: float, *, xp: Any | None = None) -> Array:
-    """Return the counts of a scan from the amplitudes (n, N, N) of its patterns.
-
-    ``amplitude^2 * nphotons / mean over the scan of sum(amplitude^2)``. Integers are squared in
-    float64, where they do not overflow.
-
-    Raises
-    ------
-    InvalidValueError
-        If ``nphotons`` is not positive and finite, or the amplitudes are all zero.
-    """
-    xp = namespace(amplitude, xp=xp)
-    _check_positive("nphotons", nphotons)
-    amplitude = _floating(amplitude, xp)
-    squared = amplitude * amplitude
-    mean = xp.mean(xp.sum(squared, axis=(-2, -1)))
-    number = known(mean)
-    if number is not None:
-        _check_positive("mean of sum(amplitude^2)", number)
-    return squared * (nphotons / mean)
 
 
 def photons_per_pattern(

@@ -32,8 +32,8 @@ def synthetic_batch(model: PtychoModel, batch: Batch, patches: Tensor) -> Batch:
     model
         Model whose probe is used.
     batch
-        The batch that was reconstructed; its ``imagined`` is the seed of orientation and photon
-        noise.
+        The batch that was reconstructed; its ``synthetic_seed`` is the seed of orientation and
+        photon noise.
     patches : (B, C, N, N) complex64
         Reconstructed patches, consistent where they overlap.
 
@@ -42,7 +42,7 @@ def synthetic_batch(model: PtychoModel, batch: Batch, patches: Tensor) -> Batch:
     dict
         The arrays of `synthetic_names`, in the layout of a batch.
     """
-    seed = batch["imagined"]
+    seed = batch["synthetic_seed"]
     ways = [partial(_in_orientation, model, batch, patches, k) for k in range(1, SYMMETRIES)]
     made = tf.switch_case(seed % (SYMMETRIES - 1), ways)
     rate = made["counts"]

@@ -4,8 +4,8 @@ Images are channels last, (B, N, N, C), and positions (B, 1, 2, C). A batch also
 
 ``update`` bool scalar
     whether the weights are updated after this batch, when gradients are accumulated;
-``imagined`` int32 scalar
-    in training with ``imagined_batches``: if not 0, the seed of a simulated batch that replaces
+``synthetic_seed`` int32 scalar
+    in training with ``synthetic_batches``: if not 0, the seed of a simulated batch that replaces
     this one: see `ptycho_tf.augmentation`.
 """
 
@@ -75,7 +75,7 @@ class BatchSource:
         Keep one partition for all epochs, as for validation.
     replicas
         Number of devices that share the batches.
-    imagines
+    synthetic
         Whether batches are simulated in an epoch, counted from 0; None if they never are.
     epoch
         Number of the epoch, which determines the partition; set before each epoch.
@@ -87,7 +87,7 @@ class BatchSource:
     execution: PyTorchExecutionConfig = field(factory=PyTorchExecutionConfig)
     fixed: bool = False
     replicas: int = 1
-    imagines: Callable[[int], bool] | None = None
+    synthetic: Callable[[int], bool] | None = None
     epoch: int = 0
 
     @property
@@ -111,9 +111,9 @@ class BatchSource:
             update = done % self.execution.accum_steps == 0 or done == self.per_device
             yield batches[k % len(batches)], update
 
-    def _imagined(self, k: int) -> np.int32:
+    def _synthetic_seed(self, k: int) -> np.int32:
         """Return 0, or for every other batch of a device the seed of the simulated batch."""
-        if self.imagines is None or not self.imagines(self.epoch) or k // self.replicas % 2 == 0:
+        if self.synthetic is None or not self.synthetic(self.epoch) or k // self.replicas % 2 == 0:
             return np.int32(0)
         rng = np.random.default_rng((self.seed, self.epoch, k))
         return rng.integers(1, 2**31 - 1, dtype=np.int32)
@@ -124,7 +124,11 @@ class BatchSource:
         def load(item: tuple[int, tuple[Chosen, bool]]) -> Batch:
             k, ((part, chosen), update) = item
             batch = channels_last_batch(self.parts[part].batch(chosen)) | {"update": update}
-            return batch if self.imagines is None else batch | {"imagined": self._imagined(k)}
+            return (
+                batch
+                if self.synthetic is None
+                else batch | {"synthetic_seed": self._synthetic_seed(k)}
+            )
 
         return read_ahead(
             load,
@@ -136,8 +140,8 @@ class BatchSource:
     def dataset(self) -> tf.data.Dataset:
         """Return a data set that yields the batches of the current epoch at each iteration."""
         form = {**batch_format(self.parts[0]), "update": tf.TensorSpec((), tf.bool)}
-        if self.imagines is not None:
-            form["imagined"] = tf.TensorSpec((), tf.int32)
+        if self.synthetic is not None:
+            form["synthetic_seed"] = tf.TensorSpec((), tf.int32)
         batches = tf.data.Dataset.from_generator(self.loaded, output_signature=form)
         count = self.per_device * self.replicas
         return batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(1)

@@ -110,17 +110,17 @@ class LearningModel(keras.Model):
         where = self.model.moved(batch.get("apart", batch["positions"]), batch)
         return channels_first(self.model.diffraction_to_obj(x, where, photons))
 
-    def _imagined(self, batch: Batch) -> Batch:
+    def _synthetic(self, batch: Batch) -> Batch:
         """Return a batch, or a batch simulated from it if its seed is not 0."""
 
-        def imagined() -> Batch:
+        def simulated() -> Batch:
             with self.model.using(batch):
                 patches = self._patches(batch)
                 patches = self.model.constrain(patches, batch["positions"], batch["canvas"])
                 return synthetic_batch(self.model, batch, patches)
 
         measured = {name: tf.convert_to_tensor(batch[name]) for name in synthetic_names(batch)}
-        return {**batch, **tf.cond(batch["imagined"] > 0, imagined, lambda: measured)}
+        return {**batch, **tf.cond(batch["synthetic_seed"] > 0, simulated, lambda: measured)}
 
     def _note(self, terms: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         groups = tf.shape(batch["counts"])[0]
@@ -132,8 +132,8 @@ class LearningModel(keras.Model):
     def train_step(self, data: Batch) -> dict[str, Tensor]:
         """Train on a batch; return the means so far."""
         variables = self.trainable_variables
-        if "imagined" in data:
-            data = self._imagined(data)
+        if "synthetic_seed" in data:
+            data = self._synthetic(data)
         with tf.GradientTape() as tape:
             blind = self.model.network.starts_blind
             terms = self.terms(data, self.gentle if blind else None)

@@ -48,7 +48,9 @@ def _sources(
             execution=execution,
             fixed=fixed,
             replicas=devices.count,
-            imagines=None if fixed or not config.imagined_batches else config.imagines,
+            synthetic=None
+            if fixed or not config.synthetic_batches
+            else config.uses_synthetic_batches,
         )
         for parts, fixed in ((data.train, False), (data.validation, True))
     )

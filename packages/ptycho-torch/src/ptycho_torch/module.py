@@ -118,7 +118,7 @@ class PtychoModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch, or of one simulated from the batch before it."""
         # every other batch
-        if batch_idx % 2 and self._seen and self.config.imagines(self.current_epoch):
+        if batch_idx % 2 and self._seen and self.config.uses_synthetic_batches(self.current_epoch):
             seed = hash((self.config.seed, self.global_step, self.global_rank)) % 2**31
             batch, patches = self._seen
             with torch.no_grad():

@@ -85,10 +85,6 @@ def _translate(interpolation: Interpolation) -> Function:
     return lambda o, p, xp: translate(o, p.shifts, interpolation=interpolation, xp=xp)
 
 
-def _counts_from_amplitude(o: Array, *, xp: Any) -> Array:
-    return scaling.counts_from_amplitude(xp.sqrt(abs2(o, xp)), PHOTONS, xp=xp)
-
-
 def _modulus_residual(o: Array, p: Problem, xp: Any) -> Array:
     measured = xp.sqrt(p.counts / PHOTONS)
     amplitude, good = unrolled.detector_arrays(measured * (N / 2), p.mask, xp=xp)
@@ -130,11 +126,9 @@ CASES: dict[str, Function] = {
     "translate, Fourier": _translate("fourier"),
     "fresnel_propagate": _of_object(propagation.fresnel_propagate, **_LENGTHS),
     "angular_spectrum_propagate": _of_object(propagation.angular_spectrum_propagate, **_LENGTHS),
-    "network_input": lambda o, p, xp: scaling.network_input(_rate(o, p, xp), PHOTONS, xp=xp),
     "departure_from_beam": lambda o, p, xp: scaling.departure_from_beam(
         xp.sqrt(abs2(o, xp) + 0.1), p.probe, p.mask, xp=xp
     ),
-    "counts_from_amplitude": _of_object(_counts_from_amplitude),
     "unrolled, modulus_residual": _modulus_residual,
     "unrolled, phase_difference, right": _phase_difference(-1),
     "unrolled, phase_difference, below": _phase_difference(-2),
