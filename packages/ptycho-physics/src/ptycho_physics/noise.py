@@ -67,7 +67,7 @@ def read_out(
         Standard deviation in counts of Gaussian noise on every pixel, >= 0. The sum is rounded to
         whole counts, as by digitisation, and clipped at zero.
     saturation
-        Largest count a pixel can report, > 0.
+        Saturation level of the detector, in counts, > 0.
     bad_pixels : (N, N) boolean array, optional
         True where the detector is dead or behind the beam stop: zero is reported.
 

@@ -115,7 +115,7 @@ def raster_scan(
     number, step
         Number of positions, or distance between neighbours in pixels: exactly one of the two.
     jitter
-        Largest random shift in x and in y, in pixels.
+        Maximum random displacement in x and in y, in pixels.
     seed
         Seed of the jitter.
 
