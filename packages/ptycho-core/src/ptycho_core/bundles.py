@@ -115,10 +115,12 @@ def model_settings(
 
 @contextmanager
 def naming_backends(bundle: Bundle, backend: str) -> Iterator[None]:
-    """Add the origin of a bundle to the error if building its model fails."""
+    """Add the origin of a bundle of another backend to the error if building its model fails."""
     try:
         yield
     except InvalidValueError as error:
+        if bundle.backend == backend:
+            raise
         origin = f"the bundle was trained with {bundle.backend}, and should run with {backend}"
         advice = f"{error.advice}; {origin}" if error.advice else origin
         raise InvalidValueError(error.name, error.rule, error.got, advice) from error
