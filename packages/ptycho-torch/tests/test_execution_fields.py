@@ -127,7 +127,7 @@ def test_accelerator(trainer, reconstructed):
     for run in (trainer, reconstructed):
         with pytest.raises(InvalidValueError) as refused:
             run(accelerator=ABSENT)
-        assert repr(ABSENT) in refused.value.got
+        assert refused.value.name == "accelerator"
 
 
 @proves("devices", "num_nodes")

@@ -56,8 +56,8 @@ def check_resumed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any])
     for name, value in now.items():
         if name not in before or before[name] != value:
             raise InvalidValueError(
-                f"{path}: {name}",
-                f"as in the checkpoint, {before.get(name, 'unknown')}",
+                name,
+                f"as in {path}, {before.get(name, 'unknown')}",
                 str(value),
                 "start again with --overwrite, or resume with the same",
             )

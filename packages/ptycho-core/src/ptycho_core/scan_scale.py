@@ -53,8 +53,8 @@ def truth_patches(scan: Scan, indices: NDArray[np.int64]) -> NDArray[np.complex6
         return np.asarray(scan.patches[indices], dtype=np.complex64)
     if scan.object_guess is None:
         raise InvalidValueError(
-            f"objectGuess or Y of {scan.source or 'the scan'}",
-            "there for supervised training and real-space losses",
+            "objectGuess or Y",
+            f"in {scan.source or 'the scan'} for supervised training and real-space losses",
             "neither",
             "train without labels (model_type pinn)",
         )

@@ -54,14 +54,6 @@ class Devices:
         return self.strategy.distribute_datasets_from_function(lambda context: dataset)  # noqa: ARG005 - its signature
 
 
-def _refused(execution: PyTorchExecutionConfig, rule: str) -> InvalidValueError:
-    got = (
-        f"accelerator {execution.accelerator!r}, devices {execution.devices}, num_nodes "
-        f"{execution.num_nodes}, strategy {execution.strategy!r}"
-    )
-    return InvalidValueError("execution", "settings that work on this machine", got, rule)
-
-
 def _logical(kind: str, wanted: int) -> list[str]:
     """Names of the devices of a kind; one CPU is divided into the number requested."""
     if kind == "CPU" and wanted > 1:
@@ -83,14 +75,17 @@ def check_devices(execution: PyTorchExecutionConfig) -> str:
         If a setting is unsupported; the message lists the choices.
     """
     if execution.num_nodes > 1:
-        raise _refused(execution, "several computers need the pytorch backend")
+        rule, got = "1 with backend tensorflow", str(execution.num_nodes)
+        raise InvalidValueError("num_nodes", rule, got, "use pytorch")
     if execution.strategy not in STRATEGIES:
-        raise _refused(execution, f"strategies here are {', '.join(STRATEGIES)}")
+        rule = f"one of {', '.join(STRATEGIES)} with backend tensorflow"
+        raise InvalidValueError("strategy", rule, repr(execution.strategy))
     kinds = _KINDS[str(execution.accelerator)]
     kind = next((kind for kind in kinds if tf.config.list_physical_devices(kind)), None)
     if kind is None:
-        available = {d.device_type.lower() for d in tf.config.list_physical_devices()}
-        raise _refused(execution, f"TensorFlow finds {', '.join(sorted(available))}")
+        available = sorted({d.device_type.lower() for d in tf.config.list_physical_devices()})
+        rule = f"one that this machine has ({', '.join(available)})"
+        raise InvalidValueError("accelerator", rule, repr(str(execution.accelerator)))
     return kind
 
 
@@ -107,7 +102,8 @@ def open_devices(execution: PyTorchExecutionConfig) -> Devices:
     kind = check_devices(execution)
     names = _logical(kind, execution.devices)
     if len(names) < execution.devices:
-        raise _refused(execution, f"TensorFlow has {len(names)} of kind {kind} in this process")
+        rule = f"at most {len(names)}, all that TensorFlow has of kind {kind} in this process"
+        raise InvalidValueError("devices", rule, str(execution.devices))
     names = names[: execution.devices]
     if execution.devices == 1:
         return Devices(names)

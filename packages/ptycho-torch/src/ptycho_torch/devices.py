@@ -90,7 +90,7 @@ def open_runner(execution: PyTorchExecutionConfig) -> Runner:
     """
     keep_freed_memory()
     if execution.devices * execution.num_nodes == 1:
-        return Runner(check_device(execution), execution.precision)
+        return Runner(check_device(execution.accelerator), execution.precision)
     from lightning.fabric import Fabric
 
     from ptycho_torch.lightning_log import make, quiet_lightning
@@ -108,15 +108,15 @@ def open_runner(execution: PyTorchExecutionConfig) -> Runner:
     return Runner(fabric.device, execution.precision, fabric)
 
 
-def check_device(execution: PyTorchExecutionConfig) -> torch.device:
-    """Return the device that the execution settings mean.
+def check_device(accelerator: str) -> torch.device:
+    """Return the device that an accelerator of the execution settings means.
 
     Raises
     ------
     InvalidValueError
         If this machine has no such device.
     """
-    name = str(execution.accelerator)
+    name = str(accelerator)
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     present_kinds = {"cpu": True, "cuda": cuda, "mps": mps}
     candidates = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}.get(name, (name,))

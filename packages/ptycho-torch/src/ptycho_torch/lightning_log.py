@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from ptycho_config import InvalidValueError
 
+from ptycho_torch.devices import check_device
+
 T = TypeVar("T")
 
 _LOGGERS = ("lightning.pytorch", "lightning.fabric")
@@ -42,11 +44,13 @@ def make(factory: Callable[..., T], **settings: Any) -> T:
     Raises
     ------
     InvalidValueError
-        With Lightning's reason, for example that the accelerator does not exist.
+        Naming ``accelerator`` where this machine has no such device, and ``execution``, with
+        Lightning's reason, otherwise.
     """
     try:
         return factory(**settings)
     except (MisconfigurationException, ModuleNotFoundError, RuntimeError, ValueError) as error:
+        check_device(settings["accelerator"])
         reason = " ".join(str(error).split())
         asked = {name: settings.get(name) for name in ("accelerator", "devices", "precision")}
         asked["strategy"] = settings.get("strategy", "auto")

@@ -59,4 +59,4 @@ def check_inference(execution: PyTorchExecutionConfig) -> None:
     ValueError
         If it is missing; the message lists the devices present.
     """
-    check_device(execution)
+    check_device(execution.accelerator)
