@@ -1,6 +1,7 @@
+import io
 import json
-import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,14 +56,37 @@ def huge(tmp_path):
     return path
 
 
-def test_ten_gigabytes_answer_in_milliseconds(huge):
+@pytest.fixture
+def bytes_read(monkeypatch):
+    """Count the bytes that binary files opened by their path read."""
+    found, plain = [], Path.open
+
+    class Counting(io.FileIO):
+        def readinto(self, buffer):
+            found.append(super().readinto(buffer))
+            return found[-1]
+
+        def readall(self):
+            data = super().readall()
+            found.append(len(data))
+            return data
+
+    def counted(path, mode="r", *args, **options):
+        if mode == "rb":
+            return io.BufferedReader(Counting(path))
+        return plain(path, mode, *args, **options)
+
+    monkeypatch.setattr(Path, "open", counted)
+    return found
+
+
+def test_of_ten_gigabytes_only_headers_are_read(huge, bytes_read):
     assert huge.stat().st_size > 10 * 2**30
     with Archive(huge) as archive:
         assert archive.header("diffraction").nbytes == 10 * 2**30
-    start = time.process_time()
     assert probe_size(huge) == 128
     assert stated_photons(huge) == 2e5
-    assert time.process_time() - start < 0.1
+    assert 0 < sum(bytes_read) < 2 * 128 * 128 * 8  # less than the probe alone
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (2, 8, 8), (8, 8, 1), (8, 8, 8)])
