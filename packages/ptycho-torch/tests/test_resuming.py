@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from attrs import evolve
-from ptycho_config import InvalidValueError
 from ptycho_core.results import TrainingInterrupted
-from ptycho_data import OutputExistsError, load_bundle, save_scan
-from ptycho_physics import DivergenceError
+from ptycho_data import load_bundle, save_scan
 from ptycho_torch import training as training_module
 from ptycho_torch.module import PtychoModule
 
@@ -22,24 +20,6 @@ def weights(result):
 
 def same(first, second):
     return all(np.array_equal(first[name], second[name]) for name in first)
-
-
-def test_an_existing_bundle_is_kept_unless_told(train, scan, training, execution):
-    config = training(nepochs=1, n_groups=8)
-    first = train(scan, config, execution()).bundle_path.read_bytes()
-    with pytest.raises(OutputExistsError, match="--overwrite"):
-        train(scan, config, execution())
-    assert (train.folder / "wts.h5.zip").read_bytes() == first
-    train(scan, config, execution(), overwrite=True)
-    assert len(list((train.folder / "checkpoints").iterdir())) == 2  # best and last
-
-
-def test_a_checkpoint_without_a_bundle_is_kept_unless_told(train, scan, training, execution):
-    config = training(nepochs=1, n_groups=8)
-    train(scan, config, execution()).bundle_path.unlink()  # what a killed run leaves
-    with pytest.raises(OutputExistsError, match=r"last\.ckpt: exists already"):
-        train(scan, config, execution())
-    train(scan, config, execution(), resume=True)
 
 
 @pytest.mark.parametrize(
@@ -106,21 +86,6 @@ def test_resuming_gives_the_identical_end_result(
     assert load_bundle(out).history["train_loss"] == whole.history["train_loss"]
 
 
-def test_nothing_to_resume_from_is_said(train, scan, training, execution):
-    with pytest.raises(FileNotFoundError, match="nothing to resume from"):
-        train(scan, training(), execution(), resume=True)
-
-
-def test_divergence_is_an_error_and_the_old_checkpoints_stay(train, scan, training, execution):
-    config = training(nepochs=1, n_groups=8)
-    train(scan, config, execution())
-    before = {p.name for p in (train.folder / "checkpoints").iterdir()}
-    with pytest.raises(DivergenceError, match="lower learning_rate"):
-        train(scan, evolve(config, nepochs=5), execution(learning_rate=1e12), overwrite=True)
-    assert {p.name for p in (train.folder / "checkpoints").iterdir()} == before
-    assert np.isfinite(load_bundle(train.folder).history["train_loss"]).all()
-
-
 def test_leftovers_of_a_killed_run_do_not_stop_the_next(train, scan, training, execution):
     config = training(nepochs=1, n_groups=8)
     train(scan, config, execution())
@@ -129,66 +94,6 @@ def test_leftovers_of_a_killed_run_do_not_stop_the_next(train, scan, training, e
     (left / "last.ckpt").write_bytes(b"of a run before that")
     train(scan, config, execution(), overwrite=True)
     assert not left.exists()
-
-
-def test_resuming_keeps_the_losses_of_the_log(train, scan, training, execution):
-    log = execution(logger_backend="csv")
-    config = training(nepochs=1, n_groups=8)
-    train(scan, config, log)
-    train(scan, evolve(config, nepochs=2), log, resume=True)
-    logs = train.folder / "logs"
-    assert (logs / "metrics.csv").is_file()
-    assert (logs / "resumed-1" / "metrics.csv").is_file()
-
-
-def test_resuming_a_finished_training_leaves_the_bundle_alone(
-    train, scan, training, execution, caplog
-):
-    config = training(nepochs=1, n_groups=8)
-    path = train(scan, config, execution()).bundle_path
-    before = path.read_bytes()
-    with caplog.at_level("INFO", "ptycho_torch"):
-        result = train(scan, config, execution(), resume=True)
-    assert not result.written
-    assert result.epochs == 1
-    assert "bundle unchanged" in caplog.text
-    assert path.read_bytes() == before
-    result = train(scan, evolve(config, nepochs=3), execution(), resume=True)
-    before = path.read_bytes()
-    fewer = train(scan, evolve(config, nepochs=2), execution(), resume=True)
-    assert (fewer.written, fewer.epochs) == (False, 3)
-    assert path.read_bytes() == before
-    kept = load_bundle(path).weights
-    path.unlink()  # but one that is missing is made
-    assert train(scan, evolve(config, nepochs=3), execution(), resume=True).written
-    assert same(load_bundle(path).weights, kept)
-
-
-@pytest.mark.parametrize(
-    ("model", "settings", "named"),
-    [
-        ({"n_filters_scale": 2}, {}, "n_filters_scale"),
-        ({"joint_stages": True}, {}, "joint_stages"),
-        ({}, {"probe_trainable": True}, "probe_trainable"),
-        ({}, {"average_weights": True}, "average_weights"),
-    ],
-)
-def test_other_variables_than_the_checkpoint_s_are_refused_by_name(
-    train, scan, training, execution, model, settings, named
-):
-    train(scan, training(nepochs=1, n_groups=8), execution())
-    other = training(model, nepochs=2, n_groups=8, **settings)
-    with pytest.raises(InvalidValueError) as refused:
-        train(scan, other, execution(), resume=True)
-    assert refused.value.name.endswith(named)
-
-
-def test_what_is_no_checkpoint_is_refused(train, scan, training, execution):
-    config = training(nepochs=1, n_groups=8)
-    train(scan, config, execution())
-    (train.folder / "checkpoints" / "last.ckpt").write_bytes(b"no archive")
-    with pytest.raises(ValueError, match="must be a checkpoint of the PyTorch backend"):
-        train(scan, evolve(config, nepochs=2), execution(), resume=True)
 
 
 def interrupted_in_epoch(number, monkeypatch):

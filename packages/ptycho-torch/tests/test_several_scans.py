@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from attrs import evolve
-from ptycho_config.errors import InvalidValueError
 from ptycho_core.training_data import gather
 from ptycho_data import load_bundle, load_probe
 from ptycho_physics import defocused_probe
@@ -44,13 +43,6 @@ def test_each_scan_meets_its_own_probe_in_training(train, scan, training, execut
     wrong = evolve(scan, probe=defocused_probe(64, 20))
     mixed = train([scan, wrong], config, execution(), overwrite=True).history["train_loss"][0]
     assert mixed > 1.1 * right
-
-
-def test_scans_of_two_sizes_are_refused(train, scan, training, execution):
-    small = evolve(scan, diffraction=scan.diffraction[:, ::2, ::2], probe=scan.probe[:, ::2, ::2])
-    with pytest.raises(InvalidValueError) as refused:
-        train([scan, small], training(), execution())
-    assert refused.value.got == "32"
 
 
 def test_trained_probes_of_several_scans_are_kept_beside_the_bundle(

@@ -20,22 +20,6 @@ def same(first, second):
     return all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_training_lowers_the_losses_and_writes_a_bundle(train, scan, training, execution):
-    result = train(scan, training(nepochs=4), execution())
-    assert result.epochs == 4
-    assert result.history["train_loss"][-1] < 0.8 * result.history["train_loss"][0]
-    assert result.history["val_loss"][-1] < result.history["val_loss"][0]
-    bundle = load_bundle(result.bundle_path)
-    assert bundle.backend == "pytorch"
-    assert bundle.config["model"]["architecture"] == "unrolled"
-    assert bundle.history["train_loss"] == result.history["train_loss"]
-    photons = bundle.scaling["photons"]
-    assert photons == pytest.approx(scan.mean_photons(), rel=0.05)
-    assert bundle.scaling["input_scale"] == pytest.approx(32 / photons**0.5)
-    gain = np.exp(bundle.weights["log_scale"])
-    assert bundle.scaling["intensity_scale"] == pytest.approx(gain * photons**0.5 / 32)
-
-
 @pytest.mark.parametrize("architecture", ["cnn", "unrolled"])
 @pytest.mark.parametrize("gridsize", [1, 2])
 def test_every_network_trains_with_every_gridsize(
@@ -47,14 +31,6 @@ def test_every_network_trains_with_every_gridsize(
     assert load_bundle(result.bundle_path).config["model"]["gridsize"] == gridsize
 
 
-def test_same_seed_same_weights_bit_by_bit(train, scan, training, execution):
-    first = train(scan, training(), execution(), output="a")
-    second = train(scan, training(), execution(), output="b")
-    other = train(scan, training(seed=1), execution(), output="c")
-    assert same(weights(first), weights(second))
-    assert not same(weights(first), weights(other))
-
-
 def test_accumulating_two_half_batches_is_a_step_of_its_own(train, scan, training, execution):
     result = train(scan, training(nepochs=2), execution(accum_steps=2))
     assert np.isfinite(result.history["train_loss"]).all()
@@ -63,44 +39,6 @@ def test_accumulating_two_half_batches_is_a_step_of_its_own(train, scan, trainin
 def test_a_test_scan_replaces_the_split(train, scan, training, execution):
     result = train(scan, training(nepochs=1), execution(), test_scan=scan)
     assert set(result.history) >= {"val_loss", "train_loss", "val_nll", "learning_rate"}
-
-
-@pytest.mark.parametrize(
-    ("weight", "term"),
-    [
-        ("nll_weight", "train_nll"),
-        ("mae_weight", "train_mae"),
-        ("realspace_weight", "train_realspace"),
-        ("realspace_mae_weight", "train_realspace_mae"),
-    ],
-)
-def test_each_loss_weight_brings_its_term(train, scan, training, execution, weight, term):
-    settings = {"nll_weight": 0.0, weight: 0.5, "nepochs": 1, "n_groups": 16}
-    history = train(scan, training(**settings), execution()).history
-    terms = {name for name in history if name.startswith("train_")} - {"train_loss"}
-    assert terms == {term}
-    assert history["train_loss"] == history[term]
-
-
-def test_supervised_learns_from_the_truth(train, scan, training, execution):
-    config = training({"model_type": "supervised", "architecture": "cnn"}, nepochs=3)
-    history = train(scan, config, execution()).history
-    assert history["train_realspace_mae"][-1] < history["train_realspace_mae"][0]
-    blind = evolve(scan, object_guess=None)
-    with pytest.raises(ValueError, match="objectGuess or Y"):
-        train(blind, config, execution(), overwrite=True)
-
-
-def test_a_trained_probe_is_kept_in_the_bundle(train, scan, training, execution):
-    probes = {}
-    for trainable in (False, True):
-        config = training(nepochs=1, n_groups=16, probe_trainable=trainable)
-        done = train(scan, config, execution(), output=str(trainable))
-        probes[trainable] = load_bundle(done.bundle_path).probe
-    given = scan.probe / np.linalg.norm(scan.probe)
-    np.testing.assert_allclose(probes[False], given, atol=1e-6)
-    assert np.abs(probes[True] - given).max() > 1e-5
-    assert np.linalg.norm(probes[True]) == pytest.approx(1, rel=1e-4)
 
 
 def test_amplitudes_train_like_the_counts_they_came_from(train, scan, training, execution):
@@ -118,60 +56,12 @@ def test_amplitudes_train_like_the_counts_they_came_from(train, scan, training, 
     )
 
 
-def test_a_loss_that_is_never_logged_is_an_error_before_training(train, scan, training, execution):
-    with pytest.raises(ValueError, match="checkpoint_monitor_metric must be"):
-        train(scan, training(), execution(checkpoint_monitor_metric="val_accuracy"))
-
-
-def test_csv_logger_writes_the_losses(train, scan, training, execution):
-    config = training(nepochs=1, n_groups=8)
-    train(scan, config, execution(logger_backend="csv"))
-    header = (train.folder / "logs" / "metrics.csv").read_text().splitlines()[0]
-    assert "train_loss" in header
-
-
-def test_a_missing_logger_is_named_with_the_pip_command(train, scan, training, execution):
-    import importlib.util
-
-    if importlib.util.find_spec("mlflow") is not None:
-        pytest.skip("mlflow is installed here")
-    with pytest.raises(RuntimeError, match="pip install mlflow"):
-        train(scan, training(), execution(logger_backend="mlflow"))
-
-
 def test_patterns_without_light_do_not_harm(train, scan, training, execution):
     dark = scan.diffraction.copy()
     dark[:20] = 0
     config = training(nepochs=1, batch_size=1, n_groups=30, nll_weight=0.0, mae_weight=1.0)
     history = train(evolve(scan, diffraction=dark), config, execution()).history
     assert np.isfinite(history["train_loss"]).all()
-
-
-def test_a_supervised_network_leaves_the_scale_alone(train, scan, training, execution):
-    config = training({"model_type": "supervised"}, nepochs=1, n_groups=16)
-    assert float(weights(train(scan, config, execution()))["log_scale"]) == 0
-
-
-def test_an_explicit_dose_wins_over_the_files(train, scan, training, execution):
-    amplitude = np.sqrt(scan.diffraction).astype(np.float32)
-    stated = evolve(scan, diffraction=amplitude, domain="amplitude", nphotons=1e4)
-
-    def photons(overrides=None, **asked):
-        config = training(nepochs=1, n_groups=8, **asked)
-        result = train(
-            stated,
-            config,
-            execution(),
-            test_scan=stated,
-            overrides_applied=overrides,
-            overwrite=True,
-        )
-        return load_bundle(result.bundle_path).scaling["photons"]
-
-    assert photons() == pytest.approx(1e4, rel=0.1)
-    assert photons(nphotons=1e6) == pytest.approx(1e6, rel=0.1)
-    of_file = {"nphotons": {"value": 1e6, "origin": "data"}}  # of another scan, say
-    assert photons(of_file, nphotons=1e6) == pytest.approx(1e4, rel=0.1)
 
 
 @pytest.mark.slow
@@ -190,23 +80,6 @@ def test_wrong_positions_move_towards_the_right_ones(train, scan, training, exec
         return np.sqrt(np.square(off - off.mean(axis=0)).mean())
 
     assert left(found) < 0.8 * left(wrong.positions)
-
-
-def test_batches_are_synthetic_where_asked_for_and_only_there(
-    train, scan, training, execution, monkeypatch
-):
-    monkeypatch.setattr("ptycho_config.training.FIRST_SYNTHETIC_EPOCH", 0)
-    found = {}
-    for wanted in (False, True):
-        config = training(
-            nepochs=3,
-            n_groups=32,
-            batch_size=8,
-            synthetic_batches=wanted,
-        )
-        found[wanted] = train(scan, config, execution(), output=str(wanted)).history["train_loss"]
-    assert found[True][0] == found[False][0]  # nothing was reconstructed yet
-    assert found[True][1] != found[False][1]
 
 
 def test_the_mean_of_the_weights_is_kept_where_asked_for(

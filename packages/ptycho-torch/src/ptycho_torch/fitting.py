@@ -27,7 +27,17 @@ CHECKPOINTS = "checkpoints"
 
 
 class BestEpochs(ModelCheckpoint):
-    """Lightning's checkpoint callback, for a folder that may have moved since it was written."""
+    """Lightning's checkpoint callback, which also keeps a last epoch that is not among the best.
+
+    Its folder may have moved since it was written.
+    """
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save an epoch among the best, and every epoch as the one to resume from."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if self._last_global_step_saved != trainer.global_step:  # Lightning saved nothing
+            self.last_model_path = str(Path(self.dirpath) / "last.ckpt")
+            trainer.save_checkpoint(self.last_model_path)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state of a checkpoint, with its file names in the current folder."""
