@@ -17,7 +17,15 @@ from _measure import measure, parse, report
 from _scans import make_scan
 from ptycho_data import save_bundle, save_scan
 
-LIGHT = ["ptycho", "ptycho_cli", "ptycho_config", "ptycho_data", "ptycho_physics", "ptycho_tf"]
+LIGHT = [
+    "ptycho",
+    "ptycho_cli",
+    "ptycho_config",
+    "ptycho_core",
+    "ptycho_data",
+    "ptycho_physics",
+    "ptycho_tf",
+]
 PROGRAMS = {
     "python alone": "pass",
     **{f"import {name}": f"import {name}" for name in LIGHT},
