@@ -174,6 +174,7 @@ def pytorch_losses(part, bundle, scan, config, execution):
             optimizer.zero_grad()
             loss = sum(learning.losses(data.tensors(groups.batch(chosen))).values())
             loss.backward()
+            torch.nn.utils.clip_grad_norm_(learning.parameters(), execution.gradient_clip_val)
             optimizer.step()
             losses.append(float(loss.detach()))
     return losses

@@ -88,5 +88,5 @@ def test_a_failure_is_told_in_the_log(ptychodus, inputs, tmp_path, monkeypatch):
         SETTINGS.format(name="pinn", gridsize=1, epochs=1), "utf-8"
     )
     said = ptychodus("train", inputs, tmp_path / "model", succeeds=False)
-    assert "ValueError: backend 'caffe' is unknown; choose one of pytorch, tensorflow" in said
+    assert "InvalidValueError: backend must be one of pytorch, tensorflow, got 'caffe'" in said
     assert not (tmp_path / "model" / "wts.h5.zip").exists()
