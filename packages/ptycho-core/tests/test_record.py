@@ -59,7 +59,7 @@ def test_stopwatch_adds_up():
 
 def test_versions_name_what_is_installed():
     versions = installed_versions()
-    assert {"python", "ptycho-cli", "numpy"} <= versions.keys()
+    assert {"python", "ptycho-core", "numpy"} <= versions.keys()
 
 
 @pytest.mark.parametrize("name", ["tensorflow", "tensorflow-cpu"])
