@@ -13,7 +13,7 @@ from ptycho import model_manager, params
 from ptycho.config.config import ModelConfig, TrainingConfig
 from ptycho.raw_data import RawData
 from ptycho.workflows.components import load_inference_bundle, run_cdi_example, save_outputs
-from ptycho_config import ConfigError
+from ptycho_config import ConfigError, InvalidValueError
 from ptycho_config.errors import MissingPackageError
 from ptycho_data import BundleError, load_reconstruction
 
@@ -93,8 +93,9 @@ def test_supervised_training_needs_a_truth(arrays, settings_for):
     config = settings_for()
     config.model.model_type = "supervised"
     raw = RawData.from_coords_without_pc(**{**arrays, "objectGuess": None})
-    with pytest.raises(ValueError, match="objectGuess or Y of the scan"):
+    with pytest.raises(InvalidValueError) as refused:
         run_cdi_example(raw, None, config)
+    assert refused.value.name.startswith("objectGuess or Y")
 
 
 def unpack(folder):
