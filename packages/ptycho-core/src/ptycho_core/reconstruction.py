@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
-from os import PathLike
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from attrs import evolve, field, frozen
-from ptycho_config import InferenceConfig, Layer, Resolved, load_config_file, resolve_inference
+from ptycho_config import InferenceConfig, Layer, Resolved, resolve_inference
 from ptycho_data import (
     RESULT_FILES,
     Bundle,
@@ -29,7 +29,14 @@ from ptycho_core.progress import Progress, counter, log_to_stderr, no_progress, 
 from ptycho_core.record import RUN_FILE, Stopwatch, run_record
 from ptycho_core.refinement import RefinementResult, refine
 from ptycho_core.results import InferenceResult
-from ptycho_core.run_settings import AnyPath, log_settings, read_scan, resolve_with_bundle
+from ptycho_core.run_settings import (
+    AnyPath,
+    call_layers,
+    is_path,
+    log_settings,
+    read_scan,
+    resolve_with_bundle,
+)
 from ptycho_core.sparing import sparing_results
 from ptycho_core.training import Probe, TrainedModel, given_probe
 
@@ -129,22 +136,18 @@ def reconstruct(
     OutputExistsError
         The folder holds results, and `overwrite` is not set.
     """
-    named = {
+    arguments = {
         "model_path": model,
         "test_data_file": scan,
         "probe_file": probe,
         "output_dir": output,
     }
-    files = {name: value for name, value in named.items() if isinstance(value, str | PathLike)}
-    layers = [Layer("override", {**settings, **files})]
-    if config_file is not None:
-        layers.append(load_config_file(config_file))
     run = ReconstructionRun(
-        layers=layers,
+        layers=call_layers(settings, arguments, config_file),
         model=model,
         scan=scan,
         output=None if output is None else Path(output).expanduser(),
-        probe=None if probe is None or "probe_file" in files else np.asarray(probe),
+        probe=None if probe is None or is_path(probe) else np.asarray(probe),
         extras=Extras(
             refine=refine,
             refine_probe=refine_probe,
@@ -190,25 +193,23 @@ class ReconstructionRun:
     overwrite: bool = False
     progress: Progress = no_progress
     clock: Stopwatch = field(factory=Stopwatch)
-    _read: list[Bundle] = field(factory=list, init=False)
 
-    @property
+    @cached_property
     def bundle(self) -> Bundle:
         """The trained network, read on first use."""
-        if not self._read:
-            with self.clock.stage("load bundle"):
-                self._read.append(_bundle_of(self.model))
-        return self._read[0]
+        with self.clock.stage("load bundle"):
+            return _bundle_of(self.model)
 
-    def resolve(self) -> Resolved[InferenceConfig]:
-        """Resolve the settings, with those of the bundle."""
+    @cached_property
+    def resolved(self) -> Resolved[InferenceConfig]:
+        """The settings, with those of the bundle."""
         name = "" if isinstance(self.model, TrainedModel | Bundle) else str(self.model)
         return resolve_with_bundle(self.layers, self.bundle, name)
 
     @property
     def backend(self) -> Backend:
         """Backend that runs the network."""
-        return require(self.resolve().config.backend)
+        return require(self.resolved.config.backend)
 
     def check(self) -> None:
         """Refuse settings that cannot work, without looking at the scan.
@@ -229,14 +230,14 @@ class ReconstructionRun:
             curve = (CURVE_FILE,) if self.extras.half_scan_frc else ()
             names = (*RECONSTRUCTION_FILES, *curve)
             output_folder(self.output, names, overwrite=self.overwrite)
-        resolved = self.resolve()
+        resolved = self.resolved
         if resolved.origins["architecture"] in _FROM_THE_USER:
             trust_network(resolved.config.model.architecture)
         self.backend.check_inference(resolved.config, resolved.execution)
 
     def run(self) -> InferenceResult:
         """Reconstruct; errors as for `reconstruct`."""
-        resolved = self.resolve()
+        resolved = self.resolved
         log_settings(resolved)
         probe_file = resolved.files.probe_file if self.probe is None else None
         with self.clock.stage("read"):
@@ -288,8 +289,8 @@ class ReconstructionRun:
         )
         files = resolved.files
         inputs = {
-            "model_path": None if self._in_memory(self.model) else files.model_path,
-            "test_data_file": None if self._in_memory(self.scan) else files.test_data_file,
+            "model_path": files.model_path if is_path(self.model) else None,
+            "test_data_file": files.test_data_file if is_path(self.scan) else None,
             "probe_file": None if self.probe is not None else files.probe_file,
         }
         failed = extras.refine > 0 and "r_factor_network" not in metrics
@@ -312,10 +313,6 @@ class ReconstructionRun:
             **{k: v for k, v in metrics.items() if k in ("r_factor", "r_factor_network")},
         )
         write_json(folder / RUN_FILE, record, overwrite=self.overwrite)
-
-    @staticmethod
-    def _in_memory(given: object) -> bool:
-        return not isinstance(given, str | PathLike)
 
 
 @frozen(eq=False)

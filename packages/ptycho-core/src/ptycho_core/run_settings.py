@@ -14,6 +14,7 @@ from ptycho_config import (
     MissingFileError,
     Resolved,
     TrainingConfig,
+    load_config_file,
     resolve_inference,
 )
 from ptycho_data import Bundle, Scan, load_scan
@@ -22,7 +23,9 @@ from ptycho_core.centring import warn_if_corner_centred
 
 __all__ = [
     "AnyPath",
+    "call_layers",
     "check_size",
+    "is_path",
     "log_settings",
     "read_scan",
     "resolve_with_bundle",
@@ -33,6 +36,37 @@ log = logging.getLogger(__name__)
 
 AnyPath = str | PathLike[str]
 C = TypeVar("C", TrainingConfig, InferenceConfig)
+
+
+def is_path(value: object) -> bool:
+    """Whether an argument names a file, rather than being what a file holds."""
+    return isinstance(value, str | PathLike)
+
+
+def call_layers(
+    settings: Mapping[str, Any], arguments: Mapping[str, object], config_file: AnyPath | None
+) -> list[Layer]:
+    """Return the sources of settings of a call from Python.
+
+    Parameters
+    ----------
+    settings
+        Settings by name.
+    arguments
+        Arguments by the name of the file that may stand for each; objects in memory are skipped.
+    config_file
+        Settings in a file, which those given by name override.
+
+    Raises
+    ------
+    ConfigError
+        The file holds no settings.
+    """
+    files = {name: value for name, value in arguments.items() if is_path(value)}
+    layers = [Layer("override", {**settings, **files})]
+    if config_file is not None:
+        layers.append(load_config_file(config_file))
+    return layers
 
 
 def read_scan(scan: Scan | AnyPath, domain: Any = None, probe_file: Path | None = None) -> Scan:

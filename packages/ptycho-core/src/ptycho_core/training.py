@@ -4,7 +4,6 @@ import logging
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from ptycho_config import (
     PyTorchExecutionConfig,
     Resolved,
     TrainingConfig,
-    load_config_file,
     resolve_training,
 )
 from ptycho_data import Bundle, Scan, load_bundle, load_probe, write_json
@@ -27,7 +25,15 @@ from ptycho_core.outputs import output_folder
 from ptycho_core.progress import log_to_stderr
 from ptycho_core.record import RUN_FILE, Stopwatch, run_record
 from ptycho_core.results import TrainingInterrupted, TrainingResult
-from ptycho_core.run_settings import AnyPath, check_size, log_settings, read_scan, scan_facts
+from ptycho_core.run_settings import (
+    AnyPath,
+    call_layers,
+    check_size,
+    is_path,
+    log_settings,
+    read_scan,
+    scan_facts,
+)
 
 __all__ = ["TRAINING_FILES", "TrainedModel", "TrainingRun", "train"]
 
@@ -142,24 +148,21 @@ def train(
         A KeyboardInterrupt: after Ctrl-C or SIGTERM, with the result so far.
     """
     several = scans if isinstance(scans, Sequence) and not isinstance(scans, str) else [scans]
-    named = {
+    arguments = {
         "train_data_file": next(iter(several), None),
         "test_data_file": test_scan,
         "probe_file": probe,
         "output_dir": output,
     }
-    files = {name: value for name, value in named.items() if isinstance(value, str | PathLike)}
-    layers = [Layer("override", {**settings, **files})]
+    layers = call_layers(settings, arguments, config_file)
     if not progress:
         layers.append(Layer("command default", {"enable_progress_bar": False}))
-    if config_file is not None:
-        layers.append(load_config_file(config_file))
     run = TrainingRun(
         layers=layers,
         scans=several,
         output=None if output is None else Path(output).expanduser(),
         test_scan=test_scan if isinstance(test_scan, Scan) else None,
-        probe=None if probe is None or "probe_file" in files else np.asarray(probe),
+        probe=None if probe is None or is_path(probe) else np.asarray(probe),
         resume=resume,
         overwrite=overwrite,
     )

@@ -17,9 +17,9 @@ def check_training(
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         Naming the setting, what can be chosen, and what was found.
-    RuntimeError
+    MissingPackageError
         If the logger's package is missing.
     """
     import lightning.pytorch as pl
@@ -56,7 +56,7 @@ def check_inference(execution: PyTorchExecutionConfig) -> None:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         If it is missing; the message lists the devices present.
     """
     check_device(execution.accelerator)
