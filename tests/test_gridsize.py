@@ -21,8 +21,8 @@ from ptycho_config import (
 )
 from ptycho_core.groups import prepare
 from ptycho_core.sampling import inference_groups
-from ptycho_data import Scan, group_positions, load_bundle, load_reconstruction, save_scan
-from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan
+from ptycho_core.testing import simulated_scan
+from ptycho_data import group_positions, load_bundle, load_reconstruction, save_scan
 from ptycho_torch import inference, reconstruction, train
 from ptycho_torch.bundles import bundle_of, model_from
 from ptycho_torch.config_factory import create_inference_payload, create_training_payload
@@ -76,16 +76,7 @@ def channels(gridsize):
 
 @pytest.fixture(scope="module")
 def scan():
-    truth = random_cells((104, 108), seed=2)
-    positions = snake_scan(truth.shape, N, number=COUNT, jitter=0.4, seed=1)
-    return Scan(
-        diffraction=simulate_counts(truth, defocused_probe(N), positions, 1e5, seed=3),
-        xcoords=positions[:, 0],
-        ycoords=positions[:, 1],
-        probe=defocused_probe(N),
-        domain="counts",
-        object_guess=truth,
-    )
+    return simulated_scan(COUNT, shape=(104, 108), radius=(8, 20))
 
 
 @pytest.fixture(scope="module")

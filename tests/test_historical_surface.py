@@ -15,8 +15,8 @@ from ptycho import loader, params
 from ptycho.raw_data import RawData
 from ptycho.workflows.components import load_inference_bundle
 from ptycho_config import option_specs
-from ptycho_data import Scan, save_scan
-from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan
+from ptycho_core.testing import simulated_scan
+from ptycho_data import save_scan
 from ptycho_torch import inference, train
 from ptycho_torch.config_factory import create_inference_payload, create_training_payload
 from ptycho_torch.entry import DEPRECATED, OTHER_NAMES
@@ -62,16 +62,7 @@ def fresh_process(monkeypatch):
 
 @pytest.fixture(scope="module")
 def scan():
-    truth = random_cells((96, 100), seed=2)
-    positions = snake_scan(truth.shape, N, number=COUNT, jitter=0.4, seed=1)
-    return Scan(
-        diffraction=simulate_counts(truth, defocused_probe(N), positions, 1e5, seed=3),
-        xcoords=positions[:, 0],
-        ycoords=positions[:, 1],
-        probe=defocused_probe(N),
-        domain="counts",
-        object_guess=truth,
-    )
+    return simulated_scan(COUNT, shape=(96, 100), radius=(8, 20))
 
 
 @pytest.fixture(scope="module")

@@ -1,23 +1,10 @@
 import numpy as np
 import pytest
 from ptycho_cli.half_scan import half_scan_metrics, resolution_summary
-from ptycho_data import Reconstruction
+from ptycho_core.testing import reconstruction_at
 from ptycho_physics import DivergenceError
 
 POSITIONS = np.array([[16.0, 16], [20, 20], [18, 17]])
-
-
-def rec_of(object_, positions, pixel_size_m=None):
-    return Reconstruction(
-        object=object_,
-        coverage=np.ones(object_.shape),
-        xcoords=positions[:, 0],
-        ycoords=positions[:, 1],
-        indices=np.arange(len(positions)),
-        probe=np.ones((1, 32, 32), np.complex64),
-        origin=np.zeros(2, int),
-        pixel_size_m=pixel_size_m,
-    )
 
 
 def diverged(part):  # noqa: ARG001 - the indices do not matter here
@@ -31,7 +18,11 @@ def diverged(part):  # noqa: ARG001 - the indices do not matter here
         (1, diverged, "n >= 2"),
         (3, diverged, "solver: diverged in epoch 3"),
         (3, lambda part: part.missing, "AttributeError"),
-        (3, lambda part: rec_of(np.ones((40, 40)), POSITIONS[part]), "at least 16 x 16 pixels"),
+        (
+            3,
+            lambda part: reconstruction_at(np.ones((40, 40)), POSITIONS[part]),
+            "at least 16 x 16 pixels",
+        ),
     ],
 )
 def test_a_failure_is_a_warning(tmp_path, caplog, count, reconstruct, reason):

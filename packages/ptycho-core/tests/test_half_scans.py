@@ -3,21 +3,8 @@ import pytest
 from ptycho_config.errors import PtychoError
 from ptycho_core.half_scans import half_scan_frc
 from ptycho_core.ring_correlation import describe_resolution
-from ptycho_data import Reconstruction
+from ptycho_core.testing import reconstruction_at
 from scipy.ndimage import gaussian_filter
-
-
-def rec_of(object_, positions, pixel_size_m=None):
-    return Reconstruction(
-        object=object_,
-        coverage=np.ones(object_.shape),
-        xcoords=positions[:, 0],
-        ycoords=positions[:, 1],
-        indices=np.arange(len(positions)),
-        probe=np.ones((1, 32, 32), np.complex64),
-        origin=np.zeros(2, int),
-        pixel_size_m=pixel_size_m,
-    )
 
 
 def test_common_detail_is_separated_from_noise(tmp_path):
@@ -28,7 +15,7 @@ def test_common_detail_is_separated_from_noise(tmp_path):
 
     def noisy(part):
         noise = 0.5 * (rng.normal(size=detail.shape) + 1j * rng.normal(size=detail.shape))
-        return rec_of(detail + noise, positions[part], pixel_size_m=1e-8)
+        return reconstruction_at(detail + noise, positions[part], pixel_size_m=1e-8)
 
     result = half_scan_frc(positions, noisy)
     found = result.metrics
@@ -46,7 +33,7 @@ def test_common_detail_is_separated_from_noise(tmp_path):
 def test_a_curve_that_stays_above_says_better_than():
     detail = np.random.default_rng(0).normal(size=(96, 96))
     positions = np.stack(np.meshgrid(*2 * [np.linspace(16, 80, 9)]), axis=-1).reshape(-1, 2)
-    result = half_scan_frc(positions, lambda part: rec_of(detail, positions[part], 1e-6))
+    result = half_scan_frc(positions, lambda part: reconstruction_at(detail, positions[part], 1e-6))
     found = result.metrics
     assert (found["crossed_half"], found["crossed_half_bit"]) == (False, False)
     pixels = found["resolution_half"]
@@ -59,5 +46,6 @@ def test_halves_need_a_common_area():
     for count in (1, 3):
         with pytest.raises((PtychoError, ValueError)):
             half_scan_frc(
-                positions[:count], lambda part: rec_of(np.ones((40, 40)), positions[part])
+                positions[:count],
+                lambda part: reconstruction_at(np.ones((40, 40)), positions[part]),
             )

@@ -3,32 +3,12 @@ import numpy as np
 import pytest
 from ptycho_core import inspection
 from ptycho_core.centring import RegionIntensities
-from ptycho_data import Scan, _stack
-
-
-def make(diffraction, *, step=2.0, domain="counts", nphotons=None):
-    n, N = len(diffraction), diffraction.shape[-1]
-    yy, xx = np.mgrid[:N, :N] - N // 2
-    probe = ((xx**2 + yy**2) < (N / 4) ** 2).astype(np.complex64)
-    side = int(np.ceil(np.sqrt(n)))
-    index = np.arange(n)
-    return Scan(
-        diffraction=diffraction,
-        xcoords=step * (index % side),
-        ycoords=step * (index // side),
-        probe=probe,
-        domain=domain,
-        nphotons=nphotons,
-    )
-
-
-@pytest.fixture
-def counts():
-    return np.random.default_rng(0).poisson(5.0, (64, 32, 32)).astype(np.uint16)
+from ptycho_core.testing import scan_on_raster
+from ptycho_data import _stack
 
 
 def test_photons_of_counts(counts):
-    photons = inspection.photon_statistics(make(counts))
+    photons = inspection.photon_statistics(scan_on_raster(counts))
     totals = counts.sum(axis=(1, 2))
     assert photons.mean == pytest.approx(totals.mean())
     assert (photons.minimum, photons.maximum) == (totals.min(), totals.max())
@@ -38,20 +18,22 @@ def test_photons_of_counts(counts):
 def test_photons_of_amplitudes_needs_a_scale(counts):
     amplitude = np.sqrt(counts).astype(np.float32)
     amplitude /= amplitude.max()
-    assert inspection.photon_statistics(make(amplitude, domain="amplitude")) is None
-    photons = inspection.photon_statistics(make(amplitude, domain="amplitude"), nphotons=1e5)
+    assert inspection.photon_statistics(scan_on_raster(amplitude, domain="amplitude")) is None
+    photons = inspection.photon_statistics(
+        scan_on_raster(amplitude, domain="amplitude"), nphotons=1e5
+    )
     assert photons.mean == pytest.approx(1e5)
     stated = inspection.photon_statistics(
-        make(amplitude, domain="amplitude", nphotons=2e5), nphotons=1e5
+        scan_on_raster(amplitude, domain="amplitude", nphotons=2e5), nphotons=1e5
     )
     assert stated.mean == pytest.approx(2e5)
 
 
 def test_saturation_of_clipped_counts(counts):
-    assert not inspection.saturation(make(counts)).suspected
+    assert not inspection.saturation(scan_on_raster(counts)).suspected
     for limit in (900, 100):
         clipped = np.minimum(counts.astype(int) * 100, limit).astype(np.uint16)
-        result = inspection.saturation(make(clipped))
+        result = inspection.saturation(scan_on_raster(clipped))
         assert result.suspected
         assert result.largest == limit
         assert result.pixels == np.sum(clipped == limit)
@@ -60,14 +42,14 @@ def test_saturation_of_clipped_counts(counts):
 
 def test_one_pixel_at_the_limit_of_its_type_is_enough(counts):
     counts[5, 3, 3] = 65535
-    result = inspection.saturation(make(counts))
+    result = inspection.saturation(scan_on_raster(counts))
     assert (result.suspected, result.pixels, result.patterns) == (True, 1, 1)
 
 
 def test_saturation_in_pieces_is_the_same(counts, monkeypatch):
-    whole = inspection.saturation(make(counts))
+    whole = inspection.saturation(scan_on_raster(counts))
     monkeypatch.setattr(_stack, "BLOCK_BYTES", 3 * 32 * 32 * 2)
-    assert inspection.saturation(make(counts)) == whole
+    assert inspection.saturation(scan_on_raster(counts)) == whole
 
 
 def test_probe_diameter_of_a_disk_is_exact():
@@ -81,7 +63,7 @@ def test_probe_diameter_of_a_disk_is_exact():
 
 @pytest.mark.parametrize("step", [2.0, 4.0, 40.0])
 def test_overlap(counts, step):
-    scan = make(counts, step=step)
+    scan = scan_on_raster(counts, step=step)
     measured = inspection.overlap(scan)
     assert measured.step == pytest.approx(step)
     assert measured.fraction == pytest.approx(max(0, 1 - step / measured.diameter))
@@ -89,16 +71,19 @@ def test_overlap(counts, step):
 
 
 def test_one_pattern_overlaps_nothing(counts):
-    assert inspection.overlap(make(counts[:1])) is None
+    assert inspection.overlap(scan_on_raster(counts[:1])) is None
 
 
 def test_results_are_plain_values(counts):
-    for part in (inspection.overlap(make(counts)), inspection.saturation(make(counts))):
+    for part in (
+        inspection.overlap(scan_on_raster(counts)),
+        inspection.saturation(scan_on_raster(counts)),
+    ):
         assert all(type(value) in (int, float, bool) for value in attrs.asdict(part).values())
 
 
 def test_inspection_has_every_part(counts):
-    scan = make(counts)
+    scan = scan_on_raster(counts)
     inspected = inspection.inspect_scan(scan)
     assert inspected.photons == inspection.photon_statistics(scan)
     assert inspected.saturation == inspection.saturation(scan)

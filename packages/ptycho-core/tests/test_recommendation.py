@@ -2,28 +2,7 @@ import numpy as np
 import pytest
 from ptycho_core.inspection import inspect_scan
 from ptycho_core.recommendation import network_sizes, recommend
-from ptycho_data import Scan
-
-
-def make(diffraction, *, step=2.0, domain="counts", nphotons=None):
-    n, N = len(diffraction), diffraction.shape[-1]
-    yy, xx = np.mgrid[:N, :N] - N // 2
-    probe = ((xx**2 + yy**2) < (N / 4) ** 2).astype(np.complex64)
-    side = int(np.ceil(np.sqrt(n)))
-    index = np.arange(n)
-    return Scan(
-        diffraction=diffraction,
-        xcoords=step * (index % side),
-        ycoords=step * (index // side),
-        probe=probe,
-        domain=domain,
-        nphotons=nphotons,
-    )
-
-
-@pytest.fixture
-def counts():
-    return np.random.default_rng(0).poisson(5.0, (64, 32, 32)).astype(np.uint16)
+from ptycho_core.testing import scan_on_raster
 
 
 def recommended(scan):
@@ -37,25 +16,25 @@ def sized():
 
 
 def test_options_follow_the_overlap(sized):
-    dense = recommended(make(sized, step=4.0))
+    dense = recommended(scan_on_raster(sized, step=4.0))
     # A step holds about 16 patterns, whatever the size of a group.
     assert dense.options == {"gridsize": 2, "batch_size": 4, "neighbor_count": 7}
     single = {"gridsize": 1, "batch_size": 16}
-    usual = recommended(make(sized, step=11.0))  # 66 %
+    usual = recommended(scan_on_raster(sized, step=11.0))  # 66 %
     assert usual.options == single
-    sparse = recommended(make(sized, step=20.0))
+    sparse = recommended(scan_on_raster(sized, step=20.0))
     assert sparse.options == single
     remarked = [
         any("overlap" in remark for remark in result.remarks) for result in (dense, usual, sparse)
     ]
     assert remarked == [False, False, True]
-    assert recommended(make(sized[:30], step=4.0)).options == single
+    assert recommended(scan_on_raster(sized[:30], step=4.0)).options == single
 
 
 def test_options_for_large_patterns():
     big = np.random.default_rng(0).poisson(1.0, (64, 256, 256)).astype(np.uint8)
-    assert recommended(make(big, step=4.0)).options["batch_size"] == 2
-    assert recommended(make(big, step=60.0)).options["batch_size"] == 8
+    assert recommended(scan_on_raster(big, step=4.0)).options["batch_size"] == 2
+    assert recommended(scan_on_raster(big, step=60.0)).options["batch_size"] == 8
 
 
 @pytest.mark.parametrize(
@@ -67,7 +46,7 @@ def test_options_for_large_patterns():
     ],
 )
 def test_a_size_that_no_network_accepts(N, ways):
-    result = recommended(make(np.ones((4, N, N), np.float32)))
+    result = recommended(scan_on_raster(np.ones((4, N, N), np.float32)))
     assert (result.command, result.options) == ("reconstruct", {})
     assert ways in result.remarks[0]
     assert "multiply xcoords and ycoords by M/" in result.remarks[1]
@@ -75,17 +54,20 @@ def test_a_size_that_no_network_accepts(N, ways):
 
 @pytest.mark.parametrize("N", network_sizes())
 def test_sizes_that_networks_accept(N):
-    result = recommended(make(np.ones((4, N, N), np.float32)))
+    result = recommended(scan_on_raster(np.ones((4, N, N), np.float32)))
     assert result.command == "train"
     assert not any("ptycho train" in remark for remark in result.remarks)
 
 
 def test_remarks_on_dose(counts):
-    assert any("photons per pattern are few" in text for text in recommended(make(counts)).remarks)
-    bright = recommended(make((counts * 100).astype(np.uint16)))
+    assert any(
+        "photons per pattern are few" in text
+        for text in recommended(scan_on_raster(counts)).remarks
+    )
+    bright = recommended(scan_on_raster((counts * 100).astype(np.uint16)))
     assert not any("few" in remark for remark in bright.remarks)
     amplitude = np.sqrt(counts) / np.sqrt(counts.max())
-    unknown = recommended(make(amplitude.astype(np.float32), domain="amplitude"))
+    unknown = recommended(scan_on_raster(amplitude.astype(np.float32), domain="amplitude"))
     assert any("--nphotons" in remark for remark in unknown.remarks)
 
 
@@ -94,8 +76,8 @@ def test_remarks_on_dose(counts):
     [(64, 40.0, "must overlap"), (64, 1e7, "GiB"), (1, 4.0, "only one")],
 )
 def test_no_command_for_what_cannot_be_reconstructed(sized, count, step, word):
-    result = recommended(make(sized[:count], step=step))
+    result = recommended(scan_on_raster(sized[:count], step=step))
     assert (result.command, result.options) == (None, {})
     assert any(word in problem for problem in result.problems)
     assert not any("overlap by" in remark for remark in result.remarks)
-    assert recommended(make(sized, step=4.0)).problems == []
+    assert recommended(scan_on_raster(sized, step=4.0)).problems == []

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from attrs import field, frozen
+from numpy.typing import NDArray
 from ptycho_config import InvalidValueError, ModelConfig, to_dict
-from ptycho_data import Bundle, Scan, save_bundle, scan_from_arrays
+from ptycho_data import Bundle, Domain, Reconstruction, Scan, save_bundle, scan_from_arrays
 from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan
 
 from ptycho_core import backends
@@ -15,22 +16,37 @@ from ptycho_core.backends import Backend
 from ptycho_core.results import InferenceResult, TrainingInterrupted, TrainingResult
 from ptycho_core.solving import solve_scan
 
-__all__ = ["FakeBackend", "random_scan", "registered", "simulated_scan"]
+__all__ = [
+    "FakeBackend",
+    "random_scan",
+    "reconstruction_at",
+    "registered",
+    "scan_on_raster",
+    "simulated_scan",
+]
 
 PHOTONS = 1e5
 
 
-def simulated_scan(number: int = 48, *, seed: int = 2) -> Scan:
+def simulated_scan(
+    number: int = 48,
+    *,
+    shape: tuple[int, int] = (120, 124),
+    radius: tuple[float, float] = (6, 14),
+    seed: int = 2,
+) -> Scan:
     """Return a small scan of 64 x 64 counts with its ground truth.
 
     Parameters
     ----------
     number
         Number of patterns.
+    shape, radius
+        Size of the object, and least and largest radius of its cells, in pixels.
     seed
         Seed of the object; those of positions and noise follow from it.
     """
-    truth = random_cells((120, 124), radius=(6, 14), seed=seed)
+    truth = random_cells(shape, radius=radius, seed=seed)
     positions = snake_scan(truth.shape, 64, number=number, jitter=0.4, seed=seed - 1)
     probe = defocused_probe(64)
     return Scan(
@@ -40,6 +56,45 @@ def simulated_scan(number: int = 48, *, seed: int = 2) -> Scan:
         probe=probe,
         domain="counts",
         object_guess=truth,
+    )
+
+
+def scan_on_raster(
+    diffraction: NDArray[Any],
+    *,
+    step: float = 2.0,
+    domain: Domain = "counts",
+    nphotons: float | None = None,
+) -> Scan:
+    """Return a scan of given patterns (n, N, N) on a square raster, with a disc as its probe."""
+    n, N = len(diffraction), diffraction.shape[-1]
+    yy, xx = np.mgrid[:N, :N] - N // 2
+    probe = ((xx**2 + yy**2) < (N / 4) ** 2).astype(np.complex64)
+    side = int(np.ceil(np.sqrt(n)))
+    index = np.arange(n)
+    return Scan(
+        diffraction=diffraction,
+        xcoords=step * (index % side),
+        ycoords=step * (index // side),
+        probe=probe,
+        domain=domain,
+        nphotons=nphotons,
+    )
+
+
+def reconstruction_at(
+    object_: NDArray[Any], positions: NDArray[Any], pixel_size_m: float | None = None
+) -> Reconstruction:
+    """Return a reconstruction of a given object, covered everywhere, from given patch centres."""
+    return Reconstruction(
+        object=object_,
+        coverage=np.ones(object_.shape),
+        xcoords=positions[:, 0],
+        ycoords=positions[:, 1],
+        indices=np.arange(len(positions)),
+        probe=np.ones((1, 32, 32), np.complex64),
+        origin=np.zeros(2, int),
+        pixel_size_m=pixel_size_m,
     )
 
 
