@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 from ptycho_data._contract import Findings, check_layout
+from ptycho_data._statements import read_statements
 from ptycho_data._values import (
     arrange,
     check_diffraction,
     check_patches,
     check_small,
-    read_statements,
 )
 
 

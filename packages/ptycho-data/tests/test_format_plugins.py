@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
 from ptycho_data import ScanFormatWarning, format_named, format_of, known_formats, load_scan
-from ptycho_data._geometry import object_pixel
 from ptycho_data.formats import FORMATS
+from ptycho_data.units import object_pixel
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "beamline_format.py"
 

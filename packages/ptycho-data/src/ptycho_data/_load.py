@@ -25,6 +25,7 @@ from ptycho_data._contract import (
 from ptycho_data._preview import load_probe
 from ptycho_data._scan import Scan
 from ptycho_data._stack import LazyStack, Stack, is_patterns_first, read_patterns
+from ptycho_data._statements import read_statements
 from ptycho_data._values import (
     DOMAINS,
     Domain,
@@ -33,7 +34,6 @@ from ptycho_data._values import (
     check_diffraction,
     check_patches,
     check_small,
-    read_statements,
 )
 from ptycho_data.formats import opened_scan
 from ptycho_data.formats._base import Raw
@@ -120,9 +120,10 @@ def build(
     if findings.violations or settled is None:
         return None
     totals = statistics.square_totals if settled == "amplitude" else statistics.totals
+    made = probe_file is None and "probeGuess" not in arrays
     if probe_file is not None:
         arrays["probeGuess"] = load_probe(probe_file, layout.N)
-    elif "probeGuess" not in arrays:
+    elif made:
         raw.cautions.append(
             "no probe in the file: a first one was made from the mean pattern; pass a better one "
             "with --probe-file, or refine it with ptycho reconstruct --update-probe"
@@ -131,6 +132,8 @@ def build(
     _report(raw, layout, stated.axes, statistics, findings.file)
     fields = _cast(arrays) | {"nphotons": stated.nphotons, "pixel_size_m": stated.pixel_size_m}
     fields |= stated.experiment
+    if made or probe_file is not None:
+        fields["probe_made"] = made
     return Scan(
         domain=settled,
         source=raw.files[0] if raw.files else None,

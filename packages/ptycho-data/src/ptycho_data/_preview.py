@@ -22,7 +22,7 @@ from ptycho_data._contract import (
     probe_side,
 )
 from ptycho_data._npz import load_arrays
-from ptycho_data._values import read_statements
+from ptycho_data._statements import read_statements
 from ptycho_data.formats import format_of, opened_scan
 from ptycho_data.formats._base import Raw
 

@@ -1,5 +1,8 @@
 """A scan as data."""
 
+import contextlib
+import math
+import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,13 @@ from attrs import evolve, field, fields, frozen
 from numpy.typing import ArrayLike, NDArray
 from ptycho_config.errors import InvalidValueError
 
-from ptycho_data._contract import Findings, ScanFormatError, check_layout, mode_axis_first
+from ptycho_data._contract import (
+    Findings,
+    ScanFormatError,
+    ScanFormatWarning,
+    check_layout,
+    mode_axis_first,
+)
 from ptycho_data._stack import (
     MapReference,
     Stack,
@@ -20,7 +29,12 @@ from ptycho_data._stack import (
     rows_of,
     some_of,
 )
+from ptycho_data._statements import statements
 from ptycho_data._values import DOMAINS, Domain, measure
+from ptycho_data.units import LARGEST, PARTICLES, SMALLEST, Particle, object_pixel
+
+#: Warn if the stated object pixel and the one from the geometry differ by more than this.
+_TOLERANCE = 0.01
 
 
 def _positions(values: ArrayLike) -> NDArray[np.float64]:
@@ -29,6 +43,16 @@ def _positions(values: ArrayLike) -> NDArray[np.float64]:
 
 def _optional_positions(values: ArrayLike | None) -> NDArray[np.float64] | None:
     return None if values is None else _positions(values)
+
+
+def _place(origin: ArrayLike | None) -> tuple[float, float] | None:
+    """Bring an origin to a pair of floats."""
+    if origin is None:
+        return None
+    values = np.asarray(origin, dtype=np.float64)
+    if values.shape != (2,) or not np.isfinite(values).all():
+        raise InvalidValueError("origin_m", "two finite numbers, x and y in metres", f"{origin}")
+    return float(values[0]), float(values[1])
 
 
 def _modes(probe: ArrayLike) -> NDArray[np.complex64]:
@@ -70,9 +94,19 @@ class Scan:
     nphotons : float, optional
         Mean photons per pattern: the absolute scale of amplitudes.
     pixel_size_m : float, optional
-        Object pixel in metres.
+        Object pixel in metres. Where it is not given, it follows from energy, distance and detector
+        pixel, if all three are known.
     photon_energy_ev, detector_distance_m, detector_pixel_size_m : float, optional
-        The experiment, where known: energy in eV, lengths in metres.
+        The experiment, where known: energy in eV, lengths in metres. Of electrons, the energy is
+        the kinetic one: the accelerating voltage.
+    particle : {"photon", "electron"}
+        What is diffracted: it decides how wavelength and energy are related.
+    origin_m : tuple of float, optional
+        (x, y) in metres of pixel (0, 0) of the object grid on the stage, where it is known: a
+        position lies at ``origin_m + position * pixel_size_m``.
+    probe_made : bool
+        Whether the probe is an estimate of this program, in focus by assumption, since the file had
+        none. Its size on the sample, and so the overlap, is not known then.
     source : Path, optional
         File the patterns came from.
     files : tuple of Path
@@ -82,6 +116,11 @@ class Scan:
     ------
     ScanFormatError
         If shapes or dtypes contradict each other; every contradiction is listed.
+
+    Warns
+    -----
+    ScanFormatWarning
+        If the stated object pixel differs by more than one percent from that of the geometry.
     """
 
     diffraction: Stack
@@ -96,13 +135,17 @@ class Scan:
     scan_index: NDArray[np.int64] | None = None
     bad_pixels: NDArray[np.bool_] | None = None
     nphotons: float | None = None
-    pixel_size_m: float | None = None
+    _pixel_size_m: float | None = None
     photon_energy_ev: float | None = None
     detector_distance_m: float | None = None
     detector_pixel_size_m: float | None = None
+    particle: Particle = "photon"
+    origin_m: tuple[float, float] | None = field(default=None, converter=_place)
+    probe_made: bool = False
     source: Path | None = None
     files: tuple[Path, ...] = ()
     _known_totals: NDArray[np.float64] | None = field(default=None, repr=False)
+    _warned: tuple[float, float] | None = field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Check shapes and dtypes together, which no single field can."""
@@ -113,20 +156,56 @@ class Scan:
             findings.add(key, "of shape (n, N, N), patterns first", f"{shape}")
         if self.domain not in DOMAINS:
             findings.add("domain", "counts or amplitude", repr(self.domain))
-        numbers = {"nphotons": self.nphotons, "pixel_size_m": self.pixel_size_m}
-        for key, value in (numbers | self.experiment()).items():
-            if value is not None and not 0 < value < float("inf"):
+        if self.particle not in PARTICLES:
+            findings.add("particle", "photon or electron", repr(self.particle))
+        for key, value in (
+            ("nphotons", self.nphotons),
+            ("pixel_size_m", self._pixel_size_m),
+            ("photon_energy_eV", self.photon_energy_ev),
+            ("detector_distance_m", self.detector_distance_m),
+            ("detector_pixel_size_m", self.detector_pixel_size_m),
+        ):
+            if value is not None and not 0 < value < math.inf:
                 findings.add(key, "a positive number", f"{value:g}")
         if findings.violations:
             raise ScanFormatError(findings.violations)
+        self._compare_pixels()
 
-    def experiment(self) -> dict[str, float | None]:
-        """Return what is known of the experiment, under the keys of ``_metadata``."""
-        return {
-            "photon_energy_eV": self.photon_energy_ev,
-            "detector_distance_m": self.detector_distance_m,
-            "detector_pixel_size_m": self.detector_pixel_size_m,
-        }
+    def _compare_pixels(self) -> None:
+        """Warn, once for a scan and all made from it, where it contradicts its own geometry."""
+        stated, derived = self._pixel_size_m, self._derived_pixel
+        if stated is None or derived is None or abs(derived / stated - 1) <= _TOLERANCE:
+            return
+        if self._warned == (stated, derived):
+            return
+        object.__setattr__(self, "_warned", (stated, derived))
+        warnings.warn(
+            f"{self.source or 'scan'}: the object pixel is stated as {stated * 1e9:.6g} nm, but "
+            f"wavelength * distance / (N * detector pixel) is {derived * 1e9:.6g} nm; the stated "
+            "one was taken",
+            ScanFormatWarning,
+            stacklevel=4,
+        )
+
+    @property
+    def _derived_pixel(self) -> float | None:
+        energy, distance = self.photon_energy_ev, self.detector_distance_m
+        detector = self.detector_pixel_size_m
+        if energy is None or distance is None or detector is None:
+            return None
+        with contextlib.suppress(ArithmeticError):  # of absurd numbers: then it is not known
+            pixel = object_pixel(energy, distance, detector, self.N, self.particle)
+            return pixel if SMALLEST < pixel < LARGEST else None
+        return None
+
+    @property
+    def pixel_size_m(self) -> float | None:
+        """Object pixel in metres, as stated or from the geometry; None where neither is known."""
+        return self._derived_pixel if self._pixel_size_m is None else self._pixel_size_m
+
+    def experiment(self) -> dict[str, Any]:
+        """Return what is known of experiment and stage, under the keys of ``_metadata``."""
+        return statements(self)
 
     def arrays(self) -> dict[str, Any]:
         """Return the arrays under the keys of the NPZ contract, absent ones left out.

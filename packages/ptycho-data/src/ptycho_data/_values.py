@@ -1,12 +1,11 @@
 """The values of a scan: finite, non-negative, not empty, and in a known domain."""
 
-import json
 import zlib
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 from numpy.typing import NDArray
 
 from ptycho_data._contract import STACK_KEYS, Findings, Layout, mode_axis_first
@@ -15,12 +14,6 @@ from ptycho_data._stack import Stack, chunk_rows
 Domain = Literal["counts", "amplitude"]
 """What the diffraction values are: photons, or square roots of (scaled) photons."""
 DOMAINS: tuple[str, ...] = get_args(Domain)
-#: Key in ``_metadata`` to field of `Scan`.
-EXPERIMENT = {
-    "photon_energy_eV": "photon_energy_ev",
-    "detector_distance_m": "detector_distance_m",
-    "detector_pixel_size_m": "detector_pixel_size_m",
-}
 #: Positions that spread less than this, in pixels, are in metres.
 SMALLEST_SPAN = 1e-3
 _DAMAGED = ("an undamaged array", "bytes that differ from the archive's CRC-32")
@@ -55,60 +48,6 @@ class Checksum:
 
     start: int
     target: int
-
-
-@frozen(kw_only=True)
-class Metadata:
-    """Scalars and metadata of a scan; None for what is not in the file."""
-
-    domain: str | None = None
-    nphotons: float | None = None
-    pixel_size_m: float | None = None
-    axes: str | None = None
-    experiment: Mapping[str, float] = field(factory=dict)
-
-
-def read_statements(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> Metadata:
-    """Read domain, photons, pixel size and axis order from scalars and ``_metadata``.
-
-    Parameters
-    ----------
-    arrays
-        Contract key to array, layouts already checked. A key of its own wins over the JSON
-        object in ``_metadata`` (where ``physics_parameters`` may hold ``nphotons``).
-    findings
-        Receives unknown domains, impossible numbers and text that is not JSON.
-
-    Returns
-    -------
-    Metadata
-        The statements.
-    """
-    metadata = _read_metadata(arrays, findings)
-    physics = metadata.get("physics_parameters")
-    nested = physics if isinstance(physics, dict) else {}
-    domain = _text(arrays, "domain", findings) or metadata.get("domain")
-    if domain is not None and domain not in DOMAINS:
-        findings.add("domain", "counts or amplitude", repr(domain)[:60])
-        domain = None
-    nphotons = _positive(arrays, "nphotons", findings)
-    if nphotons is None:
-        stated = metadata.get("nphotons", nested.get("nphotons"))
-        known = isinstance(stated, int | float) and 0 < stated < float("inf")
-        nphotons = float(stated) if known else None  # type: ignore[arg-type]
-    axes = metadata.get("axes")
-    experiment = {
-        name: float(metadata[key])
-        for key, name in EXPERIMENT.items()
-        if isinstance(metadata.get(key), int | float) and 0 < metadata[key] < float("inf")
-    }
-    return Metadata(
-        domain=domain,
-        nphotons=nphotons,
-        pixel_size_m=_positive(arrays, "pixel_size_m", findings),
-        axes=axes if isinstance(axes, str) else None,
-        experiment=experiment,
-    )
 
 
 def _span(x: NDArray[Any] | None, y: NDArray[Any] | None) -> float | None:
@@ -248,41 +187,6 @@ def arrange(arrays: Mapping[str, NDArray[Any]], layout: Layout) -> dict[str, NDA
 
 def _as_domain(name: str) -> Domain:
     return "counts" if name == "counts" else "amplitude"
-
-
-def _text(arrays: Mapping[str, NDArray[Any]], key: str, findings: Findings) -> str | None:
-    if key not in arrays:
-        return None
-    try:
-        value = arrays[key].reshape(()).item()
-        return value.decode() if isinstance(value, bytes) else str(value)
-    except ValueError:
-        findings.add(key, "text", "bytes that are no text")
-        return None
-
-
-def _positive(arrays: Mapping[str, NDArray[Any]], key: str, findings: Findings) -> float | None:
-    if key not in arrays:
-        return None
-    value = float(arrays[key].reshape(()))
-    if not 0 < value < float("inf"):
-        findings.add(key, "a positive number", f"{value:g}")
-        return None
-    return value
-
-
-def _read_metadata(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> dict[str, Any]:
-    text = _text(arrays, "_metadata", findings)
-    if text is None:
-        return {}
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        findings.add("_metadata", "a JSON object", "text that is no JSON object")
-        return {}
-    return content
 
 
 def measure(

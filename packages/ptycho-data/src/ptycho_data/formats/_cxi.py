@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from ptycho_data.__about__ import __version__
 from ptycho_data._contract import describe_array
 from ptycho_data._files import atomic_path
-from ptycho_data._geometry import EV_J
 from ptycho_data._hdf5 import H5File
 from ptycho_data._scan import Scan
 from ptycho_data._stack import CentredSource, LazyStack, chunk_rows
@@ -40,6 +39,7 @@ from ptycho_data.formats._metres import (
     left_out,
     write_patterns,
 )
+from ptycho_data.units import EV_J
 
 __all__ = ["FORMAT", "write_cxi"]
 

@@ -5,10 +5,10 @@ the positions, the wavelength ``lambda`` and the object pixel ``dx``, all in met
 reads them: x is the column, to the right, y the row, down. There is no probe in these files.
 """
 
-from ptycho_data._geometry import energy_ev
 from ptycho_data._hdf5 import H5File
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, flat, has_all
 from ptycho_data.formats._metres import ScanInMetres
+from ptycho_data.units import energy_ev
 
 __all__ = ["FORMAT"]
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from ptycho_data._contract import ScanFormatError, probe_side
-from ptycho_data._geometry import LARGEST, SMALLEST, object_pixel
 from ptycho_data._npz import Archive
 from ptycho_data.formats._base import Container, Format, Loaded, Opened, Raw, first_of
 from ptycho_data.formats._npz import read_contract
+from ptycho_data.units import LARGEST, SMALLEST, object_pixel
 
 __all__ = ["FORMAT"]
 

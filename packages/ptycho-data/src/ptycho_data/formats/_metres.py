@@ -14,10 +14,11 @@ import numpy as np
 from attrs import define, field, frozen
 from numpy.typing import NDArray
 
-from ptycho_data._geometry import LARGEST, SMALLEST, center_m, centre_position, object_pixel
+from ptycho_data._geometry import center_m, centre_position
 from ptycho_data._scan import Scan
 from ptycho_data._stack import Stack, chunk_rows, some_of
 from ptycho_data.formats._base import Container, Opened, Raw
+from ptycho_data.units import LARGEST, SMALLEST, object_pixel
 
 __all__ = [
     "NOMINAL",
@@ -33,8 +34,6 @@ __all__ = [
 # the picture at a sensible zoom. The comments of the product state it.
 NOMINAL_PIXEL_SIZE_M = 1e-8
 NOMINAL = "nominal_pixel_size"
-#: Warn if the stated pixel size and the one from the geometry differ by more than this.
-_TOLERANCE = 0.01
 
 
 @define(kw_only=True)
@@ -202,11 +201,6 @@ def _pixel(found: ScanInMetres, opened: Opened) -> tuple[float, float] | None:
         got = f"object pixels of {pixel[0]:g} x {pixel[1]:g} m"
         opened.findings.add("xcoords", "accompanied by the size of the object pixel", got)
         return None
-    if own and derived and not stated and abs(derived[0] / own[0] - 1) > _TOLERANCE:
-        found.cautions.append(
-            f"the object pixel is stated as {_size(own)}, but wavelength * distance / (N * "
-            f"detector pixel) is {_size(derived)}; the stated one was taken"
-        )
     return pixel
 
 

@@ -28,7 +28,7 @@ def contract_members(scan: Scan) -> dict[str, Any]:
         if value is not None:
             arrays[key] = np.array(value, dtype=np.float64)
     metadata: dict[str, object] = {"axes": AXES, "domain": scan.domain}
-    metadata |= {key: value for key, value in scan.experiment().items() if value is not None}
+    metadata |= scan.experiment() | ({"probe_made": True} if scan.probe_made else {})
     arrays["_metadata"] = np.array(json.dumps(metadata))
     return arrays
 
