@@ -1,9 +1,7 @@
-from pathlib import Path
-
 import attrs
 import numpy as np
 import pytest
-from ptycho_core.centring import region_intensities, warn_if_corner_centred
+from ptycho_core.centring import region_intensities
 from ptycho_data import Scan
 from ptycho_physics import objects, probes, scans, simulate_counts
 
@@ -145,11 +143,3 @@ def test_other_sizes(size):
     counts = np.exp(-(x**2 + y**2) / (size / 8) ** 2)[None].astype(np.float32) * 100
     assert not is_corner_centred(counts)
     assert is_corner_centred(corner_centred(counts))
-
-
-def test_the_warning_names_the_file(caplog):
-    warn_if_corner_centred(scan_of(simulated("disk")), Path("a.npz"))
-    assert not caplog.records
-    warn_if_corner_centred(scan_of(corner_centred(simulated("disk"))), Path("b.npz"))
-    (record,) = caplog.records
-    assert (record.levelname, record.args[0]) == ("WARNING", Path("b.npz"))

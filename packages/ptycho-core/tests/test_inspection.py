@@ -1,14 +1,14 @@
 import attrs
 import numpy as np
 import pytest
-from ptycho_core import inspection
+from ptycho_core import inspection, scan_statistics
 from ptycho_core.centring import RegionIntensities
 from ptycho_core.testing import scan_on_raster
 from ptycho_data import _stack
 
 
 def test_photons_of_counts(counts):
-    photons = inspection.photon_statistics(scan_on_raster(counts))
+    photons = scan_statistics.photon_statistics(scan_on_raster(counts))
     totals = counts.sum(axis=(1, 2))
     assert photons.mean == pytest.approx(totals.mean())
     assert (photons.minimum, photons.maximum) == (totals.min(), totals.max())
@@ -18,22 +18,22 @@ def test_photons_of_counts(counts):
 def test_photons_of_amplitudes_needs_a_scale(counts):
     amplitude = np.sqrt(counts).astype(np.float32)
     amplitude /= amplitude.max()
-    assert inspection.photon_statistics(scan_on_raster(amplitude, domain="amplitude")) is None
-    photons = inspection.photon_statistics(
+    assert scan_statistics.photon_statistics(scan_on_raster(amplitude, domain="amplitude")) is None
+    photons = scan_statistics.photon_statistics(
         scan_on_raster(amplitude, domain="amplitude"), nphotons=1e5
     )
     assert photons.mean == pytest.approx(1e5)
-    stated = inspection.photon_statistics(
+    stated = scan_statistics.photon_statistics(
         scan_on_raster(amplitude, domain="amplitude", nphotons=2e5), nphotons=1e5
     )
     assert stated.mean == pytest.approx(2e5)
 
 
 def test_saturation_of_clipped_counts(counts):
-    assert not inspection.saturation(scan_on_raster(counts)).suspected
+    assert not scan_statistics.saturation(scan_on_raster(counts)).suspected
     for limit in (900, 100):
         clipped = np.minimum(counts.astype(int) * 100, limit).astype(np.uint16)
-        result = inspection.saturation(scan_on_raster(clipped))
+        result = scan_statistics.saturation(scan_on_raster(clipped))
         assert result.suspected
         assert result.largest == limit
         assert result.pixels == np.sum(clipped == limit)
@@ -42,42 +42,44 @@ def test_saturation_of_clipped_counts(counts):
 
 def test_one_pixel_at_the_limit_of_its_type_is_enough(counts):
     counts[5, 3, 3] = 65535
-    result = inspection.saturation(scan_on_raster(counts))
+    result = scan_statistics.saturation(scan_on_raster(counts))
     assert (result.suspected, result.pixels, result.patterns) == (True, 1, 1)
 
 
 def test_saturation_in_pieces_is_the_same(counts, monkeypatch):
-    whole = inspection.saturation(scan_on_raster(counts))
+    whole = scan_statistics.saturation(scan_on_raster(counts))
     monkeypatch.setattr(_stack, "BLOCK_BYTES", 3 * 32 * 32 * 2)
-    assert inspection.saturation(scan_on_raster(counts)) == whole
+    assert scan_statistics.saturation(scan_on_raster(counts)) == whole
 
 
 def test_probe_diameter_of_a_disk_is_exact():
     yy, xx = np.mgrid[:64, :64] - 32
     disk = (np.hypot(xx, yy) <= 12).astype(np.complex64)
-    assert inspection.probe_diameter(disk[None]) == pytest.approx(
+    assert scan_statistics.probe_diameter(disk[None]) == pytest.approx(
         2 * np.sqrt(disk.real.sum() / np.pi)
     )
-    assert inspection.probe_diameter(3 * disk[None]) == inspection.probe_diameter(disk[None])
+    assert scan_statistics.probe_diameter(3 * disk[None]) == scan_statistics.probe_diameter(
+        disk[None]
+    )
 
 
 @pytest.mark.parametrize("step", [2.0, 4.0, 40.0])
 def test_overlap(counts, step):
     scan = scan_on_raster(counts, step=step)
-    measured = inspection.overlap(scan)
+    measured = scan_statistics.overlap(scan)
     assert measured.step == pytest.approx(step)
     assert measured.fraction == pytest.approx(max(0, 1 - step / measured.diameter))
     assert (measured.neighbours > 0) == (step < measured.diameter)
 
 
 def test_one_pattern_overlaps_nothing(counts):
-    assert inspection.overlap(scan_on_raster(counts[:1])) is None
+    assert scan_statistics.overlap(scan_on_raster(counts[:1])) is None
 
 
 def test_results_are_plain_values(counts):
     for part in (
-        inspection.overlap(scan_on_raster(counts)),
-        inspection.saturation(scan_on_raster(counts)),
+        scan_statistics.overlap(scan_on_raster(counts)),
+        scan_statistics.saturation(scan_on_raster(counts)),
     ):
         assert all(type(value) in (int, float, bool) for value in attrs.asdict(part).values())
 
@@ -85,7 +87,7 @@ def test_results_are_plain_values(counts):
 def test_inspection_has_every_part(counts):
     scan = scan_on_raster(counts)
     inspected = inspection.inspect_scan(scan)
-    assert inspected.photons == inspection.photon_statistics(scan)
-    assert inspected.saturation == inspection.saturation(scan)
-    assert inspected.overlap == inspection.overlap(scan)
+    assert inspected.photons == scan_statistics.photon_statistics(scan)
+    assert inspected.saturation == scan_statistics.saturation(scan)
+    assert inspected.overlap == scan_statistics.overlap(scan)
     assert isinstance(inspected.regions, RegionIntensities)

@@ -24,10 +24,6 @@ def test_options_follow_the_overlap(sized):
     assert usual.options == single
     sparse = recommended(scan_on_raster(sized, step=20.0))
     assert sparse.options == single
-    remarked = [
-        any("overlap" in remark for remark in result.remarks) for result in (dense, usual, sparse)
-    ]
-    assert remarked == [False, False, True]
     assert recommended(scan_on_raster(sized[:30], step=4.0)).options == single
 
 
@@ -59,13 +55,7 @@ def test_sizes_that_networks_accept(N):
     assert not any("ptycho train" in remark for remark in result.remarks)
 
 
-def test_remarks_on_dose(counts):
-    assert any(
-        "photons per pattern are few" in text
-        for text in recommended(scan_on_raster(counts)).remarks
-    )
-    bright = recommended(scan_on_raster((counts * 100).astype(np.uint16)))
-    assert not any("few" in remark for remark in bright.remarks)
+def test_an_unknown_dose_is_remarked(counts):
     amplitude = np.sqrt(counts) / np.sqrt(counts.max())
     unknown = recommended(scan_on_raster(amplitude.astype(np.float32), domain="amplitude"))
     assert any("--nphotons" in remark for remark in unknown.remarks)

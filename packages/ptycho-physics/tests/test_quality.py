@@ -12,6 +12,7 @@ from ptycho_physics.metrics import (
     complex_correlation,
     global_factor,
     psnr,
+    noise_r_factor_sums,
     r_factor,
     ssim,
     wrap,
@@ -151,3 +152,12 @@ def test_arrays_of_any_library_are_taken(any_library, rng):
     fields = [a + 1j * b, b + 1j * a]
     found = compare(*(any_library.array(field) for field in fields))
     assert found.to_dict() == compare(*fields).to_dict()
+
+
+@pytest.mark.parametrize("rate", [1e-7, 1e-3, 0.1, 1.0, 7.3, 300.0, 2e4])
+def test_the_r_factor_of_photon_noise_is_that_of_drawn_counts(rate):
+    counts = np.random.default_rng(0).poisson(rate, 400_000)
+    misfit, total = noise_r_factor_sums(np.full(3, rate))
+    assert misfit / 3 == pytest.approx(np.abs(np.sqrt(counts) - np.sqrt(rate)).mean(), rel=0.01)
+    # The roots of few photons scatter widely: of 1e-7, none of these counts is one.
+    assert total / 3 == pytest.approx(np.sqrt(counts).mean(), rel=0.05 if rate < 0.1 else 0.01)

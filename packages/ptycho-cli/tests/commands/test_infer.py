@@ -25,7 +25,8 @@ def test_outputs(ptycho, model, scan_file, tmp_path):
     assert metrics["correlation"] > 0.9
     run = json.loads((tmp_path / "r" / "run.json").read_text())
     assert run["backend"] == "pytorch"
-    stages = {"load bundle", "read", "reconstruct", "evaluate", "write", "pictures", "total"}
+    before = {"load bundle", "read", "check"}
+    stages = before | {"reconstruct", "evaluate", "write", "pictures", "total"}
     assert run["timings_s"].keys() == stages
     assert run["patterns_per_second"] == 600
     assert run["inputs"]["model_path"]["name"] == "wts.h5.zip"
@@ -74,7 +75,7 @@ def test_what_the_bundle_gave_is_said_to_be_its_own(ptycho, model, scan_file, tm
 def test_scan_without_a_reference(ptycho, model, edited, tmp_path):
     assert ptycho("infer", model, edited(objectGuess=None), "-o", tmp_path / "r").code == 0
     metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
-    assert metrics.keys() == {"r_factor"}
+    assert metrics.keys() == {"r_factor", "noise_r_factor", "r_over_noise"}
 
 
 def test_refining_lowers_the_r_factor_and_tells_both(ptycho, model, scan_file, tmp_path):

@@ -26,7 +26,10 @@ def test_metrics_and_run(solved):
     run = json.loads((solved / "run.json").read_text())
     assert run["inputs"]["scan"]["name"] == "scan.npz"
     assert run["configuration"]["epochs"] == 6
-    assert run["timings_s"].keys() == {"read", "solve", "evaluate", "write", "pictures", "total"}
+    stages = {"read", "check", "solve", "evaluate", "write", "pictures", "total"}
+    assert run["timings_s"].keys() == stages
+    assert run["cautions"] == []
+    assert metrics["r_over_noise"] > 1
     assert run["patterns_per_second"] > 0
     assert "/" not in json.dumps({k: run[k] for k in ("inputs", "configuration")})
 
@@ -133,3 +136,14 @@ def test_resolution_from_two_halves(ptycho, scan_file, tmp_path):
     assert found["patterns"] == [30, 30]
     assert (tmp_path / "r" / "half_scan_frc.png").is_file()
     assert f"resolution {found['resolution_half']:.2f} pixels" in done.out
+
+
+def test_a_limit_on_the_ratio_fails_the_run_after_writing(ptycho, scan_file, tmp_path):
+    args = ["reconstruct", scan_file, "--epochs", "2", "--fail-above"]
+    done = ptycho(*args, "1000", "-o", tmp_path / "good")
+    assert done.code == 0
+    assert "times photon noise alone" in done.out
+    done = ptycho(*args, "0.1", "-o", tmp_path / "bad")
+    assert done.code == 1
+    assert "--fail-above" in done.err
+    assert (tmp_path / "bad" / "reconstruction.npz").is_file()

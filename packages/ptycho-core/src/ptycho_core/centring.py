@@ -5,9 +5,6 @@ it. Such patterns pass every check of shapes and values and cannot be reconstruc
 reported. They are never shifted automatically.
 """
 
-import logging
-from pathlib import Path
-
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
@@ -17,10 +14,7 @@ __all__ = [
     "RegionIntensities",
     "corner_centring_advice",
     "region_intensities",
-    "warn_if_corner_centred",
 ]
-
-log = logging.getLogger(__name__)
 
 #: Number of patterns to average, spread over the scan.
 PATTERNS = 48
@@ -112,10 +106,3 @@ def corner_centring_advice(N: int) -> str:
         f"[{N // 2}, {N // 2}]: use ptycho convert IN OUT --shift-patterns, or np.fft.fftshift "
         "over the last two axes of diffraction (and bad_pixels)"
     )
-
-
-def warn_if_corner_centred(scan: Scan, path: Path) -> None:
-    """Log a warning if the zero frequency of the patterns appears to be in the corner."""
-    regions = region_intensities(scan)
-    if regions is not None and regions.corner_centred:
-        log.warning("%s: %s", path, corner_centring_advice(scan.N))

@@ -1,29 +1,25 @@
-"""Which command and settings suit a scan, and what limits the result."""
+"""Which command and settings suit a scan."""
 
 import math
 from typing import Any
 
-import numpy as np
 from attrs import frozen
 from ptycho_config import ModelConfig, option_specs
 from ptycho_data import Scan
-from ptycho_physics.memory import machine_memory, object_memory
 
-from ptycho_core.centring import corner_centring_advice
-from ptycho_core.formatting import format_number
-from ptycho_core.inspection import Inspection, Overlap
+from ptycho_core.inspection import Inspection
+from ptycho_core.scan_statistics import Overlap
 
-__all__ = ["Recommendation", "network_sizes", "obstacles", "recommend"]
+__all__ = ["Recommendation", "network_sizes", "recommend"]
 
-#: Overlap below which a scan is poor, and above which groups of neighbours improve training.
-USUAL_OVERLAP = 0.6
+#: Cautions about scans that neither training nor the solver can reconstruct on their own.
+NO_COMMAND = ("single-pattern", "no-overlap")
+#: Overlap above which groups of neighbours improve training.
 GOOD_OVERLAP = 0.7
 #: Fewest patterns for which groups are recommended.
 GROUPING_PATTERNS = 64
 #: Most groups recommended for training.
 TRAINING_GROUPS = 2048
-#: Mean photons per pattern below which the result is noisy.
-FEW_PHOTONS = 1e4
 
 
 @frozen(kw_only=True)
@@ -40,9 +36,9 @@ class Recommendation:
     N : int
         Pattern size for training: that of the scan, or the nearest that a network accepts.
     problems : list of str
-        What prevents a reconstruction; see `obstacles`.
+        Cautions that leave no command to recommend.
     remarks : list of str
-        What limits the result.
+        What to know about the command and its settings.
     """
 
     command: str | None
@@ -62,13 +58,12 @@ def recommend(scan: Scan, inspection: Inspection) -> Recommendation:
         From `ptycho_core.inspection.inspect_scan`.
     """
     sizes = network_sizes()
-    problems = obstacles(scan, inspection.overlap)
+    problems = [c.text for c in inspection.cautions if c.fatal or c.code in NO_COMMAND]
     trainable = scan.N in sizes
     options = _training_options(scan, inspection.overlap) if trainable else {}
     remarks = [] if trainable else _size_remarks(scan.N, sizes)
-    if inspection.regions is not None and inspection.regions.corner_centred:
-        remarks.insert(0, corner_centring_advice(scan.N))
-    remarks += _quality_remarks(inspection)
+    if inspection.photons is None:
+        remarks.append("the number of photons per pattern is unknown: set it with --nphotons")
     if "n_groups" in options:
         remarks.append("training needs only some of the patterns; inference uses all of them")
     return Recommendation(
@@ -78,44 +73,6 @@ def recommend(scan: Scan, inspection: Inspection) -> Recommendation:
         problems=problems,
         remarks=remarks,
     )
-
-
-def obstacles(scan: Scan, measured: Overlap | None) -> list[str]:
-    """List what prevents a valid scan from being reconstructed on its own.
-
-    Parameters
-    ----------
-    scan : Scan
-    measured : Overlap or None
-        From `ptycho_core.inspection.overlap`.
-
-    Returns
-    -------
-    list of str
-        Empty if the scan can be reconstructed.
-    """
-    if measured is None:
-        return [
-            "training and solving need overlapping patterns, and this scan has only one; a model "
-            "trained on another scan can reconstruct it (ptycho infer)"
-        ]
-    problems = []
-    if measured.fraction == 0:
-        problems.append(
-            "neighbouring patterns must overlap for training and solving, but positions are "
-            f"{measured.step:.6g} pixels apart and the probe is {measured.diameter:.1f} pixels "
-            "wide; check that xcoords and ycoords are in object pixels. If they are, a model "
-            "trained on a denser scan can reconstruct this one (ptycho infer)"
-        )
-    needed, present = object_memory(scan.positions, scan.N), machine_memory()
-    if needed > present:
-        width, height = (np.ptp(scan.positions, axis=0) + scan.N).tolist()
-        problems.append(
-            f"the object of {width:.6g} x {height:.6g} pixels needs {needed / 2**30:.3g} GiB, but "
-            f"this machine has {present / 2**30:.3g} GiB; check that xcoords and ycoords are in "
-            "object pixels and have no outliers"
-        )
-    return problems
 
 
 def network_sizes() -> tuple[int, ...]:
@@ -144,30 +101,6 @@ def _training_options(scan: Scan, measured: Overlap | None) -> dict[str, Any]:
     if scan.n > TRAINING_GROUPS:
         options["n_groups"] = TRAINING_GROUPS
     return options
-
-
-def _quality_remarks(inspection: Inspection) -> list[str]:
-    """Describe what overlap, photons and saturation mean for the result."""
-    remarks = []
-    measured, photons, saturation = inspection.overlap, inspection.photons, inspection.saturation
-    if measured is not None and 0 < measured.fraction < USUAL_OVERLAP:
-        remarks.append(
-            f"neighbouring patterns overlap by only {measured.fraction:.0%}; "
-            f"{USUAL_OVERLAP:.0%} or more is usual"
-        )
-    if photons is None:
-        remarks.append("the number of photons per pattern is unknown: set it with --nphotons")
-    elif photons.mean < FEW_PHOTONS:
-        remarks.append(
-            f"{format_number(photons.mean)} photons per pattern are few: expect a noisy result"
-        )
-    if saturation.suspected:
-        remarks.append(
-            f"{saturation.pixels} pixels in {saturation.patterns} patterns have the largest value "
-            f"{saturation.largest:g}: the detector may be saturated; mark these pixels in "
-            "bad_pixels"
-        )
-    return remarks
 
 
 def _size_remarks(N: int, sizes: tuple[int, ...]) -> list[str]:

@@ -21,6 +21,7 @@ from ptycho_data import (
 )
 
 from ptycho_core.backends import Backend, require
+from ptycho_core.cautions import check_scan, report
 from ptycho_core.evaluation import reference_metrics
 from ptycho_core.half_scans import CURVE_FILE, Indices, half_scan_frc
 from ptycho_core.networks import trust_network
@@ -39,6 +40,7 @@ from ptycho_core.run_settings import (
 )
 from ptycho_core.sparing import sparing_results
 from ptycho_core.training import Probe, TrainedModel, given_probe
+from ptycho_core.verdict import judge
 
 __all__ = ["RECONSTRUCTION_FILES", "Extras", "ReconstructionRun", "reconstruct"]
 
@@ -133,6 +135,8 @@ def reconstruct(
         The backend is not installed; the message has the pip command.
     BundleError, ScanFormatError
         A file does not hold an intact bundle, or a valid scan.
+    UnusableScanError
+        No method can reconstruct the scan.
     OutputExistsError
         The folder holds results, and `overwrite` is not set.
     """
@@ -242,6 +246,8 @@ class ReconstructionRun:
         probe_file = resolved.files.probe_file if self.probe is None else None
         with self.clock.stage("read"):
             scan = read_scan(self.scan, resolved.config.domain, probe_file)
+        with self.clock.stage("check"):
+            cautions = check_scan(scan)
         work = _Work(self, resolved, scan, given_probe(self.probe, probe_file, scan.N))
         result = work.network(scan, "reconstructing")
         if not result.main_process:
@@ -261,6 +267,10 @@ class ReconstructionRun:
                 "r_factors_refining": refined.r_factors,
             }
         with self.clock.stage("evaluate"):
+            verdict = judge(rec, scan)
+            if verdict is not None:
+                metrics |= verdict.metrics
+                cautions += report(verdict.cautions)
             metrics |= reference_metrics(rec, scan)
         if self.extras.half_scan_frc:
             metrics["half_scan_frc"] = work.half_scans(rec, refined=refined is not None)
@@ -270,6 +280,7 @@ class ReconstructionRun:
             r_factor=metrics["r_factor"],
             metrics=metrics,
             path=self.output,
+            cautions=cautions,
         )
         if self.output is not None:
             self._write(self.output, resolved, scan, result)
@@ -310,6 +321,7 @@ class ReconstructionRun:
                 "positions": extras.refine_positions,
                 **({"failed": True} if failed else {}),
             },
+            cautions=[caution.to_dict() for caution in result.cautions],
             **{k: v for k, v in metrics.items() if k in ("r_factor", "r_factor_network")},
         )
         write_json(folder / RUN_FILE, record, overwrite=self.overwrite)

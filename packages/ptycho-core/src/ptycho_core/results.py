@@ -8,6 +8,8 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 from ptycho_data import Reconstruction
 
+from ptycho_core.cautions import Caution
+
 __all__ = ["InferenceResult", "TrainingInterrupted", "TrainingResult"]
 
 
@@ -76,6 +78,8 @@ class InferenceResult:
         Figures of merit, as in ``metrics.json``.
     path : Path or None
         Folder of the results; None if nothing was written.
+    cautions : list of Caution
+        Doubts about the scan and about the result.
     """
 
     reconstruction: Reconstruction
@@ -86,6 +90,7 @@ class InferenceResult:
     main_process: bool = True
     metrics: dict[str, Any] = field(factory=dict)
     path: Path | None = None
+    cautions: list[Caution] = field(factory=list)
 
     @property
     def object(self) -> NDArray[np.complex64]:

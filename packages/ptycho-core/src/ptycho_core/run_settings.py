@@ -19,8 +19,6 @@ from ptycho_config import (
 )
 from ptycho_data import Bundle, Scan, load_scan
 
-from ptycho_core.centring import warn_if_corner_centred
-
 __all__ = [
     "AnyPath",
     "call_layers",
@@ -73,8 +71,7 @@ def read_scan(scan: Scan | AnyPath, domain: Any = None, probe_file: Path | None 
     """Return a scan, read from its file if it is not in memory.
 
     A probe file replaces the probe in the scan's file, which need not have one; its existence is
-    checked before anything is read. A warning is logged if the patterns seem to have zero frequency
-    in the corner.
+    checked before anything is read.
 
     Parameters
     ----------
@@ -97,10 +94,7 @@ def read_scan(scan: Scan | AnyPath, domain: Any = None, probe_file: Path | None 
     if probe_file is not None and not probe_file.is_file():
         reason = "found a folder" if probe_file.is_dir() else "no such file"
         raise MissingFileError(f"{probe_file}: {reason}; name an NPZ with `probe` or `probeGuess`")
-    path = Path(scan).expanduser()
-    found_scan = load_scan(path, domain=domain, probe_file=probe_file)
-    warn_if_corner_centred(found_scan, path)
-    return found_scan
+    return load_scan(Path(scan).expanduser(), domain=domain, probe_file=probe_file)
 
 
 def scan_facts(scans: Sequence[Scan]) -> dict[str, object]:

@@ -9,6 +9,8 @@ from attrs import frozen
 from ptycho_data import Reconstruction, Scan, load_scan
 from ptycho_physics import Solution, solve
 
+from ptycho_core.verdict import Verdict, judge
+
 __all__ = ["SolverResult", "reconstruction_of", "solve_scan"]
 
 
@@ -26,12 +28,15 @@ class SolverResult:
         "epochs" if all epochs were completed, "plateau" if the R-factor stopped falling.
     positions_moved_rms : float
         Root mean square displacement of the positions, in pixels; 0 if they were not refined.
+    verdict : Verdict or None
+        Comparison with photon noise; None if the number of photons is unknown.
     """
 
     reconstruction: Reconstruction
     r_factors: list[float]
     stopped: str
     positions_moved_rms: float
+    verdict: Verdict | None = None
 
     @property
     def r_factor(self) -> float:
@@ -85,8 +90,10 @@ def solve_scan(
         **settings,
     )
     moved = solution.positions - scan.positions
+    reconstruction = reconstruction_of(solution, scan)
     return SolverResult(
-        reconstruction=reconstruction_of(solution, scan),
+        reconstruction=reconstruction,
+        verdict=judge(reconstruction, scan, nphotons),
         r_factors=solution.r_factors,
         stopped=solution.stopped,
         positions_moved_rms=float(np.sqrt(np.mean(moved**2))),

@@ -21,6 +21,7 @@ from ptycho_config import (
 from ptycho_data import Bundle, Scan, load_bundle, load_probe, write_json
 
 from ptycho_core.backends import require
+from ptycho_core.cautions import Caution, check_scan
 from ptycho_core.outputs import output_folder
 from ptycho_core.progress import log_to_stderr
 from ptycho_core.record import RUN_FILE, Stopwatch, run_record
@@ -71,6 +72,10 @@ class TrainedModel:
         Which epoch's weights were kept, and its loss: ``epoch 9 of 10: val_loss 0.5``.
     written : bool
         Whether the bundle is new; not if a resumed training was already complete.
+    main_process : bool
+        Whether this process reports and writes, if there are several.
+    cautions : list of Caution
+        Doubts about the scans.
     """
 
     bundle: Bundle
@@ -84,6 +89,7 @@ class TrainedModel:
     kept: str
     written: bool = True
     main_process: bool = True
+    cautions: list[Caution] = field(factory=list)
 
 
 def train(
@@ -140,6 +146,8 @@ def train(
         The backend is not installed; the message has the pip command.
     ScanFormatError
         A file does not hold a valid scan.
+    UnusableScanError
+        No method can reconstruct a scan.
     OutputExistsError
         The folder holds results, and neither `overwrite` nor `resume` is set.
     DivergenceError
@@ -234,6 +242,8 @@ class TrainingRun:
             output_folder(self.output, names, overwrite=self.overwrite)
         with self.clock.stage("read"):
             scans, test_scan, probe, resolved = self._read()
+        with self.clock.stage("check"):
+            cautions = [caution for scan in scans for caution in check_scan(scan)]
         with (
             nullcontext(self.output)
             if self.output is not None
@@ -257,7 +267,7 @@ class TrainingRun:
                 interrupt, result = stopped, stopped.result
             epoch, kept = kept_epoch(result, resolved.execution)
             if self.output is not None and result.main_process and result.written:
-                self._write(self.output, resolved, result, epoch)
+                self._write(self.output, resolved, result, epoch, cautions)
             if interrupt is not None:
                 raise interrupt
             bundle = load_bundle(result.bundle_path)
@@ -273,6 +283,7 @@ class TrainingRun:
             kept=kept,
             written=result.written,
             main_process=result.main_process,
+            cautions=cautions,
         )
 
     def _read(self) -> tuple[list[Scan], Scan | None, Probe | None, Resolved[TrainingConfig]]:
@@ -296,7 +307,12 @@ class TrainingRun:
         return scans, test_scan, given_probe(self.probe, probe_file, scans[0].N), resolved
 
     def _write(
-        self, folder: Path, resolved: Resolved[TrainingConfig], result: TrainingResult, epoch: int
+        self,
+        folder: Path,
+        resolved: Resolved[TrainingConfig],
+        result: TrainingResult,
+        epoch: int,
+        cautions: list[Caution],
     ) -> None:
         final = {name: values[-1] for name, values in result.history.items() if len(values)}
         metrics = {"epochs": result.epochs, "kept_epoch": epoch, "final": final}
@@ -311,6 +327,7 @@ class TrainingRun:
             overrides=resolved.overrides_applied,
             backend=resolved.config.backend,
             epochs=result.epochs,
+            cautions=[caution.to_dict() for caution in cautions],
         )
         write_json(folder / RUN_FILE, record, overwrite=replace)
 

@@ -19,7 +19,7 @@ from ptycho_cli.errors import FAILED
 from ptycho_cli.half_scan import resolution_summary
 from ptycho_cli.layers import TRAINING_ONLY, gather, refusals_as_usage
 from ptycho_cli.options import field_options
-from ptycho_cli.results import summary
+from ptycho_cli.results import fail_above_option, fail_if_above, summary
 from ptycho_cli.sections import Command, section
 
 __all__ = ["infer", "run_inference"]
@@ -80,6 +80,7 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
     is_flag=True,
     help="Also reconstruct two halves of the patterns and estimate the resolution from them.",
 )
+@fail_above_option
 @click.pass_context
 def infer(
     ctx: click.Context,
@@ -93,6 +94,7 @@ def infer(
     refine_probe: bool,
     refine_positions: bool,
     half_scan_frc: bool,
+    fail_above: float | None,
     **_: Any,
 ) -> None:
     r"""Reconstruct SCAN with the trained network in BUNDLE (the file, or the folder that holds it).
@@ -116,7 +118,7 @@ def infer(
         refine_positions=refine_positions,
         half_scan_frc=half_scan_frc,
     )
-    run_inference(
+    result = run_inference(
         ReconstructionRun(
             layers=gather(ctx, InferenceConfig, config_file, fixed),
             model=bundle,
@@ -127,6 +129,8 @@ def infer(
             progress=progress,
         )
     )
+    if result.main_process:
+        fail_if_above(result.metrics, fail_above)
 
 
 def run_inference(run: ReconstructionRun) -> InferenceResult:

@@ -8,10 +8,11 @@ from typing import Any
 import attrs
 import click
 from ptycho_core.formatting import table
-from ptycho_core.inspection import inspect_scan, probe_diameter
+from ptycho_core.inspection import inspect_scan
 from ptycho_core.inspection_figure import save_inspection_figure
 from ptycho_core.outputs import not_an_input, output_file
 from ptycho_core.recommendation import recommend
+from ptycho_core.scan_statistics import probe_diameter
 from ptycho_data import (
     Domain,
     Scan,
@@ -77,6 +78,7 @@ def _describe(path: Path, scan: Scan, domain: str | None) -> dict[str, Any]:
         "bad_pixels": 0 if scan.bad_pixels is None else int(scan.bad_pixels.sum()),
         "object": None if scan.object_guess is None else list(scan.object_guess.shape),
         "pixel_size_m": scan.pixel_size_m,
+        "cautions": [caution.to_dict() for caution in inspection.cautions],
         "suggestions": attrs.asdict(recommend(scan, inspection)),
     }
 
@@ -183,6 +185,9 @@ def inspect(
     report["warnings"] = [str(warning.message) for warning in caught]
     if data is not None:
         report.update(_describe(scan, data, domain))
+        problems = report["suggestions"]["problems"]
+        doubts = [caution["text"] for caution in report["cautions"]]
+        report["warnings"] += [text for text in doubts if text not in problems]
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ptycho_core.centring import warn_if_corner_centred
+from ptycho_core.cautions import check_scan, report
 from ptycho_core.evaluation import reference_metrics
 from ptycho_core.half_scans import Indices
 from ptycho_core.outputs import output_folder
@@ -15,7 +15,13 @@ from ptycho_data import Domain, Reconstruction, Scan, load_scan, write_json, wri
 from ptycho_cli.console import note
 from ptycho_cli.half_scan import CURVE_FILE, half_scan_metrics, resolution_summary
 from ptycho_cli.reading import INPUT, domain_option
-from ptycho_cli.results import OUTPUT_FILES, solver_progress, summary
+from ptycho_cli.results import (
+    OUTPUT_FILES,
+    fail_above_option,
+    fail_if_above,
+    solver_progress,
+    summary,
+)
 from ptycho_cli.sections import Command, section
 
 __all__ = ["reconstruct"]
@@ -75,6 +81,7 @@ PATH = click.Path(path_type=Path)
     is_flag=True,
     help="Also reconstruct two halves of the patterns and estimate the resolution from them.",
 )
+@fail_above_option
 def reconstruct(
     scan: Path,
     output: Path,
@@ -90,6 +97,7 @@ def reconstruct(
     tolerance: float | None,
     seed: int,
     with_halves: bool,
+    fail_above: float | None,
 ) -> None:
     r"""Reconstruct SCAN iteratively from a uniform object; the same outputs as `ptycho infer`.
 
@@ -116,7 +124,8 @@ def reconstruct(
     }
     with clock.stage("read"):
         data = load_scan(scan, domain=domain, probe_file=probe_file)
-        warn_if_corner_centred(data, scan)
+    with clock.stage("check"):
+        cautions = check_scan(data)
 
     def solve(part: Scan, label: str) -> SolverResult:
         with solver_progress(epochs, label) as callback:
@@ -127,6 +136,9 @@ def reconstruct(
     rec = result.reconstruction
     with clock.stage("evaluate"):
         metrics = {"r_factor": result.r_factor, **reference_metrics(rec, data)}
+    if result.verdict is not None:
+        metrics |= result.verdict.metrics
+        cautions += report(result.verdict.cautions)
     metrics["r_factors"] = result.r_factors
     metrics["stopped"] = result.stopped
     if refine_positions:
@@ -157,6 +169,7 @@ def reconstruct(
         backend="numpy",
         patterns=data.n,
         patterns_per_second=rate,
+        cautions=[caution.to_dict() for caution in cautions],
     )
     write_json(folder / RUN_FILE, record, overwrite=overwrite)
     plateau = ", stopped at a plateau of the R-factor" if result.stopped == "plateau" else ""
@@ -164,3 +177,4 @@ def reconstruct(
     click.echo(summary(folder, metrics, rate, data.n))
     if with_halves:
         click.echo(resolution_summary(metrics["half_scan_frc"]))
+    fail_if_above(metrics, fail_above)

@@ -14,7 +14,7 @@ from ptycho_physics.metrics._quality import (
     ssim,
     wrap,
 )
-from ptycho_physics.metrics._r_factor import r_factor, r_factor_sums
+from ptycho_physics.metrics._r_factor import noise_r_factor_sums, r_factor, r_factor_sums
 from ptycho_physics.metrics._registration import find_ramp, find_shift, ramp_phase, shift_image
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "frc_of_halves",
     "global_factor",
     "half_bit_threshold",
+    "noise_r_factor_sums",
     "psnr",
     "r_factor",
     "r_factor_sums",

@@ -1,0 +1,67 @@
+"""What the checks know of a scan: each quantity is measured once, and only if a check asks."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from attrs import define, field
+from numpy.typing import NDArray
+from ptycho_data import Scan, read_patterns
+
+from ptycho_core.scan_statistics import Overlap, overlap
+
+__all__ = ["SAMPLED_PATTERNS", "ScanFacts"]
+
+#: Patterns that are read, spread evenly over the scan. More would cost more than 2 % of a run.
+SAMPLED_PATTERNS = 64
+
+
+@define(eq=False, slots=False)
+class ScanFacts:
+    """A scan and what is measured on it.
+
+    Attributes
+    ----------
+    scan : Scan
+    """
+
+    scan: Scan = field()
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """Indices (k,) of the sampled patterns, ascending."""
+        n = self.scan.n
+        return np.unique(np.linspace(0, n - 1, min(n, SAMPLED_PATTERNS)).astype(np.int64))
+
+    @cached_property
+    def raw(self) -> NDArray[Any]:
+        """Sampled patterns (k, N, N) as they are stored, bad pixels included."""
+        return np.asarray(self.scan.diffraction[self.rows])
+
+    @cached_property
+    def good(self) -> NDArray[np.bool_]:
+        """Good pixels (N, N)."""
+        bad = self.scan.bad_pixels
+        return np.ones((self.scan.N, self.scan.N), bool) if bad is None else ~bad
+
+    @cached_property
+    def intensities(self) -> NDArray[np.float32]:
+        """Sampled patterns (k, N, N) as intensities in the units of the file; 0 at bad pixels.
+
+        Counts as they are, amplitudes squared.
+        """
+        values = read_patterns(self.scan.diffraction, self.rows, np.float32)
+        if self.scan.domain == "amplitude":
+            np.square(values, out=values)
+        values[:, ~self.good] = 0
+        return values
+
+    @cached_property
+    def mean_pattern(self) -> NDArray[np.float64]:
+        """Mean (N, N) of `intensities`."""
+        return np.asarray(self.intensities.mean(axis=0, dtype=np.float64))
+
+    @cached_property
+    def overlap(self) -> Overlap | None:
+        """Overlap of neighbouring positions; None for a single pattern."""
+        return overlap(self.scan)

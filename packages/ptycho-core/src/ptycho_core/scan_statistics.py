@@ -1,0 +1,164 @@
+"""Properties of a scan: photons per pattern, saturation, probe size and overlap.
+
+Diffraction is read in blocks, so that a scan larger than memory is inspected in constant memory.
+"""
+
+import math
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+from ptycho_data import Scan, chunk_rows
+from scipy.spatial import cKDTree
+
+__all__ = [
+    "Overlap",
+    "PhotonStatistics",
+    "Saturation",
+    "overlap",
+    "photon_statistics",
+    "probe_diameter",
+    "saturation",
+]
+
+#: A scan is suspected of saturation if at least this many pixels share its largest value ...
+PLATEAU_PIXELS = 10
+#: ... and that value is too large for so many pixels to share it by chance.
+LARGE_COUNT = 100
+#: Positions whose neighbours are counted, at most.
+SAMPLED_POSITIONS = 2000
+
+
+@frozen(kw_only=True)
+class PhotonStatistics:
+    """Photons per pattern: minimum, median, mean and maximum over the scan."""
+
+    minimum: float
+    median: float
+    mean: float
+    maximum: float
+
+
+def photon_statistics(scan: Scan, nphotons: float | None = None) -> PhotonStatistics | None:
+    """Count the photons of each pattern.
+
+    Parameters
+    ----------
+    scan : Scan
+    nphotons : float, optional
+        Mean photons per pattern, for an amplitude scan that does not state it.
+
+    Returns
+    -------
+    PhotonStatistics or None
+        None if the absolute scale is unknown.
+    """
+    totals = scan.intensity_totals
+    if scan.domain == "amplitude":
+        if scan.nphotons is None and nphotons is None:
+            return None
+        totals = totals * (scan.mean_photons(nphotons) / float(totals.mean()))
+    return PhotonStatistics(
+        minimum=float(totals.min()),
+        median=float(np.median(totals)),
+        mean=float(totals.mean()),
+        maximum=float(totals.max()),
+    )
+
+
+@frozen(kw_only=True)
+class Saturation:
+    """How many pixels have the largest value of a scan.
+
+    Attributes
+    ----------
+    largest : float
+        Largest value of all patterns.
+    pixels : int
+        Number of pixels with this value.
+    patterns : int
+        Number of patterns with such a pixel.
+    suspected : bool
+        Whether the value looks like the limit of the detector or of the dtype.
+    """
+
+    largest: float
+    pixels: int
+    patterns: int
+    suspected: bool
+
+
+def saturation(scan: Scan) -> Saturation:
+    """Look for a plateau at the largest value, as a saturated detector produces it."""
+    largest, pixels, patterns = -math.inf, 0, 0
+    for block in chunk_rows(scan.diffraction):
+        values = np.asarray(scan.diffraction[block])
+        block_largest = float(values.max())
+        if block_largest < largest:
+            continue
+        if block_largest > largest:
+            largest, pixels, patterns = block_largest, 0, 0
+        hits = values == values.max()
+        pixels += int(hits.sum())
+        patterns += int(hits.any(axis=(1, 2)).sum())
+    dtype = np.dtype(scan.diffraction.dtype)
+    at_limit = dtype.kind in "iu" and largest >= np.iinfo(dtype).max
+    # Small counts repeat by chance: a scan with few photons has many pixels with 3 counts.
+    plateau = pixels >= PLATEAU_PIXELS and (largest >= LARGE_COUNT or scan.domain == "amplitude")
+    return Saturation(
+        largest=largest, pixels=pixels, patterns=patterns, suspected=bool(at_limit or plateau)
+    )
+
+
+def probe_diameter(probe: NDArray[np.complexfloating]) -> float:
+    """Diameter, in pixels, of the uniform disk with the same effective area as the probe.
+
+    Parameters
+    ----------
+    probe : (M, N, N) complex array
+        Its intensity ``I`` has the effective area ``(sum I)^2 / sum I^2``, which is exact for a
+        uniform disk and insensitive to faint tails.
+    """
+    intensity = np.sum(np.abs(probe.astype(np.complex128)) ** 2, axis=0)
+    area = float(intensity.sum()) ** 2 / float((intensity**2).sum())
+    return 2 * math.sqrt(area / math.pi)
+
+
+@frozen(kw_only=True)
+class Overlap:
+    """Overlap of neighbouring positions.
+
+    Attributes
+    ----------
+    step : float
+        Median distance to the nearest neighbour, pixels.
+    diameter : float
+        Diameter of the probe, pixels; see `probe_diameter`.
+    fraction : float
+        ``1 - step / diameter``, at least 0.
+    neighbours : float
+        Median number of other positions within one probe diameter.
+    """
+
+    step: float
+    diameter: float
+    fraction: float
+    neighbours: float
+
+
+def overlap(scan: Scan) -> Overlap | None:
+    """Measure the overlap of neighbouring positions; None for a single pattern."""
+    if scan.n < 2:
+        return None
+    diameter = probe_diameter(scan.probe)
+    tree = cKDTree(scan.positions)
+    distances = np.asarray(tree.query(scan.positions, k=2)[0])
+    step = float(np.median(distances[:, 1]))
+    sampled = scan.positions[:: max(1, scan.n // SAMPLED_POSITIONS)]
+    counts = tree.query_ball_point(sampled, r=diameter, return_length=True)
+    return Overlap(
+        step=step,
+        diameter=diameter,
+        fraction=max(0.0, 1 - step / diameter),
+        neighbours=float(np.median(counts)) - 1,
+    )
