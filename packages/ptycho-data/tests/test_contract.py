@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ptycho_data._contract import Findings, check_layout, resolve_aliases
+from ptycho_data._contract import Findings, check_layout, raster_advice, resolve_aliases
 
 
 @pytest.fixture
@@ -100,3 +100,26 @@ def test_aliases_and_unknown_keys():
         "xcoords": "xcoords",
     }
     assert resolve_aliases(("diff3d", "diffraction"))["diffraction"] == "diffraction"
+
+
+@pytest.mark.parametrize(
+    ("shape", "n", "stack"),
+    [
+        ((3, 4, 8, 8), 12, (12, 8, 8)),
+        ((8, 8, 3, 4), 12, (12, 8, 8)),
+        ((4, 4, 8, 8), 16, (16, 8, 8)),
+        ((8, 8, 4, 4), 16, (16, 8, 8)),
+        ((8, 8, 4, 4), None, (64, 4, 4)),
+        ((3, 4, 8, 7), None, (12, 8, 7)),
+        ((2, 3, 4, 8, 8), 24, (24, 8, 8)),
+    ],
+)
+def test_a_raster_is_told_the_shape_of_its_stack(shape, n, stack):
+    assert str(stack) in raster_advice(shape, n)
+
+
+def test_rasters_of_patterns_and_positions_are_refused_with_advice(layout_of):
+    _, wrong = layout_of(diffraction=np.ones((3, 4, 8, 8)), xcoords=np.ones((3, 4)))
+    assert "reshape" in wrong["diffraction"]
+    assert "reshape" in wrong["xcoords"]
+    assert raster_advice((12, 8)) == raster_advice((12, 0, 8, 8)) == ""

@@ -1,11 +1,12 @@
 import json
+import zipfile
 
 import numpy as np
 import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
-from ptycho_data import OutputExistsError, load_scan, scan_from_arrays, validate
+from ptycho_data import OutputExistsError, load_scan, save_scan, scan_from_arrays, validate
 from ptycho_data._fixture import axis_coverage, fixture_indices, save_fixture
 
 
@@ -96,8 +97,7 @@ def test_a_fixture_is_a_part_of_its_source(source, tmp_path):
     assert part.domain == whole.domain
     assert part.pixel_size_m == whole.pixel_size_m
     with np.load(tmp_path / "out.npz") as file:
-        assert file.files[:4] == ["diffraction", "diff3d", "xcoords", "ycoords"]
-        np.testing.assert_array_equal(file["diff3d"], file["diffraction"])
+        assert file.files[:3] == ["diffraction", "xcoords", "ycoords"]
 
 
 def test_amplitudes_keep_their_dose(tmp_path, contract_arrays):
@@ -134,7 +134,7 @@ def test_the_sidecar_says_it_all(source, tmp_path):
     assert content["subset_size"] == 16
     assert content["source_patterns"] == 40
     assert "van der Corput" in content["indices_rule"]
-    assert content["arrays"]["diff3d"] == {"shape": [16, 8, 8], "dtype": "uint16"}
+    assert content["arrays"]["diffraction"] == {"shape": [16, 8, 8], "dtype": "uint16"}
     assert set(content["coverage"]) == {"x", "y"}
     assert content["tool"].startswith("ptycho-data ")
     command = "ptycho fixture source.npz --output out.npz --subset-size 16"
@@ -169,3 +169,38 @@ def test_existing_files_are_refused_together(source, tmp_path, there):
 def test_the_sidecar_needs_a_name_of_its_own(source, tmp_path):
     with pytest.raises(ValueError, match=r"out\.json; the sidecar"):
         save_fixture(tmp_path / "out.json", load_scan(source), 4)
+
+
+def test_patterns_are_stored_once_and_compressed(tmp_path, contract_arrays):
+    arrays = contract_arrays(n=80, N=32)
+    arrays["diffraction"] = arrays["diffraction"] // 45  # few photons, mostly zeros
+    del arrays["Y"]
+    save_fixture(tmp_path / "out.npz", scan_from_arrays(arrays), 64)
+    with zipfile.ZipFile(tmp_path / "out.npz") as archive:
+        sizes = {info.filename: info.compress_size for info in archive.infolist()}
+    assert "diff3d.npy" not in sizes
+    assert sizes["diffraction.npy"] < 64 * 32 * 32  # half of the bytes
+
+
+def test_the_sidecar_goes_where_it_is_told(source, tmp_path):
+    content = save_fixture(
+        tmp_path / "out.npz", load_scan(source), 4, metadata_out=tmp_path / "about" / "it.json"
+    )
+    assert json.loads((tmp_path / "about" / "it.json").read_text())["output"] == content["output"]
+    assert content["command"].endswith("--metadata-out it.json")
+    assert not (tmp_path / "out.json").exists()
+    with pytest.raises(ValueError, match="the sidecar"):
+        save_fixture(tmp_path / "x.npz", load_scan(source), 4, metadata_out=tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(("modes", "shape"), [(1, (8, 8)), (2, (2, 8, 8))])
+def test_a_single_probe_is_written_without_an_axis_of_modes(
+    tmp_path, contract_arrays, modes, shape
+):
+    scan = scan_from_arrays(contract_arrays(modes=modes))
+    save_fixture(tmp_path / "part.npz", scan, 4)
+    save_scan(tmp_path / "whole.npz", scan)
+    for name in ("part.npz", "whole.npz"):
+        with np.load(tmp_path / name) as file:
+            assert file["probeGuess"].shape == shape
+        np.testing.assert_array_equal(load_scan(tmp_path / name).probe, scan.probe)

@@ -2,12 +2,14 @@
 
 import json
 import struct
+import sys
 from contextlib import contextmanager
 
 import attrs
 import h5py
 import numpy as np
 import pytest
+from ptycho_config.errors import MissingPackageError
 from ptycho_data import OutputExistsError, load_reconstruction
 from ptycho_data._reconstruction import Reconstruction
 from ptycho_data._results import PICTURE_FILES, RESULT_FILES, write_pictures, write_results
@@ -95,3 +97,16 @@ def test_pictures_are_cropped_to_what_is_covered(rec, tmp_path):
         assert tall[1] / tall[0] > 1.5 * wide[1] / wide[0]
     with pytest.raises(OutputExistsError):
         write_pictures(tmp_path / "part", rec)
+
+
+def test_without_matplotlib_nothing_is_written(rec, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingPackageError, match="pip install"):
+        write_results(tmp_path / "new", rec, metrics={})
+    assert not (tmp_path / "new").exists()
+
+
+def test_impossible_photons_are_refused_before_the_first_file(rec, tmp_path):
+    with pytest.raises(ValueError, match="photons"):
+        write_results(tmp_path / "new", rec, metrics={}, photons=-1)
+    assert not (tmp_path / "new").exists()

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shlex
 
@@ -62,3 +63,22 @@ def test_any_format_will_do(ptycho, scan_file, tmp_path, name):
     assert {source["name"] for source in content["sources"]} == names
     chosen = load_scan(scan_file).diffraction[content["indices"]]
     np.testing.assert_array_equal(load_scan(tmp_path / "s.npz").diffraction, chosen)
+
+
+def test_the_form_of_older_scripts_does_the_same(ptycho, scan_file, tmp_path):
+    out, about = tmp_path / "a" / "small.npz", tmp_path / "about.json"
+    words = ["--output", out, "--subset-size", "12", "--metadata-out", about]
+    done = ptycho("fixture", "--source", scan_file, *words)
+    assert done.code == 0, done.err
+    content = json.loads(about.read_text("utf-8"))
+    assert content["output"]["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert content["command"].endswith("--metadata-out about.json")
+    assert [path.name for path in out.parent.iterdir()] == ["small.npz"]
+    assert ptycho("fixture", scan_file, "-o", tmp_path / "b.npz", "--subset-size", "12").code == 0
+    assert (tmp_path / "b.npz").read_bytes() == out.read_bytes()
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_one_source_is_needed(ptycho, scan_file, tmp_path, both):
+    words = [scan_file, "--source", scan_file] if both else []
+    assert ptycho("fixture", *words, "-o", tmp_path / "s.npz").code == 2

@@ -1,5 +1,6 @@
 """The contract of a scan: names, shapes and dtypes of its arrays, checked before data are read."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, Self
 
@@ -145,6 +146,32 @@ def describe_array(array: Described) -> str:
     return f"{array.dtype} {array.shape}"
 
 
+def raster_advice(shape: tuple[int, ...], n: int | None = None) -> str:
+    """Advise how to make a stack of a raster of patterns, as of an electron microscope.
+
+    Parameters
+    ----------
+    shape
+        (rows, columns, N, N), or (N, N, rows, columns), of the raster.
+    n
+        Number of positions, if known: it tells which of both.
+
+    Returns
+    -------
+    str
+        Empty for any other shape.
+    """
+    if len(shape) < 4 or 0 in shape:
+        return ""
+    places, pixels = shape[:-2], shape[-2:]
+    swapped = pixels[0] != pixels[1] or n not in (None, math.prod(places))
+    if swapped and shape[0] == shape[1] and n in (None, math.prod(shape[2:])):
+        stack = (math.prod(shape[2:]), *shape[:2])
+        return f"move the last axes of this raster to the front, reshape to (n, N, N) = {stack}"
+    stack = (math.prod(places), *pixels)
+    return f"reshape this raster to (n, N, N) = {stack}, in the order of the positions"
+
+
 @frozen(kw_only=True)
 class Layout:
     """The sizes of a scan, and the arrays of the right shape.
@@ -160,7 +187,7 @@ class Layout:
     transposed
         Stacks stored as (H, W, n), to be moved to (n, H, W) (rule FORMAT-001).
     ambiguous
-        Whether n == N, so that both orders of a stack look alike; (n, N, N) is assumed.
+        Whether n == N, so that both orders of a stack look alike: see `ptycho_data._order`.
     """
 
     n: int | None
@@ -300,7 +327,8 @@ class _LayoutCheck:
             if shape is None:
                 continue
             if len(shape) != 1 or shape[0] == 0:
-                self._wrong(key, "of shape (n,) with n >= 1")
+                advice = "flatten it: reshape(-1)" if len(shape) > 1 and 0 not in shape else ""
+                self._wrong(key, "of shape (n,) with n >= 1", advice)
             elif self.n is None:
                 self.n = shape[0]
             elif shape[0] != self.n:
@@ -311,7 +339,8 @@ class _LayoutCheck:
         if shape is None:
             return
         if len(shape) != 3 or 0 in shape:
-            self._wrong("diffraction", "of shape (n, N, N), none of them 0")
+            rule = "of shape (n, N, N), none of them 0"
+            self._wrong("diffraction", rule, raster_advice(shape, self.n))
             return
         pixels = self._pixels("diffraction", shape)
         if pixels is None:
@@ -383,5 +412,5 @@ class _LayoutCheck:
         if shape not in (None, (), (1,)):
             self._wrong(key, "a single value")
 
-    def _wrong(self, key: str, rule: str) -> None:
-        self.findings.add(key, rule, describe_array(self.headers[key]))
+    def _wrong(self, key: str, rule: str, advice: str = "") -> None:
+        self.findings.add(key, rule, describe_array(self.headers[key]), advice)

@@ -1,6 +1,7 @@
 """A small scan cut from a large one: the same bytes for the same input, with its origin."""
 
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -98,23 +99,26 @@ def save_fixture(
     scan: Scan,
     subset_size: int = 64,
     *,
+    metadata_out: str | os.PathLike[str] | None = None,
     sources: Iterable[str | os.PathLike[str]] = (),
     command: str | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write a few patterns of a scan as a scan file, with a JSON sidecar that describes them.
 
-    The file follows the NPZ contract and holds the patterns under both of their names,
-    ``diffraction`` and ``diff3d``. The same scan gives the same bytes, in both files.
+    The file follows the NPZ contract and is compressed. The same scan gives the same bytes, in both
+    files.
 
     Parameters
     ----------
     path
-        NPZ file to write; the sidecar has its name with ``.json`` at the end.
+        NPZ file to write.
     scan
         Where the patterns come from. Its object is kept whole.
     subset_size
         How many patterns; all of them where the scan has fewer.
+    metadata_out
+        The sidecar; by default it has the name of `path` with ``.json`` at the end.
     sources
         Files the scan was read from, recorded by name and SHA-256; by default `Scan.files`.
     command
@@ -135,7 +139,7 @@ def save_fixture(
         As :func:`ptycho_data.atomic_path`; neither file has been touched.
     """
     target = Path(path)
-    sidecar = target.with_suffix(".json")
+    sidecar = target.with_suffix(".json") if metadata_out is None else Path(metadata_out)
     if sidecar == target:
         raise InvalidValueError(
             "the output", "a name that ends in .npz", f"{target.name}", "the sidecar has this name"
@@ -144,7 +148,7 @@ def save_fixture(
         refuse_existing([target, sidecar])
     indices = fixture_indices(scan.positions, min(subset_size, scan.n))
     arrays = _members(scan.select(indices))
-    write_npz(target, arrays, overwrite=overwrite)
+    write_npz(target, arrays, overwrite=overwrite, compress=True)
     files = [Path(source) for source in sources] or list(scan.files)
     content: dict[str, Any] = {
         "sources": [{"name": file.name, "sha256": file_sha256(file)} for file in files],
@@ -157,24 +161,27 @@ def save_fixture(
         "domain": scan.domain,
         "coverage": axis_coverage(scan.positions, indices),
         "tool": f"ptycho-data {__version__}",
-        "command": command or _command(files, target, subset_size),
+        "command": command or _command(files, target, subset_size, metadata_out),
     }
     write_json(sidecar, content, overwrite=overwrite)
     return content
 
 
 def _members(scan: Scan) -> dict[str, NDArray[Any]]:
-    """Arrays of the contract in its order and dtypes, the patterns under both names."""
+    """Arrays of the contract in its order and dtypes, in memory."""
     arrays = contract_members(scan)
-    stack = np.asarray(arrays.pop("diffraction")[:])
-    if stack.dtype.kind == "f":
-        stack = stack.astype(np.float32, copy=False)
+    stack = np.asarray(arrays["diffraction"][:])
+    arrays["diffraction"] = stack.astype(np.float32) if stack.dtype.kind == "f" else stack
     if "Y" in arrays:
         arrays["Y"] = np.asarray(arrays["Y"][:])
-    return {"diffraction": stack, "diff3d": stack} | arrays
+    return arrays
 
 
-def _command(files: list[Path], target: Path, subset_size: int) -> str:
+def _command(
+    files: list[Path], target: Path, subset_size: int, sidecar: str | os.PathLike[str] | None
+) -> str:
     """Command that makes the file again; names only, since folders differ between machines."""
-    source = files[0].name if files else "SOURCE"
-    return f"ptycho fixture {source} --output {target.name} --subset-size {subset_size}"
+    words = ["ptycho", "fixture", files[0].name if files else "SOURCE", "--output", target.name]
+    words += ["--subset-size", str(subset_size)]
+    words += [] if sidecar is None else ["--metadata-out", Path(sidecar).name]
+    return shlex.join(words)

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_data._contract import WHOLE_FILE, ScanFormatError
+from ptycho_data._contract import WHOLE_FILE, ScanFormatError, raster_advice
 from ptycho_data._stack import BLOCK_BYTES, LazyStack, Stack, Stamp
 from ptycho_data._untrusted import LIMITS, Header, HeaderError, UntrustedFile, brief, check_extents
 
@@ -362,7 +362,8 @@ class H5File(UntrustedFile):
         item = self._dataset(name)
         header = Header(shape=tuple(int(k) for k in item.shape), dtype=item.dtype)
         if len(header.shape) != 3 or 0 in header.shape:
-            self._fail(name, "a stack of three axes, none of them 0", header.describe())
+            advice = raster_advice(header.shape)
+            self._fail(name, "a stack of three axes, none of them 0", header.describe(), advice)
         with self._guard(name):
             offset, canonical = item.id.get_offset(), str(item.name)
         if item.chunks is None and offset is not None and header.nbytes:

@@ -22,6 +22,7 @@ from ptycho_data._contract import (
     check_layout,
     resolve_aliases,
 )
+from ptycho_data._order import AXES, settle_order
 from ptycho_data._preview import load_probe
 from ptycho_data._scan import Scan
 from ptycho_data._stack import LazyStack, Stack, is_patterns_first, read_patterns
@@ -37,7 +38,7 @@ from ptycho_data._values import (
 )
 from ptycho_data.formats import opened_scan
 from ptycho_data.formats._base import Raw
-from ptycho_data.formats._npz import AXES, write_scan_npz
+from ptycho_data.formats._npz import write_scan_npz
 
 __all__ = ["build", "first_probe"]
 
@@ -107,6 +108,9 @@ def build(
     layout = check_layout(headers, findings, raw.names, optional=may_lack)
     arrays, checksums = raw.read(layout.usable)
     stated = read_statements(arrays, findings)
+    if layout.ambiguous and "diffraction" in arrays and AXES not in (stated.axes, raw.axes):
+        layout, note = settle_order(layout, arrays["diffraction"])
+        raw.cautions.append(note)
     arrays = arrange(arrays, layout)
     check_small(arrays, findings)
     if "Y" in arrays:
@@ -129,7 +133,7 @@ def build(
             "with --probe-file, or refine it with ptycho reconstruct --update-probe"
         )
         arrays["probeGuess"] = first_probe(stack, mask, settled)
-    _report(raw, layout, stated.axes, statistics, findings.file)
+    _report(raw, layout, statistics, findings.file)
     fields = _cast(arrays) | {"nphotons": stated.nphotons, "pixel_size_m": stated.pixel_size_m}
     fields |= stated.experiment
     if made or probe_file is not None:
@@ -170,20 +174,13 @@ def _cast(arrays: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _report(
-    raw: Raw, layout: Layout, axes: str | None, statistics: StackStatistics, file: str
-) -> None:
+def _report(raw: Raw, layout: Layout, statistics: StackStatistics, file: str) -> None:
     """Log the conversions, and warn about what needs attention."""
     for key in sorted(layout.transposed):
         _log.info("%s: FORMAT-001: %s stored as (H, W, n), read as (n, H, W)", file, key)
     for remark in raw.remarks:
         _log.info("%s: %s", file, remark)
     cautions = list(raw.cautions)
-    if layout.ambiguous and axes != AXES:
-        cautions.append(
-            f"FORMAT-001: {layout.n} patterns of {layout.N} pixels look the same in both "
-            "axis orders; read as (n, N, N), check the pictures"
-        )
     blank = np.flatnonzero(statistics.totals == 0)
     if len(blank):
         shown = ", ".join(str(index) for index in blank[:5]) + (", ..." if len(blank) > 5 else "")
@@ -254,8 +251,8 @@ def load_scan(
     Warns
     -----
     ScanFormatWarning
-        If something needs attention: n == N leaves the axis order open, patterns
-        hold no photons, there is no probe, sizes contradict each other.
+        If something needs attention: n == N, so that the light decided the order of the axes;
+        patterns hold no photons, there is no probe, sizes contradict each other.
     """
     _check_argument(domain)
     if pixel_size_m is not None and not 0 < pixel_size_m < float("inf"):

@@ -17,7 +17,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from ptycho_data._contract import WHOLE_FILE, ScanFormatError, Violation
+from ptycho_data._contract import WHOLE_FILE, ScanFormatError, Violation, raster_advice
 from ptycho_data._untrusted import (
     ZIP_DAMAGE,
     Header,
@@ -238,7 +238,8 @@ class Archive(UntrustedFile):
         """
         member = self.header(name)
         if len(member.shape) != 3 or 0 in member.shape:
-            self._fail(name, "a stack of three axes, none of them 0", member.describe())
+            advice = raster_advice(member.shape)
+            self._fail(name, "a stack of three axes, none of them 0", member.describe(), advice)
         return self.map(name)[0]
 
     def map(self, name: str) -> tuple[NDArray[Any], int | None]:

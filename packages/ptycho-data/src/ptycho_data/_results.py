@@ -14,7 +14,14 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_data._files import atomic_path, refuse_existing, write_json
 from ptycho_data._geometry import center_m
 from ptycho_data._reconstruction import Reconstruction, save_reconstruction
-from ptycho_data.figures import View, draw, new_figure, object_views, save_figure
+from ptycho_data.figures import (
+    View,
+    draw,
+    new_figure,
+    object_views,
+    require_matplotlib,
+    save_figure,
+)
 from ptycho_data.formats._metres import NOMINAL_PIXEL_SIZE_M
 from ptycho_data.formats._ptychodus import fill_product
 
@@ -76,7 +83,7 @@ def save_product(
         note = f"Pixel size unknown: lengths are in nominal pixels of {pixel_size:g} m."
         comments = f"{comments}\n{note}" if comments else note
     _require(math.isfinite(pixel_size) and pixel_size > 0, "nominal_pixel_size_m", pixel_size)
-    _require(photons is None or (math.isfinite(photons) and photons > 0), "photons", photons)
+    _require_photons(photons)
     for key, value in (
         ("photon_energy_eV", photon_energy_ev),
         ("detector_object_distance_m", detector_distance_m),
@@ -114,6 +121,10 @@ def _require(condition: bool, name: str, value: object) -> None:
     if not condition:
         rule = "a finite number, not negative, and for sizes and photons above 0"
         raise InvalidValueError(name, rule, f"{value}")
+
+
+def _require_photons(photons: float | None) -> None:
+    _require(photons is None or (math.isfinite(photons) and photons > 0), "photons", photons)
 
 
 #: What :func:`write_pictures` writes.
@@ -168,6 +179,8 @@ def write_results(
 ) -> None:
     """Write every file of `RESULT_FILES`, each one atomically, the pictures last.
 
+    What can be checked is checked before the first is written.
+
     Parameters
     ----------
     folder
@@ -188,7 +201,7 @@ def write_results(
     Raises
     ------
     MissingPackageError
-        matplotlib is not installed; all but the pictures is written by then.
+        matplotlib is not installed; the message has the pip command.
     InvalidValueError
         `photons` is not a number above 0.
     OutputExistsError, OSError
@@ -197,6 +210,8 @@ def write_results(
     target = Path(folder)
     if not overwrite:
         refuse_existing(target / name for name in RESULT_FILES)
+    _require_photons(photons)
+    require_matplotlib()
     with stage("write"):
         save_reconstruction(target / "reconstruction.npz", rec, overwrite=overwrite)
         save_product(target / "product.h5", rec, overwrite=overwrite, photons=photons)

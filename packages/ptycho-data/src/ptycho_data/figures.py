@@ -5,6 +5,7 @@ system, no pyplot, nothing to close.
 """
 
 import math
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["View", "draw", "new_figure", "object_views", "robust_limits", "save_figure"]
+__all__ = [
+    "View",
+    "draw",
+    "new_figure",
+    "object_views",
+    "require_matplotlib",
+    "robust_limits",
+    "save_figure",
+]
 
 #: Percentiles of the covered region that the colours span.
 PERCENTILES = (0.5, 99.5)
@@ -181,6 +190,20 @@ def object_views(
     )
 
 
+def require_matplotlib() -> None:
+    """Check that matplotlib is installed, without importing it.
+
+    Raises
+    ------
+    MissingPackageError
+        It is not; the message has the pip command.
+    """
+    if find_spec("matplotlib") is None:
+        raise MissingPackageError(
+            "pictures need the package matplotlib: pip install 'ptycho-data[pictures]'"
+        )
+
+
 def new_figure(width: float, height: float) -> "Figure":
     """Return an empty figure of this size in inches, on the Agg canvas.
 
@@ -189,13 +212,11 @@ def new_figure(width: float, height: float) -> "Figure":
     MissingPackageError
         matplotlib is not installed.
     """
-    try:  # late: a scan is read, checked and grouped without it
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            "pictures need the package matplotlib: pip install 'ptycho-data[pictures]'"
-        ) from error
+    require_matplotlib()
+    # late: a scan is read, checked and grouped without it
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -16,13 +16,20 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(cls=Command)
-@click.argument("source", type=INPUT)
+@click.argument("scan_file", metavar="[SOURCE]", type=INPUT, required=False)
+@section("Choice")("--source", type=INPUT, help="The scan; another form of SOURCE.")
 @section("Output")(
     "-o",
     "--output",
     type=FILE,
     required=True,
-    help="Scan file (NPZ) to write; a JSON file of the same name records its origin.",
+    help="Scan file (NPZ) to write.",
+)
+@section("Output")(
+    "--metadata-out",
+    type=FILE,
+    help="JSON file for the origin and the SHA-256 of the output.  "
+    "[default: the name of the output with .json]",
 )
 @section("Output")("--overwrite", is_flag=True, help="Replace existing files.")
 @section("Choice")(
@@ -34,8 +41,10 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @reading_options()
 def fixture(
-    source: Path,
+    scan_file: Path | None,
+    source: Path | None,
     output: Path,
+    metadata_out: Path | None,
     overwrite: bool,
     subset_size: int,
     domain: Domain | None,
@@ -44,13 +53,17 @@ def fixture(
 ) -> None:
     r"""Extract a small scan for tests from SOURCE, a scan in any known format.
 
-    The output is reproducible byte for byte.
+    The output is compressed, and reproducible byte for byte.
 
     \b
     ptycho fixture scan.npz -o small.npz
     ptycho fixture scan.h5 -o small.npz --subset-size 256
     """
-    sidecar = output.with_suffix(".json")
+    given = [path for path in (scan_file, source) if path is not None]
+    if len(given) != 1:
+        raise click.UsageError("name one scan: ptycho fixture SOURCE or --source SOURCE")
+    source = given[0]
+    sidecar = metadata_out or output.with_suffix(".json")
     for path in (output, sidecar):
         not_an_input(path, [source, *([companion] if companion else [])])
         output_file(path, overwrite=overwrite)
@@ -60,6 +73,7 @@ def fixture(
     words = ["ptycho", "fixture", source.name, "--output", output.name]
     words += ["--subset-size", str(subset_size)]
     stated = {
+        "metadata-out": metadata_out and metadata_out.name,
         "domain": domain,
         "companion": companion and companion.name,
         "pixel-size-m": pixel_size_m,
@@ -67,7 +81,12 @@ def fixture(
     for name, value in stated.items():
         words += [] if value is None else [f"--{name}", str(value)]
     content = save_fixture(
-        output, scan, subset_size, command=shlex.join(words), overwrite=overwrite
+        output,
+        scan,
+        subset_size,
+        metadata_out=sidecar,
+        command=shlex.join(words),
+        overwrite=overwrite,
     )
     coverage = content["coverage"]
     click.echo(

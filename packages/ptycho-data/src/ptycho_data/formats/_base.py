@@ -85,6 +85,8 @@ class Raw:
         What was converted or left out, one line each.
     cautions
         Warnings, one line each.
+    axes
+        `AXES` where the format fixes that patterns come first; None where shapes must tell.
     """
 
     headers: Mapping[str, Described]
@@ -95,6 +97,7 @@ class Raw:
     may_lack: tuple[str, ...] = ()
     remarks: list[str] = field(factory=list)
     cautions: list[str] = field(factory=list)
+    axes: str | None = None
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any] | Stack], **more: Any) -> "Raw":

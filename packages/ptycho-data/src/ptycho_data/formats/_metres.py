@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 from numpy.typing import NDArray
 
 from ptycho_data._geometry import center_m, centre_position
+from ptycho_data._order import AXES
 from ptycho_data._scan import Scan
 from ptycho_data._stack import Stack, chunk_rows, some_of
 from ptycho_data.formats._base import Container, Opened, Raw
@@ -117,6 +118,7 @@ class ScanInMetres:
             may_lack=may_lack,
             remarks=self.remarks,
             cautions=self.cautions,
+            axes=AXES,
         )
 
 

@@ -10,19 +10,22 @@ import numpy as np
 from ptycho_data._contract import STACK_KEYS, ScanFormatError, resolve_aliases
 from ptycho_data._files import write_npz
 from ptycho_data._npz import Archive, Member
+from ptycho_data._order import AXES
 from ptycho_data._scan import Scan
 from ptycho_data._values import Checksum
 from ptycho_data.formats._base import Container, Format, Loaded, Opened, Raw
 
-__all__ = ["AXES", "FORMAT", "contract_members", "read_contract", "write_scan_npz"]
-
-AXES = "nyx"
-"""Axis order written into our own files, so that n == N is no question for them."""
+__all__ = ["FORMAT", "contract_members", "read_contract", "write_scan_npz"]
 
 
 def contract_members(scan: Scan) -> dict[str, Any]:
-    """Return all arrays of a file of the contract; stacks are not copied."""
+    """Return all arrays of a file of the contract; stacks are not copied.
+
+    A single probe is (N, N), as older readers of these files expect.
+    """
     arrays = scan.arrays()
+    if len(scan.probe) == 1:
+        arrays["probeGuess"] = scan.probe[0]
     arrays["domain"] = np.array(scan.domain)
     for key, value in (("nphotons", scan.nphotons), ("pixel_size_m", scan.pixel_size_m)):
         if value is not None:
