@@ -52,8 +52,19 @@ def test_parity_is_a_table_that_keeps_its_tolerance(program_runs, tmp_path, caps
     assert record["results"]["propagate"]["PyTorch"]["float64"]["gradient"] < 1e-10
 
 
+def test_no_caution_fires_without_a_cause(program_runs, tmp_path):
+    output = tmp_path / "cautions.json"
+    with pytest.raises(SystemExit) as ended:
+        program_runs(FOLDER / "cautions.py", "--only", "matrix", "--output", output)
+    record = json.loads(output.read_text("utf-8"))
+    assert [case for case in record["fired"] if case["without_cause"]] == []
+    assert len(record["fired"]) == 40
+    assert not ended.value.code
+
+
 def test_the_table_names_every_program():
     readme = (FOLDER / "README.md").read_text("utf-8")
-    programs = [*PROGRAMS, FOLDER / "parity.py", FOLDER / "real_data.py"]
+    others = (FOLDER / name for name in ("parity.py", "real_data.py", "cautions.py"))
+    programs = [*PROGRAMS, *others]
     assert PROGRAMS
     assert [path.name for path in programs if f"`{path.name}`" not in readme] == []
