@@ -1,15 +1,19 @@
-# make demo: from nothing to pictures of a reconstruction; make test: every check.
+# make demo: from nothing to pictures of a reconstruction; make test: every check;
+# make wheels: our packages as files in dist/, for `pip install --find-links dist`.
 # A second run takes the environments of the first; `make test NOXFLAGS=--reuse-venv=no` makes new ones.
 NOXFLAGS ?= --reuse-venv=yes
 NOX = .venv/bin/python -m nox $(NOXFLAGS)
 
-.PHONY: demo test clean
+.PHONY: demo test wheels clean
 
 demo: .venv/ready
 	$(NOX) -s demo
 
 test: .venv/ready
 	$(NOX)
+
+wheels: .venv/ready
+	$(NOX) -s build
 
 # Where a system's Python comes without ensurepip, `venv` fails and virtualenv stands in.
 .venv/ready: constraints.txt

@@ -28,15 +28,19 @@ WHEELS = ROOT / "dist"
 CONSTRAINTS = ROOT / "constraints.txt"
 CLIENT = ROOT / "tests" / "client"  # ptychodus, as its users have it, and our packages
 FRAMEWORKS = {"lightning", "tensorflow", "tensorflow-cpu", "torch"}
+ARCHIVES = ("*.whl", "*.tar.gz")
 ARRAY_LIBRARIES = {"array-api-strict", "jax", "numpy", "tensorflow-cpu", "torch"}
 TEST_TOOLS = ["hypothesis", "pytest"]
-WORKSPACE_TOOLS = [*TEST_TOOLS, "import-linter", "nox"]  # what the tests at the top use besides
+WORKSPACE_TOOLS = [*TEST_TOOLS, "hatchling", "import-linter", "nox"]  # for the tests at the top
 STUBS = ["scipy-stubs", "types-PyYAML"]
 
 PACKAGES: dict[str, dict[str, Any]] = {
     path.parent.name: nox.project.load_toml(path)
     for path in sorted(ROOT.glob("packages/*/pyproject.toml"))
 }
+
+#: Versions of Python that every package says it supports, the one of the default sessions first.
+PYTHONS = nox.project.python_versions(PACKAGES["ptycho-config"])
 
 
 def requirements(name: str, extras: set[str]) -> list[Requirement]:
@@ -165,23 +169,35 @@ def types(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def build(session: nox.Session) -> None:
-    """Build the wheel of every package into dist/."""
+    """Build the wheel and the source archive of every package into dist/."""
     session.install("-c", str(CONSTRAINTS), "hatchling")
-    for old in WHEELS.glob("*.whl"):
+    for old in (path for kind in ARCHIVES for path in WHEELS.glob(kind)):
         old.unlink()
-    folders = [f"./packages/{name}" for name in PACKAGES]
-    options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(WHEELS)]
-    session.run("python", "-m", "pip", "wheel", *options, *folders)
+    for name in PACKAGES:
+        with session.chdir(ROOT / "packages" / name):
+            session.run("python", "-m", "hatchling", "build", "-d", str(WHEELS), silent=True)
 
 
-@nox.session(requires=["build"], tags=["cpu"])
 @nox.parametrize("package", list(PACKAGES))
-def tests(session: nox.Session, package: str) -> None:
+def test_alone(session: nox.Session, package: str) -> None:
     """Test a package alone: its own requirements, its `test` group and the test tools."""
     wanted = [package, *test_group(package)]
     install(session, *wanted, tools=TEST_TOOLS)
     session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
     pytest(session, f"packages/{package}/tests", marks="not gpu and not slow")
+
+
+nox.session(test_alone, name="tests", requires=["build"], tags=["cpu"])
+# The other versions of Python by name, `tests-3.13(package='ptycho-data')`, where one is found.
+for version in PYTHONS[1:]:
+    nox.session(
+        test_alone,
+        name=f"tests-{version}",
+        python=version,
+        requires=["build"],
+        default=False,
+        tags=["cpu"],
+    )
 
 
 @nox.session(requires=["build"], tags=["cpu"])
@@ -266,7 +282,7 @@ def run_benchmarks(session: nox.Session) -> None:
 @nox.session(requires=["build"], default=False, tags=["gpu"])
 @nox.parametrize("job", ["tests", "bench", "demo"])
 def gpu(session: nox.Session, job: str) -> None:
-    """Do on a GPU what the sessions of the same names do on a CPU."""
+    """Do on a GPU what the sessions of the same names do on a CPU, with PyTorch."""
     install(session, *everything("torch"), tools=WORKSPACE_TOOLS)
     check = "import sys, torch; torch.cuda.is_available() or sys.exit('PyTorch sees no GPU here')"
     session.run("python", "-c", check)
@@ -277,3 +293,21 @@ def gpu(session: nox.Session, job: str) -> None:
         run_benchmarks(session)
     else:
         session.run("ptycho", "demo", *(session.posargs or ["-o", "demo", "--accelerator", "cuda"]))
+
+
+@nox.session(name="gpu-tensorflow", requires=["build"], default=False, tags=["gpu"])
+@nox.parametrize("job", ["tests", "demo"])
+def gpu_tensorflow(session: nox.Session, job: str) -> None:
+    """Do the same with TensorFlow, in its build for NVIDIA GPUs."""
+    install(session, "ptycho-cli[tf-gpu]", tools=TEST_TOOLS)
+    check = (
+        "import sys, tensorflow as tf; "
+        "tf.config.list_physical_devices('GPU') or sys.exit('TensorFlow sees no GPU here')"
+    )
+    session.run("python", "-c", check)
+    if job == "tests":
+        session.env["PTYCHO_REQUIRE_BACKENDS"] = "numpy,tensorflow"
+        pytest(session, "packages/ptycho-tf/tests", marks="gpu")
+    else:
+        where = ["-o", "demo", "--backend", "tensorflow", "--accelerator", "cuda"]
+        session.run("ptycho", "demo", *(session.posargs or where))

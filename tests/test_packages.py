@@ -7,6 +7,8 @@ from importlib.metadata import files, version
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+PYTHONS = ["3.11", "3.12", "3.13"]
+
 
 def siblings(projects, package):
     """Return the requirements of a package, extras included, on other packages of ours."""
@@ -33,7 +35,9 @@ def test_required_files(root, import_names, package):
 def test_metadata(projects, package):
     project = projects[package]["project"]
     assert project["license"] == "BSD-3-Clause"
+    assert project["license-files"] == ["LICENSE"]
     assert project["requires-python"] == ">=3.11"
+    assert project["classifiers"] == [f"Programming Language :: Python :: {v}" for v in PYTHONS]
     assert project["readme"] == "README.md"
     assert project["description"]
     assert projects[package]["build-system"]["build-backend"] == "hatchling.build"
@@ -71,6 +75,17 @@ def test_siblings_are_asked_for_in_ranges(projects, package):
         operators = {bound.operator for bound in requirement.specifier}
         assert operators == {">=", "<"}, f"{package}: {requirement} is not a range"
         assert requirement.specifier.contains(version(requirement.name)), str(requirement)
+
+
+def test_hatch_installs_the_package_and_its_siblings_from_their_folders(noxfile, projects, package):
+    envs = projects[package]["tool"]["hatch"]["envs"]
+    needed, _ = noxfile.closure(package, *noxfile.test_group(package))
+    members = [f"../{name}*" if name == package else f"../{name}" for name in needed]
+    assert envs["default"]["workspace"]["members"] == members
+    assert envs["hatch-test"]["template"] == "default"
+    group = ["test"] if noxfile.test_group(package) else []
+    assert envs["hatch-test"].get("dependency-groups", []) == group
+    assert envs["hatch-test"]["matrix"] == [{"python": PYTHONS}]
 
 
 def test_readme_has_an_example(root, package):

@@ -8,6 +8,7 @@ import pytest
 from attrs import frozen
 from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.errors import InvalidValueError, MissingPackageError
+from ptycho_config.install import install_command
 from ptycho_core import backends
 from ptycho_core.backends import Backend, backend_names, find_backend, require
 from ptycho_core.testing import FakeBackend, registered
@@ -29,7 +30,7 @@ def test_unknown_backend_is_named():
 def test_ours_are_known_where_they_are_not_installed(monkeypatch):
     monkeypatch.setattr(backends, "_installed", dict)
     assert backend_names() == ["pytorch", "tensorflow"]
-    assert find_backend("tensorflow").pip_command == 'pip install "ptycho-cli[tf]"'
+    assert find_backend("tensorflow").pip_command == install_command("ptycho-cli[tf]")
 
 
 def test_listing_imports_no_framework():
@@ -84,6 +85,7 @@ def test_a_backend_may_be_one_file(installed):
     fast = require("fast")
     assert fast.recommended_rate(ModelConfig()) == 0.5
     assert fast.pip_command == 'pip install "one-file-backend"'
+    assert fast.source == "from the package index"
 
 
 @pytest.mark.parametrize(

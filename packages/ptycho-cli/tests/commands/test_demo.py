@@ -1,5 +1,7 @@
 import sys
 
+from ptycho_config.install import install_command
+
 
 def test_from_nothing_to_pictures(ptycho, tmp_path, stand_in):
     done = ptycho("demo", "-o", tmp_path / "demo", "--nepochs", "2")
@@ -20,5 +22,5 @@ def test_from_nothing_to_pictures(ptycho, tmp_path, stand_in):
 def test_without_a_framework(ptycho, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     done = ptycho("demo", "-o", tmp_path / "demo")
-    assert done.fails_with('pip install "ptycho-cli[torch]"')
+    assert done.fails_with(install_command("ptycho-cli[torch]"))
     assert not (tmp_path / "demo").exists()

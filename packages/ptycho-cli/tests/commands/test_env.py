@@ -1,6 +1,7 @@
 import json
 import sys
 
+from ptycho_config.install import install_command
 from ptycho_core.testing import FakeBackend, registered
 
 
@@ -9,8 +10,8 @@ def test_missing_backends_are_named_with_what_to_do(ptycho, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     done = ptycho("env")
     assert done.code == 0
-    assert 'pip install "ptycho-cli[torch]"' in done.out
-    assert 'pip install "ptycho-cli[tf]"' in done.out
+    assert install_command("ptycho-cli[torch]") in done.out
+    assert install_command("ptycho-cli[tf]") in done.out
     assert "numpy" in done.out
     report = json.loads(ptycho("env", "--json").out)
     assert report["backends"]["pytorch"]["installed"] is False
@@ -44,7 +45,7 @@ def test_a_broken_framework_is_reported_not_raised(ptycho):
         done = ptycho("env")
     assert done.code == 0
     assert "broken (OSError: libcudart.so: cannot open)" in done.out
-    assert 'repair: pip install "ptycho-cli[torch]" --force-reinstall' in done.out
+    assert f"{install_command('ptycho-cli[torch]')} --force-reinstall" in done.out
 
 
 def test_backends_of_others_are_listed(ptycho):

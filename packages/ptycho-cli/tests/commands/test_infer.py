@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 from ptycho_cli.results import OUTPUT_FILES
+from ptycho_config.install import install_command
 from ptycho_data import load_bundle, load_reconstruction, load_scan, save_bundle, save_scan
 from ptycho_physics import DivergenceError
 
@@ -183,7 +184,7 @@ def test_refusals(ptycho, model, scan_file, tmp_path):
 def test_other_backend_is_asked_for_by_name(ptycho, model, scan_file, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     done = ptycho("infer", model, scan_file, "-o", tmp_path / "r", "--backend", "tensorflow")
-    assert done.fails_with('pip install "ptycho-cli[tf]"')
+    assert done.fails_with(install_command("ptycho-cli[tf]"))
 
 
 def test_bundle_of_the_other_backend_names_it(ptycho, model, scan_file, tmp_path, monkeypatch):

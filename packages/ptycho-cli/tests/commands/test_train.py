@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from ptycho_config.install import install_command
 from ptycho_core.sampling import with_photons
 from ptycho_core.testing import FakeBackend, registered
 from ptycho_data import load_bundle
@@ -15,7 +16,7 @@ def test_missing_framework_is_one_line_with_the_pip_command(
     monkeypatch.setitem(sys.modules, "torch", None)
     done = ptycho("train", scan_file, "-o", tmp_path / "m")
     assert done.code == 1
-    assert done.fails_with("pytorch", 'pip install "ptycho-cli[torch]"')
+    assert done.fails_with("pytorch", install_command("ptycho-cli[torch]"))
     assert not (tmp_path / "m").exists()
 
 

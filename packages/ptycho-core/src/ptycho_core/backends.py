@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from ptycho_config.errors import InvalidValueError, MissingPackageError, describe
+from ptycho_config.install import SOURCE, install_command
 
 if TYPE_CHECKING:  # listing the backends should not import the data package
     from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
@@ -70,9 +71,15 @@ class Backend:
 
     @property
     def pip_command(self) -> str:
-        """Command that installs the backend."""
-        wanted = f"ptycho-cli[{self.extra}]" if self.extra else self.package.replace("_", "-")
-        return f'pip install "{wanted}"'
+        """Command that installs the backend, from its `source`."""
+        if self.extra:
+            return install_command(f"ptycho-cli[{self.extra}]")
+        return f'pip install "{self.package.replace("_", "-")}"'
+
+    @property
+    def source(self) -> str:
+        """Where `pip_command` takes the backend from."""
+        return SOURCE if self.extra else "from the package index"
 
     @property
     def features(self) -> dict[str, bool]:
@@ -154,7 +161,7 @@ class Backend:
         except ImportError as error:
             raise MissingPackageError(
                 f"backend {self.name} is installed but cannot be imported ({error}); "
-                f"repair it with: {self.pip_command} --force-reinstall"
+                f"repair it {self.source}: {self.pip_command} --force-reinstall"
             ) from error
         entry: Callable[..., Any] = getattr(found, attribute)
         return entry
@@ -233,7 +240,7 @@ def require(name: str) -> Backend:
     if missing:
         msg = (
             f"backend {name} is not installed ({', '.join(missing)} missing); "
-            f"install it with: {backend.pip_command}"
+            f"install it {backend.source}: {backend.pip_command}"
         )
         raise MissingPackageError(msg)
     return backend

@@ -52,6 +52,7 @@ import numpy.typing as npt
 from attrs import Attribute, Factory, field, frozen
 from ptycho_config import TrainingConfig, from_dict
 from ptycho_config.errors import InvalidValueError, MissingPackageError
+from ptycho_config.install import SOURCE, install_command
 
 from ptycho_data._bundle_file import (
     BUNDLE_NAME,
@@ -175,7 +176,8 @@ def _safetensors() -> Any:
         import safetensors.numpy
     except ModuleNotFoundError as error:
         raise MissingPackageError(
-            "bundles need the package safetensors: pip install 'ptycho-data[bundle]'"
+            f"bundles need the package safetensors; install it {SOURCE}: "
+            + install_command("ptycho-data[bundle]")
         ) from error
     return safetensors.numpy
 

@@ -13,6 +13,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError, MissingPackageError
+from ptycho_config.install import SOURCE, install_command
 
 from ptycho_data._files import atomic_path
 
@@ -200,7 +201,8 @@ def require_matplotlib() -> None:
     """
     if find_spec("matplotlib") is None:
         raise MissingPackageError(
-            "pictures need the package matplotlib: pip install 'ptycho-data[pictures]'"
+            f"pictures need the package matplotlib; install it {SOURCE}: "
+            + install_command("ptycho-data[pictures]")
         )
 
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ptycho_config.errors import MissingPackageError
+from ptycho_config.install import SOURCE, install_command
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -37,7 +38,7 @@ def require_tensorflow() -> ModuleType:
         if error.name != "tensorflow":
             raise  # installed but broken: "install it" would mislead
         message = (
-            "the TensorFlow backend needs TensorFlow, which is not installed: "
-            "run `pip install 'ptycho-tf[cpu]'`, or 'ptycho-tf[gpu]' for NVIDIA GPUs"
+            "the TensorFlow backend needs TensorFlow, which is not installed; install it "
+            f"{SOURCE}: {install_command('ptycho-tf[cpu]')} (with [gpu] for NVIDIA GPUs)"
         )
         raise MissingPackageError(message) from None

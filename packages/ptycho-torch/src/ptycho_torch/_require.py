@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 from ptycho_config.errors import MissingPackageError
+from ptycho_config.install import SOURCE, install_command
 
 __all__ = ["require_torch"]
 
@@ -18,7 +19,7 @@ def require_torch() -> None:
     missing = [name for name in ("torch", "lightning") if find_spec(name) is None]
     if missing:
         msg = (
-            f"the PyTorch backend needs {' and '.join(missing)}, which is not installed: "
-            f"run `pip install {' '.join(missing)}`"
+            f"the PyTorch backend needs {' and '.join(missing)}, which is not installed; "
+            f"install it {SOURCE}: {install_command('ptycho-torch')}"
         )
         raise MissingPackageError(msg)

@@ -41,6 +41,7 @@ def choose(asked: Any = None, usual: str = "tensorflow") -> str:
         return require(named).name
     installed = [name for name in backend_names() if not find_backend(name).missing()]
     if not installed:
-        commands = " or ".join(find_backend(name).pip_command for name in backend_names())
-        raise MissingPackageError(f"no backend is installed; install one: {commands}")
+        found = map(find_backend, backend_names())
+        commands = ", or ".join(f"{one.source}: {one.pip_command}" for one in found)
+        raise MissingPackageError(f"no backend is installed; install one {commands}")
     return usual if usual in installed else installed[0]

@@ -19,6 +19,7 @@ def _describe(name: str) -> dict[str, Any]:
     entry: dict[str, Any] = {"installed": False}
     try:
         backend = find_backend(name)
+        entry["source"] = backend.source
         missing = backend.missing()
         if missing:
             return {**entry, "missing": missing, "install": backend.pip_command}
@@ -44,10 +45,10 @@ def collect() -> dict[str, Any]:
 
 def _backend_line(name: str, entry: dict[str, Any]) -> tuple[str, str]:
     if "error" in entry:
-        repair = f"; repair: {entry['install']}" if "install" in entry else ""
+        repair = f"; repair it {entry['source']}: {entry['install']}" if "install" in entry else ""
         return name, f"broken ({entry['error']}){repair}"
     if not entry["installed"]:
-        return name, f"not installed; install: {entry['install']}"
+        return name, f"not installed; install it {entry['source']}: {entry['install']}"
     return name, f"ready on {', '.join(entry['devices'])}"
 
 
