@@ -1,14 +1,15 @@
 """Results of a training and of a reconstruction, for all backends."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 from ptycho_data import Reconstruction
 
-from ptycho_core.cautions import Caution
+if TYPE_CHECKING:  # the checks import SciPy, which a backend alone does not need
+    from ptycho_core.cautions import Caution
 
 __all__ = ["InferenceResult", "TrainingInterrupted", "TrainingResult"]
 
@@ -90,7 +91,7 @@ class InferenceResult:
     main_process: bool = True
     metrics: dict[str, Any] = field(factory=dict)
     path: Path | None = None
-    cautions: list[Caution] = field(factory=list)
+    cautions: "list[Caution]" = field(factory=list)
 
     @property
     def object(self) -> NDArray[np.complex64]:

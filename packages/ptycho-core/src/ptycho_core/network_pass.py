@@ -1,0 +1,184 @@
+"""One pass of a trained network over a scan: what is the same in every backend."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+from ptycho_config import InferenceConfig, PyTorchExecutionConfig
+from ptycho_data import Bundle, Reconstruction, Scan
+from ptycho_physics import Canvas
+
+from ptycho_core.checks import check_fit, warn_if_few
+from ptycho_core.networks import NetworkTraits
+from ptycho_core.probe_choice import choose_probe
+from ptycho_core.results import InferenceResult
+from ptycho_core.sampling import inference_groups, with_positions
+from ptycho_core.scan_scale import mean_counts
+
+__all__ = ["GroupsDone", "NetworkPass", "PassRequest", "reconstruct_in_one_pass"]
+
+GroupsDone = Callable[[int, int], None]
+"""Called with (groups done, groups in all)."""
+
+
+@frozen(eq=False, kw_only=True)
+class PassRequest:
+    """What a backend needs for one pass.
+
+    Attributes
+    ----------
+    bundle : Bundle
+        Trained model, of either backend.
+    scan : Scan
+        Patterns and positions.
+    groups : (g, C) int64
+        Patterns of each group.
+    indices : (k,) int64
+        All patterns in the groups, ascending.
+    probe : (M, N, N) complex64
+        Probe to use.
+    nphotons : float
+        Mean photons per pattern of a scan of amplitudes that does not state it.
+    photons : float
+        Mean counts per pattern of the scan.
+    execution : PyTorchExecutionConfig
+        Devices, precision, batch size, loading, patch trim.
+    """
+
+    bundle: Bundle
+    scan: Scan
+    groups: NDArray[np.int64]
+    indices: NDArray[np.int64]
+    probe: NDArray[np.complex64]
+    nphotons: float
+    photons: float
+    execution: PyTorchExecutionConfig
+
+
+class NetworkPass(Protocol):
+    """A model on its device and the canvas of a scan."""
+
+    @property
+    def canvas(self) -> Canvas:
+        """Canvas of the object."""
+
+    @property
+    def used_probe(self) -> NDArray[np.complex64]:
+        """Probe modes (M, N, N) in use, at unit power."""
+
+    @property
+    def main_process(self) -> bool:
+        """Whether this process reports and writes, if there are several."""
+
+    def stitch(
+        self, progress: GroupsDone | None
+    ) -> tuple[NDArray[np.complex64], NDArray[np.float32], float]:
+        """Merge the patches of all groups into one object, after matching their global phases.
+
+        Returns
+        -------
+        object_, coverage : (H, W) arrays
+        waiting : float
+            Seconds spent waiting for patterns.
+        """
+
+    def score(self) -> float:
+        """R-factor of the stitched object over all patterns of the groups."""
+
+
+def reconstruct_in_one_pass(
+    open_pass: Callable[[PassRequest], AbstractContextManager[NetworkPass]],
+    network: type[NetworkTraits],
+    backend: str,
+    bundle: Bundle,
+    scan: Scan,
+    config: InferenceConfig,
+    execution: PyTorchExecutionConfig,
+    *,
+    probe: NDArray[np.complex64] | None = None,
+    progress: GroupsDone | None = None,
+) -> InferenceResult:
+    """Reconstruct the object of a scan with a trained model.
+
+    The network's patches are merged into one object, weighted by the illumination, and divided
+    once: memory does not grow with the number of patterns. The scan's own mean counts set the
+    scale, so the object does not depend on the dose.
+
+    Parameters
+    ----------
+    open_pass
+        Opens the pass of the backend.
+    network
+        Class of the bundle's network in the backend.
+    backend
+        Its name.
+    bundle
+        Trained model, of either backend.
+    scan
+        Patterns and positions, of the size N the model was trained for unless its network accepts
+        any size.
+    config
+        Which patterns to use; its model part is ignored in favour of the bundle's.
+    execution
+        Devices, precision, batch size, loading, patch trim.
+    probe : (M, N, N) complex64, optional
+        Probe to use. Default: the bundle's or the scan's, see `ptycho_core.probe_choice`.
+    progress
+        Called with (groups done, groups in all) after each step.
+
+    Raises
+    ------
+    InvalidValueError
+        If bundle and scan do not match.
+    """
+    started = time.perf_counter()
+    trained = bundle.training_config
+    check_fit(trained.model.N, scan, any_size=network.any_size)
+    scan = with_positions(scan, measured=trained.positions_provided)
+    groups = inference_groups(scan, config, trained.model.gridsize)
+    indices = np.unique(groups)
+    warn_if_few(len(indices), "the quality of the object cannot be judged")
+    probe = choose_probe(bundle, scan, probe)
+    request = PassRequest(
+        bundle=bundle,
+        scan=scan,
+        groups=groups,
+        indices=indices,
+        probe=probe,
+        nphotons=trained.nphotons,
+        photons=mean_counts(scan, indices, trained.nphotons, probe),
+        execution=execution,
+    )
+    with open_pass(request) as work:
+        prepared = time.perf_counter()
+        object_, coverage, waiting = work.stitch(progress)
+        stitched = time.perf_counter()
+        r_factor = work.score()
+    scored = time.perf_counter()
+    centres = work.canvas.local(scan.positions[indices])
+    return InferenceResult(
+        reconstruction=Reconstruction(
+            object=object_,
+            coverage=coverage,
+            xcoords=centres[:, 0],
+            ycoords=centres[:, 1],
+            indices=indices,
+            probe=work.used_probe,
+            origin=np.array(work.canvas.origin),
+            pixel_size_m=scan.pixel_size_m,
+        ),
+        r_factor=r_factor,
+        timings={
+            "prepare": prepared - started,
+            "read": waiting,
+            "reconstruct": stitched - prepared - waiting,
+            "score": scored - stitched,
+        },
+        patterns_per_second=len(indices) / (stitched - prepared),
+        backend=backend,
+        main_process=work.main_process,
+    )
