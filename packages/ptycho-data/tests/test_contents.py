@@ -6,7 +6,6 @@ from ptycho_data._contract import Findings, check_layout
 from ptycho_data._statements import read_statements
 from ptycho_data._values import (
     arrange,
-    check_diffraction,
     check_patches,
     check_small,
 )
@@ -15,52 +14,6 @@ from ptycho_data._values import (
 @pytest.fixture
 def findings():
     return Findings("scan.npz")
-
-
-@pytest.mark.parametrize(
-    ("stack", "stated", "domain"),
-    [
-        (np.ones((2, 3, 3), np.uint16), None, "counts"),
-        (np.ones((2, 3, 3), np.uint16), "amplitude", "amplitude"),
-        (np.ones((2, 3, 3), np.float32), None, "amplitude"),
-        (np.full((2, 3, 3), 1 + 5e-7), None, "amplitude"),
-        (np.ones((2, 3, 3), np.float32), "counts", "counts"),
-        (np.full((2, 3, 3), 7.5), "counts", "counts"),
-        (np.full((2, 3, 3), 7.5), "amplitude", "amplitude"),
-    ],
-)
-def test_domain_rule(findings, stack, stated, domain):
-    assert check_diffraction(stack, stated, None, None, findings)[0] == domain
-    assert findings.violations == []
-
-
-def test_unstated_float_above_one_says_how_to_state_it(findings):
-    stack = np.full((2, 3, 3), 1.01, np.float32)
-    assert check_diffraction(stack, None, None, None, findings)[0] is None
-    (violation,) = findings.violations
-    assert "--domain" in violation.advice
-    assert "up to 1.01" in violation.got
-
-
-@pytest.mark.parametrize(
-    ("value", "found"),
-    [(np.nan, "NaN or infinity in 1 patterns, first in pattern 1"), (np.inf, "NaN"), (-2, "down")],
-)
-def test_bad_values_unless_masked(findings, value, found):
-    stack = np.ones((3, 4, 4), np.float32)
-    stack[1, 2, 3] = value
-    bad = np.zeros((4, 4), bool)
-    bad[2, 3] = True
-    check_diffraction(stack, "counts", bad, None, findings)
-    assert findings.violations == []
-    check_diffraction(stack, "counts", None, None, findings)
-    assert found in findings.violations[0].got
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.int64])
-def test_all_zero_stack(findings, dtype):
-    check_diffraction(np.zeros((3, 4, 4), dtype), None, None, None, findings)
-    assert [(v.key, v.got) for v in findings.violations] == [("diffraction", "zeros only")]
 
 
 @pytest.mark.parametrize(

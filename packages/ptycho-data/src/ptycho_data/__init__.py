@@ -16,6 +16,7 @@ from ptycho_data._contract import (
     Violation,
     as_modes,
 )
+from ptycho_data._domain import Domain
 from ptycho_data._files import (
     OutputExistsError,
     atomic_path,
@@ -45,7 +46,6 @@ from ptycho_data._results import (
 )
 from ptycho_data._scan import Scan
 from ptycho_data._stack import CentredSource, LazyStack, chunk_rows, read_patterns
-from ptycho_data._values import Domain
 from ptycho_data.formats import FORMATS, Format, format_named, format_of, known_formats
 
 __all__ = [

@@ -22,20 +22,14 @@ from ptycho_data._contract import (
     check_layout,
     resolve_aliases,
 )
+from ptycho_data._domain import DOMAINS, Domain
 from ptycho_data._order import AXES, settle_order
+from ptycho_data._patterns import NEGATIVES, Negative, check_patterns
 from ptycho_data._preview import load_probe
 from ptycho_data._scan import Scan
 from ptycho_data._stack import LazyStack, Stack, is_patterns_first, read_patterns
 from ptycho_data._statements import read_statements
-from ptycho_data._values import (
-    DOMAINS,
-    Domain,
-    StackStatistics,
-    arrange,
-    check_diffraction,
-    check_patches,
-    check_small,
-)
+from ptycho_data._values import arrange, check_patches, check_small
 from ptycho_data.formats import opened_scan
 from ptycho_data.formats._base import Raw
 from ptycho_data.formats._npz import write_scan_npz
@@ -96,6 +90,7 @@ def build(
     domain: Domain | None,
     findings: Findings,
     probe_file: str | PathLike[str] | None = None,
+    negative: Negative = "refuse",
 ) -> Scan | None:
     """Check layout, then values, as far as each key allows; None if anything is wrong.
 
@@ -117,13 +112,20 @@ def build(
         check_patches(arrays["Y"], checksums.get("Y"), findings)
     if "diffraction" not in arrays:
         return None
-    stack, mask = arrays["diffraction"], arrays.get("bad_pixels")
-    settled, statistics = check_diffraction(
-        stack, domain or stated.domain, mask, checksums.get("diffraction"), findings
+    patterns = check_patterns(
+        arrays["diffraction"],
+        domain or stated.domain,
+        arrays.get("bad_pixels"),
+        checksums.get("diffraction"),
+        findings,
+        negative=negative,
     )
-    if findings.violations or settled is None:
+    if findings.violations or patterns.domain is None:
         return None
-    totals = statistics.square_totals if settled == "amplitude" else statistics.totals
+    arrays["diffraction"] = patterns.stack
+    if patterns.bad_pixels is not None:
+        arrays["bad_pixels"] = patterns.bad_pixels
+    raw.cautions.extend(patterns.cautions)
     made = probe_file is None and "probeGuess" not in arrays
     if probe_file is not None:
         arrays["probeGuess"] = load_probe(probe_file, layout.N)
@@ -132,17 +134,17 @@ def build(
             "no probe in the file: a first one was made from the mean pattern; pass a better one "
             "with --probe-file, or refine it with ptycho reconstruct --update-probe"
         )
-        arrays["probeGuess"] = first_probe(stack, mask, settled)
-    _report(raw, layout, statistics, findings.file)
+        arrays["probeGuess"] = first_probe(patterns.stack, patterns.bad_pixels, patterns.domain)
+    _report(raw, layout, patterns.totals, findings.file)
     fields = _cast(arrays) | {"nphotons": stated.nphotons, "pixel_size_m": stated.pixel_size_m}
     fields |= stated.experiment
     if made or probe_file is not None:
         fields["probe_made"] = made
     return Scan(
-        domain=settled,
+        domain=patterns.domain,
         source=raw.files[0] if raw.files else None,
         files=raw.files,
-        known_totals=totals,
+        known_totals=patterns.totals,
         **fields,
     )
 
@@ -174,18 +176,18 @@ def _cast(arrays: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _report(raw: Raw, layout: Layout, statistics: StackStatistics, file: str) -> None:
+def _report(raw: Raw, layout: Layout, totals: NDArray[np.float64], file: str) -> None:
     """Log the conversions, and warn about what needs attention."""
     for key in sorted(layout.transposed):
         _log.info("%s: FORMAT-001: %s stored as (H, W, n), read as (n, H, W)", file, key)
     for remark in raw.remarks:
         _log.info("%s: %s", file, remark)
     cautions = list(raw.cautions)
-    blank = np.flatnonzero(statistics.totals == 0)
+    blank = np.flatnonzero(totals == 0)
     if len(blank):
         shown = ", ".join(str(index) for index in blank[:5]) + (", ..." if len(blank) > 5 else "")
         cautions.append(
-            f"{len(blank)} of {len(statistics.totals)} patterns hold no photons "
+            f"{len(blank)} of {len(totals)} patterns hold no photons "
             f"({shown}); if the beam was off there, leave them out"
         )
     cautions.extend(_slow(raw, layout))
@@ -214,6 +216,7 @@ def load_scan(
     companion: str | PathLike[str] | None = None,
     pixel_size_m: float | None = None,
     probe_file: str | PathLike[str] | None = None,
+    negative: Negative = "refuse",
 ) -> Scan:
     """Read a scan of any known format and check all of it.
 
@@ -227,14 +230,18 @@ def load_scan(
     path
         The file; of a scan in two files either one, or the folder that holds both.
     domain : {"counts", "amplitude"}, optional
-        What the patterns are; wins over what the file states. Where neither states it, integers
-        are counts, floats of at most 1 are amplitudes, and anything else is an error.
+        What the patterns are; wins over what the file states. Where neither states it, whole
+        numbers are counts; floats of at most 1 are counts that were divided by their largest value
+        if they are whole multiples of one step, otherwise amplitudes; larger ones are an error.
     companion
         Of a scan in two files the other one, where it does not lie beside the first.
     pixel_size_m
         Size of an object pixel; wins over what the file states.
     probe_file
         File whose probe (see `load_probe`) takes the place of the scan's, which need not have one.
+    negative : {"refuse", "clip"}
+        Whether values below zero, the noise of dark-subtracted frames, are an error or become
+        zero. Pixels with one value below zero in every pattern become bad pixels then.
 
     Returns
     -------
@@ -251,14 +258,17 @@ def load_scan(
     Warns
     -----
     ScanFormatWarning
-        If something needs attention: n == N, so that the light decided the order of the axes;
-        patterns hold no photons, there is no probe, sizes contradict each other.
+        If something needs attention: n == N, so that the light decided the order of the axes; the
+        number type alone decided the domain, pixels hold the fill value of a detector, patterns
+        hold no photons, there is no probe, sizes contradict each other.
     """
     _check_argument(domain)
+    if negative not in NEGATIVES:
+        raise InvalidValueError("negative", "refuse or clip", repr(negative))
     if pixel_size_m is not None and not 0 < pixel_size_m < float("inf"):
         raise InvalidValueError("pixel_size_m", "a positive number", f"{pixel_size_m}")
     findings = Findings(str(path))
-    scan = _load_file(Path(path), domain, findings, companion, pixel_size_m, probe_file)
+    scan = _load_file(Path(path), domain, findings, companion, pixel_size_m, probe_file, negative)
     return _accept(scan, findings)
 
 
@@ -369,6 +379,7 @@ def _load_file(
     companion: str | PathLike[str] | None,
     pixel_size_m: float | None,
     probe_file: str | PathLike[str] | None = None,
+    negative: Negative = "refuse",
 ) -> Scan | None:
     raw: Raw | None = None
     scan: Scan | None = None
@@ -378,7 +389,7 @@ def _load_file(
             opened,
         ):
             raw = one.read(opened)
-            scan = build(raw, domain, findings, probe_file)
+            scan = build(raw, domain, findings, probe_file, negative)
             _log.info("%s: read as %s", path, one.title)
     except MissingScanError:
         raise

@@ -19,6 +19,8 @@ from ptycho_data._contract import (
     check_layout,
     mode_axis_first,
 )
+from ptycho_data._domain import DOMAINS, Domain
+from ptycho_data._measure import measure
 from ptycho_data._stack import (
     MapReference,
     Stack,
@@ -30,7 +32,6 @@ from ptycho_data._stack import (
     some_of,
 )
 from ptycho_data._statements import statements
-from ptycho_data._values import DOMAINS, Domain, measure
 from ptycho_data.units import LARGEST, PARTICLES, SMALLEST, Particle, object_pixel
 
 #: Warn if the stated object pixel and the one from the geometry differ by more than this.

@@ -9,7 +9,7 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 
 from ptycho_data._contract import Findings
-from ptycho_data._values import DOMAINS
+from ptycho_data._domain import DOMAINS
 from ptycho_data.units import PARTICLES, Particle
 
 __all__ = ["Metadata", "Stated", "read_statements", "statements"]

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ptycho_data._contract import WHOLE_FILE, Described, Findings, MissingScanError, ScanFormatError
 from ptycho_data._hdf5 import H5File, is_hdf5
+from ptycho_data._measure import Checksum
 from ptycho_data._npz import Archive
 from ptycho_data._scan import Scan
 from ptycho_data._stack import Stack
 from ptycho_data._untrusted import require_file
-from ptycho_data._values import Checksum
 
 __all__ = [
     "Container",

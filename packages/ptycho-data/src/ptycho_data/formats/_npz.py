@@ -9,10 +9,10 @@ import numpy as np
 
 from ptycho_data._contract import STACK_KEYS, ScanFormatError, resolve_aliases
 from ptycho_data._files import write_npz
+from ptycho_data._measure import Checksum
 from ptycho_data._npz import Archive, Member
 from ptycho_data._order import AXES
 from ptycho_data._scan import Scan
-from ptycho_data._values import Checksum
 from ptycho_data.formats._base import Container, Format, Loaded, Opened, Raw
 
 __all__ = ["FORMAT", "contract_members", "read_contract", "write_scan_npz"]
