@@ -30,7 +30,7 @@ def test_json(ptycho, scan_file):
 
 def test_domain_and_why(ptycho, edited, amplitude_file):
     plain = edited(domain=None, _metadata=None)
-    assert "counts (from the number type" in ptycho("inspect", plain).out
+    assert "counts (not stated: from the values)" in ptycho("inspect", plain).out
     assert "counts (stated by --domain)" in ptycho("inspect", plain, "--domain", "counts").out
     text = ptycho("inspect", amplitude_file).out
     assert "amplitude (stated in the file)" in text

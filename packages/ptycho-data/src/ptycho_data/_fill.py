@@ -10,7 +10,10 @@ from ptycho_data._stack import Stack, chunk_rows
 
 __all__ = ["constant_negative", "filled"]
 
-_TYPES = (np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64)
+_LARGEST = tuple(
+    int(np.iinfo(dtype).max)
+    for dtype in (np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64)
+)
 #: Values of which a pixel has no other in at least this share of the patterns are no counts.
 _SHARE = 0.5
 #: No counter reaches the largest value of a type of so many bytes.
@@ -23,14 +26,10 @@ def _fill_values(dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the largest values of the integer types, as far as this type holds them."""
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
-            values = np.array([np.iinfo(one).max for one in _TYPES]).astype(dtype)
+            values = np.array(_LARGEST, np.float64).astype(dtype)
         return np.unique(values[np.isfinite(values)])
     own = int(np.iinfo(dtype).max)
-    return np.array(sorted({own, *(m for m in map(_largest, _TYPES) if m < own)}), dtype)
-
-
-def _largest(dtype: type[np.integer[Any]]) -> int:
-    return int(np.iinfo(dtype).max)
+    return np.array(sorted({own, *(value for value in _LARGEST if value < own)}), dtype)
 
 
 def filled(

@@ -101,12 +101,12 @@ def build(
         headers.pop("probeGuess", None)
         may_lack = (*may_lack, "probeGuess")
     layout = check_layout(headers, findings, raw.names, optional=may_lack)
-    arrays, checksums = raw.read(layout.usable)
-    stated = read_statements(arrays, findings)
-    if layout.ambiguous and "diffraction" in arrays and AXES not in (stated.axes, raw.axes):
-        layout, note = settle_order(layout, arrays["diffraction"])
+    read, checksums = raw.read(layout.usable)
+    stated = read_statements(read, findings)
+    if layout.ambiguous and "diffraction" in read and AXES not in (stated.axes, raw.axes):
+        layout, note = settle_order(layout, read["diffraction"])
         raw.cautions.append(note)
-    arrays = arrange(arrays, layout)
+    arrays: dict[str, Any] = arrange(read, layout)
     check_small(arrays, findings)
     if "Y" in arrays:
         check_patches(arrays["Y"], checksums.get("Y"), findings)

@@ -151,7 +151,7 @@ def _check_values(statistics: StackStatistics, n: int, findings: Findings) -> No
 
 
 def _clipped(patterns: NDArray[Any]) -> NDArray[Any]:
-    return np.maximum(patterns, 0)
+    return np.asarray(np.maximum(patterns, 0))
 
 
 def _scaled(scale: float, patterns: NDArray[Any]) -> NDArray[Any]:

@@ -52,7 +52,7 @@ def _domain_reason(path: Path, domain: str | None) -> str:
     keys = load_parts(path, ("domain", "_metadata"))
     if "domain" in keys or '"domain"' in str(keys.get("_metadata", "")):
         return "stated in the file"
-    return "from the number type: integers are counts, floats up to 1 are amplitudes"
+    return "not stated: from the values"
 
 
 def _describe(path: Path, scan: Scan, domain: str | None) -> dict[str, Any]:
