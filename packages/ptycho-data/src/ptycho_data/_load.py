@@ -131,7 +131,7 @@ def build(
         arrays["probeGuess"] = load_probe(probe_file, layout.N)
     elif made:
         raw.cautions.append(
-            "no probe in the file: a first one was made from the mean pattern; pass a better one "
+            f"{raw.no_probe}: a first one was made from the mean pattern; pass a better one "
             "with --probe-file, or refine it with ptycho reconstruct --update-probe"
         )
         arrays["probeGuess"] = first_probe(patterns.stack, patterns.bad_pixels, patterns.domain)

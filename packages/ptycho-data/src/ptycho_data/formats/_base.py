@@ -87,6 +87,8 @@ class Raw:
         Warnings, one line each.
     axes
         `AXES` where the format fixes that patterns come first; None where shapes must tell.
+    no_probe
+        Why there is no probe, where there is none.
     """
 
     headers: Mapping[str, Described]
@@ -98,6 +100,7 @@ class Raw:
     remarks: list[str] = field(factory=list)
     cautions: list[str] = field(factory=list)
     axes: str | None = None
+    no_probe: str = "no probe in the file"
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any] | Stack], **more: Any) -> "Raw":

@@ -22,15 +22,24 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from ptycho_data.__about__ import __version__
 from ptycho_data._contract import describe_array
 from ptycho_data._files import atomic_path
 from ptycho_data._hdf5 import H5File
 from ptycho_data._scan import Scan
-from ptycho_data._stack import CentredSource, LazyStack, chunk_rows
+from ptycho_data._stack import CentredSource, LazyStack
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, first_of
+from ptycho_data.formats._cxi_detector import (
+    DETECTOR,
+    DISTANCE,
+    USUAL_AXES,
+    DetectorAxes,
+    read_axes,
+    read_detector,
+    read_mask,
+    subtract_dark,
+)
 from ptycho_data.formats._metres import (
     NOMINAL,
     GeometryInMetres,
@@ -132,16 +141,19 @@ def _write_extras(entry: h5py.Group, scan: Scan, place: GeometryInMetres, photon
 
 
 ENTRY = "entry_1"
-_DETECTOR = f"{ENTRY}/instrument_1/detector_1"
-_DATA = (f"{ENTRY}/data_1/data", f"{_DETECTOR}/data")
+_DATA = (f"{ENTRY}/data_1/data", f"{DETECTOR}/data")
 _TRANSLATION = (f"{ENTRY}/sample_1/geometry_1/translation", f"{ENTRY}/data_1/translation")
-_PROBE = (f"{ENTRY}/image_1/data", f"{ENTRY}/instrument_1/source_1/illumination")
+#: The probe of SHARP and COSMIC (ALS): as supplied, and as reconstructed.
+_PROBES = (
+    f"{ENTRY}/instrument_1/source_1/illumination",
+    f"{ENTRY}/image_1/process_1/final_illumination",
+    f"{ENTRY}/image_latest/process_1/final_illumination",
+)
+#: The first image: the probe in files of ptychodus and ours, the object in those of others.
+_IMAGE = f"{ENTRY}/image_1/data"
 _OBJECT = f"{ENTRY}/image_2/data"
 _EXTRA = f"{ENTRY}/ptychodus"
 _ENERGY = f"{ENTRY}/instrument_1/source_1/energy"
-_DISTANCE = f"{_DETECTOR}/distance"
-#: Set where a pixel is brighter than the background: nothing is wrong with it.
-_HAS_SIGNAL = 0x1000
 
 
 def _holds_patterns(file: Container) -> bool:
@@ -161,24 +173,11 @@ def _pair_of(file: Container, first: str, second: str) -> tuple[float, float] | 
     return None if one is None or other is None else (one, other)
 
 
-def _is_bad(mask: NDArray[Any]) -> NDArray[np.bool_]:
-    bits = mask.astype(np.int64) & ~_HAS_SIGNAL if mask.dtype.kind in "iu" else mask
-    return np.asarray(bits != 0)
-
-
-def _mask(file: H5File, found: ScanInMetres) -> NDArray[np.bool_] | None:
-    """Bad pixels; of masks for each pattern, what is bad in any of them."""
-    name = first_of(file, (f"{_DETECTOR}/mask", f"{ENTRY}/data_1/mask"))
-    if name is None:
-        return None
-    if len(file.header(name).shape) != 3:
-        return _is_bad(file.read(name))
-    masks = file.stack(name)
-    found.remarks.append("a mask for each pattern: pixels that are bad in any of them are left out")
-    bad = np.zeros(masks.shape[1:], bool)
-    for rows in chunk_rows(masks):
-        bad |= _is_bad(masks[rows]).any(axis=0)
-    return bad
+def _probe_of(file: Container) -> str | None:
+    """Return where the probe is."""
+    name = first_of(file, _PROBES)
+    says_so = first_of(file, (f"{_EXTRA}/probe_pixel_width_m", f"{_EXTRA}/probe_photon_count"))
+    return _IMAGE if name is None and says_so and _IMAGE in file else name
 
 
 def _centre(found: ScanInMetres) -> None:
@@ -190,37 +189,40 @@ def _centre(found: ScanInMetres) -> None:
         found.bad_pixels = np.fft.fftshift(found.bad_pixels)
 
 
-def _read_patterns(file: Container, opened: Opened, found: ScanInMetres) -> None:
+def _read_patterns(
+    file: Container, axes: DetectorAxes, opened: Opened, found: ScanInMetres
+) -> None:
     name = first_of(file, _DATA)
     if name is None or not isinstance(file, H5File):
         return
     with opened.collecting("diffraction"):
         found.stack = file.stack(name)
     with opened.collecting("bad_pixels"):
-        found.bad_pixels = _mask(file, found)
-    if found.stack is not None:
-        with opened.collecting("diffraction"):
-            if file.number(name, "is_fft_shifted"):
-                _centre(found)
+        found.bad_pixels = read_mask(file, found)
     with opened.collecting("diffraction"):
-        size = _pair_of(file, f"{_DETECTOR}/x_pixel_size", f"{_DETECTOR}/y_pixel_size")
-        found.detector_pixel_m = size if size and min(size) > 0 else None
+        subtract_dark(file, found)
+        if found.stack is not None and file.number(name, "is_fft_shifted"):
+            _centre(found)
+    with opened.collecting("diffraction"):
+        read_detector(file, axes, opened, found)
 
 
-def _read_product(file: Container, opened: Opened, found: ScanInMetres) -> None:
+def _read_product(file: Container, axes: DetectorAxes, opened: Opened, found: ScanInMetres) -> None:
     with opened.collecting("xcoords"):
         translation = file.read(str(first_of(file, _TRANSLATION)))
+        if found.stack is not None and translation.shape == (3, len(found.stack)) != (3, 3):
+            translation = translation.T
         if translation.ndim != 2 or translation.shape[1] < 2:
             rule = "of shape (n, 3) in metres, x first"
             opened.findings.add("xcoords", rule, describe_array(translation))
         else:
-            found.x_m, found.y_m = translation[:, 0], translation[:, 1]
+            found.x_m, found.y_m = axes.along(translation, found.cautions)
     numbers = f"{_EXTRA}/probe_position_indexes"
     if numbers in file:
         with opened.collecting("xcoords"):
             found.position_indexes = file.read(numbers)
             found.indexes = None if found.stack is None else np.arange(len(found.stack))
-    probe = first_of(file, _PROBE)
+    probe = _probe_of(file)
     if probe is not None:
         with opened.collecting("probeGuess"):
             found.probe = file.read(probe)
@@ -244,23 +246,30 @@ def _read(opened: Opened) -> Raw:
         patterns = find_partner(opened, "patterns", _holds_patterns, ("diffraction.cxi",))
     elif not _holds_positions(opened.file):
         product = find_partner(opened, "positions", _holds_positions, ("product.cxi",))
-    _read_patterns(patterns, opened, found)
-    _read_product(product, opened, found)
+    axes = USUAL_AXES
+    with opened.collecting("xcoords"):
+        if isinstance(patterns, H5File):
+            axes = read_axes(patterns, found)
+    _read_patterns(patterns, axes, opened, found)
+    _read_product(product, axes, opened, found)
     with opened.collecting("_metadata"):
         for file in dict.fromkeys((product, patterns)):
-            joules, distance = file.number(_ENERGY), file.number(_DISTANCE)
+            joules, distance = file.number(_ENERGY), file.number(DISTANCE)
             found.energy_ev = found.energy_ev or (joules / EV_J if joules else None)
-            found.distance_m = found.distance_m or distance or None
+            found.distance_m = distance or found.distance_m
     translation = first_of(product, _TRANSLATION)
     places = {
         "diffraction": first_of(patterns, _DATA),
-        "bad_pixels": f"{_DETECTOR}/mask",
+        "bad_pixels": f"{DETECTOR}/mask",
         "xcoords": translation,
         "ycoords": translation,
-        "probeGuess": first_of(product, _PROBE),
+        "probeGuess": _probe_of(product),
         "objectGuess": _OBJECT,
     }
-    return found.to_raw(opened, patterns, product, places=places, may_lack=("probeGuess",))
+    raw = found.to_raw(opened, patterns, product, places=places, may_lack=("probeGuess",))
+    if _IMAGE in product:
+        raw.no_probe += f" ({_IMAGE} is not taken for one: the file does not say what it is)"
+    return raw
 
 
 FORMAT = Format(
