@@ -238,7 +238,7 @@ def client(session: nox.Session) -> None:
 def nightly(session: nox.Session) -> None:
     """Run the tests marked slow, in all packages, with both backends."""
     wanted = [*everything("torch", "tf"), *test_group("ptycho-physics")]
-    install(session, *wanted, tools=WORKSPACE_TOOLS)
+    install(session, *wanted, tools=[*WORKSPACE_TOOLS, "mlflow"])
     session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
     pytest(session, "packages", "tests", "tests/backends", marks="slow and not gpu")
 

@@ -176,7 +176,11 @@ class PyTorchExecutionConfig:
         ),
     )
     logger_backend: LoggerBackend = attrs.field(
-        default="csv", metadata=_about("Logger for the losses of each epoch.")
+        default="csv",
+        metadata=_about(
+            "Logger for the losses of each epoch. mlflow writes to MLFLOW_TRACKING_URI, else to "
+            "mlflow.db in the output folder."
+        ),
     )
     inference_batch_size: int | None = attrs.field(
         default=None,

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ptycho_config.loggers import check_logger
+from ptycho_config.loggers import MlflowStore, check_logger, mlflow_store
 
 from ptycho_tf.frameworks import tf
 
@@ -74,11 +74,15 @@ class TensorBoardLogger(Logger):
 class MlflowLogger(Logger):
     """Writes a run of MLflow."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, store: MlflowStore) -> None:
         mlflow = import_module("mlflow")
-        self.client: Any = mlflow.MlflowClient(f"file:{folder.resolve()}")
-        experiment = self.client.get_experiment_by_name("ptycho")
-        number = experiment.experiment_id if experiment else self.client.create_experiment("ptycho")
+        self.client: Any = mlflow.MlflowClient(store.uri)
+        found = self.client.get_experiment_by_name(store.experiment)
+        number = (
+            found.experiment_id
+            if found
+            else self.client.create_experiment(store.experiment, store.artifacts)
+        )
         self.run = self.client.create_run(number).info.run_id
 
     def write(self, epoch: int, values: Mapping[str, float]) -> None:
@@ -111,5 +115,5 @@ def make_logger(name: str, output_dir: Path, *, resume: bool = False) -> Logger:
         case "tensorboard":
             return TensorBoardLogger(folder)
         case "mlflow":
-            return MlflowLogger(output_dir / "mlruns")
+            return MlflowLogger(mlflow_store(output_dir))
     return NoLogger()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger
-from ptycho_config.loggers import check_logger
+from ptycho_config.loggers import check_logger, mlflow_store
 
 FOLDER = "logs"
 
@@ -26,5 +26,8 @@ def make_logger(name: str, output_dir: Path, *, resume: bool = False) -> Logger 
         case "tensorboard":
             return TensorBoardLogger(output_dir, name=FOLDER, version=version)
         case "mlflow":
-            return MLFlowLogger(tracking_uri=f"file:{(output_dir / 'mlruns').resolve()}")
+            store = mlflow_store(output_dir)
+            return MLFlowLogger(
+                store.experiment, tracking_uri=store.uri, artifact_location=store.artifacts
+            )
     return False

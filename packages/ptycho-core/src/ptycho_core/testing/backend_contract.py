@@ -366,6 +366,37 @@ class BackendContract:
         with pytest.raises(MissingPackageError, match=f"pip install {name}"):
             train(SCAN, config(), execution=_execution(logger_backend=name))
 
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore")  # MLflow's, of the packages that it stands on
+    @pytest.mark.parametrize("elsewhere", [False, True])
+    def test_mlflow_keeps_the_losses_where_it_is_told(
+        self,
+        train: Any,
+        config: Any,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        elsewhere: bool,
+    ) -> None:
+        """In the output folder, or where the environment says; nothing in the working folder."""
+        mlflow = pytest.importorskip("mlflow")
+        (tmp_path / "here").mkdir()
+        monkeypatch.chdir(tmp_path / "here")
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "beamtime")
+        uri = f"sqlite:///{tmp_path / 'model' / 'mlflow.db'}"
+        if elsewhere:
+            uri = f"sqlite:///{tmp_path / 'server.db'}"
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        result = train(SCAN, config(nepochs=2), execution=_execution(logger_backend="mlflow"))
+        client = mlflow.MlflowClient(uri)
+        experiment = client.get_experiment_by_name("beamtime")
+        (run,) = client.search_runs([experiment.experiment_id])
+        losses = [m.value for m in client.get_metric_history(run.info.run_id, "train_loss")]
+        np.testing.assert_allclose(losses, result.history["train_loss"], rtol=1e-5)
+        assert run.info.status == "FINISHED"
+        assert not list((tmp_path / "here").iterdir())
+        assert (tmp_path / "model" / "mlflow.db").exists() is not elsewhere
+
     def test_declared_features_work_and_others_are_refused(
         self, door: Backend, train: Any, config: Any
     ) -> None:
