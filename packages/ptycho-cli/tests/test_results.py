@@ -1,4 +1,4 @@
-from ptycho_cli.results import summary
+from ptycho_cli.results import resolution_summary, summary
 
 
 def test_summary(tmp_path):
@@ -6,3 +6,21 @@ def test_summary(tmp_path):
     assert "R-factor 0.2500" in text
     assert "correlation with objectGuess 0.5000" in text
     assert "60 patterns at 1230 per second" in text
+
+
+def test_the_summary_states_the_verdict(tmp_path):
+    known = {"r_factor": 0.25, "r_over_noise": 1.234}
+    assert "0.2500 (1.23 times photon noise alone)" in summary(tmp_path, known, 10, 60)
+    unknown = {"r_factor": 0.25, "r_over_noise": None}
+    assert "0.2500 (photon scale unknown)" in summary(tmp_path, unknown, 10, 60)
+
+
+def test_resolution_by_both_criteria():
+    metrics = {
+        "resolution_half": 2.5, "crossed_half": True,
+        "resolution_half_bit": None, "crossed_half_bit": True,
+    }  # fmt: skip
+    assert resolution_summary(metrics) == (
+        "half-scan FRC: resolution 2.50 pixels by 0.5, none by half-bit"
+    )
+    assert "not available" in resolution_summary(None)

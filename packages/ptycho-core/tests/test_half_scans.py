@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from ptycho_config.errors import PtychoError
-from ptycho_core.half_scans import half_scan_frc
+from ptycho_core.half_scans import half_scan_frc, half_scan_metrics
 from ptycho_core.ring_correlation import describe_resolution
 from ptycho_core.testing import reconstruction_at
+from ptycho_physics import DivergenceError
 from scipy.ndimage import gaussian_filter
 
 
@@ -49,3 +50,33 @@ def test_halves_need_a_common_area():
                 positions[:count],
                 lambda part: reconstruction_at(np.ones((40, 40)), positions[part]),
             )
+
+
+def diverged(part):  # noqa: ARG001 - the indices do not matter here
+    msg = "solver: diverged in epoch 3"
+    raise DivergenceError(msg)
+
+
+THREE = np.array([[16.0, 16], [20, 20], [18, 17]])
+
+
+@pytest.mark.parametrize(
+    ("count", "reconstruct", "reason"),
+    [
+        (1, diverged, "n >= 2"),
+        (3, diverged, "solver: diverged in epoch 3"),
+        (3, lambda part: part.missing, "AttributeError"),
+        (
+            3,
+            lambda part: reconstruction_at(np.ones((40, 40)), THREE[part]),
+            "at least 16 x 16 pixels",
+        ),
+    ],
+)
+def test_a_failure_is_a_warning(tmp_path, caplog, count, reconstruct, reason):
+    assert half_scan_metrics(THREE[:count], reconstruct, folder=tmp_path) is None
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("no half-scan FRC: ")
+    assert reason in record.getMessage()
+    assert not list(tmp_path.iterdir())

@@ -1,8 +1,13 @@
+import json
+import logging
+
 import numpy as np
 import pytest
+from attrs import evolve
+from ptycho_core.outputs import RECONSTRUCTION_FILES
 from ptycho_core.solving import solve_scan
 from ptycho_core.testing import simulated_scan
-from ptycho_data import save_scan
+from ptycho_data import OutputExistsError, load_reconstruction, save_scan
 
 
 @pytest.fixture(scope="module")
@@ -27,3 +32,46 @@ def test_refined_positions_are_in_the_reconstruction(scan):
     moved = rec.positions + rec.origin - scan.positions
     assert result.positions_moved_rms == pytest.approx(np.sqrt(np.mean(moved**2)))
     assert result.positions_moved_rms > 0
+
+
+def test_output_holds_what_the_command_writes(scan, tmp_path):
+    options = {"epochs": 2, "half_scan_frc": True, "progress": False}
+    result = solve_scan(scan, output=tmp_path / "r", **options)
+    assert result.path == tmp_path / "r"
+    names = {path.name for path in result.path.iterdir()}
+    assert names == {*RECONSTRUCTION_FILES, "half_scan_frc.png"}
+    stored = load_reconstruction(result.path / "reconstruction.npz")
+    np.testing.assert_array_equal(stored.object, result.reconstruction.object)
+    metrics = json.loads((result.path / "metrics.json").read_text())
+    assert metrics["r_over_noise"] == pytest.approx(result.verdict.ratio)
+    assert metrics["half_scan_frc"]["patterns"] == [12, 12]
+    run = json.loads((result.path / "run.json").read_text())
+    assert run["configuration"]["epochs"] == 2
+    with pytest.raises(OutputExistsError):
+        solve_scan(scan, output=tmp_path / "r", **options)
+
+
+def test_nothing_is_written_unless_output_is_given(scan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert solve_scan(scan, epochs=1, half_scan_frc=True, progress=False).path is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_doubt_is_logged_once_and_returned(scan, caplog):
+    faint = evolve(
+        scan, diffraction=np.minimum(scan.diffraction, 1).astype(np.uint16), known_totals=None
+    )
+    result = solve_scan(faint, epochs=1, half_scan_frc=True)
+    codes = [caution.code for caution in result.cautions]
+    assert "few-photons" in codes
+    warnings = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    for caution in result.cautions:
+        assert sum(caution.text in text for text in warnings) == 1
+
+
+def test_the_twin_is_told_where_the_probe_is_refined(scan, caplog):
+    caplog.set_level(logging.INFO)
+    for flags, told in (({}, 0), ({"update_probe": True}, 1)):
+        caplog.clear()
+        solve_scan(scan, epochs=1, **flags)
+        assert sum("twin" in record.getMessage() for record in caplog.records) == told

@@ -41,7 +41,9 @@ def test_amplitudes_need_a_scale():
     rec = solve_scan(scan, epochs=3).reconstruction
     values = np.sqrt(scan.diffraction) / np.sqrt(scan.diffraction.max())
     amplitudes = attrs.evolve(scan, diffraction=values, domain="amplitude", known_totals=None)
-    assert judge(rec, amplitudes) is None
+    unknown = judge(rec, amplitudes)
+    assert (unknown.noise, unknown.ratio, unknown.doubtful) == (None, None, False)
+    assert unknown.r_factor == pytest.approx(judge(rec, scan).r_factor, rel=1e-3)
     photons = scan.mean_photons()
     assert judge(rec, amplitudes, photons).ratio == pytest.approx(judge(rec, scan).ratio, rel=1e-3)
 

@@ -147,3 +147,13 @@ def test_without_matplotlib_the_message_says_what_to_install():
     error = done.stderr.splitlines()[-1]
     assert error.startswith("ptycho_config.errors.MissingPackageError: pictures need")
     assert error.endswith(install_command("ptycho-data[pictures]"))
+
+
+def test_a_caption_is_broken_to_the_width_of_its_figure():
+    figure = figures.new_figure(4, 4)
+    figures.add_caption(figure, "")
+    assert not figure.get_supxlabel()
+    figures.add_caption(figure, "scan.npz: R-factor 0.1, 200 patterns, " * 3)
+    lines = figure.get_supxlabel().splitlines()
+    assert len(lines) > 1
+    assert max(len(line) for line in lines) <= 4 * figures.CHARACTERS_PER_INCH

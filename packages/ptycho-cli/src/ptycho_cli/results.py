@@ -1,24 +1,18 @@
-"""Shared by commands that reconstruct: output files, progress, summary line."""
+"""Shared by commands that reconstruct: the limit for scripts, summary lines."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ptycho_config.errors import InvalidValueError
 from ptycho_core.formatting import format_number
-from ptycho_core.record import RUN_FILE
-from ptycho_data import RESULT_FILES
+from ptycho_core.ring_correlation import CRITERIA, describe_resolution
+from ptycho_core.verdict import describe_fit
 
-from ptycho_cli.console import progress
 from ptycho_cli.reading import ABOVE_ZERO
 from ptycho_cli.sections import section
 
-__all__ = ["OUTPUT_FILES", "fail_above_option", "fail_if_above", "solver_progress", "summary"]
-
-#: Files that ``ptycho infer`` and ``ptycho reconstruct`` write.
-OUTPUT_FILES = (*RESULT_FILES, RUN_FILE)
-
+__all__ = ["fail_above_option", "fail_if_above", "resolution_summary", "summary"]
 
 #: ``--fail-above``, for scripts.
 fail_above_option = section("Output")(
@@ -49,21 +43,21 @@ def fail_if_above(metrics: Mapping[str, Any], limit: float | None) -> None:
         raise InvalidValueError("R-factor over photon noise", rule, f"{ratio:.3g}", advice)
 
 
-@contextmanager
-def solver_progress(epochs: int, label: str) -> Iterator[Callable[[int, float], None]]:
-    """Show the progress of the solver; yield its ``callback``."""
-    with progress(epochs, label) as update:
-        yield lambda epoch, r_factor: update(epoch, f"R-factor {r_factor:.4f}")
-
-
 def summary(folder: Path, metrics: Mapping[str, Any], rate: float, patterns: int) -> str:
     """One line for the end of a reconstruction."""
-    parts = []
-    if metrics.get("r_factor") is not None:
-        parts.append(f"R-factor {metrics['r_factor']:.4f}")
-    if "r_over_noise" in metrics:
-        parts[-1] += f" ({metrics['r_over_noise']:.2f} times photon noise alone)"
+    parts = [describe_fit(metrics)]
     if "correlation" in metrics:
         parts.append(f"correlation with objectGuess {metrics['correlation']:.4f}")
     parts.append(f"{patterns} patterns at {format_number(rate)} per second")
     return f"{folder}: {', '.join(parts)}"
+
+
+def resolution_summary(metrics: Mapping[str, Any] | None) -> str:
+    """Return one line about the resolution by the half-scan FRC."""
+    if metrics is None:
+        return "half-scan FRC: not available"
+    texts = []
+    for name, criterion in CRITERIA.items():
+        resolution = describe_resolution(dict(metrics), name)
+        texts.append(f"{resolution} by {criterion}" if resolution else f"none by {criterion}")
+    return f"half-scan FRC: resolution {', '.join(texts)}"

@@ -3,8 +3,8 @@ import sys
 
 import numpy as np
 import pytest
-from ptycho_cli.results import OUTPUT_FILES
 from ptycho_config.install import install_command
+from ptycho_core.outputs import RECONSTRUCTION_FILES
 from ptycho_data import load_bundle, load_reconstruction, load_scan, save_bundle, save_scan
 from ptycho_physics import DivergenceError
 
@@ -20,7 +20,7 @@ def model(ptycho, scan_file, tmp_path, stand_in):  # noqa: ARG001 - what it trai
 def test_outputs(ptycho, model, scan_file, tmp_path):
     done = ptycho("infer", model, scan_file, "-o", tmp_path / "r")
     assert done.code == 0, done.err
-    assert {path.name for path in (tmp_path / "r").iterdir()} == set(OUTPUT_FILES)
+    assert {path.name for path in (tmp_path / "r").iterdir()} == set(RECONSTRUCTION_FILES)
     metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert metrics["r_factor"] < 0.5
     assert metrics["correlation"] > 0.9
@@ -134,7 +134,7 @@ def test_results_are_not_lost_to_halves_that_cannot_be_made(ptycho, model, scan_
     assert done.code == 0, done.err
     assert "warning: no half-scan FRC: " in done.err
     assert done.out.endswith("half-scan FRC: not available\n")
-    assert {path.name for path in (tmp_path / "r").iterdir()} == set(OUTPUT_FILES)
+    assert {path.name for path in (tmp_path / "r").iterdir()} == set(RECONSTRUCTION_FILES)
     assert json.loads((tmp_path / "r" / "metrics.json").read_text())["half_scan_frc"] is None
 
 

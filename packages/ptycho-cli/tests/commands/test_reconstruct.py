@@ -3,12 +3,12 @@ import json
 import h5py
 import numpy as np
 import pytest
-from ptycho_cli.results import OUTPUT_FILES
+from ptycho_core.outputs import RECONSTRUCTION_FILES
 from ptycho_data import PICTURE_FILES, load_reconstruction, load_scan, save_scan
 
 
 def test_outputs(solved, scan_file):
-    assert {path.name for path in solved.iterdir()} == set(OUTPUT_FILES)
+    assert {path.name for path in solved.iterdir()} == set(RECONSTRUCTION_FILES)
     rec, scan = load_reconstruction(solved / "reconstruction.npz"), load_scan(scan_file)
     np.testing.assert_allclose(rec.positions + rec.origin, scan.positions)
     np.testing.assert_array_equal(rec.indices, np.arange(60))
@@ -124,7 +124,7 @@ def test_results_are_not_lost_to_halves_that_cannot_be_made(ptycho, scan_file, t
     done = ptycho("reconstruct", tmp_path / "one.npz", *args)
     assert done.code == 0, done.err
     assert "warning: no half-scan FRC: " in done.err
-    assert {path.name for path in (tmp_path / "r").iterdir()} == set(OUTPUT_FILES)
+    assert {path.name for path in (tmp_path / "r").iterdir()} == set(RECONSTRUCTION_FILES)
     assert json.loads((tmp_path / "r" / "metrics.json").read_text())["half_scan_frc"] is None
 
 

@@ -18,8 +18,9 @@ from ptycho_physics.metrics import FourierRingCorrelation, frc_of_halves, split_
 
 from ptycho_core.comparison import canvas_of
 from ptycho_core.ring_correlation import plot_ring_correlation, ring_metrics
+from ptycho_core.sparing import sparing_results
 
-__all__ = ["CURVE_FILE", "HalfScanFRC", "Indices", "half_scan_frc"]
+__all__ = ["CURVE_FILE", "HalfScanFRC", "Indices", "half_scan_frc", "half_scan_metrics"]
 
 Indices = NDArray[np.int64]
 
@@ -97,3 +98,36 @@ def half_scan_frc(
     return HalfScanFRC(
         ring=ring, patterns=(len(parts[0]), len(parts[1])), pixel_size_m=first.pixel_size_m
     )
+
+
+def half_scan_metrics(
+    positions: NDArray[np.float64],
+    reconstruct: Callable[[Indices], Reconstruction],
+    *,
+    remove_ramp: bool = False,
+    folder: Path | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any] | None:
+    """Correlate two halves of a scan after its reconstruction, and plot the curve.
+
+    Parameters
+    ----------
+    positions, reconstruct, remove_ramp
+        As for `half_scan_frc`.
+    folder
+        Folder for the picture of the curve; None for none.
+    overwrite
+        Replace that picture.
+
+    Returns
+    -------
+    dict or None
+        None, after a warning, if it cannot be computed: the finished reconstruction must not be
+        lost.
+    """
+    with sparing_results("no half-scan FRC"):
+        found = half_scan_frc(positions, reconstruct, remove_ramp=remove_ramp)
+        if folder is not None:
+            found.save_figure(folder / CURVE_FILE, overwrite=overwrite)
+        return found.metrics
+    return None

@@ -7,9 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ptycho_config.errors import InvalidValueError
-from ptycho_data import refuse_existing
+from ptycho_data import RESULT_FILES, refuse_existing
 
-__all__ = ["not_an_input", "output_file", "output_folder"]
+from ptycho_core.record import RUN_FILE
+
+__all__ = ["RECONSTRUCTION_FILES", "not_an_input", "output_file", "output_folder"]
+
+#: Files that a reconstruction writes into its folder.
+RECONSTRUCTION_FILES = (*RESULT_FILES, RUN_FILE)
 
 
 def _prove_writable(folder: Path) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 from attrs import evolve, field, frozen
 from ptycho_config import InferenceConfig, Layer, Resolved, resolve_inference
 from ptycho_data import (
-    RESULT_FILES,
     Bundle,
     Reconstruction,
     Scan,
@@ -23,9 +22,9 @@ from ptycho_data import (
 from ptycho_core.backends import Backend, require
 from ptycho_core.cautions import check_scan, report
 from ptycho_core.evaluation import reference_metrics
-from ptycho_core.half_scans import CURVE_FILE, Indices, half_scan_frc
+from ptycho_core.half_scans import CURVE_FILE, Indices, half_scan_metrics
 from ptycho_core.networks import trust_network
-from ptycho_core.outputs import output_folder
+from ptycho_core.outputs import RECONSTRUCTION_FILES, output_folder
 from ptycho_core.progress import Progress, counter, log_to_stderr, no_progress, text_progress
 from ptycho_core.record import RUN_FILE, Stopwatch, run_record
 from ptycho_core.refinement import RefinementResult, refine
@@ -40,17 +39,15 @@ from ptycho_core.run_settings import (
 )
 from ptycho_core.sparing import sparing_results
 from ptycho_core.training import Probe, TrainedModel, given_probe
-from ptycho_core.verdict import judge
+from ptycho_core.twin import note_twin
+from ptycho_core.verdict import judge, picture_caption
 
-__all__ = ["RECONSTRUCTION_FILES", "Extras", "ReconstructionRun", "reconstruct"]
+__all__ = ["Extras", "ReconstructionRun", "reconstruct"]
 
 log = logging.getLogger(__name__)
 
 #: Origins of settings that the caller chose, not the bundle.
 _FROM_THE_USER = ("override", "execution", "command line", "config file")
-
-#: Files that a reconstruction writes into its folder.
-RECONSTRUCTION_FILES = (*RESULT_FILES, RUN_FILE)
 
 
 @frozen(kw_only=True)
@@ -268,9 +265,8 @@ class ReconstructionRun:
             }
         with self.clock.stage("evaluate"):
             verdict = judge(rec, scan)
-            if verdict is not None:
-                metrics |= verdict.metrics
-                cautions += report(verdict.cautions)
+            metrics |= verdict.metrics
+            cautions += report(verdict.cautions)
             metrics |= reference_metrics(rec, scan)
         if self.extras.half_scan_frc:
             metrics["half_scan_frc"] = work.half_scans(rec, refined=refined is not None)
@@ -280,8 +276,11 @@ class ReconstructionRun:
             r_factor=metrics["r_factor"],
             metrics=metrics,
             path=self.output,
+            verdict=verdict,
             cautions=cautions,
         )
+        if refined is not None and self.extras.refine_probe:
+            note_twin()
         if self.output is not None:
             self._write(self.output, resolved, scan, result)
         return result
@@ -290,11 +289,17 @@ class ReconstructionRun:
         self, folder: Path, resolved: Resolved[InferenceConfig], scan: Scan, result: InferenceResult
     ) -> None:
         metrics, extras = result.metrics, self.extras
+        patterns = len(result.reconstruction.indices)
+        refined = "r_factor_network" in metrics
+        method = resolved.config.model.architecture
+        if refined:
+            method += f", {len(metrics['r_factors_refining'])} epochs of the solver"
         write_results(
             folder,
             result.reconstruction,
             metrics=metrics,
             photons=scan.nphotons,
+            caption=picture_caption(scan, metrics, patterns, f"network {method}"),
             overwrite=self.overwrite,
             stage=self.clock.stage,
         )
@@ -304,7 +309,7 @@ class ReconstructionRun:
             "test_data_file": files.test_data_file if is_path(self.scan) else None,
             "probe_file": None if self.probe is not None else files.probe_file,
         }
-        failed = extras.refine > 0 and "r_factor_network" not in metrics
+        failed = extras.refine > 0 and not refined
         record = run_record(
             "infer",
             inputs={role: path for role, path in inputs.items() if path is not None},
@@ -312,7 +317,7 @@ class ReconstructionRun:
             configuration=resolved.to_dict(),
             overrides=resolved.overrides_applied,
             backend=result.backend,
-            patterns=len(result.reconstruction.indices),
+            patterns=patterns,
             patterns_per_second=result.patterns_per_second,
             backend_timings_s=result.timings,
             refinement={
@@ -377,13 +382,13 @@ class _Work:
             better = self.refine(made, scan, "half scans") if refined else None
             return made if better is None else better.reconstruction
 
-        with sparing_results("no half-scan FRC"):
-            ramp = refined and run.extras.refine_probe
-            found = half_scan_frc(rec.positions, half, remove_ramp=ramp)
-            if run.output is not None:
-                found.save_figure(run.output / CURVE_FILE, overwrite=run.overwrite)
-            return found.metrics
-        return None
+        return half_scan_metrics(
+            rec.positions,
+            half,
+            remove_ramp=refined and run.extras.refine_probe,
+            folder=run.output,
+            overwrite=run.overwrite,
+        )
 
 
 def _bundle_of(model: TrainedModel | Bundle | AnyPath) -> Bundle:

@@ -10,6 +10,7 @@ from ptycho_data import Reconstruction
 
 if TYPE_CHECKING:  # the checks import SciPy, which a backend alone does not need
     from ptycho_core.cautions import Caution
+    from ptycho_core.verdict import Verdict
 
 __all__ = ["InferenceResult", "TrainingInterrupted", "TrainingResult"]
 
@@ -79,6 +80,8 @@ class InferenceResult:
         Figures of merit, as in ``metrics.json``.
     path : Path or None
         Folder of the results; None if nothing was written.
+    verdict : Verdict or None
+        Comparison with photon noise; None from a backend alone, which does not judge.
     cautions : list of Caution
         Doubts about the scan and about the result.
     """
@@ -91,6 +94,7 @@ class InferenceResult:
     main_process: bool = True
     metrics: dict[str, Any] = field(factory=dict)
     path: Path | None = None
+    verdict: "Verdict | None" = None
     cautions: "list[Caution]" = field(factory=list)
 
     @property

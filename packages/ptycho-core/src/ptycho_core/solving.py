@@ -1,17 +1,29 @@
-"""Reconstruction of a scan by the iterative solver, without a network."""
+"""Reconstruct a scan with the iterative solver in one call, without a network."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import frozen
-from ptycho_data import Reconstruction, Scan, load_scan
+from attrs import evolve, field, frozen
+from ptycho_data import Domain, Reconstruction, Scan, write_json, write_results
 from ptycho_physics import Solution, solve
 
-from ptycho_core.verdict import Verdict, judge
+from ptycho_core.cautions import Caution, check_scan, report
+from ptycho_core.evaluation import reference_metrics
+from ptycho_core.half_scans import CURVE_FILE, Indices, half_scan_metrics
+from ptycho_core.outputs import RECONSTRUCTION_FILES, output_folder
+from ptycho_core.progress import Progress, log_to_stderr, no_progress, text_progress
+from ptycho_core.record import RUN_FILE, Stopwatch, run_record
+from ptycho_core.run_settings import AnyPath, is_path, read_scan
+from ptycho_core.twin import note_twin
+from ptycho_core.verdict import Verdict, judge, picture_caption
 
-__all__ = ["SolverResult", "reconstruction_of", "solve_scan"]
+__all__ = ["SolverResult", "SolverRun", "reconstruction_of", "solve_scan"]
+
+log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True, eq=False)
@@ -28,15 +40,27 @@ class SolverResult:
         "epochs" if all epochs were completed, "plateau" if the R-factor stopped falling.
     positions_moved_rms : float
         Root mean square displacement of the positions, in pixels; 0 if they were not refined.
-    verdict : Verdict or None
-        Comparison with photon noise; None if the number of photons is unknown.
+    verdict : Verdict
+        Comparison with photon noise.
+    cautions : list of Caution
+        Doubts about the scan and about the result.
+    metrics : dict
+        Figures of merit, as in ``metrics.json``.
+    patterns_per_second : float
+        Number of patterns divided by the time of the solver.
+    path : Path or None
+        Folder of the results; None if nothing was written.
     """
 
     reconstruction: Reconstruction
     r_factors: list[float]
     stopped: str
     positions_moved_rms: float
-    verdict: Verdict | None = None
+    verdict: Verdict
+    cautions: list[Caution] = field(factory=list)
+    metrics: dict[str, Any] = field(factory=dict)
+    patterns_per_second: float
+    path: Path | None = None
 
     @property
     def r_factor(self) -> float:
@@ -45,24 +69,46 @@ class SolverResult:
 
 
 def solve_scan(
-    scan: Scan | str | Path,
+    scan: Scan | AnyPath,
     *,
+    output: AnyPath | None = None,
+    domain: Domain | None = None,
+    probe_file: AnyPath | None = None,
     epochs: int = 20,
     nphotons: float | None = None,
+    half_scan_frc: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
     callback: Callable[[int, float], None] | None = None,
     **settings: Any,
 ) -> SolverResult:
     """Reconstruct a scan iteratively, starting from a uniform object.
 
+    Does what ``ptycho reconstruct`` does, with the same defaults and the same records.
+
     Parameters
     ----------
     scan
         A scan, or a file of any known format.
+    output
+        Folder for the object, pictures, metrics and the record of the run. Without it nothing is
+        written.
+    domain
+        ``counts`` or ``amplitude``, if the file does not state it.
+    probe_file
+        NPZ with ``probe`` or ``probeGuess``, which replaces the probe in the scan's file.
     epochs
         Maximum number of passes over the patterns.
     nphotons
-        Mean photons per pattern if the scan does not state it. It does not affect the result,
-        because the solver works on relative counts.
+        Mean photons per pattern if the scan does not state it. It affects the verdict only, because
+        the solver works on relative counts.
+    half_scan_frc
+        Whether to reconstruct two halves of the patterns too, for ``metrics["half_scan_frc"]``.
+    overwrite
+        Replace existing results in the output folder.
+    progress
+        Show progress and log lines on standard error. A program that has configured `logging`
+        gets the lines there.
     callback
         Called with (epoch counted from 1, its R-factor).
     **settings
@@ -73,31 +119,172 @@ def solve_scan(
     ------
     ScanFormatError
         If the file is not a valid scan.
+    UnusableScanError
+        If no method can reconstruct the scan.
+    OutputExistsError
+        If the folder holds results, and `overwrite` is not set.
     InvalidValueError
         If all patterns are zero, or settings contradict each other.
     DivergenceError
         If the solver diverges.
     """
-    if not isinstance(scan, Scan):
-        scan = load_scan(scan)
-    solution = solve(
-        scan.counts(nphotons=nphotons or 1.0),
-        scan.positions,
-        scan.probe,
-        epochs=epochs,
-        mask=scan.bad_pixels,
+    run = SolverRun(
+        scan=scan,
+        output=None if output is None else Path(output).expanduser(),
+        reading={"domain": domain, "probe_file": None if probe_file is None else Path(probe_file)},
+        settings={"epochs": epochs, **settings},
+        nphotons=nphotons,
+        half_scan_frc=half_scan_frc,
+        overwrite=overwrite,
+        progress=text_progress if progress else no_progress,
         callback=callback,
-        **settings,
     )
-    moved = solution.positions - scan.positions
-    reconstruction = reconstruction_of(solution, scan)
-    return SolverResult(
-        reconstruction=reconstruction,
-        verdict=judge(reconstruction, scan, nphotons),
-        r_factors=solution.r_factors,
-        stopped=solution.stopped,
-        positions_moved_rms=float(np.sqrt(np.mean(moved**2))),
-    )
+    run.check()
+    with log_to_stderr("ptycho_core") if progress else nullcontext():
+        return run.run()
+
+
+@frozen(kw_only=True, eq=False)
+class SolverRun:
+    """A prepared reconstruction by the solver: `check` it before any work, then `run` it.
+
+    Attributes
+    ----------
+    scan
+        A scan, or its file.
+    output
+        Folder to write to; None writes nothing.
+    reading
+        Arguments of `ptycho_core.run_settings.read_scan`, for a file.
+    settings
+        Arguments of `ptycho_physics.solve`, with ``epochs``.
+    nphotons, half_scan_frc, overwrite, callback
+        As for `solve_scan`.
+    progress
+        Progress display: see `ptycho_core.progress`.
+    """
+
+    scan: Scan | AnyPath
+    output: Path | None = None
+    reading: Mapping[str, Any] = field(factory=dict)
+    settings: Mapping[str, Any]
+    nphotons: float | None = None
+    half_scan_frc: bool = False
+    overwrite: bool = False
+    progress: Progress = no_progress
+    callback: Callable[[int, float], None] | None = None
+    clock: Stopwatch = field(factory=Stopwatch)
+
+    def check(self) -> None:
+        """Refuse an output folder that cannot be written to, or that holds results.
+
+        Raises
+        ------
+        OutputExistsError, OSError
+            As `ptycho_core.outputs.output_folder`.
+        """
+        if self.output is not None:
+            curve = (CURVE_FILE,) if self.half_scan_frc else ()
+            names = (*RECONSTRUCTION_FILES, *curve)
+            output_folder(self.output, names, overwrite=self.overwrite)
+
+    def run(self) -> SolverResult:
+        """Reconstruct; errors as for `solve_scan`."""
+        with self.clock.stage("read"):
+            scan = read_scan(self.scan, **self.reading)
+        with self.clock.stage("check"):
+            cautions = check_scan(scan)
+        with self.clock.stage("solve"):
+            solution = self._solve(scan, "solving")
+        rec = reconstruction_of(solution, scan)
+        with self.clock.stage("evaluate"):
+            verdict = judge(rec, scan, self.nphotons)
+            cautions += report(verdict.cautions)
+            metrics = {"r_factor": solution.r_factors[-1], **reference_metrics(rec, scan)}
+        metrics |= {
+            **verdict.metrics,
+            "r_factors": solution.r_factors,
+            "stopped": solution.stopped,
+        }
+        moved = float(np.sqrt(np.mean((solution.positions - scan.positions) ** 2)))
+        if self.settings.get("refine_positions"):
+            metrics["positions_moved_rms"] = moved
+        if self.half_scan_frc:
+            metrics["half_scan_frc"] = self._half_scans(scan)
+        result = SolverResult(
+            reconstruction=rec,
+            r_factors=solution.r_factors,
+            stopped=solution.stopped,
+            positions_moved_rms=moved,
+            verdict=verdict,
+            cautions=cautions,
+            metrics=metrics,
+            patterns_per_second=scan.n / self.clock.seconds["solve"],
+        )
+        if self.settings.get("update_probe"):
+            note_twin()
+        return result if self.output is None else self._written(self.output, scan, result)
+
+    def _solve(self, scan: Scan, label: str) -> Solution:
+        """Run the solver on all patterns of a scan."""
+        epochs = self.settings["epochs"]
+        with self.progress(epochs, label) as update:
+
+            def follow(epoch: int, r_factor: float) -> None:
+                update(epoch, f"R-factor {r_factor:.4f}")
+                if self.callback is not None:
+                    self.callback(epoch, r_factor)
+
+            return solve(
+                scan.counts(nphotons=self.nphotons or 1.0),
+                scan.positions,
+                scan.probe,
+                mask=scan.bad_pixels,
+                callback=follow,
+                **self.settings,
+            )
+
+    def _half_scans(self, scan: Scan) -> dict[str, Any] | None:
+        """Compare reconstructions of two halves of the patterns, made like the whole."""
+
+        def half(part: Indices) -> Reconstruction:
+            patterns = scan.select(part)
+            return reconstruction_of(self._solve(patterns, "half of the scan"), patterns)
+
+        with self.clock.stage("half scans"):
+            return half_scan_metrics(
+                scan.positions,
+                half,
+                remove_ramp=bool(self.settings.get("update_probe")),
+                folder=self.output,
+                overwrite=self.overwrite,
+            )
+
+    def _written(self, folder: Path, scan: Scan, result: SolverResult) -> SolverResult:
+        """Write results and the record of the run."""
+        epochs = len(result.r_factors)
+        write_results(
+            folder,
+            result.reconstruction,
+            metrics=result.metrics,
+            photons=scan.nphotons,
+            caption=picture_caption(scan, result.metrics, scan.n, f"solver, {epochs} epochs"),
+            overwrite=self.overwrite,
+            stage=self.clock.stage,
+        )
+        files = {"scan": self.scan, "probe_file": self.reading.get("probe_file")}
+        record = run_record(
+            "reconstruct",
+            inputs={role: Path(path) for role, path in files.items() if is_path(path)},  # type: ignore[arg-type]  # is_path says that it is one
+            clock=self.clock,
+            configuration={**self.settings, "domain": scan.domain},
+            backend="numpy",
+            patterns=scan.n,
+            patterns_per_second=result.patterns_per_second,
+            cautions=[caution.to_dict() for caution in result.cautions],
+        )
+        write_json(folder / RUN_FILE, record, overwrite=self.overwrite)
+        return evolve(result, path=folder)
 
 
 def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:

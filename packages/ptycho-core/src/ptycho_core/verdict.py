@@ -6,6 +6,9 @@ noise would give. A ratio near one means that the patterns are explained up to t
 one, that noise was fitted as well.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
@@ -15,7 +18,7 @@ from ptycho_physics.metrics import noise_r_factor_sums, r_factor_sums
 
 from ptycho_core.cautions import Caution
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Verdict", "describe_fit", "judge", "picture_caption"]
 
 #: Patterns that are compared, spread evenly over those of the reconstruction.
 JUDGED_PATTERNS = 128
@@ -34,26 +37,29 @@ class Verdict:
     r_factor : float
         ``sum|sqrt(rate) - sqrt(counts)| / sum sqrt(counts)`` of some patterns, with one factor on
         all rates that fits best.
-    noise : float
-        The R-factor that photon noise of these rates gives on average.
+    noise : float or None
+        The R-factor that photon noise of these rates gives on average; None if the number of
+        photons is unknown, as for amplitudes without a scale.
     """
 
     r_factor: float
-    noise: float
+    noise: float | None
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> float | None:
         """R-factor over that of photon noise: one for a model that is right."""
-        return self.r_factor / self.noise
+        return None if self.noise is None else self.r_factor / self.noise
 
     @property
     def excess(self) -> float:
         """The part of the R-factor that noise does not explain, ``sqrt(R^2 - noise^2)``."""
-        return float(np.sqrt(max(0.0, self.r_factor**2 - self.noise**2)))
+        return float(np.sqrt(max(0.0, self.r_factor**2 - (self.noise or 0.0) ** 2)))
 
     @property
     def doubtful(self) -> bool:
         """Whether the result explains its patterns badly."""
+        if self.ratio is None:
+            return False
         return self.ratio > DOUBTFUL_RATIO and self.excess > DOUBTFUL_EXCESS
 
     @property
@@ -73,12 +79,41 @@ class Verdict:
         ]
 
     @property
-    def metrics(self) -> dict[str, float]:
-        """The entries of ``metrics.json``."""
+    def metrics(self) -> dict[str, float | None]:
+        """The entries of ``metrics.json``; None if the number of photons is unknown."""
         return {"noise_r_factor": self.noise, "r_over_noise": self.ratio}
 
 
-def judge(rec: Reconstruction, scan: Scan, nphotons: float | None = None) -> Verdict | None:
+def describe_fit(metrics: Mapping[str, Any]) -> str:
+    """R-factor and verdict of ``metrics.json`` as text."""
+    text = f"R-factor {metrics['r_factor']:.4f}"
+    if "r_over_noise" not in metrics:
+        return text
+    ratio = metrics["r_over_noise"]
+    if ratio is None:
+        return f"{text} (photon scale unknown)"
+    return f"{text} ({ratio:.2f} times photon noise alone)"
+
+
+def picture_caption(scan: Scan, metrics: Mapping[str, Any], patterns: int, method: str) -> str:
+    """Return the line below the pictures of a reconstruction.
+
+    Parameters
+    ----------
+    scan : Scan
+        The scan, for its name.
+    metrics
+        R-factor and verdict.
+    patterns
+        Number of patterns that were used.
+    method
+        What made the reconstruction.
+    """
+    name = scan.source.name if scan.source is not None else "scan"
+    return f"{name}: {describe_fit(metrics)}, {patterns} patterns, {method}"
+
+
+def judge(rec: Reconstruction, scan: Scan, nphotons: float | None = None) -> Verdict:
     """Compare a reconstruction with its patterns and with their photon noise.
 
     Parameters
@@ -91,14 +126,13 @@ def judge(rec: Reconstruction, scan: Scan, nphotons: float | None = None) -> Ver
 
     Returns
     -------
-    Verdict or None
-        None if the absolute scale is unknown, so that the noise is.
+    Verdict
+        Without ``noise`` if the number of photons is unknown.
     """
-    if scan.domain == "amplitude" and scan.nphotons is None and nphotons is None:
-        return None
+    known = scan.domain == "counts" or scan.nphotons is not None or nphotons is not None
     chosen = np.linspace(0, len(rec.indices) - 1, min(len(rec.indices), JUDGED_PATTERNS))
     rows = np.unique(chosen.astype(int))
-    counts = scan.counts(rec.indices[rows], nphotons)
+    counts = scan.counts(rec.indices[rows], nphotons if known else 1.0)
     rates = _rates(rec, rows)
     if scan.bad_pixels is not None:
         counts, rates = counts[:, ~scan.bad_pixels], rates[:, ~scan.bad_pixels]
@@ -106,10 +140,11 @@ def judge(rec: Reconstruction, scan: Scan, nphotons: float | None = None) -> Ver
     power = float(np.sum(rates, dtype=np.float64))
     factor = float(np.sum(modulus * amplitude, dtype=np.float64)) / power if power else 0.0
     misfit, total = r_factor_sums(factor * modulus, amplitude)
-    if not (total > 0 and factor > 0):
-        return None
+    r_factor = float(misfit / total) if total else 0.0
+    if not (known and total and factor):  # without light there is no noise
+        return Verdict(r_factor=r_factor, noise=None)
     noise, noise_total = noise_r_factor_sums(factor**2 * rates)
-    return Verdict(r_factor=float(misfit / total), noise=noise / noise_total)
+    return Verdict(r_factor=r_factor, noise=noise / noise_total)
 
 
 def _rates(rec: Reconstruction, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from ptycho_data._geometry import center_m
 from ptycho_data._reconstruction import Reconstruction, save_reconstruction
 from ptycho_data.figures import (
     View,
+    add_caption,
     draw,
     new_figure,
     object_views,
@@ -133,16 +134,23 @@ PICTURE_FILES = ("reconstructed_amplitude.png", "reconstructed_phase.png")
 RESULT_FILES = ("reconstruction.npz", "product.h5", *PICTURE_FILES, "metrics.json")
 
 
-def _picture(view: View, pixel_size_m: float | None, path: Path, *, overwrite: bool) -> None:
+def _picture(
+    view: View, pixel_size_m: float | None, path: Path, *, caption: str, overwrite: bool
+) -> None:
     height, width = view.image.shape
     ratio = min(max(height / width, 0.3), 2.0)
     figure = new_figure(7.4, 6.2 * ratio + 0.8)
     draw(figure.subplots(), view, pixel_size_m)
+    add_caption(figure, caption)
     save_figure(figure, path, overwrite=overwrite)
 
 
 def write_pictures(
-    folder: str | os.PathLike[str], rec: Reconstruction, *, overwrite: bool = False
+    folder: str | os.PathLike[str],
+    rec: Reconstruction,
+    *,
+    caption: str = "",
+    overwrite: bool = False,
 ) -> None:
     """Write ``reconstructed_amplitude.png`` and ``reconstructed_phase.png``.
 
@@ -152,6 +160,8 @@ def write_pictures(
         Where to; made if missing.
     rec
         The reconstruction. What it hardly covers is masked, and cropped away at the edges.
+    caption
+        Line below each picture, which tells it from others.
     overwrite
         Replace existing files.
 
@@ -165,7 +175,8 @@ def write_pictures(
     origin = (float(rec.origin[0]), float(rec.origin[1]))
     views = object_views(rec.object, rec.coverage, origin)
     for view, name in zip(views, PICTURE_FILES, strict=True):
-        _picture(view, rec.pixel_size_m, Path(folder) / name, overwrite=overwrite)
+        path = Path(folder) / name
+        _picture(view, rec.pixel_size_m, path, caption=caption, overwrite=overwrite)
 
 
 def write_results(
@@ -174,6 +185,7 @@ def write_results(
     *,
     metrics: Mapping[str, Any],
     photons: float | None = None,
+    caption: str = "",
     overwrite: bool = False,
     stage: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> None:
@@ -192,6 +204,8 @@ def write_results(
         Content of ``metrics.json``.
     photons
         Mean photons per pattern, for the product; None where unknown.
+    caption
+        Line below each picture.
     overwrite
         Replace existing files. Without it nothing is written when one of them is there.
     stage
@@ -217,4 +231,4 @@ def write_results(
         save_product(target / "product.h5", rec, overwrite=overwrite, photons=photons)
         write_json(target / "metrics.json", dict(metrics), overwrite=overwrite)
     with stage("pictures"):
-        write_pictures(target, rec, overwrite=overwrite)
+        write_pictures(target, rec, caption=caption, overwrite=overwrite)

@@ -7,6 +7,7 @@ system, no pyplot, nothing to close.
 import math
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "View",
+    "add_caption",
     "draw",
     "new_figure",
     "object_views",
@@ -40,6 +42,9 @@ COVERED = 0.02
 #: Objects with longer sides are shown by averages over blocks of pixels: a picture has no more
 #: pixels than that, and drawing takes some hundred bytes for each.
 LONGEST_SIDE = 1200
+
+#: Small characters that fit side by side into an inch of a caption.
+CHARACTERS_PER_INCH = 13
 
 AnyArray = NDArray[Any]
 
@@ -250,6 +255,13 @@ def draw(axes: "Axes", view: View, pixel_size_m: float | None = None) -> None:
     else:
         axes.set_xlabel("x / pixel")
         axes.set_ylabel("y / pixel")
+
+
+def add_caption(figure: "Figure", text: str) -> None:
+    """Write a small line below a figure, broken where it is wider; none if it is empty."""
+    if text:
+        width = int(CHARACTERS_PER_INCH * figure.get_figwidth())
+        figure.supxlabel("\n".join(wrap(text, width)), fontsize="small", color="0.35")
 
 
 def scale_bar_length(width_m: float) -> tuple[float, str]:

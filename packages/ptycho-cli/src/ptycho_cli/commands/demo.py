@@ -7,7 +7,7 @@ import click
 from ptycho_config import Layer
 from ptycho_core.backends import require
 from ptycho_core.evaluation import EVALUATION_FILES, evaluate
-from ptycho_core.outputs import output_folder
+from ptycho_core.outputs import RECONSTRUCTION_FILES, output_folder
 from ptycho_core.reconstruction import ReconstructionRun
 from ptycho_core.simulation import simulate_scan
 from ptycho_core.simulation_parts import SimulationParts
@@ -18,7 +18,6 @@ from ptycho_cli.commands.infer import run_inference
 from ptycho_cli.commands.train import run_training
 from ptycho_cli.console import current_state, note, progress
 from ptycho_cli.layers import refusals_as_usage
-from ptycho_cli.results import OUTPUT_FILES
 from ptycho_cli.sections import Command, section
 
 __all__ = ["demo"]
@@ -96,7 +95,7 @@ def demo(
     for folder, names in (
         (output, ("scan.npz", *EVALUATION_FILES)),
         (model, TRAINING_FILES),
-        (result, OUTPUT_FILES),
+        (result, RECONSTRUCTION_FILES),
     ):
         output_folder(folder, names, overwrite=overwrite)
     note(f"1/4 ptycho simulate -o {scan} --size {SIZE} --n-patterns {PATTERNS}")

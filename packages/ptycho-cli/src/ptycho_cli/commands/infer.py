@@ -16,10 +16,9 @@ from ptycho_core.results import InferenceResult
 
 from ptycho_cli.console import current_state, progress
 from ptycho_cli.errors import FAILED
-from ptycho_cli.half_scan import resolution_summary
 from ptycho_cli.layers import TRAINING_ONLY, gather, refusals_as_usage
 from ptycho_cli.options import field_options
-from ptycho_cli.results import fail_above_option, fail_if_above, summary
+from ptycho_cli.results import fail_above_option, fail_if_above, resolution_summary, summary
 from ptycho_cli.sections import Command, section
 
 __all__ = ["infer", "run_inference"]
