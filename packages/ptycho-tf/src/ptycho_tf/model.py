@@ -97,6 +97,12 @@ class PtychoModel(keras.Model):
         """Return the trainable parameters of the positions."""
         return _trainable(scan.shifts for scan in self.scans)
 
+    def refined(self, number: int) -> tuple[NDArray[np.complex64], NDArray[np.float32] | None]:
+        """Return probe (M, N, N) and position offsets (n, 2) of a scan; None if they are fixed."""
+        own = self.scans[number]
+        offsets = None if own.shifts is None else own.offsets.numpy()
+        return own.probe.numpy()[: own.modes], offsets
+
     @contextmanager
     def using(self, batch: Mapping[str, Tensor]) -> Iterator[None]:
         """Use the probe and the bad pixels of a batch's scan."""

@@ -1,25 +1,19 @@
 """Training: from a scan to a bundle."""
 
-import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
-from ptycho_config.adopting import adopt
-from ptycho_core.checks import check_outputs
-from ptycho_core.refined_scans import write_refined
-from ptycho_core.results import TrainingInterrupted, TrainingResult
+from ptycho_core.network_training import Fitted, TrainingJob, train_network
+from ptycho_core.results import TrainingResult
 from ptycho_core.resuming import replacing, resumed_state
-from ptycho_core.sampling import with_photons
 from ptycho_core.schedules import chosen_scheduler
-from ptycho_core.training_data import TrainingData, gather
-from ptycho_data import BUNDLE_NAME, Scan, save_bundle
+from ptycho_core.training_data import TrainingData
 
 from ptycho_tf import checkpoints
 from ptycho_tf.bundles import bundle_of
@@ -34,7 +28,8 @@ from ptycho_tf.model import PtychoModel
 from ptycho_tf.schedules import Schedule
 from ptycho_tf.settings import check_training
 
-log = logging.getLogger(__name__)
+#: Checkpoint of the last epoch, relative to the output folder.
+LAST = Path(checkpoints.FOLDER) / checkpoints.LAST
 
 
 def _sources(
@@ -70,19 +65,6 @@ def _model(data: TrainingData, config: TrainingConfig, precision: str) -> Ptycho
         others=others,
         precision=precision,
     )
-
-
-def _refined(
-    model: PtychoModel, data: TrainingData
-) -> Iterator[tuple[Scan, NDArray[np.complex64], NDArray[np.float32] | None]]:
-    """Yield the refined parameters of each scan that the bundle cannot hold."""
-    moved = bool(model.position_shifts())
-    if not moved and not (model.probe_changes() and len(data.train) > 1):
-        return
-    for part in data.train:
-        own = model.scans[part.number]
-        offsets = None if own.shifts is None else own.offsets.numpy()
-        yield part.scan, own.probe.numpy()[: own.modes], offsets
 
 
 @frozen(eq=False, kw_only=True)
@@ -122,16 +104,14 @@ def _set_up(
     train: BatchSource,
     validation: BatchSource | None,
     devices: Devices,
-    config: TrainingConfig,
-    execution: PyTorchExecutionConfig,
-    *,
-    output: Path,
-    resume: bool,
+    job: TrainingJob,
 ) -> _Run:
+    config = job.config
+    execution = job.execution.at_rate(model.network.recommended_rate)
     # Keras calls the losses of training by their bare names.
     monitor = execution.monitor(validated=validation is not None).removeprefix("train_")
     history = LossHistory(
-        config.nepochs, make_logger(execution.logger_backend, output, resume=resume)
+        config.nepochs, make_logger(execution.logger_backend, job.output, resume=job.resume)
     )
     schedule = Schedule(
         chosen_scheduler(execution.scheduler, model.network.recommended_scheduler),
@@ -147,9 +127,8 @@ def _set_up(
     parts = {"history": history, "schedule": schedule, "patience": patience}
     saved = None
     if execution.enable_checkpointing:
-        folder = output / checkpoints.FOLDER
         of = resumed_state(config, execution, [part.scan for part in train.parts])
-        saved = Checkpoints(folder, execution, monitor, parts, of)
+        saved = Checkpoints(job.last.parent, execution, monitor, parts, of)
     # Checkpoints come last: they hold the state of the other callbacks after the epoch.
     everything = [EpochStart(train), MeanOfWeights(), *parts.values(), saved, interrupts]
     return _Run(
@@ -164,118 +143,41 @@ def _set_up(
     )
 
 
-def train(
-    scans: Scan | Sequence[Scan],
-    config: TrainingConfig,
-    execution: PyTorchExecutionConfig,
-    *,
-    output: Path,
-    probe: NDArray[np.complex64] | None = None,
-    test_scan: Scan | None = None,
-    overrides_applied: Mapping[str, Any] | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-) -> TrainingResult:
-    """Train a model on a scan and write its bundle.
+def train(scans: Any, *settings: Any, **options: Any) -> TrainingResult:
+    """Train a model on a scan, or on several, and write its bundle.
 
-    Parameters
-    ----------
-    scans
-        Patterns, positions and probe to train on. Several scans share the network and the
-        intensity scale; each has its own probe, bad pixels, dose and validation strip.
-    config
-        What to compute.
-    execution
-        How to run it.
-    output
-        Folder for the bundle, the checkpoints and the logs; made if missing.
-    probe : (M, N, N) complex64, optional
-        Probe to use instead of the scan's own.
-    test_scan
-        Scan to validate on. Default: groups at the right edge of the scan are set apart.
-    overrides_applied
-        Origins of the configuration, kept in the bundle.
-    resume
-        Resume from the last checkpoint in the output folder. The bundle is not rewritten if all
-        epochs are already done.
-    overwrite
-        Replace an existing bundle.
-
-    Returns
-    -------
-    TrainingResult
-
-    Raises
-    ------
-    OutputExistsError
-        If there is a bundle, or a checkpoint to resume from, and neither ``overwrite`` nor
-        ``resume`` is set.
-    FileNotFoundError
-        If there is no checkpoint to resume from.
-    ValueError
-        If scan and configuration do not match.
-    DivergenceError
-        If the loss is not finite.
-    TrainingInterrupted
-        A KeyboardInterrupt: after Ctrl-C or SIGTERM, once the checkpoint and the bundle of the
-        best epoch are written.
+    Further parameters and errors are those of `ptycho_core.network_training.train_network`.
     """
-    target, last = output / BUNDLE_NAME, output / checkpoints.FOLDER / checkpoints.LAST
-    check_outputs(target, last, resume=resume, overwrite=overwrite)
-    scans = [scans] if isinstance(scans, Scan) else scans
-    config = adopt(TrainingConfig, config, N=scans[0].N)
-    check_training(config, execution, len(scans))
-    overrides = dict(overrides_applied or {})
-    dose = config.asked_photons(overrides)
-    scans = [with_photons(scan, dose) for scan in scans]
-    test_scan = None if test_scan is None else with_photons(test_scan, dose)
-    data = gather(scans, test_scan, config, probe)
+    return train_network(fit_job, bundle_of, LAST, scans, *settings, **options)
+
+
+@contextmanager
+def fit_job(job: TrainingJob) -> Iterator[Fitted]:
+    """Train with Keras."""
+    config, execution = job.config, job.execution
+    check_training(config, execution, len(job.scans))
     keras.utils.set_random_seed(config.seed)
     be_deterministic(execution.deterministic)
     devices = open_devices(execution)
-    batches, validation = _sources(data, config, execution, devices)
+    batches, validation = _sources(job.data, config, execution, devices)
     bar = execution.enable_progress_bar and sys.stderr.isatty()
     start = time.perf_counter()
-    with devices.scope(), replacing(last.parent, keep=resume):
-        model = _model(data, config, execution.precision)
-        execution = execution.at_rate(model.network.recommended_rate)
-        run = _set_up(
-            model, batches, validation, devices, config, execution, output=output, resume=resume
-        )
-        first = run.saved.restore(run.model)["finished"] if resume and run.saved else 0
+    with devices.scope(), replacing(job.last.parent, keep=job.resume):
+        model = _model(job.data, config, execution.precision)
+        run = _set_up(model, batches, validation, devices, job)
+        first = run.saved.restore(run.model)["finished"] if job.resume and run.saved else 0
         interrupted = run.fit(config.nepochs, first, bar=bar)
-        history = run.history
-        if interrupted and not history.epochs:
+        done = len(run.history.epochs)
+        if interrupted and not done:
             raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
         if run.saved is not None and run.saved.best is not None:
             checkpoints.load(run.saved.best, run.model, run.saved.of)
         run.model.exchange_with_means()
-    seconds = time.perf_counter() - start
-    done = len(history.epochs)
-    written = not (resume and done == first and target.exists())
-    if written:
-        bundle = bundle_of(
-            model,
-            config,
-            photons=data.photons,
-            domain=scans[0].domain,
-            history=history.columns(),
-            overrides_applied=overrides,
-            scans=data.described(),
-            probe_given=probe is not None,
-        )
-        for path in write_refined(output, _refined(model, data)):
-            log.info("refined parameters of one scan: %s", path)
-        save_bundle(output, bundle, overwrite=overwrite or resume)
-    else:
-        log.info("all %d epochs are already done; bundle unchanged", done)
-    result = TrainingResult(
-        bundle_path=target,
-        history=history.columns(),
-        seconds=seconds,
+    yield Fitted(
+        model=model,
+        history=run.history.columns(),
         epochs=done,
-        written=written,
+        epochs_before=first,
+        seconds=time.perf_counter() - start,
+        interrupted=interrupted,
     )
-    if interrupted:
-        raise TrainingInterrupted(result, resumable=execution.enable_checkpointing)
-    return result

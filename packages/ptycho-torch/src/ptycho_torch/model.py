@@ -100,6 +100,12 @@ class PtychoModel(nn.Module):
         """Return the trainable parameters of the positions."""
         return _trainable(scan.shifts for scan in self.scans)
 
+    def refined(self, number: int) -> tuple[NDArray[np.complex64], NDArray[np.float32] | None]:
+        """Return probe (M, N, N) and position offsets (n, 2) of a scan; None if they are fixed."""
+        own = self.scans[number]
+        offsets = None if own.offsets is None else own.offsets.detach().cpu().numpy()
+        return own.probe.detach().cpu().numpy(), offsets
+
     def diffraction_to_obj(self, x: Tensor, positions: Tensor, photons: Tensor | float) -> Tensor:
         """Reconstruct patches: see `ptycho_torch.networks.base.Network.forward`."""
         return self.network(x, positions, self.probe, self.bad_pixels, photons)

@@ -1,26 +1,19 @@
 """Training: from scans to a bundle."""
 
-import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 from attrs import evolve
 from lightning.pytorch.utilities import rank_zero_only
-from numpy.typing import NDArray
-from ptycho_config import PyTorchExecutionConfig, TrainingConfig
-from ptycho_config.adopting import adopt
-from ptycho_core.checks import check_outputs
-from ptycho_core.refined_scans import write_refined
-from ptycho_core.results import TrainingInterrupted, TrainingResult
+from ptycho_config import TrainingConfig
+from ptycho_core.network_training import Fitted, TrainingJob, train_network
+from ptycho_core.results import TrainingResult
 from ptycho_core.resuming import replacing, resumed_state
-from ptycho_core.sampling import with_photons
-from ptycho_core.training_data import TrainingData, gather
-from ptycho_data import BUNDLE_NAME, Scan, save_bundle
+from ptycho_core.training_data import TrainingData
 
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.data import ScanDataModule
@@ -39,7 +32,8 @@ from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
 from ptycho_torch.networks import check_architecture
 
-log = logging.getLogger(__name__)
+#: Checkpoint of the last epoch, relative to the output folder.
+LAST = Path(CHECKPOINTS) / "last.ckpt"
 
 
 def _model(data: TrainingData, config: TrainingConfig) -> PtychoModel:
@@ -67,93 +61,26 @@ def _model(data: TrainingData, config: TrainingConfig) -> PtychoModel:
     return model
 
 
-def _refined(
-    model: PtychoModel, data: TrainingData
-) -> Iterator[tuple[Scan, NDArray[np.complex64], NDArray[np.float32] | None]]:
-    """Yield the refined parameters of each scan that the bundle cannot hold."""
-    moved = bool(model.position_shifts())
-    if not moved and not (model.probe_changes() and len(data.train) > 1):
-        return
-    for part in data.train:
-        own = model.scans[part.number]
-        offsets = None if own.offsets is None else own.offsets.detach().cpu().numpy()
-        yield part.scan, own.probe.detach().cpu().numpy(), offsets
-
-
-def train(
-    scans: Scan | Sequence[Scan],
-    config: TrainingConfig,
-    execution: PyTorchExecutionConfig,
-    *,
-    output: Path,
-    probe: NDArray[np.complex64] | None = None,
-    test_scan: Scan | None = None,
-    overrides_applied: Mapping[str, Any] | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-) -> TrainingResult:
+def train(scans: Any, *settings: Any, **options: Any) -> TrainingResult:
     """Train a model on a scan, or on several, and write its bundle.
 
-    Parameters
-    ----------
-    scans
-        Patterns, positions and probe to train on. Several scans share the network and the
-        intensity scale; each has its own probe, bad pixels, dose and validation strip.
-    config
-        What to compute.
-    execution
-        How to run it.
-    output
-        Folder for the bundle, the checkpoints and the logs; made if missing.
-    probe : (M, N, N) complex64, optional
-        Probe to use instead of each scan's own.
-    test_scan
-        Scan to validate on. Default: groups at the right edge of each scan are set apart.
-    overrides_applied
-        Origins of the configuration, kept in the bundle.
-    resume
-        Resume from the last checkpoint in the output folder. The bundle is not rewritten if all
-        epochs are already done.
-    overwrite
-        Replace an existing bundle.
-
-    Returns
-    -------
-    TrainingResult
-
-    Raises
-    ------
-    OutputExistsError
-        If there is a bundle, or a checkpoint to resume from, and neither ``overwrite`` nor
-        ``resume`` is set.
-    FileNotFoundError
-        If there is no checkpoint to resume from.
-    ValueError
-        If scan and configuration do not match.
-    DivergenceError
-        If the loss is not finite.
-    TrainingInterrupted
-        A KeyboardInterrupt: after Ctrl-C or SIGTERM, once the checkpoint and the bundle of the
-        best epoch are written.
+    Further parameters and errors are those of `ptycho_core.network_training.train_network`.
     """
+    return train_network(fit_job, bundle_of, LAST, scans, *settings, **options)
+
+
+@contextmanager
+def fit_job(job: TrainingJob) -> Iterator[Fitted]:
+    """Train with Lightning."""
     keep_freed_memory()
-    target = output / BUNDLE_NAME
-    last = output / CHECKPOINTS / "last.ckpt"
-    check_outputs(target, last, resume=resume, overwrite=overwrite)
-    scans = [scans] if isinstance(scans, Scan) else scans
-    config = adopt(TrainingConfig, config, N=scans[0].N)
+    config, execution, data = job.config, job.execution, job.data
     check_architecture(config.model)
-    overrides = dict(overrides_applied or {})
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    dose = config.asked_photons(overrides)
-    scans = [with_photons(s, dose) for s in scans]
-    test_scan = None if test_scan is None else with_photons(test_scan, dose)
-    data = gather(scans, test_scan, config, probe)
     model, validated = _model(data, config), bool(data.validation)
     execution = execution.at_rate(model.network.recommended_rate)
     monitor = execution.monitor(validated=validated)
     module = PtychoModule(model, config, execution, monitor)
-    module.state = resumed_state(config, execution, scans)
+    module.state = resumed_state(config, execution, job.scans)
     batches = ScanDataModule(
         data.train,
         data.validation,
@@ -161,55 +88,35 @@ def train(
         seed=config.seed,
         execution=execution,
     )
-    before = epochs_in(last, module.state) if resume else 0
+    before = epochs_in(job.last, module.state) if job.resume else 0
     start = time.perf_counter()
     # Processes that a launcher starts together would move the folder away from each other.
     first = rank_zero_only.rank == 0
-    folder = replacing(last.parent, keep=resume) if first else nullcontext()
+    folder = replacing(job.last.parent, keep=job.resume) if first else nullcontext()
     with quiet_lightning(), folder:
         trainer, history, best = make_trainer(
-            output,
+            job.output,
             evolve(config, nepochs=max(config.nepochs, before)),  # never fewer than already done
             execution,
             monitor,
             validated=validated,
-            resume=resume,
-            unused=len(scans) > 1 and bool(model.probe_changes() or model.position_shifts()),
+            resume=job.resume,
+            unused=len(job.scans) > 1 and bool(model.probe_changes() or model.position_shifts()),
         )
-        interrupted = fit(trainer, module, batches, last if resume else None)
+        interrupted = fit(trainer, module, batches, job.last if job.resume else None)
         check_finite(history)
-        if interrupted and not history.epochs:
+        done = len(history.epochs)
+        if interrupted and not done:
             raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
     seconds = time.perf_counter() - start
-    done = len(history.epochs)
-    written = not (resume and done == before and target.exists())
-    if not written and trainer.is_global_zero:
-        log.info("all %d epochs are already done; bundle unchanged", done)
-    if written:
-        load_best(model, best)
-    if written and trainer.is_global_zero:
-        bundle = bundle_of(
-            model,
-            config,
-            photons=data.photons,
-            domain=scans[0].domain,
-            history=history.columns(),
-            overrides_applied=overrides,
-            scans=list(data.described()),
-            probe_given=probe is not None,
-        )
-        for path in write_refined(output, _refined(model, data)):
-            log.info("refined parameters of one scan: %s", path)
-        save_bundle(output, bundle, overwrite=overwrite or resume)
-    trainer.strategy.barrier()  # the bundle is complete before any process returns
-    result = TrainingResult(
-        bundle_path=target,
+    load_best(model, best)
+    yield Fitted(
+        model=model,
         history=history.columns(),
-        seconds=seconds,
         epochs=done,
+        epochs_before=before,
+        seconds=seconds,
+        interrupted=interrupted,
         main_process=trainer.is_global_zero,
-        written=written,
     )
-    if interrupted:
-        raise TrainingInterrupted(result, resumable=execution.enable_checkpointing)
-    return result
+    trainer.strategy.barrier()  # the bundle is complete before any process returns
