@@ -346,6 +346,28 @@ class H5File(UntrustedFile):
             self._fail(key, "one number", "no single number")
         return float(value.reshape(()))
 
+    def unit(self, name: str) -> str | None:
+        """Read the attribute ``units`` of a dataset; None where there is none, or it is empty.
+
+        Raises
+        ------
+        ScanFormatError
+            If it is no text.
+        """
+        key = f"{name}@units"
+        with self._guard(key, "text"):
+            item = self._find(name)
+            if item is None or "units" not in item.attrs:
+                return None
+            made = item.attrs.get_id("units")
+            text = None
+            if h5py.check_string_dtype(made.dtype) and math.prod(made.shape or (1,)) == 1:
+                value = np.asarray(item.attrs["units"]).reshape(-1)[0]
+                text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        if text is None:
+            self._fail(key, "text", "no text")
+        return text.strip() or None
+
     def stack(self, name: str) -> Stack:
         """Give access to a stack of patterns without reading it.
 

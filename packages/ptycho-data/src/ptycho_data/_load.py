@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import evolve
+from attrs import asdict, evolve
 from numpy.typing import ArrayLike, NDArray
 from ptycho_config.errors import InvalidValueError
 
@@ -23,8 +23,10 @@ from ptycho_data._contract import (
     resolve_aliases,
 )
 from ptycho_data._domain import DOMAINS, Domain
+from ptycho_data._experiment import Experiment, resolve
 from ptycho_data._order import AXES, settle_order
 from ptycho_data._patterns import NEGATIVES, Negative, check_patterns
+from ptycho_data._placement import position_doubts
 from ptycho_data._preview import load_probe
 from ptycho_data._scan import Scan
 from ptycho_data._stack import LazyStack, Stack, is_patterns_first, read_patterns
@@ -33,6 +35,7 @@ from ptycho_data._values import arrange, check_patches, check_small
 from ptycho_data.formats import opened_scan
 from ptycho_data.formats._base import Raw
 from ptycho_data.formats._npz import write_scan_npz
+from ptycho_data.units import Particle
 
 __all__ = ["build", "first_probe"]
 
@@ -91,6 +94,7 @@ def build(
     findings: Findings,
     probe_file: str | PathLike[str] | None = None,
     negative: Negative = "refuse",
+    given: Experiment | None = None,
 ) -> Scan | None:
     """Check layout, then values, as far as each key allows; None if anything is wrong.
 
@@ -135,11 +139,12 @@ def build(
             "with --probe-file, or refine it with ptycho reconstruct --update-probe"
         )
         arrays["probeGuess"] = first_probe(patterns.stack, patterns.bad_pixels, patterns.domain)
+    known, notes = resolve(given or Experiment(), stated.experiment, layout.N)
+    raw.cautions.extend([*notes, *position_doubts(arrays)])
     _report(raw, layout, patterns.totals, findings.file)
-    fields = _cast(arrays) | {"nphotons": stated.nphotons, "pixel_size_m": stated.pixel_size_m}
-    fields |= stated.experiment
-    if made or probe_file is not None:
-        fields["probe_made"] = made
+    fields = _cast(arrays) | {"nphotons": stated.nphotons, "origin_m": stated.origin_m}
+    fields |= asdict(known) | {"particle": known.particle or "photon"}
+    fields["probe_made"] = made or (stated.probe_made and probe_file is None)
     return Scan(
         domain=patterns.domain,
         source=raw.files[0] if raw.files else None,
@@ -215,6 +220,10 @@ def load_scan(
     *,
     companion: str | PathLike[str] | None = None,
     pixel_size_m: float | None = None,
+    photon_energy_ev: float | None = None,
+    detector_distance_m: float | None = None,
+    detector_pixel_size_m: float | None = None,
+    particle: Particle | None = None,
     probe_file: str | PathLike[str] | None = None,
     negative: Negative = "refuse",
 ) -> Scan:
@@ -235,8 +244,12 @@ def load_scan(
         if they are whole multiples of one step, otherwise amplitudes; larger ones are an error.
     companion
         Of a scan in two files the other one, where it does not lie beside the first.
-    pixel_size_m
-        Size of an object pixel; wins over what the file states.
+    pixel_size_m, photon_energy_ev, detector_distance_m, detector_pixel_size_m
+        Object pixel, energy, distance of the detector and its pixel, in metres and eV; they win
+        over what the file states, and are used to turn metres into pixels. If energy, distance and
+        detector pixel are known and one of them is given, the object pixel is the one that follows.
+    particle : {"photon", "electron"}, optional
+        What is diffracted, if it is not photons. The energy of electrons is the kinetic one.
     probe_file
         File whose probe (see `load_probe`) takes the place of the scan's, which need not have one.
     negative : {"refuse", "clip"}
@@ -254,21 +267,29 @@ def load_scan(
     ScanFormatError
         If the file is no scan that can be read, or breaks the contract; the message lists every
         violation. Where there is no such file, it is a FileNotFoundError, too.
+    InvalidValueError
+        If an argument is no usable value, or the given sizes contradict each other.
 
     Warns
     -----
     ScanFormatWarning
         If something needs attention: n == N, so that the light decided the order of the axes; the
         number type alone decided the domain, pixels hold the fill value of a detector, patterns
-        hold no photons, there is no probe, sizes contradict each other.
+        hold no photons, there is no probe, sizes contradict each other, something of the file was
+        replaced by what was given.
     """
     _check_argument(domain)
     if negative not in NEGATIVES:
         raise InvalidValueError("negative", "refuse or clip", repr(negative))
-    if pixel_size_m is not None and not 0 < pixel_size_m < float("inf"):
-        raise InvalidValueError("pixel_size_m", "a positive number", f"{pixel_size_m}")
+    given = Experiment(
+        pixel_size_m=pixel_size_m,
+        photon_energy_ev=photon_energy_ev,
+        detector_distance_m=detector_distance_m,
+        detector_pixel_size_m=detector_pixel_size_m,
+        particle=particle,
+    )
     findings = Findings(str(path))
-    scan = _load_file(Path(path), domain, findings, companion, pixel_size_m, probe_file, negative)
+    scan = _load_file(Path(path), domain, findings, companion, given, probe_file, negative)
     return _accept(scan, findings)
 
 
@@ -307,6 +328,10 @@ def validate(
     *,
     companion: str | PathLike[str] | None = None,
     pixel_size_m: float | None = None,
+    photon_energy_ev: float | None = None,
+    detector_distance_m: float | None = None,
+    detector_pixel_size_m: float | None = None,
+    particle: Particle | None = None,
 ) -> list[Violation]:
     """List every violation of the contract.
 
@@ -314,7 +339,8 @@ def validate(
     ----------
     source
         A scan of any format, or arrays under the keys of the contract.
-    domain, companion, pixel_size_m
+    domain, companion, pixel_size_m, photon_energy_ev, detector_distance_m, \
+    detector_pixel_size_m, particle
         As in `load_scan`.
 
     Returns
@@ -323,6 +349,13 @@ def validate(
         Empty for a good scan.
     """
     _check_argument(domain)
+    given = Experiment(
+        pixel_size_m=pixel_size_m,
+        photon_energy_ev=photon_energy_ev,
+        detector_distance_m=detector_distance_m,
+        detector_pixel_size_m=detector_pixel_size_m,
+        particle=particle,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ScanFormatWarning)
         if isinstance(source, Mapping):
@@ -331,7 +364,7 @@ def validate(
         else:
             findings = Findings(str(source))
             try:
-                _load_file(Path(source), domain, findings, companion, pixel_size_m)
+                _load_file(Path(source), domain, findings, companion, given)
             except MissingScanError as error:
                 return list(error.violations)
     return findings.violations
@@ -377,19 +410,16 @@ def _load_file(
     domain: Domain | None,
     findings: Findings,
     companion: str | PathLike[str] | None,
-    pixel_size_m: float | None,
+    given: Experiment,
     probe_file: str | PathLike[str] | None = None,
     negative: Negative = "refuse",
 ) -> Scan | None:
     raw: Raw | None = None
     scan: Scan | None = None
     try:
-        with opened_scan(path, findings, companion=companion, pixel_size_m=pixel_size_m) as (
-            one,
-            opened,
-        ):
+        with opened_scan(path, findings, companion=companion, given=given) as (one, opened):
             raw = one.read(opened)
-            scan = build(raw, domain, findings, probe_file, negative)
+            scan = build(raw, domain, findings, probe_file, negative, given)
             _log.info("%s: read as %s", path, one.title)
     except MissingScanError:
         raise
@@ -399,8 +429,6 @@ def _load_file(
         findings.violations[:] = [
             evolve(found, key=raw.places.get(found.key, found.key)) for found in findings.violations
         ]
-    if scan is not None and pixel_size_m is not None:
-        scan = evolve(scan, pixel_size_m=pixel_size_m)
     return scan
 
 

@@ -1,6 +1,5 @@
 """A scan as data."""
 
-import contextlib
 import math
 import warnings
 from functools import cached_property
@@ -20,6 +19,7 @@ from ptycho_data._contract import (
     mode_axis_first,
 )
 from ptycho_data._domain import DOMAINS, Domain
+from ptycho_data._experiment import Experiment, differ
 from ptycho_data._measure import measure
 from ptycho_data._stack import (
     MapReference,
@@ -32,10 +32,7 @@ from ptycho_data._stack import (
     some_of,
 )
 from ptycho_data._statements import statements
-from ptycho_data.units import LARGEST, PARTICLES, SMALLEST, Particle, object_pixel
-
-#: Warn if the stated object pixel and the one from the geometry differ by more than this.
-_TOLERANCE = 0.01
+from ptycho_data.units import PARTICLES, Particle
 
 
 def _positions(values: ArrayLike) -> NDArray[np.float64]:
@@ -175,7 +172,7 @@ class Scan:
     def _compare_pixels(self) -> None:
         """Warn, once for a scan and all made from it, where it contradicts its own geometry."""
         stated, derived = self._pixel_size_m, self._derived_pixel
-        if stated is None or derived is None or abs(derived / stated - 1) <= _TOLERANCE:
+        if stated is None or derived is None or not differ(derived, stated):
             return
         if self._warned == (stated, derived):
             return
@@ -190,14 +187,13 @@ class Scan:
 
     @property
     def _derived_pixel(self) -> float | None:
-        energy, distance = self.photon_energy_ev, self.detector_distance_m
-        detector = self.detector_pixel_size_m
-        if energy is None or distance is None or detector is None:
-            return None
-        with contextlib.suppress(ArithmeticError):  # of absurd numbers: then it is not known
-            pixel = object_pixel(energy, distance, detector, self.N, self.particle)
-            return pixel if SMALLEST < pixel < LARGEST else None
-        return None
+        known = Experiment(
+            photon_energy_ev=self.photon_energy_ev,
+            detector_distance_m=self.detector_distance_m,
+            detector_pixel_size_m=self.detector_pixel_size_m,
+            particle=self.particle,
+        )
+        return known.derived_pixel(self.N)
 
     @property
     def pixel_size_m(self) -> float | None:

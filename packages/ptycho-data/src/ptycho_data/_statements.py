@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ptycho_data._contract import Findings
 from ptycho_data._domain import DOMAINS
+from ptycho_data._experiment import Experiment
 from ptycho_data.units import PARTICLES, Particle
 
 __all__ = ["Metadata", "Stated", "read_statements", "statements"]
@@ -66,14 +67,24 @@ class Metadata:
     Attributes
     ----------
     experiment
-        What is known of the experiment, by the fields of `Scan`.
+        Energy, distance, pixels and particle.
+    origin_m
+        Where pixel (0, 0) of the object grid lies.
+    probe_made
+        Whether the probe is an estimate of this program.
     """
 
     domain: str | None = None
     nphotons: float | None = None
-    pixel_size_m: float | None = None
     axes: str | None = None
-    experiment: Mapping[str, Any] = field(factory=dict)
+    experiment: Experiment = field(factory=Experiment)
+    origin_m: tuple[float, float] | None = None
+    probe_made: bool = False
+
+    @property
+    def pixel_size_m(self) -> float | None:
+        """Object pixel in metres."""
+        return self.experiment.pixel_size_m
 
 
 def read_statements(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> Metadata:
@@ -106,23 +117,23 @@ def read_statements(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> M
     return Metadata(
         domain=domain,
         nphotons=nphotons,
-        pixel_size_m=_positive(arrays, "pixel_size_m", findings),
         axes=axes if isinstance(axes, str) else None,
-        experiment=_experiment(metadata, findings),
+        experiment=Experiment(
+            pixel_size_m=_positive(arrays, "pixel_size_m", findings),
+            particle=_particle(metadata, findings),
+            **{name: _number(metadata.get(key)) for key, name in _NUMBERS.items()},
+        ),
+        origin_m=_pair(metadata.get("origin_m")),
+        probe_made=metadata.get("probe_made") is True,
     )
 
 
-def _experiment(metadata: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
-    """Return the statements about the experiment by the fields of a scan."""
-    found: dict[str, Any] = {name: _number(metadata.get(key)) for key, name in _NUMBERS.items()}
-    found["origin_m"] = _pair(metadata.get("origin_m"))
-    found["probe_made"] = True if metadata.get("probe_made") is True else None
-    particle = metadata.get("particle")
-    if particle is not None and particle not in PARTICLES:
-        findings.add("_metadata", "for a particle, photon or electron", repr(particle)[:60])
-        particle = None
-    found["particle"] = particle
-    return {name: value for name, value in found.items() if value is not None}
+def _particle(metadata: Mapping[str, Any], findings: Findings) -> Particle | None:
+    particle: Any = metadata.get("particle")
+    if particle is None or particle in PARTICLES:
+        return particle  # type: ignore[no-any-return]
+    findings.add("_metadata", "for a particle, photon or electron", repr(particle)[:60])
+    return None
 
 
 def _finite(value: object) -> float | None:

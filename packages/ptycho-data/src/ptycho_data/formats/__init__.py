@@ -17,6 +17,7 @@ from pathlib import Path
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._contract import WHOLE_FILE, Findings, ScanFormatError, ScanFormatWarning
+from ptycho_data._experiment import Experiment
 from ptycho_data.formats import _cxi, _fold_slice, _lcls, _npz, _ptychodus
 from ptycho_data.formats._base import (
     Container,
@@ -162,7 +163,7 @@ def opened_scan(
     findings: Findings,
     *,
     companion: str | PathLike[str] | None = None,
-    pixel_size_m: float | None = None,
+    given: Experiment | None = None,
     patterns_needed: bool = True,
 ) -> Iterator[tuple[Format, Opened]]:
     """Open a scan, a file or a folder, and recognise its format.
@@ -181,7 +182,7 @@ def opened_scan(
                 file=file,
                 findings=findings,
                 companion=None if companion is None else Path(companion),
-                pixel_size_m=pixel_size_m,
+                given=given or Experiment(),
                 patterns_needed=patterns_needed,
                 closing=closing,
             ),

@@ -10,12 +10,14 @@ from attrs import define, field, frozen
 from numpy.typing import NDArray
 
 from ptycho_data._contract import WHOLE_FILE, Described, Findings, MissingScanError, ScanFormatError
+from ptycho_data._experiment import Experiment
 from ptycho_data._hdf5 import H5File, is_hdf5
 from ptycho_data._measure import Checksum
 from ptycho_data._npz import Archive
 from ptycho_data._scan import Scan
 from ptycho_data._stack import Stack
 from ptycho_data._untrusted import require_file
+from ptycho_data.units import Particle
 
 __all__ = [
     "Container",
@@ -124,8 +126,8 @@ class Opened:
         Receives what is wrong.
     companion
         The other file of a scan in two files, if given.
-    pixel_size_m
-        Object pixel in metres, if stated; wins over the file.
+    given
+        Energy, distance, pixels and particle as given to `load_scan`; they win over the file.
     patterns_needed
         Whether a file without patterns has to be completed by the one that has them.
     closing
@@ -135,9 +137,19 @@ class Opened:
     file: Container
     findings: Findings
     companion: Path | None = None
-    pixel_size_m: float | None = None
+    given: Experiment = field(factory=Experiment)
     patterns_needed: bool = True
     closing: contextlib.ExitStack = field(factory=contextlib.ExitStack)
+
+    @property
+    def pixel_size_m(self) -> float | None:
+        """Object pixel in metres, if given; wins over the file."""
+        return self.given.pixel_size_m
+
+    @property
+    def particle(self) -> Particle | None:
+        """What is diffracted, if given; wins over the file."""
+        return self.given.particle
 
     def also(self, path: Path) -> Container:
         """Open a further file, closed at the end with the first."""

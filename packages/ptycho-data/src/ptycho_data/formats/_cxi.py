@@ -30,6 +30,7 @@ from ptycho_data._hdf5 import H5File
 from ptycho_data._scan import Scan
 from ptycho_data._stack import CentredSource, LazyStack
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, first_of
+from ptycho_data.formats._beam import read_energy
 from ptycho_data.formats._cxi_detector import (
     DETECTOR,
     DISTANCE,
@@ -41,14 +42,18 @@ from ptycho_data.formats._cxi_detector import (
     subtract_dark,
 )
 from ptycho_data.formats._metres import (
+    ELECTRON_ENERGY,
     NOMINAL,
+    NOMINAL_ORIGIN,
     GeometryInMetres,
     ScanInMetres,
+    equivalent_photon_ev,
     in_metres,
     left_out,
     write_patterns,
 )
-from ptycho_data.units import EV_J
+from ptycho_data.formats._quantities import length, scale
+from ptycho_data.units import EV_J, metres_per
 
 __all__ = ["FORMAT", "write_cxi"]
 
@@ -103,7 +108,10 @@ def _write_instrument(entry: h5py.Group, scan: Scan, place: GeometryInMetres) ->
     source = entry.create_group("instrument_1/source_1")
     detector = entry.create_group("instrument_1/detector_1")
     if place.energy_ev:
-        source["energy"] = place.energy_ev * EV_J  # joules
+        # joules; of electrons as that of photons of their wavelength, which is what others expect
+        source["energy"] = equivalent_photon_ev(place.energy_ev, place.particle) * EV_J
+        if place.particle == "electron":
+            source["probe"] = "electron"
     if place.distance_m:
         detector["distance"] = place.distance_m
     if place.detector_pixel_m:
@@ -136,6 +144,10 @@ def _write_extras(entry: h5py.Group, scan: Scan, place: GeometryInMetres, photon
     extras["object_center_x_m"], extras["object_center_y_m"] = place.center_m
     if place.nominal:
         extras[NOMINAL] = 1
+    if place.nominal_origin:
+        extras[NOMINAL_ORIGIN] = 1
+    if place.particle == "electron":
+        extras[ELECTRON_ENERGY] = place.energy_ev
     extras["probe_photon_count"] = photons
     extras["tomography_angle_deg"] = 0.0
 
@@ -153,7 +165,6 @@ _PROBES = (
 _IMAGE = f"{ENTRY}/image_1/data"
 _OBJECT = f"{ENTRY}/image_2/data"
 _EXTRA = f"{ENTRY}/ptychodus"
-_ENERGY = f"{ENTRY}/instrument_1/source_1/energy"
 
 
 def _holds_patterns(file: Container) -> bool:
@@ -169,7 +180,7 @@ def _matches(file: Container) -> bool:
 
 
 def _pair_of(file: Container, first: str, second: str) -> tuple[float, float] | None:
-    one, other = file.number(first), file.number(second)
+    one, other = length(file, first), length(file, second)
     return None if one is None or other is None else (one, other)
 
 
@@ -209,14 +220,18 @@ def _read_patterns(
 
 def _read_product(file: Container, axes: DetectorAxes, opened: Opened, found: ScanInMetres) -> None:
     with opened.collecting("xcoords"):
-        translation = file.read(str(first_of(file, _TRANSLATION)))
+        name = str(first_of(file, _TRANSLATION))
+        translation = file.read(name)
         if found.stack is not None and translation.shape == (3, len(found.stack)) != (3, 3):
             translation = translation.T
         if translation.ndim != 2 or translation.shape[1] < 2:
             rule = "of shape (n, 3) in metres, x first"
             opened.findings.add("xcoords", rule, describe_array(translation))
         else:
-            found.x_m, found.y_m = axes.along(translation, found.cautions)
+            unit_m = scale(file, name, metres_per) or 1.0
+            x, y = axes.along(translation, found.cautions)
+            found.set_values("x_m", x, unit_m)
+            found.set_values("y_m", y, unit_m)
     numbers = f"{_EXTRA}/probe_position_indexes"
     if numbers in file:
         with opened.collecting("xcoords"):
@@ -231,6 +246,7 @@ def _read_product(file: Container, axes: DetectorAxes, opened: Opened, found: Sc
             found.object = file.read(_OBJECT)
     with opened.collecting("pixel_size_m"):
         found.nominal = bool(file.number(f"{_EXTRA}/{NOMINAL}"))
+        found.nominal_origin = bool(file.number(f"{_EXTRA}/{NOMINAL_ORIGIN}"))
         sizes = [_pair_of(file, f"{_EXTRA}/{what}_pixel_width_m", f"{_EXTRA}/{what}_pixel_height_m")
                  for what in ("object", "probe")]  # fmt: skip
         found.pixel_m = next((size for size in sizes if size and min(size) > 0), None)
@@ -254,9 +270,8 @@ def _read(opened: Opened) -> Raw:
     _read_product(product, axes, opened, found)
     with opened.collecting("_metadata"):
         for file in dict.fromkeys((product, patterns)):
-            joules, distance = file.number(_ENERGY), file.number(DISTANCE)
-            found.energy_ev = found.energy_ev or (joules / EV_J if joules else None)
-            found.distance_m = distance or found.distance_m
+            read_energy(file, ENTRY, opened, found)
+            found.distance_m = length(file, DISTANCE) or found.distance_m
     translation = first_of(product, _TRANSLATION)
     places = {
         "diffraction": first_of(patterns, _DATA),

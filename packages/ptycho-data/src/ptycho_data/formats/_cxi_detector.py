@@ -27,6 +27,8 @@ from ptycho_data._hdf5 import H5File
 from ptycho_data._stack import changed, chunk_rows, read_patterns
 from ptycho_data.formats._base import Opened, first_of
 from ptycho_data.formats._metres import ScanInMetres
+from ptycho_data.formats._quantities import length, scale
+from ptycho_data.units import metres_per
 
 __all__ = [
     "DETECTOR",
@@ -147,7 +149,7 @@ def read_axes(file: H5File, found: ScanInMetres) -> DetectorAxes:
     if vectors.shape != (2, 3) or vectors.dtype.kind not in "iuf":
         rule = "accompanied by basis_vectors of shape (2, 3), along columns and along rows"
         raise ScanFormatError.of(file.path, _BASIS, rule, describe_array(values))
-    vectors = vectors.astype(np.float64)
+    vectors = vectors * (scale(file, _BASIS, metres_per) or 1.0)
     lengths = np.linalg.norm(vectors, axis=1)
     if not (np.isfinite(lengths).all() and lengths.all()):
         rule = "accompanied by basis_vectors that are directions"
@@ -177,7 +179,7 @@ def read_detector(file: H5File, axes: DetectorAxes, opened: Opened, found: ScanI
     if file.number(f"{DETECTOR}/near_field"):
         got = "patterns of the near field (detector_1/near_field is set)"
         opened.findings.add("diffraction", "of the far field", got)
-    sizes = [file.number(f"{DETECTOR}/{side}_pixel_size") for side in "xy"]
+    sizes = [length(file, f"{DETECTOR}/{side}_pixel_size") for side in "xy"]
     given = [size for size in sizes if size and size > 0]
     if given:
         found.detector_pixel_m = (given[0], given[-1])
@@ -188,7 +190,7 @@ def read_detector(file: H5File, axes: DetectorAxes, opened: Opened, found: ScanI
     corner = file.read(_CORNER) if _CORNER in file else np.zeros(0)
     if corner.dtype.kind not in "iuf" or corner.shape[-1:] != (3,):
         return
-    corner = corner.reshape(-1, 3)[0].astype(np.float64)
+    corner = corner.reshape(-1, 3)[0] * (scale(file, _CORNER, metres_per) or 1.0)
     found.distance_m = abs(float(corner @ np.cross(axes.slow, axes.fast))) or None
     if found.detector_pixel_m is None and found.stack is not None:
         # Zero frequency is at [N//2, N//2]: so many pixels from the first one.

@@ -4,28 +4,42 @@
 ``x = x_m / pixel``.
 """
 
-import contextlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import h5py
 import numpy as np
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from numpy.typing import NDArray
 
+from ptycho_data._experiment import HIGHEST_PHOTON_EV, Experiment, differ, resolve
 from ptycho_data._geometry import center_m, centre_position
 from ptycho_data._order import AXES
+from ptycho_data._placement import COARSE, coarse_positions, spacing
 from ptycho_data._scan import Scan
 from ptycho_data._stack import Stack, chunk_rows, some_of
-from ptycho_data.formats._base import Container, Opened, Raw
-from ptycho_data.units import LARGEST, SMALLEST, object_pixel
+from ptycho_data.formats._base import Container, Opened, Raw, flat
+from ptycho_data.formats._quantities import scale
+from ptycho_data.units import (
+    LARGEST,
+    SMALLEST,
+    Particle,
+    energy_ev,
+    metres_per,
+    object_pixel,
+    wavelength,
+)
 
 __all__ = [
+    "ELECTRON_ENERGY",
     "NOMINAL",
+    "NOMINAL_ORIGIN",
     "NOMINAL_PIXEL_SIZE_M",
     "GeometryInMetres",
     "ScanInMetres",
+    "equivalent_photon_ev",
     "in_metres",
     "left_out",
     "write_patterns",
@@ -35,6 +49,17 @@ __all__ = [
 # the picture at a sensible zoom. The comments of the product state it.
 NOMINAL_PIXEL_SIZE_M = 1e-8
 NOMINAL = "nominal_pixel_size"
+#: Energy of electrons, beside that of photons of their wavelength.
+ELECTRON_ENERGY = "electron_energy_eV"
+#: Written where the place on the stage is unknown: the zero of the metres means nothing.
+NOMINAL_ORIGIN = "nominal_origin"
+#: An object whose pixels differ by more from those of the positions lies on another grid.
+_SAME_GRID = 1e-3
+_NEEDS = "accompanied by the size of the object pixel"
+_ADVICE = (
+    "pass what the file lacks or has wrong: --photon-energy-ev, --detector-distance-m and "
+    "--detector-pixel-size-m, or the size itself: ptycho convert IN OUT --pixel-size-m SIZE"
+)
 
 
 @define(kw_only=True)
@@ -60,9 +85,15 @@ class ScanInMetres:
     pixel_m
         (width, height) of an object pixel.
     energy_ev, distance_m, detector_pixel_m
-        Photon energy, distance of the detector, (width, height) of its pixels.
+        Energy of the photons or electrons, distance of the detector, (width, height) of its pixels.
+    particle
+        "photon" or "electron", where the file says it.
+    rounding_m
+        Distance of neighbouring numbers in which the positions were stored, if it is not float64.
     nominal
         Whether `pixel_m` is nominal, the true size being unknown.
+    nominal_origin
+        Whether the zero of the positions means nothing, the place on the stage being unknown.
     remarks, cautions : list of str
         Conversions, and warnings, one line each.
     """
@@ -80,9 +111,35 @@ class ScanInMetres:
     energy_ev: float | None = None
     distance_m: float | None = None
     detector_pixel_m: tuple[float, float] | None = None
+    particle: Particle | None = None
+    rounding_m: float = 0.0
     nominal: bool = False
+    nominal_origin: bool = False
     remarks: list[str] = field(factory=list)
     cautions: list[str] = field(factory=list)
+
+    def set_positions(self, field: str, file: Container, name: str) -> None:
+        """Read positions along one axis, in the unit that the dataset states, or metres.
+
+        Parameters
+        ----------
+        field
+            "x_m" or "y_m".
+        file, name
+            The dataset; axes of length one are dropped.
+
+        Raises
+        ------
+        ScanFormatError
+            There is no such dataset, or it is of an unknown unit.
+        """
+        self.set_values(field, flat(file.read(name)), scale(file, name, metres_per) or 1.0)
+
+    def set_values(self, field: str, values: NDArray[Any], unit_m: float) -> None:
+        """Set positions along one axis, in a unit of so many metres."""
+        self.rounding_m = max(self.rounding_m, spacing(values) * unit_m)
+        numbers = values.dtype.kind in "iuf" and unit_m != 1
+        setattr(self, field, values.astype(np.float64) * unit_m if numbers else values)
 
     def to_raw(
         self,
@@ -130,10 +187,16 @@ def _to_contract(found: ScanInMetres, opened: Opened) -> dict[str, Any]:
         arrays["bad_pixels"] = found.bad_pixels
     if found.probe is not None:
         arrays["probeGuess"] = _modes(found.probe, cautions)
-    pixel = _pixel(found, opened)
+    known, pixel = _geometry(found, opened)
     object_ = _one_layer(found.object, cautions)
     if object_ is not None and (found.center_m is None or pixel is None):
         remarks.append("object left out: the file does not say where it lies")
+        object_ = None
+    if object_ is not None and pixel and found.pixel_m and not _same_grid(pixel, found.pixel_m):
+        cautions.append(
+            f"object left out: its pixels are {_size(found.pixel_m)}, those of the positions "
+            f"{_size(pixel)}; the probe of the file has pixels of its own, too"
+        )
         object_ = None
     with np.errstate(invalid="ignore"):  # damaged bytes may be NaN that signals
         flat = object_ is not None and object_.size and np.all(object_ == object_.flat[0])
@@ -144,26 +207,23 @@ def _to_contract(found: ScanInMetres, opened: Opened) -> dict[str, Any]:
         arrays["objectGuess"] = object_
     if found.stack is not None:
         arrays["diffraction"] = found.stack
-    if pixel is None:  # a violation was recorded by `_pixel`
+    origin_m = None
+    if pixel is None:  # a violation was recorded by `_geometry`
         arrays |= {} if found.x_m is None else {"xcoords": found.x_m}
         arrays |= {} if found.y_m is None else {"ycoords": found.y_m}
     elif found.x_m is not None and found.y_m is not None:
-        _place(found, pixel, object_, arrays)
+        origin_m = _place(found, pixel, object_, arrays)
         _pair(found, arrays, opened)
         remarks.append(f"positions: metres divided by object pixels of {_size(pixel)}")
-    statements = {
-        "photon_energy_eV": found.energy_ev,
-        "detector_distance_m": found.distance_m,
-        "detector_pixel_size_m": found.detector_pixel_m and found.detector_pixel_m[0],
-    }
-    known = {key: value for key, value in statements.items() if value} | {"axes": "nyx"}
-    arrays["_metadata"] = np.array(json.dumps(known))
-    if found.nominal and opened.pixel_size_m is None:
-        remarks.append("pixel size left out: the file says it is nominal")
-    elif pixel is not None and abs(pixel[0] / pixel[1] - 1) < 1e-9:
-        arrays["pixel_size_m"] = np.array(pixel[0])
-    elif pixel is not None:
-        remarks.append("pixel size left out: object pixels are not square")
+    if pixel is not None and origin_m is not None and (found.nominal or found.nominal_origin):
+        # The grid has no place in metres, and the object one on the grid of its reconstruction.
+        arrays["origin"] = np.array(
+            [start / size for start, size in zip(origin_m, pixel, strict=True)]
+        )
+        origin_m = None
+    arrays["_metadata"] = np.array(json.dumps(_metadata(known, origin_m)))
+    if known.pixel_size_m is not None:
+        arrays["pixel_size_m"] = np.array(known.pixel_size_m)
     return arrays
 
 
@@ -179,31 +239,88 @@ def _size(pixel: tuple[float, float]) -> str:
     return f"{pixel[0] * 1e9:.6g} x {pixel[1] * 1e9:.6g} nm"
 
 
-def _pixel(found: ScanInMetres, opened: Opened) -> tuple[float, float] | None:
-    """Object pixel (width, height): as stated, as the file has it, or from the geometry."""
-    N = _side(found)
-    derived = None
-    if N and found.energy_ev and found.distance_m and found.detector_pixel_m:
-        with contextlib.suppress(ArithmeticError):  # of absurd numbers: then it is not known
-            w, h = (object_pixel(found.energy_ev, found.distance_m, size, N)
-                    for size in found.detector_pixel_m)  # fmt: skip
-            derived = (w, h)
-    own = found.pixel_m
-    stated = None if opened.pixel_size_m is None else (opened.pixel_size_m, opened.pixel_size_m)
-    pixel = stated or own or derived
-    if pixel is None and found.x_m is not None:
-        opened.findings.add(
-            "xcoords",
-            "accompanied by the size of the object pixel",
-            "positions in metres and no pixel size",
-            "add photon energy, detector distance and detector pixel to the file, or pass the "
-            "size: ptycho convert IN OUT --pixel-size-m SIZE",
+def _same_grid(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return not any(differ(a, b, _SAME_GRID) for a, b in zip(one, other, strict=True))
+
+
+def _metadata(known: Experiment, origin_m: tuple[float, float] | None) -> dict[str, Any]:
+    stated = {
+        "photon_energy_eV": known.photon_energy_ev,
+        "detector_distance_m": known.detector_distance_m,
+        "detector_pixel_size_m": known.detector_pixel_size_m,
+        "particle": known.particle,
+        # Without the size of a square pixel, metres and pixels are not related.
+        "origin_m": None if known.pixel_size_m is None else origin_m,
+    }
+    return {key: value for key, value in stated.items() if value is not None} | {"axes": "nyx"}
+
+
+def _usable(value: float | None) -> float | None:
+    """Return a number that can be an energy or a length; 0 stands for unknown."""
+    return value if value is not None and 0 < value < math.inf else None
+
+
+def _energy(found: ScanInMetres, given: Experiment) -> float | None:
+    """Energy in the file, unless it cannot be that of the photons."""
+    energy = _usable(found.energy_ev)
+    electrons = "electron" in (given.particle, found.particle)
+    if energy is None or energy <= HIGHEST_PHOTON_EV or electrons or given.photon_energy_ev:
+        return energy
+    found.cautions.append(
+        f"energy of {energy:g} eV left out: no photons for ptychography have so much; it may be "
+        "that of the electrons in the storage ring; give the photon energy with --photon-energy-ev"
+    )
+    return None
+
+
+def _geometry(found: ScanInMetres, opened: Opened) -> tuple[Experiment, tuple[float, float] | None]:
+    """Return what is known of the experiment, and the pixel (width, height) of the positions."""
+    N, given = _side(found), opened.given
+    energy, distance = _energy(found, given), _usable(abs(found.distance_m or 0.0))
+    sides: list[Experiment] = []
+    for axis in (0, 1):
+        own = Experiment(
+            photon_energy_ev=energy,
+            detector_distance_m=distance,
+            detector_pixel_size_m=_side_of(found.detector_pixel_m, axis),
+            pixel_size_m=None if found.nominal else _side_of(found.pixel_m, axis),
+            particle=found.particle,
         )
+        known, notes = resolve(given, own, N)
+        sides.append(known)
+        found.cautions.extend(note for note in notes if note not in found.cautions)
+    width, height = (side.pixel_size_m for side in sides)
+    pixel = None if width is None or height is None else (width, height)
+    known = _square(found, *sides)
+    if found.nominal and found.pixel_m is not None:
+        if known.pixel_size_m is None:
+            found.remarks.append("pixel size left out: the file says it is nominal")
+        pixel = found.pixel_m
+    if pixel is None and found.x_m is not None:
+        opened.findings.add("xcoords", _NEEDS, "positions in metres and no pixel size", _ADVICE)
     elif pixel is not None and not all(SMALLEST < size < LARGEST for size in pixel):
         got = f"object pixels of {pixel[0]:g} x {pixel[1]:g} m"
-        opened.findings.add("xcoords", "accompanied by the size of the object pixel", got)
-        return None
-    return pixel
+        opened.findings.add("xcoords", _NEEDS, got, _ADVICE)
+        return evolve(known, pixel_size_m=None), None
+    return known, pixel
+
+
+def _side_of(size: tuple[float, float] | None, axis: int) -> float | None:
+    return None if size is None else _usable(size[axis])
+
+
+def _square(found: ScanInMetres, wide: Experiment, high: Experiment) -> Experiment:
+    """Leave out sizes of pixels that are not square: a scan has one number for both sides."""
+    known = wide
+    for name, words in (("detector_pixel_size_m", "detector"), ("pixel_size_m", "object")):
+        width, height = getattr(wide, name), getattr(high, name)
+        if width is not None and height is not None and differ(width, height, 1e-9):
+            found.cautions.append(
+                f"{words} pixels are not square ({_size((width, height))}): their size is left "
+                "out, and with that of the object the place on the stage"
+            )
+            known = evolve(known, **{name: None})
+    return known
 
 
 def _modes(probe: NDArray[Any], cautions: list[str]) -> NDArray[Any]:
@@ -229,19 +346,28 @@ def _place(
     pixel: tuple[float, float],
     object_: NDArray[Any] | None,
     arrays: dict[str, Any],
-) -> None:
-    """Set positions in pixels, of the object's grid where there is an object."""
-    N = _side(found) or 0
+) -> tuple[float, float]:
+    """Set positions in pixels, of the object's grid where there is an object.
+
+    Returns
+    -------
+    tuple of float
+        Where pixel (0, 0) of that grid lies, in metres.
+    """
+    N, rounding, origin = _side(found) or 0, 0.0, [0.0, 0.0]
     for axis, key, values in ((0, "xcoords", found.x_m), (1, "ycoords", found.y_m)):
         if values is None or values.dtype.kind not in "iuf":
             arrays[key] = np.asarray(values)  # the contract's check says what is wrong
             continue
-        metres, shift, start = values.astype(np.float64), 0.0, 0.0
         if object_ is not None and found.center_m is not None and object_.ndim == 2:
-            shift = found.center_m[axis]
-            start = centre_position(object_.shape[1 - axis], N)
+            middle = centre_position(object_.shape[1 - axis], N)
+            origin[axis] = found.center_m[axis] - middle * pixel[axis]
         with np.errstate(all="ignore"):  # the contract's check refuses what is not finite
-            arrays[key] = (metres - shift) / pixel[axis] + start
+            arrays[key] = (values.astype(np.float64) - origin[axis]) / pixel[axis]
+        rounding = max(rounding, max(spacing(values), found.rounding_m) / pixel[axis])
+    if rounding > COARSE:
+        found.cautions.append(coarse_positions(rounding))
+    return origin[0], origin[1]
 
 
 def _pair(found: ScanInMetres, arrays: dict[str, Any], opened: Opened) -> None:
@@ -298,7 +424,7 @@ class GeometryInMetres:
     Attributes
     ----------
     x_m, y_m : (n,) float64
-        Positions, plain multiples of the pixel size.
+        Positions on the stage; plain multiples of the pixel size where their place is unknown.
     object : (H, W) complex64
         The scan's own, or ones where it has none.
     center_m
@@ -311,6 +437,10 @@ class GeometryInMetres:
         0 where unknown, as ptychodus has it.
     nominal
         Whether `pixel_m` is nominal, the true size being unknown.
+    nominal_origin
+        Whether the zero of the metres means nothing, the place on the stage being unknown.
+    particle
+        What is diffracted.
     lost
         What is unknown or cannot be written, one line each.
     """
@@ -325,22 +455,32 @@ class GeometryInMetres:
     distance_m: float
     lost: list[str]
     nominal: bool
+    nominal_origin: bool
+    particle: Particle
+
+
+def equivalent_photon_ev(energy: float, particle: Particle) -> float:
+    """Return the energy of photons of the same wavelength; 0 stands for unknown.
+
+    Other programs compute the wavelength from a photon energy, so this makes theirs right.
+    """
+    if particle == "photon" or not energy:
+        return energy
+    return energy_ev(wavelength(energy, particle))
 
 
 def in_metres(scan: Scan) -> GeometryInMetres:
     """Convert a scan to metres; see `ptycho_data._geometry` for half a pixel."""
     lost: list[str] = []
     energy, distance = scan.photon_energy_ev or 0.0, scan.detector_distance_m or 0.0
-    detector = scan.detector_pixel_size_m or 0.0
-    pixel = scan.pixel_size_m
-    if pixel is None and energy and distance and detector:
-        pixel = object_pixel(energy, distance, detector, scan.N)
+    detector, pixel = scan.detector_pixel_size_m or 0.0, scan.pixel_size_m
     nominal = pixel is None
     if pixel is None:
         pixel = NOMINAL_PIXEL_SIZE_M
         lost.append(f"the object pixel is unknown: lengths are in nominal pixels of {pixel:g} m")
     if not detector and energy and distance and not nominal:
-        detector = object_pixel(energy, distance, pixel, scan.N)  # the relation is its own inverse
+        # the relation of the two pixels is its own inverse
+        detector = object_pixel(energy, distance, pixel, scan.N, scan.particle)
     unknown = {"photon energy": energy, "detector distance": distance, "detector pixel": detector}
     absent = [name for name, value in unknown.items() if not value]
     if absent:
@@ -349,17 +489,21 @@ def in_metres(scan: Scan) -> GeometryInMetres:
     if object_ is None:
         object_, origin = _ones(scan)
         lost.append("no object in the scan: ones were written in its place")
+    place = None if nominal else scan.origin_m
+    x0, y0 = place or (0.0, 0.0)
     return GeometryInMetres(
-        x_m=scan.xcoords * pixel,
-        y_m=scan.ycoords * pixel,
+        x_m=x0 + scan.xcoords * pixel,
+        y_m=y0 + scan.ycoords * pixel,
         object=object_,
-        center_m=center_m(object_.shape, origin, scan.N, pixel),
+        center_m=center_m(object_.shape, origin, scan.N, pixel, (x0, y0)),
         pixel_m=pixel,
         detector_pixel_m=detector,
         energy_ev=energy,
         distance_m=distance,
         lost=lost,
         nominal=nominal,
+        nominal_origin=place is None,
+        particle=scan.particle,
     )
 
 

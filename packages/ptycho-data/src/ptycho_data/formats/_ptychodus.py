@@ -29,12 +29,16 @@ from ptycho_data._hdf5 import H5File
 from ptycho_data._scan import Scan
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, flat, has_all
 from ptycho_data.formats._metres import (
+    ELECTRON_ENERGY,
     NOMINAL,
+    NOMINAL_ORIGIN,
     ScanInMetres,
+    equivalent_photon_ev,
     in_metres,
     left_out,
     write_patterns,
 )
+from ptycho_data.units import Particle
 
 __all__ = ["FILES", "FORMAT", "fill_product", "read_product", "write_ptychodus"]
 
@@ -50,9 +54,11 @@ def fill_product(
     center_m: tuple[float, float],
     pixel_size_m: float,
     nominal: bool,
+    nominal_origin: bool = False,
     name: str,
     comments: str = "",
     photon_energy_ev: float = 0.0,
+    particle: Particle = "photon",
     detector_distance_m: float = 0.0,
     exposure_time_s: float = 0.0,
     photons: float | None = None,
@@ -76,8 +82,13 @@ def fill_product(
         Of the object and of the probe.
     nominal
         Whether the size is nominal, the true one being unknown; written as an attribute.
+    nominal_origin
+        Whether the zero of the metres means nothing; written as an attribute.
     name, comments, photon_energy_ev, detector_distance_m, exposure_time_s, losses
         As in `save_product`.
+    particle
+        Of electrons, the energy of photons of their wavelength is written, from which ptychodus
+        computes it, and their own energy as the attribute ``electron_energy_eV``.
     photons
         Mean photons per pattern; 0 is written where unknown.
     """
@@ -86,7 +97,7 @@ def fill_product(
         {
             "name": name,
             "comments": comments,
-            "photon_energy_eV": photon_energy_ev,
+            "photon_energy_eV": equivalent_photon_ev(photon_energy_ev, particle),
             "detector_object_distance_m": detector_distance_m,
             "exposure_time_s": exposure_time_s,
             "probe_photon_count": photons or 0.0,
@@ -96,6 +107,10 @@ def fill_product(
     )
     if nominal:
         file.attrs[NOMINAL] = 1
+    if nominal_origin:
+        file.attrs[NOMINAL_ORIGIN] = 1
+    if particle == "electron":
+        file.attrs[ELECTRON_ENERGY] = photon_energy_ev
     file["probe_position_indexes"] = indexes
     file["probe_position_x_m"] = x_m
     file["probe_position_y_m"] = y_m
@@ -171,9 +186,11 @@ def write_ptychodus(
                 center_m=place.center_m,
                 pixel_size_m=place.pixel_m,
                 nominal=place.nominal,
+                nominal_origin=place.nominal_origin,
                 name=name,
                 comments="\n".join(place.lost),
                 photon_energy_ev=place.energy_ev,
+                particle=place.particle,
                 detector_distance_m=place.distance_m,
                 photons=photons,
             )
@@ -220,14 +237,16 @@ def _pixel(file: Container, owner: str, prefix: str = "") -> tuple[float, float]
 
 def read_product(file: Container, opened: Opened, found: ScanInMetres) -> None:
     """Read positions, probe, object and geometry of a product."""
+    for key, name, field in (("xcoords", "probe_position_x_m", "x_m"),
+                             ("ycoords", "probe_position_y_m", "y_m")):  # fmt: skip
+        with opened.collecting(key):
+            found.set_positions(field, file, name)
     for key, name, field in (
-        ("xcoords", "probe_position_x_m", "x_m"),
-        ("ycoords", "probe_position_y_m", "y_m"),
         ("xcoords", "probe_position_indexes", "position_indexes"),
         ("probeGuess", "probe", "probe"),
         ("objectGuess", "object", "object"),
     ):
-        if field in ("object", "position_indexes") and name not in file:
+        if field != "probe" and name not in file:
             continue
         with opened.collecting(key):
             values = file.read(name)
@@ -237,11 +256,15 @@ def read_product(file: Container, opened: Opened, found: ScanInMetres) -> None:
     with opened.collecting("pixel_size_m"):
         found.pixel_m = _pixel(file, "object") or _pixel(file, "probe")
         found.nominal = bool(_number(file, NOMINAL))
+        found.nominal_origin = bool(_number(file, NOMINAL_ORIGIN))
     with opened.collecting("objectGuess"):
         found.center_m = _pair_of(file, "object", "center_x_m", "center_y_m")
     with opened.collecting("_metadata"):
-        energies = (_number(file, key) for key in _ENERGIES)
+        energies = [_number(file, key) for key in _ENERGIES]
         found.energy_ev = next((value for value in energies if value), None)
+        electrons = _number(file, ELECTRON_ENERGY)
+        if electrons is not None:
+            found.particle, found.energy_ev = "electron", electrons
         found.distance_m = _number(file, "detector_object_distance_m") or None
 
 
