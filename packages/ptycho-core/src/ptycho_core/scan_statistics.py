@@ -4,11 +4,13 @@ Diffraction is read in blocks, so that a scan larger than memory is inspected in
 """
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from ptycho_data import Scan, chunk_rows
+from ptycho_data import Domain, Scan, chunk_rows
 from scipy.spatial import cKDTree
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "photon_statistics",
     "probe_diameter",
     "saturation",
+    "saturation_of",
 ]
 
 #: A scan is suspected of saturation if at least this many pixels share its largest value ...
@@ -89,22 +92,52 @@ class Saturation:
 
 
 def saturation(scan: Scan) -> Saturation:
-    """Look for a plateau at the largest value, as a saturated detector produces it."""
-    largest, pixels, patterns = -math.inf, 0, 0
-    for block in chunk_rows(scan.diffraction):
-        values = np.asarray(scan.diffraction[block])
-        block_largest = float(values.max())
+    """Look for a plateau at the largest value of good pixels, as a saturated detector produces it.
+
+    All patterns are read.
+    """
+    bad = scan.bad_pixels
+    good = np.ones((scan.N, scan.N), bool) if bad is None else ~bad
+    blocks = (np.asarray(scan.diffraction[block]) for block in chunk_rows(scan.diffraction))
+    return saturation_of(blocks, good, scan.domain)
+
+
+def saturation_of(
+    blocks: Iterable[NDArray[Any]], good: NDArray[np.bool_], domain: Domain
+) -> Saturation:
+    """Look for a plateau at the largest value of some patterns.
+
+    Parameters
+    ----------
+    blocks : arrays (k, N, N)
+        Patterns as they are stored, of one dtype.
+    good : (N, N) bool array
+        Pixels to look at.
+    domain
+        Whether the values are counts or amplitudes.
+    """
+    largest, smallest, pixels, patterns = -math.inf, math.inf, 0, 0
+    dtype = np.dtype(np.float64)
+    for block in blocks:
+        values = block[:, good]
+        dtype = values.dtype
+        lit = values[values > 0]
+        smallest = min(smallest, float(lit.min()) if lit.size else math.inf)
+        block_largest = float(values.max(initial=0))
         if block_largest < largest:
             continue
         if block_largest > largest:
             largest, pixels, patterns = block_largest, 0, 0
-        hits = values == values.max()
+        hits = values == values.max(initial=0)
         pixels += int(hits.sum())
-        patterns += int(hits.any(axis=(1, 2)).sum())
-    dtype = np.dtype(scan.diffraction.dtype)
-    at_limit = dtype.kind in "iu" and largest >= np.iinfo(dtype).max
-    # Small counts repeat by chance: a scan with few photons has many pixels with 3 counts.
-    plateau = pixels >= PLATEAU_PIXELS and (largest >= LARGE_COUNT or scan.domain == "amplitude")
+        patterns += int(hits.any(axis=1).sum())
+    integer = dtype.kind in "iu"
+    # Small counts repeat by chance: a scan with few photons has many pixels with 3 counts. What is
+    # no integer may be scaled: its smallest value stands for one photon.
+    photons = largest if integer else largest / smallest
+    photons = photons**2 if domain == "amplitude" else photons
+    at_limit = integer and largest >= np.iinfo(dtype).max
+    plateau = pixels >= PLATEAU_PIXELS and photons >= LARGE_COUNT
     return Saturation(
         largest=largest, pixels=pixels, patterns=patterns, suspected=bool(at_limit or plateau)
     )

@@ -15,7 +15,8 @@ from ptycho_data import Scan
 
 from ptycho_core.cautions._caution import Caution, UnusableScanError
 from ptycho_core.cautions._facts import ScanFacts
-from ptycho_core.cautions.patterns import corner_centred, few_photons, saturated
+from ptycho_core.cautions.light import corner_centred, few_photons
+from ptycho_core.cautions.pixels import dead, hot, inverted_mask, saturated, stuck
 from ptycho_core.cautions.positions import little_overlap, object_too_large, single_pattern
 
 __all__ = [
@@ -36,6 +37,10 @@ CHECKS: tuple[Callable[[ScanFacts], Iterable[Caution]], ...] = (
     single_pattern,
     little_overlap,
     corner_centred,
+    inverted_mask,
+    stuck,
+    hot,
+    dead,
     saturated,
     few_photons,
 )

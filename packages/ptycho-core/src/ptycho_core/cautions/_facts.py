@@ -8,6 +8,12 @@ from attrs import define, field
 from numpy.typing import NDArray
 from ptycho_data import Scan, read_patterns
 
+from ptycho_core.cautions._pixel_faults import (
+    DeadPixels,
+    dead_pixels,
+    hot_pixels,
+    stuck_pixels,
+)
 from ptycho_core.scan_statistics import Overlap, overlap
 
 __all__ = ["SAMPLED_PATTERNS", "ScanFacts"]
@@ -60,6 +66,45 @@ class ScanFacts:
     def mean_pattern(self) -> NDArray[np.float64]:
         """Mean (N, N) of `intensities`."""
         return np.asarray(self.intensities.mean(axis=0, dtype=np.float64))
+
+    @cached_property
+    def empty_beam(self) -> NDArray[np.float64] | None:
+        """Far field (N, N) of the probe, with the sum of `mean_pattern` over sane pixels.
+
+        None if the probe was made from the patterns, so that it cannot bear witness to them.
+        """
+        if self.scan.probe_made:
+            return None
+        field_ = np.fft.fft2(np.fft.ifftshift(self.scan.probe, axes=(-2, -1)), norm="ortho")
+        pattern = np.fft.fftshift(np.sum(np.abs(field_) ** 2, axis=0, dtype=np.float64))
+        sane = self.good & ~self.stuck
+        total = float(pattern[sane].sum())
+        scale = float(self.mean_pattern[sane].sum()) / total if total > 0 else 0.0
+        return np.asarray(pattern * scale)
+
+    @cached_property
+    def stuck(self) -> NDArray[np.bool_]:
+        """Good pixels (N, N) that repeat one value far above those around them."""
+        return stuck_pixels(self.raw, self.mean_pattern, self.good)
+
+    @cached_property
+    def dead(self) -> DeadPixels:
+        """Good pixels that are always zero among lit ones."""
+        lit = np.count_nonzero(self.intensities, axis=0) / len(self.rows)
+        good = self.good & ~self.stuck
+        return dead_pixels(lit, self.mean_pattern, good, len(self.rows), self.empty_beam)
+
+    @cached_property
+    def hot(self) -> NDArray[np.bool_]:
+        """Good pixels (N, N) that are far brighter than those around them in most patterns."""
+        middle = np.median(self.intensities, axis=0)
+        good = self.good & ~self.stuck & ~self.dead.all
+        return hot_pixels(middle, self.mean_pattern, good, self.empty_beam)
+
+    @cached_property
+    def clean(self) -> NDArray[np.bool_]:
+        """Good pixels (N, N) without those that are stuck, hot or dead."""
+        return self.good & ~self.stuck & ~self.hot & ~self.dead.all
 
     @cached_property
     def overlap(self) -> Overlap | None:

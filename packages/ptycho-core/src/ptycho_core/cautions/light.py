@@ -1,4 +1,4 @@
-"""Checks of the values of patterns: where the light is, and what the detector did to it."""
+"""Checks of the light: how much there is, and where it falls."""
 
 from collections.abc import Iterator
 
@@ -6,9 +6,9 @@ from ptycho_core.cautions._caution import Caution
 from ptycho_core.cautions._facts import ScanFacts
 from ptycho_core.centring import corner_centring_advice, region_intensities
 from ptycho_core.formatting import format_number
-from ptycho_core.scan_statistics import photon_statistics, saturation
+from ptycho_core.scan_statistics import photon_statistics
 
-__all__ = ["corner_centred", "few_photons", "saturated"]
+__all__ = ["corner_centred", "few_photons"]
 
 #: Mean photons per pattern below which the result is noisy.
 FEW_PHOTONS = 1e4
@@ -22,18 +22,6 @@ def corner_centred(facts: ScanFacts) -> Iterator[Caution]:
             code="corner-centred",
             text=corner_centring_advice(facts.scan.N),
             measured={"centre": regions.centre, "corners": regions.corners},
-        )
-
-
-def saturated(facts: ScanFacts) -> Iterator[Caution]:
-    """Doubt a plateau at the largest value, as a saturated detector produces it."""
-    found = saturation(facts.scan)
-    if found.suspected:
-        yield Caution(
-            code="saturated",
-            text=f"{found.pixels} pixels in {found.patterns} patterns have the largest value "
-            f"{found.largest:g}: the detector may be saturated; mark these pixels in bad_pixels",
-            measured={"largest": found.largest, "pixels": found.pixels},
         )
 
 
