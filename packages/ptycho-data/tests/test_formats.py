@@ -280,7 +280,12 @@ def test_numbers_pair_patterns_and_positions(pair):
     edit(pair / "diffraction.h5", {"indexes": numbers})
     where = np.array([0, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
     edit(pair / "product.h5", {"probe_position_indexes": where})
-    scan, read = make_scan(), load_scan(pair)
+    with pytest.warns(ScanFormatWarning) as told:
+        scan, read = make_scan(), load_scan(pair)
+    assert [str(one.message).split(": ", 1)[1][:28] for one in told] == [
+        "13 positions and 10 patterns",  # 10 to 12 come after the last
+        "13 positions and 13 patterns",  # 40 has none
+    ]
     kept = [row for row, number in enumerate(numbers) if 0 <= number <= 12]
     np.testing.assert_array_equal(read.diffraction, scan.diffraction[kept])
     assert isinstance(read.diffraction, LazyStack)

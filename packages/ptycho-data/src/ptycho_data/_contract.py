@@ -346,7 +346,12 @@ class _LayoutCheck:
         if pixels is None:
             self._wrong("diffraction", f"of shape ({self.n}, N, N), one pattern per position")
         elif pixels[0] != pixels[1]:
-            self._wrong("diffraction", "square patterns")
+            self._wrong(
+                "diffraction",
+                "square patterns",
+                f"crop them to {min(pixels)} x {min(pixels)} pixels around the beam, or pad them "
+                "with bad pixels: docs/real-data.md, Patterns of another size",
+            )
         else:
             self.N = pixels[0]
 

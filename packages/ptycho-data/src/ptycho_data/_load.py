@@ -29,8 +29,9 @@ from ptycho_data._patterns import NEGATIVES, Negative, check_patterns
 from ptycho_data._placement import position_doubts
 from ptycho_data._preview import load_probe
 from ptycho_data._scan import Scan
-from ptycho_data._stack import LazyStack, Stack, is_patterns_first, read_patterns
+from ptycho_data._stack import LazyStack, Stack, is_patterns_first, read_patterns, some_of
 from ptycho_data._statements import read_statements
+from ptycho_data._stopped import PER_POSITION, cut_positions
 from ptycho_data._values import arrange, check_patches, check_small
 from ptycho_data.formats import opened_scan
 from ptycho_data.formats._base import Raw
@@ -104,8 +105,15 @@ def build(
     if probe_file is not None:
         headers.pop("probeGuess", None)
         may_lack = (*may_lack, "probeGuess")
+    headers, cut = cut_positions(headers)
     layout = check_layout(headers, findings, raw.names, optional=may_lack)
     read, checksums = raw.read(layout.usable)
+    if cut:
+        raw.cautions.append(cut)
+        rows = slice(headers["xcoords"].shape[0])
+        read = {key: some_of(value, rows) if key in PER_POSITION else value
+                for key, value in read.items()}  # fmt: skip
+        checksums.pop("Y", None)
     stated = read_statements(read, findings)
     if layout.ambiguous and "diffraction" in read and AXES not in (stated.axes, raw.axes):
         layout, note = settle_order(layout, read["diffraction"])

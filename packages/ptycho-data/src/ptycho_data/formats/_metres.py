@@ -381,7 +381,7 @@ def _pair(found: ScanInMetres, arrays: dict[str, Any], opened: Opened) -> None:
         return
     x, y = arrays["xcoords"], arrays["ycoords"]
     if numbers is None or where is None:  # one after the other
-        if x.shape != (len(stack),):
+        if x.shape[:1] < (len(stack),):  # more positions are left to the contract's check
             rule = f"of shape ({len(stack)},), one position per pattern"
             opened.findings.add("xcoords", rule, f"{x.shape} positions for {len(stack)} patterns")
         return
@@ -410,10 +410,21 @@ def _pair(found: ScanInMetres, arrays: dict[str, Any], opened: Opened) -> None:
         found.remarks.append(f"{between} patterns without a position of their own: interpolated")
     if (times > 1).any():
         found.remarks.append(f"{int((times > 1).sum())} numbers with several positions: averaged")
-    if len(rows) < len(stack):
-        found.remarks.append(
-            f"{len(stack) - len(rows)} places without pattern or position: left out"
+    after = int(np.sum(known > wanted.max()))
+    if after:
+        found.cautions.append(
+            f"{x.size} positions and {len(rows)} patterns, as of a stopped acquisition: {after} "
+            "positions after the last pattern were left out"
         )
+    outside = int(np.sum((numbers < known[0]) & (numbers >= 0)) + np.sum(numbers > known[-1]))
+    if outside:
+        found.cautions.append(
+            f"{x.size} positions and {len(stack)} patterns: {outside} patterns whose numbers lie "
+            "outside those of the positions were left out"
+        )
+    if len(rows) + outside < len(stack):
+        found.remarks.append(f"{len(stack) - len(rows) - outside} empty places: left out")
+    if len(rows) < len(stack):
         arrays["diffraction"] = some_of(stack, rows)
 
 
