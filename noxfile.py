@@ -21,7 +21,7 @@ from packaging.version import Version
 nox.needs_version = ">=2026.10"  # sessions that require other sessions
 nox.options.default_venv_backend = "virtualenv"  # with pip, which knows the user's own sources
 nox.options.error_on_external_run = True
-nox.options.sessions = ["lint", "types", "tests", "integration", "backends", "client"]
+nox.options.sessions = ["lint", "types", "tests", "bare", "integration", "backends", "client"]
 
 ROOT = Path(__file__).parent.resolve()
 WHEELS = ROOT / "dist"
@@ -198,6 +198,17 @@ for version in PYTHONS[1:]:
         default=False,
         tags=["cpu"],
     )
+
+
+@nox.session(requires=["build"], tags=["cpu"])
+def bare(session: nox.Session) -> None:
+    """Test that without PyTorch and TensorFlow every entry says what to install."""
+    siblings, outside = closure(*everything())
+    light = [str(r) for r in outside if canonicalize_name(r.name) not in FRAMEWORKS]
+    # without what they require, and again in an environment that is used a second time
+    session.install("--no-deps", "--force-reinstall", *(wheel(name, set()) for name in siblings))
+    session.install("-c", str(CONSTRAINTS), *light, *TEST_TOOLS)
+    pytest(session, "tests/test_without_frameworks.py", marks="not gpu and not slow")
 
 
 @nox.session(requires=["build"], tags=["cpu"])

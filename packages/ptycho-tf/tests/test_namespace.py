@@ -93,7 +93,7 @@ def test_is_like_numpy(name, values, options):
 
 def test_every_function_is_compared():
     compared = set(CALLS) | {name for name, *_ in (*WITH_OPTIONS, *MADE)}
-    apart = {"asarray", "beyond", "fft", "isdtype", "require_tensorflow", "take", "tf"}
+    apart = {"asarray", "beyond", "fft", "isdtype", "take", "tf"}
     dtypes = {"bool", "int32", "int64", "float32", "float64", "complex64", "complex128", "pi"}
     public = {name for name in vars(xp) if not name.startswith("_")} - {"Any", "SimpleNamespace"}
     assert public - dtypes - apart - {"Tensor"} == compared

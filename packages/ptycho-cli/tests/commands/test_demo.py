@@ -1,8 +1,3 @@
-import sys
-
-from ptycho_config.install import install_command
-
-
 def test_from_nothing_to_pictures(ptycho, tmp_path, stand_in):
     done = ptycho("demo", "-o", tmp_path / "demo", "--nepochs", "2")
     assert done.code == 0, done.err
@@ -17,10 +12,3 @@ def test_from_nothing_to_pictures(ptycho, tmp_path, stand_in):
     again = ptycho("demo", "-o", tmp_path / "demo")
     assert again.code == 1
     assert again.fails_with("--overwrite")
-
-
-def test_without_a_framework(ptycho, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    done = ptycho("demo", "-o", tmp_path / "demo")
-    assert done.fails_with(install_command("ptycho-cli[torch]"))
-    assert not (tmp_path / "demo").exists()

@@ -1,23 +1,11 @@
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
-from ptycho_config.install import install_command
 from ptycho_core.sampling import with_photons
 from ptycho_core.testing import FakeBackend, registered
 from ptycho_data import load_bundle
-
-
-def test_missing_framework_is_one_line_with_the_pip_command(
-    ptycho, scan_file, tmp_path, monkeypatch
-):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    done = ptycho("train", scan_file, "-o", tmp_path / "m")
-    assert done.code == 1
-    assert done.fails_with("pytorch", install_command("ptycho-cli[torch]"))
-    assert not (tmp_path / "m").exists()
 
 
 def test_outputs_and_defaults_of_the_command(ptycho, scan_file, tmp_path, stand_in):

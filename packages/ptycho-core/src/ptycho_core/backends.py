@@ -48,6 +48,8 @@ class Backend:
         Import name of the package that holds it.
     framework
         Import name of the framework.
+    companions
+        Import names of further packages that it cannot do without.
     extra
         Extra of ptycho-cli that installs both; empty if the package is installed by its own name.
     several_scans
@@ -63,6 +65,7 @@ class Backend:
     name: str
     package: str
     framework: str
+    companions: tuple[str, ...] = ()
     extra: str = ""
     several_scans: bool = False
     moving_positions: bool = False
@@ -93,7 +96,8 @@ class Backend:
 
     def missing(self) -> list[str]:
         """Import names that are not installed (nothing is imported to find out)."""
-        return [name for name in (self.package, self.framework) if find_spec(name) is None]
+        needed = (self.package, self.framework, *self.companions)
+        return [name for name in needed if find_spec(name) is None]
 
     def check_training(
         self, config: "TrainingConfig", execution: "PyTorchExecutionConfig", scans: int = 1
@@ -169,7 +173,13 @@ class Backend:
 
 #: Our own backends, so that they can be listed and installed if their package is missing.
 _OURS: Mapping[str, Backend] = {
-    "pytorch": Backend(name="pytorch", package="ptycho_torch", framework="torch", extra="torch"),
+    "pytorch": Backend(
+        name="pytorch",
+        package="ptycho_torch",
+        framework="torch",
+        companions=("lightning",),
+        extra="torch",
+    ),
     "tensorflow": Backend(
         name="tensorflow", package="ptycho_tf", framework="tensorflow", extra="tf"
     ),

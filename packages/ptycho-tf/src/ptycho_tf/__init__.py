@@ -1,16 +1,23 @@
 """Physics-constrained networks for ptychography on TensorFlow.
 
 `train` and `reconstruct` are those of `ptycho_core`, with this backend as the default. They import
-TensorFlow when they run.
+TensorFlow when they run, and without it raise an error that says how to install it.
 """
 
 from functools import partial
 from typing import Any
 
-from ptycho_tf.__about__ import __version__
-from ptycho_tf._require import require_tensorflow
+from ptycho_core.frameworks import explain_missing
 
-__all__ = ["__version__", "reconstruct", "require_tensorflow", "train"]
+from ptycho_tf.__about__ import __version__
+
+__all__ = ["__version__", "reconstruct", "train"]
+
+explain_missing(
+    __name__,
+    ("tensorflow", "keras"),
+    "run `pip install tensorflow-cpu`, or `pip install 'tensorflow[and-cuda]'` for NVIDIA GPUs",
+)
 
 
 def __getattr__(name: str) -> Any:

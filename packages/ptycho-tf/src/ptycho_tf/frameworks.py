@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from ptycho_config.errors import MissingPackageError
 
-from ptycho_tf._require import require_tensorflow
-
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
@@ -55,5 +53,5 @@ def _require_keras() -> Any:
 
 if not TYPE_CHECKING:
     with _without_remarks():
-        tf = require_tensorflow()
+        tf = import_module("tensorflow")
         keras = _require_keras()

@@ -1,7 +1,8 @@
 """Physics-constrained networks for ptychography on PyTorch.
 
-Modules that need torch are imported on first use: `ptycho_torch.training.train` makes a bundle from
-a scan, `ptycho_torch.reconstruction.reconstruct` makes an object from a bundle and a scan, and
+Modules that need PyTorch are imported on first use, and without it raise an error that says how to
+install it: `ptycho_torch.training.train` makes a bundle from a scan,
+`ptycho_torch.reconstruction.reconstruct` makes an object from a bundle and a scan, and
 `Reconstructor` makes one from patterns that arrive batch by batch.
 """
 
@@ -9,13 +10,16 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ptycho_core.frameworks import explain_missing
+
 from ptycho_torch.__about__ import __version__
-from ptycho_torch._require import require_torch
 
 if TYPE_CHECKING:
     from ptycho_torch.reconstructor import Reconstructor
 
-__all__ = ["Reconstructor", "__version__", "reconstruct", "require_torch", "train"]
+__all__ = ["Reconstructor", "__version__", "reconstruct", "train"]
+
+explain_missing(__name__, ("torch", "lightning"), "run `pip install torch lightning`")
 
 
 def __getattr__(name: str) -> Any:
@@ -31,7 +35,6 @@ def __getattr__(name: str) -> Any:
 
         return partial(ptycho_core.reconstruct, backend="pytorch")
     if name == "Reconstructor":
-        require_torch()
         from ptycho_torch.reconstructor import Reconstructor
 
         return Reconstructor

@@ -8,6 +8,7 @@ BACKEND = Backend(
     name="pytorch",
     package="ptycho_torch",
     framework="torch",
+    companions=("lightning",),
     extra="torch",
     several_scans=True,
     moving_positions=True,

@@ -91,13 +91,10 @@ def open_runner(execution: PyTorchExecutionConfig) -> Runner:
     keep_freed_memory()
     if execution.devices * execution.num_nodes == 1:
         return Runner(check_device(execution.accelerator), execution.precision)
-    from lightning.fabric import Fabric
-
-    from ptycho_torch.lightning_log import make, quiet_lightning
+    from ptycho_torch.lightning_log import make_fabric, quiet_lightning
 
     with quiet_lightning():
-        fabric = make(
-            Fabric,
+        fabric = make_fabric(
             accelerator=execution.accelerator,
             devices=execution.devices,
             num_nodes=execution.num_nodes,

@@ -18,7 +18,7 @@ from ptycho_physics import DivergenceError
 
 from ptycho_torch.callbacks import LossHistory, MeanOfWeights
 from ptycho_torch.data import ScanDataModule
-from ptycho_torch.lightning_log import make
+from ptycho_torch.lightning_log import make, quiet_lightning
 from ptycho_torch.loggers import make_logger
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
@@ -50,6 +50,31 @@ class BestEpochs(ModelCheckpoint):
         kept = {here(path): score for path, score in state_dict["best_k_models"].items()}
         here_now = {**moved, "best_k_models": kept, "dirpath": self.dirpath}
         super().load_state_dict(state_dict | here_now)
+
+
+def check_trainer(execution: PyTorchExecutionConfig) -> None:
+    """Refuse devices, strategies and precisions that are unavailable here.
+
+    Raises
+    ------
+    InvalidValueError
+        As `make_trainer`.
+    """
+    switch = torch.are_deterministic_algorithms_enabled()
+    with quiet_lightning():
+        make(
+            pl.Trainer,
+            accelerator=execution.accelerator,
+            devices=execution.devices,
+            num_nodes=execution.num_nodes,
+            strategy=execution.strategy,
+            precision=execution.precision,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    torch.use_deterministic_algorithms(switch)
 
 
 def make_trainer(

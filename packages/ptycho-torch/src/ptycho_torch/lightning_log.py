@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from ptycho_config import InvalidValueError
 
@@ -58,3 +59,8 @@ def make(factory: Callable[..., T], **settings: Any) -> T:
         raise InvalidValueError(
             "execution", "settings that work on this machine", got, reason
         ) from error
+
+
+def make_fabric(**settings: Any) -> Fabric:
+    """Make a fabric; errors as those of `make`."""
+    return make(Fabric, **settings)

@@ -1,6 +1,5 @@
 """Check settings against backend and machine before any work."""
 
-import torch
 from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.loggers import check_logger
 
@@ -22,27 +21,11 @@ def check_training(
     MissingPackageError
         If the logger's package is missing.
     """
-    import lightning.pytorch as pl
-
-    from ptycho_torch.lightning_log import make, quiet_lightning
+    from ptycho_torch.fitting import check_trainer
 
     check_architecture(config.model)
     check_logger(execution.logger_backend)
-    switch = torch.are_deterministic_algorithms_enabled()
-    with quiet_lightning():
-        make(
-            pl.Trainer,
-            accelerator=execution.accelerator,
-            devices=execution.devices,
-            num_nodes=execution.num_nodes,
-            strategy=execution.strategy,
-            precision=execution.precision,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-    torch.use_deterministic_algorithms(switch)
+    check_trainer(execution)
 
 
 def recommended_rate(model: ModelConfig) -> float:
