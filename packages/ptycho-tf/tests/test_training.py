@@ -10,13 +10,13 @@ import threading
 import numpy as np
 import pytest
 from ptycho_core.groups import prepare
+from ptycho_core.results import TrainingInterrupted
 from ptycho_data import load_bundle, save_scan
 from ptycho_tf import training as training_module
 from ptycho_tf.bundles import model_from
 from ptycho_tf.callbacks import LossHistory
 from ptycho_tf.data import BatchSource
 from ptycho_tf.learning import LearningModel
-from ptycho_tf.training import TrainingInterrupted
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
