@@ -1,7 +1,7 @@
 """Reconstruct a scan with a trained network in one call: from settings to results and records."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -177,6 +177,8 @@ class ReconstructionRun:
         Folder to write to; None writes nothing.
     probe
         Probe in memory, if it is not in a file.
+    reading
+        Further arguments of `ptycho_data.load_scan`, for a file.
     extras
         Optional steps after the pass of the network.
     overwrite
@@ -190,6 +192,7 @@ class ReconstructionRun:
     scan: Scan | AnyPath
     output: Path | None = None
     probe: Probe | None = None
+    reading: Mapping[str, Any] = field(factory=dict)
     extras: Extras = field(factory=Extras)
     overwrite: bool = False
     progress: Progress = no_progress
@@ -242,7 +245,7 @@ class ReconstructionRun:
         log_settings(resolved)
         probe_file = resolved.files.probe_file if self.probe is None else None
         with self.clock.stage("read"):
-            scan = read_scan(self.scan, resolved.config.domain, probe_file)
+            scan = read_scan(self.scan, resolved.config.domain, probe_file, **self.reading)
         with self.clock.stage("check"):
             cautions = check_scan(scan)
         work = _Work(self, resolved, scan, given_probe(self.probe, probe_file, scan.N))

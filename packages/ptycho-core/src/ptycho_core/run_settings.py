@@ -67,7 +67,9 @@ def call_layers(
     return layers
 
 
-def read_scan(scan: Scan | AnyPath, domain: Any = None, probe_file: Path | None = None) -> Scan:
+def read_scan(
+    scan: Scan | AnyPath, domain: Any = None, probe_file: Path | None = None, **reading: Any
+) -> Scan:
     """Return a scan, read from its file if it is not in memory.
 
     A probe file replaces the probe in the scan's file, which need not have one; its existence is
@@ -81,6 +83,8 @@ def read_scan(scan: Scan | AnyPath, domain: Any = None, probe_file: Path | None 
         ``counts`` or ``amplitude``, if the file does not state it. No effect on a scan in memory.
     probe_file
         NPZ with ``probe`` or ``probeGuess``. No effect on a scan in memory.
+    **reading
+        Further arguments of `ptycho_data.load_scan`. No effect on a scan in memory.
 
     Raises
     ------
@@ -94,7 +98,7 @@ def read_scan(scan: Scan | AnyPath, domain: Any = None, probe_file: Path | None 
     if probe_file is not None and not probe_file.is_file():
         reason = "found a folder" if probe_file.is_dir() else "no such file"
         raise MissingFileError(f"{probe_file}: {reason}; name an NPZ with `probe` or `probeGuess`")
-    return load_scan(Path(scan).expanduser(), domain=domain, probe_file=probe_file)
+    return load_scan(Path(scan).expanduser(), domain=domain, probe_file=probe_file, **reading)
 
 
 def scan_facts(scans: Sequence[Scan]) -> dict[str, object]:

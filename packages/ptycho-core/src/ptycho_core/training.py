@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -194,6 +194,8 @@ class TrainingRun:
         Folder to write to; None writes nothing.
     test_scan, probe
         Test scan and probe in memory, if they are not in files.
+    reading
+        Further arguments of `ptycho_data.load_scan`, for files.
     resume, overwrite
         As for `train`.
     """
@@ -203,6 +205,7 @@ class TrainingRun:
     output: Path | None = None
     test_scan: Scan | None = None
     probe: Probe | None = None
+    reading: Mapping[str, Any] = field(factory=dict)
     resume: bool = False
     overwrite: bool = False
     clock: Stopwatch = field(factory=Stopwatch)
@@ -291,7 +294,7 @@ class TrainingRun:
         first = resolve_training(self.layers)
         domain, files = first.config.domain, first.files
         probe_file = files.probe_file if self.probe is None else None
-        scans = [read_scan(scan, domain, probe_file) for scan in self.scans]
+        scans = [read_scan(scan, domain, probe_file, **self.reading) for scan in self.scans]
         names = ", ".join(str(scan.source or "a scan") for scan in scans)
         resolved = resolve_training([*self.layers, Layer("data", scan_facts(scans), names)])
         rate = require(resolved.config.backend).recommended_rate(resolved.config.model)
@@ -301,7 +304,7 @@ class TrainingRun:
             log.info("training on %d scans: %s", len(scans), names)
         test_scan = self.test_scan
         if test_scan is None and files.test_data_file is not None:
-            test_scan = read_scan(files.test_data_file, domain, probe_file)
+            test_scan = read_scan(files.test_data_file, domain, probe_file, **self.reading)
         for scan in (*scans, *([] if test_scan is None else [test_scan])):
             check_size(resolved, scan)
         return scans, test_scan, given_probe(self.probe, probe_file, scans[0].N), resolved

@@ -9,7 +9,7 @@ from ptycho_core.outputs import not_an_input, output_file, output_folder
 from ptycho_core.scan_corrections import correct_positions, shift_patterns, with_positions_from
 from ptycho_data import Domain, Format, Scan, format_named, format_of, known_formats, load_scan
 
-from ptycho_cli.reading import ABOVE_ZERO, INPUT, reading_options
+from ptycho_cli.reading import ABOVE_ZERO, INPUT, given_reading, reading_options
 from ptycho_cli.sections import Command, section
 
 __all__ = ["convert"]
@@ -23,7 +23,7 @@ CORRECTIONS = {
     "shift_patterns": "zero frequency of the patterns moved from the corner to the centre",
 }
 #: Options that set a property of the scan.
-STATED = ("photon_energy_ev", "detector_distance_m", "detector_pixel_size_m", "nphotons")
+STATED = ("nphotons",)
 WRITABLE = {fmt.name: fmt for fmt in known_formats() if fmt.write is not None}
 
 
@@ -95,7 +95,7 @@ def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> str:
     help="Format to write; by default that of the suffix of OUT.",
 )
 @section("Output")("--overwrite", is_flag=True, help="Replace existing files.")
-@reading_options("Missing metadata")
+@reading_options()
 @section("Input")(
     "--probe-file", type=INPUT, help="Take the probe from this scan, product or reconstruction."
 )
@@ -104,16 +104,7 @@ def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> str:
     type=INPUT,
     help="Take xcoords and ycoords from this NPZ: refined positions, or a reconstruction.",
 )
-@section("Missing metadata")("--photon-energy-ev", type=ABOVE_ZERO, help="Photon energy in eV.")
-@section("Missing metadata")(
-    "--detector-distance-m", type=ABOVE_ZERO, help="Distance of the detector in metres."
-)
-@section("Missing metadata")(
-    "--detector-pixel-size-m", type=ABOVE_ZERO, help="Detector pixel in metres."
-)
-@section("Missing metadata")(
-    "--nphotons", type=ABOVE_ZERO, help="Mean photons per pattern, for amplitudes."
-)
+@section("Input")("--nphotons", type=ABOVE_ZERO, help="Mean photons per pattern, for amplitudes.")
 @section("Corrections")("--flip-x", is_flag=True, help="Change the sign of x of the positions.")
 @section("Corrections")("--flip-y", is_flag=True, help="Change the sign of y of the positions.")
 @section("Corrections")(
@@ -133,7 +124,6 @@ def convert(
     domain: Domain | None,
     probe_file: Path | None,
     positions_file: Path | None,
-    pixel_size_m: float | None,
     **changes: Any,
 ) -> None:
     r"""Read SCAN in any known format and write it to OUT in another.
@@ -154,7 +144,11 @@ def convert(
     _check_output(out, inputs, target, overwrite=overwrite)
     source = format_of(scan)
     data = load_scan(
-        scan, domain=domain, companion=companion, pixel_size_m=pixel_size_m, probe_file=probe_file
+        scan,
+        domain=domain,
+        companion=companion,
+        probe_file=probe_file,
+        **given_reading(changes),
     )
     click.echo(_summary(source, data, data.files))
     _check_output(out, list(data.files), target, overwrite=overwrite)

@@ -2,12 +2,13 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 from ptycho_core.outputs import not_an_input, output_file
 from ptycho_data import Domain, load_scan, save_fixture
 
-from ptycho_cli.reading import INPUT, reading_options
+from ptycho_cli.reading import INPUT, given_reading, reading_options
 from ptycho_cli.sections import Command, section
 
 __all__ = ["fixture"]
@@ -49,7 +50,7 @@ def fixture(
     subset_size: int,
     domain: Domain | None,
     companion: Path | None,
-    pixel_size_m: float | None,
+    **reading: Any,
 ) -> None:
     r"""Extract a small scan for tests from SOURCE, a scan in any known format.
 
@@ -67,7 +68,7 @@ def fixture(
     for path in (output, sidecar):
         not_an_input(path, [source, *([companion] if companion else [])])
         output_file(path, overwrite=overwrite)
-    scan = load_scan(source, domain=domain, companion=companion, pixel_size_m=pixel_size_m)
+    scan = load_scan(source, domain=domain, companion=companion, **given_reading(reading))
     for path in (output, sidecar):  # the source may be a folder or a pair of files
         not_an_input(path, scan.files)
     words = ["ptycho", "fixture", source.name, "--output", output.name]
@@ -76,7 +77,7 @@ def fixture(
         "metadata-out": metadata_out and metadata_out.name,
         "domain": domain,
         "companion": companion and companion.name,
-        "pixel-size-m": pixel_size_m,
+        **{name.replace("_", "-"): value for name, value in given_reading(reading).items()},
     }
     for name, value in stated.items():
         words += [] if value is None else [f"--{name}", str(value)]

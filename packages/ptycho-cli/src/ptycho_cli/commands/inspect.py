@@ -24,7 +24,7 @@ from ptycho_data import (
     load_scan,
 )
 
-from ptycho_cli.reading import INPUT, reading_options
+from ptycho_cli.reading import INPUT, given_reading, reading_options
 from ptycho_cli.sections import Command, section
 
 __all__ = ["inspect"]
@@ -155,10 +155,10 @@ def inspect(
     scan: Path,
     domain: Domain | None,
     companion: Path | None,
-    pixel_size_m: float | None,
     as_json: bool,
     plot: Path | None,
     overwrite: bool,
+    **reading: Any,
 ) -> None:
     r"""Show arrays, photons, overlap and violations of the contract of SCAN, and how to process it.
 
@@ -177,7 +177,7 @@ def inspect(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            data = load_scan(scan, domain=domain, companion=companion, pixel_size_m=pixel_size_m)
+            data = load_scan(scan, domain=domain, companion=companion, **given_reading(reading))
         except ScanFormatError as error:
             violations = [str(violation) for violation in error.violations]
     report: dict[str, Any] = {"file": scan.name, "format": format_of(scan).title}

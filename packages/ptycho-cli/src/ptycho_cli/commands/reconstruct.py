@@ -1,13 +1,14 @@
 """``ptycho reconstruct``: the iterative solver, without a network."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 from ptycho_core.solving import SolverRun
 from ptycho_data import Domain
 
 from ptycho_cli.console import note, progress
-from ptycho_cli.reading import INPUT, domain_option
+from ptycho_cli.reading import INPUT, given_reading, reading_options
 from ptycho_cli.results import fail_above_option, fail_if_above, resolution_summary, summary
 from ptycho_cli.sections import Command, section
 
@@ -22,7 +23,7 @@ PATH = click.Path(path_type=Path)
     "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
 )
 @section("Input and output")("--overwrite", is_flag=True, help="Replace existing results.")
-@domain_option("Input and output")
+@reading_options("Input and output")
 @section("Input and output")(
     "--probe-file", type=INPUT, help="NPZ with `probe` or `probeGuess`, instead of the scan's."
 )
@@ -73,6 +74,7 @@ def reconstruct(
     output: Path,
     overwrite: bool,
     domain: Domain | None,
+    companion: Path | None,
     probe_file: Path | None,
     epochs: int,
     batch_size: int,
@@ -84,6 +86,7 @@ def reconstruct(
     seed: int,
     half_scan_frc: bool,
     fail_above: float | None,
+    **reading: Any,
 ) -> None:
     r"""Reconstruct SCAN iteratively from a uniform object; the same outputs as `ptycho infer`.
 
@@ -98,7 +101,12 @@ def reconstruct(
     run = SolverRun(
         scan=scan,
         output=output,
-        reading={"domain": domain, "probe_file": probe_file},
+        reading={
+            "domain": domain,
+            "probe_file": probe_file,
+            "companion": companion,
+            **given_reading(reading),
+        },
         settings={
             "epochs": epochs,
             "batch_size": batch_size,

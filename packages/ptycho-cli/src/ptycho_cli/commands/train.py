@@ -9,6 +9,7 @@ from ptycho_core.training import TrainedModel, TrainingRun
 
 from ptycho_cli.layers import INFERENCE_ONLY, gather, refusals_as_usage
 from ptycho_cli.options import field_options
+from ptycho_cli.reading import geometry_options, given_reading
 from ptycho_cli.sections import Command, section
 
 __all__ = ["run_training", "train"]
@@ -39,6 +40,7 @@ INPUT = click.Path(path_type=Path, exists=True)
 @section("Input and output")(
     "--resume", is_flag=True, help="Resume from the last checkpoint in the output folder."
 )
+@geometry_options()
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -48,7 +50,7 @@ def train(
     config_file: Path | None,
     overwrite: bool,
     resume: bool,
-    **_: Any,
+    **more: Any,
 ) -> None:
     r"""Train a network on one SCAN or several; no ground truth is needed.
 
@@ -66,7 +68,14 @@ def train(
     fixed = {"train_data_file": scans[0], "output_dir": output}
     layers = gather(ctx, TrainingConfig, config_file, fixed)
     run_training(
-        TrainingRun(layers=layers, scans=scans, output=output, resume=resume, overwrite=overwrite)
+        TrainingRun(
+            layers=layers,
+            scans=scans,
+            output=output,
+            reading=given_reading(more),
+            resume=resume,
+            overwrite=overwrite,
+        )
     )
 
 
