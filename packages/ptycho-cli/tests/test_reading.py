@@ -1,8 +1,11 @@
+import inspect
+
 import click
 import pytest
 from click.testing import CliRunner
-from ptycho_cli.reading import reading_options
+from ptycho_cli.reading import given_reading, reading_options
 from ptycho_cli.sections import Command
+from ptycho_data import load_scan
 
 
 @pytest.fixture
@@ -18,13 +21,26 @@ def command():
 def test_options_are_those_of_load_scan(command, tmp_path):
     other = tmp_path / "other.h5"
     other.touch()
-    arguments = ["--domain", "counts", "--companion", str(other), "--pixel-size-m", "1e-8"]
-    done = CliRunner().invoke(command, arguments)
-    assert done.output.strip() == str(
-        {"domain": "counts", "companion": other, "pixel_size_m": 1e-8}
-    )
-    nothing = {"domain": None, "companion": None, "pixel_size_m": None}
-    assert CliRunner().invoke(command).output.strip() == str(nothing)
+    given = {
+        "domain": "counts",
+        "companion": other,
+        "negative": "clip",
+        "pixel_size_m": 1e-8,
+        "photon_energy_ev": 9e3,
+        "detector_distance_m": 2.0,
+        "detector_pixel_size_m": 7.5e-5,
+        "particle": "electron",
+    }
+    words = [text for name, value in given.items()
+             for text in (f"--{name.replace('_', '-')}", str(value))]  # fmt: skip
+    assert CliRunner().invoke(command, words).output.strip() == str(given)
+    assert CliRunner().invoke(command).output.strip() == str(dict.fromkeys(given))
+    assert given.keys() <= inspect.signature(load_scan).parameters.keys()
+    assert given_reading(given | {"particle": None, "other": 1}).keys() == given.keys() - {
+        "domain",
+        "companion",
+        "particle",
+    }
 
 
 @pytest.mark.parametrize(

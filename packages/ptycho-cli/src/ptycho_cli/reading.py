@@ -1,12 +1,12 @@
 """Options of commands that read a scan file, for properties that the file may not state."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import click
-from ptycho_data import Domain
-from ptycho_data.units import PARTICLES
+from ptycho_data import Domain, Negative
+from ptycho_data.units import Particle
 
 from ptycho_cli.sections import section
 
@@ -14,15 +14,15 @@ __all__ = [
     "ABOVE_ZERO",
     "INPUT",
     "domain_option",
-    "geometry_options",
     "given_reading",
     "reading_options",
 ]
 
 INPUT = click.Path(path_type=Path, exists=True)
 ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
-#: Arguments of `ptycho_data.load_scan` that the geometry options give.
-GEOMETRY = (
+#: Arguments of `ptycho_data.load_scan` besides domain, companion and probe.
+GIVEN = (
+    "negative",
     "pixel_size_m",
     "photon_energy_ev",
     "detector_distance_m",
@@ -40,67 +40,69 @@ def domain_option(title: str = "Input") -> Callable[[Any], Any]:
     )
 
 
-def companion_option(title: str = "Input") -> Callable[[Any], Any]:
-    """``--companion``, in the help section called `title`."""
-    return section(title)(
-        "--companion",
-        type=INPUT,
-        help="Second file of a scan in two files, if it is in another folder.",
-    )
-
-
-def geometry_options(title: str = "Geometry") -> Callable[[Any], Any]:
-    """Energy, distance, pixels and particle, used to turn metres into pixels.
+def reading_options(title: str = "Geometry", *, skip: Collection[str] = ()) -> Callable[[Any], Any]:
+    """Options for the arguments of `ptycho_data.load_scan`.
 
     Parameters
     ----------
     title
-        Help section.
+        Help section of energy, distance, pixels and particle, which are used to turn metres into
+        pixels.
+    skip
+        Options to leave out, such as ``--domain``.
 
     Returns
     -------
     Callable
-        Decorator for a command's callback, which receives the arguments of `GEOMETRY`.
+        Decorator for a command's callback, which receives ``domain``, ``companion`` and `GIVEN`.
     """
-    add = section(title)
-    return _all(
-        add("--pixel-size-m", type=ABOVE_ZERO, help="Object pixel in metres."),
-        add(
+    geometry = section(title)
+    options = {
+        "--domain": domain_option(),
+        "--companion": section("Input")(
+            "--companion",
+            type=INPUT,
+            help="Second file of a scan in two files, if it is in another folder.",
+        ),
+        "--negative": section("Input")(
+            "--negative",
+            type=click.Choice(get_args(Negative)),
+            help="Whether values below zero, as after dark subtraction, become zero.  "
+            "[default: refuse]",
+        ),
+        "--pixel-size-m": geometry(
+            "--pixel-size-m", type=ABOVE_ZERO, help="Object pixel in metres; overrides the file."
+        ),
+        "--photon-energy-ev": geometry(
             "--photon-energy-ev",
             type=ABOVE_ZERO,
-            help="Energy in eV; of electrons the accelerating voltage.",
+            help="Energy in eV, of electrons the accelerating voltage; overrides the file.",
         ),
-        add("--detector-distance-m", type=ABOVE_ZERO, help="Distance of the detector in metres."),
-        add("--detector-pixel-size-m", type=ABOVE_ZERO, help="Detector pixel in metres."),
-        add("--particle", type=click.Choice(PARTICLES), help="What is diffracted."),
-    )
+        "--detector-distance-m": geometry(
+            "--detector-distance-m",
+            type=ABOVE_ZERO,
+            help="Distance of the detector in metres; overrides the file.",
+        ),
+        "--detector-pixel-size-m": geometry(
+            "--detector-pixel-size-m",
+            type=ABOVE_ZERO,
+            help="Detector pixel in metres; overrides the file.",
+        ),
+        "--particle": geometry(
+            "--particle",
+            type=click.Choice(get_args(Particle)),
+            help="What is diffracted, if it is not photons.",
+        ),
+    }
 
-
-def reading_options(title: str = "Geometry") -> Callable[[Any], Any]:
-    """``--domain``, ``--companion`` and the geometry, as `ptycho_data.load_scan` takes them.
-
-    Parameters
-    ----------
-    title
-        Help section of the geometry.
-
-    Returns
-    -------
-    Callable
-        Decorator for a command's callback.
-    """
-    return _all(domain_option(), companion_option(), geometry_options(title))
-
-
-def _all(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def decorate(callback: Any) -> Any:
-        for option in reversed(options):  # the last one given comes first in the help
-            callback = option(callback)
+        for flag, option in reversed(options.items()):  # the last one given comes first in the help
+            callback = callback if flag in skip else option(callback)
         return callback
 
     return decorate
 
 
 def given_reading(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `ptycho_data.load_scan` that options of the geometry give."""
-    return {name: values[name] for name in GEOMETRY if values.get(name) is not None}
+    """Return the arguments of `ptycho_data.load_scan` that were given: those of `GIVEN`."""
+    return {name: values[name] for name in GIVEN if values.get(name) is not None}

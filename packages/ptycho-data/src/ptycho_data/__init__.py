@@ -30,6 +30,7 @@ from ptycho_data._geometry import half_pixel
 from ptycho_data._grouping import group_positions, subsample
 from ptycho_data._load import load_scan, save_scan, scan_from_arrays, validate
 from ptycho_data._npz import load_arrays
+from ptycho_data._patterns import Negative
 from ptycho_data._preview import list_arrays, load_parts, load_probe, probe_size, stated_photons
 from ptycho_data._reconstruction import (
     Reconstruction,
@@ -60,6 +61,7 @@ __all__ = [
     "Format",
     "LazyStack",
     "MissingScanError",
+    "Negative",
     "OutputExistsError",
     "Reconstruction",
     "ReconstructionError",

@@ -18,7 +18,7 @@ from ptycho_cli.console import current_state, progress
 from ptycho_cli.errors import FAILED
 from ptycho_cli.layers import TRAINING_ONLY, gather, refusals_as_usage
 from ptycho_cli.options import field_options
-from ptycho_cli.reading import geometry_options, given_reading
+from ptycho_cli.reading import given_reading, reading_options
 from ptycho_cli.results import fail_above_option, fail_if_above, resolution_summary, summary
 from ptycho_cli.sections import Command, section
 
@@ -81,7 +81,7 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
     help="Also reconstruct two halves of the patterns and estimate the resolution from them.",
 )
 @fail_above_option
-@geometry_options()
+@reading_options(skip=("--domain", "--companion"))
 @click.pass_context
 def infer(
     ctx: click.Context,

@@ -9,7 +9,7 @@ from ptycho_core.training import TrainedModel, TrainingRun
 
 from ptycho_cli.layers import INFERENCE_ONLY, gather, refusals_as_usage
 from ptycho_cli.options import field_options
-from ptycho_cli.reading import geometry_options, given_reading
+from ptycho_cli.reading import given_reading, reading_options
 from ptycho_cli.sections import Command, section
 
 __all__ = ["run_training", "train"]
@@ -40,7 +40,7 @@ INPUT = click.Path(path_type=Path, exists=True)
 @section("Input and output")(
     "--resume", is_flag=True, help="Resume from the last checkpoint in the output folder."
 )
-@geometry_options()
+@reading_options(skip=("--domain", "--companion"))
 @click.pass_context
 def train(
     ctx: click.Context,
