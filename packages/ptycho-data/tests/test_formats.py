@@ -432,6 +432,68 @@ def test_fold_slice_in_a_crowd_and_without_a_size(tmp_path):
         load_scan(path, pixel_size_m=PIXEL)
 
 
+def matlab_file(folder, scan, unit_m, *, marks, **changes):
+    """As h5write of MATLAB (no marks), or save -v7.3, which puts a text of 512 bytes in front."""
+    path = folder / "m_dp.hdf5"
+    userblock = {"userblock_size": 512} if marks == "text" else {}
+    with h5py.File(path, "w", **userblock) as file:
+        dp = np.moveaxis(scan.diffraction, 1, 2).astype(np.float64)
+        file.create_dataset("dp", data=dp, chunks=(1, *dp.shape[1:]), compression="gzip")
+        if marks == "attribute":
+            file["dp"].attrs["MATLAB_class"] = np.bytes_("double")
+        values = {"ppX": scan.xcoords[np.newaxis] * PIXEL / unit_m,
+                  "ppY": scan.ycoords[np.newaxis] * PIXEL / unit_m}  # fmt: skip
+        for name, array in (values | changes).items():
+            file[name] = array
+    if marks == "text":
+        with path.open("r+b") as file:
+            file.write(b"MATLAB 7.3 MAT-file".ljust(128))
+    return path
+
+
+@pytest.mark.parametrize("marks", ["none", "attribute", "text"])
+@pytest.mark.parametrize("length", [None, "dx", "lambda"])
+def test_fold_slice_of_electrons_as_matlab_writes_it(tmp_path, marks, length):
+    scan = make_scan(xcoords=np.linspace(0, 90, 13))
+    known = {None: {}, "dx": {"dx": PIXEL / 1e-10}, "lambda": {"lambda": 0.0197}}[length]
+    path = matlab_file(tmp_path, scan, 1e-10, marks=marks, **known)
+    np.savez(tmp_path / "probe.npz", probe=scan.probe)
+    given = {} if length == "dx" else {"pixel_size_m": PIXEL}
+    with pytest.warns(ScanFormatWarning, match="rows and columns of the patterns were exchanged"):
+        read = load_scan(path, probe_file=tmp_path / "probe.npz", **given)
+    np.testing.assert_array_equal(read.diffraction, scan.diffraction)
+    np.testing.assert_allclose(read.positions, scan.positions, atol=1e-9)
+    assert read.pixel_size_m == pytest.approx(PIXEL)
+    assert read.particle == "electron"
+    if length == "lambda":
+        assert read.photon_energy_ev == pytest.approx(300e3, rel=2e-3)  # 300 kV: 0.0197 angstrom
+    save_scan(tmp_path / "again.npz", read)
+    np.testing.assert_array_equal(load_scan(tmp_path / "again.npz").diffraction, scan.diffraction)
+
+
+@pytest.mark.parametrize("marks", ["attribute", "text"])
+def test_fold_slice_of_matlab_in_metres(tmp_path, marks):
+    scan = make_scan()
+    path = matlab_file(tmp_path, scan, 1.0, marks=marks, dx=PIXEL)
+    with pytest.warns(ScanFormatWarning) as told:
+        read = load_scan(path)
+    assert sum("exchanged" in str(one.message) for one in told) == 1
+    np.testing.assert_array_equal(read.diffraction, scan.diffraction)
+    assert (read.particle, read.pixel_size_m) == ("photon", pytest.approx(PIXEL))
+
+
+def test_fold_slice_with_stated_units(tmp_path):
+    scan = make_scan()
+    path = write_fold_slice(tmp_path, scan, files=1, ppX=scan.xcoords * PIXEL * 1e6,
+                            ppY=scan.ycoords * PIXEL * 1e6)  # fmt: skip
+    with h5py.File(path, "a") as file:
+        file["ppX"].attrs["units"] = file["ppY"].attrs["units"] = "um"
+    with pytest.warns(ScanFormatWarning, match="no probe"):
+        read = load_scan(path)
+    np.testing.assert_allclose(read.positions, scan.positions, atol=1e-9)
+    np.testing.assert_array_equal(read.diffraction, scan.diffraction)
+
+
 def write_lcls(path, scan, unit=1.0, **changes):
     values = {
         "diffraction": np.moveaxis(scan.diffraction, 0, 2),

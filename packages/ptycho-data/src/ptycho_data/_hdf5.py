@@ -346,6 +346,19 @@ class H5File(UntrustedFile):
             self._fail(key, "one number", "no single number")
         return float(value.reshape(()))
 
+    def by_matlab(self, name: str) -> bool:
+        """Tell whether MATLAB wrote a dataset, and so reversed its axes: it says so in both cases.
+
+        MAT-files (version 7.3) begin with a text, and their datasets have an attribute. What
+        ``h5write`` of MATLAB writes has neither.
+        """
+        with self.path.open("rb") as file:
+            if file.read(6) == b"MATLAB":
+                return True
+        with self._guard(name):
+            item = self._find(name)
+            return item is not None and "MATLAB_class" in item.attrs
+
     def unit(self, name: str) -> str | None:
         """Read the attribute ``units`` of a dataset; None where there is none, or it is empty.
 

@@ -1,16 +1,34 @@
-"""fold_slice: ``dp`` (n, N, N), and positions ``ppX``, ``ppY`` in metres, in one file or two.
+"""fold_slice: ``dp`` (n, N, N), and positions ``ppX``, ``ppY``, in one file or two.
 
-The preparation for fold_slice writes ``NAME_dp.hdf5`` with the patterns and ``NAME_para.hdf5`` with
-the positions, the wavelength ``lambda`` and the object pixel ``dx``, all in metres. As ptychodus
-reads them: x is the column, to the right, y the row, down. There is no probe in these files.
+For X-rays, the preparation for fold_slice writes ``NAME_dp.hdf5`` with the patterns and
+``NAME_para.hdf5`` with the positions, the wavelength ``lambda`` and the object pixel ``dx``, all in
+metres. As ptychodus reads them: x is the column, to the right, y the row, down.
+
+For electrons, fold_slice writes the same names from MATLAB (its ``sim_electron_cbed.m``), lengths
+in angstrom and mostly without ``dx``. MATLAB reverses the order of axes, so that patterns are
+stored as (n, columns, rows). Such files are told by MATLAB's marks, or by lengths that no metres
+can be.
+
+There is no probe in these files.
 """
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from ptycho_data._hdf5 import H5File
+from ptycho_data._stack import Stack, changed
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, flat, has_all
 from ptycho_data.formats._metres import ScanInMetres
-from ptycho_data.units import energy_ev
+from ptycho_data.formats._quantities import scale
+from ptycho_data.units import energy_ev, metres_per
 
 __all__ = ["FORMAT"]
+
+_ANGSTROM = metres_per("angstrom")
+#: No scan for ptychography is so wide, and no wavelength or object pixel so long, in metres.
+_WIDEST_M, _LONGEST_M = 1e-2, 1e-6
 
 
 def _holds_patterns(file: Container) -> bool:
@@ -41,18 +59,63 @@ def _read(opened: Opened) -> Raw:
     elif not _holds_positions(opened.file):
         usual = _usual(name, "_dp", "_para")
         positions = find_partner(opened, "positions", _holds_positions, usual)
-    if _holds_patterns(patterns):
+    angstrom = _in_angstrom(positions, opened)
+    if isinstance(patterns, H5File) and _holds_patterns(patterns):
         with opened.collecting("diffraction"):
             found.stack = patterns.stack("dp")
+            if angstrom or patterns.by_matlab("dp"):
+                found.stack = _transposed_stack(found.stack)
+                reason = "lengths in angstrom" if angstrom else "its marks"
+                found.cautions.append(
+                    f"dp was written by MATLAB ({reason}): rows and columns of the patterns were "
+                    "exchanged; if they should not be, --swap-xy brings patterns and positions "
+                    "together again"
+                )
+    unit_m = _ANGSTROM if angstrom else 1.0
     for key, place, field in (("xcoords", "ppX", "x_m"), ("ycoords", "ppY", "y_m")):
         with opened.collecting(key):
-            setattr(found, field, flat(positions.read(place)))
+            stated = scale(positions, place, metres_per)
+            found.set_values(field, flat(positions.read(place)), stated or unit_m)
+    if angstrom:
+        found.particle = "electron"
+        found.remarks.append("lengths in angstrom, as of electrons")
     with opened.collecting("pixel_size_m"):
         size, length = positions.number("dx"), positions.number("lambda")
-        found.pixel_m = (size, size) if size and size > 0 else None
-        found.energy_ev = energy_ev(length) if length and length > 0 else None
+        found.pixel_m = (size * unit_m, size * unit_m) if size and size > 0 else None
+        if length and length > 0:
+            found.energy_ev = energy_ev(length * unit_m, found.particle or "photon")
     places = {"diffraction": "dp", "xcoords": "ppX", "ycoords": "ppY"}
     return found.to_raw(opened, patterns, positions, places=places, may_lack=("probeGuess",))
+
+
+def _in_angstrom(file: Container, opened: Opened) -> bool:
+    """Tell from the size of the numbers whether lengths are in angstrom, unless a unit is stated.
+
+    The wavelength tells, or the object pixel, or, without both, the extent of the scan.
+    """
+    with opened.collecting("xcoords"):
+        if scale(file, "ppX", metres_per) is not None:
+            return False
+        for name in ("lambda", "dx"):
+            length = file.number(name)
+            if length is not None and length > 0:
+                return length > _LONGEST_M
+        return any(_extent(flat(file.read(name))) > _WIDEST_M for name in ("ppX", "ppY"))
+    return False
+
+
+def _extent(values: NDArray[Any]) -> float:
+    finite = values[np.isfinite(values)] if values.dtype.kind in "iuf" else values[:0]
+    return float(finite.max() - finite.min()) if finite.size else 0.0
+
+
+def _transposed_stack(stack: Stack) -> Stack:
+    """Exchange rows and columns of all patterns, as a view or as they are read."""
+    return stack.swapaxes(1, 2) if isinstance(stack, np.ndarray) else changed(stack, _transposed)
+
+
+def _transposed(patterns: NDArray[Any]) -> NDArray[Any]:
+    return patterns.swapaxes(-2, -1)
 
 
 FORMAT = Format(
@@ -61,5 +124,5 @@ FORMAT = Format(
     matches=_matches,
     holds_patterns=_holds_patterns,
     read=_read,
-    units="positions and wavelength in metres",
+    units="positions and wavelength in metres, of electrons in angstrom",
 )
