@@ -91,3 +91,29 @@ def test_inspection_has_every_part(counts):
     assert inspected.saturation == scan_statistics.saturation(scan)
     assert inspected.overlap == scan_statistics.overlap(scan)
     assert isinstance(inspected.regions, RegionIntensities)
+
+
+def test_centre_of_mass_leaves_bad_pixels_out():
+    pattern = np.zeros((32, 32))
+    pattern[18, 11] = pattern[18, 13] = 2.0
+    pattern[0, 0] = 1e9
+    good = pattern < 1e6
+    assert scan_statistics.centre_of_mass(pattern, good) == (-4.0, 2.0)
+    assert scan_statistics.centre_of_mass(0 * pattern, good) is None
+
+
+def test_bad_pixels_do_not_saturate(counts):
+    counts = counts.astype(np.uint32)
+    counts[:, 3, 4] = 2**32 - 1
+    bad = np.zeros((32, 32), bool)
+    bad[3, 4] = True
+    marked = attrs.evolve(scan_on_raster(counts), bad_pixels=bad)
+    assert scan_statistics.saturation(marked).largest == counts[:, ~bad].max()
+    assert not scan_statistics.saturation(marked).suspected
+
+
+def test_equal_amplitudes_of_few_photons_are_no_plateau(counts):
+    amplitude = np.sqrt(np.minimum(counts, 9)).astype(np.float32) / 3
+    measured = scan_statistics.saturation(scan_on_raster(amplitude, domain="amplitude"))
+    assert measured.pixels >= 10
+    assert not measured.suspected

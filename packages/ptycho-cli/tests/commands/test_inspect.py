@@ -134,3 +134,23 @@ def test_a_scan_without_overlap_gets_no_command(ptycho, edited):
     assert "\nproblem: neighbouring patterns must overlap" in done.out
     assert "suggested" not in done.out
     assert "ptycho train" not in done.out
+
+
+def test_bad_pixels_take_no_part(ptycho, edited, scan_file):
+    """Whatever they hold: the JSON is strict, and text and numbers are those of good pixels."""
+    bad = np.zeros((64, 64), bool)
+    bad[:, 20:22] = bad[40] = True
+    reports = []
+    with np.load(scan_file) as file:
+        patterns = file["diffraction"].astype(np.float64)
+    for value in (0, 2**32 - 1, np.nan):
+        patterns[:, bad] = value
+        path = edited(diffraction=patterns, bad_pixels=bad, domain="counts")
+        done = ptycho("inspect", path, "--json")
+        reports.append(json.loads(done.out, parse_constant=pytest.fail))
+        assert "190 (4.64 %)" in ptycho("inspect", path).out
+    kept = ("saturation", "photons_per_pattern", "light_centre", "cautions", "bad_pixels")
+    first, *others = [{key: report[key] for key in kept} for report in reports]
+    assert others == [first, first]
+    assert first["bad_pixels"] == 190
+    assert not first["saturation"]["suspected"]

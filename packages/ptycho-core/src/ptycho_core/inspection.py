@@ -3,13 +3,13 @@
 from attrs import field, frozen
 from ptycho_data import Scan
 
-from ptycho_core.cautions import Caution, scan_cautions
+from ptycho_core.cautions import Caution, ScanFacts, scan_cautions
 from ptycho_core.centring import RegionIntensities, region_intensities
 from ptycho_core.scan_statistics import (
     Overlap,
     PhotonStatistics,
     Saturation,
-    overlap,
+    centre_of_mass,
     photon_statistics,
     saturation,
 )
@@ -28,6 +28,9 @@ class Inspection:
     saturation : Saturation
     overlap : Overlap or None
         None for a single pattern.
+    light_centre : (float, float) or None
+        Centre of mass ``(x, y)`` of the mean pattern relative to pixel ``[N//2, N//2]``, in pixels;
+        without bad, stuck, hot and dead pixels. None without light.
     regions : RegionIntensities or None
         Intensity by region of the patterns; None if it cannot be measured.
     cautions : list of Caution
@@ -37,6 +40,7 @@ class Inspection:
     photons: PhotonStatistics | None
     saturation: Saturation
     overlap: Overlap | None
+    light_centre: tuple[float, float] | None = None
     regions: RegionIntensities | None = None
     cautions: list[Caution] = field(factory=list)
 
@@ -50,10 +54,12 @@ def inspect_scan(scan: Scan, nphotons: float | None = None) -> Inspection:
     nphotons : float, optional
         Mean photons per pattern, for an amplitude scan that does not state it.
     """
+    facts = ScanFacts(scan)
     return Inspection(
         photons=photon_statistics(scan, nphotons),
         saturation=saturation(scan),
-        overlap=overlap(scan),
+        overlap=facts.overlap,
+        light_centre=centre_of_mass(facts.mean_pattern, facts.clean),
         regions=region_intensities(scan),
-        cautions=scan_cautions(scan),
+        cautions=scan_cautions(facts),
     )

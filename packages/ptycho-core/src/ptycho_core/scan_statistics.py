@@ -17,6 +17,7 @@ __all__ = [
     "Overlap",
     "PhotonStatistics",
     "Saturation",
+    "centre_of_mass",
     "overlap",
     "photon_statistics",
     "probe_diameter",
@@ -141,6 +142,30 @@ def saturation_of(
     return Saturation(
         largest=largest, pixels=pixels, patterns=patterns, suspected=bool(at_limit or plateau)
     )
+
+
+def centre_of_mass(
+    pattern: NDArray[np.floating], good: NDArray[np.bool_]
+) -> tuple[float, float] | None:
+    """Centre of mass ``(x, y)`` of good pixels, relative to pixel ``[N//2, N//2]``.
+
+    Parameters
+    ----------
+    pattern : (N, N) array
+    good : (N, N) bool array
+
+    Returns
+    -------
+    (float, float) or None
+        In pixels; None without light.
+    """
+    light = np.where(good, pattern, 0.0).astype(np.float64)
+    total = float(light.sum())
+    if not total > 0:
+        return None
+    y, x = (float(light.sum(axis=1 - axis) @ np.arange(len(light))) for axis in (0, 1))
+    middle = len(light) // 2
+    return x / total - middle, y / total - middle
 
 
 def probe_diameter(probe: NDArray[np.complexfloating]) -> float:

@@ -1,6 +1,7 @@
 """``ptycho inspect``: content and properties of a scan file, and how to process it."""
 
 import json
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def _domain_reason(path: Path, domain: str | None) -> str:
 def _describe(path: Path, scan: Scan, domain: str | None) -> dict[str, Any]:
     """Everything that ``--json`` prints about a valid scan."""
     inspection = inspect_scan(scan)
-    positions = scan.positions
+    positions, centre = scan.positions, inspection.light_centre
     return {
         "patterns": scan.n,
         "N": scan.N,
@@ -68,6 +69,7 @@ def _describe(path: Path, scan: Scan, domain: str | None) -> dict[str, Any]:
         "photons_per_pattern": _as_dict(inspection.photons),
         "nphotons": scan.nphotons,
         "saturation": attrs.asdict(inspection.saturation),
+        "light_centre": None if centre is None else dict(zip("xy", centre, strict=True)),
         "region_intensities": _as_dict(inspection.regions),
         "positions": {
             "x": [float(positions[:, 0].min()), float(positions[:, 0].max())],
@@ -87,11 +89,21 @@ def _as_dict(measured: Any) -> dict[str, Any] | None:
     return None if measured is None else attrs.asdict(measured)
 
 
+def _finite(value: Any) -> Any:
+    """Replace what JSON cannot express, NaN and infinity, by None."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _property_table(report: dict[str, Any]) -> str:
     photons, overlap, saturation = (
         report[key] for key in ("photons_per_pattern", "overlap", "saturation")
     )
     x, y = report["positions"]["x"], report["positions"]["y"]
+    bad, centre = report["bad_pixels"], report["light_centre"]
     rows = [
         ("patterns", f"{report['patterns']} of {report['N']} x {report['N']}, {report['dtype']}"),
         ("domain", f"{report['domain']} ({report['domain_reason']})"),
@@ -106,6 +118,13 @@ def _property_table(report: dict[str, Any]) -> str:
             "largest",
             f"{saturation['largest']:g} in {saturation['pixels']} pixels of "
             f"{saturation['patterns']} patterns" + (", saturated?" * saturation["suspected"]),
+        ),
+        ("bad pixels", f"{bad} ({100 * bad / report['N'] ** 2:.3g} %)" if bad else "none"),
+        (
+            "light",
+            "none"
+            if centre is None
+            else f"centre {centre['x']:+.1f} (x), {centre['y']:+.1f} (y) pixels from the middle",
         ),
         ("positions", f"x {x[0]:.2f} .. {x[1]:.2f}, y {y[0]:.2f} .. {y[1]:.2f} pixels"),
         (
@@ -189,7 +208,7 @@ def inspect(
         doubts = [caution["text"] for caution in report["cautions"]]
         report["warnings"] += [text for text in doubts if text not in problems]
     if as_json:
-        click.echo(json.dumps(report, indent=2))
+        click.echo(json.dumps(_finite(report), indent=2, allow_nan=False))
     else:
         _print_text(report, scan)
     if data is not None and plot is not None:

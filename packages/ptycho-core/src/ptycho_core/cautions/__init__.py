@@ -46,12 +46,12 @@ CHECKS: tuple[Callable[[ScanFacts], Iterable[Caution]], ...] = (
 )
 
 
-def scan_cautions(scan: Scan) -> list[Caution]:
+def scan_cautions(scan: Scan | ScanFacts) -> list[Caution]:
     """Return the doubts about a scan.
 
     Parameters
     ----------
-    scan : Scan
+    scan : Scan or ScanFacts
         At most `ptycho_core.cautions._facts.SAMPLED_PATTERNS` of its patterns are read.
 
     Returns
@@ -59,7 +59,7 @@ def scan_cautions(scan: Scan) -> list[Caution]:
     list of Caution
         Those that make a result impossible first; empty for a scan without doubts.
     """
-    facts = ScanFacts(scan)
+    facts = scan if isinstance(scan, ScanFacts) else ScanFacts(scan)
     found = [caution for check in CHECKS for caution in check(facts)]
     return sorted(found, key=lambda caution: not caution.fatal)
 
