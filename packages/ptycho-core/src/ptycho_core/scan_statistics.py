@@ -118,7 +118,7 @@ def saturation_of(
         Whether the values are counts or amplitudes.
     """
     largest, smallest, pixels, patterns = -math.inf, math.inf, 0, 0
-    dtype = np.dtype(np.float64)
+    dtype: np.dtype[Any] = np.dtype(np.float64)
     for block in blocks:
         values = block[:, good]
         dtype = values.dtype

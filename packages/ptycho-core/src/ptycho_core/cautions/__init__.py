@@ -15,6 +15,12 @@ from ptycho_data import Scan
 
 from ptycho_core.cautions._caution import Caution, UnusableScanError
 from ptycho_core.cautions._facts import ScanFacts
+from ptycho_core.cautions.frames import (
+    bright_frames,
+    dim_frames,
+    frozen_frames,
+    unsteady_light,
+)
 from ptycho_core.cautions.light import corner_centred, few_photons
 from ptycho_core.cautions.pixels import dead, hot, inverted_mask, saturated, stuck
 from ptycho_core.cautions.positions import little_overlap, object_too_large, single_pattern
@@ -42,6 +48,10 @@ CHECKS: tuple[Callable[[ScanFacts], Iterable[Caution]], ...] = (
     hot,
     dead,
     saturated,
+    dim_frames,
+    bright_frames,
+    frozen_frames,
+    unsteady_light,
     few_photons,
 )
 

@@ -68,6 +68,11 @@ class ScanFacts:
         return np.asarray(self.intensities.mean(axis=0, dtype=np.float64))
 
     @cached_property
+    def usual_light(self) -> float:
+        """Median sum of the patterns, in the units of the file."""
+        return float(np.median(self.scan.intensity_totals))
+
+    @cached_property
     def empty_beam(self) -> NDArray[np.float64] | None:
         """Far field (N, N) of the probe, with the sum of `mean_pattern` over sane pixels.
 
@@ -97,7 +102,7 @@ class ScanFacts:
     @cached_property
     def hot(self) -> NDArray[np.bool_]:
         """Good pixels (N, N) that are far brighter than those around them in most patterns."""
-        middle = np.median(self.intensities, axis=0)
+        middle = np.median(self.intensities, axis=0).astype(np.float64)
         good = self.good & ~self.stuck & ~self.dead.all
         return hot_pixels(middle, self.mean_pattern, good, self.empty_beam)
 

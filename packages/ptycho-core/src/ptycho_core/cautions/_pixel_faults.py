@@ -59,7 +59,8 @@ def stuck_pixels(raw: NDArray[Any], mean: Pattern, good: Pixels) -> Pixels:
     if k < FEWEST_PATTERNS:
         return np.zeros_like(good)
     median = np.partition(raw, k // 2, axis=0)[k // 2]
-    stuck = good & (median > 0) & (np.count_nonzero(raw == median, axis=0) > k // 2)
+    repeats = np.count_nonzero(raw == median, axis=0)
+    stuck: Pixels = good & (median > 0) & (repeats > k // 2)
     if not stuck.any():
         return stuck
     groups, number = ndimage.label(stuck, _SQUARE)
@@ -169,10 +170,10 @@ def dead_pixels(
     dark = good & (lit == 0)
     lines = np.zeros_like(good)
     for axis in (0, 1):
-        image, occupied, usable = (np.moveaxis(a, axis, 0) for a in (mean, lit, good))
+        turned, occupied = np.moveaxis(mean, axis, 0), np.moveaxis(lit, axis, 0)
         view = np.moveaxis(lines, axis, 0)
-        for start, stop in _dark_bands(usable, np.moveaxis(dark, axis, 0)):
-            if _cuts_light(image, occupied, start, stop, number):
+        for start, stop in _dark_bands(np.moveaxis(good, axis, 0), np.moveaxis(dark, axis, 0)):
+            if _cuts_light(turned, occupied, start, stop, number):
                 view[start:stop] = True
     lines &= dark
     groups, count = ndimage.label(dark & ~lines, _SQUARE)
@@ -219,14 +220,14 @@ def _border(image: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
 
 
-def _rings(groups: NDArray[np.int32], good: Pixels) -> tuple[Pixels, NDArray[np.int32]]:
+def _rings(groups: NDArray[Any], good: Pixels) -> tuple[Pixels, NDArray[Any]]:
     """Good pixels around groups, and the group that each belongs to."""
     owner = ndimage.grey_dilation(groups, footprint=_SQUARE)
     return (owner > 0) & (groups == 0) & good, owner
 
 
 def _by_group(
-    function: Any, image: Pattern, owner: NDArray[np.int32], ring: Pixels, index: NDArray[np.int64]
+    function: Any, image: Pattern, owner: NDArray[Any], ring: Pixels, index: NDArray[np.int64]
 ) -> Pattern:
     """Reduce an image over the ring of each group; 0 for a group without a ring."""
     present = np.isin(index, owner[ring])
@@ -236,6 +237,6 @@ def _by_group(
     return values
 
 
-def _ring_medians(mean: Pattern, groups: NDArray[np.int32], number: int, good: Pixels) -> Pattern:
+def _ring_medians(mean: Pattern, groups: NDArray[Any], number: int, good: Pixels) -> Pattern:
     ring, owner = _rings(groups, good)
     return _by_group(ndimage.median, mean, owner, ring, np.arange(1, number + 1))

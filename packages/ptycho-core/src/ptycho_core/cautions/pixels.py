@@ -115,8 +115,8 @@ def _hidden_light(facts: ScanFacts) -> float:
     if behind.dtype.kind == "f":
         behind = np.nan_to_num(behind, nan=0.0, posinf=0.0, neginf=0.0)
     changing = (behind != behind[0]).any(axis=0)
-    hidden = np.count_nonzero(changing & ((behind > 0).mean(axis=0) > LIT))
-    seen = np.count_nonzero(facts.good & ((facts.intensities > 0).mean(axis=0) > LIT))
+    hidden = int(np.count_nonzero(changing & ((behind > 0).mean(axis=0) > LIT)))
+    seen = int(np.count_nonzero(facts.good & ((facts.intensities > 0).mean(axis=0) > LIT)))
     return hidden / max(1, hidden + seen)
 
 
