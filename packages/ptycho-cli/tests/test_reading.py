@@ -25,14 +25,16 @@ def test_options_are_those_of_load_scan(command, tmp_path):
         "domain": "counts",
         "companion": other,
         "negative": "clip",
+        "follow_links": True,
         "pixel_size_m": 1e-8,
         "photon_energy_ev": 9e3,
         "detector_distance_m": 2.0,
         "detector_pixel_size_m": 7.5e-5,
         "particle": "electron",
     }
-    words = [text for name, value in given.items()
-             for text in (f"--{name.replace('_', '-')}", str(value))]  # fmt: skip
+    words = []
+    for name, value in given.items():
+        words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     assert CliRunner().invoke(command, words).output.strip() == str(given)
     assert CliRunner().invoke(command).output.strip() == str(dict.fromkeys(given))
     assert given.keys() <= inspect.signature(load_scan).parameters.keys()

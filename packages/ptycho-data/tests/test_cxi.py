@@ -207,3 +207,14 @@ def test_a_stage_that_scans_in_x_and_z(write):
 
 def test_positions_along_the_other_axis_of_the_array(write):
     check(read(write({"entry_1/sample_1/geometry_1/translation": translation().T})))
+
+
+def test_patterns_in_a_linked_file(write):
+    path = write({f"{DET}/data": h5py.ExternalLink("raw.h5", "/data")})
+    with h5py.File(path.with_name("raw.h5"), "w") as file:
+        file["data"] = COUNTS
+    with pytest.raises(ScanFormatError, match="--follow-links"):
+        load_scan(path)
+    scan = load_scan(path, follow_links=True)
+    check(scan)
+    assert scan.files == (path, path.with_name("raw.h5"))

@@ -81,6 +81,27 @@ def _virtual(file):
     file.create_virtual_dataset("a", layout)
 
 
+def _put_together(file, name="a", source="b", rows=12):
+    layout = h5py.VirtualLayout(VALUES.shape, VALUES.dtype)
+    layout[:rows] = h5py.VirtualSource(".", source, (rows, 8, 8))
+    file.create_virtual_dataset(name, layout)
+
+
+def _virtual_in_part(file):
+    file["b"] = VALUES[:10]
+    _put_together(file, rows=10)
+
+
+def _virtual_of_nothing(file):
+    _put_together(file, source="gone")
+
+
+def _virtual_of_virtual(file):
+    file["c"] = VALUES
+    _put_together(file, "b", "c")
+    _put_together(file)
+
+
 def _huge(file):
     file.create_dataset("a", (1 << 40, 8, 8), "u2", chunks=(1, 8, 8))
 
@@ -121,11 +142,14 @@ def _group(file):
 @pytest.mark.parametrize(
     ("fill", "found"),
     [
-        (_external, "a link into another file"),
-        (_through_external, "a link into another file"),
+        (_external, r"data in another file \(/etc/hostname\); only files in the same folder"),
+        (_through_external, r"data in another file \(other.h5\); pass --follow-links"),
         (_circle, "links that lead in a circle"),
-        (_values_elsewhere, "values are elsewhere"),
-        (_virtual, "values are elsewhere"),
+        (_values_elsewhere, "values are in a raw file"),
+        (_virtual, r"data in another file \(other.h5\); pass --follow-links"),
+        (_virtual_in_part, "640 of 768 values are set"),
+        (_virtual_of_nothing, "no dataset gone"),
+        (_virtual_of_virtual, "a virtual dataset of virtual datasets"),
         (_huge, "140737488355328 declared bytes"),
         (_huge_in_one_piece, "140737488355328 declared bytes"),
         (_bomb, "83886080 declared bytes"),
@@ -147,6 +171,57 @@ def test_what_is_no_data_of_this_file_is_refused(make, fill, found):
             (violation,) = caught.value.violations
             assert violation.key == "a"
             assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": (5, 8, 8), "compression": "gzip"}])
+def test_virtual_datasets_of_the_same_file(make, options):
+    def fill(file):
+        file.create_dataset("raster", data=VALUES.reshape(3, 4, 8, 8))
+        layout = h5py.VirtualLayout(VALUES.shape, VALUES.dtype)
+        for row in range(3):  # as NXcxi_ptycho makes a stack of a raster
+            layout[4 * row : 4 * row + 4] = h5py.VirtualSource(file["raster"])[row]
+        file.create_virtual_dataset("stack", layout)
+        file.create_dataset("b", data=VALUES, **options)
+        _put_together(file)
+
+    with H5File(make(fill)) as file:
+        for name in ("stack", "a"):
+            stack = file.stack(name)
+            assert isinstance(stack, LazyStack)
+            np.testing.assert_array_equal(stack, VALUES)
+            np.testing.assert_array_equal(stack[[7, 2]], VALUES[[7, 2]])
+            np.testing.assert_array_equal(file.read(name), VALUES)
+
+
+def _external_and_virtual(file):
+    file["group"] = h5py.ExternalLink("other.h5", "/inner")
+    layout = h5py.VirtualLayout(VALUES.shape, VALUES.dtype)
+    layout[:] = h5py.VirtualSource("other.h5", "inner/packed", VALUES.shape)
+    file.create_virtual_dataset("virtual", layout)
+
+
+def test_links_to_files_in_the_same_folder_are_followed_on_demand(make, tmp_path):
+    path = make(_external_and_virtual)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["inner/plain"] = VALUES
+        file["inner/link"] = h5py.SoftLink("/inner/plain")
+        file["inner/packed"] = VALUES
+        file["inner/far"] = h5py.ExternalLink("../far.h5", "/a")
+        file["inner/back"] = h5py.ExternalLink("a.h5", "/group/back")
+    with H5File(path, follow=2) as file:
+        assert file.linked == ()
+        for name in ("group/plain", "group/link", "group/packed", "virtual"):
+            stack = file.stack(name)
+            np.testing.assert_array_equal(stack, VALUES)
+            np.testing.assert_array_equal(file.read(name), VALUES)
+            assert is_mapped(stack) == (name != "virtual")
+        assert file.linked == (tmp_path / "other.h5",)
+        for name, found in (("group/far", "only files in the same"), ("group/back", "--follow")):
+            with pytest.raises(ScanFormatError, match=found):
+                file.stack(name)
+    (tmp_path / "other.h5").unlink()
+    with H5File(path, follow=2) as file, pytest.raises(MissingScanError, match=r"other\.h5"):
+        file.stack("group/plain")
 
 
 def test_a_filter_that_is_not_here_is_named(make, monkeypatch):

@@ -23,6 +23,7 @@ ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 #: Arguments of `ptycho_data.load_scan` besides domain, companion and probe.
 GIVEN = (
     "negative",
+    "follow_links",
     "pixel_size_m",
     "photon_energy_ev",
     "detector_distance_m",
@@ -69,6 +70,12 @@ def reading_options(title: str = "Geometry", *, skip: Collection[str] = ()) -> C
             type=click.Choice(get_args(Negative)),
             help="Whether values below zero, as after dark subtraction, become zero.  "
             "[default: refuse]",
+        ),
+        "--follow-links": section("Input")(
+            "--follow-links",
+            is_flag=True,
+            default=None,
+            help="Follow links out of an HDF5 file, to files in its folder.",
         ),
         "--pixel-size-m": geometry(
             "--pixel-size-m", type=ABOVE_ZERO, help="Object pixel in metres; overrides the file."

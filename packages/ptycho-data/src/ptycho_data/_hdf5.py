@@ -2,8 +2,9 @@
 
 An HDF5 file can point to other files, declare arrays of any size, and hold Python objects. Here
 everything is checked before any memory is taken: every path is followed link by link and never
-leaves the file, declared sizes must fit what is stored, and only plain numbers are read. Stacks are
-not read when the file is opened: contiguous ones are mapped, chunked ones are read on demand.
+leaves the file, unless asked to and then to files beside it only; declared sizes must fit what is
+stored, and only plain numbers are read. Stacks are not read when the file is opened: contiguous
+ones are mapped, chunked ones are read on demand.
 """
 
 import contextlib
@@ -153,13 +154,16 @@ def _is_text(item: h5py.Dataset) -> bool:
 class H5File(UntrustedFile):
     """An HDF5 file; use it in a ``with`` statement.
 
-    Paths may run through soft links within the file. External links, datasets that keep their
-    values in other files, and virtual datasets are refused.
+    Paths may run through soft links within the file, and virtual datasets may put together others
+    of the file. External links and virtual datasets of other files are refused, unless they are to
+    be followed. Datasets with their values in raw files are always refused.
 
     Parameters
     ----------
     path
         The file.
+    follow
+        Follow links to HDF5 files in the same folder, from file to file so many times.
 
     Raises
     ------
@@ -169,16 +173,44 @@ class H5File(UntrustedFile):
 
     KIND: ClassVar[str] = "an HDF5 file, complete and undamaged"
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], *, follow: int = 0) -> None:
         super().__init__(path)
+        self._follow = follow
+        self._others: dict[str, H5File] = {}
         self._stamp = Stamp.of(self.path)
         with self._guard(WHOLE_FILE, self.KIND):
             self._file = open_file(self.path)
 
     def close(self) -> None:
-        """Close the file; stacks made from it stay valid."""
+        """Close the file and those that it links to; stacks made from it stay valid."""
+        for other in self._others.values():
+            other.close()
         with contextlib.suppress(*DAMAGE):
             self._file.close()
+
+    @property
+    def linked(self) -> tuple[Path, ...]:
+        """Other files that links were followed to."""
+        others = self._others.values()
+        return tuple(path for other in others for path in (other.path, *other.linked))
+
+    def _other(self, filename: str, name: str) -> "H5File":
+        """Open a file that a dataset of this one is in, if links may be followed."""
+        if filename == ".":
+            return self
+        got = f"data in another file ({filename[:100]})"
+        if Path(filename).name != filename:
+            advice = "only files in the same folder are followed; copy the data into one file"
+            self._fail(name, "data in this file", got, advice)
+        if not self._follow:
+            advice = (
+                "pass --follow-links to read files in the same folder, or copy the data into one "
+                "file"
+            )
+            self._fail(name, "data in this file", got, advice)
+        if filename not in self._others:
+            self._others[filename] = H5File(self.path.with_name(filename), follow=self._follow - 1)
+        return self._others[filename]
 
     @contextlib.contextmanager
     def _guard(self, key: str, rule: str = "an undamaged HDF5 dataset") -> Iterator[None]:
@@ -234,8 +266,20 @@ class H5File(UntrustedFile):
             elif isinstance(link, h5py.HardLink):
                 item = item[part]
             else:
-                self._fail(name, "data in this file", "a link into another file (never followed)")
+                other = self._other(str(link.filename), name)
+                return other._find("/".join([str(link.path), *parts]))
         return item
+
+    def _owner(self, item: h5py.Dataset) -> "H5File":
+        """Return the file that a dataset is in."""
+        filename = Path(item.file.filename)
+        files = [self, *self._others.values()]
+        while files:
+            file = files.pop()
+            if file.path == filename:
+                return file
+            files.extend(file._others.values())
+        return self
 
     def _dataset(self, name: str) -> h5py.Dataset:
         """Find a dataset and check that its declaration can be true."""
@@ -250,9 +294,10 @@ class H5File(UntrustedFile):
     def _check(self, name: str, item: h5py.Dataset) -> None:
         """Refuse what points elsewhere, needs Python objects, or declares more than it holds."""
         plan = item.id.get_create_plist()
-        if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count():
-            got = "a dataset whose values are elsewhere (never followed)"
+        if plan.get_external_count():
+            got = "a dataset whose values are in a raw file (never followed)"
             self._fail(name, "data in this file", got)
+        virtual = plan.get_layout() == h5py.h5d.VIRTUAL
         shape, dtype = item.shape, item.dtype
         try:
             check_extents(shape)
@@ -269,13 +314,35 @@ class H5File(UntrustedFile):
         self._check_filters(name, plan)
         header, stored = Header(shape=shape, dtype=dtype), int(item.id.get_storage_size())
         declared = f"{header.nbytes} declared bytes ({header.describe()})"
-        size = self.path.stat().st_size
-        if stored > size:
+        size = self._owner(item).path.stat().st_size
+        if virtual:
+            stored = sum(int(part.id.get_storage_size()) for part in self._parts(name, item))
+        elif stored > size:
             self._fail(name, "complete", f"{stored} stored bytes in a file of {size}")
-        if item.chunks is None and header.nbytes > stored:
+        elif item.chunks is None and header.nbytes > stored:
             self._fail(name, f"as large as the {stored} bytes that are stored", declared)
         if LIMITS.inflates_absurdly(header.nbytes, stored):
             self._fail(name, f"a size that {stored} stored bytes can hold", declared)
+
+    def _parts(self, name: str, item: h5py.Dataset) -> list[h5py.Dataset]:
+        """Return the checked datasets that a virtual one puts together, all of it."""
+        owner, parts, covered = self._owner(item), [], 0
+        for part in item.virtual_sources():
+            source = owner._other(str(part.file_name), name)
+            found = source._find(str(part.dset_name))
+            if not isinstance(found, h5py.Dataset):
+                self._fail(name, "complete", f"no dataset {part.dset_name} in {source.path.name}")
+            if found.id.get_create_plist().get_layout() == h5py.h5d.VIRTUAL:
+                got = "a virtual dataset of virtual datasets"
+                self._fail(name, "of datasets with values", got)
+            source._check(str(part.dset_name), found)
+            parts.append(found)
+            covered += int(part.vspace.get_select_npoints())
+        if covered < math.prod(item.shape):
+            # HDF5 would fill the rest with zeros.
+            got = f"a virtual dataset of which {covered} of {math.prod(item.shape)} values are set"
+            self._fail(name, "complete", got)
+        return parts
 
     def _check_filters(self, name: str, plan: Any) -> None:
         for index in range(plan.get_nfilters()):
@@ -399,14 +466,24 @@ class H5File(UntrustedFile):
         if len(header.shape) != 3 or 0 in header.shape:
             advice = raster_advice(header.shape)
             self._fail(name, "a stack of three axes, none of them 0", header.describe(), advice)
+        owner, chunks = self._owner(item), item.chunks
         with self._guard(name):
             offset, canonical = item.id.get_offset(), str(item.name)
-        if item.chunks is None and offset is not None and header.nbytes:
-            if offset + header.nbytes > self._stamp.size:
+            if item.is_virtual:
+                chunks = _common_chunks(self._parts(name, item), header)
+        if chunks is None and offset is not None and header.nbytes:
+            if offset + header.nbytes > owner._stamp.size:
                 self._fail(name, "complete", "a dataset that runs past the end of the file")
-            return np.memmap(self.path, header.dtype, "r", offset, header.shape)
-        if item.chunks is None:  # so small that it lies in the header
+            return np.memmap(owner.path, header.dtype, "r", offset, header.shape)
+        if chunks is None:  # so small that it lies in the header
             return self.read(name)
         return LazyStack(
-            H5Source(stamp=self._stamp, name=canonical, header=header, chunks=tuple(item.chunks))
+            H5Source(stamp=owner._stamp, name=canonical, header=header, chunks=tuple(chunks))
         )
+
+
+def _common_chunks(parts: list[h5py.Dataset], header: Header) -> tuple[int, ...]:
+    """Return the chunks that a virtual stack is read by: those of its parts, if all are alike."""
+    found = {tuple(part.chunks or ()) for part in parts}
+    one = found.pop() if len(found) == 1 else ()
+    return one if len(one) == len(header.shape) else (1, *header.shape[1:])

@@ -234,6 +234,7 @@ def load_scan(
     particle: Particle | None = None,
     probe_file: str | PathLike[str] | None = None,
     negative: Negative = "refuse",
+    follow_links: bool = False,
 ) -> Scan:
     """Read a scan of any known format and check all of it.
 
@@ -263,6 +264,9 @@ def load_scan(
     negative : {"refuse", "clip"}
         Whether values below zero, the noise of dark-subtracted frames, are an error or become
         zero. Pixels with one value below zero in every pattern become bad pixels then.
+    follow_links
+        Follow external links and virtual datasets out of an HDF5 file, to files in its own folder.
+        Only for files that you trust as much as that one.
 
     Returns
     -------
@@ -297,7 +301,16 @@ def load_scan(
         particle=particle,
     )
     findings = Findings(str(path))
-    scan = _load_file(Path(path), domain, findings, companion, given, probe_file, negative)
+    scan = _load_file(
+        Path(path),
+        domain,
+        findings,
+        companion,
+        given,
+        probe_file,
+        negative,
+        follow_links=follow_links,
+    )
     return _accept(scan, findings)
 
 
@@ -421,12 +434,17 @@ def _load_file(
     given: Experiment,
     probe_file: str | PathLike[str] | None = None,
     negative: Negative = "refuse",
+    *,
+    follow_links: bool = False,
 ) -> Scan | None:
     raw: Raw | None = None
     scan: Scan | None = None
     try:
-        with opened_scan(path, findings, companion=companion, given=given) as (one, opened):
+        with opened_scan(
+            path, findings, companion=companion, given=given, follow_links=follow_links
+        ) as (one, opened):
             raw = one.read(opened)
+            raw.files = tuple(dict.fromkeys((*raw.files, *opened.linked)))
             scan = build(raw, domain, findings, probe_file, negative, given)
             _log.info("%s: read as %s", path, one.title)
     except MissingScanError:

@@ -80,7 +80,7 @@ def fixture(
         **{name.replace("_", "-"): value for name, value in given_reading(reading).items()},
     }
     for name, value in stated.items():
-        words += [] if value is None else [f"--{name}", str(value)]
+        words += [] if value is None else [f"--{name}", *([] if value is True else [str(value)])]
     content = save_fixture(
         output,
         scan,

@@ -165,6 +165,7 @@ def opened_scan(
     companion: str | PathLike[str] | None = None,
     given: Experiment | None = None,
     patterns_needed: bool = True,
+    follow_links: bool = False,
 ) -> Iterator[tuple[Format, Opened]]:
     """Open a scan, a file or a folder, and recognise its format.
 
@@ -174,7 +175,7 @@ def opened_scan(
         It cannot be opened, or is no scan of a known format.
     """
     with contextlib.ExitStack() as closing:
-        file = open_container(_file_of(Path(path)))
+        file = open_container(_file_of(Path(path)), follow_links=follow_links)
         closing.callback(file.close)
         yield (
             detect(file),
@@ -184,6 +185,7 @@ def opened_scan(
                 companion=None if companion is None else Path(companion),
                 given=given or Experiment(),
                 patterns_needed=patterns_needed,
+                follow_links=follow_links,
                 closing=closing,
             ),
         )

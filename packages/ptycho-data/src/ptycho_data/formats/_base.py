@@ -38,8 +38,14 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _EXPECTED = "an NPZ or HDF5 file, complete and undamaged"
 
 
-def open_container(path: Path) -> Container:
+#: Links from file to file that are followed, where they are: master file, link, data.
+_LINKS = 2
+
+
+def open_container(path: Path, *, follow_links: bool = False) -> Container:
     """Open a file as what its first bytes say it is; its name does not matter.
+
+    Links out of an HDF5 file are followed on demand, to files in the same folder.
 
     Raises
     ------
@@ -57,7 +63,7 @@ def open_container(path: Path) -> Container:
         if start in _ZIP:
             return Archive(path)
         if is_hdf5(path):
-            return H5File(path)
+            return H5File(path, follow=_LINKS if follow_links else 0)
     except MissingScanError:
         raise
     except OSError as error:
@@ -130,16 +136,20 @@ class Opened:
         Energy, distance, pixels and particle as given to `load_scan`; they win over the file.
     patterns_needed
         Whether a file without patterns has to be completed by the one that has them.
+    follow_links
+        Whether links out of an HDF5 file are followed, to files in the same folder.
     closing
         Closes further files at the end.
     """
 
     file: Container
     findings: Findings
+    follow_links: bool = False
     companion: Path | None = None
     given: Experiment = field(factory=Experiment)
     patterns_needed: bool = True
     closing: contextlib.ExitStack = field(factory=contextlib.ExitStack)
+    _more: list[Container] = field(factory=list, init=False)
 
     @property
     def pixel_size_m(self) -> float | None:
@@ -153,9 +163,16 @@ class Opened:
 
     def also(self, path: Path) -> Container:
         """Open a further file, closed at the end with the first."""
-        file = open_container(path)
+        file = open_container(path, follow_links=self.follow_links)
         self.closing.callback(file.close)
+        self._more.append(file)
         return file
+
+    @property
+    def linked(self) -> tuple[Path, ...]:
+        """Files that links were followed to."""
+        files = (self.file, *self._more)
+        return tuple(path for file in files if isinstance(file, H5File) for path in file.linked)
 
     @contextlib.contextmanager
     def collecting(self, key: str) -> Iterator[None]:
