@@ -1,5 +1,7 @@
 """The ptychodus product: layout, units, and each pixel where ptychodus looks for it."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -69,16 +71,15 @@ def test_a_bright_pixel_is_found_in_its_patch(tmp_path, n):
 
 
 def test_layout(tmp_path):
-    rec = make()
+    rec = make(photon_energy_ev=8e3, detector_distance_m=2.0, nphotons=1e4, name="scan_7")
     path = save_product(
-        tmp_path / "product.h5", rec, name="n", comments="c", photon_energy_ev=8e3,
-        detector_distance_m=2.0, exposure_time_s=0.1, photons=1e4, losses=[3.0, 2.0],
-    )  # fmt: skip
+        tmp_path / "product.h5", rec, comments="c", exposure_time_s=0.1, losses=[3.0, 2.0]
+    )
     with h5py.File(path) as file:
         attributes = dict(file.attrs)
         del attributes["writer"]
         assert attributes == {
-            "name": "n",
+            "name": "scan_7",
             "comments": "c",
             "photon_energy_eV": 8e3,
             "detector_object_distance_m": 2.0,
@@ -102,7 +103,7 @@ def test_layout(tmp_path):
 
 def test_the_probe_carries_the_photons_where_they_are_known(tmp_path):
     rec = make()
-    with h5py.File(save_product(tmp_path / "1.h5", rec, photons=1e6)) as file:
+    with h5py.File(save_product(tmp_path / "1.h5", make(nphotons=1e6))) as file:
         assert np.sum(np.abs(file["probe"][()]) ** 2) == pytest.approx(1e6, rel=1e-5)
     with h5py.File(save_product(tmp_path / "2.h5", rec)) as file:
         np.testing.assert_array_equal(file["probe"][0], rec.probe)
@@ -124,10 +125,6 @@ def test_a_nominal_pixel_size_says_so(tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"photons": 0.0},
-        {"photons": float("nan")},
-        {"photon_energy_ev": -1.0},
-        {"detector_distance_m": float("inf")},
         {"exposure_time_s": float("nan")},
         {"nominal_pixel_size_m": 0.0},
     ],
@@ -145,3 +142,29 @@ def test_equal_content_gives_equal_bytes_and_stays(tmp_path):
         save_product(tmp_path / "1.h5", make())
     save_product(tmp_path / "1.h5", make(origin=[0, 0]), overwrite=True)
     assert (tmp_path / "1.h5").read_bytes() != first
+
+
+def test_the_place_on_the_stage(tmp_path):
+    place = (3.1234e-3, -1.7e-3)
+    with h5py.File(save_product(tmp_path / "1.h5", make(origin_m=place))) as file:
+        x, y = file["probe_position_x_m"][()], file["probe_position_y_m"][()]
+        # Its patch is where it would be without.
+        np.testing.assert_allclose(lower_corner(file, 0), (9 - 4, 10 - 4), atol=1e-6)
+    np.testing.assert_allclose(x - place[0], np.array([110, 106, 112.25]) * 2e-8, atol=1e-15)
+    np.testing.assert_allclose(y - place[1], np.array([-31, -33, -31.5]) * 2e-8, atol=1e-15)
+
+
+def test_electrons_are_written_by_their_wavelength(tmp_path):
+    rec = make(photon_energy_ev=200e3, particle="electron")
+    with h5py.File(save_product(tmp_path / "1.h5", rec)) as file:
+        # ptychodus: wavelength = h c / photon energy. Of 200 kV it is 2.5079 pm.
+        stated = file.attrs["photon_energy_eV"]
+        assert file.attrs["electron_energy_eV"] == 200e3
+        assert "wavelength" in file.attrs["comments"]
+    assert 1.23984198e-6 / stated == pytest.approx(2.5079e-12, rel=3e-5)
+
+
+def test_the_run_travels_with_the_product(tmp_path):
+    run = {"command": "reconstruct", "configuration": {"epochs": 3}}
+    with h5py.File(save_product(tmp_path / "1.h5", make(run=run))) as file:
+        assert json.loads(file.attrs["run"]) == run

@@ -144,3 +144,20 @@ def test_an_existing_file_stays(tmp_path):
         save_reconstruction(tmp_path / "r.npz", Reconstruction(**arrays()))
     save_reconstruction(tmp_path / "r.npz", Reconstruction(**arrays()), overwrite=True)
     assert load_reconstruction(tmp_path / "r.npz").N == 8
+
+
+def test_experiment_place_and_run_are_kept(tmp_path):
+    known = {
+        "pixel_size_m": 5.7e-8,
+        "origin_m": (3.1234e-3, -1.7e-3),
+        "photon_energy_ev": 200e3,
+        "detector_distance_m": 2.0,
+        "detector_pixel_size_m": 75e-6,
+        "particle": "electron",
+        "nphotons": 1e5,
+        "name": "scan_42",
+        "run": {"command": "infer", "inputs": {"scan": {"sha256": "ab"}}},
+    }
+    save_reconstruction(tmp_path / "rec.npz", Reconstruction(**arrays(**known)))
+    back = load_reconstruction(tmp_path / "rec.npz")
+    assert {name: getattr(back, name) for name in known} == known

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError, MissingFileError
 from ptycho_data import (
@@ -19,8 +19,7 @@ from ptycho_data import (
     ScanFormatError,
     format_of,
     list_arrays,
-    load_arrays,
-    load_parts,
+    load_object,
     load_reconstruction,
 )
 from ptycho_physics import Canvas
@@ -38,6 +37,9 @@ __all__ = [
 
 #: Smallest side of a rectangle that can be compared, pixels.
 SMALLEST_SIDE = 16
+
+#: Pixels that differ by more than this are of different size: over a thousand of them, by one.
+SAME_PIXEL = 1e-3
 
 #: Left, top, right and bottom (exclusive) of a rectangle on the object grid, pixels.
 Box = tuple[int, int, int, int]
@@ -58,6 +60,8 @@ class PlacedObject:
         Patch centres ``(x, y)`` on the object grid.
     pixel_size_m : float or None
         Object pixel in metres, if known.
+    origin_m : (float, float) or None
+        Where pixel ``(0, 0)`` of the object grid lies on the stage, in metres, if known.
     """
 
     name: str
@@ -65,6 +69,7 @@ class PlacedObject:
     origin: tuple[int, int] = (0, 0)
     centres: NDArray[np.float64] | None = None
     pixel_size_m: float | None = None
+    origin_m: tuple[float, float] | None = None
 
     @classmethod
     def from_reconstruction(
@@ -78,6 +83,7 @@ class PlacedObject:
             origin=(x0, y0),
             centres=np.stack([rec.xcoords + x0, rec.ycoords + y0], axis=1),
             pixel_size_m=rec.pixel_size_m,
+            origin_m=rec.origin_m,
         )
 
     @classmethod
@@ -96,7 +102,12 @@ class PlacedObject:
                 "none",
                 "without a reference, see the R-factor in metrics.json",
             )
-        return cls(name="objectGuess", values=scan.object_guess, pixel_size_m=scan.pixel_size_m)
+        return cls(
+            name="objectGuess",
+            values=scan.object_guess,
+            pixel_size_m=scan.pixel_size_m,
+            origin_m=scan.origin_m,
+        )
 
     def box(self) -> Box:
         """Bounding box of the patch centres, or of the whole object if there are none."""
@@ -110,6 +121,35 @@ class PlacedObject:
             max(math.ceil(low[1]), y0),
             min(math.floor(high[0]) + 1, x0 + width),
             min(math.floor(high[1]) + 1, y0 + height),
+        )
+
+    def on_grid_of(self, other: "PlacedObject") -> "PlacedObject":
+        """Return this object on the grid of another, laid by metres if both know their place.
+
+        What is left of the shift, less than a pixel, is for the comparison to remove.
+
+        Raises
+        ------
+        InvalidValueError
+            If the pixels are known to be of different size.
+        """
+        mine, theirs = self.pixel_size_m, other.pixel_size_m
+        if mine is not None and theirs is not None and abs(mine / theirs - 1) > SAME_PIXEL:
+            raise InvalidValueError(
+                f"the object pixel of {self.name}",
+                f"that of {other.name}, {theirs * 1e9:.6g} nm",
+                f"{mine * 1e9:.6g} nm",
+                "resample one of them to compare the two",
+            )
+        pixel = mine or theirs
+        if pixel is None or self.origin_m is None or other.origin_m is None:
+            return self
+        x, y = (round((a - b) / pixel) for a, b in zip(self.origin_m, other.origin_m, strict=True))
+        return evolve(
+            self,
+            origin=(self.origin[0] + x, self.origin[1] + y),
+            centres=None if self.centres is None else self.centres + np.array([x, y]),
+            origin_m=other.origin_m,
         )
 
     def cut(self, box: Box) -> NDArray[np.complex64]:
@@ -165,20 +205,28 @@ def read_reference(path: Path) -> PlacedObject:
     if (path / "reconstruction.npz").is_file():
         return read_reconstruction(path)
     if format_of(path).name == "npz":
-        arrays = load_arrays(path, (), optional=("objectGuess", "object", "origin", "coverage"))
-    else:
-        arrays = load_parts(path, ("objectGuess",))
-    if "origin" in arrays and "coverage" in arrays:
-        return read_reconstruction(path)
-    if "objectGuess" not in arrays:
+        members = {name for name, _ in list_arrays(path)}
+        if members >= {"origin", "coverage"}:
+            return read_reconstruction(path)
+    stored = load_object(path)
+    if stored is None:
         raise InvalidValueError(
             f"{path}",
             "a scan with objectGuess or a reconstruction.npz",
             "a file without either",
             "without a reference, see the R-factor in metrics.json",
         )
-    values = complex_array(arrays["objectGuess"], 2, path, "objectGuess")
-    return PlacedObject(name=path.name, values=values)
+    # On the grid whose zero is that of the file's metres, which is that of a result whose place on
+    # the stage is not known.
+    x, y = (round(value) for value in stored.origin)
+    place, pixel = stored.origin_m, stored.pixel_size_m
+    return PlacedObject(
+        name=path.name,
+        values=complex_array(stored.values, 2, path, "objectGuess"),
+        origin=(x, y),
+        pixel_size_m=pixel,
+        origin_m=(place[0] - x * pixel, place[1] - y * pixel) if place and pixel else None,
+    )
 
 
 def common_box(a: PlacedObject, b: PlacedObject) -> Box:

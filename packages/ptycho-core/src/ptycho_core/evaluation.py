@@ -107,6 +107,9 @@ def evaluate(
 ) -> Evaluation:
     """Compare a reconstruction with a reference.
 
+    Where both know their place on the stage in metres, they are laid over each other by it,
+    otherwise by the pixels of the object grid.
+
     Parameters
     ----------
     reconstruction
@@ -120,14 +123,15 @@ def evaluate(
     Raises
     ------
     InvalidValueError
-        If there is no reference, or the common rectangle is smaller than 16 x 16 pixels.
+        If there is no reference, the two have pixels of different size, or the common rectangle is
+        smaller than 16 x 16 pixels.
     """
     ours = (
         PlacedObject.from_reconstruction(reconstruction)
         if isinstance(reconstruction, Reconstruction)
         else read_reconstruction(Path(reconstruction))
     )
-    theirs = _placed_reference(reference)
+    theirs = _placed_reference(reference).on_grid_of(ours)
     box = common_box(ours, theirs)
     comparison = compare(ours.cut(box), theirs.cut(box), remove_ramp=remove_ramp)
     return Evaluation(comparison=comparison, box=box, pixel_size_m=ours.pixel_size_m)

@@ -161,7 +161,8 @@ def reconstruct_in_one_pass(
     scored = time.perf_counter()
     centres = work.canvas.local(scan.positions[indices])
     return InferenceResult(
-        reconstruction=Reconstruction(
+        reconstruction=Reconstruction.of_scan(
+            scan,
             object=object_,
             coverage=coverage,
             xcoords=centres[:, 0],
@@ -169,7 +170,6 @@ def reconstruct_in_one_pass(
             indices=indices,
             probe=work.used_probe,
             origin=np.array(work.canvas.origin),
-            pixel_size_m=scan.pixel_size_m,
         ),
         r_factor=r_factor,
         timings={

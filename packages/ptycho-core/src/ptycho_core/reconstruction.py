@@ -26,7 +26,7 @@ from ptycho_core.half_scans import CURVE_FILE, Indices, half_scan_metrics
 from ptycho_core.networks import trust_network
 from ptycho_core.outputs import RECONSTRUCTION_FILES, output_folder
 from ptycho_core.progress import Progress, counter, log_to_stderr, no_progress, text_progress
-from ptycho_core.record import RUN_FILE, Stopwatch, run_record
+from ptycho_core.record import RUN_FILE, Stopwatch, run_record, with_run
 from ptycho_core.refinement import RefinementResult, refine
 from ptycho_core.results import InferenceResult
 from ptycho_core.run_settings import (
@@ -297,15 +297,6 @@ class ReconstructionRun:
         method = resolved.config.model.architecture
         if refined:
             method += f", {len(metrics['r_factors_refining'])} epochs of the solver"
-        write_results(
-            folder,
-            result.reconstruction,
-            metrics=metrics,
-            photons=scan.nphotons,
-            caption=picture_caption(scan, metrics, patterns, f"network {method}"),
-            overwrite=self.overwrite,
-            stage=self.clock.stage,
-        )
         files = resolved.files
         inputs = {
             "model_path": files.model_path if is_path(self.model) else None,
@@ -332,6 +323,15 @@ class ReconstructionRun:
             cautions=[caution.to_dict() for caution in result.cautions],
             **{k: v for k, v in metrics.items() if k in ("r_factor", "r_factor_network")},
         )
+        write_results(
+            folder,
+            with_run(result.reconstruction, record),
+            metrics=metrics,
+            caption=picture_caption(scan, metrics, patterns, f"network {method}"),
+            overwrite=self.overwrite,
+            stage=self.clock.stage,
+        )
+        record["timings_s"] = self.clock.rounded()
         write_json(folder / RUN_FILE, record, overwrite=self.overwrite)
 
 

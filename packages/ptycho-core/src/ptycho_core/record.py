@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 from ptycho_config import RunFiles, option_specs
-from ptycho_data import file_sha256
+from ptycho_data import Reconstruction, file_sha256
 
 __all__ = [
     "RUN_FILE",
@@ -22,6 +22,7 @@ __all__ = [
     "installed_versions",
     "portable",
     "run_record",
+    "with_run",
 ]
 
 #: File, beside the results, that holds the record of the run.
@@ -138,4 +139,39 @@ def run_record(
         "overrides_applied": portable(overrides or {}),
         "versions": installed_versions(),
         "timings_s": clock.rounded(),
+    }
+
+
+def with_run(rec: Reconstruction, record: Mapping[str, Any]) -> Reconstruction:
+    """Give a reconstruction the part of a run's record that belongs to it, wherever it is copied.
+
+    Left out is what differs between two runs that give the same result.
+
+    Parameters
+    ----------
+    rec
+        The reconstruction.
+    record
+        From `run_record`.
+    """
+    inputs = {
+        role: {key: value for key, value in file.items() if key != "bytes"}
+        for role, file in record["inputs"].items()
+    }
+    run = {
+        "command": record["command"],
+        "version": record["versions"]["ptycho-core"],
+        "backend": record.get("backend"),
+        "inputs": inputs,
+        "configuration": _without_paths(record["configuration"]),
+    }
+    return evolve(rec, run=run)
+
+
+def _without_paths(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy nested values without the names of files, which say nothing about the result."""
+    return {
+        key: _without_paths(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if key not in PATH_FIELDS
     }

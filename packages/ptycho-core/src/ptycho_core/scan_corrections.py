@@ -87,6 +87,7 @@ def correct_positions(
     }
     corrected = attrs.evolve(
         scan,
+        origin_m=_corrected_place(scan.origin_m, swap_xy, (flip_x, flip_y)),
         xcoords=-x if flip_x else x,
         ycoords=-y if flip_y else y,
         object_guess=None,
@@ -94,3 +95,13 @@ def correct_positions(
         ycoords_start=None,
     )
     return corrected, [name for name, values in dependent.items() if values is not None]
+
+
+def _corrected_place(
+    origin_m: tuple[float, float] | None, swap_xy: bool, flips: tuple[bool, bool]
+) -> tuple[float, float] | None:
+    """Correct the origin of the grid as the positions, so that their metres are corrected too."""
+    if origin_m is None:
+        return None
+    first, second = reversed(origin_m) if swap_xy else origin_m
+    return -first if flips[0] else first, -second if flips[1] else second

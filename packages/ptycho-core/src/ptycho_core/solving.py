@@ -16,7 +16,7 @@ from ptycho_core.evaluation import reference_metrics
 from ptycho_core.half_scans import CURVE_FILE, Indices, half_scan_metrics
 from ptycho_core.outputs import RECONSTRUCTION_FILES, output_folder
 from ptycho_core.progress import Progress, log_to_stderr, no_progress, text_progress
-from ptycho_core.record import RUN_FILE, Stopwatch, run_record
+from ptycho_core.record import RUN_FILE, Stopwatch, run_record, with_run
 from ptycho_core.run_settings import AnyPath, is_path, read_scan
 from ptycho_core.twin import note_twin
 from ptycho_core.verdict import Verdict, judge, picture_caption
@@ -260,29 +260,36 @@ class SolverRun:
                 overwrite=self.overwrite,
             )
 
+    def _stated(self) -> dict[str, Any]:
+        """Return what was given about the file, but for other files."""
+        files = ("probe_file", "companion")
+        stated = {name: value for name, value in self.reading.items() if name not in files}
+        return {name: value for name, value in stated.items() if value is not None}
+
     def _written(self, folder: Path, scan: Scan, result: SolverResult) -> SolverResult:
         """Write results and the record of the run."""
         epochs = len(result.r_factors)
-        write_results(
-            folder,
-            result.reconstruction,
-            metrics=result.metrics,
-            photons=scan.nphotons,
-            caption=picture_caption(scan, result.metrics, scan.n, f"solver, {epochs} epochs"),
-            overwrite=self.overwrite,
-            stage=self.clock.stage,
-        )
         files = {"scan": self.scan, "probe_file": self.reading.get("probe_file")}
         record = run_record(
             "reconstruct",
             inputs={role: Path(path) for role, path in files.items() if is_path(path)},  # type: ignore[arg-type]  # is_path says that it is one
             clock=self.clock,
-            configuration={**self.settings, "domain": scan.domain},
+            configuration={**self.settings, **self._stated(), "domain": scan.domain},
             backend="numpy",
             patterns=scan.n,
             patterns_per_second=result.patterns_per_second,
             cautions=[caution.to_dict() for caution in result.cautions],
         )
+        result = evolve(result, reconstruction=with_run(result.reconstruction, record))
+        write_results(
+            folder,
+            result.reconstruction,
+            metrics=result.metrics,
+            caption=picture_caption(scan, result.metrics, scan.n, f"solver, {epochs} epochs"),
+            overwrite=self.overwrite,
+            stage=self.clock.stage,
+        )
+        record["timings_s"] = self.clock.rounded()
         write_json(folder / RUN_FILE, record, overwrite=self.overwrite)
         return evolve(result, path=folder)
 
@@ -290,7 +297,8 @@ class SolverRun:
 def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:
     """Convert a solution for all patterns of a scan into the form that is saved."""
     local = solution.canvas.local(solution.positions)
-    return Reconstruction(
+    return Reconstruction.of_scan(
+        scan,
         object=np.asarray(solution.object),
         coverage=np.asarray(solution.coverage),
         xcoords=local[:, 0],
@@ -298,5 +306,4 @@ def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:
         indices=np.arange(scan.n),
         probe=np.asarray(solution.probe),
         origin=np.asarray(solution.canvas.origin),
-        pixel_size_m=scan.pixel_size_m,
     )

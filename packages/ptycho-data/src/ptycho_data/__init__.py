@@ -31,7 +31,15 @@ from ptycho_data._grouping import group_positions, subsample
 from ptycho_data._load import load_scan, save_scan, scan_from_arrays, validate
 from ptycho_data._npz import load_arrays
 from ptycho_data._patterns import Negative
-from ptycho_data._preview import list_arrays, load_parts, load_probe, probe_size, stated_photons
+from ptycho_data._preview import (
+    StoredObject,
+    list_arrays,
+    load_object,
+    load_parts,
+    load_probe,
+    probe_size,
+    stated_photons,
+)
 from ptycho_data._reconstruction import (
     Reconstruction,
     ReconstructionError,
@@ -68,6 +76,7 @@ __all__ = [
     "Scan",
     "ScanFormatError",
     "ScanFormatWarning",
+    "StoredObject",
     "Violation",
     "__version__",
     "as_modes",
@@ -85,6 +94,7 @@ __all__ = [
     "list_arrays",
     "load_arrays",
     "load_bundle",
+    "load_object",
     "load_parts",
     "load_probe",
     "load_reconstruction",

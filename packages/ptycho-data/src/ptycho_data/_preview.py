@@ -1,12 +1,14 @@
 """Parts of a scan, read without its patterns: names and shapes, probe, photons."""
 
 import contextlib
+import warnings
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 
@@ -16,17 +18,28 @@ from ptycho_data._contract import (
     Described,
     Findings,
     ScanFormatError,
+    ScanFormatWarning,
     Violation,
     as_modes,
+    check_layout,
     describe_array,
     probe_side,
 )
+from ptycho_data._experiment import Experiment, resolve
 from ptycho_data._npz import load_arrays
+from ptycho_data._placement import position_doubts
 from ptycho_data._statements import read_statements
 from ptycho_data.formats import format_of, opened_scan
 from ptycho_data.formats._base import Raw
 
-__all__ = ["list_arrays", "load_parts", "probe_size", "stated_photons"]
+__all__ = [
+    "StoredObject",
+    "list_arrays",
+    "load_object",
+    "load_parts",
+    "probe_size",
+    "stated_photons",
+]
 
 
 @contextlib.contextmanager
@@ -98,6 +111,78 @@ def load_parts(path: str | PathLike[str], keys: Iterable[str]) -> dict[str, NDAr
     if findings.of(wanted):
         raise ScanFormatError(findings.of(wanted))
     return {key: array for key, array in arrays.items() if key in wanted}
+
+
+@frozen(kw_only=True, eq=False)
+class StoredObject:
+    """The object of a scan or a product, and its place.
+
+    Attributes
+    ----------
+    values : (H, W) array
+        As stored: type and values are not checked.
+    origin : tuple of float
+        (x, y) of its first pixel, in pixels from the zero of the file's metres; (0, 0) in files
+        without metres.
+    origin_m
+        (x, y) of its first pixel on the stage in metres, if known.
+    pixel_size_m
+        Object pixel in metres, if known.
+    """
+
+    values: NDArray[Any]
+    origin: tuple[float, float] = (0.0, 0.0)
+    origin_m: tuple[float, float] | None = None
+    pixel_size_m: float | None = None
+
+
+def load_object(path: str | PathLike[str]) -> StoredObject | None:
+    """Read the object of a scan or a product of any format, without its patterns.
+
+    Parameters
+    ----------
+    path
+        A scan, or a part of one with an object: a product of ptychodus, say.
+
+    Returns
+    -------
+    StoredObject or None
+        None where there is none.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file cannot be read, or its object or metadata are damaged.
+
+    Warns
+    -----
+    ScanFormatWarning
+        If most positions of the file lie outside of the object.
+    """
+    keys = ("objectGuess", "xcoords", "ycoords", "probeGuess", "origin", "pixel_size_m",
+            "_metadata")  # fmt: skip
+    contract = Path(path).is_file() and format_of(path).name == "npz"
+    found = load_arrays(path, (), optional=keys) if contract else load_parts(path, keys)
+    if "objectGuess" not in found:
+        return None
+    findings = Findings(str(path))
+    layout = check_layout(found, findings, optional=REQUIRED)
+    findings.violations.clear()  # this is no check of a scan: what is unusable is not used
+    usable = {key: found[key] for key in layout.usable if key in found}
+    stated = read_statements(usable, findings)
+    if usable.keys() >= {"objectGuess", "xcoords", "ycoords"}:
+        for doubt in position_doubts(usable):
+            warnings.warn(f"{path}: {doubt}", ScanFormatWarning, stacklevel=2)
+    probe = usable.get("probeGuess")
+    side = None if probe is None else probe_side(probe.shape)
+    known, _ = resolve(Experiment(), stated.experiment, side)
+    origin = found.get("origin", np.zeros(2))
+    return StoredObject(
+        values=found["objectGuess"],
+        origin=(float(origin[0]), float(origin[1])),
+        origin_m=stated.origin_m,
+        pixel_size_m=known.pixel_size_m,
+    )
 
 
 def probe_size(path: str | PathLike[str]) -> int:

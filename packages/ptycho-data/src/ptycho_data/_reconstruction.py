@@ -1,17 +1,22 @@
 """The result of a reconstruction: object, coverage, and the positions of its patches."""
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from attrs import field, frozen
-from ptycho_config.errors import MissingFileError, PtychoError, sentence
+from attrs import asdict, field, frozen
+from ptycho_config.errors import InvalidValueError, MissingFileError, PtychoError, sentence
 
-from ptycho_data._contract import MissingScanError, ScanFormatError
+from ptycho_data._contract import Findings, MissingScanError, ScanFormatError
 from ptycho_data._files import write_npz
 from ptycho_data._npz import load_arrays
+from ptycho_data._scan import Scan
+from ptycho_data._statements import read_metadata, read_statements, statements
+from ptycho_data.units import Particle
 
 __all__ = ["Reconstruction", "ReconstructionError", "load_reconstruction", "save_reconstruction"]
 
@@ -24,6 +29,17 @@ _ARRAYS = {
     "probe": "complex64",
     "origin": "int64",
 }
+
+
+_NUMBERS = (
+    "pixel_size_m",
+    "nphotons",
+    "photon_energy_ev",
+    "detector_distance_m",
+    "detector_pixel_size_m",
+)
+#: Scalars that files may lack, and the kinds of types they may have.
+_SCALARS = {"pixel_size_m": "iuf", "nphotons": "iuf", "_metadata": "US"}
 
 
 class ReconstructionError(PtychoError, ValueError):
@@ -85,6 +101,16 @@ class Reconstruction:
         int64 (2,), object-grid pixel of canvas pixel [0, 0], as (x, y).
     pixel_size_m
         Size of an object pixel in metres, where known.
+    origin_m
+        (x, y) in metres of pixel (0, 0) of the object grid on the stage, where known.
+    photon_energy_ev, detector_distance_m, detector_pixel_size_m, particle
+        The experiment, as in `Scan`.
+    nphotons
+        Mean photons per pattern, where known.
+    name
+        Of the scan.
+    run
+        How it was made: command, version, inputs and settings, fit for JSON.
 
     Raises
     ------
@@ -100,6 +126,41 @@ class Reconstruction:
     probe: npt.NDArray[np.complex64] = field(converter=_complex64)
     origin: npt.NDArray[np.int64] = field(converter=_int64)
     pixel_size_m: float | None = None
+    origin_m: tuple[float, float] | None = None
+    photon_energy_ev: float | None = None
+    detector_distance_m: float | None = None
+    detector_pixel_size_m: float | None = None
+    particle: Particle = "photon"
+    nphotons: float | None = None
+    name: str = ""
+    run: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of_scan(cls, scan: Scan, **arrays: Any) -> Self:
+        """Make a reconstruction of a scan, with what the scan knows of experiment and stage.
+
+        Parameters
+        ----------
+        scan
+            The scan.
+        **arrays
+            The fields that the reconstruction has of its own: object, coverage, probe, ...
+        """
+        try:
+            photons = scan.mean_photons()
+        except InvalidValueError:  # amplitudes of unknown scale
+            photons = None
+        return cls(
+            pixel_size_m=scan.pixel_size_m,
+            origin_m=scan.origin_m,
+            photon_energy_ev=scan.photon_energy_ev,
+            detector_distance_m=scan.detector_distance_m,
+            detector_pixel_size_m=scan.detector_pixel_size_m,
+            particle=scan.particle,
+            nphotons=photons,
+            name=scan.name,
+            **arrays,
+        )
 
     def __attrs_post_init__(self) -> None:
         """Hold all fields against each other."""
@@ -158,9 +219,10 @@ def _value_problems(rec: Reconstruction) -> list[str]:
         problems.append(sentence("coverage", "at least 0", f"{rec.coverage.min():g}"))
     if not rec.probe.any():
         problems.append(sentence("probe", "nonzero somewhere", "zeros only"))
-    size = rec.pixel_size_m
-    if size is not None and not 0 < size < np.inf:
-        problems.append(sentence("pixel_size_m", "above 0", f"{size}"))
+    for name in _NUMBERS:
+        value = getattr(rec, name)
+        if value is not None and not 0 < value < np.inf:
+            problems.append(sentence(name, "above 0", f"{value}"))
     return problems
 
 
@@ -174,7 +236,8 @@ def save_reconstruction(
     path
         The file to write.
     rec
-        The reconstruction. Its fields become the members of the same names.
+        The reconstruction. Its fields become the members of the same names; experiment, origin in
+        metres, name and run are JSON text in ``_metadata``, under the keys of a scan's.
     overwrite
         Replace an existing file.
 
@@ -189,8 +252,13 @@ def save_reconstruction(
         As :func:`ptycho_data.atomic_path`.
     """
     arrays: dict[str, npt.ArrayLike] = {name: getattr(rec, name) for name in _ARRAYS}
-    if rec.pixel_size_m is not None:
-        arrays["pixel_size_m"] = np.float64(rec.pixel_size_m)
+    for name in ("pixel_size_m", "nphotons"):
+        if getattr(rec, name) is not None:
+            arrays[name] = np.float64(getattr(rec, name))
+    metadata = statements(rec) | {"name": rec.name or None, "run": rec.run}
+    known = {key: value for key, value in metadata.items() if value is not None}
+    if known:
+        arrays["_metadata"] = np.array(json.dumps(known))
     return write_npz(path, arrays, overwrite=overwrite)
 
 
@@ -213,7 +281,7 @@ def load_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
         line that begins with `path` and lists what was found.
     """
     try:
-        arrays: dict[str, Any] = load_arrays(Path(path), _ARRAYS, optional=["pixel_size_m"])
+        arrays: dict[str, Any] = load_arrays(Path(path), _ARRAYS, optional=_SCALARS)
     except MissingScanError:
         raise MissingReconstructionError(
             f"{path} must be a reconstruction, got no such file"
@@ -223,11 +291,28 @@ def load_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
             sentence(v.key or "the file", v.rule, v.got, v.advice) for v in error.violations
         )
         raise ReconstructionError(f"{path}: not a reconstruction: {problems}") from error
-    size = arrays.pop("pixel_size_m", None)
-    if size is not None and (size.shape != () or size.dtype.kind not in "iuf"):
-        got = f"{size.dtype} {size.shape}"
-        raise ReconstructionError(f"{path}: {sentence('pixel_size_m', 'one number', got)}")
     try:
-        return Reconstruction(**arrays, pixel_size_m=None if size is None else float(size))
+        return Reconstruction(**{name: arrays[name] for name in _ARRAYS}, **_stated(arrays))
     except ReconstructionError as error:
         raise ReconstructionError(f"{path}: {error}") from error
+
+
+def _stated(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields besides the arrays, as the scalars of a file state them."""
+    scalars = {name: arrays[name] for name in _SCALARS if name in arrays}
+    for name, value in scalars.items():
+        if value.shape != () or value.dtype.kind not in _SCALARS[name]:
+            rule = "one text" if name == "_metadata" else "one number"
+            raise ReconstructionError(sentence(name, rule, f"{value.dtype} {value.shape}"))
+    findings = Findings("reconstruction")
+    stated, metadata = read_statements(scalars, findings), read_metadata(scalars, findings)
+    if findings.violations:
+        raise ReconstructionError("; ".join(str(found) for found in findings.violations))
+    title, run = metadata.get("name"), metadata.get("run")
+    return asdict(stated.experiment) | {
+        "particle": stated.experiment.particle or "photon",
+        "origin_m": stated.origin_m,
+        "nphotons": stated.nphotons,
+        "name": title if isinstance(title, str) else "",
+        "run": run if isinstance(run, dict) else None,
+    }

@@ -1,5 +1,6 @@
 """The files of a reconstruction: NPZ, ptychodus product, pictures, metrics."""
 
+import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from ptycho_data.figures import (
     save_figure,
 )
 from ptycho_data.formats._metres import NOMINAL_PIXEL_SIZE_M
-from ptycho_data.formats._ptychodus import fill_product
+from ptycho_data.formats._ptychodus import ELECTRONS, fill_product
 
 __all__ = ["PICTURE_FILES", "RESULT_FILES", "save_product", "write_pictures", "write_results"]
 
@@ -35,12 +36,9 @@ def save_product(
     overwrite: bool = False,
     *,
     nominal_pixel_size_m: float = NOMINAL_PIXEL_SIZE_M,
-    name: str = "ptychopinn",
+    name: str = "",
     comments: str = "",
-    photon_energy_ev: float = 0.0,
-    detector_distance_m: float = 0.0,
     exposure_time_s: float = 0.0,
-    photons: float | None = None,
     losses: Sequence[float] = (),
 ) -> Path:
     """Write a ptychodus product (HDF5), atomically.
@@ -50,19 +48,20 @@ def save_product(
     path
         The file to write.
     rec
-        The reconstruction.
+        The reconstruction, with what it knows of the experiment. Of electrons, the energy of
+        photons of their wavelength is written, from which ptychodus computes it, and their own
+        energy as the attribute ``electron_energy_eV``. ptychodus keeps the photons per pattern as
+        the power of the probe, so the probe is written scaled to ``sum |P|^2 = nphotons``, where
+        they are known. ``run`` becomes the attribute ``run``, as JSON.
     overwrite
         Replace an existing file.
     nominal_pixel_size_m
         Pixel size in metres where `rec` states none. The comments of the product then say that
         its lengths are nominal.
     name, comments
-        Free text, shown by ptychodus.
-    photon_energy_ev, detector_distance_m, exposure_time_s
-        The experiment, in eV, metres and seconds; 0 where unknown, as ptychodus has it.
-    photons
-        Mean photons per pattern. ptychodus keeps them as the power of the probe, so the probe is
-        written scaled to ``sum |P|^2 = photons``; None leaves it as it is, with a count of 0.
+        Free text, shown by ptychodus; the name is that of the scan, if none is given.
+    exposure_time_s
+        In seconds; 0 where unknown, as ptychodus has it.
     losses
         One value per epoch, from epoch 1.
 
@@ -74,7 +73,7 @@ def save_product(
     Raises
     ------
     InvalidValueError
-        The nominal pixel size, energy, distance, time or photons is not a usable number.
+        The nominal pixel size or the exposure time is not a usable number.
     OutputExistsError, OSError
         As :func:`ptycho_data.atomic_path`.
     """
@@ -84,48 +83,47 @@ def save_product(
         note = f"Pixel size unknown: lengths are in nominal pixels of {pixel_size:g} m."
         comments = f"{comments}\n{note}" if comments else note
     _require(math.isfinite(pixel_size) and pixel_size > 0, "nominal_pixel_size_m", pixel_size)
-    _require_photons(photons)
-    for key, value in (
-        ("photon_energy_eV", photon_energy_ev),
-        ("detector_object_distance_m", detector_distance_m),
-        ("exposure_time_s", exposure_time_s),
-    ):
-        _require(math.isfinite(value) and value >= 0, key, value)
-    probe = rec.probe
+    _require(math.isfinite(exposure_time_s) and exposure_time_s >= 0, "exposure_time_s",
+             exposure_time_s)  # fmt: skip
+    if rec.particle == "electron":
+        note = ELECTRONS
+        comments = f"{comments}\n{note}" if comments else note
+    probe, photons = rec.probe, rec.nphotons
     if photons is not None:
         power = float(np.sum(np.abs(probe.astype(np.complex128)) ** 2))
         probe = (probe * math.sqrt(photons / power)).astype(np.complex64)
     x0, y0 = (float(v) for v in rec.origin)
+    place = None if rec.pixel_size_m is None else rec.origin_m
+    x_m, y_m = place or (0.0, 0.0)
     with atomic_path(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
         fill_product(
             file,
             indexes=rec.indices,
-            x_m=(rec.xcoords + x0) * pixel_size,
-            y_m=(rec.ycoords + y0) * pixel_size,
+            x_m=x_m + (rec.xcoords + x0) * pixel_size,
+            y_m=y_m + (rec.ycoords + y0) * pixel_size,
             probe=probe,
             object_=rec.object,
-            center_m=center_m(rec.object.shape, (x0, y0), rec.N, pixel_size),
+            center_m=center_m(rec.object.shape, (x0, y0), rec.N, pixel_size, (x_m, y_m)),
             pixel_size_m=pixel_size,
             nominal=rec.pixel_size_m is None,
-            name=name,
+            name=name or rec.name or "ptychopinn",
             comments=comments,
-            photon_energy_ev=photon_energy_ev,
-            detector_distance_m=detector_distance_m,
+            photon_energy_ev=rec.photon_energy_ev or 0.0,
+            particle=rec.particle,
+            detector_distance_m=rec.detector_distance_m or 0.0,
             exposure_time_s=exposure_time_s,
             photons=photons,
             losses=losses,
         )
+        if rec.run is not None:
+            file.attrs["run"] = json.dumps(dict(rec.run))
     return Path(path)
 
 
 def _require(condition: bool, name: str, value: object) -> None:
     if not condition:
-        rule = "a finite number, not negative, and for sizes and photons above 0"
+        rule = "a finite number, not negative, and for sizes above 0"
         raise InvalidValueError(name, rule, f"{value}")
-
-
-def _require_photons(photons: float | None) -> None:
-    _require(photons is None or (math.isfinite(photons) and photons > 0), "photons", photons)
 
 
 #: What :func:`write_pictures` writes.
@@ -184,7 +182,6 @@ def write_results(
     rec: Reconstruction,
     *,
     metrics: Mapping[str, Any],
-    photons: float | None = None,
     caption: str = "",
     overwrite: bool = False,
     stage: Callable[[str], AbstractContextManager[object]] = nullcontext,
@@ -202,8 +199,6 @@ def write_results(
         pictures of amplitude and phase.
     metrics
         Content of ``metrics.json``.
-    photons
-        Mean photons per pattern, for the product; None where unknown.
     caption
         Line below each picture.
     overwrite
@@ -216,19 +211,16 @@ def write_results(
     ------
     MissingPackageError
         matplotlib is not installed; the message has the pip command.
-    InvalidValueError
-        `photons` is not a number above 0.
     OutputExistsError, OSError
         As :func:`ptycho_data.atomic_path`.
     """
     target = Path(folder)
     if not overwrite:
         refuse_existing(target / name for name in RESULT_FILES)
-    _require_photons(photons)
     require_matplotlib()
     with stage("write"):
         save_reconstruction(target / "reconstruction.npz", rec, overwrite=overwrite)
-        save_product(target / "product.h5", rec, overwrite=overwrite, photons=photons)
+        save_product(target / "product.h5", rec, overwrite=overwrite)
         write_json(target / "metrics.json", dict(metrics), overwrite=overwrite)
     with stage("pictures"):
         write_pictures(target, rec, caption=caption, overwrite=overwrite)

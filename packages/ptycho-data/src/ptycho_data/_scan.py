@@ -231,6 +231,14 @@ class Scan:
         return _scan_again, (values,)
 
     @property
+    def name(self) -> str:
+        """Name of its file without the suffix, or of the folder for a usual name; may be empty."""
+        if self.source is None:
+            return ""
+        usual = self.source.stem in ("diffraction", "patterns")
+        return (self.source.absolute().parent.name if usual else "") or self.source.stem
+
+    @property
     def n(self) -> int:
         """Number of patterns."""
         return int(self.diffraction.shape[0])

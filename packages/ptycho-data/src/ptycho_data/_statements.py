@@ -13,7 +13,7 @@ from ptycho_data._domain import DOMAINS
 from ptycho_data._experiment import Experiment
 from ptycho_data.units import PARTICLES, Particle
 
-__all__ = ["Metadata", "Stated", "read_statements", "statements"]
+__all__ = ["Metadata", "Stated", "read_metadata", "read_statements", "statements"]
 
 #: Key in ``_metadata`` to the field of a scan or a reconstruction, for positive numbers.
 _NUMBERS = {
@@ -103,7 +103,7 @@ def read_statements(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> M
     Metadata
         The statements.
     """
-    metadata = _read_metadata(arrays, findings)
+    metadata = read_metadata(arrays, findings)
     physics = metadata.get("physics_parameters")
     nested = physics if isinstance(physics, dict) else {}
     domain = _text(arrays, "domain", findings) or metadata.get("domain")
@@ -182,7 +182,8 @@ def _positive(arrays: Mapping[str, NDArray[Any]], key: str, findings: Findings) 
     return value
 
 
-def _read_metadata(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> dict[str, Any]:
+def read_metadata(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> dict[str, Any]:
+    """Read the JSON object in ``_metadata``; empty without one."""
     text = _text(arrays, "_metadata", findings)
     if text is None:
         return {}

@@ -171,6 +171,7 @@ def _print_suggestions(suggestions: dict[str, Any], path: Path) -> None:
 @click.pass_context
 def inspect(
     ctx: click.Context,
+    /,
     scan: Path,
     domain: Domain | None,
     companion: Path | None,

@@ -44,7 +44,6 @@ from ptycho_data.formats._cxi_detector import (
 from ptycho_data.formats._metres import (
     ELECTRON_ENERGY,
     NOMINAL,
-    NOMINAL_ORIGIN,
     GeometryInMetres,
     ScanInMetres,
     equivalent_photon_ev,
@@ -144,8 +143,6 @@ def _write_extras(entry: h5py.Group, scan: Scan, place: GeometryInMetres, photon
     extras["object_center_x_m"], extras["object_center_y_m"] = place.center_m
     if place.nominal:
         extras[NOMINAL] = 1
-    if place.nominal_origin:
-        extras[NOMINAL_ORIGIN] = 1
     if place.particle == "electron":
         extras[ELECTRON_ENERGY] = place.energy_ev
     extras["probe_photon_count"] = photons
@@ -246,7 +243,6 @@ def _read_product(file: Container, axes: DetectorAxes, opened: Opened, found: Sc
             found.object = file.read(_OBJECT)
     with opened.collecting("pixel_size_m"):
         found.nominal = bool(file.number(f"{_EXTRA}/{NOMINAL}"))
-        found.nominal_origin = bool(file.number(f"{_EXTRA}/{NOMINAL_ORIGIN}"))
         sizes = [_pair_of(file, f"{_EXTRA}/{what}_pixel_width_m", f"{_EXTRA}/{what}_pixel_height_m")
                  for what in ("object", "probe")]  # fmt: skip
         found.pixel_m = next((size for size in sizes if size and min(size) > 0), None)

@@ -35,7 +35,6 @@ from ptycho_data.units import (
 __all__ = [
     "ELECTRON_ENERGY",
     "NOMINAL",
-    "NOMINAL_ORIGIN",
     "NOMINAL_PIXEL_SIZE_M",
     "GeometryInMetres",
     "ScanInMetres",
@@ -51,8 +50,6 @@ NOMINAL_PIXEL_SIZE_M = 1e-8
 NOMINAL = "nominal_pixel_size"
 #: Energy of electrons, beside that of photons of their wavelength.
 ELECTRON_ENERGY = "electron_energy_eV"
-#: Written where the place on the stage is unknown: the zero of the metres means nothing.
-NOMINAL_ORIGIN = "nominal_origin"
 #: An object whose pixels differ by more from those of the positions lies on another grid.
 _SAME_GRID = 1e-3
 _NEEDS = "accompanied by the size of the object pixel"
@@ -92,8 +89,6 @@ class ScanInMetres:
         Distance of neighbouring numbers in which the positions were stored, if it is not float64.
     nominal
         Whether `pixel_m` is nominal, the true size being unknown.
-    nominal_origin
-        Whether the zero of the positions means nothing, the place on the stage being unknown.
     remarks, cautions : list of str
         Conversions, and warnings, one line each.
     """
@@ -114,7 +109,6 @@ class ScanInMetres:
     particle: Particle | None = None
     rounding_m: float = 0.0
     nominal: bool = False
-    nominal_origin: bool = False
     remarks: list[str] = field(factory=list)
     cautions: list[str] = field(factory=list)
 
@@ -215,13 +209,12 @@ def _to_contract(found: ScanInMetres, opened: Opened) -> dict[str, Any]:
         origin_m = _place(found, pixel, object_, arrays)
         _pair(found, arrays, opened)
         remarks.append(f"positions: metres divided by object pixels of {_size(pixel)}")
-    if pixel is not None and origin_m is not None and (found.nominal or found.nominal_origin):
-        # The grid has no place in metres, and the object one on the grid of its reconstruction.
+    if pixel is not None and origin_m is not None:
+        # Where the object lies on a grid whose zero is that of the metres.
         arrays["origin"] = np.array(
             [start / size for start, size in zip(origin_m, pixel, strict=True)]
         )
-        origin_m = None
-    arrays["_metadata"] = np.array(json.dumps(_metadata(known, origin_m)))
+    arrays["_metadata"] = np.array(json.dumps(_metadata(known, origin_m, nominal=found.nominal)))
     if known.pixel_size_m is not None:
         arrays["pixel_size_m"] = np.array(known.pixel_size_m)
     return arrays
@@ -243,14 +236,17 @@ def _same_grid(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return not any(differ(a, b, _SAME_GRID) for a, b in zip(one, other, strict=True))
 
 
-def _metadata(known: Experiment, origin_m: tuple[float, float] | None) -> dict[str, Any]:
+def _metadata(
+    known: Experiment, origin_m: tuple[float, float] | None, *, nominal: bool
+) -> dict[str, Any]:
     stated = {
         "photon_energy_eV": known.photon_energy_ev,
         "detector_distance_m": known.detector_distance_m,
         "detector_pixel_size_m": known.detector_pixel_size_m,
         "particle": known.particle,
-        # Without the size of a square pixel, metres and pixels are not related.
-        "origin_m": None if known.pixel_size_m is None else origin_m,
+        # Without the size of a square pixel, metres and pixels are not related; and metres that
+        # are nominal are none.
+        "origin_m": None if known.pixel_size_m is None or nominal else origin_m,
     }
     return {key: value for key, value in stated.items() if value is not None} | {"axes": "nyx"}
 
@@ -448,8 +444,6 @@ class GeometryInMetres:
         0 where unknown, as ptychodus has it.
     nominal
         Whether `pixel_m` is nominal, the true size being unknown.
-    nominal_origin
-        Whether the zero of the metres means nothing, the place on the stage being unknown.
     particle
         What is diffracted.
     lost
@@ -466,7 +460,6 @@ class GeometryInMetres:
     distance_m: float
     lost: list[str]
     nominal: bool
-    nominal_origin: bool
     particle: Particle
 
 
@@ -513,7 +506,6 @@ def in_metres(scan: Scan) -> GeometryInMetres:
         distance_m=distance,
         lost=lost,
         nominal=nominal,
-        nominal_origin=place is None,
         particle=scan.particle,
     )
 

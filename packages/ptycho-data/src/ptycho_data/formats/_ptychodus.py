@@ -31,7 +31,6 @@ from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partn
 from ptycho_data.formats._metres import (
     ELECTRON_ENERGY,
     NOMINAL,
-    NOMINAL_ORIGIN,
     ScanInMetres,
     equivalent_photon_ev,
     in_metres,
@@ -40,7 +39,7 @@ from ptycho_data.formats._metres import (
 )
 from ptycho_data.units import Particle
 
-__all__ = ["FILES", "FORMAT", "fill_product", "read_product", "write_ptychodus"]
+__all__ = ["ELECTRONS", "FILES", "FORMAT", "fill_product", "read_product", "write_ptychodus"]
 
 
 def fill_product(
@@ -54,7 +53,6 @@ def fill_product(
     center_m: tuple[float, float],
     pixel_size_m: float,
     nominal: bool,
-    nominal_origin: bool = False,
     name: str,
     comments: str = "",
     photon_energy_ev: float = 0.0,
@@ -82,8 +80,6 @@ def fill_product(
         Of the object and of the probe.
     nominal
         Whether the size is nominal, the true one being unknown; written as an attribute.
-    nominal_origin
-        Whether the zero of the metres means nothing; written as an attribute.
     name, comments, photon_energy_ev, detector_distance_m, exposure_time_s, losses
         As in `save_product`.
     particle
@@ -107,8 +103,6 @@ def fill_product(
     )
     if nominal:
         file.attrs[NOMINAL] = 1
-    if nominal_origin:
-        file.attrs[NOMINAL_ORIGIN] = 1
     if particle == "electron":
         file.attrs[ELECTRON_ENERGY] = photon_energy_ev
     file["probe_position_indexes"] = indexes
@@ -124,6 +118,11 @@ def fill_product(
     file["loss_values"] = np.asarray(losses, dtype=np.float64)
 
 
+ELECTRONS = (
+    "Electrons: the photon energy is that of photons of their wavelength; their own energy is the "
+    "attribute electron_energy_eV."
+)
+"""Comment of a product of electrons."""
 FILES = ("diffraction.h5", "product.h5")
 """The names that ptychodus looks for in a folder."""
 
@@ -186,9 +185,10 @@ def write_ptychodus(
                 center_m=place.center_m,
                 pixel_size_m=place.pixel_m,
                 nominal=place.nominal,
-                nominal_origin=place.nominal_origin,
                 name=name,
-                comments="\n".join(place.lost),
+                comments="\n".join(
+                    [*place.lost, *([ELECTRONS] if place.particle == "electron" else [])]
+                ),
                 photon_energy_ev=place.energy_ev,
                 particle=place.particle,
                 detector_distance_m=place.distance_m,
@@ -256,7 +256,6 @@ def read_product(file: Container, opened: Opened, found: ScanInMetres) -> None:
     with opened.collecting("pixel_size_m"):
         found.pixel_m = _pixel(file, "object") or _pixel(file, "probe")
         found.nominal = bool(_number(file, NOMINAL))
-        found.nominal_origin = bool(_number(file, NOMINAL_ORIGIN))
     with opened.collecting("objectGuess"):
         found.center_m = _pair_of(file, "object", "center_x_m", "center_y_m")
     with opened.collecting("_metadata"):
