@@ -378,6 +378,7 @@ class BackendContract:
         elsewhere: bool,
     ) -> None:
         """In the output folder, or where the environment says; nothing in the working folder."""
+        monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         mlflow = pytest.importorskip("mlflow")
         (tmp_path / "here").mkdir()
         monkeypatch.chdir(tmp_path / "here")
