@@ -7,8 +7,8 @@ from attrs import evolve
 from ptycho_core.training_data import gather
 from ptycho_data import load_bundle, load_probe
 from ptycho_physics import defocused_probe
+from ptycho_torch.module import model_to_train
 from ptycho_torch.reconstruction import reconstruct
-from ptycho_torch.training import _model
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_test_scan_is_watched_with_its_own_bad_pixels_and_nothing_of_it_is_tra
     config = training({"joint_stages": True}, **settings)
     data = gather([scan], other_scan, config)
     (watched,) = data.validation
-    model = _model(data, config)
+    model = model_to_train(config, data.optics)
     lit = model.scans[watched.number]
     assert lit.bad_pixels.sum() == 1
     assert lit.shifts is None

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig
 from ptycho_core.groups import LARGEST_OFFSET
+from ptycho_core.training_data import ScanOptics
 from ptycho_physics import inscribed_circle, normalise_probe
 from ptycho_physics import prepare_probe as prepare
 from torch import Tensor, nn
@@ -22,14 +23,8 @@ class Illumination(nn.Module):
     ----------
     model
         The network's configuration.
-    probe : (M, N, N) complex64
-        Probe modes, measured or estimated.
-    bad_pixels : (N, N) bool, optional
-        True where a detector pixel is bad.
-    probe_trainable
-        Whether training refines the probe.
-    movable
-        Number of patterns whose positions training may refine; 0 for none.
+    optics
+        Probe, bad pixels and what of the scan is trained.
 
     Attributes
     ----------
@@ -43,23 +38,17 @@ class Illumination(nn.Module):
     bad_pixels: Tensor
     inside: Tensor | None
 
-    def __init__(
-        self,
-        model: ModelConfig,
-        probe: NDArray[np.complex64],
-        bad_pixels: NDArray[np.bool_] | None = None,
-        *,
-        probe_trainable: bool = False,
-        movable: int = 0,
-    ) -> None:
+    def __init__(self, model: ModelConfig, optics: ScanOptics) -> None:
         super().__init__()
-        start = prepare_probe(probe, model)
-        bad = np.zeros((model.N, model.N), dtype=bool) if bad_pixels is None else bad_pixels
+        start = prepare_probe(optics.probe, model)
+        shape = (model.N, model.N)
+        bad = np.zeros(shape, dtype=bool) if optics.bad_pixels is None else optics.bad_pixels
         self.register_buffer("probe_start", start, persistent=False)
         self.register_buffer("bad_pixels", torch.from_numpy(np.ascontiguousarray(bad)), False)
         inside = torch.from_numpy(inscribed_circle(model.N)) if model.probe_mask else None
         self.register_buffer("inside", inside, persistent=False)
-        self.probe_change = nn.Parameter(torch.zeros(*start.shape, 2)) if probe_trainable else None
+        trainable, movable = optics.probe_trainable, optics.movable
+        self.probe_change = nn.Parameter(torch.zeros(*start.shape, 2)) if trainable else None
         self.shifts = nn.Parameter(torch.zeros(movable, 2)) if movable else None
 
     @property

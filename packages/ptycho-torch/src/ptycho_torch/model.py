@@ -1,12 +1,13 @@
 """The physics-constrained model: a network, and the forward model of its patches."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig
+from ptycho_core.training_data import ScanOptics
 from ptycho_physics import expected_counts, own_share, probe_weight, smoothing_envelope
 from torch import Tensor, nn
 
@@ -32,11 +33,15 @@ class PtychoModel(nn.Module):
         Whether training refines the intensity scale.
     movable
         Number of patterns whose positions training may refine; 0 for none.
+    others
+        Optics of the further scans of a training.
 
     Attributes
     ----------
+    optics : list of ScanOptics
+        What the model was made from, of each scan.
     scans : ModuleList of Illumination
-        Parameters of each scan; one, unless training added more.
+        Parameters of each scan.
     current : int
         Number of the scan whose probe and bad pixels are in use.
     log_scale : ()
@@ -54,14 +59,19 @@ class PtychoModel(nn.Module):
         probe_trainable: bool = False,
         intensity_scale_trainable: bool = True,
         movable: int = 0,
+        others: Sequence[ScanOptics] = (),
     ) -> None:
         super().__init__()
         self.config = model
         self.network = build_network(model)
-        first = Illumination(
-            model, probe, bad_pixels, probe_trainable=probe_trainable, movable=movable
+        first = ScanOptics(
+            probe=probe, bad_pixels=bad_pixels, probe_trainable=probe_trainable, movable=movable
         )
-        self.scans = nn.ModuleList([first])
+        self.optics = [first, *others]
+        self.scans = nn.ModuleList(Illumination(model, own) for own in self.optics)
+        for own, scan in zip(self.optics, self.scans, strict=True):
+            if own.probe_of is not None:
+                scan.probe_change = self.scans[own.probe_of].probe_change
         self.current = 0
         envelope = torch.from_numpy(smoothing_envelope(model.N, model.gaussian_smoothing_sigma))
         self.register_buffer("envelope", envelope, persistent=False)

@@ -1,10 +1,13 @@
 """Losses and optimiser, as a Lightning module."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
+import attrs
 import lightning.pytorch as pl
+import numpy as np
 import torch
-from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_config import PyTorchExecutionConfig, TrainingConfig, from_dict, to_dict
 from ptycho_core.losses import Prediction, weighted_terms
 from ptycho_core.schedules import (
     POSITION_RATE,
@@ -12,6 +15,7 @@ from ptycho_core.schedules import (
     WEIGHT_DECAY,
     chosen_scheduler,
 )
+from ptycho_core.training_data import ScanOptics
 from ptycho_physics import gentleness, input_scale
 from torch import Tensor
 
@@ -20,18 +24,39 @@ from ptycho_torch.data import Batch
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.schedules import lightning_schedule
 
+T = TypeVar("T")
+
+
+def model_to_train(config: TrainingConfig, optics: Sequence[ScanOptics]) -> PtychoModel:
+    """Make a model with the optics of every scan."""
+    first, *others = optics
+    return PtychoModel(
+        config.model,
+        first.probe,
+        first.bad_pixels,
+        probe_trainable=first.probe_trainable,
+        intensity_scale_trainable=config.intensity_scale_trainable and config.counts_decide,
+        movable=first.movable,
+        others=others,
+    )
+
 
 class PtychoModule(pl.LightningModule):
     """Trains a `PtychoModel`.
 
+    A checkpoint has the parameters as plain values, so that ``load_from_checkpoint`` needs the file
+    only. Like a bundle, it never has a module imported: a network ``module:Class`` needs
+    `ptycho_core.networks.trust_network` first.
+
     Parameters
     ----------
     model
-        Network and forward model.
+        Network and forward model, or what a checkpoint has of them: the `ScanOptics` of each scan
+        as a dictionary of plain values and tensors.
     config
-        Loss weights, number of epochs, model type.
+        Loss weights, number of epochs, model type; also as a dictionary.
     execution
-        Learning rate and schedule.
+        Learning rate and schedule; also as a dictionary.
     monitor
         The logged loss that a plateau schedule watches.
 
@@ -43,15 +68,17 @@ class PtychoModule(pl.LightningModule):
 
     def __init__(
         self,
-        model: PtychoModel,
-        config: TrainingConfig,
-        execution: PyTorchExecutionConfig,
+        model: PtychoModel | Sequence[Mapping[str, Any]],
+        config: TrainingConfig | Mapping[str, Any],
+        execution: PyTorchExecutionConfig | Mapping[str, Any],
         monitor: str,
     ) -> None:
         super().__init__()
+        self.config = _built(TrainingConfig, config)
+        self.execution = _built(PyTorchExecutionConfig, execution)
+        if not isinstance(model, PtychoModel):
+            model = model_to_train(self.config, [_optics(values) for values in model])
         self.model = model
-        self.config = config
-        self.execution = execution
         self.monitor = monitor
         self.gentle = 0.0
         self.state: dict[str, Any] = {}
@@ -106,8 +133,14 @@ class PtychoModule(pl.LightningModule):
         return loss
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store in the checkpoint which scans and settings it belongs to."""
+        """Store in the checkpoint which scans and settings it belongs to, and the parameters."""
         checkpoint["of"] = self.state
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = {
+            "model": [_plain(own) for own in self.model.optics],
+            "config": to_dict(self.config),
+            "execution": to_dict(self.execution),
+            "monitor": self.monitor,
+        }
 
     def on_train_epoch_start(self) -> None:
         """Clear the last batch so that a resumed training is identical."""
@@ -154,3 +187,23 @@ class PtychoModule(pl.LightningModule):
             monitor=self.monitor,
         )
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def _built(kind: type[T], values: T | Mapping[str, Any]) -> T:
+    return from_dict(kind, values) if isinstance(values, Mapping) else values
+
+
+def _plain(optics: ScanOptics) -> dict[str, Any]:
+    return {
+        name: torch.tensor(value) if isinstance(value, np.ndarray) else value
+        for name, value in attrs.asdict(optics, recurse=False).items()
+    }
+
+
+def _optics(values: Mapping[str, Any]) -> ScanOptics:
+    return ScanOptics(
+        **{
+            name: value.cpu().numpy() if isinstance(value, Tensor) else value
+            for name, value in values.items()
+        }
+    )

@@ -9,11 +9,9 @@ from typing import Any
 import lightning.pytorch as pl
 from attrs import evolve
 from lightning.pytorch.utilities import rank_zero_only
-from ptycho_config import TrainingConfig
 from ptycho_core.network_training import Fitted, TrainingJob, train_network
 from ptycho_core.results import TrainingResult
 from ptycho_core.resuming import replacing, resumed_state
-from ptycho_core.training_data import TrainingData
 
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.data import ScanDataModule
@@ -25,40 +23,13 @@ from ptycho_torch.fitting import (
     load_best,
     make_trainer,
 )
-from ptycho_torch.illumination import Illumination
 from ptycho_torch.lightning_log import quiet_lightning
 from ptycho_torch.memory import keep_freed_memory
-from ptycho_torch.model import PtychoModel
-from ptycho_torch.module import PtychoModule
+from ptycho_torch.module import PtychoModule, model_to_train
 from ptycho_torch.networks import check_architecture
 
 #: Checkpoint of the last epoch, relative to the output folder.
 LAST = Path(CHECKPOINTS) / "last.ckpt"
-
-
-def _model(data: TrainingData, config: TrainingConfig) -> PtychoModel:
-    """Make a model with the optics of every scan."""
-    first, *others = data.optics
-    model = PtychoModel(
-        config.model,
-        first.probe,
-        first.bad_pixels,
-        probe_trainable=first.probe_trainable,
-        intensity_scale_trainable=config.intensity_scale_trainable and config.counts_decide,
-        movable=first.movable,
-    )
-    for optics in others:
-        own = Illumination(
-            config.model,
-            optics.probe,
-            optics.bad_pixels,
-            probe_trainable=optics.probe_trainable,
-            movable=optics.movable,
-        )
-        if optics.probe_of is not None:
-            own.probe_change = model.scans[optics.probe_of].probe_change
-        model.scans.append(own)
-    return model
 
 
 def train(scans: Any, *settings: Any, **options: Any) -> TrainingResult:
@@ -76,7 +47,7 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
     config, execution, data = job.config, job.execution, job.data
     check_architecture(config.model)
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    model, validated = _model(data, config), bool(data.validation)
+    model, validated = model_to_train(config, data.optics), bool(data.validation)
     execution = execution.at_rate(model.network.recommended_rate)
     monitor = execution.monitor(validated=validated)
     module = PtychoModule(model, config, execution, monitor)
