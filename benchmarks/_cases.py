@@ -63,16 +63,17 @@ class Runner:
     folder: Path
     threads: int
 
-    def __call__(self, step: str, *arguments: str | Path) -> None:
-        """Run ``ptycho`` with these arguments."""
+    def __call__(self, step: str, *arguments: str | Path, module: str = "ptycho_cli") -> None:
+        """Run ``ptycho`` with these arguments, or another module."""
         words = [str(argument) for argument in arguments]
-        shown = shlex.join(["ptycho", *words]).replace(str(self.data), "DATA_FOLDER")
+        program = ["ptycho"] if module == "ptycho_cli" else ["python", "-m", module]
+        shown = shlex.join([*program, *words]).replace(str(self.data), "DATA_FOLDER")
         print(f"{self.case.name}: {shown}", flush=True)
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         log = self.folder / f"{step.replace(' ', '_')}.log"
         with log.open("w", encoding="utf-8") as output:
             done = subprocess.run(  # noqa: S603  our own command
-                [sys.executable, "-m", "ptycho_cli", *words],
+                [sys.executable, "-m", module, *words],
                 cwd=self.folder,
                 env=os.environ | {"OMP_NUM_THREADS": str(self.threads)},
                 stdout=output,

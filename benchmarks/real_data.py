@@ -42,6 +42,13 @@ PROBE_REFINEMENT = "--update-probe --epochs 40 --batch-size 32"
 CNN_SCENE = "--N 128 --n-patterns 96 --size 256 --scan random --object random --photons 1e6"
 CNN = "--architecture cnn --n-filters-scale 1 --batch-size 4 --nepochs 60"
 SEEDS = range(5)
+# Options of `python -m ptycho_torch.train` for the fixture, by gridsize, as in existing scripts.
+FIXTURE = {
+    1: "--n_images 64 --max_epochs 1 --accelerator cpu --deterministic --num-workers 0 "
+    "--learning-rate 1e-4",
+    2: "--n_images 64 --gridsize 2 --batch_size 4 --max_epochs 1 --accelerator cpu --deterministic "
+    "--num-workers 0 --learning-rate 1e-3",
+}
 Complex = NDArray[np.complex64]
 
 
@@ -136,6 +143,22 @@ def cnn_at_128(run: Runner) -> None:
     run.case.figures["amplitude_correlation"] = float(min(correlations))
 
 
+def fixture(run: Runner) -> None:
+    """Cut 64 patterns out of the scene; train, load and infer, with the commands of scripts."""
+    run.simulate(1e6)
+    run("fixture", "fixture", "scan.npz", "-o", "fixture.npz", "--subset-size", "64")
+    for gridsize, options in FIXTURE.items():
+        model, result = f"model_{gridsize}", f"result_{gridsize}"
+        where = ("--train_data_file", "fixture.npz", "--output_dir", model)
+        run(f"train {gridsize}", *where, *options.split(), module="ptycho_torch.train")
+        where = ("--model_path", model, "--test_data", "fixture.npz", "--output_dir", result)
+        where = (*where, "--n_images", "64", "--accelerator", "cpu")
+        run(f"infer {gridsize}", *where, module="ptycho_torch.inference")
+        metrics = run.read(f"{result}/metrics.json")
+        run.case.figures[f"r_factor_gridsize_{gridsize}"] = metrics["r_factor"]
+    run.case.figures["wall_s"] = sum(step["wall_s"] for step in run.case.steps[1:])
+
+
 # Least complex correlation, by photons per pattern and gridsize.
 CORRELATION = {
     ("1e6", "g1"): 0.99,
@@ -155,6 +178,14 @@ CASES: Cases = {
     "run1084-quick": (
         trained(QUICK, 1e6),
         [Bound("correlation", least=0.97), Bound("train_cpu_s", most=60)],
+    ),
+    "fixture-64": (
+        fixture,
+        [
+            Bound("wall_s", most=45),
+            Bound("r_factor_gridsize_1", most=0.4),
+            Bound("r_factor_gridsize_2", most=0.4),
+        ],
     ),
     "solver": (solver, [Bound("correlation", least=0.999), Bound("solve_cpu_s", most=5)]),
     "siemens": (siemens, [Bound("r_factor", most=0.16)]),

@@ -23,6 +23,7 @@ from ptycho_torch.model_manager import (
     load_torch_bundle,
     save_torch_bundle,
 )
+from ptycho_torch.module import PtychoModule
 from ptycho_torch.training import train as train_network
 from ptycho_torch.workflows.components import load_inference_bundle_torch, run_cdi_example_torch
 
@@ -176,6 +177,15 @@ def test_results_hold_the_models_and_loaded_params_make_another(trained):
     assert sum(
         p.numel() for p in create_torch_model_with_gridsize(2, N, loaded).parameters()
     ) == sum(p.numel() for p in results["models"]["autoencoder"].parameters())
+
+
+def test_a_checkpoint_is_loaded_by_itself(trained):
+    folder, results = trained
+    module = PtychoModule.load_from_checkpoint(folder / "checkpoints" / "last.ckpt")
+    assert module.config.model.gridsize == 2
+    kept = results["models"]["autoencoder"].core.network.state_dict()
+    for name, value in module.model.network.state_dict().items():
+        assert torch.equal(value, kept[name])
 
 
 def test_a_data_container_is_taken_and_nothing_is_written(scan_file, tmp_path, monkeypatch):

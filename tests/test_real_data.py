@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ptycho_data import load_scan
 from ptycho_physics import defocused_probe, random_cells, random_scan, simulate_counts
+from ptycho_torch.train import parser
 
 PROGRAM = Path(__file__).parents[1] / "benchmarks" / "real_data.py"
 
@@ -109,3 +110,6 @@ def test_options_in_the_table_are_options_of_the_command(real_data):
     reconstruct = cli.get_command(context, "reconstruct")
     arguments = [str(PROGRAM), "-o", "out", *real_data.PROBE_REFINEMENT.split()]
     reconstruct.make_context("reconstruct", arguments)
+    for gridsize, options in real_data.FIXTURE.items():
+        words = ["--train_data_file", "scan.npz", "--output_dir", "model", *options.split()]
+        assert parser().parse(words).get("gridsize", 1) == gridsize
