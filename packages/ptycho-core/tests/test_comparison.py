@@ -1,3 +1,4 @@
+import attrs
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
@@ -8,7 +9,7 @@ from ptycho_core.comparison import (
     read_reference,
 )
 from ptycho_core.evaluation import evaluate
-from ptycho_data import Reconstruction, save_reconstruction
+from ptycho_data import Reconstruction, save_product, save_reconstruction
 
 
 @pytest.fixture
@@ -97,3 +98,42 @@ def test_reading(truth, tmp_path):
     with pytest.raises(InvalidValueError) as caught:
         read_reference(tmp_path / "other.npz")
     assert caught.value.name == str(tmp_path / "other.npz")
+
+
+def on_stage(values, origin, place, pixel=2e-8):
+    """Make a reconstruction whose grid begins at a place in metres."""
+    rec = as_reconstruction(values, origin, np.add(CENTRES, origin) - (10, 5))
+    return attrs.evolve(rec, origin_m=place, pixel_size_m=pixel)
+
+
+def test_results_are_laid_over_each_other_by_metres(truth):
+    part = truth[5:85, 10:100]
+    place = np.array([3.1234e-3, -1.7e-3])
+    one = on_stage(part, (10, 5), tuple(place))
+    # The same place counted from another zero: 700 pixels further left, 300 further down.
+    other = on_stage(part * 1j, (710, -295), tuple(place + np.array([-700, 300]) * 2e-8))
+    result = evaluate(one, other)
+    assert result.comparison.shift == pytest.approx((0, 0), abs=1e-6)
+    assert result.comparison.correlation == pytest.approx(1, abs=1e-6)
+    assert result.box == evaluate(one, one).box
+    # Half a millimetre away, there is nothing in common.
+    with pytest.raises(InvalidValueError, match="common rectangle"):
+        evaluate(one, attrs.evolve(other, origin_m=tuple(place + 5e-4)))
+
+
+def test_pixels_of_different_size_are_not_compared(truth):
+    one = on_stage(truth, (10, 5), None)
+    with pytest.raises(InvalidValueError, match="object pixel of"):
+        evaluate(one, attrs.evolve(one, pixel_size_m=4e-8))
+    assert evaluate(one, attrs.evolve(one, pixel_size_m=None)).comparison.correlation > 0.999
+
+
+@pytest.mark.parametrize("place", [None, (3.1234e-3, -1.7e-3)])
+@pytest.mark.parametrize("pixel", [None, 2e-8])
+def test_a_result_is_its_own_product(truth, tmp_path, place, pixel):
+    rec = on_stage(truth[5:85, 10:100], (10, 5), place, pixel)
+    path = save_product(tmp_path / "product.h5", rec)
+    result = evaluate(rec, path)
+    assert result.comparison.shift == pytest.approx((0, 0), abs=1e-3)
+    assert result.comparison.correlation == pytest.approx(1, abs=1e-6)
+    assert result.box == evaluate(rec, rec).box

@@ -55,3 +55,12 @@ def test_positions_of_other_patterns_are_refused(scan, tmp_path, arrays):
     with pytest.raises(InvalidValueError) as caught:
         with_positions_from(scan, path)
     assert caught.value.name == f"xcoords and ycoords of {path}"
+
+
+def test_the_place_on_the_stage_is_corrected_with_the_positions(scan):
+    scan = attrs.evolve(scan, object_guess=None, pixel_size_m=1e-8, origin_m=(3e-3, -1e-3))
+    metres = np.array(scan.origin_m) + scan.positions * 1e-8
+    corrected, _ = correct_positions(scan, swap_xy=True, flip_x=True)
+    np.testing.assert_allclose(
+        np.array(corrected.origin_m) + corrected.positions * 1e-8, metres[:, ::-1] * (-1, 1)
+    )

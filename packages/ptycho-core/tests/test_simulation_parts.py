@@ -1,8 +1,9 @@
+import attrs
 import numpy as np
 import pytest
 from PIL import Image
 from ptycho_config.errors import InvalidValueError, MissingFileError
-from ptycho_core.simulation import pad_with_vacuum
+from ptycho_core.simulation import pad_with_vacuum, simulate_scan
 from ptycho_core.simulation_parts import (
     OBJECTS,
     PROBES,
@@ -12,7 +13,7 @@ from ptycho_core.simulation_parts import (
     make_positions,
     make_probe,
 )
-from ptycho_data import ScanFormatError
+from ptycho_data import ScanFormatError, save_scan
 
 
 @pytest.mark.parametrize("kind", OBJECTS)
@@ -126,3 +127,15 @@ def test_n_contradicts_the_size_of_a_probe_file(tmp_path):
     with pytest.raises(InvalidValueError) as caught:
         SimulationParts().completed(probe_source=str(tmp_path / "p.npz"), N=32)
     assert caught.value.name == "N"
+
+
+def test_experiment_and_place_of_the_file_are_kept_while_they_hold(tmp_path):
+    scan = simulate_scan(SimulationParts().completed(N=16, n_patterns=4))
+    known = {"pixel_size_m": 1e-8, "origin_m": (1e-3, 2e-3), "detector_pixel_size_m": 75e-6}
+    save_scan(tmp_path / "a.npz", attrs.evolve(scan, **known))
+    parts = SimulationParts.from_file(tmp_path / "a.npz")
+    again = simulate_scan(parts.completed(n_patterns=5))
+    assert {name: getattr(again, name) for name in known} == known
+    other = simulate_scan(parts.completed(object_source="random", n_patterns=5, N=32))
+    assert other.pixel_size_m == 1e-8
+    assert (other.origin_m, other.detector_pixel_size_m) == (None, None)

@@ -1,6 +1,7 @@
 import json
 import logging
 
+import h5py
 import numpy as np
 import pytest
 from attrs import evolve
@@ -75,3 +76,28 @@ def test_the_twin_is_told_where_the_probe_is_refined(scan, caplog):
         caplog.clear()
         solve_scan(scan, epochs=1, **flags)
         assert sum("twin" in record.getMessage() for record in caplog.records) == told
+
+
+def test_experiment_place_and_run_go_along(scan, tmp_path):
+    known = {
+        "origin_m": (3.1234e-3, -1.7e-3),
+        "photon_energy_ev": 9e3,
+        "detector_distance_m": 2.0,
+        "detector_pixel_size_m": 75e-6,
+    }
+    save_scan(tmp_path / "sample.npz", evolve(scan, **known))
+    solve_scan(tmp_path / "sample.npz", output=tmp_path / "r", epochs=2, progress=False)
+    rec = load_reconstruction(tmp_path / "r" / "reconstruction.npz")
+    assert {name: getattr(rec, name) for name in known} == known
+    assert rec.nphotons == pytest.approx(scan.mean_photons())
+    record = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert (rec.name, rec.run["command"]) == ("sample", "reconstruct")
+    assert rec.run["configuration"]["epochs"] == 2
+    assert rec.run["inputs"]["scan"]["sha256"] == record["inputs"]["scan"]["sha256"]
+    with h5py.File(tmp_path / "r" / "product.h5") as file:
+        assert json.loads(file.attrs["run"]) == rec.run
+        assert file.attrs["photon_energy_eV"] == 9e3
+        assert file.attrs["probe_photon_count"] == pytest.approx(scan.mean_photons())
+        x_m = file["probe_position_x_m"][()]
+    pixel = evolve(scan, **known).pixel_size_m
+    np.testing.assert_allclose(x_m, 3.1234e-3 + scan.xcoords * pixel, rtol=0, atol=1e-15)

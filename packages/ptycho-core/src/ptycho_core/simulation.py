@@ -89,6 +89,7 @@ def simulate_scan(
         object_guess=parts.object,
         bad_pixels=bad_pixels,
         nphotons=photons,
+        **parts.stated,
     )
 
 

@@ -34,6 +34,7 @@ from ptycho_data._patterns import Negative
 from ptycho_data._preview import (
     StoredObject,
     list_arrays,
+    load_experiment,
     load_object,
     load_parts,
     load_probe,
@@ -94,6 +95,7 @@ __all__ = [
     "list_arrays",
     "load_arrays",
     "load_bundle",
+    "load_experiment",
     "load_object",
     "load_parts",
     "load_probe",

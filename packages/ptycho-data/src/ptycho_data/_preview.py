@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import asdict, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 
@@ -35,6 +35,7 @@ from ptycho_data.formats._base import Raw
 __all__ = [
     "StoredObject",
     "list_arrays",
+    "load_experiment",
     "load_object",
     "load_parts",
     "probe_size",
@@ -161,8 +162,7 @@ def load_object(path: str | PathLike[str]) -> StoredObject | None:
     """
     keys = ("objectGuess", "xcoords", "ycoords", "probeGuess", "origin", "pixel_size_m",
             "_metadata")  # fmt: skip
-    contract = Path(path).is_file() and format_of(path).name == "npz"
-    found = load_arrays(path, (), optional=keys) if contract else load_parts(path, keys)
+    found = _small_parts(path, keys)
     if "objectGuess" not in found:
         return None
     findings = Findings(str(path))
@@ -183,6 +183,41 @@ def load_object(path: str | PathLike[str]) -> StoredObject | None:
         origin_m=stated.origin_m,
         pixel_size_m=known.pixel_size_m,
     )
+
+
+def load_experiment(path: str | PathLike[str]) -> dict[str, Any]:
+    """Read what a scan or a product of any format states of experiment and stage.
+
+    Parameters
+    ----------
+    path
+        A scan, or a part of one: a product of ptychodus, say.
+
+    Returns
+    -------
+    dict
+        Fields of `Scan` that are known: ``pixel_size_m``, ``origin_m``, ``photon_energy_ev``,
+        ``detector_distance_m``, ``detector_pixel_size_m`` and ``particle``.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file cannot be read, or states something impossible.
+    """
+    findings = Findings(str(path))
+    found = _small_parts(path, ("pixel_size_m", "_metadata"))
+    layout = check_layout(found, findings, optional=REQUIRED)
+    stated = read_statements({key: found[key] for key in layout.usable}, findings)
+    if findings.violations:
+        raise ScanFormatError(findings.violations)
+    known = asdict(stated.experiment) | {"origin_m": stated.origin_m}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _small_parts(path: str | PathLike[str], keys: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Read arrays of an NPZ file or of a scan of another format; no others are looked at."""
+    contract = Path(path).is_file() and format_of(path).name == "npz"
+    return load_arrays(path, (), optional=keys) if contract else load_parts(path, keys)
 
 
 def probe_size(path: str | PathLike[str]) -> int:
@@ -283,8 +318,7 @@ def load_probe(path: str | PathLike[str], N: int | None = None) -> NDArray[np.co
         If there is no such file, it is of no known format, or its probe is not complex, square,
         finite and nonzero, or of another size than the patterns.
     """
-    contract = Path(path).is_file() and format_of(path).name == "npz"
-    found = load_arrays(path, (), optional=KEYS) if contract else load_parts(path, KEYS)
+    found = _small_parts(path, KEYS)
     values = next((found[key] for key in KEYS if key in found), None)
     if values is None:
         raise ScanFormatError.of(path, "probe", "an array of the file", "no such array", "the "

@@ -33,7 +33,8 @@ def scale(file: Container, name: str, per: Callable[[str], float]) -> float | No
     try:
         return per(unit)
     except InvalidValueError as error:
-        raise ScanFormatError.of(file.path, f"{name}@units", error.rule, error.got) from None
+        rule, got = f"in {error.rule}", f"units {error.got} of {name}"
+        raise ScanFormatError.of(file.path, name, rule, got) from None
 
 
 def length(file: Container, name: str, default: float = 1.0) -> float | None:
