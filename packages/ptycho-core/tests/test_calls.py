@@ -9,8 +9,15 @@ from attrs import evolve
 from ptycho_config import ConfigError, InvalidValueError
 from ptycho_core import reconstruct, train
 from ptycho_core.results import TrainingInterrupted
+from ptycho_core.starting_probe import similarity
 from ptycho_core.testing import FakeBackend, registered, simulated_scan
-from ptycho_data import OutputExistsError, load_bundle, load_reconstruction, save_scan
+from ptycho_data import (
+    OutputExistsError,
+    load_bundle,
+    load_probe,
+    load_reconstruction,
+    save_scan,
+)
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +195,39 @@ def test_another_dose_than_the_data_s_is_asked_for(fake, scan):
     assert train(stored).config.nphotons == 1e5
     assert train(stored, nphotons=3e5).config.nphotons == 3e5
     assert len(fake.trainings) == 2
+
+
+def test_a_probe_is_refined_before_the_training(fake, scan, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    poor = evolve(scan, probe=scan.probe * np.linspace(0, 1, 64, dtype=np.float32))
+    model = train(poor, output=tmp_path / "m", refine_probe=True)
+    call = fake.trainings[-1]
+    (refined,) = model.probes
+    np.testing.assert_array_equal(call["probe"], refined.probe)
+    assert similarity(scan.probe, poor.probe) < 0.98 < similarity(scan.probe, refined.probe)
+    assert model.bundle.scaling["probe_given"]  # a reconstruction uses it
+    run = json.loads((tmp_path / "m" / "run.json").read_text())
+    assert run["probe_refinement"] == [refined.record]
+    assert "twin" in caplog.text
+    assert train(poor).probes == []
+
+
+def test_refined_probes_of_several_scans_are_kept_apart(fake, scan, scan_file, tmp_path):
+    model = train([scan, scan_file], output=tmp_path / "m", test_scan=scan, refine_probe=True)
+    call = fake.trainings[-1]
+    assert call["probe"] is None
+    for trained, refined in zip(call["scans"], model.probes, strict=True):
+        np.testing.assert_array_equal(trained.probe, refined.probe)
+    np.testing.assert_array_equal(call["test_scan"].probe, model.probes[0].probe)
+    stored = load_probe(tmp_path / "m" / "refined" / "2-scan.npz", scan.N)
+    np.testing.assert_array_equal(stored, model.probes[1].probe)
+
+
+def test_a_poor_probe_is_told_before_the_training(fake, scan, tmp_path, caplog):
+    del fake
+    blank = evolve(scan, probe=np.ones_like(scan.probe))
+    model = train(blank, output=tmp_path / "m")
+    (caution,) = (c for c in model.cautions if c.code in ("poor-probe", "poor-start"))
+    assert sum(caution.text in record.getMessage() for record in caplog.records) == 1
+    run = json.loads((tmp_path / "m" / "run.json").read_text())
+    assert caution.code in [entry["code"] for entry in run["cautions"]]

@@ -1,4 +1,4 @@
-"""Probes and positions that training refined, written beside the bundle.
+"""Probes and positions that were refined in or before a training, written beside the bundle.
 
 One NPZ per scan holds ``probe`` (M, N, N), a file for ``--probe-file``, and, where positions were
 refined, ``xcoords`` and ``ycoords`` (n,) with the ``offsets`` (n, 2) that were added to them.

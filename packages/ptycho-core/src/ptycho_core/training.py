@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 from ptycho_config import (
     InvalidValueError,
@@ -21,10 +21,11 @@ from ptycho_config import (
 from ptycho_data import Bundle, Scan, load_bundle, load_probe, write_json
 
 from ptycho_core.backends import require
-from ptycho_core.cautions import Caution, check_scan
+from ptycho_core.cautions import Caution, check_scan, report
 from ptycho_core.outputs import output_folder
 from ptycho_core.progress import log_to_stderr
 from ptycho_core.record import RUN_FILE, Stopwatch, run_record
+from ptycho_core.refined_scans import write_refined
 from ptycho_core.results import TrainingInterrupted, TrainingResult
 from ptycho_core.run_settings import (
     AnyPath,
@@ -35,6 +36,8 @@ from ptycho_core.run_settings import (
     read_scan,
     scan_facts,
 )
+from ptycho_core.starting_probe import ProbeRefinement, refine_probe, start_cautions
+from ptycho_core.twin import note_twin
 
 __all__ = ["TRAINING_FILES", "TrainedModel", "TrainingRun", "train"]
 
@@ -75,7 +78,9 @@ class TrainedModel:
     main_process : bool
         Whether this process reports and writes, if there are several.
     cautions : list of Caution
-        Doubts about the scans.
+        Doubts about the scans and their probes.
+    probes : list of ProbeRefinement
+        Refined probe of each scan, if they were refined before the training.
     """
 
     bundle: Bundle
@@ -90,6 +95,7 @@ class TrainedModel:
     written: bool = True
     main_process: bool = True
     cautions: list[Caution] = field(factory=list)
+    probes: list[ProbeRefinement] = field(factory=list)
 
 
 def train(
@@ -98,6 +104,7 @@ def train(
     output: AnyPath | None = None,
     test_scan: Scan | AnyPath | None = None,
     probe: Probe | AnyPath | None = None,
+    refine_probe: bool = False,
     config_file: AnyPath | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -120,6 +127,9 @@ def train(
     probe
         Probe modes (M, N, N), or one (N, N), or an NPZ file with them, to use instead of the scans'
         own.
+    refine_probe
+        Whether the solver refines the probe of each scan first. The network is trained with the
+        refined probe, and reconstructs with it.
     config_file
         Settings in TOML, YAML or JSON; those given by keyword take precedence.
     resume
@@ -171,6 +181,7 @@ def train(
         output=None if output is None else Path(output).expanduser(),
         test_scan=test_scan if isinstance(test_scan, Scan) else None,
         probe=None if probe is None or is_path(probe) else np.asarray(probe),
+        refine_probe=refine_probe,
         resume=resume,
         overwrite=overwrite,
     )
@@ -196,7 +207,7 @@ class TrainingRun:
         Test scan and probe in memory, if they are not in files.
     reading
         Further arguments of `ptycho_data.load_scan`, for files.
-    resume, overwrite
+    refine_probe, resume, overwrite
         As for `train`.
     """
 
@@ -206,6 +217,7 @@ class TrainingRun:
     test_scan: Scan | None = None
     probe: Probe | None = None
     reading: Mapping[str, Any] = field(factory=dict)
+    refine_probe: bool = False
     resume: bool = False
     overwrite: bool = False
     clock: Stopwatch = field(factory=Stopwatch)
@@ -247,6 +259,20 @@ class TrainingRun:
             scans, test_scan, probe, resolved = self._read()
         with self.clock.stage("check"):
             cautions = [caution for scan in scans for caution in check_scan(scan)]
+        refined: list[ProbeRefinement] = []
+        if self.refine_probe:
+            refined = self._refined(scans, probe)
+            scans = [evolve(s, probe=r.probe) for s, r in zip(scans, refined, strict=True)]
+            if len(scans) > 1 and test_scan is not None:
+                test_scan = evolve(test_scan, probe=refine_probe(test_scan, probe).probe)
+            # those of several scans differ, and each scan keeps its own
+            probe = refined[0].probe if len(scans) == 1 else None
+            doubts = [found.cautions for found in refined]
+        else:
+            with self.clock.stage("check"):
+                doubts = [start_cautions(scan, probe) for scan in scans]
+        for scan, doubted in zip(scans, doubts, strict=True):
+            cautions += report(doubted, f"{scan.source or 'the scan'}: ")
         with (
             nullcontext(self.output)
             if self.output is not None
@@ -270,7 +296,9 @@ class TrainingRun:
                 interrupt, result = stopped, stopped.result
             epoch, kept = kept_epoch(result, resolved.execution)
             if self.output is not None and result.main_process and result.written:
-                self._write(self.output, resolved, result, epoch, cautions)
+                self._write(self.output, resolved, result, epoch, cautions, refined)
+                if len(scans) > 1 and refined and not _refines_more(resolved.config):
+                    _write_probes(self.output, scans)
             if interrupt is not None:
                 raise interrupt
             bundle = load_bundle(result.bundle_path)
@@ -287,7 +315,15 @@ class TrainingRun:
             written=result.written,
             main_process=result.main_process,
             cautions=cautions,
+            probes=refined,
         )
+
+    def _refined(self, scans: list[Scan], probe: Probe | None) -> list[ProbeRefinement]:
+        """Refine the probe of every scan."""
+        with self.clock.stage("refine probe"):
+            found = [refine_probe(scan, probe) for scan in scans]
+        note_twin()
+        return found
 
     def _read(self) -> tuple[list[Scan], Scan | None, Probe | None, Resolved[TrainingConfig]]:
         """Read the data, and complete the settings with values from them."""
@@ -316,6 +352,7 @@ class TrainingRun:
         result: TrainingResult,
         epoch: int,
         cautions: list[Caution],
+        refined: list[ProbeRefinement],
     ) -> None:
         final = {name: values[-1] for name, values in result.history.items() if len(values)}
         metrics = {"epochs": result.epochs, "kept_epoch": epoch, "final": final}
@@ -331,6 +368,7 @@ class TrainingRun:
             backend=resolved.config.backend,
             epochs=result.epochs,
             cautions=[caution.to_dict() for caution in cautions],
+            probe_refinement=[found.record for found in refined],
         )
         write_json(folder / RUN_FILE, record, overwrite=replace)
 
@@ -346,6 +384,17 @@ class TrainingRun:
             "probe_file": resolved.files.probe_file if self.probe is None else None,
         }
         return files | {role: path for role, path in others.items() if path is not None}
+
+
+def _refines_more(config: TrainingConfig) -> bool:
+    """Whether the backend writes probes that training has refined further."""
+    return config.probe_trainable or config.positions_trainable
+
+
+def _write_probes(folder: Path, scans: list[Scan]) -> None:
+    """Write the refined probes of several scans, which no bundle holds."""
+    for path in write_refined(folder, [(scan, scan.probe, None) for scan in scans]):
+        log.info("refined probe of one scan, for --probe-file: %s", path)
 
 
 def given_probe(probe: Probe | None, file: Path | None, N: int) -> NDArray[np.complex64] | None:

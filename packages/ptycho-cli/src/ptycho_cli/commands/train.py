@@ -41,6 +41,11 @@ INPUT = click.Path(path_type=Path, exists=True)
     "--resume", is_flag=True, help="Resume from the last checkpoint in the output folder."
 )
 @reading_options(skip=("--domain", "--companion"))
+@section("Training")(
+    "--refine-probe",
+    is_flag=True,
+    help="First refine the probe of each scan with the solver; train and infer with the result.",
+)
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -50,6 +55,7 @@ def train(
     config_file: Path | None,
     overwrite: bool,
     resume: bool,
+    refine_probe: bool,
     **more: Any,
 ) -> None:
     r"""Train a network on one SCAN or several; no ground truth is needed.
@@ -64,6 +70,7 @@ def train(
     ptycho train scan.npz -o model
     ptycho train scan.npz -o model --gridsize 2 --nepochs 20 --n-groups 512
     ptycho train monday.npz tuesday.npz -o model
+    ptycho train scan.npz -o model --refine-probe
     """
     fixed = {"train_data_file": scans[0], "output_dir": output}
     layers = gather(ctx, TrainingConfig, config_file, fixed)
@@ -73,6 +80,7 @@ def train(
             scans=scans,
             output=output,
             reading=given_reading(more),
+            refine_probe=refine_probe,
             resume=resume,
             overwrite=overwrite,
         )
