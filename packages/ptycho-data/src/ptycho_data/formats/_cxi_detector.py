@@ -10,7 +10,7 @@
                        distance and pixel
 ``mask``               any bit but "has signal" is a bad pixel
 ``detector_mask``      COSMIC (ALS): of either polarity; most pixels are good
-``data_dark``          frames without beam: their mean is subtracted
+``data_dark``          frames without beam: their mean and their noise are taken away
 ``near_field``         COSMIC (ALS): 1 for patterns that the far-field model does not describe
 =====================  ========================================================================
 """
@@ -59,6 +59,10 @@ _CONSTANT = 0.01
 _MOVING = 0.1
 #: Patterns whose mean is compared with the dark frames.
 _PATTERNS = 16
+#: What is left of so many standard deviations of the dark frames' noise is taken for noise. With
+#: 200 counts of Poisson noise under 1e6 photons in 64 x 64 pixels, the correlation of the solver's
+#: object with the true one is 0.984 for 0, 0.994 for 1, 0.997 for 2 and 0.996 for 3.
+_NOISE = 2.0
 #: Below this share of the dark frames, in this share of the pixels, they were subtracted before.
 _DARKER, _PIXELS = 0.5, 0.1
 
@@ -245,7 +249,7 @@ def subtract_dark(file: H5File, found: ScanInMetres) -> None:
     """
     if _DARK not in file or found.stack is None:
         return
-    dark = _mean_frame(file)
+    dark, noise = _dark_frame(file)
     if dark.shape != found.stack.shape[1:]:
         rule = f"accompanied by data_dark of their own shape {found.stack.shape[1:]}"
         raise ScanFormatError.of(file.path, _DARK, rule, describe_array(dark))
@@ -258,34 +262,43 @@ def subtract_dark(file: H5File, found: ScanInMetres) -> None:
             "them already"
         )
         return
-    found.stack = changed(found.stack, partial(_minus, dark.astype(np.float32)))
+    least = np.float32(_NOISE * noise)
+    found.stack = changed(found.stack, partial(_minus, dark.astype(np.float32), least))
     share = dark[good].sum() / max(light[good].sum(), 1e-300)
     found.remarks.append(
         f"patterns: data_dark subtracted, {dark[good].mean():.6g} counts per pixel in the mean, "
-        f"{share:.1%} of all; what falls below 0 is 0"
+        f"{share:.1%} of all; what is left below {least:.4g} is noise, and 0"
     )
 
 
-def _mean_frame(file: H5File) -> NDArray[np.float64]:
-    """Mean dark frame (H, W); pixels without a value in any frame are 0."""
+def _dark_frame(file: H5File) -> tuple[NDArray[np.float64], float]:
+    """Mean dark frame (H, W), and the noise of one frame in a usual pixel: 0 for a single frame.
+
+    Pixels without a value in any frame are 0.
+    """
     if len(file.header(_DARK).shape) == 3:
         frames = file.stack(_DARK)
-        total, number = np.zeros(frames.shape[1:]), np.zeros(frames.shape[1:])
-        for rows in chunk_rows(frames):
-            values = np.asarray(frames[rows], np.float64)
-            total += np.nansum(values, axis=0)
-            number += np.isfinite(values).sum(axis=0)
     else:
-        values = np.asarray(file.read(_DARK), np.float64)
-        values = values.reshape(-1, *values.shape[-2:])
-        total, number = np.nansum(values, axis=0), np.isfinite(values).sum(axis=0)
-    mean: NDArray[np.float64] = total / np.maximum(number, 1)
-    return mean
+        values = file.read(_DARK)
+        frames = values.reshape(-1, *values.shape[-2:])
+    total, squares, number = np.zeros((3, *frames.shape[1:]))
+    for rows in chunk_rows(frames):
+        values = np.asarray(frames[rows], np.float64)
+        total += np.nansum(values, axis=0)
+        squares += np.nansum(values * values, axis=0)
+        number += np.isfinite(values).sum(axis=0)
+    mean = total / np.maximum(number, 1)
+    variance = (squares - number * mean * mean) / np.maximum(number - 1, 1)
+    return mean, float(np.sqrt(max(np.median(variance[number > 1]), 0))) if len(frames) > 1 else 0.0
 
 
-def _minus(dark: NDArray[np.float32], patterns: NDArray[Any]) -> NDArray[Any]:
-    """Subtract the dark frame; what a detector writes in place of a value stays as it is."""
-    out = np.maximum(patterns.astype(np.float32) - dark, 0)
+def _minus(dark: NDArray[np.float32], least: np.float32, patterns: NDArray[Any]) -> NDArray[Any]:
+    """Subtract the dark frame; what a detector writes in place of a value stays as it is.
+
+    Of noise around zero, the positive half would remain as light that falls everywhere.
+    """
+    out = patterns.astype(np.float32) - dark
+    out[out < max(least, np.float32(0))] = 0
     if patterns.dtype.kind in "iu":
         out[patterns == np.iinfo(patterns.dtype).max] = np.iinfo(patterns.dtype).max
-    return np.asarray(out)
+    return out
