@@ -3,7 +3,8 @@ import pytest
 from ptycho_config import ConfigError, Layer, MissingFileError, resolve_inference
 from ptycho_core.run_settings import check_size, read_scan, resolve_with_bundle, scan_facts
 from ptycho_core.testing import simulated_scan
-from ptycho_data import Bundle, save_scan
+from ptycho_data import Bundle, ScanFormatError, save_scan
+from ptycho_data.units import object_pixel
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +40,16 @@ def test_probe_file_replaces_the_probe_of_a_file(scan_file, tmp_path):
     np.savez(tmp_path / "probe.npz", probe=np.full((2, 64, 64), 1j, np.complex64))
     assert read_scan(scan_file, probe_file=tmp_path / "probe.npz").probe.shape == (2, 64, 64)
     # The scan, which does not exist either, is not looked for.
-    with pytest.raises(MissingFileError, match=r"gone\.npz: no such file; name an NPZ"):
+    with pytest.raises(MissingFileError, match=r"gone\.npz: no such file"):
         read_scan(tmp_path / "scan_gone.npz", probe_file=tmp_path / "gone.npz")
-    with pytest.raises(MissingFileError, match="found a folder; name an NPZ"):
-        read_scan(scan_file, probe_file=tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ScanFormatError, match="a folder without a file of patterns"):
+        read_scan(scan_file, probe_file=tmp_path / "empty")
+
+
+def test_geometry_goes_to_the_reader(scan_file):
+    given = {"photon_energy_ev": 9e3, "detector_distance_m": 2.0, "detector_pixel_size_m": 75e-6}
+    assert read_scan(scan_file, **given).pixel_size_m == object_pixel(9e3, 2.0, 75e-6, 64)
 
 
 def test_scans_decide_the_dose_where_they_agree(scan):

@@ -77,7 +77,8 @@ def test_the_result_can_be_saved(bundle, scan, whole):
         positions = scan.positions[batch]
         live.add(scan.diffraction[batch], positions)
         positions[:] = 0  # the caller's to use again
-    rec = live.result()
+    rec = live.result(pixel_size_m=2e-8, origin_m=(1e-3, 0.0))
+    assert (rec.pixel_size_m, rec.origin_m) == (2e-8, (1e-3, 0.0))
     np.testing.assert_allclose(rec.positions + rec.origin, scan.positions)
     np.testing.assert_allclose(rec.object, whole.object, atol=SETTLED)
 

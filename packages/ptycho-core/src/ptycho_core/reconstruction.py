@@ -310,6 +310,7 @@ class ReconstructionRun:
             clock=self.clock,
             configuration=resolved.to_dict(),
             overrides=resolved.overrides_applied,
+            **({"reading": dict(self.reading)} if self.reading else {}),
             backend=result.backend,
             patterns=patterns,
             patterns_per_second=result.patterns_per_second,

@@ -164,6 +164,7 @@ def with_run(rec: Reconstruction, record: Mapping[str, Any]) -> Reconstruction:
         "backend": record.get("backend"),
         "inputs": inputs,
         "configuration": _without_paths(record["configuration"]),
+        **({"reading": record["reading"]} if "reading" in record else {}),
     }
     return evolve(rec, run=run)
 

@@ -82,7 +82,7 @@ def read_scan(
     domain
         ``counts`` or ``amplitude``, if the file does not state it. No effect on a scan in memory.
     probe_file
-        NPZ with ``probe`` or ``probeGuess``. No effect on a scan in memory.
+        Scan, product or reconstruction with a probe. No effect on a scan in memory.
     **reading
         Further arguments of `ptycho_data.load_scan`. No effect on a scan in memory.
 
@@ -95,9 +95,8 @@ def read_scan(
     """
     if isinstance(scan, Scan):
         return scan
-    if probe_file is not None and not probe_file.is_file():
-        reason = "found a folder" if probe_file.is_dir() else "no such file"
-        raise MissingFileError(f"{probe_file}: {reason}; name an NPZ with `probe` or `probeGuess`")
+    if probe_file is not None and not probe_file.exists():
+        raise MissingFileError(f"{probe_file}: no such file; name a file with a probe")
     return load_scan(Path(scan).expanduser(), domain=domain, probe_file=probe_file, **reading)
 
 

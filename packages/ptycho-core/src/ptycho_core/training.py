@@ -365,6 +365,7 @@ class TrainingRun:
             clock=self.clock,
             configuration=resolved.to_dict(),
             overrides=resolved.overrides_applied,
+            **({"reading": dict(self.reading)} if self.reading else {}),
             backend=resolved.config.backend,
             epochs=result.epochs,
             cautions=[caution.to_dict() for caution in cautions],

@@ -1,7 +1,7 @@
 """Streaming reconstruction: a canvas that grows with every batch of patterns."""
 
 from os import PathLike
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -277,8 +277,14 @@ class Reconstructor:
         """Weight (H, W) float32 summed over the patches; zero where there was no illumination."""
         return np.asarray(self.tensors()[1].cpu().numpy())
 
-    def result(self) -> Reconstruction:
+    def result(self, **known: Any) -> Reconstruction:
         """Return the reconstruction to be saved; patterns are numbered in the order of arrival.
+
+        Parameters
+        ----------
+        **known
+            What is known of experiment and stage, by the fields of `ptycho_data.Reconstruction`:
+            ``pixel_size_m``, ``origin_m``, ``photon_energy_ev``, ...
 
         Raises
         ------
@@ -297,6 +303,7 @@ class Reconstructor:
             indices=np.arange(self.count),
             probe=self.model.probe.cpu().numpy(),
             origin=np.array(self.canvas.origin),
+            **known,
         )
 
 
