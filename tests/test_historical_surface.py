@@ -1,21 +1,31 @@
 """Names, flags and rules of earlier versions keep working: what docs/migration.md promises."""
 
 import re
+import shlex
+import shutil
 import warnings
+from ast import literal_eval
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
+from pkgutil import resolve_name
 
+import numpy as np
 import ptycho.config.config as application
 import ptycho_config
 import pytest
 import torch
 from ptycho import loader, params
+from ptycho._moved import MOVED as APPLICATION_NAMES
 from ptycho.raw_data import RawData
 from ptycho.workflows.components import load_inference_bundle
-from ptycho_config import option_specs
+from ptycho_cli.main import cli
+from ptycho_config import MissingPackageError, option_specs
+from ptycho_config.aliases import FORMER_NAMES
 from ptycho_core.testing import simulated_scan
 from ptycho_data import save_scan
 from ptycho_torch import inference, train
+from ptycho_torch._moved import MOVED as TORCH_NAMES
 from ptycho_torch.config_factory import create_inference_payload, create_training_payload
 from ptycho_torch.entry import DEPRECATED, OTHER_NAMES
 from ptycho_torch.model_manager import (
@@ -30,24 +40,42 @@ from ptycho_torch.workflows.components import load_inference_bundle_torch, run_c
 N, COUNT = 64, 20
 MODEL = {"N": N, "gridsize": 2, "architecture": "cnn", "n_filters_scale": 1}
 HOMES = {"application": application, "checked": ptycho_config}
-PAGE = (Path(__file__).parents[1] / "docs" / "migration.md").read_text("utf-8")
-WORKING, GONE = PAGE.split("Gone, with")
-FLAGS = GONE.partition("## Flags")[2]
-GONE = GONE.partition("## Flags")[0]
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "migration.md").read_text("utf-8")
+SURFACE = (ROOT / "docs" / "torch-surface.md").read_text("utf-8")
 
 
-def rows(text):
-    """Old and new name of each row of a table."""
-    return re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", text, re.MULTILINE)
+def section(title):
+    """Return one section of the page."""
+    (text,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return text
+
+
+def rows(title):
+    """Return the cells of each row of the tables of a section, without the headings."""
+    lines = [line for line in section(title).splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [row for row in cells if "`" in row[0]]
+
+
+def words(cell):
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def pairs(title):
+    """Return old and new name of each row."""
+    return [(words(old)[0], *words(new)) for old, new in rows(title)]
 
 
 def find(path):
-    """Import a dotted name: the module itself, or a name in one."""
-    module, _, name = path.rpartition(".")
+    """Import a dotted name; of a backend that is not installed, find its file."""
     try:
-        return import_module(path)
-    except ModuleNotFoundError:
-        return getattr(import_module(module), name)
+        return resolve_name(path)
+    except MissingPackageError:
+        package, *parts = path.split(".")
+        place = Path(import_module(package).__file__).parent.joinpath(*parts)
+        assert place.with_suffix(".py").exists()
+        return place
 
 
 @pytest.fixture(autouse=True)
@@ -88,25 +116,139 @@ def trained(scan, tmp_path_factory):
     return folder, results
 
 
-@pytest.mark.parametrize(
-    ("old", "new"), [r for r in rows(WORKING) if "." in r[0] and "-m" not in r[0]]
-)
-def test_names_of_the_table_import(old, new):
+def test_commands_of_the_table_run(capsys):
+    scripts = entry_points(group="console_scripts")
+    for old, new in pairs("Commands"):
+        assert cli.get_command(None, new.removeprefix("ptycho ")) is not None
+        if old.startswith("scripts/"):
+            continue
+        *module, name = old.split()
+        main = scripts[name].load() if not module else import_module(name).main
+        with pytest.raises(SystemExit) as done:
+            main(["--help"])
+        assert done.value.code == 0
+        assert "--train_data_file" in (out := capsys.readouterr().out) or "--model_path" in out
+
+
+@pytest.mark.parametrize(("old", "new"), pairs("Names that work"))
+def test_names_that_work(old, new):
     assert find(old) is not None
     assert find(new) is not None
 
 
-@pytest.mark.parametrize(("old", "new"), rows(GONE))
-def test_what_is_gone_names_its_successor(old, new):
-    with pytest.raises(ImportError, match=re.escape(new.rpartition(".")[2])):
-        find(old)
-    assert find(new) is not None
+@pytest.mark.parametrize(("old", "new"), pairs("Names that are renamed"))
+def test_what_is_renamed_is_the_new_thing_and_warns(old, new):
+    with pytest.warns(DeprecationWarning, match=re.escape(f"use {new}")):
+        assert find(old) == find(new)
+
+
+@pytest.mark.parametrize(("old", "new"), [(old, new) for old, *new in pairs("Names that are gone")])
+def test_what_is_gone_names_its_successors(old, new):
+    module, _, name = old.rpartition(".")
+    with pytest.raises(ImportError, match=re.escape(" or ".join(new))):
+        exec(f"from {module} import {name}")  # noqa: S102 - a row of our own page
+    for successor in new:
+        assert find(successor) is not None
+
+
+def test_the_tables_of_names_are_complete():
+    tables = [TORCH_NAMES, APPLICATION_NAMES]
+    renamed = {row for table in tables for row in table.renamed.items()}
+    gone = {(old, *new) for table in tables for old, new in table.gone.items()}
+    assert set(pairs("Names that are renamed")) == renamed
+    assert set(pairs("Names that are gone")) == gone
+
+
+def test_whole_modules_that_are_gone_name_their_successor():
+    with pytest.raises(ImportError, match=r"ptycho_core\.train"):
+        import_module("ptycho_torch.api.base_api")
+    with pytest.raises(ImportError, match=r"ptycho_config\.update_legacy_dict"):
+        import_module("ptycho_torch.config_bridge")
 
 
 def test_flags_of_the_table_are_those_of_the_commands():
-    pairs = {(f"{flag}", name) for name, flags in OTHER_NAMES.items() for flag in flags}
-    pairs |= {(f"--{old}", ptycho_config.DEPRECATED_ALIASES[old].target) for old in DEPRECATED}
-    assert set(rows(FLAGS.partition("## Defaults")[0])) == pairs
+    known = {(f"{flag}", name) for name, flags in OTHER_NAMES.items() for flag in flags}
+    known |= {(f"--{old}", ptycho_config.DEPRECATED_ALIASES[old].target) for old in DEPRECATED}
+    assert set(pairs("Flags of the module commands")) == known
+
+
+@pytest.mark.parametrize(("old", "new"), pairs("Settings"))
+def test_old_settings_are_accepted_with_a_warning_or_refused_with_a_hint(old, new):
+    if old in ptycho_config.DEPRECATED_ALIASES:
+        with pytest.warns(DeprecationWarning, match=old):
+            assert ptycho_config.resolve_alias(old, True)[0] == new
+        return
+    with pytest.raises(ptycho_config.ConfigError, match=f"did you mean {new}"):
+        ptycho_config.resolve_training([ptycho_config.Layer("override", {old: 1})])
+
+
+def test_settings_of_the_table_are_all_old_ones():
+    assert {old for old, _ in pairs("Settings")} == {
+        *ptycho_config.DEPRECATED_ALIASES,
+        *FORMER_NAMES,
+    }
+
+
+def test_defaults_of_the_table(scan_file):
+    payload = create_training_payload(scan_file, "out")
+    current = ptycho_config.resolve_training([])
+    for name, _, historical, everywhere in rows("Defaults"):
+        for cell, holder in ((historical, payload), (everywhere, current)):
+            settings = (holder.config, holder.config.model, holder.execution)
+            (setting,) = words(name)
+            (owner,) = [part for part in settings if hasattr(part, setting)]
+            assert getattr(owner, setting) == literal_eval(*words(cell)), setting
+
+
+def test_files_of_the_table(trained, scan_file, tmp_path, monkeypatch):
+    bundle, *fixture = pairs("Files")
+    models, _ = load_torch_bundle(trained[0] / bundle[0])
+    path = save_torch_bundle(models, tmp_path / bundle[0], configuration("application"))
+    assert path.name == trained[1]["bundle_path"].name == bundle[1]
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(scan_file, "scan.npz")
+    (command,) = [text for text in words(section("Files")) if text.startswith("ptycho fixture")]
+    assert cli(shlex.split(command)[1:], standalone_mode=False) is None
+    assert all(Path(new).exists() for _, new in fixture)
+
+
+def test_old_readers_find_the_patterns_in_a_file_made_for_them(scan_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(scan_file, "scan.npz")
+    (code,) = re.findall(r"```python\n(.*?)```", section("Files"), re.DOTALL)
+    exec(code, {})  # noqa: S102 - our own page
+    with np.load("for_old_reader.npz") as made, np.load("scan.npz") as scan:
+        np.testing.assert_array_equal(made["diff3d"], scan["diffraction"])
+        assert made["probeGuess"].shape == (N, N)
+
+
+@pytest.mark.parametrize(("old", "new"), pairs("Tests"))
+def test_tests_of_the_table_exist(old, new):
+    assert old.startswith("tests/torch/")
+    assert (ROOT / new).is_file()
+
+
+def test_rules_of_the_page():
+    titles = re.findall(r"^### ([A-Z]+-\d+): ", section("Rules"), re.MULTILINE)
+    assert titles == ["CONFIG-001", "DATA-001", "FORMAT-001", "POLICY-001", "ADR-003"]
+    assert ", ".join(ptycho_config.ORIGINS) in " ".join(section("Rules").split())
+
+
+def test_the_page_of_the_torch_surface_runs(scan_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(scan_file, "scan.npz")
+    blocks = re.findall(r"```(\w+)\n(.*?)```", SURFACE, re.DOTALL)
+    assert [kind for kind, _ in blocks].count("bash") == 1
+    names = {}
+    for kind, code in blocks:
+        if kind == "python":
+            exec(compile(code, "torch-surface.md", "exec"), names)  # noqa: S102 - our own page
+            continue
+        for line in code.replace("\\\n", " ").splitlines():
+            _, _, module, *arguments = shlex.split(line)
+            assert import_module(module).main(arguments) == 0
+    for made in ("model/wts.h5.zip", "copy/wts.h5.zip", "picture/reconstruction.npz"):
+        assert Path(made).exists()
 
 
 @pytest.mark.parametrize("module", [train, inference])

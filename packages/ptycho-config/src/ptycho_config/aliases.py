@@ -46,6 +46,18 @@ DEPRECATED_ALIASES: Mapping[str, Alias] = MappingProxyType(
     }
 )
 
+#: Names of settings in earlier versions that are not accepted, for the hint: the values differ.
+FORMER_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "K": "neighbor_count",
+        "epochs": "nepochs",
+        "grid_size": "gridsize",
+        "max_epochs": "nepochs",
+        "mode": "model_type",
+        "nll": "nll_weight",
+    }
+)
+
 
 def resolve_alias(name: str, value: object, shown_as: str | None = None) -> tuple[str, object]:
     """Replace a deprecated name and its value by the current ones.
@@ -73,7 +85,7 @@ def resolve_alias(name: str, value: object, shown_as: str | None = None) -> tupl
     alias = DEPRECATED_ALIASES[name]
     new = alias.convert(value)
     hint = alias.target if new is value else f"{alias.target} = {new!r}"
-    _deprecated(shown_as or name, hint)
+    warn_deprecated(shown_as or name, hint)
     return alias.target, new
 
 
@@ -117,7 +129,7 @@ def _current_flag(flag: str, spelled: Mapping[str, str]) -> list[str]:
     plain = _in_kebab_case(flag)
     if plain in spelled:
         if "_" in flag:
-            _deprecated(flag, spelled[plain])
+            warn_deprecated(flag, spelled[plain])
         return [spelled[plain]]
     name = plain.removeprefix("--").replace("-", "_")
     target = DEPRECATED_ALIASES[name].target if name in DEPRECATED_ALIASES else ""
@@ -133,7 +145,8 @@ def _in_kebab_case(flag: str) -> str:
     return flag.replace("_", "-")
 
 
-def _deprecated(old: str, new: str) -> None:
+def warn_deprecated(old: str, new: str) -> None:
+    """Warn of an old name, where a caller outside these packages wrote it."""
     warnings.warn(
         f"{old} is deprecated, use {new}", DeprecationWarning, stacklevel=_levels_to_caller()
     )

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
-from ptycho_config.aliases import DEPRECATED_ALIASES, resolve_alias
+from ptycho_config.aliases import DEPRECATED_ALIASES, FORMER_NAMES, resolve_alias
 from ptycho_config.checks import Rejected
 from ptycho_config.errors import ConfigError, describe
 from ptycho_config.execution import PyTorchExecutionConfig
@@ -194,6 +194,7 @@ def _hint(text: str, known: tuple[str, ...]) -> str:
     if name in owners:
         return f" here, {name} belongs to {owners[name]}"
     candidates = {old: alias.target for old, alias in DEPRECATED_ALIASES.items()}
+    candidates |= FORMER_NAMES
     candidates |= {spec.legacy: spec.name for spec in specs if spec.legacy}
     candidates = {old: new for old, new in candidates.items() if new in known}
     candidates |= {field.lower(): field for field in known}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ptycho_core.frameworks import explain_missing
 
 from ptycho_torch.__about__ import __version__
+from ptycho_torch._moved import MOVED
 
 if TYPE_CHECKING:
     from ptycho_torch.reconstructor import Reconstructor
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Reconstructor", "__version__", "reconstruct", "train"]
 
 explain_missing(__name__, ("torch", "lightning"), "run `pip install torch lightning`")
+MOVED.install()
 
 
 def __getattr__(name: str) -> Any:
@@ -38,5 +40,4 @@ def __getattr__(name: str) -> Any:
         from ptycho_torch.reconstructor import Reconstructor
 
         return Reconstructor
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+    return MOVED.in_module(__name__)(name)

@@ -13,6 +13,7 @@ from typing import Any
 from ptycho_config import InferenceConfig, Layer, PyTorchExecutionConfig, RunFiles
 from ptycho_core.reconstruction import ReconstructionRun
 
+from ptycho_torch._moved import MOVED
 from ptycho_torch.config_factory import BACKEND, legacy_defaults
 from ptycho_torch.entry import Parser, run
 
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 cli_main = main
+__getattr__ = MOVED.in_module(__name__)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from ptycho_core.training_data import ScanOptics
 from ptycho_physics import expected_counts, own_share, probe_weight, smoothing_envelope
 from torch import Tensor, nn
 
+from ptycho_torch._moved import MOVED
 from ptycho_torch.illumination import Illumination
 from ptycho_torch.networks import build_network
 from ptycho_torch.overlap import agree, agree_with_others, phases_in_agreement
@@ -192,9 +193,4 @@ def _trainable(parts: Iterable[Any]) -> list[nn.Parameter]:
     return list(dict.fromkeys(part for part in parts if part is not None))
 
 
-def __getattr__(name: str) -> Any:
-    """Name the successor of a class that is gone."""
-    if name in ("PtychoPINN", "PtychoPINN_Lightning"):
-        new = "ptycho_torch.module.PtychoModule" if "_" in name else "PtychoModel of this module"
-        raise ImportError(f"ptycho_torch.model.{name} is gone: use {new}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = MOVED.in_module(__name__)

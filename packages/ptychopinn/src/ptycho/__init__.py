@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import Any
 
 from ptycho.__about__ import __version__
+from ptycho._moved import MOVED
+
+MOVED.install()
 
 _MODULES = frozenset(
     {
@@ -35,7 +38,7 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("ptycho_core"), name)
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return MOVED.in_module(__name__)(name)
 
 
 def __dir__() -> list[str]:

@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from ptycho_config import InvalidValueError
 from ptycho_data import Scan
 
+from ptycho._moved import MOVED
 from ptycho.grouped import GroupedData, Selection
 from ptycho.probe import get_probe_guess
 
-__all__ = ["DataContainer", "Patterns", "PtychoDataContainer", "load"]
+__all__ = ["DataContainer", "Patterns", "load"]
 
 
 @attrs.frozen(eq=False)
@@ -84,9 +85,6 @@ class DataContainer:
     global_offsets: NDArray[np.float64]
 
 
-PtychoDataContainer = DataContainer  # its historical name
-
-
 def load(
     cb: Callable[[], GroupedData],
     probeGuess: ArrayLike | None = None,
@@ -128,3 +126,6 @@ def load(
         local_offsets=grouped["coords_relative"],
         global_offsets=grouped["coords_offsets"],
     )
+
+
+__getattr__ = MOVED.in_module(__name__)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ptycho._moved import MOVED
 from ptycho.params import cfg
 
 __all__ = ["params"]
@@ -10,3 +11,6 @@ __all__ = ["params"]
 def params() -> dict[str, Any]:
     """Return `ptycho.params.cfg` itself, with ``intensity_scale`` once a model is loaded."""
     return cfg
+
+
+__getattr__ = MOVED.in_module(__name__)

@@ -3,10 +3,11 @@
 import logging
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from ptycho_config import PtychoError
 from ptycho_data import Bundle, save_bundle
+
+from ptycho._moved import MOVED
 
 __all__ = ["keep", "save"]
 
@@ -48,11 +49,4 @@ def save(out_prefix: str | PathLike[str]) -> Path:
     return path
 
 
-def __getattr__(name: str) -> Any:
-    """Name the successor of a class that is gone."""
-    if name == "ModelManager":
-        raise ImportError(
-            "ptycho.model_manager.ModelManager is gone: use ptycho.model_manager.save and "
-            "ptycho.workflows.components.load_inference_bundle"
-        )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = MOVED.in_module(__name__)

@@ -18,12 +18,13 @@ from ptycho_config.params import cfg
 from ptycho_data import Scan, load_bundle, load_scan
 from torch import nn
 
+from ptycho_torch._moved import MOVED
 from ptycho_torch.config_factory import BACKEND, legacy_execution
 from ptycho_torch.model_manager import load_torch_bundle, models_of, params_of
 from ptycho_torch.reconstruction import reconstruct
 from ptycho_torch.training import train
 
-__all__ = ["load_inference_bundle_torch", "run_cdi_example_torch"]
+__all__ = ["load_inference_bundle_torch", "run_cdi_example_torch", "train_cdi_model_torch"]
 
 Image = NDArray[np.float32]
 AnyPath = str | PathLike[str]
@@ -126,8 +127,23 @@ def run_cdi_example_torch(
     return np.abs(object_), np.angle(object_), results
 
 
+def train_cdi_model_torch(
+    train_data: Any,
+    test_data: Any | None,
+    config: Any,
+    execution_config: PyTorchExecutionConfig | None = None,
+) -> dict[str, Any]:
+    """Train without reconstructing, and return the results of `run_cdi_example_torch`."""
+    return run_cdi_example_torch(
+        train_data, test_data, config, do_stitching=False, execution_config=execution_config
+    )[2]
+
+
 def load_inference_bundle_torch(
     bundle_dir: AnyPath,
 ) -> tuple[dict[str, nn.Module], dict[str, Any]]:
     """Load both models of a trained network: `ptycho_torch.model_manager.load_torch_bundle`."""
     return load_torch_bundle(bundle_dir)
+
+
+__getattr__ = MOVED.in_module(__name__)

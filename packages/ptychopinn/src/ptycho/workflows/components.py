@@ -33,6 +33,7 @@ from ptycho_data import (
 from ptycho import model_manager, params, probe, tf_helper  # noqa: F401
 from ptycho._backend import choose
 from ptycho._inference import BundleModel, reconstruct
+from ptycho._moved import MOVED
 from ptycho.config.config import FILES, TrainingConfig
 from ptycho.grouped import Selection
 from ptycho.raw_data import RawData
@@ -215,3 +216,6 @@ def save_outputs(
         write_pictures(folder, found, overwrite=True)
     except MissingPackageError as error:  # a missing picture must not end a training
         log.warning("no pictures: %s", error)
+
+
+__getattr__ = MOVED.in_module(__name__)
