@@ -321,3 +321,15 @@ def test_experiment_of_a_file_without_its_patterns(tmp_path):
     np.savez(tmp_path / "odd.npz", **arrays)
     with pytest.raises(ScanFormatError, match="muon"):
         load_experiment(tmp_path / "odd.npz")
+
+
+def test_lcls_in_metres_takes_what_is_given(tmp_path):
+    place = tmp_path / "a.npz"
+    arrays = {"diffraction": np.moveaxis(COUNTS, 0, 2), "probeGuess": PROBE[0]}
+    arrays |= {"xcoords": X * PIXEL, "ycoords": Y * PIXEL, "detector_distance_m": DISTANCE}
+    np.savez(place, **arrays, detector_pixel_size_m=DETECTOR_PIXEL, photon_energy_eV=9.0)
+    with pytest.warns(ScanFormatWarning, match="9000 eV as given, not 9 eV"):
+        scan = load_scan(place, photon_energy_ev=ENERGY)
+    np.testing.assert_allclose(scan.xcoords, X)
+    assert (scan.pixel_size_m, scan.photon_energy_ev) == (PIXEL, ENERGY)
+    assert scan.origin_m == (0.0, 0.0)

@@ -7,17 +7,20 @@ the right, y the row, down. Files that have only ``xcoords_start`` and ``ycoords
 An object is left out where positions are in metres: the file does not say where it lies.
 """
 
-import contextlib
 import json
+import math
 from typing import Any
 
 import numpy as np
+from attrs import evolve
 
 from ptycho_data._contract import ScanFormatError, probe_side
+from ptycho_data._experiment import Experiment, resolve
 from ptycho_data._npz import Archive
 from ptycho_data.formats._base import Container, Format, Loaded, Opened, Raw, first_of
+from ptycho_data.formats._metres import ADVICE, experiment_metadata
 from ptycho_data.formats._npz import read_contract
-from ptycho_data.units import LARGEST, SMALLEST, object_pixel
+from ptycho_data.units import LARGEST, SMALLEST
 
 __all__ = ["FORMAT"]
 
@@ -26,10 +29,16 @@ METRES = 1e-3
 _STACKS = ("diffraction", "diff3d")
 _COORDINATES = ("xcoords", "ycoords", "xcoords_start", "ycoords_start")
 _GEOMETRY = {
-    "energy": ("photon_energy_eV", "probe_energy_eV", "photon_energy_ev", "probe_energy_ev"),
-    "distance_m": ("detector_distance_m",),
-    "detector_pixel_m": ("detector_pixel_size_m",),
-}
+    "photon_energy_ev": (
+        "photon_energy_eV",
+        "probe_energy_eV",
+        "photon_energy_ev",
+        "probe_energy_ev",
+    ),
+    "detector_distance_m": ("detector_distance_m",),
+    "detector_pixel_size_m": ("detector_pixel_size_m",),
+    "pixel_size_m": ("pixel_size_m",),
+}  # fmt: skip
 
 
 def _in_metres(file: Archive) -> bool:
@@ -63,26 +72,22 @@ def _matches(file: Container) -> bool:
     return only_nominal or _patterns_last(file) or _in_metres(file)
 
 
-def _geometry(opened: Opened, N: int | None) -> tuple[float | None, dict[str, float]]:
-    """Object pixel in metres, and what it follows from, as far as it is known."""
-    found: dict[str, float] = {}
+def _geometry(opened: Opened, N: int | None) -> tuple[Experiment, list[str]]:
+    """Return what is known of the experiment, and what of the file was replaced."""
+    own: dict[str, float] = {}
     for field, names in _GEOMETRY.items():
         name = first_of(opened.file, names)
-        with opened.collecting("_metadata"):
+        with opened.collecting("pixel_size_m" if field == "pixel_size_m" else "_metadata"):
             value = None if name is None else opened.file.number(name)
-            if value:
-                found[field] = value
-    pixel = opened.pixel_size_m
-    with opened.collecting("pixel_size_m"):
-        pixel = pixel or opened.file.number("pixel_size_m")
-    if pixel is None and N is not None and len(found) == len(_GEOMETRY):
-        with contextlib.suppress(ArithmeticError):  # of absurd numbers: then it is not known
-            pixel = object_pixel(found["energy"], found["distance_m"], found["detector_pixel_m"], N)
+            if value is not None and 0 < value < math.inf:
+                own[field] = value
+    known, notes = resolve(opened.given, Experiment(**own), N)
+    pixel = known.pixel_size_m
     if pixel is not None and not SMALLEST < pixel < LARGEST:
         rule = "the size of an object pixel in metres"
         opened.findings.add("pixel_size_m", rule, f"{pixel:g} m")
-        pixel = None
-    return pixel, found
+        known = evolve(known, pixel_size_m=None)
+    return known, notes
 
 
 def _read(opened: Opened) -> Raw:
@@ -96,7 +101,8 @@ def _read(opened: Opened) -> Raw:
             headers[key] = headers[f"{key}_start"]
             raw.remarks.append(f"{key}: {key}_start, there being nothing else")
     probe = headers.get("probeGuess")
-    pixel, known = _geometry(opened, None if probe is None else probe_side(probe.shape))
+    known, notes = _geometry(opened, None if probe is None else probe_side(probe.shape))
+    pixel = known.pixel_size_m
     metres = _in_metres(archive)
     if metres:
         if headers.pop("objectGuess", None) is not None:
@@ -106,8 +112,7 @@ def _read(opened: Opened) -> Raw:
                 "xcoords",
                 "in pixels, or in metres with the size of an object pixel",
                 "positions in metres (none beyond 1e-3) and no pixel size",
-                "add a number pixel_size_m to the file, or pass it: "
-                "ptycho convert IN OUT --pixel-size-m SIZE",
+                ADVICE,
             )
         else:
             raw.remarks.append(
@@ -126,17 +131,19 @@ def _read(opened: Opened) -> Raw:
             arrays |= {key: arrays[key].astype(np.float64) / pixel
                        for key in _COORDINATES if key in arrays}  # fmt: skip
             arrays["pixel_size_m"] = np.array(pixel)
-        if known and "_metadata" not in arrays:
-            arrays["_metadata"] = np.array(json.dumps(_metadata(known)))
+        if "_metadata" not in arrays:
+            place = (0.0, 0.0) if metres else None
+            arrays["_metadata"] = np.array(json.dumps(experiment_metadata(known, place)))
         return arrays, checksums
 
-    return Raw(headers=headers, read=read, names=raw.names, files=raw.files, remarks=raw.remarks)
-
-
-def _metadata(known: dict[str, float]) -> dict[str, float]:
-    names = {"energy": "photon_energy_eV", "distance_m": "detector_distance_m",
-             "detector_pixel_m": "detector_pixel_size_m"}  # fmt: skip
-    return {names[field]: value for field, value in known.items()}
+    return Raw(
+        headers=headers,
+        read=read,
+        names=raw.names,
+        files=raw.files,
+        remarks=raw.remarks,
+        cautions=[*raw.cautions, *notes],
+    )
 
 
 FORMAT = Format(

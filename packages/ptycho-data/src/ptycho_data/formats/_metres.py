@@ -33,12 +33,14 @@ from ptycho_data.units import (
 )
 
 __all__ = [
+    "ADVICE",
     "ELECTRON_ENERGY",
     "NOMINAL",
     "NOMINAL_PIXEL_SIZE_M",
     "GeometryInMetres",
     "ScanInMetres",
     "equivalent_photon_ev",
+    "experiment_metadata",
     "in_metres",
     "left_out",
     "write_patterns",
@@ -53,7 +55,7 @@ ELECTRON_ENERGY = "electron_energy_eV"
 #: An object whose pixels differ by more from those of the positions lies on another grid.
 _SAME_GRID = 1e-3
 _NEEDS = "accompanied by the size of the object pixel"
-_ADVICE = (
+ADVICE = (
     "pass what the file lacks or has wrong: --photon-energy-ev, --detector-distance-m and "
     "--detector-pixel-size-m, or the size itself: ptycho convert IN OUT --pixel-size-m SIZE"
 )
@@ -214,7 +216,8 @@ def _to_contract(found: ScanInMetres, opened: Opened) -> dict[str, Any]:
         arrays["origin"] = np.array(
             [start / size for start, size in zip(origin_m, pixel, strict=True)]
         )
-    arrays["_metadata"] = np.array(json.dumps(_metadata(known, origin_m, nominal=found.nominal)))
+    place = None if found.nominal else origin_m
+    arrays["_metadata"] = np.array(json.dumps(experiment_metadata(known, place)))
     if known.pixel_size_m is not None:
         arrays["pixel_size_m"] = np.array(known.pixel_size_m)
     return arrays
@@ -236,19 +239,17 @@ def _same_grid(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return not any(differ(a, b, _SAME_GRID) for a, b in zip(one, other, strict=True))
 
 
-def _metadata(
-    known: Experiment, origin_m: tuple[float, float] | None, *, nominal: bool
-) -> dict[str, Any]:
+def experiment_metadata(known: Experiment, origin_m: tuple[float, float] | None) -> dict[str, Any]:
+    """Return ``_metadata`` for what is known of experiment and stage."""
     stated = {
         "photon_energy_eV": known.photon_energy_ev,
         "detector_distance_m": known.detector_distance_m,
         "detector_pixel_size_m": known.detector_pixel_size_m,
         "particle": known.particle,
-        # Without the size of a square pixel, metres and pixels are not related; and metres that
-        # are nominal are none.
-        "origin_m": None if known.pixel_size_m is None or nominal else origin_m,
+        # Without the size of a square pixel, metres and pixels are not related.
+        "origin_m": None if known.pixel_size_m is None else origin_m,
     }
-    return {key: value for key, value in stated.items() if value is not None} | {"axes": "nyx"}
+    return {key: value for key, value in stated.items() if value is not None}
 
 
 def _usable(value: float | None) -> float | None:
@@ -293,10 +294,10 @@ def _geometry(found: ScanInMetres, opened: Opened) -> tuple[Experiment, tuple[fl
             found.remarks.append("pixel size left out: the file says it is nominal")
         pixel = found.pixel_m
     if pixel is None and found.x_m is not None:
-        opened.findings.add("xcoords", _NEEDS, "positions in metres and no pixel size", _ADVICE)
+        opened.findings.add("xcoords", _NEEDS, "positions in metres and no pixel size", ADVICE)
     elif pixel is not None and not all(SMALLEST < size < LARGEST for size in pixel):
         got = f"object pixels of {pixel[0]:g} x {pixel[1]:g} m"
-        opened.findings.add("xcoords", _NEEDS, got, _ADVICE)
+        opened.findings.add("xcoords", _NEEDS, got, ADVICE)
         return evolve(known, pixel_size_m=None), None
     return known, pixel
 
