@@ -283,7 +283,7 @@ class ReconstructionRun:
             cautions=cautions,
         )
         if refined is not None and self.extras.refine_probe:
-            note_twin()
+            note_twin(rec.probe)
         if self.output is not None:
             self._write(self.output, resolved, scan, result)
         return result

@@ -222,7 +222,7 @@ class SolverRun:
             patterns_per_second=scan.n / self.clock.seconds["solve"],
         )
         if self.settings.get("update_probe"):
-            note_twin()
+            note_twin(rec.probe)
         return result if self.output is None else self._written(self.output, scan, result)
 
     def _solve(self, scan: Scan, label: str) -> Solution:

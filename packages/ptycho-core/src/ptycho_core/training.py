@@ -322,7 +322,7 @@ class TrainingRun:
         """Refine the probe of every scan."""
         with self.clock.stage("refine probe"):
             found = [refine_probe(scan, probe) for scan in scans]
-        note_twin()
+        note_twin(found[0].probe)
         return found
 
     def _read(self) -> tuple[list[Scan], Scan | None, Probe | None, Resolved[TrainingConfig]]:
