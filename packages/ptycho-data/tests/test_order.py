@@ -51,6 +51,13 @@ def test_whatever_the_dose(doses):
     assert patterns_last(np.moveaxis(stack, 0, 2)) is True
 
 
+@pytest.mark.parametrize("doses", ["drift", "decay", "some blank", "thicker middle"])
+def test_a_changing_dose_of_diffuse_light_turns_nothing(doses):
+    diffuse = 100 + 5 * RNG.normal(size=(A, A)).cumsum(axis=0)
+    stack = RNG.poisson(np.maximum(diffuse, 0) * DOSES[doses][:, None, None])
+    assert not patterns_last(stack)
+
+
 @pytest.mark.parametrize("where", [(5, 7), (slice(8, 11), slice(None)), (slice(None), 20)])
 def test_marks_of_bad_pixels_do_not_outweigh_the_light(where):
     stack = patterns()

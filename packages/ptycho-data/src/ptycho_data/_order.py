@@ -42,16 +42,22 @@ def patterns_last(stack: Stack) -> bool | None:
         None where the light does not tell: it is spread along both axes alike.
     """
     step = -(-stack.shape[1] // _ROWS)
-    first, last = np.zeros(stack.shape[0]), np.zeros(stack.shape[2])
+    profiles = [np.zeros(length) for length in (stack.shape[0], len(range(0, stack.shape[1], step)),
+                                                stack.shape[2])]  # fmt: skip
     for rows in chunk_rows(stack):
         # The logarithm keeps single hot pixels and the marks of bad ones from outweighing the rest.
         values = np.log1p(np.maximum(np.nan_to_num(stack[rows][:, ::step].astype(np.float64)), 0))
-        first[rows] = values.sum(axis=(1, 2))
-        last += values.sum(axis=(0, 1))
-    uneven = [_unevenness(profile) for profile in (first, last)]
-    if max(uneven) < _LEAST or max(uneven) < _FACTOR * min(uneven):
+        profiles[0][rows] = values.sum(axis=(1, 2))
+        profiles[1] += values.sum(axis=(0, 2))
+        profiles[2] += values.sum(axis=(0, 1))
+    first, middle, last = (_unevenness(profile) for profile in profiles)
+    if max(first, last) < max(_LEAST, _FACTOR * min(first, last)):
         return None
-    return uneven[0] > uneven[1]
+    # A dose that changes during the scan is uneven, too, but not as the light of the middle axis.
+    alike = [abs(np.log(max(value, _LEAST) / max(middle, _LEAST))) for value in (first, last)]
+    if first > last and alike[0] > alike[1]:
+        return None
+    return first > last
 
 
 def _unevenness(profile: NDArray[np.float64]) -> float:
