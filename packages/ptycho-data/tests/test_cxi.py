@@ -209,6 +209,17 @@ def test_a_stage_that_scans_in_x_and_z(write):
     check(read(line), X, still)  # a line, in focus
 
 
+@pytest.mark.parametrize("place", ["data_1", "instrument_1/detector_1", "sample_1/geometry"])
+def test_other_places_of_positions(write, place):
+    changes = {"entry_1/sample_1/geometry_1/translation": None}
+    check(read(write(changes | {f"entry_1/{place}/translation": translation()})))
+
+
+def test_counts_that_were_divided(write):
+    scan = read(write({f"{DET}/data": (COUNTS / COUNTS.max()).astype(np.float32)}), "multiples")
+    np.testing.assert_allclose(scan.counts(), COUNTS, rtol=1e-5)
+
+
 def test_positions_along_the_other_axis_of_the_array(write):
     check(read(write({"entry_1/sample_1/geometry_1/translation": translation().T})))
 

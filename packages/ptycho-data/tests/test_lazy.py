@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ptycho_data import Scan, ScanFormatError, ScanFormatWarning, load_scan, scan_from_arrays
+from ptycho_data._changes import CentredSource, changed
 from ptycho_data._hdf5 import H5File
 from ptycho_data._stack import (
-    CentredSource,
     LazyStack,
     MappedSource,
     MemorySource,
@@ -91,6 +91,18 @@ def test_zero_frequency_is_moved_as_patterns_are_read(stack):
     np.testing.assert_array_equal(moved[[3, 1]], np.fft.fftshift(VALUES[[3, 1]], axes=(1, 2)))
 
 
+def _first_rows(patterns):
+    return patterns[:, :2].astype(np.float32) / 2
+
+
+def test_patterns_are_changed_as_they_are_read(stack):
+    half = changed(stack, _first_rows)
+    assert (half.shape, half.dtype) == ((23, 2, 6), np.float32)
+    np.testing.assert_array_equal(half[[3, 1]], VALUES[[3, 1], :2] / np.float32(2))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(half))[5], VALUES[5, :2] / 2)  # noqa: S301 - our own
+    assert isinstance(changed(VALUES, _first_rows), np.ndarray)  # in memory it is done at once
+
+
 def test_only_what_is_asked_for_is_read(tmp_path, monkeypatch):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("a", data=VALUES, chunks=(1, 6, 6), compression="gzip")
@@ -112,7 +124,7 @@ def test_patterns_that_share_chunks_are_decompressed_once(tmp_path, monkeypatch)
         stack = file.stack("a")
     opened = []
     monkeypatch.setattr(
-        "ptycho_data._hdf5.open_file", lambda path: opened.append(1) or h5py.File(path)
+        "ptycho_data._hdf5_source.open_file", lambda path: opened.append(1) or h5py.File(path)
     )
     for index in (3, 15, 4, 19, 22, 2):
         np.testing.assert_array_equal(stack[index], VALUES[index])

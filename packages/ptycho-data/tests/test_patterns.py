@@ -52,10 +52,11 @@ def test_unstated_float_above_one_says_how_to_state_it(findings):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("divided_by", [1.0, "largest", 37.5])
-def test_whole_multiples_of_a_step_are_counts(findings, counts, dtype, divided_by):
-    number = counts.max() if divided_by == "largest" else 37.5 * 20 if divided_by == 37.5 else 1.0
-    found = check((counts / number).astype(dtype), findings)
+@pytest.mark.parametrize("stated", [None, "counts"])
+@pytest.mark.parametrize("number", [1.0, "largest", 750.5])
+def test_whole_multiples_of_a_step_are_counts(findings, counts, dtype, stated, number):
+    number = counts.max() if number == "largest" else number
+    found = check((counts / number).astype(dtype), findings, stated)
     assert found.domain == "counts"
     np.testing.assert_allclose(found.stack, counts, rtol=1e-5)
     np.testing.assert_allclose(found.totals, counts.sum(axis=(1, 2)), rtol=1e-5)

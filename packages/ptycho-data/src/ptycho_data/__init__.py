@@ -9,6 +9,7 @@ from ptycho_data._bundle import (
     load_bundle,
     save_bundle,
 )
+from ptycho_data._changes import CentredSource
 from ptycho_data._contract import (
     MissingScanError,
     ScanFormatError,
@@ -55,7 +56,7 @@ from ptycho_data._results import (
     write_results,
 )
 from ptycho_data._scan import Scan
-from ptycho_data._stack import CentredSource, LazyStack, chunk_rows, read_patterns
+from ptycho_data._stack import LazyStack, chunk_rows, read_patterns
 from ptycho_data.formats import FORMATS, Format, format_named, format_of, known_formats
 
 __all__ = [

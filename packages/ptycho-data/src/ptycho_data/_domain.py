@@ -56,7 +56,8 @@ def settle_domain(
     A stated domain wins. Integers, and whole numbers in floats, are counts. Of floats up to 1 the
     steps between the values tell counts that were divided by their largest value (whole multiples
     of one step) from amplitudes of counts (whose squares are). Where there is no such step, floats
-    up to 1 are taken as amplitudes, with a caution; larger ones are a violation.
+    up to 1 are taken as amplitudes, with a caution; larger ones are a violation. Counts that were
+    divided are multiplied again where the domain is stated, too: likelihoods need whole photons.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ def settle_domain(
     stated
         Stated domain, if any.
     statistics
-        Of the stack, with `whole` where it holds floats and nothing is stated.
+        Of the stack, with `whole` where it holds floats.
     bad_pixels : (N, N) bool, optional
         Pixels whose values do not matter.
     findings
@@ -76,11 +77,14 @@ def settle_domain(
     Settled
         The domain, and what was assumed.
     """
-    if stated is not None:
-        return Settled(domain="counts" if stated == "counts" else "amplitude")
+    if stated == "amplitude":
+        return Settled(domain="amplitude")
     if stack.dtype.kind != "f" or statistics.whole:
         return Settled(domain="counts")
-    if not statistics.maximum <= 1 + 1e-6:
+    small = statistics.maximum <= 1 + 1e-6
+    if stated is not None and not small:
+        return Settled(domain="counts")
+    if not small:
         got = f"{stack.dtype} up to {statistics.maximum:g} without a domain"
         advice = "pass --domain counts or --domain amplitude (or add a key 'domain' to the file)"
         findings.add("diffraction", "of a known domain", got, advice)
@@ -89,13 +93,16 @@ def settle_domain(
     precision = float(np.finfo(stack.dtype).eps)
     step = quantum(values, precision)
     if step is not None:
+        number = f"{1 / step:.6g}"
+        told = "" if stated else "; if they are something else, say so with --domain"
         return Settled(
             domain="counts",
             scale=1 / step,
-            caution=f"diffraction: no domain is stated; the values are whole multiples of "
-            f"1/{1 / step:.6g}, so they were read as counts divided by {1 / step:.6g}, and "
-            "multiplied by it; if they are something else, say so with --domain",
+            caution=f"diffraction: the values are whole multiples of 1/{number}, so they were read "
+            f"as counts divided by {number}, and multiplied by it{told}",
         )
+    if stated is not None:
+        return Settled(domain="counts")
     if quantum(values**2, 2 * precision) is not None:
         return Settled(domain="amplitude")
     return Settled(

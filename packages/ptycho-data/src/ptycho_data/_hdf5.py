@@ -10,7 +10,6 @@ ones are mapped, chunked ones are read on demand.
 import contextlib
 import importlib
 import math
-from collections import OrderedDict
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -21,114 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_data._contract import WHOLE_FILE, ScanFormatError, raster_advice
-from ptycho_data._stack import BLOCK_BYTES, LazyStack, Stack, Stamp
+from ptycho_data._hdf5_source import DAMAGE, H5Source, open_file
+from ptycho_data._stack import LazyStack, Stack, Stamp
 from ptycho_data._untrusted import LIMITS, Header, HeaderError, UntrustedFile, brief, check_extents
 
-__all__ = ["DAMAGE", "H5File", "H5Source", "is_hdf5", "open_file"]
-
-#: What h5py raises on damaged files, and on what it has no NumPy type for.
-DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError,
-           MemoryError, ArithmeticError)  # fmt: skip
-#: Decompressed patterns kept for the next reading, and the most that is read at once for it.
-_CACHE_BYTES = 64 << 20
-_MAX_BLOCK_BYTES = 128 << 20
-
-
-def open_file(path: Path) -> h5py.File:
-    """Open a file for reading, without locks, which some file systems lack."""
-    return h5py.File(path, "r", locking=False)
-
-
-class H5Source:
-    """Patterns of a chunked dataset; the file is open only while they are read.
-
-    So no handle crosses a fork or is pickled, and a file that changed is noticed. Patterns that
-    share their chunks are decompressed together, and the last ones kept.
-    """
-
-    def __init__(self, *, stamp: Stamp, name: str, header: Header, chunks: tuple[int, ...]) -> None:
-        self.stamp = stamp
-        self.name = name
-        self.shape = header.shape
-        self.dtype = header.dtype
-        self.chunks = chunks
-        pattern = max(1, header.nbytes // header.shape[0])
-        #: Patterns that share their chunks.
-        self.together = min(chunks[0], header.shape[0])
-        self._cached = max(0, _CACHE_BYTES // (pattern * self.together))
-        self._slabs: OrderedDict[int, NDArray[Any]] = OrderedDict()
-        most = max(1, _MAX_BLOCK_BYTES // pattern)
-        whole = max(1, BLOCK_BYTES // (pattern * self.together)) * self.together
-        self.block_rows = min(whole, most)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Cross process borders without what has been read."""
-        header = Header(shape=self.shape, dtype=self.dtype)
-        return _source_again, (self.stamp, self.name, header, self.chunks)
-
-    @property
-    def cost(self) -> int:
-        """Bytes to decompress for one pattern somewhere in the stack."""
-        _, *pixels = self.chunks
-        covered = math.prod(-(-k // c) * c for k, c in zip(self.shape[1:], pixels, strict=True))
-        return self.together * covered * self.dtype.itemsize
-
-    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Read the patterns of these rows."""
-        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        if self.together > 1 and self._cached:
-            self._take_together(rows, out)
-        elif len(rows):
-            with self._open() as dataset:
-                _read_runs(dataset, rows, out)
-        return out
-
-    def _take_together(self, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
-        slabs = rows // self.together
-        for slab in np.unique(slabs):
-            wanted = slabs == slab
-            out[wanted] = self._slab(int(slab))[rows[wanted] % self.together]
-
-    def _slab(self, slab: int) -> NDArray[Any]:
-        """Patterns that share their chunks, the most recently used ones from memory."""
-        if slab in self._slabs:
-            self._slabs.move_to_end(slab)
-            return self._slabs[slab]
-        start = slab * self.together
-        with self._open() as dataset:
-            read: NDArray[Any] = dataset[start : start + self.together]
-        self._slabs[slab] = read
-        while len(self._slabs) > self._cached:
-            self._slabs.popitem(last=False)
-        return read
-
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[h5py.Dataset]:
-        self.stamp.check()
-        try:
-            with open_file(self.stamp.path) as file:
-                yield file[self.name]
-        except DAMAGE as error:
-            if isinstance(error, ScanFormatError):
-                raise
-            got = f"what HDF5 cannot read ({brief(error, 200)})"
-            raise ScanFormatError.of(self.stamp.path, self.name, "undamaged", got) from None
-
-
-def _source_again(stamp: Stamp, name: str, header: Header, chunks: tuple[int, ...]) -> H5Source:
-    return H5Source(stamp=stamp, name=name, header=header, chunks=chunks)
-
-
-def _read_runs(dataset: h5py.Dataset, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
-    """Read rows in any order, consecutive ones together: HDF5 is slow with lists of single rows."""
-    order = np.argsort(rows, kind="stable")
-    ordered = rows[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=-2) > 1)
-    for start, stop in zip(starts, [*starts[1:], len(ordered)], strict=True):
-        run = ordered[start:stop]
-        read = dataset[run[0] : run[-1] + 1]
-        out[order[start:stop]] = read[run - run[0]]
-
+__all__ = ["H5File", "is_hdf5"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 

@@ -7,11 +7,12 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
+from ptycho_data._changes import changed
 from ptycho_data._contract import Findings
 from ptycho_data._domain import Domain, settle_domain
 from ptycho_data._fill import constant_negative, filled
 from ptycho_data._measure import DAMAGED, Checksum, StackStatistics, measure
-from ptycho_data._stack import Stack, changed
+from ptycho_data._stack import Stack
 
 __all__ = ["NEGATIVES", "CheckedPatterns", "Negative", "check_patterns"]
 
@@ -77,8 +78,11 @@ def check_patterns(
     CheckedPatterns
         Patterns, mask, domain and sums.
     """
-    undecided = domain is None and stack.dtype.kind == "f"
-    wanted = {"squares": domain == "amplitude" or undecided, "whole": undecided}
+    floats = stack.dtype.kind == "f"
+    wanted = {
+        "squares": domain == "amplitude" or (domain is None and floats),
+        "whole": domain != "amplitude" and floats,
+    }
     start = None if checksum is None else checksum.start
     statistics = measure(stack, bad_pixels=bad_pixels, crc=start, **wanted)
     if checksum is not None and statistics.crc != checksum.target:

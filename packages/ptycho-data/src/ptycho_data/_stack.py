@@ -6,7 +6,7 @@ themselves.
 """
 
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard, TypeVar
 
@@ -18,8 +18,6 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_data._contract import WHOLE_FILE, ScanFormatError
 
 __all__ = [
-    "CentredSource",
-    "ChangedSource",
     "LazyStack",
     "MapReference",
     "MappedSource",
@@ -29,12 +27,12 @@ __all__ = [
     "Stamp",
     "as_index",
     "as_slice",
-    "changed",
     "is_mapped",
     "map_of",
     "portable",
     "rows_of",
     "some_of",
+    "source_of",
 ]
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -386,68 +384,8 @@ def some_of(stack: Stack, rows: NDArray[np.int64] | slice) -> Stack:
     return stack[rows]
 
 
-class ChangedSource:
-    """Patterns that are changed as they are read.
-
-    Parameters
-    ----------
-    stack
-        The patterns as they are stored.
-    change
-        Function of patterns (k, H, W) that returns them changed, one by one: of what is read
-        together it must not depend. It must be picklable.
-    """
-
-    def __init__(self, stack: Stack, change: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
-        self.stack = stack if isinstance(stack, LazyStack) else LazyStack(_source_of(stack))
-        self.change = change
-        changed = change(np.zeros((1, *stack.shape[1:]), stack.dtype))
-        self.shape: tuple[int, ...] = (len(stack), *changed.shape[1:])
-        self.dtype: np.dtype[Any] = changed.dtype
-        self.block_rows: int = self.stack.source.block_rows
-
-    @property
-    def cost(self) -> int:
-        """Bytes to decompress for one pattern somewhere in the stack."""
-        return int(getattr(self.stack.source, "cost", 0))
-
-    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Read the patterns of these rows and change them."""
-        return self.change(self.stack[rows])
-
-
-class CentredSource(ChangedSource):
-    """Patterns with zero frequency moved from the corner to ``[N//2, N//2]``, as they are read."""
-
-    def __init__(self, stack: Stack) -> None:
-        super().__init__(stack, _centred)
-
-
-def _centred(patterns: NDArray[Any]) -> NDArray[Any]:
-    return np.fft.fftshift(patterns, axes=(-2, -1))
-
-
-def changed(stack: Stack, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Stack:
-    """Return the stack with every pattern changed; on disk it stays there.
-
-    Parameters
-    ----------
-    stack : (n, H, W)
-        Patterns.
-    change
-        As for `ChangedSource`.
-
-    Returns
-    -------
-    ndarray or LazyStack
-        Changed already if the patterns are in memory, otherwise as they are read.
-    """
-    if isinstance(stack, np.ndarray) and not is_mapped(stack):
-        return change(stack)
-    return LazyStack(ChangedSource(stack, change))
-
-
-def _source_of(array: NDArray[Any]) -> StackSource:
+def source_of(array: NDArray[Any]) -> StackSource:
+    """Return the source of the patterns of an array, in memory or mapped."""
     return MappedSource(array) if is_mapped(array) else MemorySource(array)
 
 

@@ -24,11 +24,12 @@ import h5py
 import numpy as np
 
 from ptycho_data.__about__ import __version__
+from ptycho_data._changes import CentredSource
 from ptycho_data._contract import describe_array
 from ptycho_data._files import atomic_path
 from ptycho_data._hdf5 import H5File
 from ptycho_data._scan import Scan
-from ptycho_data._stack import CentredSource, LazyStack
+from ptycho_data._stack import LazyStack
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, first_of
 from ptycho_data.formats._beam import read_energy
 from ptycho_data.formats._cxi_detector import (
@@ -151,7 +152,12 @@ def _write_extras(entry: h5py.Group, scan: Scan, place: GeometryInMetres, photon
 
 ENTRY = "entry_1"
 _DATA = (f"{ENTRY}/data_1/data", f"{DETECTOR}/data")
-_TRANSLATION = (f"{ENTRY}/sample_1/geometry_1/translation", f"{ENTRY}/data_1/translation")
+_TRANSLATION = (
+    f"{ENTRY}/sample_1/geometry_1/translation",
+    f"{ENTRY}/data_1/translation",
+    f"{DETECTOR}/translation",
+    f"{ENTRY}/sample_1/geometry/translation",
+)
 #: The probe of SHARP and COSMIC (ALS): as supplied, and as reconstructed.
 _PROBES = (
     f"{ENTRY}/instrument_1/source_1/illumination",

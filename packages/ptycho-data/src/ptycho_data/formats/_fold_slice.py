@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptycho_data._changes import changed
 from ptycho_data._hdf5 import H5File
-from ptycho_data._stack import Stack, changed
+from ptycho_data._stack import Stack
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, flat, has_all
 from ptycho_data.formats._metres import ScanInMetres
 from ptycho_data.formats._quantities import scale
