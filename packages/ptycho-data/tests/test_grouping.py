@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ptycho_config.errors import InvalidValueError
-from ptycho_data import group_positions, subsample
+from ptycho_data import group_positions, places, subsample
 from scipy.spatial.distance import cdist
 
 
@@ -36,6 +36,10 @@ def test_properties_of_groups(points, gridsize, data):
     assert groups.max() < n
     assert (np.diff(np.sort(groups, axis=1), axis=1) > 0).all()  # distinct within a group
     assert (np.diff(groups[:, 0]) > 0).all()  # seeds drawn without replacement, in order
+    place = places(points)
+    if C <= len(set(place)) < n:
+        assert all(len(set(place[group])) == C for group in groups)
+        return
     distance = cdist(points, points)
     reach = np.sort(distance, axis=1)[:, K - 1]  # K nearest, the seed counted
     assert (distance[groups[:, :1], groups] <= reach[groups[:, :1]] * (1 + 1e-9)).all()
@@ -61,6 +65,23 @@ def test_groups_are_pinned_for_every_platform():
     )
 
 
+def test_a_group_has_each_place_once():
+    # Four exposures at each stop of a raster, read with an encoder.
+    stops = np.repeat(raster(6, 8, step=5.0), 4, axis=0)
+    points = stops + np.random.default_rng(0).normal(scale=0.05, size=stops.shape)
+    groups = group_positions(points, 2, neighbor_count=7)
+    assert (groups[:, 0] == np.arange(192)).all()
+    assert all(len(set(group // 4)) == 4 for group in groups)
+    apart = np.linalg.norm(points[groups] - points[groups[:, :1]], axis=2)
+    assert 4.5 < np.median(apart[:, 1:]) < 8  # neighbouring stops
+    assert set(groups.ravel()) == set(range(192))  # all exposures are used
+
+
+def test_one_place_is_repeated_if_there_are_too_few():
+    groups = group_positions(np.repeat([[0.0, 0.0], [5.0, 0.0]], 4, axis=0), 2)
+    assert groups.shape == (8, 4)
+
+
 @pytest.mark.parametrize(
     ("kind", "arguments", "digest"),
     [
@@ -75,7 +96,7 @@ def test_groups_are_pinned_for_every_platform():
         (
             "coinciding",
             {"gridsize": 2, "neighbor_count": 9, "sequential": True},
-            "37da5a86b895e9f3",
+            "57d8a0d6dd849ee8",
         ),
     ],
 )

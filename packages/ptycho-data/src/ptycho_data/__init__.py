@@ -32,6 +32,7 @@ from ptycho_data._grouping import group_positions, subsample
 from ptycho_data._load import load_scan, save_scan, scan_from_arrays, validate
 from ptycho_data._npz import load_arrays
 from ptycho_data._patterns import Negative
+from ptycho_data._places import places
 from ptycho_data._preview import (
     StoredObject,
     list_arrays,
@@ -103,6 +104,7 @@ __all__ = [
     "load_reconstruction",
     "load_scan",
     "probe_size",
+    "places",
     "read_patterns",
     "refuse_existing",
     "save_bundle",

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 
+from ptycho_data._places import places
+
 if TYPE_CHECKING:
     from scipy.spatial import cKDTree
 import itertools
@@ -134,6 +136,9 @@ def group_positions(
     distance. Only uniform random numbers of PCG64 and stable sorts are used, and equal distances
     are ordered by index, so the same seed gives the same groups on every platform.
 
+    Of repeated exposures at one place (see `places`) a group has only one, chosen at random, unless
+    there are fewer than C places.
+
     Parameters
     ----------
     positions : array_like, (n, 2)
@@ -177,11 +182,32 @@ def group_positions(
     rng = np.random.default_rng(seed)
     if wanted > n:
         seeds = np.arange(n) if sequential else _shuffled(n, rng)
-        return _oversampled(nearest(points, pool, seeds), C, wanted, rng)
+        return _oversampled(_neighbours(points, C, pool, seeds, rng), C, wanted, rng)
     seeds = np.arange(wanted) if sequential else subsample(n, wanted, rng)
     if C == 1:
         return seeds[:, np.newaxis]
-    return _draw(nearest(points, pool, seeds), C, rng)
+    return _draw(_neighbours(points, C, pool, seeds, rng), C, rng)
+
+
+def _neighbours(
+    points: NDArray[np.float64],
+    C: int,
+    pool: int,
+    seeds: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Return the `pool` nearest of each seed, at different places if there are enough for C."""
+    place = places(points)
+    first, exposures = np.unique(place, return_index=True, return_counts=True)[1:]
+    if len(first) == len(points) or len(first) < C:
+        return nearest(points, pool, seeds)
+    near = nearest(points[first], min(pool, len(first)), place[seeds])
+    # Patterns in the order of their places, so that those of a place follow each other.
+    order, start = np.argsort(place, kind="stable"), np.cumsum(exposures) - exposures
+    chosen = (rng.random(near.shape) * exposures[near]).astype(np.int64)
+    out = order[start[near] + chosen]
+    out[:, 0] = seeds
+    return out
 
 
 def subsample(
