@@ -16,6 +16,7 @@ __all__ = [
     "domain_option",
     "given_reading",
     "reading_options",
+    "scan_index_option",
 ]
 
 INPUT = click.Path(path_type=Path, exists=True)
@@ -38,6 +39,15 @@ def domain_option(title: str = "Input") -> Callable[[Any], Any]:
         "--domain",
         type=click.Choice(get_args(Domain)),
         help="Whether patterns are counts or amplitudes, if the file does not state it.",
+    )
+
+
+def scan_index_option(title: str = "Input") -> Callable[[Any], Any]:
+    """``--scan-index``, in the help section called `title`."""
+    return section(title)(
+        "--scan-index",
+        type=int,
+        help="Which scan to take, if `scan_index` in the file numbers several.",
     )
 
 

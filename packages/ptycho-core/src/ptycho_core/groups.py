@@ -29,10 +29,9 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import TrainingConfig
-from ptycho_config.errors import InvalidValueError
 from ptycho_data import Scan
 from ptycho_physics import Canvas, few_photons
-from ptycho_physics.memory import machine_memory, object_memory
+from ptycho_physics.memory import require_memory
 
 from ptycho_core.batches import teams_apart
 from ptycho_core.sampling import split_validation, training_groups, with_positions
@@ -44,9 +43,6 @@ log = logging.getLogger(__name__)
 
 LARGEST_OFFSET = 4.0
 """Maximum shift of a position along each axis during training, in pixels."""
-
-LONGEST = 2**31
-"""Largest plausible position, in pixels; larger ones are in another unit."""
 
 
 def canvas_for(positions: NDArray[np.float64], N: int) -> Canvas:
@@ -65,16 +61,7 @@ def canvas_for(positions: NDArray[np.float64], N: int) -> Canvas:
         If the positions span too much, or are not finite.
     """
     points = np.asarray(positions, dtype=np.float64).reshape(-1, 2)
-    size = object_memory(points, N) if len(points) else 0.0
-    far = len(points) > 0 and np.abs(points).max() > LONGEST
-    if far or size > machine_memory():
-        width, height = (np.ptp(points, axis=0) + N).tolist()
-        raise InvalidValueError(
-            "positions",
-            "pixels of the object grid whose object fits into memory",
-            f"a span of {width:.6g} x {height:.6g} pixels, {size / 2**30:.3g} GiB for the object",
-            "check their unit, and whether one of them is wrong",
-        )
+    require_memory(points, N)
     return Canvas.covering(points, N)
 
 

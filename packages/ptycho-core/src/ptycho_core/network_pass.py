@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig
 from ptycho_data import Bundle, Reconstruction, Scan
 from ptycho_physics import Canvas
+from ptycho_physics.memory import require_memory
 
 from ptycho_core.checks import check_fit, warn_if_few
 from ptycho_core.networks import NetworkTraits
@@ -133,14 +134,16 @@ def reconstruct_in_one_pass(
     Raises
     ------
     InvalidValueError
-        If bundle and scan do not match.
+        If bundle and scan do not match, the scan is several, or its positions span more than fits
+        into memory.
     """
     started = time.perf_counter()
     trained = bundle.training_config
     check_fit(trained.model.N, scan, any_size=network.any_size)
-    scan = with_positions(scan, measured=trained.positions_provided)
+    scan = with_positions(scan.single(), measured=trained.positions_provided)
     groups = inference_groups(scan, config, trained.model.gridsize)
     indices = np.unique(groups)
+    require_memory(scan.positions[indices], scan.N)
     warn_if_few(len(indices), "the quality of the object cannot be judged")
     probe = choose_probe(bundle, scan, probe)
     request = PassRequest(

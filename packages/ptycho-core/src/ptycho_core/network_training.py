@@ -17,7 +17,7 @@ from ptycho_core.checks import check_outputs
 from ptycho_core.refined_scans import write_refined
 from ptycho_core.results import TrainingInterrupted, TrainingResult
 from ptycho_core.sampling import with_photons
-from ptycho_core.training_data import TrainingData, gather
+from ptycho_core.training_data import TrainingData, gather, separate
 
 __all__ = ["Fitted", "TrainableModel", "TrainingJob", "train_network"]
 
@@ -125,7 +125,8 @@ def train_network(
         Checkpoint of the last epoch, relative to `output`.
     scans
         Patterns, positions and probe to train on. Several scans share the network and the
-        intensity scale; each has its own probe, bad pixels, dose and validation strip.
+        intensity scale; each has its own probe, bad pixels, dose and validation strip. A scan
+        whose `scan_index` tells several apart counts as several.
     config
         What to compute.
     execution
@@ -161,7 +162,7 @@ def train_network(
     """
     target = output / BUNDLE_NAME
     check_outputs(target, output / last, resume=resume, overwrite=overwrite)
-    scans = [scans] if isinstance(scans, Scan) else scans
+    scans = separate(scans)
     config = adopt(TrainingConfig, config, N=scans[0].N)
     overrides = dict(overrides_applied or {})
     dose = config.asked_photons(overrides)

@@ -7,13 +7,14 @@ from attrs import frozen
 from ptycho_config import ModelConfig, option_specs
 from ptycho_data import Scan
 
+from ptycho_core.cautions import Caution
 from ptycho_core.inspection import Inspection
 from ptycho_core.scan_statistics import Overlap
 
 __all__ = ["Recommendation", "network_sizes", "recommend"]
 
 #: Cautions about scans that neither training nor the solver can reconstruct on their own.
-NO_COMMAND = ("single-pattern", "no-overlap")
+NO_COMMAND = ("single-pattern", "one-place", "position-unit", "no-overlap")
 #: Overlap above which groups of neighbours improve training.
 GOOD_OVERLAP = 0.7
 #: Fewest patterns for which groups are recommended.
@@ -29,10 +30,10 @@ class Recommendation:
     Attributes
     ----------
     command : str or None
-        ``train``; ``reconstruct`` for patterns of a size that no network accepts; None if there are
-        ``problems``.
+        ``train``; ``reconstruct`` for patterns of a size that no network accepts, and where the
+        probe is a guess; None if there are ``problems``.
     options : dict
-        Settings of the command that differ from its defaults.
+        Settings of the command that differ from its defaults; True for a switch.
     N : int
         Pattern size for training: that of the scan, or the nearest that a network accepts.
     problems : list of str
@@ -58,10 +59,12 @@ def recommend(scan: Scan, inspection: Inspection) -> Recommendation:
         From `ptycho_core.inspection.inspect_scan`.
     """
     sizes = network_sizes()
-    problems = [c.text for c in inspection.cautions if c.fatal or c.code in NO_COMMAND]
-    trainable = scan.N in sizes
+    problems = [c.text for c in inspection.cautions if _prohibitive(c, inspection.overlap)]
+    trainable = scan.N in sizes and not scan.probe_made  # a network needs a good probe
     options = _training_options(scan, inspection.overlap) if trainable else {}
-    remarks = [] if trainable else _size_remarks(scan.N, sizes)
+    if scan.probe_made:
+        options = {"update_probe": True}
+    remarks = [] if scan.N in sizes else _size_remarks(scan.N, sizes)
     if inspection.photons is None:
         remarks.append("the number of photons per pattern is unknown: set it with --nphotons")
     if "n_groups" in options:
@@ -73,6 +76,13 @@ def recommend(scan: Scan, inspection: Inspection) -> Recommendation:
         problems=problems,
         remarks=remarks,
     )
+
+
+def _prohibitive(caution: Caution, measured: Overlap | None) -> bool:
+    """Whether a caution leaves no command to recommend."""
+    if caution.code == "disconnected":  # unless some small part is apart
+        return measured is not None and measured.fraction == 0
+    return caution.fatal or caution.code in NO_COMMAND
 
 
 def network_sizes() -> tuple[int, ...]:

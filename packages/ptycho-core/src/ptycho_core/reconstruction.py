@@ -77,6 +77,7 @@ def reconstruct(
     output: AnyPath | None = None,
     probe: Probe | AnyPath | None = None,
     config_file: AnyPath | None = None,
+    scan_index: int | None = None,
     refine: int = 0,
     refine_probe: bool = False,
     refine_positions: bool = False,
@@ -103,6 +104,8 @@ def reconstruct(
         scan's, see `ptycho_core.probe_choice`.
     config_file
         Settings in TOML, YAML or JSON; those given by keyword take precedence.
+    scan_index
+        Which scan to reconstruct, if the file holds several; see `Scan.scan_index`.
     refine
         Epochs of the iterative solver, which start from the network's object.
     refine_probe, refine_positions
@@ -149,6 +152,7 @@ def reconstruct(
         scan=scan,
         output=None if output is None else Path(output).expanduser(),
         probe=None if probe is None or is_path(probe) else np.asarray(probe),
+        scan_index=scan_index,
         extras=Extras(
             refine=refine,
             refine_probe=refine_probe,
@@ -179,6 +183,8 @@ class ReconstructionRun:
         Probe in memory, if it is not in a file.
     reading
         Further arguments of `ptycho_data.load_scan`, for a file.
+    scan_index
+        Which scan to reconstruct, if the file holds several.
     extras
         Optional steps after the pass of the network.
     overwrite
@@ -193,6 +199,7 @@ class ReconstructionRun:
     output: Path | None = None
     probe: Probe | None = None
     reading: Mapping[str, Any] = field(factory=dict)
+    scan_index: int | None = None
     extras: Extras = field(factory=Extras)
     overwrite: bool = False
     progress: Progress = no_progress
@@ -246,6 +253,7 @@ class ReconstructionRun:
         probe_file = resolved.files.probe_file if self.probe is None else None
         with self.clock.stage("read"):
             scan = read_scan(self.scan, resolved.config.domain, probe_file, **self.reading)
+            scan = scan.single(self.scan_index)
         with self.clock.stage("check"):
             cautions = check_scan(scan)
         work = _Work(self, resolved, scan, given_probe(self.probe, probe_file, scan.N))
@@ -311,6 +319,7 @@ class ReconstructionRun:
             configuration=resolved.to_dict(),
             overrides=resolved.overrides_applied,
             **({"reading": dict(self.reading)} if self.reading else {}),
+            scan_index=self.scan_index,
             backend=result.backend,
             patterns=patterns,
             patterns_per_second=result.patterns_per_second,

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from ptycho_data import Domain, Scan, chunk_rows
 from scipy.spatial import cKDTree
 
+from ptycho_core.placement import Placement
+
 __all__ = [
     "Overlap",
     "PhotonStatistics",
     "Saturation",
     "centre_of_mass",
+    "lit_diameter",
     "overlap",
     "photon_statistics",
     "probe_diameter",
@@ -31,6 +34,8 @@ PLATEAU_PIXELS = 10
 LARGE_COUNT = 100
 #: Positions whose neighbours are counted, at most.
 SAMPLED_POSITIONS = 2000
+#: Share of a probe's light that counts as most of it.
+MOST_LIGHT = 0.9
 
 
 @frozen(kw_only=True)
@@ -182,41 +187,96 @@ def probe_diameter(probe: NDArray[np.complexfloating]) -> float:
     return 2 * math.sqrt(area / math.pi)
 
 
+def lit_diameter(probe: NDArray[np.complexfloating]) -> float:
+    """Diameter, in pixels, of the circle that holds most of the light of a probe.
+
+    Its centre is that of the light. It is never smaller than `probe_diameter`, which counts lit
+    pixels alone: of a ring, their area is small though it reaches far.
+
+    Parameters
+    ----------
+    probe : (M, N, N) complex array
+    """
+    intensity = np.sum(np.abs(probe.astype(np.complex128)) ** 2, axis=0)
+    y, x = np.indices(intensity.shape)
+    total = intensity.sum()
+    middle = [float((axis * intensity).sum() / total) for axis in (x, y)]
+    radius = np.hypot(x - middle[0], y - middle[1]).ravel()
+    outward = np.argsort(radius, kind="stable")
+    inside = np.cumsum(intensity.ravel()[outward])
+    edge = radius[outward[np.searchsorted(inside, MOST_LIGHT * total)]]
+    return max(2 * float(edge), probe_diameter(probe))
+
+
 @frozen(kw_only=True)
 class Overlap:
-    """Overlap of neighbouring positions.
+    """Overlap of neighbouring places; repeated exposures at one place count once.
 
     Attributes
     ----------
     step : float
-        Median distance to the nearest neighbour, pixels.
+        Smallest distance whose links join nearly all places, pixels: see
+        `ptycho_core.placement.Placement`. Between rows that are far apart, the distance of rows.
     diameter : float
         Diameter of the probe, pixels; see `probe_diameter`.
     fraction : float
         ``1 - step / diameter``, at least 0.
     neighbours : float
-        Median number of other positions within one probe diameter.
+        Median number of other places within one probe diameter.
+    places : int
+        Number of distinct places.
+    lit : float
+        Diameter of the circle that holds most of the light, pixels; see `lit_diameter`.
+    parts : int
+        Number of parts of the scan that share no light, outliers left out.
+    gap : float
+        Longest distance that must be bridged to join all places, outliers left out, pixels.
     """
 
     step: float
     diameter: float
     fraction: float
     neighbours: float
+    places: int
+    lit: float
+    parts: int
+    gap: float
 
 
-def overlap(scan: Scan) -> Overlap | None:
-    """Measure the overlap of neighbouring positions; None for a single pattern."""
-    if scan.n < 2:
+def overlap(scan: Scan, placement: Placement | None = None) -> Overlap | None:
+    """Measure the overlap of neighbouring places of a scan.
+
+    Parameters
+    ----------
+    scan : Scan
+        Of several (`scan_index`), the one that overlaps least is measured.
+    placement : Placement, optional
+        Its places, if they are known.
+
+    Returns
+    -------
+    Overlap or None
+        None for patterns at a single place, and if the probe was made from the mean pattern: its
+        size says nothing then.
+    """
+    if scan.probe_made:
         return None
-    diameter = probe_diameter(scan.probe)
-    tree = cKDTree(scan.positions)
-    distances = np.asarray(tree.query(scan.positions, k=2)[0])
-    step = float(np.median(distances[:, 1]))
-    sampled = scan.positions[:: max(1, scan.n // SAMPLED_POSITIONS)]
-    counts = tree.query_ball_point(sampled, r=diameter, return_length=True)
+    if placement is None and len(scan.scan_numbers) > 1:
+        found = [measured for part in scan.scans() if (measured := overlap(part)) is not None]
+        return min(found, key=lambda measured: measured.fraction, default=None)
+    where = Placement(scan.positions) if placement is None else placement
+    if len(where.points) < 2:
+        return None
+    diameter, lit = probe_diameter(scan.probe), lit_diameter(scan.probe)
+    sampled = where.points[:: max(1, len(where.points) // SAMPLED_POSITIONS)]
+    counts = cKDTree(where.points).query_ball_point(sampled, r=diameter, return_length=True)
     return Overlap(
-        step=step,
+        step=where.step,
         diameter=diameter,
-        fraction=max(0.0, 1 - step / diameter),
+        fraction=max(0.0, 1 - where.step / diameter),
         neighbours=float(np.median(counts)) - 1,
+        places=len(where.points),
+        lit=lit,
+        parts=len(np.unique(where.parts(lit)[where.main])),
+        gap=where.gap,
     )

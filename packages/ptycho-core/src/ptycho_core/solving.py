@@ -74,6 +74,7 @@ def solve_scan(
     output: AnyPath | None = None,
     domain: Domain | None = None,
     probe_file: AnyPath | None = None,
+    scan_index: int | None = None,
     epochs: int = 20,
     nphotons: float | None = None,
     half_scan_frc: bool = False,
@@ -97,6 +98,8 @@ def solve_scan(
         ``counts`` or ``amplitude``, if the file does not state it.
     probe_file
         NPZ with ``probe`` or ``probeGuess``, which replaces the probe in the scan's file.
+    scan_index
+        Which scan to reconstruct, if the file holds several; see `Scan.scan_index`.
     epochs
         Maximum number of passes over the patterns.
     nphotons
@@ -124,7 +127,8 @@ def solve_scan(
     OutputExistsError
         If the folder holds results, and `overwrite` is not set.
     InvalidValueError
-        If all patterns are zero, or settings contradict each other.
+        If all patterns are zero, settings contradict each other, or there are several scans and
+        none is chosen.
     DivergenceError
         If the solver diverges.
     """
@@ -132,6 +136,7 @@ def solve_scan(
         scan=scan,
         output=None if output is None else Path(output).expanduser(),
         reading={"domain": domain, "probe_file": None if probe_file is None else Path(probe_file)},
+        scan_index=scan_index,
         settings={"epochs": epochs, **settings},
         nphotons=nphotons,
         half_scan_frc=half_scan_frc,
@@ -158,7 +163,7 @@ class SolverRun:
         Arguments of `ptycho_core.run_settings.read_scan`, for a file.
     settings
         Arguments of `ptycho_physics.solve`, with ``epochs``.
-    nphotons, half_scan_frc, overwrite, callback
+    scan_index, nphotons, half_scan_frc, overwrite, callback
         As for `solve_scan`.
     progress
         Progress display: see `ptycho_core.progress`.
@@ -167,6 +172,7 @@ class SolverRun:
     scan: Scan | AnyPath
     output: Path | None = None
     reading: Mapping[str, Any] = field(factory=dict)
+    scan_index: int | None = None
     settings: Mapping[str, Any]
     nphotons: float | None = None
     half_scan_frc: bool = False
@@ -191,7 +197,7 @@ class SolverRun:
     def run(self) -> SolverResult:
         """Reconstruct; errors as for `solve_scan`."""
         with self.clock.stage("read"):
-            scan = read_scan(self.scan, **self.reading)
+            scan = read_scan(self.scan, **self.reading).single(self.scan_index)
         with self.clock.stage("check"):
             cautions = check_scan(scan)
         with self.clock.stage("solve"):
@@ -274,7 +280,12 @@ class SolverRun:
             "reconstruct",
             inputs={role: Path(path) for role, path in files.items() if is_path(path)},  # type: ignore[arg-type]  # is_path says that it is one
             clock=self.clock,
-            configuration={**self.settings, **self._stated(), "domain": scan.domain},
+            configuration={
+                **self.settings,
+                **self._stated(),
+                "domain": scan.domain,
+                "scan_index": self.scan_index,
+            },
             backend="numpy",
             patterns=scan.n,
             patterns_per_second=result.patterns_per_second,

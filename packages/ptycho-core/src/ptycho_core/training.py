@@ -37,6 +37,7 @@ from ptycho_core.run_settings import (
     scan_facts,
 )
 from ptycho_core.starting_probe import ProbeRefinement, refine_probe, start_cautions
+from ptycho_core.training_data import separate
 from ptycho_core.twin import note_twin
 
 __all__ = ["TRAINING_FILES", "TrainedModel", "TrainingRun", "train"]
@@ -118,7 +119,8 @@ def train(
     Parameters
     ----------
     scans
-        Scan to train on, or its file; several share the network, and each has its own probe.
+        Scan to train on, or its file; several share the network, and each has its own probe. A
+        file whose `scan_index` tells several scans apart counts as several.
     output
         Folder for the bundle, checkpoints, metrics and the record of the run. Without it nothing
         is written, and the bundle is kept in memory.
@@ -330,7 +332,9 @@ class TrainingRun:
         first = resolve_training(self.layers)
         domain, files = first.config.domain, first.files
         probe_file = files.probe_file if self.probe is None else None
-        scans = [read_scan(scan, domain, probe_file, **self.reading) for scan in self.scans]
+        scans = separate(
+            [read_scan(scan, domain, probe_file, **self.reading) for scan in self.scans]
+        )
         names = ", ".join(str(scan.source or "a scan") for scan in scans)
         resolved = resolve_training([*self.layers, Layer("data", scan_facts(scans), names)])
         rate = require(resolved.config.backend).recommended_rate(resolved.config.model)
@@ -338,9 +342,12 @@ class TrainingRun:
         log_settings(resolved)
         if len(scans) > 1:
             log.info("training on %d scans: %s", len(scans), names)
+            require(resolved.config.backend).check_training(
+                resolved.config, resolved.execution, len(scans)
+            )
         test_scan = self.test_scan
         if test_scan is None and files.test_data_file is not None:
-            test_scan = read_scan(files.test_data_file, domain, probe_file, **self.reading)
+            test_scan = read_scan(files.test_data_file, domain, probe_file, **self.reading).single()
         for scan in (*scans, *([] if test_scan is None else [test_scan])):
             check_size(resolved, scan)
         return scans, test_scan, given_probe(self.probe, probe_file, scans[0].N), resolved

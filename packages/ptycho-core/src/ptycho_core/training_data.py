@@ -13,7 +13,7 @@ from ptycho_physics import prepare_probe
 from ptycho_core.checks import check_probe, check_trained_on
 from ptycho_core.groups import ScanGroups, prepare
 
-__all__ = ["ScanOptics", "TrainingData", "gather"]
+__all__ = ["ScanOptics", "TrainingData", "gather", "separate"]
 
 
 @frozen(eq=False, kw_only=True)
@@ -67,6 +67,12 @@ class TrainingData:
             }
 
 
+def separate(scans: Scan | Sequence[Scan]) -> list[Scan]:
+    """Return scans of one object each: those that `Scan.scan_index` tells apart."""
+    several = [scans] if isinstance(scans, Scan) else scans
+    return [part for scan in several for part in scan.scans()]
+
+
 def gather(
     scans: Sequence[Scan],
     test_scan: Scan | None,
@@ -91,6 +97,8 @@ def gather(
     InvalidValueError
         If a scan or the probe does not have the size of the model.
     """
+    if test_scan is not None:
+        test_scan = test_scan.single()
     for scan in (*scans, *([] if test_scan is None else [test_scan])):
         check_trained_on(scan, config.model.N)
     if probe is not None:

@@ -13,7 +13,7 @@ _PIXELS = 0.5
 
 
 def places(positions: ArrayLike) -> NDArray[np.int64]:
-    """Number the distinct places of a scan, so that repeated exposures have the same number.
+    """Return the place of each pattern as a number, the same for repeated exposures.
 
     Positions are at the same place if they are within half a pixel, and within a tenth of the mean
     distance of neighbours.

@@ -381,6 +381,47 @@ class Scan:
             known_totals=totals,
         )
 
+    def scans(self) -> list["Scan"]:
+        """Return the scans that `scan_index` tells apart, by their numbers; one is itself."""
+        numbers = self.scan_numbers
+        if len(numbers) == 1:
+            return [self]
+        return [self.select(np.flatnonzero(self.scan_index == number)) for number in numbers]
+
+    @property
+    def scan_numbers(self) -> list[int]:
+        """Different values of `scan_index`, ascending; 0 if there is none."""
+        return [0] if self.scan_index is None else np.unique(self.scan_index).tolist()
+
+    def single(self, scan_index: int | None = None) -> "Scan":
+        """Return one of the scans that `scan_index` tells apart: patterns on one object.
+
+        Parameters
+        ----------
+        scan_index
+            Its number; None for the only one.
+
+        Raises
+        ------
+        InvalidValueError
+            If there is no scan of that number, or there are several and none is chosen.
+        """
+        numbers = self.scan_numbers
+        if scan_index is None and len(numbers) == 1:
+            return self
+        if scan_index in numbers:
+            return self if len(numbers) == 1 else self.scans()[numbers.index(scan_index)]
+        shown = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
+        if scan_index is not None:
+            raise InvalidValueError("scan_index", f"one of {shown}", f"{scan_index}")
+        raise InvalidValueError(
+            f"{self.source or 'scan'}: scan_index",
+            "the same for all patterns, which are of one object then",
+            f"{len(numbers)} scans: {shown}",
+            "choose one of them with --scan-index (in Python: scan.single(NUMBER)); training takes "
+            "all of them",
+        )
+
     @property
     def _totals_wanted(self) -> bool:
         """Whether sums of all patterns are at hand, or needed to keep the scale."""

@@ -18,7 +18,7 @@ from ptycho_cli.console import current_state, progress
 from ptycho_cli.errors import FAILED
 from ptycho_cli.layers import TRAINING_ONLY, gather, refusals_as_usage
 from ptycho_cli.options import field_options
-from ptycho_cli.reading import given_reading, reading_options
+from ptycho_cli.reading import given_reading, reading_options, scan_index_option
 from ptycho_cli.results import fail_above_option, fail_if_above, resolution_summary, summary
 from ptycho_cli.sections import Command, section
 
@@ -59,6 +59,7 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
     type=INPUT,
     help="Configuration file (TOML, YAML or JSON); options take precedence.",
 )
+@scan_index_option("Input and output")
 @section("Input and output")("--overwrite", is_flag=True, help="Replace existing results.")
 @section("Refinement")(
     "--refine",
@@ -90,6 +91,7 @@ def infer(
     scan: Path,
     output: Path,
     config_file: Path | None,
+    scan_index: int | None,
     overwrite: bool,
     refine_steps: int,
     refine_probe: bool,
@@ -126,6 +128,7 @@ def infer(
             scan=scan,
             output=output,
             reading=given_reading(more),
+            scan_index=scan_index,
             extras=extras,
             overwrite=overwrite,
             progress=progress,

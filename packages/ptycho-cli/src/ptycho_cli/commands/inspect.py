@@ -25,7 +25,7 @@ from ptycho_data import (
     load_scan,
 )
 
-from ptycho_cli.reading import INPUT, given_reading, reading_options
+from ptycho_cli.reading import INPUT, given_reading, reading_options, scan_index_option
 from ptycho_cli.sections import Command, section
 
 __all__ = ["inspect"]
@@ -75,7 +75,12 @@ def _describe(path: Path, scan: Scan, domain: str | None) -> dict[str, Any]:
             "x": [float(positions[:, 0].min()), float(positions[:, 0].max())],
             "y": [float(positions[:, 1].min()), float(positions[:, 1].max())],
         },
-        "probe": {"modes": len(scan.probe), "diameter": probe_diameter(scan.probe)},
+        "probe": {
+            "modes": len(scan.probe),
+            "diameter": probe_diameter(scan.probe),
+            "made": scan.probe_made,
+        },
+        "scans": scan.scan_numbers,
         "overlap": _as_dict(inspection.overlap),
         "bad_pixels": 0 if scan.bad_pixels is None else int(scan.bad_pixels.sum()),
         "object": None if scan.object_guess is None else list(scan.object_guess.shape),
@@ -133,13 +138,19 @@ def _property_table(report: dict[str, Any]) -> str:
         ),
     ]
     if overlap is not None:
+        apart = f"{overlap['parts']} parts, " if overlap["parts"] > 1 else ""
+        places = (
+            "" if overlap["places"] == report["patterns"] else f" of {overlap['places']} places"
+        )
         rows.append(
             (
                 "overlap",
-                f"{overlap['fraction']:.0%} (step {overlap['step']:.2f} pixels), "
+                f"{overlap['fraction']:.0%}{places} ({apart}step {overlap['step']:.2f} pixels), "
                 f"{overlap['neighbours']:.0f} neighbours within a probe diameter",
             )
         )
+    elif report["probe"]["made"]:
+        rows.append(("overlap", "unknown: the probe was made from the mean pattern"))
     if report["object"] is not None:
         rows.append(("object", f"{report['object'][0]} x {report['object'][1]}, for comparison"))
     size = report["pixel_size_m"]
@@ -154,7 +165,8 @@ def _print_suggestions(suggestions: dict[str, Any], path: Path) -> None:
     if command is not None:
         words = ["ptycho", command, str(path), "-o", "model" if command == "train" else "result"]
         words += [
-            f"--{name.replace('_', '-')} {value}" for name, value in suggestions["options"].items()
+            f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+            for name, value in suggestions["options"].items()
         ]
         click.echo(f"suggested, with patterns of {suggestions['N']} pixels")
         click.echo(f"  {' '.join(words)}")
@@ -165,6 +177,7 @@ def _print_suggestions(suggestions: dict[str, Any], path: Path) -> None:
 @click.command(cls=Command)
 @click.argument("scan", type=INPUT)
 @reading_options()
+@scan_index_option()
 @section("Output")("--json", "as_json", is_flag=True, help="Print JSON.")
 @section("Output")("--plot", type=PATH, help="Picture of patterns, probe and positions to write.")
 @section("Output")("--overwrite", is_flag=True, help="Replace an existing plot.")
@@ -175,6 +188,7 @@ def inspect(
     scan: Path,
     domain: Domain | None,
     companion: Path | None,
+    scan_index: int | None,
     as_json: bool,
     plot: Path | None,
     overwrite: bool,
@@ -198,6 +212,7 @@ def inspect(
         warnings.simplefilter("always")
         try:
             data = load_scan(scan, domain=domain, companion=companion, **given_reading(reading))
+            data = data if scan_index is None else data.single(scan_index)
         except ScanFormatError as error:
             violations = [str(violation) for violation in error.violations]
     report: dict[str, Any] = {"file": scan.name, "format": format_of(scan).title}

@@ -8,7 +8,7 @@ from ptycho_core.solving import SolverRun
 from ptycho_data import Domain
 
 from ptycho_cli.console import note, progress
-from ptycho_cli.reading import INPUT, given_reading, reading_options
+from ptycho_cli.reading import INPUT, given_reading, reading_options, scan_index_option
 from ptycho_cli.results import fail_above_option, fail_if_above, resolution_summary, summary
 from ptycho_cli.sections import Command, section
 
@@ -24,6 +24,7 @@ PATH = click.Path(path_type=Path)
 )
 @section("Input and output")("--overwrite", is_flag=True, help="Replace existing results.")
 @reading_options("Input and output")
+@scan_index_option("Input and output")
 @section("Input and output")(
     "--probe-file", type=INPUT, help="NPZ with `probe` or `probeGuess`, instead of the scan's."
 )
@@ -75,6 +76,7 @@ def reconstruct(
     overwrite: bool,
     domain: Domain | None,
     companion: Path | None,
+    scan_index: int | None,
     probe_file: Path | None,
     epochs: int,
     batch_size: int,
@@ -107,6 +109,7 @@ def reconstruct(
             "companion": companion,
             **given_reading(reading),
         },
+        scan_index=scan_index,
         settings={
             "epochs": epochs,
             "batch_size": batch_size,

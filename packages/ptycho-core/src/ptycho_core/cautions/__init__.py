@@ -23,7 +23,20 @@ from ptycho_core.cautions.frames import (
 )
 from ptycho_core.cautions.light import corner_centred, few_photons
 from ptycho_core.cautions.pixels import dead, hot, inverted_mask, saturated, stuck
-from ptycho_core.cautions.positions import little_overlap, object_too_large, single_pattern
+from ptycho_core.cautions.positions import (
+    coarse_numbers,
+    disconnected,
+    guessed_probe,
+    little_overlap,
+    object_too_large,
+    on_a_line,
+    one_place,
+    other_unit,
+    outliers,
+    repeated_exposures,
+    several_scans,
+    single_pattern,
+)
 
 __all__ = [
     "CHECKS",
@@ -40,8 +53,17 @@ log = logging.getLogger(__name__)
 #: All checks, in the order of their messages.
 CHECKS: tuple[Callable[[ScanFacts], Iterable[Caution]], ...] = (
     object_too_large,
+    several_scans,
     single_pattern,
+    one_place,
+    other_unit,
+    outliers,
+    on_a_line,
     little_overlap,
+    disconnected,
+    repeated_exposures,
+    coarse_numbers,
+    guessed_probe,
     corner_centred,
     inverted_mask,
     stuck,

@@ -14,12 +14,15 @@ from ptycho_core.cautions._pixel_faults import (
     hot_pixels,
     stuck_pixels,
 )
+from ptycho_core.placement import Placement
 from ptycho_core.scan_statistics import Overlap, overlap
 
 __all__ = ["SAMPLED_PATTERNS", "ScanFacts"]
 
 #: Patterns that are read, spread evenly over the scan. More would cost more than 2 % of a run.
 SAMPLED_PATTERNS = 64
+#: Scans of one file whose positions are looked at.
+EXAMINED_SCANS = 16
 
 
 @define(eq=False, slots=False)
@@ -112,6 +115,19 @@ class ScanFacts:
         return self.good & ~self.stuck & ~self.hot & ~self.dead.all
 
     @cached_property
+    def parts(self) -> dict[int, "ScanFacts"]:
+        """Scans of the file by number, at most `EXAMINED_SCANS` of them."""
+        numbers = self.scan.scan_numbers
+        if len(numbers) == 1:
+            return {numbers[0]: self}
+        return {k: ScanFacts(self.scan.single(k)) for k in numbers[:EXAMINED_SCANS]}
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Places of the patterns, which must be those of one scan."""
+        return Placement(self.scan.positions)
+
+    @cached_property
     def overlap(self) -> Overlap | None:
-        """Overlap of neighbouring positions; None for a single pattern."""
-        return overlap(self.scan)
+        """Overlap of neighbouring places; None if it is not known or there is one place."""
+        return overlap(self.scan, self.placement if len(self.scan.scan_numbers) == 1 else None)

@@ -15,6 +15,7 @@ from ptycho_physics._gradients import raise_mmap_threshold
 from ptycho_physics._modes import orthogonal_modes, orthogonalise_modes
 from ptycho_physics._namespace import Array, as_like, namespace, to_numpy
 from ptycho_physics._patches import merge_patches
+from ptycho_physics.memory import require_memory
 from ptycho_physics.solver._alignment import align_phase, move_positions
 from ptycho_physics.solver._estimate import Estimate
 from ptycho_physics.solver._measurement import CHUNK, Measurement
@@ -125,7 +126,8 @@ def solve(
     Raises
     ------
     InvalidValueError
-        If shapes or options disagree, all counts are zero, or ``initial`` does not fit the canvas.
+        If shapes or options disagree, all counts are zero, ``initial`` does not fit the canvas, or
+        the positions span more than fits into memory.
     DivergenceError
         If the residual is no longer finite, or the R-factor rises to several times its best.
 
@@ -274,6 +276,7 @@ def _check(
     if positions.shape != (counts.shape[0], 2):
         rule = f"a ({counts.shape[0]}, 2) array"
         raise InvalidValueError("positions", rule, f"shape {positions.shape}")
+    require_memory(positions, counts.shape[-1])
     shape = Canvas.covering(positions, counts.shape[-1]).shape
     if initial is not None and tuple(initial.shape) != shape:
         rule = f"a {shape} array, the canvas that the positions cover"
