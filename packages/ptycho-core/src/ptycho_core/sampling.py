@@ -5,10 +5,9 @@ import logging
 import numpy as np
 from attrs import evolve
 from numpy.typing import NDArray
-from ptycho_config import InferenceConfig
+from ptycho_config import InferenceConfig, TrainingConfig
 from ptycho_config.errors import InvalidValueError
 from ptycho_data import Scan, group_positions, subsample
-from ptycho_data.selection import training_groups
 
 from ptycho_core.batches import chunks, spatial_batches
 
@@ -46,6 +45,31 @@ def with_photons(scan: Scan, nphotons: float | None) -> Scan:
     if nphotons is None or scan.domain == "counts":
         return scan
     return evolve(scan, nphotons=nphotons)
+
+
+def training_groups(scan: Scan, config: TrainingConfig) -> NDArray[np.int64]:
+    """Draw the groups (B, C) of pattern indices for a training.
+
+    Patterns of different scans, as `Scan.scan_index` numbers them, lie on different objects: a
+    group has patterns of one scan. The settings hold for each scan.
+    """
+    seed = config.seed if config.subsample_seed is None else config.subsample_seed
+
+    def drawn(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        kept = rows[subsample(len(rows), config.n_subsample, seed)]
+        groups = group_positions(
+            scan.positions[kept],
+            config.model.gridsize,
+            n_groups=config.n_groups,
+            neighbor_count=config.neighbor_pool_size or config.neighbor_count,
+            seed=seed,
+            sequential=config.sequential_sampling,
+            oversample=config.enable_oversampling,
+        )
+        return kept[groups]
+
+    index = np.zeros(scan.n, np.int64) if scan.scan_index is None else scan.scan_index
+    return np.concatenate([drawn(np.flatnonzero(index == k)) for k in scan.scan_numbers])
 
 
 def split_validation(
