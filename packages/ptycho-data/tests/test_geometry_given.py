@@ -333,3 +333,19 @@ def test_lcls_in_metres_takes_what_is_given(tmp_path):
     np.testing.assert_allclose(scan.xcoords, X)
     assert (scan.pixel_size_m, scan.photon_energy_ev) == (PIXEL, ENERGY)
     assert scan.origin_m == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("unit_m", [1.0, 1e-10], ids=["metres", "angstrom"])
+def test_fold_slice_of_electrons(tmp_path, unit_m):
+    volts, pixel = 300e3, 2.5e-11
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file["dp"] = COUNTS
+        file["ppX"], file["ppY"] = X * pixel / unit_m, Y * pixel / unit_m
+        file["lambda"], file["dx"] = wavelength(volts, "electron") / unit_m, pixel / unit_m
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScanFormatWarning)
+        scan = load_scan(tmp_path / "a.hdf5", particle="electron")
+    assert scan.particle == "electron"
+    assert scan.photon_energy_ev == pytest.approx(volts, rel=1e-9)
+    assert scan.pixel_size_m == pytest.approx(pixel)
+    np.testing.assert_allclose(scan.xcoords, X)

@@ -264,9 +264,13 @@ class TrainingRun:
         refined: list[ProbeRefinement] = []
         if self.refine_probe:
             refined = self._refined(scans, probe)
-            scans = [evolve(s, probe=r.probe) for s, r in zip(scans, refined, strict=True)]
+            scans = [
+                evolve(s, probe=r.probe, probe_made=False)
+                for s, r in zip(scans, refined, strict=True)
+            ]
             if len(scans) > 1 and test_scan is not None:
-                test_scan = evolve(test_scan, probe=refine_probe(test_scan, probe).probe)
+                better = refine_probe(test_scan, probe).probe
+                test_scan = evolve(test_scan, probe=better, probe_made=False)
             # those of several scans differ, and each scan keeps its own
             probe = refined[0].probe if len(scans) == 1 else None
             doubts = [found.cautions for found in refined]

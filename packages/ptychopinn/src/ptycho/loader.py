@@ -121,8 +121,10 @@ def load(
         found = type(grouped).__name__
         raise TypeError(f"callback: must return RawData.generate_grouped_data(...), got a {found}")
     scan, probe = grouped.scan, get_probe_guess() if probeGuess is None else probeGuess
+    if probe is not None:
+        scan = attrs.evolve(scan, probe=probe, probe_made=False)
     return DataContainer(
-        X=Patterns(grouped, scan if probe is None else attrs.evolve(scan, probe=probe)),
+        X=Patterns(grouped, scan),
         local_offsets=grouped["coords_relative"],
         global_offsets=grouped["coords_offsets"],
     )

@@ -58,7 +58,7 @@ def read_energy(file: Container, entry: str, opened: Opened, found: ScanInMetres
     for place in _WAVELENGTHS:
         value = length(file, f"{entry}/{place}") if found.energy_ev is None else None
         if value is not None and 0 < value < _LONGEST_M:
-            found.energy_ev = energy_ev(value, opened.particle or "photon")
+            found.energy_ev = energy_ev(value, opened.particle or found.particle or "photon")
     if opened.given.photon_energy_ev is None:
         found.cautions.extend(doubts)
 

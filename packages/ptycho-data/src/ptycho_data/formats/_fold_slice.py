@@ -22,7 +22,7 @@ from ptycho_data._hdf5 import H5File
 from ptycho_data._stack import Stack
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, flat, has_all
 from ptycho_data.formats._metres import ScanInMetres
-from ptycho_data.formats._quantities import scale
+from ptycho_data.formats._quantities import length, scale
 from ptycho_data.units import energy_ev, metres_per
 
 __all__ = ["FORMAT"]
@@ -81,10 +81,10 @@ def _read(opened: Opened) -> Raw:
         found.particle = "electron"
         found.remarks.append("lengths in angstrom, as of electrons")
     with opened.collecting("pixel_size_m"):
-        size, length = positions.number("dx"), positions.number("lambda")
-        found.pixel_m = (size * unit_m, size * unit_m) if size and size > 0 else None
-        if length and length > 0:
-            found.energy_ev = energy_ev(length * unit_m, found.particle or "photon")
+        size, wave = (length(positions, name, unit_m) for name in ("dx", "lambda"))
+        found.pixel_m = (size, size) if size and size > 0 else None
+        if wave and wave > 0:
+            found.energy_ev = energy_ev(wave, opened.particle or found.particle or "photon")
     places = {"diffraction": "dp", "xcoords": "ppX", "ycoords": "ppY"}
     return found.to_raw(opened, patterns, positions, places=places, may_lack=("probeGuess",))
 
@@ -98,9 +98,9 @@ def _in_angstrom(file: Container, opened: Opened) -> bool:
         if scale(file, "ppX", metres_per) is not None:
             return False
         for name in ("lambda", "dx"):
-            length = file.number(name)
-            if length is not None and length > 0:
-                return length > _LONGEST_M
+            value = file.number(name)
+            if value is not None and value > 0:
+                return value > _LONGEST_M
         return any(_extent(flat(file.read(name))) > _WIDEST_M for name in ("ppX", "ppY"))
     return False
 

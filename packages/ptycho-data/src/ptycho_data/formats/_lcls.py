@@ -74,7 +74,7 @@ def _matches(file: Container) -> bool:
 
 def _geometry(opened: Opened, N: int | None) -> tuple[Experiment, list[str]]:
     """Return what is known of the experiment, and what of the file was replaced."""
-    own: dict[str, float] = {}
+    own: dict[str, Any] = {}
     for field, names in _GEOMETRY.items():
         name = first_of(opened.file, names)
         with opened.collecting("pixel_size_m" if field == "pixel_size_m" else "_metadata"):
