@@ -38,6 +38,27 @@ def test_groups_are_compact_with_the_middle_first():
     assert spread[:, 0].mean() < 0.6 * spread.mean()
 
 
+def test_a_group_has_each_place_once():
+    stops = np.stack(np.meshgrid(np.arange(6.0), np.arange(6.0)), axis=-1).reshape(-1, 2) * 5
+    positions = np.concatenate([stops + shift for shift in (0, 0.05, -0.05)])
+    groups = covering_groups(positions, 4)
+    assert sorted(groups.ravel()) == list(range(108))
+    assert all(len(set(group % 36)) == 4 for group in groups)
+    away = np.linalg.norm(positions[groups] - positions[groups[:, :1]], axis=2)
+    assert away.max() < 20
+
+
+def test_groups_keep_to_one_scan(scan):
+    numbered = evolve(scan, scan_index=np.repeat([4, 9], 24))
+    config = TrainingConfig(model=ModelConfig(N=64, gridsize=2), neighbor_count=7)
+    groups = training_groups(numbered, config)
+    assert groups.shape == (48, 4)
+    index = numbered.scan_index[groups]
+    assert (index == index[:, :1]).all()
+    few = training_groups(numbered, evolve(config, n_groups=5))
+    assert np.bincount(numbered.scan_index[few[:, 0]])[[4, 9]].tolist() == [5, 5]
+
+
 def test_too_few_positions_are_an_error():
     with pytest.raises(InvalidValueError, match="positions must be"):
         covering_groups(np.zeros((3, 2)), 4)

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from attrs import evolve
+from ptycho_config.errors import InvalidValueError
 from ptycho_data import Scan, ScanFormatError, scan_from_arrays
 
 
@@ -93,6 +95,28 @@ def test_selection_keeps_counts(make, domain, indices):
     np.testing.assert_array_equal(part.scan_index, scan.scan_index[indices])
     np.testing.assert_array_equal(part.patches, scan.patches[indices])
     assert part.n == len(part.xcoords)
+
+
+@pytest.mark.parametrize("domain", ["counts", "amplitude"])
+def test_scans_of_a_file(make, domain):
+    scan = make(domain)
+    numbers = [0, 1, 2]
+    assert scan.scan_numbers == numbers
+    parts = scan.scans()
+    assert [part.scan_numbers for part in parts] == [[k] for k in numbers]
+    for k, part in zip(numbers, parts, strict=True):
+        rows = np.flatnonzero(scan.scan_index == k)
+        np.testing.assert_allclose(part.counts(), scan.counts(rows), rtol=1e-6)
+        np.testing.assert_array_equal(scan.single(k).positions, scan.positions[rows])
+    assert parts[0].scans() == [parts[0]]
+    assert parts[1].single() is parts[1]
+    for chosen in (None, 7):
+        with pytest.raises(InvalidValueError):
+            scan.single(chosen)
+    unnumbered = evolve(scan, scan_index=None)
+    assert unnumbered.single() is unnumbered.single(0) is unnumbered
+    with pytest.raises(InvalidValueError):
+        unnumbered.single(1)
 
 
 def test_even_selection_is_a_view(make):

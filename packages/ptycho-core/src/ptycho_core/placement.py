@@ -84,7 +84,9 @@ class Placement:
         if k < 2:
             return 0.0
         length, width = Placement(points).extent if k < len(self.points) else self.extent
-        return max(length / (k - 1), float(np.sqrt(length * width)) / max(np.sqrt(k) - 1, 1))
+        upright = float(np.prod(np.ptp(points, axis=0)))
+        side = float(np.sqrt(min(length * width, upright)))  # the smaller box fits better
+        return float(max(length / (k - 1), side / max(np.sqrt(k) - 1, 1)))
 
     @cached_property
     def links(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -7,7 +7,7 @@ from attrs import evolve
 from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, TrainingConfig
 from ptycho_config.errors import InvalidValueError
-from ptycho_data import Scan, group_positions, subsample
+from ptycho_data import Scan, group_positions, places, subsample
 
 from ptycho_core.batches import chunks, spatial_batches
 
@@ -137,14 +137,40 @@ def covering_groups(
         )
     if size == 1:
         return np.arange(n)[:, np.newaxis]
-    groups = spatial_batches(positions, size, seed)
+    place = places(positions)
+    groups = _compact(positions, place, size, seed)
     for k, short in enumerate(groups):
         if len(short) < size:
             away = np.square(positions - positions[short].mean(axis=0)).sum(axis=1)
-            away[short] = -1
-            groups[k] = np.argsort(away, kind="stable")[:size]
+            # other places first, as long as there are any, and of each the first pattern
+            again = np.ones(n, bool)
+            again[np.unique(place, return_index=True)[1]] = False
+            again |= np.isin(place, place[short])
+            again[short], away[short] = False, -1
+            groups[k] = np.lexsort((away, again))[:size]
     table = _middle_first(positions, np.stack(groups))
     return table[np.argsort(table.min(axis=1), kind="stable")]
+
+
+def _compact(
+    positions: NDArray[np.float64], place: NDArray[np.int64], size: int, seed: int
+) -> list[NDArray[np.int64]]:
+    """Divide positions into compact groups, of repeated exposures one in each; some are short.
+
+    Exposure by exposure: the first at each place, then the second, and so on, as long as most
+    places have another one. The few that are left join the first.
+    """
+    order = np.argsort(place, kind="stable")
+    counts = np.bincount(place)
+    exposure = np.empty(len(place), np.int64)
+    exposure[order] = np.arange(len(place)) - np.repeat(np.cumsum(counts) - counts, counts)
+    repeated = 2 * np.bincount(exposure) > len(counts)
+    exposure[~repeated[exposure]] = 0
+    groups: list[NDArray[np.int64]] = []
+    for number in range(int(exposure.max()) + 1):
+        rows = np.flatnonzero(exposure == number)
+        groups += [rows[part] for part in spatial_batches(positions[rows], size, seed)]
+    return groups
 
 
 def _middle_first(positions: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.int64]:

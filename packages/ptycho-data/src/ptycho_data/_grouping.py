@@ -205,7 +205,7 @@ def _neighbours(
     # Patterns in the order of their places, so that those of a place follow each other.
     order, start = np.argsort(place, kind="stable"), np.cumsum(exposures) - exposures
     chosen = (rng.random(near.shape) * exposures[near]).astype(np.int64)
-    out = order[start[near] + chosen]
+    out: NDArray[np.int64] = order[start[near] + chosen]
     out[:, 0] = seeds
     return out
 

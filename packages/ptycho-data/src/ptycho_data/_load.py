@@ -142,10 +142,7 @@ def build(
     if probe_file is not None:
         arrays["probeGuess"] = load_probe(probe_file, layout.N)
     elif made:
-        raw.cautions.append(
-            f"{raw.no_probe}: a first one was made from the mean pattern; pass a better one "
-            "with --probe-file, or refine it with ptycho reconstruct --update-probe"
-        )
+        raw.cautions.append(f"{raw.no_probe}: a first one was made from the mean pattern")
         arrays["probeGuess"] = first_probe(patterns.stack, patterns.bad_pixels, patterns.domain)
     known, notes = resolve(given or Experiment(), stated.experiment, layout.N)
     raw.cautions.extend([*notes, *position_doubts(arrays)])

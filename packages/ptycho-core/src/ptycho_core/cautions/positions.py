@@ -245,9 +245,14 @@ def on_a_line(facts: ScanFacts) -> Iterator[Caution]:
 
 @each_scan
 def coarse_numbers(facts: ScanFacts) -> Iterator[Caution]:
-    """Doubt positions so large that single precision has rounded them."""
+    """Doubt positions in memory so large that single precision has rounded them.
+
+    Of a file, the reader knows the number type, and warns.
+    """
+    if facts.scan.source is not None:
+        return
     positions = facts.scan.positions[facts.placement.main[facts.placement.place]]
-    # Python stores them in double precision: single precision shows in the values.
+    # A scan has them in double precision: single precision shows in the values.
     if not (positions == positions.astype(np.float32)).all():
         return
     largest = np.abs(positions).max(axis=0)
@@ -288,10 +293,9 @@ def guessed_probe(facts: ScanFacts) -> Iterator[Caution]:
     if facts.scan.probe_made:
         yield Caution(
             code="guessed-probe",
-            text="the file has no probe: one was made from the mean pattern, in focus, which the "
-            "true one seldom is. Give a measured or simulated one with --probe-file, or refine it "
-            "with ptycho reconstruct --update-probe; where that ends with a high R-factor, the "
-            "guess was too far off. The overlap is unknown",
+            text="the probe is a guess, in focus, which the true one seldom is, and the overlap is "
+            "unknown. Give a measured or simulated one with --probe-file, or refine this one with "
+            "ptycho reconstruct --update-probe; if the R-factor stays high, it was too far off",
         )
 
 
