@@ -1,5 +1,7 @@
 """A scan into other formats and back, by the command; and every command on every format."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -161,3 +163,35 @@ def test_commands_take_every_format(ptycho, scan_file, solved, elsewhere, tmp_pa
         assert done.code == 0, (words, done.err)
     same = load_scan(tmp_path / "again.npz")
     np.testing.assert_allclose(same.positions, load_scan(scan_file).positions, atol=1e-9)
+
+
+def test_metres_and_geometry_survive_conversions_and_a_reconstruction(ptycho, scan_file, tmp_path):
+    geometry = ["--photon-energy-ev", "9000", "--detector-distance-m", "2"]
+    geometry += ["--detector-pixel-size-m", "75e-6"]
+    assert ptycho("convert", scan_file, tmp_path / "in", "--to", "ptychodus", *geometry).code == 0
+    with h5py.File(tmp_path / "in" / "product.h5", "a") as file:
+        for axis, place in (("x", 3.1234e-3), ("y", -1.7e-3)):
+            file[f"probe_position_{axis}_m"][...] += place
+            file["object"].attrs[f"center_{axis}_m"] += place
+        before = {axis: file[f"probe_position_{axis}_m"][()] for axis in "xy"}
+    out = tmp_path / "out"
+    for words in (
+        ("convert", tmp_path / "in", tmp_path / "a.npz"),
+        ("convert", tmp_path / "a.npz", tmp_path / "b.cxi"),
+        ("convert", tmp_path / "b.cxi", out / "again", "--to", "ptychodus"),
+        ("reconstruct", tmp_path / "b.cxi", "-o", out / "solved", "--epochs", 1),
+    ):
+        assert ptycho(*words).code == 0, words
+    for folder in ("again", "solved"):
+        with h5py.File(out / folder / "product.h5") as file:
+            for axis in "xy":
+                after = file[f"probe_position_{axis}_m"][()]
+                np.testing.assert_allclose(after, before[axis], rtol=0, atol=1e-12)
+            assert file.attrs["photon_energy_eV"] == pytest.approx(9000)
+            assert file.attrs["detector_object_distance_m"] == pytest.approx(2)
+    done = ptycho("evaluate", out / "solved", out / "solved" / "product.h5", "--json")
+    assert json.loads(done.out)["mean_removed_correlation"] == pytest.approx(1, abs=1e-6)
+    there = ptycho("evaluate", out / "solved", tmp_path / "in" / "product.h5", "--json")
+    known = ptycho("evaluate", out / "solved", tmp_path / "b.cxi", "--json")
+    one, other = (json.loads(text.out)["correlation"] for text in (there, known))
+    assert one == pytest.approx(other, abs=1e-4)

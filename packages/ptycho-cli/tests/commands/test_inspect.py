@@ -154,3 +154,14 @@ def test_bad_pixels_take_no_part(ptycho, edited, scan_file):
     assert others == [first, first]
     assert first["bad_pixels"] == 190
     assert not first["saturation"]["suspected"]
+
+
+def test_what_is_known_of_experiment_and_stage(ptycho, scan_file):
+    given = ["--photon-energy-ev", "2e5", "--detector-distance-m", "2", "--particle", "electron"]
+    report = json.loads(ptycho("inspect", scan_file, "--json", *given).out)
+    assert report["experiment"] == {
+        "photon_energy_eV": 2e5,
+        "detector_distance_m": 2.0,
+        "particle": "electron",
+    }
+    assert "electron, 200000 eV, distance 2 m" in ptycho("inspect", scan_file, *given).out

@@ -85,6 +85,7 @@ def _describe(path: Path, scan: Scan, domain: str | None) -> dict[str, Any]:
         "bad_pixels": 0 if scan.bad_pixels is None else int(scan.bad_pixels.sum()),
         "object": None if scan.object_guess is None else list(scan.object_guess.shape),
         "pixel_size_m": scan.pixel_size_m,
+        "experiment": scan.experiment(),
         "cautions": [caution.to_dict() for caution in inspection.cautions],
         "suggestions": attrs.asdict(recommend(scan, inspection)),
     }
@@ -155,7 +156,27 @@ def _property_table(report: dict[str, Any]) -> str:
         rows.append(("object", f"{report['object'][0]} x {report['object'][1]}, for comparison"))
     size = report["pixel_size_m"]
     rows.append(("pixel size", "unknown" if size is None else f"{size * 1e9:.4g} nm"))
+    rows += _experiment_rows(report["experiment"])
     return table(rows)
+
+
+def _experiment_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
+    """Rows of the properties about what is known of experiment and stage."""
+    texts = [
+        text.format(known[key])
+        for key, text in (
+            ("particle", "{}"),
+            ("photon_energy_eV", "{:g} eV"),
+            ("detector_distance_m", "distance {:g} m"),
+            ("detector_pixel_size_m", "detector pixel {:g} m"),
+        )
+        if key in known
+    ]
+    rows = [("experiment", ", ".join(texts))] if texts else []
+    if "origin_m" in known:
+        x, y = known["origin_m"]
+        rows.append(("stage", f"pixel (0, 0) at x {x:.9g} m, y {y:.9g} m"))
+    return rows
 
 
 def _print_suggestions(suggestions: dict[str, Any], path: Path) -> None:
