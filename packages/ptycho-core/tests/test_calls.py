@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 from ptycho_config import ConfigError, InvalidValueError
-from ptycho_core import reconstruct, train
+from ptycho_core import reconstruct, solve_scan, train
 from ptycho_core.results import TrainingInterrupted
 from ptycho_core.starting_probe import similarity
 from ptycho_core.testing import FakeBackend, registered, simulated_scan
@@ -93,6 +93,23 @@ def test_several_scans(fake, scan, scan_file):
     with pytest.raises(InvalidValueError) as refused:
         train([])
     assert refused.value.name == "scans"
+
+
+def test_a_file_of_several_scans(fake, scan, tmp_path):
+    both = evolve(scan, scan_index=np.repeat([2, 5], [20, 28]))
+    save_scan(tmp_path / "both.npz", both)
+    for given in (both, tmp_path / "both.npz"):
+        model = train(given)
+        parts = fake.trainings[-1]["scans"]
+        assert [part.scan_numbers for part in parts] == [[2], [5]]
+        np.testing.assert_array_equal(parts[1].positions, scan.positions[20:])
+        for call in (reconstruct, lambda _, scan, **more: solve_scan(scan, epochs=1, **more)):
+            with pytest.raises(InvalidValueError):
+                call(model, given)
+            result = call(model, given, scan_index=5)
+            assert len(result.reconstruction.indices) == 28
+    with pytest.raises(InvalidValueError):
+        train(scan, test_scan=both)
 
 
 def test_output_holds_what_the_command_writes(fake, scan_file, tmp_path):

@@ -34,6 +34,21 @@ def test_metrics_and_run(solved):
     assert "/" not in json.dumps({k: run[k] for k in ("inputs", "configuration")})
 
 
+def test_one_of_several_scans(ptycho, edited, tmp_path):
+    path = edited(scan_index=np.repeat([0, 1], [40, 20]))
+    assert ptycho("reconstruct", path, "-o", tmp_path / "r").fails_with("--scan-index")
+    command = ("reconstruct", path, "-o", tmp_path / "r", "--epochs", "1", "--scan-index")
+    assert ptycho(*command, "1").code == 0
+    assert len(load_reconstruction(tmp_path / "r" / "reconstruction.npz").indices) == 20
+    run = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert run["configuration"]["scan_index"] == 1
+    assert ptycho(*command, "7", "--overwrite").code == 1
+    shown = json.loads(ptycho("inspect", path, "--json").out)
+    assert shown["scans"] == [0, 1]
+    assert "several-scans" in {caution["code"] for caution in shown["cautions"]}
+    assert json.loads(ptycho("inspect", path, "--json", "--scan-index", "1").out)["patterns"] == 20
+
+
 def test_amplitudes_without_photons_reconstruct_the_same(ptycho, solved, amplitude_file, tmp_path):
     done = ptycho("reconstruct", amplitude_file, "-o", tmp_path / "r", "--epochs", "6")
     assert done.code == 0

@@ -349,7 +349,7 @@ class TrainingRun:
             require(resolved.config.backend).check_training(
                 resolved.config, resolved.execution, len(scans)
             )
-        test_scan = self.test_scan
+        test_scan = None if self.test_scan is None else self.test_scan.single()
         if test_scan is None and files.test_data_file is not None:
             test_scan = read_scan(files.test_data_file, domain, probe_file, **self.reading).single()
         for scan in (*scans, *([] if test_scan is None else [test_scan])):
