@@ -24,6 +24,7 @@ from ptycho_config import MissingPackageError, option_specs
 from ptycho_config.aliases import FORMER_NAMES
 from ptycho_core.testing import simulated_scan
 from ptycho_data import save_scan
+from ptycho_data._moved import MOVED as DATA_NAMES
 from ptycho_torch import inference, train
 from ptycho_torch._moved import MOVED as TORCH_NAMES
 from ptycho_torch.config_factory import create_inference_payload, create_training_payload
@@ -152,7 +153,7 @@ def test_what_is_gone_names_its_successors(old, new):
 
 
 def test_the_tables_of_names_are_complete():
-    tables = [TORCH_NAMES, APPLICATION_NAMES]
+    tables = [TORCH_NAMES, APPLICATION_NAMES, DATA_NAMES]
     renamed = {row for table in tables for row in table.renamed.items()}
     gone = {(old, *new) for table in tables for old, new in table.gone.items()}
     assert set(pairs("Names that are renamed")) == renamed

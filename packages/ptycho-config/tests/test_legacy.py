@@ -95,3 +95,13 @@ def test_a_clients_own_mutable_configuration_is_read_too():
     cfg = {}
     update_legacy_dict(cfg, Training(Model()))
     assert cfg == {"N": 0, "object.big": False, "nphotons": 5.0}
+
+
+@pytest.mark.parametrize("cls", [TrainingConfig, InferenceConfig])
+def test_files_given_to_a_configuration_are_dropped_with_a_warning(cls):
+    with pytest.warns(DeprecationWarning, match="test_data_file") as caught:
+        config = cls(test_data_file="b.npz", n_groups=8)
+    assert caught[0].filename == __file__
+    assert config == cls(n_groups=8)
+    with pytest.raises(TypeError):
+        cls(no_such_setting=1)

@@ -18,7 +18,9 @@ def _logger_of(disabled: object) -> object:
 
 
 #: Packages that pass on what callers give: warnings are attributed to the first frame outside.
-_OURS = frozenset({"ptycho", "ptycho_config", "ptycho_core", "ptycho_tf", "ptycho_torch"})
+_OURS = frozenset(
+    {"ptycho", "ptycho_config", "ptycho_core", "ptycho_data", "ptycho_tf", "ptycho_torch"}
+)
 
 
 @attrs.frozen(eq=False)

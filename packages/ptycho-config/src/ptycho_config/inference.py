@@ -8,9 +8,11 @@ from ptycho_config._gather import GATHER_RULES, SEED_LIMIT
 from ptycho_config.checks import validate
 from ptycho_config.model import ModelConfig
 from ptycho_config.options import about, documented
+from ptycho_config.run_files import without_files
 from ptycho_config.types import Domain
 
 
+@without_files
 @documented
 @attrs.frozen(kw_only=True)
 class InferenceConfig:

@@ -3,13 +3,17 @@
 A configuration is independent of the location of the data, so a bundle contains no paths.
 """
 
+from functools import wraps
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import attrs
 
+from ptycho_config.aliases import warn_deprecated
 from ptycho_config.checks import as_optional_path, validate
 from ptycho_config.options import about, documented
+
+C = TypeVar("C")
 
 
 @documented
@@ -78,3 +82,23 @@ class RunFiles:
     def __attrs_post_init__(self) -> None:
         """Check all fields."""
         validate(self)
+
+
+def without_files(cls: type[C]) -> type[C]:
+    """Let a configuration class take the files of a run, which earlier versions kept in it.
+
+    They are dropped with a DeprecationWarning: the calls take the scan, the bundle and the folder
+    as arguments.
+    """
+    init = cls.__init__
+    files = {field.name for field in attrs.fields(RunFiles)}
+
+    @wraps(init)
+    def without(self: C, **settings: Any) -> None:
+        for name in sorted(files & settings.keys()):
+            del settings[name]
+            warn_deprecated(f"{cls.__name__}({name}=...)", "the argument of the call")
+        init(self, **settings)
+
+    cls.__init__ = without  # type: ignore[assignment, method-assign]
+    return cls

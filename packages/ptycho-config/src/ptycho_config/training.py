@@ -10,6 +10,7 @@ from ptycho_config._gather import GATHER_RULES, SEED_LIMIT
 from ptycho_config.checks import Rule, validate
 from ptycho_config.model import ModelConfig
 from ptycho_config.options import about, documented
+from ptycho_config.run_files import without_files
 from ptycho_config.types import Domain
 
 LOSS_TERM = "ptycho loss term"
@@ -78,6 +79,7 @@ def _pool_fills_group(config: "TrainingConfig") -> str | None:
     )
 
 
+@without_files
 @documented
 @attrs.frozen(kw_only=True)
 class TrainingConfig:

@@ -30,6 +30,7 @@ from ptycho_data._fixture import axis_coverage, fixture_indices, save_fixture
 from ptycho_data._geometry import half_pixel
 from ptycho_data._grouping import group_positions, subsample
 from ptycho_data._load import load_scan, save_scan, scan_from_arrays, validate
+from ptycho_data._moved import MOVED
 from ptycho_data._npz import load_arrays
 from ptycho_data._patterns import Negative
 from ptycho_data._places import places
@@ -121,3 +122,5 @@ __all__ = [
     "write_pictures",
     "write_results",
 ]
+
+MOVED.install()
