@@ -123,7 +123,7 @@ def test_electronvolts_without_a_unit_are_told(cxi):
 @pytest.mark.parametrize("ring", [3.0, 3e9, 3e9 * EV_J, (3.0, "GeV")])
 def test_the_energy_of_a_storage_ring_is_never_that_of_photons(cxi, ring):
     path = cxi({ENERGY_AT: ring})
-    assert any("pixel" in found.rule for found in validate(path))
+    assert any("pixel" in found.rule and "ring" in found.got for found in validate(path))
     scan = quiet(path, photon_energy_ev=ENERGY)
     assert scan.photon_energy_ev == ENERGY
     np.testing.assert_allclose(scan.xcoords, X)
@@ -349,3 +349,11 @@ def test_fold_slice_of_electrons(tmp_path, unit_m):
     assert scan.photon_energy_ev == pytest.approx(volts, rel=1e-9)
     assert scan.pixel_size_m == pytest.approx(pixel)
     np.testing.assert_allclose(scan.xcoords, X)
+
+
+def test_the_voltage_of_a_microscope_is_not_taken_for_photons_in_silence(tmp_path):
+    save_scan(tmp_path / "a.npz", make_scan(photon_energy_ev=200e3))
+    with pytest.warns(ScanFormatWarning, match="give --particle electron"):
+        load_scan(tmp_path / "a.npz")
+    assert quiet(tmp_path / "a.npz", particle="electron").particle == "electron"
+    assert quiet(tmp_path / "a.npz", particle="photon").particle == "photon"

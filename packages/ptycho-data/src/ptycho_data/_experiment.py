@@ -8,12 +8,14 @@ from ptycho_config.errors import InvalidValueError
 
 from ptycho_data.units import LARGEST, PARTICLES, SMALLEST, Particle, object_pixel
 
-__all__ = ["HIGHEST_PHOTON_EV", "TOLERANCE", "Experiment", "differ", "resolve"]
+__all__ = ["HIGHEST_PHOTON_EV", "TOLERANCE", "Experiment", "differ", "energy_doubt", "resolve"]
 
 #: Sizes of the object pixel that differ by more than this contradict each other.
 TOLERANCE = 0.01
 #: No beam for ptychography has more: this is the energy of electrons in a storage ring.
 HIGHEST_PHOTON_EV = 1e6
+#: Beamlines for ptychography have photons of less energy, electron microscopes electrons of more.
+_USUAL_PHOTON_EV = 1e5
 #: Field to its name in words and its unit; those first that are given up first in a contradiction.
 _GEOMETRY = {
     "detector_distance_m": ("detector distance", "m"),
@@ -148,3 +150,14 @@ def _without_contradiction(
         f"{derived * 1e9:.6g} nm, not {pixel * 1e9:.6g} nm as given"
     )
     return evolve(merged, **{free: None})
+
+
+def energy_doubt(known: Experiment) -> list[str]:
+    """Return the doubt about an energy that is more likely to be that of electrons."""
+    energy = known.photon_energy_ev
+    if energy is None or energy < _USUAL_PHOTON_EV or known.particle is not None:
+        return []
+    return [
+        f"{energy:g} eV is taken for the energy of photons; if it is the voltage of an electron "
+        "microscope, give --particle electron: the wavelength is another"
+    ]

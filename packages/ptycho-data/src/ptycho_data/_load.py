@@ -23,7 +23,7 @@ from ptycho_data._contract import (
     resolve_aliases,
 )
 from ptycho_data._domain import DOMAINS, Domain
-from ptycho_data._experiment import Experiment, resolve
+from ptycho_data._experiment import Experiment, energy_doubt, resolve
 from ptycho_data._order import AXES, settle_order
 from ptycho_data._patterns import NEGATIVES, Negative, check_patterns
 from ptycho_data._placement import position_doubts
@@ -145,7 +145,7 @@ def build(
         raw.cautions.append(f"{raw.no_probe}: a first one was made from the mean pattern")
         arrays["probeGuess"] = first_probe(patterns.stack, patterns.bad_pixels, patterns.domain)
     known, notes = resolve(given or Experiment(), stated.experiment, layout.N)
-    raw.cautions.extend([*notes, *position_doubts(arrays)])
+    raw.cautions.extend([*notes, *energy_doubt(known), *position_doubts(arrays)])
     _report(raw, layout, patterns.totals, findings.file)
     fields = _cast(arrays) | {"nphotons": stated.nphotons, "origin_m": stated.origin_m}
     fields |= asdict(known) | {"particle": known.particle or "photon"}

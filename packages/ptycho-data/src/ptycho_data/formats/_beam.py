@@ -61,6 +61,7 @@ def read_energy(file: Container, entry: str, opened: Opened, found: ScanInMetres
             found.energy_ev = energy_ev(value, opened.particle or found.particle or "photon")
     if opened.given.photon_energy_ev is None:
         found.cautions.extend(doubts)
+        found.lacking.extend(doubts if found.energy_ev is None else [])
 
 
 def _energy(file: Container, name: str, doubts: list[str]) -> float | None:

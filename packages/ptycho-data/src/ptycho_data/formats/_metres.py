@@ -93,6 +93,8 @@ class ScanInMetres:
         Whether `pixel_m` is nominal, the true size being unknown.
     remarks, cautions : list of str
         Conversions, and warnings, one line each.
+    lacking : list of str
+        Those warnings that say why the object pixel may be unknown.
     """
 
     stack: Stack | None = None
@@ -113,6 +115,7 @@ class ScanInMetres:
     nominal: bool = False
     remarks: list[str] = field(factory=list)
     cautions: list[str] = field(factory=list)
+    lacking: list[str] = field(factory=list)
 
     def set_positions(self, field: str, file: Container, name: str) -> None:
         """Read positions along one axis, in the unit that the dataset states, or metres.
@@ -263,10 +266,12 @@ def _energy(found: ScanInMetres, given: Experiment) -> float | None:
     electrons = "electron" in (given.particle, found.particle)
     if energy is None or energy <= HIGHEST_PHOTON_EV or electrons or given.photon_energy_ev:
         return energy
-    found.cautions.append(
+    doubt = (
         f"energy of {energy:g} eV left out: no photons for ptychography have so much; it may be "
         "that of the electrons in the storage ring; give the photon energy with --photon-energy-ev"
     )
+    found.cautions.append(doubt)
+    found.lacking.append(doubt)
     return None
 
 
@@ -294,7 +299,8 @@ def _geometry(found: ScanInMetres, opened: Opened) -> tuple[Experiment, tuple[fl
             found.remarks.append("pixel size left out: the file says it is nominal")
         pixel = found.pixel_m
     if pixel is None and found.x_m is not None:
-        opened.findings.add("xcoords", _NEEDS, "positions in metres and no pixel size", ADVICE)
+        got = "; ".join(["positions in metres and no pixel size", *found.lacking])
+        opened.findings.add("xcoords", _NEEDS, got, ADVICE)
     elif pixel is not None and not all(SMALLEST < size < LARGEST for size in pixel):
         got = f"object pixels of {pixel[0]:g} x {pixel[1]:g} m"
         opened.findings.add("xcoords", _NEEDS, got, ADVICE)
