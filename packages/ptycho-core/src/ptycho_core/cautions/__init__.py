@@ -21,7 +21,13 @@ from ptycho_core.cautions.frames import (
     frozen_frames,
     unsteady_light,
 )
-from ptycho_core.cautions.light import corner_centred, few_photons
+from ptycho_core.cautions.light import (
+    background,
+    corner_centred,
+    few_photons,
+    near_field,
+    off_centre,
+)
 from ptycho_core.cautions.pixels import dead, hot, inverted_mask, saturated, stuck
 from ptycho_core.cautions.positions import (
     coarse_numbers,
@@ -65,6 +71,8 @@ CHECKS: tuple[Callable[[ScanFacts], Iterable[Caution]], ...] = (
     coarse_numbers,
     guessed_probe,
     corner_centred,
+    off_centre,
+    near_field,
     inverted_mask,
     stuck,
     hot,
@@ -74,6 +82,7 @@ CHECKS: tuple[Callable[[ScanFacts], Iterable[Caution]], ...] = (
     bright_frames,
     frozen_frames,
     unsteady_light,
+    background,
     few_photons,
 )
 
