@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ptycho_config.errors import InvalidValueError
 from ptycho_data import (
     FORMATS,
     OutputExistsError,
@@ -134,6 +135,16 @@ def test_nothing_is_overwritten_and_bytes_are_the_same(tmp_path, one):
     assert {file: file.read_bytes() for file in before} == before
     one.write(path, make_scan(n=5), True)
     assert load_scan(path).n == 5
+
+
+@pytest.mark.parametrize("name", ["ptychodus", "cxi"])
+def test_no_object_is_made_for_positions_that_are_too_far_apart(tmp_path, name):
+    x, y = make_scan().positions.T.copy()
+    x[5], y[5] = 3e6, 2e6
+    scan = make_scan(xcoords=x, ycoords=y, object_guess=None)
+    with pytest.raises(InvalidValueError, match="number 5") as caught:
+        written(format_named(name), tmp_path, scan)
+    assert caught.value.name == "positions"
 
 
 @pytest.mark.parametrize("name", ["ptychodus", "cxi"])

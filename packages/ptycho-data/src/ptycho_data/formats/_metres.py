@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 from attrs import define, evolve, field, frozen
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._experiment import HIGHEST_PHOTON_EV, Experiment, differ, resolve
 from ptycho_data._geometry import center_m, centre_position
@@ -517,12 +518,26 @@ def in_metres(scan: Scan) -> GeometryInMetres:
     )
 
 
+#: Most pixels of an object without content that is written for a scan without one: 2 GiB.
+_LARGEST_OBJECT = 2**28
+
+
 def _ones(scan: Scan) -> tuple[NDArray[np.complex64], tuple[int, int]]:
     """Return ones over all patches, and the pixel (x, y) where they begin."""
     low = np.floor(scan.positions.min(axis=0)).astype(int) - scan.N // 2
     high = np.ceil(scan.positions.max(axis=0)).astype(int) - scan.N // 2 + scan.N
-    width, height = high - low
-    return np.ones((int(height), int(width)), np.complex64), (int(low[0]), int(low[1]))
+    width, height = (high - low).tolist()
+    if width * height > _LARGEST_OBJECT:
+        away = np.linalg.norm(scan.positions - np.median(scan.positions, axis=0), axis=1)
+        farthest = int(np.argmax(away))
+        raise InvalidValueError(
+            "positions",
+            f"within an object of {_LARGEST_OBJECT:.3g} pixels",
+            f"a span of {width:.6g} x {height:.6g}",
+            f"leave out what does not belong to the scan: number {farthest} is the farthest, "
+            f"{away[farthest]:.6g} pixels from their middle",
+        )
+    return np.ones((height, width), np.complex64), (int(low[0]), int(low[1]))
 
 
 def left_out(scan: Scan) -> list[str]:
