@@ -84,6 +84,25 @@ def test_refined_probe_replaces_the_first():
 
 
 @pytest.mark.usefixtures("star_file")
+def test_the_turned_scan_is_explained_as_well():
+    execute(blocks("real-data.md")[0], "real-data.md")
+    command = ["reconstruct", "siemens.npz", "-o", "refined", "--epochs", "8", "-q"]
+    cli(command, standalone_mode=False)
+    execute(blocks("real-data.md")[2], "real-data.md")
+    turned, scan = load_scan("turned.npz"), load_scan("siemens.npz")
+    right, twin, flipped = (
+        solve(scan.counts(), positions, probe, epochs=8).r_factors[-1]
+        for positions, probe in (
+            (scan.positions, scan.probe),
+            (turned.positions, turned.probe),
+            (turned.positions, scan.probe),
+        )
+    )
+    # this small probe reaches the edge of the patch, which is lost when it is turned
+    assert twin < 1.25 * right < 1.8 * right < flipped
+
+
+@pytest.mark.usefixtures("star_file")
 def test_large_scans_are_read_in_parts():
     execute(blocks("real-data.md")[0], "real-data.md")
     Path("siemens.npz").rename("scan.npz")

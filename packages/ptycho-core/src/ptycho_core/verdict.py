@@ -70,10 +70,9 @@ class Verdict:
         return [
             Caution(
                 code="poor-fit",
-                text=f"the result explains its patterns badly: its R-factor is {self.ratio:.2f} "
-                "times that of photon noise alone, where 1.0 to 1.3 is usual; check the signs and "
-                "axes of the positions, the centre of the patterns and bad pixels, and refine the "
-                "probe",
+                text=f"the result explains its patterns badly: R-factor {self.r_factor:.3f}, "
+                f"{self.ratio:.2f} times that of photon noise alone; check the signs and axes of "
+                "the positions, the centre of the patterns and bad pixels, and refine the probe",
                 measured={"r_factor": self.r_factor, **self.metrics},
             )
         ]
