@@ -86,8 +86,9 @@ def split_validation(
         return groups, None
     order = np.argsort(scan.positions[groups][..., 0].mean(axis=1), kind="stable")
     train, validation = groups[np.sort(order[:-count])], groups[np.sort(order[-count:])]
-    # A group at the border may contain patterns of the strip: it is used for neither.
-    apart = train[~np.isin(train, validation).any(axis=1)]
+    # A group at the border may contain places of the strip: it is used for neither.
+    place = places(scan.positions)
+    apart = train[~np.isin(place[train], place[validation]).any(axis=1)]
     if len(apart) < len(groups) / 2:
         log.warning(
             "no validation: %d of %d groups share patterns with the validation strip",
