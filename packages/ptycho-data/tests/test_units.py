@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from ptycho_config.errors import InvalidValueError
 from ptycho_data.units import energy_ev, ev_per, metres_per, object_pixel, wavelength
@@ -57,3 +59,9 @@ def test_units_of_energy(unit, factor):
 def test_an_unknown_unit_is_refused_by_name(convert, unit):
     with pytest.raises(InvalidValueError, match=f"'{unit}'|meV"):
         convert(unit)
+
+
+@pytest.mark.parametrize("particle", ["photon", "electron"])
+def test_absurd_wavelengths_raise_nothing(particle):
+    assert not math.isfinite(energy_ev(5e-324, particle))
+    assert energy_ev(1e300, particle) < 1e-300

@@ -177,6 +177,8 @@ def load_object(path: str | PathLike[str]) -> StoredObject | None:
     side = None if probe is None else probe_side(probe.shape)
     known, _ = resolve(Experiment(), stated.experiment, side)
     origin = found.get("origin", np.zeros(2))
+    if not np.isfinite(origin).all():  # of damaged numbers
+        origin = np.zeros(2)
     return StoredObject(
         values=found["objectGuess"],
         origin=(float(origin[0]), float(origin[1])),

@@ -122,10 +122,10 @@ def wavelength(energy: float, particle: Particle = "photon") -> float:
 
 def energy_ev(length: float, particle: Particle = "photon") -> float:
     """Return the energy in eV of particles of a wavelength in metres; see `wavelength`."""
-    momentum = HC_J_M / (length * EV_J)  # momentum times c, in eV
+    momentum = HC_J_M / EV_J / length  # momentum times c, in eV
     if particle == "electron":
         # sqrt(p^2 + m^2) - m, without the difference of two nearly equal numbers
-        return momentum**2 / (math.hypot(momentum, ELECTRON_REST_EV) + ELECTRON_REST_EV)
+        return momentum * momentum / (math.hypot(momentum, ELECTRON_REST_EV) + ELECTRON_REST_EV)
     return momentum
 
 
