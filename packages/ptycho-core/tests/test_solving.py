@@ -48,6 +48,7 @@ def test_output_holds_what_the_command_writes(scan, tmp_path):
     assert metrics["half_scan_frc"]["patterns"] == [12, 12]
     run = json.loads((result.path / "run.json").read_text())
     assert run["configuration"]["epochs"] == 2
+    assert run["r_over_noise"] == metrics["r_over_noise"]
     with pytest.raises(OutputExistsError):
         solve_scan(scan, output=tmp_path / "r", **options)
 

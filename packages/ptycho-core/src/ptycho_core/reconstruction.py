@@ -46,6 +46,9 @@ __all__ = ["Extras", "ReconstructionRun", "reconstruct"]
 
 log = logging.getLogger(__name__)
 
+#: Figures of merit that the record of a run repeats, which travels with the results.
+RECORDED = ("r_factor", "r_factor_network", "r_over_noise")
+
 #: Origins of settings that the caller chose, not the bundle.
 _FROM_THE_USER = ("override", "execution", "command line", "config file")
 
@@ -331,7 +334,7 @@ class ReconstructionRun:
                 **({"failed": True} if failed else {}),
             },
             cautions=[caution.to_dict() for caution in result.cautions],
-            **{k: v for k, v in metrics.items() if k in ("r_factor", "r_factor_network")},
+            **{k: v for k, v in metrics.items() if k in RECORDED},
         )
         write_results(
             folder,

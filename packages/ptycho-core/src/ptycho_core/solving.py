@@ -290,6 +290,8 @@ class SolverRun:
             patterns=scan.n,
             patterns_per_second=result.patterns_per_second,
             cautions=[caution.to_dict() for caution in result.cautions],
+            r_factor=result.metrics["r_factor"],
+            r_over_noise=result.metrics["r_over_noise"],
         )
         result = evolve(result, reconstruction=with_run(result.reconstruction, record))
         write_results(
