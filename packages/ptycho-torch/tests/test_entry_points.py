@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from ptycho_core.testing import simulated_scan
 from ptycho_data import load_bundle, load_reconstruction, save_scan
 from ptycho_torch import inference, train
 
@@ -33,10 +34,10 @@ OUTPUTS = {
 
 
 @pytest.fixture(scope="module")
-def scan_file(scan, tmp_path_factory):
-    """Sixty-four patterns of the small scan, as a file."""
+def scan_file(tmp_path_factory):
+    """Sixty-four patterns, as a file."""
     path = tmp_path_factory.mktemp("data") / "scan.npz"
-    save_scan(path, scan.select(np.arange(64) % scan.n))
+    save_scan(path, simulated_scan(64))
     return path
 
 
@@ -66,7 +67,8 @@ def test_from_training_to_inference(line, gridsize, old_flags, scan_file, tmp_pa
     inferred = run("inference", INFERENCE, tmp_path, scan_file)
     assert inferred.returncode == 0, inferred.stderr
     # quiet: nothing but the doubt about the result of one epoch
-    assert all("R-factor" in line for line in (inferred.stdout + inferred.stderr).splitlines())
+    said = inferred.stdout + inferred.stderr
+    assert all("R-factor" in line for line in said.splitlines()), said
     assert {path.name for path in (tmp_path / "REC").iterdir()} == OUTPUTS
     rec = load_reconstruction(tmp_path / "REC" / "reconstruction.npz")
     assert np.isfinite(rec.object).all()
