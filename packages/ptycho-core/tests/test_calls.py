@@ -248,3 +248,15 @@ def test_a_poor_probe_is_told_before_the_training(fake, scan, tmp_path, caplog):
     assert sum(caution.text in record.getMessage() for record in caplog.records) == 1
     run = json.loads((tmp_path / "m" / "run.json").read_text())
     assert caution.code in [entry["code"] for entry in run["cautions"]]
+
+
+def test_the_verdict_and_the_twin_of_a_reconstruction(fake, scan, caplog):
+    del fake
+    caplog.set_level(logging.INFO)
+    model = train(scan)
+    plain = reconstruct(model, scan)
+    assert plain.verdict.ratio == plain.metrics["r_over_noise"] > 1
+    assert "twin" not in caplog.text
+    refined = reconstruct(model, scan, refine=4, refine_probe=True)
+    assert refined.verdict.ratio < plain.verdict.ratio
+    assert caplog.text.count("a twin") == 1
