@@ -225,6 +225,9 @@ def test_a_probe_is_refined_before_the_training(fake, scan, tmp_path, caplog):
     assert model.bundle.scaling["probe_given"]  # a reconstruction uses it
     run = json.loads((tmp_path / "m" / "run.json").read_text())
     assert run["probe_refinement"] == [refined.record]
+    with pytest.raises(InvalidValueError) as refused:
+        train(poor, output=tmp_path / "m", resume=True)
+    assert refused.value.name == "refine_probe"
     assert "twin" in caplog.text
     assert train(poor).probes == []
 

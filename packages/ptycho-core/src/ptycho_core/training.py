@@ -1,5 +1,6 @@
 """Train a network in one call: settings, data, backend and records of a training."""
 
+import json
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -248,6 +249,11 @@ class TrainingRun:
         require(first.config.backend).check_training(first.config, execution, len(self.scans))
         if self.output is None and self.resume:
             raise InvalidValueError("output", "the folder to resume from", "none")
+        if self.output is not None and self.resume:
+            before = _was_refined(self.output)
+            if before not in (None, self.refine_probe):
+                rule = f"{before}, as in the training to resume"
+                raise InvalidValueError("refine_probe", rule, str(self.refine_probe))
         if self.output is None and execution.devices * execution.num_nodes > 1:
             rule = "a folder where several processes train"
             raise InvalidValueError("output", rule, "none")
@@ -396,6 +402,14 @@ class TrainingRun:
             "probe_file": resolved.files.probe_file if self.probe is None else None,
         }
         return files | {role: path for role, path in others.items() if path is not None}
+
+
+def _was_refined(folder: Path) -> bool | None:
+    """Whether the probe was refined before the training in a folder; None if none is recorded."""
+    path = folder / RUN_FILE
+    if not path.is_file():
+        return None
+    return bool(json.loads(path.read_text("utf-8")).get("probe_refinement"))
 
 
 def _refines_more(config: TrainingConfig) -> bool:
