@@ -393,6 +393,12 @@ class Scan:
         """Different values of `scan_index`, ascending; 0 if there is none."""
         return [0] if self.scan_index is None else np.unique(self.scan_index).tolist()
 
+    @property
+    def name(self) -> str:
+        """How messages call the scan: its file, and its number in there if that is not 0."""
+        file, numbers = str(self.source or "the scan"), self.scan_numbers
+        return file if len(numbers) > 1 or numbers == [0] else f"{file}, scan {numbers[0]}"
+
     def single(self, scan_index: int | None = None) -> "Scan":
         """Return one of the scans that `scan_index` tells apart: patterns on one object.
 

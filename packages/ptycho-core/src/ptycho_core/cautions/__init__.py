@@ -118,12 +118,11 @@ def check_scan(scan: Scan) -> list[Caution]:
     UnusableScanError
         No method can reconstruct the scan.
     """
-    name = str(scan.source or "the scan")
     cautions = scan_cautions(scan)
     for caution in cautions:
         if caution.fatal:
-            raise UnusableScanError(f"{name}: {caution.text}")
-    return report(cautions, f"{name}: ")
+            raise UnusableScanError(f"{scan.name}: {caution.text}")
+    return report(cautions, f"{scan.name}: ")
 
 
 def report(cautions: list[Caution], prefix: str = "") -> list[Caution]:
