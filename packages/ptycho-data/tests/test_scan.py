@@ -109,7 +109,7 @@ def test_scans_of_a_file(make, domain):
         np.testing.assert_allclose(part.counts(), scan.counts(rows), rtol=1e-6)
         np.testing.assert_array_equal(scan.single(k).positions, scan.positions[rows])
     assert parts[0].scans() == [parts[0]]
-    assert [part.name for part in parts] == ["the scan", "the scan, scan 1", "the scan, scan 2"]
+    assert [part.label for part in parts] == ["the scan", "the scan, scan 1", "the scan, scan 2"]
     assert parts[1].single() is parts[1]
     for chosen in (None, 7):
         with pytest.raises(InvalidValueError):

@@ -284,7 +284,7 @@ class TrainingRun:
             with self.clock.stage("check"):
                 doubts = [start_cautions(scan, probe) for scan in scans]
         for scan, doubted in zip(scans, doubts, strict=True):
-            cautions += report(doubted, f"{scan.name}: ")
+            cautions += report(doubted, f"{scan.label}: ")
         with (
             nullcontext(self.output)
             if self.output is not None
@@ -345,7 +345,7 @@ class TrainingRun:
         scans = separate(
             [read_scan(scan, domain, probe_file, **self.reading) for scan in self.scans]
         )
-        names = ", ".join(scan.name for scan in scans)
+        names = ", ".join(scan.label for scan in scans)
         resolved = resolve_training([*self.layers, Layer("data", scan_facts(scans), names)])
         rate = require(resolved.config.backend).recommended_rate(resolved.config.model)
         resolved = resolved.at_rate(rate)

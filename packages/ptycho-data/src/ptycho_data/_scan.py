@@ -394,7 +394,7 @@ class Scan:
         return [0] if self.scan_index is None else np.unique(self.scan_index).tolist()
 
     @property
-    def name(self) -> str:
+    def label(self) -> str:
         """How messages call the scan: its file, and its number in there if that is not 0."""
         file, numbers = str(self.source or "the scan"), self.scan_numbers
         return file if len(numbers) > 1 or numbers == [0] else f"{file}, scan {numbers[0]}"

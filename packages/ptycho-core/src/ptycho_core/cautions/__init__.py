@@ -121,8 +121,8 @@ def check_scan(scan: Scan) -> list[Caution]:
     cautions = scan_cautions(scan)
     for caution in cautions:
         if caution.fatal:
-            raise UnusableScanError(f"{scan.name}: {caution.text}")
-    return report(cautions, f"{scan.name}: ")
+            raise UnusableScanError(f"{scan.label}: {caution.text}")
+    return report(cautions, f"{scan.label}: ")
 
 
 def report(cautions: list[Caution], prefix: str = "") -> list[Caution]:
