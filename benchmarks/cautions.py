@@ -23,12 +23,14 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from _cases import row
-from _measure import machine, measure
+from _measure import machine
 from _scans import make_scan
 from attrs import frozen
 from ptycho_core import solve_scan
@@ -55,7 +57,7 @@ DETECTORS: dict[str, dict[str, Any]] = {
 PATTERNS = 180
 #: The noise of fewer photons than this may be told.
 FEW_PHOTONS = 1.1e4
-EPOCHS, MEASURED_EPOCHS = 20, 2
+EPOCHS, MEASURED_EPOCHS, REPEATS = 20, 2, 5
 #: Patterns and their size in the two runs of known cost.
 RUNS = ((1087, 64), (2000, 256))
 LARGEST_SHARE = 0.02
@@ -115,14 +117,19 @@ def cost(n: int, N: int) -> dict[str, Any]:
     """Measure the CPU time of the cautions and of a run."""
     scan = make_scan(n, N)
     _ = scan.intensity_totals  # load_scan measures them while it checks the file
-    cautions = measure(lambda: scan_cautions(scan), warmup=1, repeats=3)["median_s"]
-    spent = []
-    for epochs in (1, 1 + MEASURED_EPOCHS):
-        start = time.process_time()
-        solve_scan(scan, epochs=epochs)
-        spent.append(time.process_time() - start)
-    run = spent[0] + (spent[1] - spent[0]) / MEASURED_EPOCHS * (EPOCHS - 1)
+    cautions = median(cpu_seconds(lambda: scan_cautions(scan)) for _ in range(REPEATS))
+    one, more = (
+        cpu_seconds(partial(solve_scan, scan, epochs=epochs)) for epochs in (1, 1 + MEASURED_EPOCHS)
+    )
+    run = one + (more - one) / MEASURED_EPOCHS * (EPOCHS - 1)
     return {"scan": f"{n} x {N} x {N}", "cautions_s": cautions, "run_s": run}
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Return the CPU time of a call."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 def show(record: dict[str, Any]) -> bool:
@@ -136,7 +143,7 @@ def show(record: dict[str, Any]) -> bool:
     if record["fired"]:
         print(f"\n{len(record['fired'])} scans, {alarms} cautions without a cause\n")
     if record["cost"]:
-        print(row("scan", "cautions / s", "run / s", "share"), row(*4 * ["---"]), sep="\n")
+        print(row("scan", "cautions / CPU s", "run / CPU s", "share"), row(*4 * ["---"]), sep="\n")
     shares = [case["cautions_s"] / case["run_s"] for case in record["cost"]]
     for case, share in zip(record["cost"], shares, strict=True):
         figures = (f"{case['cautions_s']:.3f}", f"{case['run_s']:.1f}", f"{share:.2%}")

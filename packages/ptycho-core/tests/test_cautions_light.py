@@ -50,6 +50,13 @@ def test_a_beam_off_the_middle(right, x, y, made):
     assert wrong["off-centre"]["y"] == pytest.approx(y, abs=0.5)
 
 
+@pytest.mark.parametrize("probe", [disk_probe(N), np.ones((1, N, N), np.complex64)])
+def test_a_wrong_probe_hides_no_beam_off_the_middle(right, probe):
+    assert "off-centre" not in found(attrs.evolve(right, probe=probe))
+    wrong = found(changed(right, lambda p: np.roll(p, -3, axis=2), probe=probe))
+    assert wrong["off-centre"]["x"] == pytest.approx(-3, abs=0.5)
+
+
 def test_a_beam_off_the_middle_behind_a_beam_stop(right):
     y, x = np.mgrid[:N, :N] - N // 2
     stop = np.hypot(x, y) < 10

@@ -79,7 +79,8 @@ class ScanFacts:
     def empty_beam(self) -> NDArray[np.float64] | None:
         """Far field (N, N) of the probe, with the sum of `mean_pattern` over sane pixels.
 
-        None if the probe was made from the patterns, so that it cannot bear witness to them.
+        None if the probe was made from the patterns, so that it cannot bear witness to them, or
+        if no sane pixel sees it.
         """
         if self.scan.probe_made:
             return None
@@ -87,8 +88,9 @@ class ScanFacts:
         pattern = np.fft.fftshift(np.sum(np.abs(field_) ** 2, axis=0, dtype=np.float64))
         sane = self.good & ~self.stuck
         total = float(pattern[sane].sum())
-        scale = float(self.mean_pattern[sane].sum()) / total if total > 0 else 0.0
-        return np.asarray(pattern * scale)
+        if not total > 0:
+            return None
+        return np.asarray(pattern * (float(self.mean_pattern[sane].sum()) / total))
 
     @cached_property
     def stuck(self) -> NDArray[np.bool_]:

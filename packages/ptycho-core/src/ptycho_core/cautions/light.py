@@ -12,6 +12,7 @@ from ptycho_core.cautions._facts import ScanFacts
 from ptycho_core.cautions._light_shape import (
     Floor,
     Movement,
+    Offset,
     bunching,
     edge_brightness,
     floor_of,
@@ -38,8 +39,6 @@ BACKGROUND, NOTHING_ELSE = 0.02, 0.8
 EVEN, STEADY = 1.3, 1.5
 #: More of it than this is the tail of the empty beam.
 EMPTY_PART = 0.5
-#: Photons per pattern of a scan that does not tell them.
-MANY_PHOTONS = 1e12
 #: A mask of most pixels leaves nothing to judge the light by.
 LEAST_CLEAN = 0.5
 #: Light at the edges, relative to that of all, that far-field patterns seldom have.
@@ -79,13 +78,8 @@ def off_centre(facts: ScanFacts) -> Iterator[Caution]:
     """Doubt light that is off the middle: off the empty beam, or off its own symmetry."""
     if not _judged(facts) or any(corner_centred(facts)):
         return
-    found, least, most = None, OFF, OFF_MISFIT
-    if facts.empty_beam is not None:
-        found = offset(facts.mean_pattern, facts.clean, facts.empty_beam)
-    if found is None or found.correlation < RIGHT_PROBE:
-        found = offset(facts.mean_pattern, facts.clean, None)
-        least, most = OFF_OF_SYMMETRY, SYMMETRY_MISFIT
-    if found.distance < least or found.misfit > most:
+    found = _off_beam(facts)
+    if found is None:
         return
     middle = facts.scan.N // 2
     yield Caution(
@@ -97,12 +91,28 @@ def off_centre(facts: ScanFacts) -> Iterator[Caution]:
     )
 
 
+def _off_beam(facts: ScanFacts) -> Offset | None:
+    """Return by how much the light is off the empty beam or, if that fits worse, its symmetry."""
+    found = None
+    if facts.empty_beam is not None:
+        found = offset(facts.mean_pattern, facts.clean, facts.empty_beam)
+        right = found.correlation > RIGHT_PROBE
+        if right and found.distance > OFF and found.misfit < OFF_MISFIT:
+            return found
+    own = offset(facts.mean_pattern, facts.clean, None)
+    if found is not None and found.correlation > own.correlation:
+        return None
+    return own if own.distance >= OFF_OF_SYMMETRY and own.misfit < SYMMETRY_MISFIT else None
+
+
 def background(facts: ScanFacts) -> Iterator[Caution]:
     """Doubt an even and steady light in all pixels: dark counts, stray light, or nothing else."""
     floor = _even_floor(facts)
     if floor is None or any(near_field(facts)):
         return
-    measured = {"level": floor.level, "share": floor.share}
+    photons = photon_statistics(facts.scan)
+    level = None if photons is None else photons.mean * floor.share / int(facts.good.sum())
+    measured = {"level": level, "share": floor.share}
     if floor.share > NOTHING_ELSE:
         yield Caution(
             code="no-structure",
@@ -113,9 +123,10 @@ def background(facts: ScanFacts) -> Iterator[Caution]:
         return
     yield Caution(
         code="background",
-        text=f"an even background of {floor.level:.2g} photons per pixel, {floor.share:.0%} of all "
-        "light, does not come from the sample: subtract dark frames, or stray light measured "
-        "without it",
+        text="an even background"
+        + ("" if level is None else f" of {level:.2g} photons per pixel")
+        + f", {floor.share:.0%} of all light, does not come from the sample: subtract dark frames, "
+        "or stray light measured without it",
         measured=measured,
     )
 
@@ -153,13 +164,14 @@ def _judged(facts: ScanFacts) -> bool:
 
 
 def _photons(facts: ScanFacts) -> NDArray[np.float32]:
-    """Return the patterns in photons; if their number is unknown, as if it were very large.
+    """Return the patterns in photons, as far as can be told: one is the smallest value of all.
 
-    Their noise then counts as change of the light, so that less is doubted.
+    Counts may be scaled by a gain, and amplitudes to a largest value of one. Where values are no
+    multiples of a photon's, the smallest is tiny; noise then counts as change of the light, so that
+    less is doubted.
     """
-    photons = facts.scan.mean_photons(MANY_PHOTONS)
-    scale = photons / float(facts.scan.intensity_totals.mean())
-    return facts.intensities * np.float32(scale)
+    values = facts.intensities[:, facts.clean]
+    return facts.intensities / values.min(initial=np.inf, where=values > 0)
 
 
 def _even_floor(facts: ScanFacts) -> Floor | None:
