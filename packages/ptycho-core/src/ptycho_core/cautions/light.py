@@ -171,7 +171,8 @@ def _photons(facts: ScanFacts) -> NDArray[np.float32]:
     less is doubted.
     """
     values = facts.intensities[:, facts.clean]
-    return facts.intensities / values.min(initial=np.inf, where=values > 0)
+    smallest = float(values.min(initial=np.inf, where=values > 0))
+    return np.asarray(facts.intensities / np.float32(smallest))
 
 
 def _even_floor(facts: ScanFacts) -> Floor | None:
