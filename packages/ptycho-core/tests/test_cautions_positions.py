@@ -131,6 +131,9 @@ def test_repeated_exposures_are_one_place(size):
 def test_a_plane_folded_onto_a_line():
     folded = raster(8, 8) * [1, 0] + [0, 700]
     assert {"line", "repeated-exposures"} == set(found(scan_at(folded)))
+    noisy = set(found(scan_at(jittered(folded, 0.1))))
+    assert "line" in noisy
+    assert "position-unit" not in noisy
     oblique = raster(8, 8)[:, :1] * [0.6, 0.8]
     assert found(scan_at(jittered(oblique)))["line"].measured["length"] == pytest.approx(42, abs=1)
     assert set(found(scan_at(raster(40, 1)))) == {"line"}

@@ -118,11 +118,13 @@ def other_unit(facts: ScanFacts) -> Iterator[Caution]:
     where = facts.placement
     if len(where.points) < MANY_PLACES:
         return
-    length, pitch = _main(where).extent[0], where.pitch
+    (length, width), pitch = _main(where).extent, where.pitch
     diameter = None if facts.overlap is None else facts.overlap.diameter  # of a guess: unknown
     close = SUBPIXEL if diameter is None else max(SUBPIXEL, min(DENSE * diameter, CLOSE))
     if pitch >= close:
         return
+    if diameter is not None and width <= SLENDER * length and length > diameter:
+        return  # a plane folded onto a line is dense there
     pixel = facts.scan.pixel_size_m
     known = "" if pixel is None else f", here {pixel:.4g} m"
     probe = "" if diameter is None else f" and the probe is {diameter:.3g} pixels wide"
