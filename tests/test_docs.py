@@ -120,6 +120,13 @@ def options_of(command):
     return {opt for param in command.params for opt in (*param.opts, *param.secondary_opts)}
 
 
+def test_every_caution_is_on_its_page():
+    sources = (ROOT / "packages/ptycho-core/src/ptycho_core").rglob("*.py")
+    codes = {c for s in sources for c in re.findall(r'code="([a-z-]+)"', s.read_text("utf-8"))}
+    assert len(codes) > 20
+    assert {code for code in codes if f"`{code}`" not in PAGES["cautions.md"]} == set()
+
+
 def test_every_command_and_option_exists():
     found = list(commands())
     assert len(found) > 15
