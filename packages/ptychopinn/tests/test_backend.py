@@ -11,7 +11,7 @@ def installed(monkeypatch):
     monkeypatch.delenv(VARIABLE)
 
     def pretend(*names):
-        found = {"ptycho_torch", "ptycho_tf"} | set(names)
+        found = {"ptycho_torch", "ptycho_tf", "lightning"} | set(names)
         monkeypatch.setattr(backends, "find_spec", lambda name: name if name in found else None)
 
     return pretend
