@@ -34,7 +34,6 @@ N, COUNT = 64, 30
 READERS = {  # module that reads gridsize or channels: the test that holds it to them
     # TensorFlow is not in the session of this file.
     "ptycho_tf/networks/cnn.py": "tests/backends/test_portable_bundles.py",
-    "ptycho_tf/reconstruction.py": "tests/backends/test_portable_bundles.py",
 }
 
 
@@ -132,7 +131,7 @@ def test_training_batches(scan, config, C):
         assert batch["positions"].shape == (4, C, 1, 2)
 
 
-@consumer("ptycho_torch/reconstruction.py", "ptycho_torch/reconstructor.py")
+@consumer("ptycho_core/network_pass.py", "ptycho_torch/reconstructor.py")
 def test_groups_of_a_reconstruction(scan, config, C):
     model = PtychoModel(config.model, scan.probe)
     photons = scan.mean_photons()

@@ -39,7 +39,10 @@ def run(kind, text, folder):
         command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
-    assert "warning" not in done.stderr.lower(), done.stderr
+    warned = [line for line in done.stderr.lower().splitlines() if "warning" in line]
+    if text.startswith("ptycho infer model"):  # the page explains it: the network is hardly trained
+        warned = [line for line in warned if "times that of photon noise alone" not in line]
+    assert not warned, done.stderr
     return done.stdout
 
 

@@ -22,9 +22,9 @@ def test_right_and_wrong_results_are_told_apart(photons):
     right = solve_scan(scan, epochs=30).verdict
     mirrored = solve_scan(attrs.evolve(scan, xcoords=-scan.xcoords), epochs=30).verdict
     assert 0.8 < right.ratio < 1.15
-    assert not right.cautions
+    assert not right.cautions()
     assert mirrored.ratio > 1.15
-    assert [caution.code for caution in mirrored.cautions] == ["poor-fit"]
+    assert [caution.code for caution in mirrored.cautions()] == ["poor-fit"]
 
 
 def test_bad_pixels_take_no_part():

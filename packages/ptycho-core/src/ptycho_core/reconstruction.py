@@ -280,7 +280,7 @@ class ReconstructionRun:
         with self.clock.stage("evaluate"):
             verdict = judge(rec, scan)
             metrics |= verdict.metrics
-            cautions += report(verdict.cautions)
+            cautions += report(verdict.cautions(network=refined is None))
             metrics |= reference_metrics(rec, scan)
         if self.extras.half_scan_frc:
             metrics["half_scan_frc"] = work.half_scans(rec, refined=refined is not None)

@@ -205,7 +205,7 @@ class SolverRun:
         rec = reconstruction_of(solution, scan)
         with self.clock.stage("evaluate"):
             verdict = judge(rec, scan, self.nphotons)
-            cautions += report(verdict.cautions)
+            cautions += report(verdict.cautions())
             metrics = {"r_factor": solution.r_factors[-1], **reference_metrics(rec, scan)}
         metrics |= {
             **verdict.metrics,

@@ -62,17 +62,25 @@ class Verdict:
             return False
         return self.ratio > DOUBTFUL_RATIO and self.excess > DOUBTFUL_EXCESS
 
-    @property
-    def cautions(self) -> list[Caution]:
-        """The doubt about a result that explains its patterns badly, if it does."""
+    def cautions(self, *, network: bool = False) -> list[Caution]:
+        """Return the doubt about a result that explains its patterns badly, if it does.
+
+        Parameters
+        ----------
+        network
+            Whether it is the result of a network that was not refined: it may be trained too
+            little.
+        """
         if not self.doubtful:
             return []
+        first = "train the network longer, or refine its result (--refine 10); " if network else ""
         return [
             Caution(
                 code="poor-fit",
                 text=f"the result explains its patterns badly: R-factor {self.r_factor:.3f}, "
-                f"{self.ratio:.2f} times that of photon noise alone; check the signs and axes of "
-                "the positions, the centre of the patterns and bad pixels, and refine the probe",
+                f"{self.ratio:.2f} times that of photon noise alone; {first}check the signs and "
+                "axes of the positions, the centre of the patterns and bad pixels, and refine the "
+                "probe",
                 measured={"r_factor": self.r_factor, **self.metrics},
             )
         ]

@@ -58,7 +58,7 @@ def require_memory(positions: NDArray[np.float64], N: int) -> None:
     if size <= machine_memory() and np.abs(positions).max() <= LONGEST:
         return
     width, height = (np.ptp(positions, axis=0) + N).tolist()
-    away = np.linalg.norm(positions - np.median(positions, axis=0), axis=1)
+    away = np.hypot(*(positions - np.median(positions, axis=0)).T)  # the norm overflows earlier
     farthest = int(np.argmax(away))
     raise InvalidValueError(
         "positions",
