@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ptycho_data._load import first_probe
+from ptycho_data._build import first_probe
 
 
 @pytest.mark.parametrize("N", [16, 17])

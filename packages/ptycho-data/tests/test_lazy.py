@@ -206,7 +206,7 @@ def test_scattered_patterns_are_put_in_order_or_told(tmp_path, monkeypatch):
              ycoords=np.arange(23.0) % 5, probeGuess=np.ones((6, 6), complex))  # fmt: skip
     scan = load_scan(tmp_path / "a.npz")
     assert not is_mapped(scan.diffraction)
-    monkeypatch.setattr("ptycho_data._load._REORDER_BYTES", 100)
+    monkeypatch.setattr("ptycho_data._build._REORDER_BYTES", 100)
     with pytest.warns(ScanFormatWarning, match=r"scattered over .* ptycho convert IN OUT\.npz"):
         large = load_scan(tmp_path / "a.npz")
     assert is_mapped(large.diffraction)
@@ -218,7 +218,7 @@ def test_dear_chunks_are_told(tmp_path, monkeypatch):
         file.create_dataset("dp", data=VALUES, chunks=(23, 2, 2), compression="gzip")
         file["ppX"], file["ppY"] = np.arange(23) * 1e-6, np.arange(23) * 1e-7
         file["dx"] = 1e-8
-    monkeypatch.setattr("ptycho_data._load._COSTLY_BYTES", VALUES.nbytes - 1)
+    monkeypatch.setattr("ptycho_data._build._COSTLY_BYTES", VALUES.nbytes - 1)
     with pytest.warns(ScanFormatWarning) as told:
         load_scan(tmp_path / "a.h5")
     assert any("means decompressing 0 MB" in str(line.message) for line in told)

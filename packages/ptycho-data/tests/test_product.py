@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ptycho_data._files import OutputExistsError
 from ptycho_data._reconstruction import Reconstruction
 from ptycho_data._results import save_product
-from ptycho_data.formats._metres import NOMINAL_PIXEL_SIZE_M
+from ptycho_data.formats._written_metres import NOMINAL_PIXEL_SIZE_M
 
 
 def make(**changes: object) -> Reconstruction:

@@ -24,8 +24,8 @@ from ptycho_data.figures import (
     require_matplotlib,
     save_figure,
 )
-from ptycho_data.formats._metres import NOMINAL_PIXEL_SIZE_M
 from ptycho_data.formats._ptychodus import ELECTRONS, fill_product
+from ptycho_data.formats._written_metres import NOMINAL_PIXEL_SIZE_M
 
 __all__ = ["PICTURE_FILES", "RESULT_FILES", "save_product", "write_pictures", "write_results"]
 

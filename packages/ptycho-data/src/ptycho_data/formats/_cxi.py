@@ -42,17 +42,15 @@ from ptycho_data.formats._cxi_detector import (
     read_mask,
     subtract_dark,
 )
-from ptycho_data.formats._metres import (
-    ELECTRON_ENERGY,
-    NOMINAL,
+from ptycho_data.formats._metres import ELECTRON_ENERGY, NOMINAL, ScanInMetres
+from ptycho_data.formats._quantities import length, scale
+from ptycho_data.formats._written_metres import (
     GeometryInMetres,
-    ScanInMetres,
     equivalent_photon_ev,
     in_metres,
     left_out,
     write_patterns,
 )
-from ptycho_data.formats._quantities import length, scale
 from ptycho_data.units import EV_J, metres_per
 
 __all__ = ["FORMAT", "write_cxi"]

@@ -28,10 +28,8 @@ from ptycho_data._files import atomic_path, refuse_existing
 from ptycho_data._hdf5 import H5File
 from ptycho_data._scan import Scan
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, flat, has_all
-from ptycho_data.formats._metres import (
-    ELECTRON_ENERGY,
-    NOMINAL,
-    ScanInMetres,
+from ptycho_data.formats._metres import ELECTRON_ENERGY, NOMINAL, ScanInMetres
+from ptycho_data.formats._written_metres import (
     equivalent_photon_ev,
     in_metres,
     left_out,
