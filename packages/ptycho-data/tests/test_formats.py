@@ -152,7 +152,7 @@ def test_what_cannot_be_carried_over_is_said(tmp_path, name):
     amplitude = np.sqrt(make_scan().diffraction / 100).astype(np.float32)
     scan = make_scan(
         diffraction=amplitude, domain="amplitude", nphotons=500.0, pixel_size_m=None,
-        photon_energy_ev=None, object_guess=None, scan_index=np.arange(13),
+        photon_energy_ev=None, object_guess=None,
         xcoords_start=np.arange(13.0), patches=np.ones((13, 8, 8), np.complex64),
     )  # fmt: skip
     _, lost = written(format_named(name), tmp_path, scan)
@@ -161,7 +161,6 @@ def test_what_cannot_be_carried_over_is_said(tmp_path, name):
         "photon energy, detector pixel",
         "no object in the scan",
         "Y (ground-truth patches)",
-        "scan_index",
         "nominal positions (xcoords_start, ycoords_start)",
         "amplitudes",
     ]
@@ -175,6 +174,16 @@ def test_what_cannot_be_carried_over_is_said(tmp_path, name):
     with pytest.raises(ValueError, match="nphotons must be"):
         format_named(name).write(tmp_path / "other", unknown, False)
     assert not (tmp_path / "other").exists() or not list((tmp_path / "other").iterdir())
+
+
+@pytest.mark.parametrize("name", ["ptychodus", "cxi"])
+def test_formats_that_cannot_tell_scans_apart_take_one(tmp_path, name):
+    scan = make_scan(scan_index=np.repeat([0, 1], [6, 7]))
+    with pytest.raises(InvalidValueError) as caught:
+        written(format_named(name), tmp_path, scan)
+    assert caught.value.name.endswith("scan_index")
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+    written(format_named(name), tmp_path, scan.single(1))
 
 
 @pytest.fixture

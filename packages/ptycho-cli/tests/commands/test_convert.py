@@ -195,3 +195,17 @@ def test_metres_and_geometry_survive_conversions_and_a_reconstruction(ptycho, sc
     known = ptycho("evaluate", out / "solved", tmp_path / "b.cxi", "--json")
     one, other = (json.loads(text.out)["correlation"] for text in (there, known))
     assert one == pytest.approx(other, abs=1e-4)
+
+
+@pytest.mark.parametrize("out", ["one.cxi", "one.npz"])
+def test_one_of_several_scans(ptycho, edited, scan_file, tmp_path, out):
+    n = load_scan(scan_file).n
+    path = edited("two.npz", scan_index=np.repeat([3, 8], [n - 20, 20]))
+    refused = ptycho("convert", path, tmp_path / "both.cxi")
+    assert refused.code == 1
+    assert "--scan-index" in refused.err
+    assert not (tmp_path / "both.cxi").exists()
+    assert ptycho("convert", path, tmp_path / "both.npz").code == 0  # which numbers them
+    assert ptycho("convert", path, tmp_path / out, "--scan-index", "8").code == 0
+    one = load_scan(tmp_path / out)
+    np.testing.assert_array_equal(one.counts(), load_scan(path).counts()[-20:])

@@ -9,7 +9,7 @@ from ptycho_core.outputs import not_an_input, output_file, output_folder
 from ptycho_core.scan_corrections import correct_positions, shift_patterns, with_positions_from
 from ptycho_data import Domain, Format, Scan, format_named, format_of, known_formats, load_scan
 
-from ptycho_cli.reading import ABOVE_ZERO, INPUT, given_reading, reading_options
+from ptycho_cli.reading import ABOVE_ZERO, INPUT, given_reading, reading_options, scan_index_option
 from ptycho_cli.sections import Command, section
 
 __all__ = ["convert"]
@@ -96,6 +96,7 @@ def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> str:
 )
 @section("Output")("--overwrite", is_flag=True, help="Replace existing files.")
 @reading_options()
+@scan_index_option()
 @section("Input")(
     "--probe-file", type=INPUT, help="Take the probe from this scan, product or reconstruction."
 )
@@ -124,6 +125,7 @@ def convert(
     domain: Domain | None,
     probe_file: Path | None,
     positions_file: Path | None,
+    scan_index: int | None,
     **changes: Any,
 ) -> None:
     r"""Read SCAN in any known format and write it to OUT in another.
@@ -150,6 +152,8 @@ def convert(
         probe_file=probe_file,
         **given_reading(changes),
     )
+    if scan_index is not None:
+        data = data.single(scan_index)
     click.echo(_summary(source, data, data.files))
     _check_output(out, list(data.files), target, overwrite=overwrite)
     if positions_file is not None:

@@ -80,7 +80,15 @@ def equivalent_photon_ev(energy: float, particle: Particle) -> float:
 
 
 def in_metres(scan: Scan) -> GeometryInMetres:
-    """Convert a scan to metres; see `ptycho_data._geometry` for half a pixel."""
+    """Convert a scan to metres; see `ptycho_data._geometry` for half a pixel.
+
+    Raises
+    ------
+    InvalidValueError
+        If patterns are of several scans, which these formats cannot tell apart, or positions span
+        too much for an object.
+    """
+    scan.single()
     lost: list[str] = []
     energy, distance = scan.photon_energy_ev or 0.0, scan.detector_distance_m or 0.0
     detector, pixel = scan.detector_pixel_size_m or 0.0, scan.pixel_size_m
@@ -142,7 +150,6 @@ def left_out(scan: Scan) -> list[str]:
     """Return what other formats have no place for, one line each."""
     absent = {
         "Y (ground-truth patches)": scan.patches,
-        "scan_index": None if scan.scan_index is None or not scan.scan_index.any() else 1,
         "nominal positions (xcoords_start, ycoords_start)": scan.xcoords_start,
     }
     lost = [f"{name}: left out" for name, value in absent.items() if value is not None]
