@@ -215,13 +215,17 @@ def bare(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Test all packages together, with PyTorch.
 
-    A package that asks for the framework itself has met it in its own session: the others run
-    again, now with every backend present, and a missing one is an error.
+    A package that asks for the framework itself has met it in its own session. The others that
+    compute with arrays run again, now with every backend present, and a missing one is an error.
     """
     wanted = everything("torch")
     install(session, *wanted, tools=WORKSPACE_TOOLS)
     session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
-    again = [f"packages/{name}/tests" for name in PACKAGES if not needs_framework(name)]
+    again = [
+        f"packages/{name}/tests"
+        for name in PACKAGES
+        if "ptycho-physics" in closure(name)[0] and not needs_framework(name)
+    ]
     pytest(session, "tests", *again, marks="not gpu and not slow")
 
 
