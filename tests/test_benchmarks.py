@@ -52,6 +52,7 @@ def test_parity_is_a_table_that_keeps_its_tolerance(program_runs, tmp_path, caps
     assert record["results"]["propagate"]["PyTorch"]["float64"]["gradient"] < 1e-10
 
 
+@pytest.mark.slow
 def test_no_caution_fires_without_a_cause(program_runs, tmp_path):
     output = tmp_path / "cautions.json"
     with pytest.raises(SystemExit) as ended:
