@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -162,6 +163,32 @@ def test_a_killed_process_leaves_the_old_file(tmp_path):
     done = subprocess.run([sys.executable, "-c", program, str(target)], check=False)  # noqa: S603
     assert done.returncode == -signal.SIGKILL
     assert target.read_bytes() == b"old"
+
+
+def test_a_full_disk_is_reported_with_the_name_of_the_file(tmp_path):
+    target = tmp_path / "a"
+    target.write_bytes(b"old")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
+    try:
+        for much in (
+            lambda: write(target, bytes(3000), overwrite=True),
+            lambda: write_npz(target, {"a": np.zeros(3000)}, overwrite=True),
+        ):
+            with pytest.raises(OSError, match="File too large") as caught:
+                much()
+            assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(target))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_file_that_vanishes_while_it_is_written_is_reported_by_its_own_name(tmp_path):
+    target = tmp_path / "a"
+    with pytest.raises(FileNotFoundError) as caught, atomic_path(target) as temporary:
+        temporary.unlink()
+    assert caught.value.filename == str(target)
 
 
 def test_a_folder_that_cannot_be_written_is_named():

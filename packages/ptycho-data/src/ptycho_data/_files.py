@@ -44,6 +44,8 @@ ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 # Temporary files older than this belong to runs that were killed.
 LEFTOVER_AGE_S = 24 * 3600
 _TEMPORARY_NAME = re.compile(r"\.ptycho-[0-9a-f]{16}(\..*)?", re.DOTALL)
+# What a file system answers when there is no room for the bytes.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # What a file system answers when it knows no hard links (FAT, some network and FUSE mounts).
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
@@ -114,7 +116,7 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
         `path` exists and `overwrite` is not set; checked before the block and again after it.
     OSError
         `path` is a folder, or its folder cannot be made or written to (PermissionError where that
-        is the cause).
+        is the cause). A full disk is reported with `path` as the file.
     """
     target = Path(path)
     if os.path.isdir(target):  # noqa: PTH112 - Path.is_dir raises where it may not look
@@ -126,6 +128,13 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
         yield temporary
         _flush(temporary)
         _publish(temporary, target, overwrite=overwrite)
+    except OSError as error:
+        # What failed while writing says nothing, or names a file that is not there any more.
+        if error.errno is not None and (
+            error.errno in _NO_ROOM or error.filename in (str(temporary), temporary)
+        ):
+            raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     _flush_folder(target.parent)
