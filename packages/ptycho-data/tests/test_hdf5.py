@@ -1,5 +1,7 @@
 """HDF5 without trust: nothing outside the file, nothing larger than the file, no objects."""
 
+import pickle
+
 import h5py
 import numpy as np
 import pytest
@@ -222,6 +224,63 @@ def test_links_to_files_in_the_same_folder_are_followed_on_demand(make, tmp_path
     (tmp_path / "other.h5").unlink()
     with H5File(path, follow=2) as file, pytest.raises(MissingScanError, match=r"other\.h5"):
         file.stack("group/plain")
+
+
+def test_links_may_lead_into_folders_below_and_nowhere_else(make, tmp_path):
+    below, outside = tmp_path / "scan" / "raw" / "b.h5", tmp_path / "outside.h5"
+    below.parent.mkdir(parents=True)
+    for path in (below, outside):
+        with h5py.File(path, "w") as file:
+            file["a"] = VALUES
+    (below.parent / "link.h5").symlink_to(outside)
+
+    def fill(file):
+        file["below"] = h5py.ExternalLink("raw/b.h5", "/a")
+        file["absolute"] = h5py.ExternalLink(str(below), "/a")
+        file["moved"] = h5py.ExternalLink("/gone/c.h5", "/a")
+        file["by_link"] = h5py.ExternalLink("raw/link.h5", "/a")
+        file["above"] = h5py.ExternalLink("../outside.h5", "/a")
+
+    path = make(fill).rename(tmp_path / "scan" / "a.h5")
+    (tmp_path / "scan" / "c.h5").write_bytes(below.read_bytes())
+    with H5File(path, follow=1) as file:
+        for name in ("below", "absolute", "moved"):
+            np.testing.assert_array_equal(file.stack(name), VALUES)
+        for name in ("by_link", "above"):
+            with pytest.raises(ScanFormatError, match="only files in the same folder"):
+                file.stack(name)
+    with H5File(path, follow=1, within=tmp_path) as file:
+        for name in ("by_link", "above"):
+            np.testing.assert_array_equal(file.stack(name), VALUES)
+
+
+@pytest.mark.parametrize("chunks", [None, (1, 1, 8, 8), (2, 2, 4, 8), (1, 3, 8, 8), (1, 4, 8, 8)])
+def test_patterns_on_a_raster_are_counted_line_by_line(make, chunks):
+    cube = np.arange(3 * 4 * 8 * 8).reshape(3, 4, 8, 8).astype(np.uint16)
+    path = make(lambda file: file.create_dataset("a", data=cube, chunks=chunks))
+    with H5File(path) as file:
+        stack = file.stack("a", raster=True)
+        with pytest.raises(ScanFormatError, match="three axes"):
+            file.stack("a")
+    flat = cube.reshape(12, 8, 8)
+    assert stack.shape == flat.shape
+    np.testing.assert_array_equal(stack[:], flat)
+    np.testing.assert_array_equal(stack[[7, 0, 11, 4, 3]], flat[[7, 0, 11, 4, 3]])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(stack))[2:9], flat[2:9])  # noqa: S301
+
+
+def test_members_of_a_group_are_listed_with_links(make):
+    def fill(file):
+        file["group/a"] = VALUES
+        file["group/b"] = h5py.ExternalLink("gone.h5", "/a")
+        file["group"].attrs["NX_class"] = "NXdata"
+
+    with H5File(make(fill)) as file:
+        assert file.members("group") == ("a", "b")
+        assert file.members("") == ("group",)
+        assert file.members("group/a") == file.members("none") == ()
+        assert file.text("group", "NX_class") == "NXdata"
+        assert file.text("group", "none") is None
 
 
 def test_a_filter_that_is_not_here_is_named(make, monkeypatch):

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_data._contract import WHOLE_FILE, ScanFormatError, raster_advice
-from ptycho_data._hdf5_source import DAMAGE, H5Source, open_file
+from ptycho_data._hdf5_source import DAMAGE, H5RasterSource, H5Source, open_file
 from ptycho_data._stack import LazyStack, Stack, Stamp
 from ptycho_data._untrusted import LIMITS, Header, HeaderError, UntrustedFile, brief, check_extents
 
@@ -59,7 +59,10 @@ class H5File(UntrustedFile):
     path
         The file.
     follow
-        Follow links to HDF5 files in the same folder, from file to file so many times.
+        Follow links to other HDF5 files, from file to file so many times.
+    within
+        Folder that these files must lie in, or in a folder of it, by their real paths; by default
+        that of the file.
 
     Raises
     ------
@@ -69,9 +72,12 @@ class H5File(UntrustedFile):
 
     KIND: ClassVar[str] = "an HDF5 file, complete and undamaged"
 
-    def __init__(self, path: str | PathLike[str], *, follow: int = 0) -> None:
+    def __init__(
+        self, path: str | PathLike[str], *, follow: int = 0, within: Path | None = None
+    ) -> None:
         super().__init__(path)
         self._follow = follow
+        self._within = within
         self._others: dict[str, H5File] = {}
         self._stamp = Stamp.of(self.path)
         with self._guard(WHOLE_FILE, self.KIND):
@@ -94,19 +100,42 @@ class H5File(UntrustedFile):
         """Open a file that a dataset of this one is in, if links may be followed."""
         if filename == ".":
             return self
-        got = f"data in another file ({filename[:100]})"
-        if Path(filename).name != filename:
-            advice = "only files in the same folder are followed; copy the data into one file"
-            self._fail(name, "data in this file", got, advice)
-        if not self._follow:
+        if filename not in self._others:
+            got = f"data in another file ({filename[:100]})"
+            path = self._linked_path(filename, name, got)
+            if not self._follow:
+                advice = (
+                    "pass --follow-links to read files in the same folder, or copy the data into "
+                    "one file; ptycho prepare follows such links"
+                )
+                self._fail(name, "data in this file", got, advice)
+            if len(self._others) >= LIMITS.files:
+                self._fail(name, f"in at most {LIMITS.files} files", "links to more")
+            self._others[filename] = H5File(path, follow=self._follow - 1, within=self._folder)
+        return self._others[filename]
+
+    @property
+    def _folder(self) -> Path:
+        """Folder that no link may leave."""
+        return self.path.absolute().parent if self._within is None else self._within
+
+    def _linked_path(self, filename: str, name: str, got: str) -> Path:
+        """Return the file that HDF5 would open, if it lies in the folder of this one.
+
+        HDF5 looks beside the linking file, and there for the last part of a path that leads
+        nowhere.
+        """
+        beside = self.path.parent
+        path = beside / filename
+        if not path.exists() and Path(filename).is_absolute():
+            path = beside / Path(filename).name
+        if not path.resolve().is_relative_to(self._folder.resolve()):
             advice = (
-                "pass --follow-links to read files in the same folder, or copy the data into one "
-                "file"
+                "only files in the same folder, or in folders of it, are followed; copy the data "
+                "into one file"
             )
             self._fail(name, "data in this file", got, advice)
-        if filename not in self._others:
-            self._others[filename] = H5File(self.path.with_name(filename), follow=self._follow - 1)
-        return self._others[filename]
+        return path
 
     @contextlib.contextmanager
     def _guard(self, key: str, rule: str = "an undamaged HDF5 dataset") -> Iterator[None]:
@@ -322,6 +351,15 @@ class H5File(UntrustedFile):
             item = self._find(name)
             return item is not None and "MATLAB_class" in item.attrs
 
+    def members(self, group: str) -> tuple[str, ...]:
+        """Names in a group, links out of the file included; empty where there is no group."""
+        with self._guard(group, "an undamaged HDF5 group"):
+            item = self._find(group)
+            if not isinstance(item, h5py.Group) or len(item) > LIMITS.members_of_group:
+                return ()
+            return tuple(item)
+        return ()
+
     def unit(self, name: str) -> str | None:
         """Read the attribute ``units`` of a dataset; None where there is none, or it is empty.
 
@@ -330,22 +368,39 @@ class H5File(UntrustedFile):
         ScanFormatError
             If it is no text.
         """
-        key = f"{name}@units"
+        return self.text(name, "units")
+
+    def text(self, name: str, attribute: str) -> str | None:
+        """Read a text in an attribute of a dataset or group; None if there is none, or it is empty.
+
+        Raises
+        ------
+        ScanFormatError
+            If it is no text.
+        """
+        key = f"{name}@{attribute}"
         with self._guard(key, "text"):
             item = self._find(name)
-            if item is None or "units" not in item.attrs:
+            if item is None or attribute not in item.attrs:
                 return None
-            made = item.attrs.get_id("units")
+            made = item.attrs.get_id(attribute)
             text = None
             if h5py.check_string_dtype(made.dtype) and math.prod(made.shape or (1,)) == 1:
-                value = np.asarray(item.attrs["units"]).reshape(-1)[0]
+                value = np.asarray(item.attrs[attribute]).reshape(-1)[0]
                 text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         if text is None:
             self._fail(key, "text", "no text")
         return text.strip() or None
 
-    def stack(self, name: str) -> Stack:
+    def stack(self, name: str, *, raster: bool = False) -> Stack:
         """Give access to a stack of patterns without reading it.
+
+        Parameters
+        ----------
+        name
+            The dataset.
+        raster
+            Whether more than three axes are allowed: all but the last two count the patterns.
 
         Returns
         -------
@@ -359,7 +414,8 @@ class H5File(UntrustedFile):
         """
         item = self._dataset(name)
         header = Header(shape=tuple(int(k) for k in item.shape), dtype=item.dtype)
-        if len(header.shape) != 3 or 0 in header.shape:
+        axes = len(header.shape)
+        if not (axes == 3 or (raster and axes > 3)) or 0 in header.shape:
             advice = raster_advice(header.shape)
             self._fail(name, "a stack of three axes, none of them 0", header.describe(), advice)
         owner, chunks = self._owner(item), item.chunks
@@ -370,11 +426,13 @@ class H5File(UntrustedFile):
         if chunks is None and offset is not None and header.nbytes:
             if offset + header.nbytes > owner._stamp.size:
                 self._fail(name, "complete", "a dataset that runs past the end of the file")
-            return np.memmap(owner.path, header.dtype, "r", offset, header.shape)
+            shape = (-1, *header.shape[-2:])
+            return np.memmap(owner.path, header.dtype, "r", offset, header.shape).reshape(shape)
         if chunks is None:  # so small that it lies in the header
-            return self.read(name)
+            return self.read(name).reshape(-1, *header.shape[-2:])
+        source = H5RasterSource if axes > 3 else H5Source
         return LazyStack(
-            H5Source(stamp=owner._stamp, name=canonical, header=header, chunks=tuple(chunks))
+            source(stamp=owner._stamp, name=canonical, header=header, chunks=tuple(chunks))
         )
 
 

@@ -15,7 +15,7 @@ from ptycho_data._contract import ScanFormatError
 from ptycho_data._stack import BLOCK_BYTES, Stamp
 from ptycho_data._untrusted import Header, brief
 
-__all__ = ["DAMAGE", "H5Source", "open_file"]
+__all__ = ["DAMAGE", "H5RasterSource", "H5Source", "open_file"]
 
 #: What h5py raises on damaged files, and on what it has no NumPy type for.
 DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError,
@@ -104,6 +104,57 @@ class H5Source:
                 raise
             got = f"what HDF5 cannot read ({brief(error, 200)})"
             raise ScanFormatError.of(self.stamp.path, self.name, "undamaged", got) from None
+
+
+class H5RasterSource(H5Source):
+    """Patterns of a chunked dataset with more than three axes: all but the last two count them."""
+
+    def __init__(self, *, stamp: Stamp, name: str, header: Header, chunks: tuple[int, ...]) -> None:
+        self.grid, self.grid_chunks = header.shape[:-2], chunks[:-2]
+        flat = Header(shape=(math.prod(self.grid), *header.shape[-2:]), dtype=header.dtype)
+        # Patterns of one row of the raster that share their chunks lie together.
+        beside = chunks[-3] if self.grid[-1] % chunks[-3] == 0 else 1
+        super().__init__(stamp=stamp, name=name, header=flat, chunks=(beside, *chunks[-2:]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross process borders without what has been read."""
+        header = Header(shape=(*self.grid, *self.shape[1:]), dtype=self.dtype)
+        chunks = (*self.grid_chunks, *self.chunks[1:])
+        return _raster_again, (self.stamp, self.name, header, chunks)
+
+    @property
+    def cost(self) -> int:
+        """Bytes to decompress for one pattern somewhere in the stack."""
+        return super().cost * math.prod(self.grid_chunks) // self.together
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[Any]:
+        with super()._open() as dataset:
+            yield _Raster(dataset, self.grid)
+
+
+class _Raster:
+    """A dataset that is read by the number of a pattern in its raster."""
+
+    def __init__(self, dataset: h5py.Dataset, grid: tuple[int, ...]) -> None:
+        self._dataset, self._grid = dataset, grid
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """Read consecutive patterns, a row of the raster, or a part of it, at a time."""
+        width, parts, at = self._grid[-1], [], int(rows.start)
+        stop = min(int(rows.stop), math.prod(self._grid))
+        while at < stop:
+            *line, column = np.unravel_index(at, self._grid)
+            end = min(width, int(column) + stop - at)
+            parts.append(self._dataset[(*map(int, line), slice(int(column), end))])
+            at += end - int(column)
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def _raster_again(
+    stamp: Stamp, name: str, header: Header, chunks: tuple[int, ...]
+) -> H5RasterSource:
+    return H5RasterSource(stamp=stamp, name=name, header=header, chunks=chunks)
 
 
 def _source_again(stamp: Stamp, name: str, header: Header, chunks: tuple[int, ...]) -> H5Source:

@@ -41,6 +41,9 @@ class Limits:
     #: Soft links followed on the way to an HDF5 dataset, and names listed of a file.
     links: int = 8
     names: int = 200
+    #: Other files that an HDF5 file may link to, and names in a group that are looked through.
+    files: int = 4096
+    members_of_group: int = 65536
     #: Members of a bundle, and the bytes of each; others than these have the last limit.
     members: int = 64
     member_bytes: Mapping[str, int] = MappingProxyType(
