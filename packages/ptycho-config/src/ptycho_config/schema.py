@@ -10,6 +10,7 @@ from ptycho_config.execution import PyTorchExecutionConfig
 from ptycho_config.options import OptionSpec, option_specs, plain_value, shown_number
 from ptycho_config.resolver import ORIGINS
 from ptycho_config.run_files import RunFiles
+from ptycho_config.text_files import DEPTH_LIMIT, ITEM_LIMIT, SIZE_LIMIT, TOML_LINE_LIMIT
 from ptycho_config.training import TrainingConfig
 
 _JSON_TYPES = {int: "integer", float: "number", bool: "boolean", str: "string", Path: "string"}
@@ -131,6 +132,13 @@ Every setting has one name: `batch_size` in a configuration file and in Python i
 the command line. A switch such as `probe_trainable` is `--probe-trainable` or
 `--no-probe-trainable`; `none` means no value. Configuration files are TOML, YAML or JSON, either
 flat or with tables `model` and `execution`.
+
+A configuration file is a regular file of at most {SIZE_LIMIT // 1024} KiB with at most {ITEM_LIMIT}
+values, nested at most {DEPTH_LIMIT} deep; lines of TOML have at most {TOML_LINE_LIMIT} characters.
+A name that is given twice is an error. YAML is read by the core schema of version 1.2, without
+aliases (`*`), merge keys (`<<`) and tags (`!`). Values that YAML 1.1 reads differently are refused:
+write `true` or `false` for `yes`, `no`, `on` and `off`, plain decimal numbers for `010`, `0o10`,
+`0b11`, `1:20` and `1_000`, or put text between quotes.
 
 If several sources give a setting, the first in this list takes precedence:
 

@@ -1,6 +1,5 @@
 """Train a network in one call: settings, data, backend and records of a training."""
 
-import json
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from ptycho_config import (
     TrainingConfig,
     resolve_training,
 )
+from ptycho_config.text_files import read_table
 from ptycho_data import Bundle, Scan, load_bundle, load_probe, write_json
 
 from ptycho_core.backends import require
@@ -409,7 +409,7 @@ def _was_refined(folder: Path) -> bool | None:
     path = folder / RUN_FILE
     if not path.is_file():
         return None
-    return bool(json.loads(path.read_text("utf-8")).get("probe_refinement"))
+    return bool(read_table(path, limit=2**24, items=2**20).get("probe_refinement"))
 
 
 def _refines_more(config: TrainingConfig) -> bool:
