@@ -1,7 +1,7 @@
 import attrs
 import numpy as np
 import pytest
-from ptycho_core.centring import region_intensities
+from ptycho_core.cautions import ScanFacts
 from ptycho_data import Scan
 from ptycho_physics import objects, probes, scans, simulate_counts
 
@@ -44,7 +44,7 @@ def corner_centred(counts):
 
 
 def is_corner_centred(counts, **more):
-    return region_intensities(scan_of(counts, **more)).corner_centred
+    return ScanFacts(scan_of(counts, **more)).regions.corner_centred
 
 
 @pytest.mark.parametrize("photons", [1e2, 1e6])
@@ -80,7 +80,7 @@ def test_beamstops_are_not_is_corner_centred(probe, radius, marked):
     y, x = np.mgrid[:N, :N] - N // 2
     stop = np.hypot(x, y) < radius
     counts[:, stop] = 0
-    regions = region_intensities(scan_of(counts, bad_pixels=stop if marked else None))
+    regions = ScanFacts(scan_of(counts, bad_pixels=stop if marked else None)).regions
     assert regions is None or not regions.corner_centred
     if radius < 10:
         shifted = np.fft.ifftshift(stop)
@@ -89,7 +89,7 @@ def test_beamstops_are_not_is_corner_centred(probe, radius, marked):
 
 def test_flat_patterns_and_backgrounds():
     flat = np.full((8, N, N), 7.0, np.float32)
-    regions = region_intensities(scan_of(flat))
+    regions = ScanFacts(scan_of(flat)).regions
     assert (regions.centre, regions.corners, regions.between) == pytest.approx((1, 1, 1))
     assert not regions.corner_centred
     rng = np.random.default_rng(0)
@@ -111,7 +111,7 @@ def test_intensities_are_relative_to_the_whole_pattern():
     counts = np.zeros((1, 8, 8), np.float32)
     counts[0, 0, 0] = 3
     counts[0, 4, 4] = 1
-    regions = region_intensities(scan_of(counts))
+    regions = ScanFacts(scan_of(counts)).regions
     assert attrs.asdict(regions) == {
         "centre": pytest.approx(1.0),  # 1 of 4 photons in a quarter of the area
         "corners": pytest.approx(3.0),
@@ -124,17 +124,17 @@ def test_intensities_are_relative_to_the_whole_pattern():
 def test_amplitudes_are_squared():
     counts = corner_centred(simulated("disk"))
     amplitude = np.sqrt(counts / counts.max()).astype(np.float32)
-    expected = region_intensities(scan_of(counts))
-    regions = region_intensities(scan_of(amplitude, domain="amplitude"))
+    expected = ScanFacts(scan_of(counts)).regions
+    regions = ScanFacts(scan_of(amplitude, domain="amplitude")).regions
     assert regions.corner_centred
     assert regions.corners == pytest.approx(expected.corners, rel=1e-5)
 
 
 def test_dark_patterns_and_masked_centres_have_no_result():
-    assert region_intensities(scan_of(np.zeros((3, N, N), np.float32))) is None
+    assert ScanFacts(scan_of(np.zeros((3, N, N), np.float32))).regions is None
     bad = np.zeros((N, N), bool)
     bad[16:48, 16:48] = True
-    assert region_intensities(scan_of(simulated("disk"), bad_pixels=bad)) is None
+    assert ScanFacts(scan_of(simulated("disk"), bad_pixels=bad)).regions is None
 
 
 @pytest.mark.parametrize("size", [8, 9, 65])

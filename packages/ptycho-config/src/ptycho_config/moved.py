@@ -86,4 +86,4 @@ class MovedNames(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Give a module its names."""
-        module.__getattr__ = self.in_module(module.__name__)  # type: ignore[method-assign]
+        module.__getattr__ = self.in_module(module.__name__)  # type: ignore[method-assign]  # PEP 562

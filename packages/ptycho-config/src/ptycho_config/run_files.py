@@ -100,5 +100,5 @@ def without_files(cls: type[C]) -> type[C]:
             warn_deprecated(f"{cls.__name__}({name}=...)", "the argument of the call")
         init(self, **settings)
 
-    cls.__init__ = without  # type: ignore[assignment, method-assign]
+    cls.__init__ = without  # type: ignore[assignment, method-assign]  # takes more settings
     return cls

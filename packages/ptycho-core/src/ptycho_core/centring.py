@@ -8,7 +8,6 @@ reported. They are never shifted automatically.
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from ptycho_data import Scan, read_patterns
 
 __all__ = [
     "RegionIntensities",
@@ -16,8 +15,6 @@ __all__ = [
     "region_intensities",
 ]
 
-#: Number of patterns to average, spread over the scan.
-PATTERNS = 48
 #: Ratio of the weakest corner to the centre above which patterns are corner-centred. Uniform
 #: patterns have a ratio of 1; patterns that decay towards the edge have less.
 CORNER_TO_CENTRE = 3.0
@@ -48,32 +45,24 @@ class RegionIntensities:
     corner_centred: bool
 
 
-def _mean_pattern(scan: Scan) -> NDArray[np.float64]:
-    """Mean intensity (N, N) of a few dozen patterns; NaN at bad pixels."""
-    chosen = np.unique(np.linspace(0, scan.n - 1, min(scan.n, PATTERNS)).astype(int))
-    total = np.zeros((scan.N, scan.N))
-    for index in chosen:
-        values = read_patterns(scan.diffraction, index, np.float64)
-        total += values**2 if scan.domain == "amplitude" else values
-    if scan.bad_pixels is not None:
-        total[scan.bad_pixels] = np.nan
-    return total / len(chosen)
-
-
-def region_intensities(scan: Scan) -> RegionIntensities | None:
+def region_intensities(
+    mean: NDArray[np.float64], good: NDArray[np.bool_]
+) -> RegionIntensities | None:
     """Measure the intensity in the centre and in the corners of the patterns.
 
     Parameters
     ----------
-    scan : Scan
-        A few dozen of its patterns are read.
+    mean : (N, N) array
+        Mean intensity of the patterns.
+    good : (N, N) bool array
+        Pixels to measure by; the others count in no region.
 
     Returns
     -------
     RegionIntensities or None
         None if all patterns are zero, or if one of the regions has no good pixel.
     """
-    mean, N = _mean_pattern(scan), scan.N
+    mean, N = np.where(good, mean, np.nan), len(mean)
     quarter = N // 4
     low, high = slice(0, quarter), slice(N - quarter, N)
     central = slice(N // 2 - quarter, N // 2 + quarter)

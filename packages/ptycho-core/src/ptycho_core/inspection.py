@@ -4,7 +4,7 @@ from attrs import field, frozen
 from ptycho_data import Scan
 
 from ptycho_core.cautions import Caution, ScanFacts, scan_cautions
-from ptycho_core.centring import RegionIntensities, region_intensities
+from ptycho_core.centring import RegionIntensities
 from ptycho_core.scan_statistics import (
     Overlap,
     PhotonStatistics,
@@ -60,6 +60,6 @@ def inspect_scan(scan: Scan, nphotons: float | None = None) -> Inspection:
         saturation=saturation(scan),
         overlap=facts.overlap,
         light_centre=centre_of_mass(facts.mean_pattern, facts.clean),
-        regions=region_intensities(scan),
+        regions=facts.regions,
         cautions=scan_cautions(facts),
     )

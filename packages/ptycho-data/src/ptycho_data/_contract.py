@@ -387,7 +387,7 @@ class _LayoutCheck:
     def _pixels(self, key: str, shape: tuple[int, ...]) -> tuple[int, int] | None:
         """Return the pixel axes of a stack; None if no end has the number of positions."""
         if self.n is None:  # the best guess, to go on looking for violations
-            return shape[1:] if shape[1] == shape[2] else shape[:2]  # type: ignore[return-value]
+            return (shape[1], shape[2]) if shape[1] == shape[2] else (shape[0], shape[1])
         if shape[0] == self.n:
             return shape[1], shape[2]
         if shape[2] == self.n:

@@ -129,9 +129,9 @@ def read_statements(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> M
 
 
 def _particle(metadata: Mapping[str, Any], findings: Findings) -> Particle | None:
-    particle: Any = metadata.get("particle")
+    particle: Particle | None = metadata.get("particle")
     if particle is None or particle in PARTICLES:
-        return particle  # type: ignore[no-any-return]
+        return particle
     findings.add("_metadata", "for a particle, photon or electron", repr(particle)[:60])
     return None
 

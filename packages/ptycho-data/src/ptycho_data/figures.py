@@ -137,9 +137,8 @@ def _averaged(values: AnyArray, mask: AnyArray, side: int) -> tuple[AnyArray, An
         amplitude.append(np.add.reduceat(np.abs(part).sum(axis=0), starts) / divisor)
         field.append(np.add.reduceat(part.sum(axis=0), starts) / divisor)
         share.append(count / side**2)
-    kinds = (np.float32, np.complex64, bool)
-    blocks = (amplitude, field, [2 * part >= 1 for part in share])
-    return tuple(np.array(part, kind) for part, kind in zip(blocks, kinds, strict=True))  # type: ignore[return-value]
+    majority = 2 * np.array(share) >= 1
+    return np.array(amplitude, np.float32), np.array(field, np.complex64), majority
 
 
 def object_views(

@@ -14,6 +14,7 @@ from ptycho_core.cautions._pixel_faults import (
     hot_pixels,
     stuck_pixels,
 )
+from ptycho_core.centring import RegionIntensities, region_intensities
 from ptycho_core.placement import Placement
 from ptycho_core.scan_statistics import Overlap, overlap
 
@@ -69,6 +70,11 @@ class ScanFacts:
     def mean_pattern(self) -> NDArray[np.float64]:
         """Mean (N, N) of `intensities`."""
         return np.asarray(self.intensities.mean(axis=0, dtype=np.float64))
+
+    @cached_property
+    def regions(self) -> RegionIntensities | None:
+        """Intensity by region of the patterns; None if it cannot be measured."""
+        return region_intensities(self.mean_pattern, self.good)
 
     @cached_property
     def usual_light(self) -> float:

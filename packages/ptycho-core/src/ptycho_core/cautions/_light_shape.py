@@ -3,7 +3,6 @@
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 __all__ = [
     "Floor",
@@ -195,6 +194,8 @@ def movement(
     Movement or None
         None if nothing changes.
     """
+    from scipy.ndimage import map_coordinates  # takes long to import
+
     N = first.shape[-1]
     norms = np.sqrt((first**2).sum(axis=(1, 2)) * (second**2).sum(axis=(1, 2)))
     used = norms > 0

@@ -1,7 +1,8 @@
 """Which pixels of a detector cannot have measured light: pure functions on a few patterns.
 
 None of them needs the units of the values: they compare pixels with their neighbours and patterns
-with each other.
+with each other. `scipy.ndimage` is imported where it is used: a quarter of a second that a command
+does not wait for before it has read its arguments.
 """
 
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from scipy import ndimage
 
 __all__ = ["DeadPixels", "dead_pixels", "hot_pixels", "stuck_pixels"]
 
@@ -63,6 +63,8 @@ def stuck_pixels(raw: NDArray[Any], mean: Pattern, good: Pixels) -> Pixels:
     stuck: Pixels = good & (median > 0) & (repeats > k // 2)
     if not stuck.any():
         return stuck
+    from scipy import ndimage
+
     groups, number = ndimage.label(stuck, _SQUARE)
     around = _ring_medians(mean, groups, number, good)
     largest = ndimage.maximum(mean, groups, np.arange(1, number + 1))
@@ -104,7 +106,9 @@ def hot_pixels(middle: Pattern, mean: Pattern, good: Pixels, empty_beam: Pattern
         if not found.any():
             break
         hot |= found
-    return np.asarray(ndimage.binary_fill_holes(hot)) & good
+    from scipy.ndimage import binary_fill_holes
+
+    return np.asarray(binary_fill_holes(hot)) & good
 
 
 def _neighbour_medians(image: Pattern, good: Pixels) -> Pattern:
@@ -176,6 +180,8 @@ def dead_pixels(
             if _cuts_light(turned, occupied, start, stop, number):
                 view[start:stop] = True
     lines &= dark
+    from scipy import ndimage
+
     groups, count = ndimage.label(dark & ~lines, _SQUARE)
     if not count:
         return DeadPixels(lines=lines, clusters=dark & False)
@@ -222,7 +228,9 @@ def _border(image: NDArray[Any]) -> NDArray[Any]:
 
 def _rings(groups: NDArray[Any], good: Pixels) -> tuple[Pixels, NDArray[Any]]:
     """Good pixels around groups, and the group that each belongs to."""
-    owner = ndimage.grey_dilation(groups, footprint=_SQUARE)
+    from scipy.ndimage import grey_dilation
+
+    owner = grey_dilation(groups, footprint=_SQUARE)
     return (owner > 0) & (groups == 0) & good, owner
 
 
@@ -238,5 +246,7 @@ def _by_group(
 
 
 def _ring_medians(mean: Pattern, groups: NDArray[Any], number: int, good: Pixels) -> Pattern:
+    from scipy.ndimage import median
+
     ring, owner = _rings(groups, good)
-    return _by_group(ndimage.median, mean, owner, ring, np.arange(1, number + 1))
+    return _by_group(median, mean, owner, ring, np.arange(1, number + 1))

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 from ptycho_data import read_patterns
-from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
 from ptycho_core.cautions._caution import Caution
@@ -168,6 +167,8 @@ def _shared_light(
     probe: NDArray[np.complexfloating], shifts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Autocorrelation of the probe's intensity at shifts (k, 2) as (x, y); one at none."""
+    from scipy.ndimage import map_coordinates  # takes long to import
+
     intensity = np.sum(np.abs(probe) ** 2, axis=0, dtype=np.float64)
     spectrum = np.abs(np.fft.fft2(intensity)) ** 2
     correlation = np.asarray(np.fft.fftshift(np.fft.ifft2(spectrum).real))

@@ -19,7 +19,7 @@ from ptycho_core.cautions._light_shape import (
     movement,
     offset,
 )
-from ptycho_core.centring import corner_centring_advice, region_intensities
+from ptycho_core.centring import corner_centring_advice
 from ptycho_core.formatting import format_number
 from ptycho_core.scan_statistics import photon_statistics
 
@@ -53,7 +53,7 @@ ALIKE, SIGNIFICANT = 0.03, 8.0
 
 def corner_centred(facts: ScanFacts) -> Iterator[Caution]:
     """Doubt patterns whose zero frequency seems to lie in the corner."""
-    regions = region_intensities(facts.scan)
+    regions = facts.regions
     if regions is not None and regions.corner_centred:
         yield Caution(
             code="corner-centred",

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
-from scipy.special import gammaln
 
 from ptycho_physics._namespace import Array, namespace, to_numpy
 from ptycho_physics.metrics._quality import Real, _same_shape
@@ -100,6 +99,8 @@ _MANY = 1 / math.sqrt(2 * math.pi)
 @lru_cache(maxsize=1)
 def _noise_table() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Logarithm of the rate, and the two expectations of `noise_r_factor_sums` over its root."""
+    from scipy.special import gammaln  # takes long to import
+
     rates = np.geomspace(_LOWEST, _HIGHEST, _POINTS)
     misfit, total = np.empty(_POINTS), np.empty(_POINTS)
     for index, rate in enumerate(rates):
