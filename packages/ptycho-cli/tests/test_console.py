@@ -1,7 +1,8 @@
+import io
 import logging
 
 import pytest
-from ptycho_cli.console import State, log, logging_to_stderr, progress
+from ptycho_cli.console import State, log, logging_to_stderr, progress, say
 from ptycho_core.progress import counter
 
 
@@ -44,3 +45,24 @@ def test_counter_learns_its_length_late(capsys):
         with counter(progress, "nothing"):
             pass
     assert capsys.readouterr().err == "counting: 2/2\n"
+
+
+def test_what_is_printed_cannot_control_the_terminal(capsys):
+    hostile = "a\nno violation\x1b[2J\u202e\ud800"
+    shown = "a\\nno violation\\x1b[2J\\u202e\\ud800"
+    say(hostile, "b")
+    with logging_to_stderr(State()):
+        log.info(hostile)
+        log.warning("%s", hostile)
+        logging.getLogger("framework").warning("two\nlines\x07")
+    captured = capsys.readouterr()
+    assert captured.out == f"{shown}\nb\n"
+    assert captured.err == f"{shown}\nwarning: {shown}\nwarning: two\nlines\\x07\n"
+
+
+def test_other_encodings_get_escapes(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", stream)
+    say("5 µm")
+    stream.flush()
+    assert stream.buffer.getvalue() == b"5 \\xb5m\n"

@@ -2,9 +2,9 @@ import click
 import numpy as np
 import pytest
 from ptycho_cli.errors import FAILED, INTERRUPTED, USAGE, report, shorten
-from ptycho_config import ConfigError
+from ptycho_config import ConfigError, InvalidValueError
 from ptycho_core.backends import require
-from ptycho_data import OutputExistsError
+from ptycho_data import BundleError, OutputExistsError, ScanFormatError
 
 
 def raised(function):
@@ -75,7 +75,46 @@ def test_debug_adds_the_traceback(capsys):
 
 
 def test_messages_fold_into_two_lines(capsys):
-    report(ConfigError("first\nsecond\n\nthird"))
-    assert capsys.readouterr().err.splitlines() == ["error: first", "  second; third"]
+    report(click.UsageError("first"))
+    assert capsys.readouterr().err.splitlines() == ["error: first", "  see `ptycho --help`"]
+    assert shorten("first\nsecond\n\nthird") == "first\nsecond; third"
     assert shorten("") == ""
     assert len(shorten("x" * 5000)) <= 1000
+
+
+HOSTILE = "a\nno violation\r\x1b[2J\x9b1m\u202egpj\ud800\u2028\x00" + "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigError(f"{HOSTILE} is not a setting"),
+        InvalidValueError(HOSTILE, "a number", HOSTILE, HOSTILE),
+        OutputExistsError(HOSTILE),
+        BundleError(HOSTILE, HOSTILE),
+        ScanFormatError.of("scan.npz", HOSTILE, "a number", HOSTILE),
+        FileNotFoundError(2, "No such file or directory", HOSTILE),
+        OSError(HOSTILE),
+        OSError(9, "Bad file descriptor", 7),
+        click.UsageError(HOSTILE),
+        click.FileError("a\nb\x1b\udce9", "broken"),
+        KeyboardInterrupt(HOSTILE),
+        RuntimeError(HOSTILE),
+    ],
+)
+@pytest.mark.parametrize("debug", [False, True])
+def test_nothing_in_a_message_controls_the_terminal(error, debug, capsys):
+    report(error, debug=debug)
+    err = capsys.readouterr().err
+    assert all(line.isprintable() for line in err.split("\n"))
+    assert not any(line.startswith("no violation") for line in err.split("\n"))
+    if not debug:
+        assert err.count("\n") <= 2
+        assert len(err) < 1200
+
+
+def test_the_rule_survives_long_names():
+    error = InvalidValueError("n" * 5000, "a number", "g" * 5000, "write one")
+    assert "nnn must be a number, got ggg" in str(error)
+    assert str(error).endswith("ggg; write one")
+    assert len(str(error)) < 700

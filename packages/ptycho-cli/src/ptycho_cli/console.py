@@ -1,6 +1,7 @@
 """Messages of a run: verbosity, log lines and progress.
 
-Results go to standard output, everything about the run to standard error.
+Results go to standard output, everything about the run to standard error. Names of files, arrays
+and settings may come from anywhere, so both pass through `printable`; nothing else prints text.
 """
 
 import logging
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 
 import click
 from attrs import define
+from ptycho_config.plain_text import printable, printable_lines
 
 __all__ = [
     "State",
@@ -22,6 +24,8 @@ __all__ = [
     "logging_to_stderr",
     "note",
     "progress",
+    "say",
+    "tell",
 ]
 
 log = logging.getLogger("ptycho_cli")
@@ -69,10 +73,15 @@ class _StderrHandler(logging.Handler):
         text = record.getMessage()
         if record.exc_info and self.state.debug:
             trace = "".join(traceback.format_exception(*record.exc_info))
-            click.echo(trace, err=True, nl=False)
-        if record.levelno >= logging.WARNING:
-            text = click.style(f"{record.levelname.lower()}: ", fg="yellow") + text
-        click.echo(text, err=True, color=allowed_color())
+            click.echo(printable_lines(trace), err=True, nl=False)
+        kind = record.levelname.lower() if record.levelno >= logging.WARNING else ""
+        if record.name.startswith("ptycho"):
+            tell(text, kind)
+        else:
+            first, *rest = text.split("\n")  # frameworks warn in paragraphs
+            tell(first, kind)
+            for line in rest:
+                tell(line)
 
 
 @contextmanager
@@ -102,6 +111,20 @@ def logging_to_stderr(state: State) -> Iterator[None]:
 def allowed_color() -> bool | None:
     """``color`` of :func:`click.echo`: never with ``NO_COLOR`` set, else as the stream allows."""
     return False if os.environ.get("NO_COLOR") else None
+
+
+def say(*lines: str) -> None:
+    """Print lines on standard output; a line break within one is shown escaped."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    for line in lines:
+        shown = printable(line).encode(encoding, "backslashreplace")
+        click.echo(shown.decode(encoding))
+
+
+def tell(text: str, kind: str = "", *, color: str = "yellow") -> None:
+    """Print one line on standard error, after its kind (``warning``); as `say`."""
+    start = click.style(f"{kind}: ", fg=color, bold=color == "red") if kind else ""
+    click.echo(start + printable(text), err=True, color=allowed_color())
 
 
 def note(text: str) -> None:

@@ -10,8 +10,9 @@ import traceback
 
 import click
 from ptycho_config.errors import PtychoError
+from ptycho_config.plain_text import printable, printable_lines, shortened
 
-from ptycho_cli.console import allowed_color
+from ptycho_cli.console import tell
 
 __all__ = ["FAILED", "INTERRUPTED", "OK", "USAGE", "report", "shorten"]
 
@@ -29,38 +30,39 @@ def shorten(text: str, lines: int = 2) -> str:
     parts = [line.strip() for line in text.strip().splitlines() if line.strip()]
     head, tail = parts[: lines - 1], parts[lines - 1 :]
     folded = [*head, "; ".join(tail)] if tail else head
-    return "\n".join(
-        line if len(line) <= LINE_LIMIT else line[: LINE_LIMIT - 4] + " ..." for line in folded
-    )
+    return "\n".join(shortened(line, LINE_LIMIT) for line in folded)
 
 
 def _os_message(error: OSError) -> str:
     if error.strerror and error.filename is not None:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+        name = error.filename
+        return f"{name if isinstance(name, int) else os.fsdecode(name)}: {error.strerror}"
     return str(error) or type(error).__name__
 
 
 def _describe(error: BaseException) -> tuple[str, int]:
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx is not None else "ptycho"
-        return f"{error.format_message()}\nsee `{command} --help`", USAGE
+        return f"{printable(error.format_message())}\nsee `{command} --help`", USAGE
     if isinstance(error, click.ClickException):
-        return error.format_message(), error.exit_code
+        return printable(error.format_message()), error.exit_code
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         # click's Abort comes from the KeyboardInterrupt, whose message may say how to resume.
         return str(error.__cause__ or error) or "interrupted", INTERRUPTED
     if isinstance(error, PtychoError):
         return str(error), FAILED
     if isinstance(error, OSError):
-        return _os_message(error), FAILED
+        return printable(_os_message(error)), FAILED
     if isinstance(error, MemoryError):
         return "out of memory; use fewer patterns or a smaller batch", FAILED
     kind = type(error).__name__
-    return f"internal error: {kind}: {error}\nplease report it; --debug shows the traceback", FAILED
+    first = f"internal error: {kind}: {printable(str(error))}"
+    return f"{first}\nplease report it; --debug shows the traceback", FAILED
 
 
 def _show_traceback(error: BaseException) -> None:
-    click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    trace = "".join(traceback.format_exception(error))
+    click.echo(printable_lines(trace), err=True, nl=False)
 
 
 def report(error: BaseException, *, debug: bool = False) -> int:
@@ -85,10 +87,10 @@ def report(error: BaseException, *, debug: bool = False) -> int:
         _show_traceback(error)
     text, code = _describe(error)
     if code == INTERRUPTED:
-        click.echo(text, err=True)
+        tell(text)
         return code
-    first, *rest = shorten(text).splitlines() or [type(error).__name__]
-    click.echo(click.style("error: ", fg="red", bold=True) + first, err=True, color=allowed_color())
+    first, *rest = shorten(text).split("\n")
+    tell(first or type(error).__name__, "error", color="red")
     for line in rest:
-        click.echo(f"  {line}", err=True)
+        tell(f"  {line}")
     return code

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import click
 
 from ptycho_cli.__about__ import __version__
-from ptycho_cli.console import State, allowed_color, logging_to_stderr
+from ptycho_cli.console import State, allowed_color, logging_to_stderr, tell
 from ptycho_cli.errors import OK, report
 from ptycho_cli.lazy import LazyGroup
 from ptycho_cli.sections import common_params
@@ -59,8 +59,7 @@ def _telling_once() -> Callable[..., None]:
         if text in shown:
             return
         shown.add(text)
-        kind = "deprecated: " if issubclass(category, DeprecationWarning) else "warning: "
-        click.echo(click.style(kind, fg="yellow") + text, err=True, color=allowed_color())
+        tell(text, "deprecated" if issubclass(category, DeprecationWarning) else "warning")
 
     return show
 

@@ -165,3 +165,34 @@ def test_what_is_known_of_experiment_and_stage(ptycho, scan_file):
         "particle": "electron",
     }
     assert "electron, 200000 eV, distance 2 m" in ptycho("inspect", scan_file, *given).out
+
+
+HOSTILE = "probe\nno violation of the scan contract\x1b[2J\x9b1m\u202egpj"
+
+
+@pytest.mark.parametrize("dropped", [{}, {"probeGuess": None}], ids=["valid", "invalid"])
+def test_names_in_a_file_cannot_forge_lines(ptycho, edited, dropped):
+    path = edited(f"{HOSTILE}.npz", **{HOSTILE: 1, "x" * 5000: 1}, **dropped)
+    done = ptycho("inspect", path)
+    assert done.code == (1 if dropped else 0)
+    lines = (done.out + done.err).split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert max(map(len, lines)) < 1200
+    forged = [line for line in lines if line.startswith("no violation")]
+    assert len(forged) == (0 if dropped else 1)
+    for text in ("\\n", "\\x1b[2J", "\\x9b1m", "\\u202egpj"):
+        assert text in done.out
+
+
+def test_names_in_hdf5_cannot_forge_lines(ptycho, tmp_path):
+    import h5py
+
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file[HOSTILE] = 1
+        file.create_group("g").attrs[HOSTILE] = HOSTILE
+        file["diffraction"] = [HOSTILE]
+    done = ptycho("inspect", path)
+    assert done.code == 1
+    assert all(line.isprintable() for line in (done.out + done.err).split("\n"))
+    assert "\nno violation" not in done.out + done.err

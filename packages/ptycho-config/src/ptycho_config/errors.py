@@ -9,16 +9,23 @@
     └── MissingPackageError            something is not installed; also a RuntimeError
 
 Other packages derive from these. A message reads ``NAME must be RULE, got VALUE; what to do``.
-Any other exception is a bug.
+It is one line: names and values may come from anywhere, so control characters are shown escaped,
+and long names without their middle. Any other exception is a bug.
 """
 
 from typing import Any
+
+from ptycho_config.plain_text import printable, shortened
 
 SHOWN_LENGTH = 80
 
 
 class PtychoError(Exception):
     """Base of all errors shown to users: one line that says what to do."""
+
+    def __str__(self) -> str:
+        """Return the message, control characters and line breaks escaped."""
+        return printable(super().__str__())
 
 
 class InvalidValueError(PtychoError, ValueError):
@@ -81,7 +88,7 @@ class ConfigError(PtychoError, ValueError):
 
     def __str__(self) -> str:
         """Join the problems into one line."""
-        return "; ".join(self.problems)
+        return printable("; ".join(self.problems))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,20 +105,21 @@ class MissingPackageError(PtychoError, RuntimeError):
 
 
 def sentence(name: str, rule: str, got: str, advice: str = "") -> str:
-    """Write a violation in the common format of messages.
+    """Write a violation in the common format of messages, long parts without their middle.
 
     Examples
     --------
     >>> sentence("nepochs", "an integer >= 1", "0")
     'nepochs must be an integer >= 1, got 0'
     """
-    return f"{name} must be {rule}, got {got}" + (f"; {advice}" if advice else "")
+    text = f"{shortened(name)} must be {shortened(rule)}, got {shortened(got)}"
+    return printable(text + (f"; {shortened(advice)}" if advice else ""))
 
 
 def describe(value: object) -> str:
     """Write any received value on one line, shortened."""
     try:
-        text = " ".join(repr(value).split())
+        text = printable(" ".join(repr(value).split()))
     except Exception:  # a foreign __repr__ may raise anything, and so does an int of 5000 digits
         text = f"<{type(value).__name__}>"
     return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 3] + "..."

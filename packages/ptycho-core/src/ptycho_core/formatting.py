@@ -2,7 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
+from ptycho_config.plain_text import printable, shortened
+
 __all__ = ["format_number", "table"]
+
+#: Characters of a table cell; the middle of a longer one is left out.
+LONGEST_CELL = 120
 
 
 def format_number(value: float, digits: int = 3) -> str:
@@ -17,7 +22,7 @@ def format_number(value: float, digits: int = 3) -> str:
 
 
 def table(rows: Iterable[Sequence[str]], indent: int = 2) -> str:
-    """Align rows of text in columns.
+    """Align rows of text in columns; names from files are shown escaped, long ones shortened.
 
     Parameters
     ----------
@@ -26,7 +31,7 @@ def table(rows: Iterable[Sequence[str]], indent: int = 2) -> str:
     indent
         Spaces before each line.
     """
-    lines = [tuple(row) for row in rows]
+    lines = [tuple(shortened(printable(cell), LONGEST_CELL) for cell in row) for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     pad = " " * indent
     return "\n".join(

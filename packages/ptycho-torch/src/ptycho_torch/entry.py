@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ptycho_config import OptionSpec, PtychoError, current_flags, option_specs, resolve_alias
+from ptycho_config.plain_text import PlainFormatter, printable
 from ptycho_physics import DivergenceError
 
 INTERRUPTED = 130
@@ -127,6 +128,18 @@ def _reader(spec: OptionSpec) -> Callable[[str], object]:
     return read
 
 
+def _plain_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """Replace `warnings.formatwarning`: names in a message may come from anywhere."""
+    del line
+    return f"{filename}:{lineno}: {category.__name__}: {printable(str(message))}\n"
+
+
 def run(
     work: Callable[[dict[str, Any]], None], parser: Parser, arguments: Sequence[str] | None
 ) -> int:
@@ -139,10 +152,13 @@ def run(
     """
     # Python shows deprecations only where __main__ itself triggers them: users must see ours.
     warnings.filterwarnings("default", category=DeprecationWarning, module="ptycho_torch")
+    warnings.formatwarning = _plain_warning
     options = parser.parse(arguments)
     quiet = options.pop("quiet")
     options.setdefault("enable_progress_bar", not quiet)
-    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, handlers=[handler])
     try:
         work(options)
     except KeyboardInterrupt as interrupt:

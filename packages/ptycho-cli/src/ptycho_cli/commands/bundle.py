@@ -8,6 +8,7 @@ import click
 from ptycho_core.formatting import table
 from ptycho_data import Bundle, check_bundle, load_bundle
 
+from ptycho_cli.console import say
 from ptycho_cli.sections import Command, section
 
 __all__ = ["bundle"]
@@ -68,11 +69,11 @@ def show(path: Path, as_json: bool) -> None:
     for name, values in report["history"].items():
         if values:
             rows.append((name, f"{values[0]:.6g} -> {values[-1]:.6g} in {len(values)} epochs"))
-    click.echo(f"{path}\n{table(rows)}")
+    say(str(path), *table(rows).splitlines())
     for title in ("configuration", "scaling", "versions"):
         lines = _flat(report[title])
         if lines:
-            click.echo(f"{title}\n{table(lines)}")
+            say(title, *table(lines).splitlines())
 
 
 @bundle.command(cls=Command)
@@ -82,4 +83,4 @@ def check(path: Path) -> None:
     manifest = check_bundle(path)
     load_bundle(path)  # the hashes are right; also check the content of the members
     members = len(manifest["members"]) if "members" in manifest else len(manifest)
-    click.echo(f"{path}: intact, {members} members, trained with {manifest['backend']}")
+    say(f"{path}: intact, {members} members, trained with {manifest['backend']}")

@@ -26,7 +26,7 @@ from ptycho_core.outputs import output_file
 from ptycho_core.run_settings import resolve_with_bundle
 from ptycho_data import atomic_path, load_bundle, probe_size, stated_photons
 
-from ptycho_cli.console import note
+from ptycho_cli.console import note, say
 from ptycho_cli.layers import gather
 from ptycho_cli.options import field_options
 from ptycho_cli.sections import Command, section
@@ -149,7 +149,7 @@ def show(
     if as_json:
         click.echo(json.dumps({"configuration": resolved.to_dict(), "origins": origins}, indent=2))
     else:
-        click.echo(_listing(settings, origins))
+        say(*_listing(settings, origins).splitlines())
 
 
 def _resolve(

@@ -9,6 +9,7 @@ from ptycho_core.outputs import not_an_input, output_file, output_folder
 from ptycho_core.scan_corrections import correct_positions, shift_patterns, with_positions_from
 from ptycho_data import Domain, Format, Scan, format_named, format_of, known_formats, load_scan
 
+from ptycho_cli.console import say
 from ptycho_cli.reading import ABOVE_ZERO, INPUT, given_reading, reading_options, scan_index_option
 from ptycho_cli.sections import Command, section
 
@@ -70,20 +71,20 @@ def _corrected(scan: Scan, changes: dict[str, Any]) -> tuple[Scan, list[str]]:
     return scan, lines
 
 
-def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> str:
+def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> list[str]:
     names = " and ".join(path.name for path in files)
     size = "unknown" if scan.pixel_size_m is None else f"{scan.pixel_size_m * 1e9:.6g} nm"
     modes = f"probe of {len(scan.probe)} mode(s)"
     object_ = "no object" if scan.object_guess is None else (
         f"object {scan.object_guess.shape[0]} x {scan.object_guess.shape[1]}"
     )  # fmt: skip
-    return (
-        f"read {names}: {source.title}, {source.units}\n"
+    return [
+        f"read {names}: {source.title}, {source.units}",
         f"  {scan.n} patterns of {scan.N} x {scan.N}, {scan.diffraction.dtype} {scan.domain}; "
-        f"{modes}; {object_}\n"
+        f"{modes}; {object_}",
         f"  object pixel {size}; x {scan.xcoords.min():.2f} .. {scan.xcoords.max():.2f}, "
-        f"y {scan.ycoords.min():.2f} .. {scan.ycoords.max():.2f} pixels"
-    )
+        f"y {scan.ycoords.min():.2f} .. {scan.ycoords.max():.2f} pixels",
+    ]
 
 
 @click.command(cls=Command)
@@ -154,13 +155,13 @@ def convert(
     )
     if scan_index is not None:
         data = data.single(scan_index)
-    click.echo(_summary(source, data, data.files))
+    say(*_summary(source, data, data.files))
     _check_output(out, list(data.files), target, overwrite=overwrite)
     if positions_file is not None:
         data = with_positions_from(data, positions_file)
     data, corrections = _corrected(data, changes)
     assert target.write is not None  # noqa: S101 - only writable formats are offered
     omitted = target.write(out, data, overwrite)
-    click.echo(f"wrote {out}: {target.title}, {target.units}")
+    say(f"wrote {out}: {target.title}, {target.units}")
     for line in (*corrections, *omitted):
-        click.echo(f"  {line}")
+        say(f"  {line}")

@@ -16,7 +16,7 @@ from ptycho_data import PICTURE_FILES, load_scan, save_scan
 
 from ptycho_cli.commands.infer import run_inference
 from ptycho_cli.commands.train import run_training
-from ptycho_cli.console import current_state, note, progress
+from ptycho_cli.console import current_state, note, progress, say
 from ptycho_cli.layers import refusals_as_usage
 from ptycho_cli.sections import Command, section
 
@@ -130,8 +130,8 @@ def demo(
 def _evaluate(output: Path, scan: Path, result: Path, *, overwrite: bool) -> None:
     evaluation = evaluate(result, load_scan(scan))
     evaluation.save(output, overwrite=overwrite)
-    click.echo("quality against the object that was simulated")
-    click.echo(evaluation.table())
-    click.echo("pictures")
+    say("quality against the object that was simulated")
+    say(*evaluation.table().splitlines())
+    say("pictures")
     for path in (*(result / name for name in PICTURE_FILES), output / EVALUATION_FILES[1]):
-        click.echo(f"  {path}")
+        say(f"  {path}")

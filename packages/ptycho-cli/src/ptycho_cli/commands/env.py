@@ -10,6 +10,7 @@ from ptycho_core.backends import backend_names, find_backend
 from ptycho_core.formatting import table
 from ptycho_core.record import installed_versions
 
+from ptycho_cli.console import say
 from ptycho_cli.sections import Command, section
 
 __all__ = ["env"]
@@ -60,9 +61,11 @@ def env(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    click.echo("versions")
-    click.echo(table(found["versions"].items()))
-    click.echo("machine")
-    click.echo(table([("system", found["system"]), ("CPU cores", str(found["cpu_cores"]))]))
-    click.echo("backends")
-    click.echo(table(_backend_line(name, entry) for name, entry in found["backends"].items()))
+    say("versions")
+    say(*table(found["versions"].items()).splitlines())
+    say("machine")
+    say(*table([("system", found["system"]), ("CPU cores", str(found["cpu_cores"]))]).splitlines())
+    say("backends")
+    say(
+        *table(_backend_line(name, entry) for name, entry in found["backends"].items()).splitlines()
+    )

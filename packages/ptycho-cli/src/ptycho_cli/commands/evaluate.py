@@ -8,6 +8,7 @@ from ptycho_core.evaluation import EVALUATION_FILES
 from ptycho_core.evaluation import evaluate as evaluate_reconstruction
 from ptycho_core.outputs import output_folder
 
+from ptycho_cli.console import say
 from ptycho_cli.sections import Command, section
 
 __all__ = ["evaluate"]
@@ -45,7 +46,7 @@ def evaluate(
     if as_json:
         click.echo(json.dumps(evaluation.metrics, indent=2))
     else:
-        click.echo(f"{recon} against {reference}")
-        click.echo(evaluation.table())
+        say(f"{recon} against {reference}")
+        say(*evaluation.table().splitlines())
     if output is not None:
         evaluation.save(output, overwrite=overwrite)

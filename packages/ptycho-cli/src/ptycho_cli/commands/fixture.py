@@ -8,6 +8,7 @@ import click
 from ptycho_core.outputs import not_an_input, output_file
 from ptycho_data import Domain, load_scan, save_fixture
 
+from ptycho_cli.console import say
 from ptycho_cli.reading import INPUT, given_reading, reading_options
 from ptycho_cli.sections import Command, section
 
@@ -90,7 +91,7 @@ def fixture(
         overwrite=overwrite,
     )
     coverage = content["coverage"]
-    click.echo(
+    say(
         f"{output}: {content['subset_size']} of {scan.n} patterns, spanning "
         f"{coverage['x']:.0%} of the scan in x and {coverage['y']:.0%} in y; {sidecar}"
     )

@@ -14,7 +14,7 @@ from ptycho_config import (
 from ptycho_core.reconstruction import Extras, ReconstructionRun
 from ptycho_core.results import InferenceResult
 
-from ptycho_cli.console import current_state, progress
+from ptycho_cli.console import current_state, progress, say
 from ptycho_cli.errors import FAILED
 from ptycho_cli.layers import TRAINING_ONLY, gather, refusals_as_usage
 from ptycho_cli.options import field_options
@@ -147,9 +147,9 @@ def run_inference(run: ReconstructionRun) -> InferenceResult:
         return result
     patterns = len(result.reconstruction.indices)
     assert result.path is not None  # noqa: S101 - the command always writes
-    click.echo(summary(result.path, result.metrics, result.patterns_per_second, patterns))
+    say(summary(result.path, result.metrics, result.patterns_per_second, patterns))
     if run.extras.half_scan_frc:
-        click.echo(resolution_summary(result.metrics["half_scan_frc"]))
+        say(resolution_summary(result.metrics["half_scan_frc"]))
     if run.extras.refine and "r_factor_network" not in result.metrics:
         # The network's results are kept, but a script must notice that they are not refined.
         raise click.exceptions.Exit(FAILED)

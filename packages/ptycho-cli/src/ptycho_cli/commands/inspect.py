@@ -25,6 +25,7 @@ from ptycho_data import (
     load_scan,
 )
 
+from ptycho_cli.console import say
 from ptycho_cli.reading import INPUT, given_reading, reading_options, scan_index_option
 from ptycho_cli.sections import Command, section
 
@@ -181,7 +182,7 @@ def _experiment_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _print_suggestions(suggestions: dict[str, Any], path: Path) -> None:
     for problem in suggestions["problems"]:
-        click.echo(f"problem: {problem}")
+        say(f"problem: {problem}")
     command = suggestions["command"]
     if command is not None:
         words = ["ptycho", command, str(path), "-o", "model" if command == "train" else "result"]
@@ -189,10 +190,10 @@ def _print_suggestions(suggestions: dict[str, Any], path: Path) -> None:
             f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
             for name, value in suggestions["options"].items()
         ]
-        click.echo(f"suggested, with patterns of {suggestions['N']} pixels")
-        click.echo(f"  {' '.join(words)}")
+        say(f"suggested, with patterns of {suggestions['N']} pixels")
+        say(f"  {' '.join(words)}")
     for remark in suggestions["remarks"]:
-        click.echo(f"  note: {remark}")
+        say(f"  note: {remark}")
 
 
 @click.command(cls=Command)
@@ -255,22 +256,21 @@ def inspect(
 
 
 def _print_text(report: dict[str, Any], path: Path) -> None:
-    click.echo(f"{path} ({report['format']})")
-    click.echo(
-        table(
-            (row["key"], row["problem"], "")
-            if "problem" in row
-            else (row["key"], " x ".join(map(str, row["shape"])) or "scalar", row["dtype"])
-            for row in report["arrays"]
-        )
+    say(f"{path} ({report['format']})")
+    arrays = table(
+        (row["key"], row["problem"], "")
+        if "problem" in row
+        else (row["key"], " x ".join(map(str, row["shape"])) or "scalar", row["dtype"])
+        for row in report["arrays"]
     )
+    say(*arrays.splitlines())
     for text in report["warnings"]:
-        click.echo(f"warning: {text}")
+        say(f"warning: {text}")
     if report["violations"]:
-        click.echo(f"{len(report['violations'])} violation(s) of the scan contract")
+        say(f"{len(report['violations'])} violation(s) of the scan contract")
         for text in report["violations"]:
-            click.echo(f"  {text}")
+            say(f"  {text}")
         return
-    click.echo("no violation of the scan contract")
-    click.echo(_property_table(report))
+    say("no violation of the scan contract")
+    say(*_property_table(report).splitlines())
     _print_suggestions(report["suggestions"], path)

@@ -7,7 +7,7 @@ import click
 from ptycho_core.solving import SolverRun
 from ptycho_data import Domain
 
-from ptycho_cli.console import note, progress
+from ptycho_cli.console import note, progress, say
 from ptycho_cli.reading import INPUT, given_reading, reading_options, scan_index_option
 from ptycho_cli.results import fail_above_option, fail_if_above, resolution_summary, summary
 from ptycho_cli.sections import Command, section
@@ -129,7 +129,7 @@ def reconstruct(
     plateau = ", stopped at a plateau of the R-factor" if result.stopped == "plateau" else ""
     note(f"solved: {len(result.r_factors)} epochs{plateau}")
     patterns = len(result.reconstruction.indices)
-    click.echo(summary(output, result.metrics, result.patterns_per_second, patterns))
+    say(summary(output, result.metrics, result.patterns_per_second, patterns))
     if half_scan_frc:
-        click.echo(resolution_summary(result.metrics["half_scan_frc"]))
+        say(resolution_summary(result.metrics["half_scan_frc"]))
     fail_if_above(result.metrics, fail_above)

@@ -9,6 +9,7 @@ from ptycho_core.simulation import bad_pixel_mask, simulate_scan
 from ptycho_core.simulation_parts import SCANS, SimulationParts
 from ptycho_data import save_scan
 
+from ptycho_cli.console import say
 from ptycho_cli.sections import Command, section
 
 __all__ = ["simulate"]
@@ -157,7 +158,7 @@ def simulate(output: Path, overwrite: bool, from_file: Path | None, **options: A
         ),
     )
     save_scan(output, scan, overwrite=overwrite)
-    click.echo(
+    say(
         f"{output}: {scan.n} patterns of {scan.N} x {scan.N}, {options['photons']:.3g} photons "
         f"per pattern on average, {scan.diffraction.dtype} counts"
     )

@@ -7,6 +7,7 @@ import click
 from ptycho_config import ModelConfig, PyTorchExecutionConfig, RunFiles, TrainingConfig
 from ptycho_core.training import TrainedModel, TrainingRun
 
+from ptycho_cli.console import say
 from ptycho_cli.layers import INFERENCE_ONLY, gather, refusals_as_usage
 from ptycho_cli.options import field_options
 from ptycho_cli.reading import given_reading, reading_options
@@ -95,5 +96,5 @@ def run_training(run: TrainingRun) -> TrainedModel:
     if model.main_process:
         seconds = run.clock.seconds["train"]
         done = f"trained in {seconds:.1f} s" if model.written else "all epochs already done"
-        click.echo(f"{model.path}: {done}, kept {model.kept}")
+        say(f"{model.path}: {done}, kept {model.kept}")
     return model
