@@ -130,3 +130,12 @@ def test_old_flags_of_inference_map_and_warn():
     old, warned = given(inference, INFERENCE.replace("--accelerator", "--device"))
     assert old == new
     assert (quiet, warned) == ([], ["--device is deprecated, use accelerator"])
+
+
+@pytest.mark.parametrize("module", ["train", "inference"])
+def test_modules_in_the_working_directory_are_not_executed(module, tmp_path):
+    for name in ("attr", "attrs", "numpy", "torch", "typing"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(9)\n")
+    command = [sys.executable, "-m", f"ptycho_torch.{module}", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+    assert done.returncode == 0, done.stderr

@@ -7,6 +7,9 @@ file and reference page are generated from there. `resolve_training` and `resolv
 sources and record which one decided.
 """
 
+from ptycho_config import _start  # noqa: F401  # before anything is imported from elsewhere
+
+# isort: split
 from ptycho_config.__about__ import __version__
 from ptycho_config.aliases import DEPRECATED_ALIASES, Alias, current_flags, resolve_alias
 from ptycho_config.convert import CONFIG_CLASSES, from_dict, to_dict

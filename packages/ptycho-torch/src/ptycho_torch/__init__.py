@@ -6,6 +6,9 @@ install it: `ptycho_torch.training.train` makes a bundle from a scan,
 `Reconstructor` makes one from patterns that arrive batch by batch.
 """
 
+import ptycho_config  # noqa: F401  # first: ``python -m ptycho_torch.train`` must not import data
+
+# isort: split
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
