@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,15 +25,12 @@ def mountable() -> bool:
 
 
 def _try_mount() -> bool:
-    place = Path("/tmp/.ptycho-faults-mount")  # noqa: S108 - made, mounted and removed at once
-    place.mkdir(exist_ok=True)
-    try:
-        with disk(place, 2**16):
-            return True
-    except OSError:
-        return False
-    finally:
-        place.rmdir()
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            with disk(Path(place), 16 * PAGE):
+                return True
+        except OSError:
+            return False
 
 
 @contextmanager
