@@ -21,7 +21,7 @@ from packaging.version import Version
 nox.needs_version = ">=2026.10"  # sessions that require other sessions
 nox.options.default_venv_backend = "virtualenv"  # with pip, which knows the user's own sources
 nox.options.error_on_external_run = True
-nox.options.sessions = ["lint", "types", "tests", "bare", "integration", "backends", "client"]
+nox.options.sessions = ["lint", "types", "tests", "bare", "integration", "client"]
 
 ROOT = Path(__file__).parent.resolve()
 WHEELS = ROOT / "dist"
@@ -30,9 +30,18 @@ CLIENT = ROOT / "tests" / "client"  # ptychodus, as its users have it, and our p
 FRAMEWORKS = {"lightning", "tensorflow", "tensorflow-cpu", "torch"}
 ARCHIVES = ("*.whl", "*.tar.gz")
 ARRAY_LIBRARIES = {"array-api-strict", "jax", "numpy", "tensorflow-cpu", "torch"}
-TEST_TOOLS = ["hypothesis", "pytest"]
+TEST_TOOLS = ["hypothesis", "pytest", "pytest-xdist"]
 WORKSPACE_TOOLS = [*TEST_TOOLS, "hatchling", "import-linter", "nox"]  # for the tests at the top
 STUBS = ["scipy-stubs", "types-PyYAML"]
+#: Daily tests run in two processes, each of which computes with one thread.
+PROCESSES = ("-n", "2", "--dist", "worksteal")
+THREADS = [
+    "MKL_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+]
 
 PACKAGES: dict[str, dict[str, Any]] = {
     path.parent.name: nox.project.load_toml(path)
@@ -129,17 +138,21 @@ def install(
     )
     wheels = [wheel(name, extras) for name, extras in siblings.items()]
     extra = [str(r) for r in outside if str(r) in wanted]
-    session.install("-c", str(constraints), *wheels, *extra, *tools)
+    # A framework has some ten thousand modules, of which the tests import, and compile, a fraction.
+    session.install("--no-compile", "-c", str(constraints), *wheels, *extra, *tools)
     session.run_install("python", "-m", "pip", "check", silent=True)
 
 
-def pytest(session: nox.Session, *paths: str, marks: str, options: tuple[str, ...] = ()) -> None:
+def pytest(
+    session: nox.Session, *paths: str, marks: str, options: tuple[str, ...] = PROCESSES
+) -> None:
     """Run pytest on the installed packages; arguments after `--` go to pytest.
 
     With DISCARD_ENVIRONMENTS in the environment, one in which the tests passed is deleted: together
     they take 14 GB, one at a time 3.3.
     """
-    env = {"MPLBACKEND": "Agg", "PYTHONPATH": None}
+    env = {"MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": None, "PYTHONPATH": None}
+    env |= dict.fromkeys(THREADS, "1")
     # A selection of the user's own may be empty in one package of many (pytest's code 5).
     codes = [0, 5] if session.posargs else [0]
     command = ["python", "-m", "pytest", "-m", marks, *options, *paths, *session.posargs]
@@ -230,23 +243,16 @@ def integration(session: nox.Session) -> None:
 
 
 @nox.session(requires=["build"], tags=["cpu"])
-def backends(session: nox.Session) -> None:
-    """Compare PyTorch and TensorFlow: the one session with both in one process."""
-    wanted = everything("torch", "tf")
-    install(session, *wanted, tools=TEST_TOOLS)
-    session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
-    pytest(session, "tests/backends", marks="not gpu and not slow")
-
-
-@nox.session(requires=["build"], tags=["cpu"])
 def client(session: nox.Session) -> None:
-    """Let ptychodus drive our packages, and exchange files with it."""
+    """Compare PyTorch and TensorFlow, and let ptychodus drive both: all in one environment."""
     constraints = Path(session.create_tmp()) / "constraints.txt"
     lists = [CONSTRAINTS, CLIENT / "constraints.txt"]
     constraints.write_text("\n".join(path.read_text("utf-8") for path in lists), "utf-8")
     tools = [*TEST_TOOLS, "ptychodus"]
-    install(session, "ptychopinn[torch,tf]", tools=tools, constraints=constraints)
-    pytest(session, "tests/client", marks="not gpu and not slow")
+    wanted = everything("torch", "tf")
+    install(session, *wanted, tools=tools, constraints=constraints)
+    session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
+    pytest(session, "tests/client", "tests/backends", marks="not gpu and not slow")
 
 
 @nox.session(requires=["build"], default=False, tags=["cpu"])
@@ -255,7 +261,7 @@ def nightly(session: nox.Session) -> None:
     wanted = [*everything("torch", "tf"), *test_group("ptycho-physics")]
     install(session, *wanted, tools=[*WORKSPACE_TOOLS, "mlflow"])
     session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
-    pytest(session, "packages", "tests", "tests/backends", marks="slow and not gpu")
+    pytest(session, "packages", "tests", "tests/backends", marks="slow and not gpu", options=())
 
 
 @nox.session(requires=["build"], default=False, tags=["cpu"])
@@ -269,7 +275,7 @@ def lowest(session: nox.Session, package: str) -> None:
     constraints.write_text("\n".join([*oldest(package, *group), *tested]), "utf-8")
     install(session, package, *group, tools=TEST_TOOLS, constraints=constraints)
     # Old versions warn about their neighbours: not for us to mend.
-    options = ("-W", "default")
+    options = (*PROCESSES, "-W", "default")
     pytest(session, f"packages/{package}/tests", marks="not gpu and not slow", options=options)
 
 
@@ -303,7 +309,7 @@ def gpu(session: nox.Session, job: str) -> None:
     session.run("python", "-c", check)
     if job == "tests":
         session.env["PTYCHO_REQUIRE_BACKENDS"] = "numpy,torch"
-        pytest(session, "packages", "tests", marks="gpu")
+        pytest(session, "packages", "tests", marks="gpu", options=())
     elif job == "bench":
         run_benchmarks(session)
     else:
@@ -322,7 +328,7 @@ def gpu_tensorflow(session: nox.Session, job: str) -> None:
     session.run("python", "-c", check)
     if job == "tests":
         session.env["PTYCHO_REQUIRE_BACKENDS"] = "numpy,tensorflow"
-        pytest(session, "packages/ptycho-tf/tests", marks="gpu")
+        pytest(session, "packages/ptycho-tf/tests", marks="gpu", options=())
     else:
         where = ["-o", "demo", "--backend", "tensorflow", "--accelerator", "cuda"]
         session.run("ptycho", "demo", *(session.posargs or where))

@@ -11,7 +11,7 @@ from ptycho_data import load_bundle, save_scan
 
 
 @pytest.mark.parametrize("joint", [False, True])
-def test_two_processes_train_like_one(scan, tmp_path, joint):
+def test_two_processes_train_like_one(train, scan, training, execution, tmp_path, joint):
     script = textwrap.dedent("""
         import sys
         from pathlib import Path
@@ -21,28 +21,25 @@ def test_two_processes_train_like_one(scan, tmp_path, joint):
         from ptycho_torch.training import train
 
         torch.set_num_threads(1)
-        scan, out, devices = load_scan(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+        scan, out, joint = load_scan(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "True"
         config = TrainingConfig(
-            model=ModelConfig(
-                architecture="unrolled", n_filters_scale=1, joint_stages=sys.argv[4] == "True"
-            ),
-            backend="pytorch", nepochs=1,
-            batch_size=8, n_groups=32,
+            model=ModelConfig(architecture="unrolled", n_filters_scale=1, joint_stages=joint),
+            backend="pytorch", nepochs=1, batch_size=8, n_groups=32,
         )
         execution = PyTorchExecutionConfig(
-            learning_rate=1e-3, logger_backend="none", devices=devices,
-            strategy="ddp" if devices > 1 else "auto", accum_steps=3 - devices,
+            learning_rate=1e-3, logger_backend="none", devices=2, strategy="ddp"
         )
         train(scan, config, execution, output=out)
     """)
     path, program = tmp_path / "scan.npz", tmp_path / "program.py"
     save_scan(path, scan)
     program.write_text(script)  # Lightning starts the second process from the file
-    for devices in (1, 2):  # two batches a step: one after the other, or side by side
-        command = [sys.executable, str(program), str(path), str(tmp_path / f"{devices}")]
-        command += [str(devices), str(joint)]
-        subprocess.run(command, check=True, timeout=120)  # noqa: S603 - our own
-    one, two = (load_bundle(tmp_path / f"{devices}").weights for devices in (1, 2))
+    # two batches a step: side by side, or one after the other
+    command = [sys.executable, str(program), str(path), str(tmp_path / "two"), str(joint)]
+    subprocess.run(command, check=True, timeout=120)  # noqa: S603 - our own
+    config = training({"joint_stages": joint}, nepochs=1, n_groups=32)
+    train(scan, config, execution(learning_rate=1e-3, accum_steps=2), output="one")
+    one, two = (load_bundle(tmp_path / name).weights for name in ("one", "two"))
     for name in one:
         np.testing.assert_allclose(two[name], one[name], atol=2e-4, err_msg=name)
 

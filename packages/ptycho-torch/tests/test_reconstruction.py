@@ -288,7 +288,7 @@ def test_starting_loads_nothing_that_it_does_not_need(scan, untrained, tmp_path)
     assert done.stdout.strip() == "[]"
 
 
-def test_two_processes_reconstruct_like_one(scan, untrained, tmp_path):
+def test_two_processes_reconstruct_like_one(scan, untrained, inference, execution, tmp_path):
     script = textwrap.dedent("""
         import sys
         import torch
@@ -297,9 +297,9 @@ def test_two_processes_reconstruct_like_one(scan, untrained, tmp_path):
         from ptycho_torch.reconstruction import reconstruct
 
         torch.set_num_threads(1)
-        bundle, scan, out, devices = sys.argv[1:]
+        bundle, scan, out = sys.argv[1:]
         config = InferenceConfig(backend="pytorch")
-        execution = PyTorchExecutionConfig(devices=int(devices), inference_batch_size=7)
+        execution = PyTorchExecutionConfig(devices=2, inference_batch_size=7)
         result = reconstruct(load_bundle(bundle), load_scan(scan), config, execution)
         if result.main_process:
             save_reconstruction(out, result.reconstruction)
@@ -307,15 +307,13 @@ def test_two_processes_reconstruct_like_one(scan, untrained, tmp_path):
     """)
     program = tmp_path / "program.py"
     program.write_text(script)  # Lightning starts the second process from the file
-    bundle = save_bundle(tmp_path / "bundle.zip", untrained())
+    bundle, out = save_bundle(tmp_path / "bundle.zip", untrained()), tmp_path / "two.npz"
     save_scan(tmp_path / "scan.npz", scan)
-    found = []
-    for devices in (1, 2):
-        out = tmp_path / f"{devices}.npz"
-        command = [sys.executable, program, bundle, tmp_path / "scan.npz", out, str(devices)]
-        done = subprocess.run(command, check=True, timeout=120, capture_output=True, text=True)  # noqa: S603 - our own program
-        found.append((load_reconstruction(out), float(done.stdout.split()[-1])))
-    (one, r_one), (two, r_two) = found
+    command = [sys.executable, program, bundle, tmp_path / "scan.npz", out]
+    done = subprocess.run(command, check=True, timeout=120, capture_output=True, text=True)  # noqa: S603 - our own program
+    two, r_two = load_reconstruction(out), float(done.stdout.split()[-1])
+    result = reconstruct(load_bundle(bundle), scan, inference(), execution(inference_batch_size=7))
+    one, r_one = result.reconstruction, result.r_factor
     # joined by phase as a whole, not patch by patch
     np.testing.assert_allclose(two.object, one.object, atol=0.05)
     np.testing.assert_allclose(two.coverage, one.coverage, atol=1e-4)

@@ -29,6 +29,7 @@ def test_resuming_gives_the_identical_end_result(
     config = training(
         {"joint_stages": options},
         nepochs=4,
+        n_groups=24,
         average_weights=options,
     )
     whole = train(scan, config, execution(), output="whole")
@@ -52,7 +53,7 @@ def test_resuming_gives_the_identical_end_result(
             model=ModelConfig(
                 architecture="unrolled", n_filters_scale=1, joint_stages=options
             ),
-            backend="pytorch", nepochs=4, batch_size=8,
+            backend="pytorch", nepochs=4, batch_size=8, n_groups=24,
             average_weights=options,
         )
         if stop:  # the signal arrives in the middle of the third epoch

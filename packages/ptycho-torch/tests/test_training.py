@@ -133,8 +133,8 @@ def test_it_trains_and_reconstructs_on_a_gpu(
 
 
 def test_joint_stages_are_trained_in_teams_and_kept(train, scan, training, execution):
-    model, settings = {"joint_stages": True}, {"nepochs": 12, "synthetic_batches": True}
-    config = training(model, n_groups=48, **settings)
+    model, settings = {"joint_stages": True}, {"nepochs": 6, "synthetic_batches": True}
+    config = training(model, n_groups=32, **settings)
     bundle = load_bundle(train(scan, config, execution()).bundle_path)
     assert bundle.config["model"]["joint_stages"]
     assert bundle.history["train_loss"][-1] < bundle.history["train_loss"][0]
