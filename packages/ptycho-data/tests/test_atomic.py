@@ -9,6 +9,7 @@ import os
 import pickle
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from ptycho_data import _stack
+from ptycho_config import InvalidValueError
+from ptycho_data import NoSpaceError, _stack, need_space
 from ptycho_data._files import (
     OutputExistsError,
     atomic_path,
@@ -70,7 +72,7 @@ def folder_that_cannot_be_written() -> Iterator[Path]:
 def test_the_file_appears_at_the_end_alone_and_complete(tmp_path):
     target = tmp_path / "deep" / "er" / "out.npz"
     with atomic_path(target) as temporary:
-        assert temporary.parent == target.parent
+        assert temporary.parent.parent == target.parent
         assert temporary.suffix == ".npz"
         temporary.write_bytes(b"new")
         assert not target.exists()
@@ -117,6 +119,83 @@ def test_a_dangling_link_counts_as_existing(tmp_path):
     (tmp_path / "a").symlink_to(tmp_path / "nowhere")
     with pytest.raises(OutputExistsError), atomic_path(tmp_path / "a"):
         pass
+
+
+def irregular(folder: Path, kind: str) -> Path:
+    target = folder / "a"
+    if kind == "FIFO":
+        os.mkfifo(target)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(target))
+    elif kind == "device":
+        target.symlink_to(os.devnull)
+    elif kind == "link":
+        (folder / "b").write_bytes(b"theirs")
+        target.symlink_to(folder / "b")
+    elif kind == "dangling link":
+        target.symlink_to(folder / "nowhere")
+    return target
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has none of these")
+@pytest.mark.parametrize("kind", ["FIFO", "socket", "device", "link", "dangling link"])
+def test_what_is_no_regular_file_is_not_replaced(kind):
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # names of sockets are short
+        target = irregular(Path(short), kind)
+        before = target.lstat()
+        with pytest.raises(InvalidValueError) as caught, atomic_path(target, overwrite=True):
+            pytest.fail("the block must not run")
+        assert caught.value.rule == "a regular file to be replaced"
+        assert target.lstat().st_ino == before.st_ino
+        assert target.lstat().st_mode == before.st_mode
+        assert names(Path(short)) == (["a", "b"] if kind == "link" else ["a"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs")
+def test_a_fifo_that_appears_meanwhile_is_not_replaced(tmp_path):
+    target = tmp_path / "a"
+
+    def write_late() -> None:
+        with atomic_path(target, overwrite=True) as temporary:
+            temporary.write_bytes(b"mine")
+            os.mkfifo(target)
+
+    with pytest.raises(InvalidValueError):
+        write_late()
+    assert target.is_fifo()
+
+
+FULL = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.EDQUOT, "Disk quota exceeded"),
+    OSError("[Errno 28] Can't write data (file write failed: errno = 28, error message = ...)"),
+    RuntimeError("Unable to flush file (errno = 28, error message = 'No space left on device')"),
+]
+
+
+@pytest.mark.parametrize("error", FULL, ids=lambda error: type(error).__name__)
+def test_a_full_disk_names_the_file_and_spares_the_old_one(tmp_path, error):
+    target = tmp_path / "a"
+    target.write_bytes(b"old")
+
+    def write_too_much() -> None:
+        with atomic_path(target, overwrite=True) as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(NoSpaceError) as caught:
+        write_too_much()
+    assert str(caught.value).startswith(f"{target}: the disk is full")
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+    assert pickle.loads(pickle.dumps(caught.value)).path == target  # noqa: S301
+
+
+def test_room_is_checked_where_the_folder_will_be(tmp_path):
+    need_space(tmp_path / "not" / "yet", 1)
+    with pytest.raises(NoSpaceError, match=r"needs about .* GB, and the disk has"):
+        need_space(tmp_path / "not" / "yet", 1 << 60)
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -175,9 +254,9 @@ def test_a_full_disk_is_reported_with_the_name_of_the_file(tmp_path):
             lambda: write(target, bytes(3000), overwrite=True),
             lambda: write_npz(target, {"a": np.zeros(3000)}, overwrite=True),
         ):
-            with pytest.raises(OSError, match="File too large") as caught:
+            with pytest.raises(NoSpaceError, match="grew beyond the largest size") as caught:
                 much()
-            assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(target))
+            assert (caught.value.errno, caught.value.path) == (errno.EFBIG, target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert target.read_bytes() == b"old"

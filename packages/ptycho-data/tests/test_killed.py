@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 from ptycho_data import load_bundle, load_reconstruction, load_scan, write_json
-from ptycho_data._files import LEFTOVER_AGE_S
+from ptycho_data._staging import LEFTOVER_AGE_S
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 
@@ -133,8 +133,6 @@ def test_a_killed_writer_leaves_a_whole_file(name, times, tmp_path):
         assert max(versions) > 0
     left = [p for p in tmp_path.iterdir() if p != path]
     assert all(p.name.startswith(".ptycho-") for p in left)
-    for leftover in left:
-        os.utime(leftover, (0, time.time() - LEFTOVER_AGE_S - 60))
     write_json(tmp_path / "next.json", {})
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([name, "next.json"])
 
@@ -150,7 +148,18 @@ def test_a_writer_killed_between_the_first_byte_and_the_last(name, tmp_path):
     assert version_of(path) >= 0
 
 
-def test_leftovers_go_after_a_day_and_nothing_else_does(tmp_path):
+def test_the_next_writer_spares_one_that_lives(tmp_path):
+    with writing(tmp_path / "scan.npz") as process:
+        wait_for_an_unfinished_file(process, tmp_path)
+        write_json(tmp_path / "out.json", {})
+        assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".ptycho-")]
+        process.kill()
+    write_json(tmp_path / "out.json", {}, overwrite=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.json", "scan.npz"]
+
+
+def test_unlocked_leftovers_go_after_a_day_and_nothing_else_does(tmp_path):
+    """Those of earlier versions, which were files."""
     old = time.time() - LEFTOVER_AGE_S - 60
     names = {
         ".ptycho-0123456789abcdef.npz": True, ".ptycho-0123456789abcdef": True,
@@ -160,9 +169,8 @@ def test_leftovers_go_after_a_day_and_nothing_else_does(tmp_path):
         (tmp_path / name).write_text("x")
         os.utime(tmp_path / name, (old, old))
     (tmp_path / ".ptycho-fedcba9876543210.npz").write_text("somebody is at it")
-    (tmp_path / ".ptycho-aaaaaaaaaaaaaaaa").mkdir()
-    os.utime(tmp_path / ".ptycho-aaaaaaaaaaaaaaaa", (old, old))
+    (tmp_path / ".ptycho-aaaaaaaaaaaaaaaa").mkdir()  # killed before it locked
     write_json(tmp_path / "out.json", json.loads("{}"))
     kept = {name for name, goes in names.items() if not goes}
-    kept |= {".ptycho-fedcba9876543210.npz", ".ptycho-aaaaaaaaaaaaaaaa", "out.json"}
+    kept |= {".ptycho-fedcba9876543210.npz", "out.json"}
     assert {p.name for p in tmp_path.iterdir()} == kept

@@ -30,6 +30,8 @@ from ptycho_data._fixture import axis_coverage, fixture_indices, save_fixture
 from ptycho_data._geometry import half_pixel
 from ptycho_data._grouping import group_positions, subsample
 from ptycho_data._load import load_scan, save_scan, scan_from_arrays, validate
+from ptycho_data._locks import FolderInUseError, folder_lock
+from ptycho_data._manifest import MANIFEST, ResultSetError
 from ptycho_data._moved import MOVED
 from ptycho_data._npz import load_arrays
 from ptycho_data._patterns import Negative
@@ -58,28 +60,45 @@ from ptycho_data._results import (
     write_results,
 )
 from ptycho_data._scan import Scan
+from ptycho_data._sets import (
+    MODEL_SET,
+    RECONSTRUCTION_SET,
+    SetKind,
+    finish_commit,
+    read_set,
+    replaced_files,
+    result_set,
+)
+from ptycho_data._space import NoSpaceError, need_space
 from ptycho_data._stack import LazyStack, chunk_rows, read_patterns
 from ptycho_data.formats import FORMATS, Format, format_named, format_of, known_formats
 
 __all__ = [
     "BUNDLE_NAME",
     "FORMATS",
+    "MANIFEST",
+    "MODEL_SET",
     "PICTURE_FILES",
+    "RECONSTRUCTION_SET",
     "RESULT_FILES",
     "Bundle",
     "BundleError",
     "CentredSource",
     "Domain",
+    "FolderInUseError",
     "Format",
     "LazyStack",
     "MissingScanError",
     "Negative",
+    "NoSpaceError",
     "OutputExistsError",
     "Reconstruction",
     "ReconstructionError",
+    "ResultSetError",
     "Scan",
     "ScanFormatError",
     "ScanFormatWarning",
+    "SetKind",
     "StoredObject",
     "Violation",
     "__version__",
@@ -89,7 +108,9 @@ __all__ = [
     "check_bundle",
     "chunk_rows",
     "file_sha256",
+    "finish_commit",
     "fixture_indices",
+    "folder_lock",
     "format_named",
     "format_of",
     "group_positions",
@@ -104,10 +125,14 @@ __all__ = [
     "load_probe",
     "load_reconstruction",
     "load_scan",
+    "need_space",
     "places",
     "probe_size",
     "read_patterns",
+    "read_set",
     "refuse_existing",
+    "replaced_files",
+    "result_set",
     "save_bundle",
     "save_fixture",
     "save_product",

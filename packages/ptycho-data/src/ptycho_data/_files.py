@@ -1,31 +1,22 @@
-"""Files that appear complete or not at all.
-
-Every writer of this package goes through :func:`atomic_path`: the bytes are written to a temporary
-file in the folder of the target, flushed to disk, and only then given the target's name. A process
-killed at any moment leaves the old file or the new one, never a part of either. The temporary file
-of a killed process stays behind under a hidden name; the first writer that uses the folder a day
-later removes it.
+"""JSON and NPZ, whole or not at all.
 
 :func:`write_npz` and :func:`write_json` give the same bytes for the same content, so that a hash of
 an output says whether a result changed.
 """
 
-import contextlib
-import errno
 import hashlib
 import json
 import os
-import re
-import secrets
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from ptycho_config.errors import InvalidValueError, PtychoError
+from ptycho_config.errors import InvalidValueError
 
+from ptycho_data._atomic import OutputExistsError, atomic_path, refuse_existing
 from ptycho_data._stack import LazyStack, Stack, chunk_rows
 
 __all__ = [
@@ -41,170 +32,12 @@ __all__ = [
 
 # The earliest time a ZIP can state: members carry no clock, equal content gives equal bytes.
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-# Temporary files older than this belong to runs that were killed.
-LEFTOVER_AGE_S = 24 * 3600
-_TEMPORARY_NAME = re.compile(r"\.ptycho-[0-9a-f]{16}(\..*)?", re.DOTALL)
-# What a file system answers when there is no room for the bytes.
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# What a file system answers when it knows no hard links (FAT, some network and FUSE mounts).
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file as a hexadecimal string."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class OutputExistsError(PtychoError, FileExistsError):
-    """The output is there already and overwriting was not asked for."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        super().__init__(
-            f"{self.path}: exists already; pass --overwrite (overwrite=True) to replace it"
-        )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Rebuild from the path, so that the error crosses process borders."""
-        return type(self), (self.path,)
-
-
-def refuse_existing(paths: Iterable[str | os.PathLike[str]]) -> None:
-    """Check that none of the outputs of some work is there yet.
-
-    Parameters
-    ----------
-    paths
-        The files that the work will write.
-
-    Raises
-    ------
-    OutputExistsError
-        For the first that exists; a dangling link is something of the user's, too.
-    """
-    for path in paths:
-        if os.path.lexists(path):
-            raise OutputExistsError(path)
-
-
-@contextlib.contextmanager
-def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary path to write to, and move it to `path` when the block ends well.
-
-    The temporary file lies in the folder of `path` (a rename is atomic within one file system only)
-    and keeps its suffix, for writers that look at it. Its content is flushed to disk before the
-    move, the folder after it. When the block raises, the temporary file is removed and `path`
-    stays as it was.
-
-    Parameters
-    ----------
-    path
-        The file to write. Its folder is made if missing.
-    overwrite
-        Replace an existing file. Without it an existing file is never touched, not even one that
-        appears while the block runs.
-
-    Yields
-    ------
-    Path
-        An empty file to write to.
-
-    Raises
-    ------
-    OutputExistsError
-        `path` exists and `overwrite` is not set; checked before the block and again after it.
-    OSError
-        `path` is a folder, or its folder cannot be made or written to (PermissionError where that
-        is the cause). A full disk is reported with `path` as the file.
-    """
-    target = Path(path)
-    if os.path.isdir(target):  # noqa: PTH112 - Path.is_dir raises where it may not look
-        raise IsADirectoryError(f"{target}: is a folder, not a file; name the output file in it")
-    if not overwrite:
-        refuse_existing([target])
-    temporary = _create_temporary(target)
-    try:
-        yield temporary
-        _flush(temporary)
-        _publish(temporary, target, overwrite=overwrite)
-    except OSError as error:
-        # What failed while writing says nothing, or names a file that is not there any more.
-        if error.errno is not None and (
-            error.errno in _NO_ROOM or error.filename in (str(temporary), temporary)
-        ):
-            raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-    _flush_folder(target.parent)
-
-
-def _create_temporary(target: Path) -> Path:
-    """Make the folder and, in it, an empty file of a new name; the umask sets its permissions."""
-    folder = target.parent
-    # A hidden name of fixed length: the target's own name may be as long as the file system allows.
-    temporary = folder / f".ptycho-{secrets.token_hex(8)}{target.suffix}"
-    if os.path.lexists(folder) and not os.path.isdir(folder):  # noqa: PTH112 - as above
-        raise NotADirectoryError(f"{folder}: is not a folder; choose another output folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except OSError as error:
-        # type(error) keeps PermissionError and friends; one argument alone keeps the message plain.
-        reason = error.strerror or str(error)
-        raise type(error)(
-            f"{folder}: cannot write into this folder ({reason}); choose another output folder"
-        ) from error
-    _remove_leftovers(temporary)
-    return temporary
-
-
-def _remove_leftovers(temporary: Path) -> None:
-    """Remove old temporary files beside a new one; its time is that of the same clock."""
-    with contextlib.suppress(OSError), os.scandir(temporary.parent) as entries:
-        limit = temporary.stat().st_mtime - LEFTOVER_AGE_S
-        for entry in entries:
-            ours = _TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
-            if ours and entry.stat(follow_symlinks=False).st_mtime < limit:
-                with contextlib.suppress(OSError):  # another writer was faster
-                    Path(entry.path).unlink()
-
-
-def _publish(temporary: Path, target: Path, *, overwrite: bool) -> None:
-    """Give the finished file its name; without `overwrite` the name must still be free."""
-    if overwrite:
-        temporary.replace(target)
-        return
-    try:
-        # A link fails where the name is taken, a rename would silently replace it.
-        os.link(temporary, target)
-    except FileExistsError:
-        raise OutputExistsError(target) from None
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        if os.path.lexists(target):
-            raise OutputExistsError(target) from None
-        temporary.rename(target)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Flush the folder's entry for the new name, where the system can do that (not on Windows)."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def write_json(path: str | os.PathLike[str], obj: object, overwrite: bool = False) -> Path:

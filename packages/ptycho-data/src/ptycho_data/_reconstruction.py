@@ -15,6 +15,7 @@ from ptycho_data._contract import Findings, MissingScanError, ScanFormatError
 from ptycho_data._files import write_npz
 from ptycho_data._npz import load_arrays
 from ptycho_data._scan import Scan
+from ptycho_data._sets import RECONSTRUCTION_SET, read_set
 from ptycho_data._statements import read_metadata, read_statements, statements
 from ptycho_data.units import Particle
 
@@ -268,7 +269,7 @@ def load_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
     Parameters
     ----------
     path
-        The file.
+        The file, or the folder of a result, whose files must belong together.
 
     Returns
     -------
@@ -279,7 +280,11 @@ def load_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
     ReconstructionError
         The file cannot be read, lacks arrays, or they break the rules of `Reconstruction`: one
         line that begins with `path` and lists what was found.
+    ResultSetError
+        The files of the folder do not belong together.
     """
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
+        path = read_set(path, RECONSTRUCTION_SET)
     try:
         arrays: dict[str, Any] = load_arrays(Path(path), _ARRAYS, optional=_SCALARS)
     except MissingScanError:
