@@ -1,16 +1,19 @@
 import hashlib
+import os
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ptycho_core.record import (
+    Inputs,
     Stopwatch,
     describe_input,
     installed_versions,
     portable,
     run_record,
 )
+from ptycho_data import ScanFormatError
 
 
 def test_input_is_named_sized_and_hashed(tmp_path):
@@ -77,9 +80,32 @@ def test_run_record(tmp_path):
     path = tmp_path / "scan.npz"
     path.write_bytes(b"counts")
     record = run_record(
-        "train", inputs={"scan": path}, clock=Stopwatch(), configuration={"a": 1}, backend="x"
+        "train",
+        inputs=Inputs({"scan": path}).described(),
+        clock=Stopwatch(),
+        configuration={"a": 1},
+        backend="x",
     )
     assert record["inputs"]["scan"]["name"] == "scan.npz"
     assert record["backend"] == "x"
     assert record["created"].endswith("Z")
     assert str(tmp_path) not in str(record)
+
+
+@pytest.mark.parametrize("damage", ["rewritten", "replaced", "removed"])
+def test_inputs_that_change_while_they_are_read_are_refused(tmp_path, damage):
+    path, other = tmp_path / "scan.npz", tmp_path / "other.npz"
+    path.write_bytes(b"counts")
+    other.write_bytes(b"others")
+    inputs = Inputs({"scan": path})
+    assert inputs.described()["scan"]["bytes"] == 6
+    if damage == "rewritten":
+        before = path.stat()
+        path.write_bytes(b"COUNTS")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    elif damage == "replaced":
+        other.replace(path)
+    else:
+        path.unlink()
+    with pytest.raises(ScanFormatError, match="the file that was checked"):
+        inputs.described()

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from ptycho_data import MissingScanError, ScanFormatError
 from ptycho_data._hdf5 import H5File, is_hdf5
-from ptycho_data._stack import LazyStack, is_mapped
+from ptycho_data._mapped import is_mapped
+from ptycho_data._stack import LazyStack
 
 VALUES = np.random.default_rng(0).integers(0, 9, (12, 8, 8)).astype(np.uint16)
 

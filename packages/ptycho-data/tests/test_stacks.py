@@ -3,8 +3,9 @@ import zlib
 import numpy as np
 import pytest
 from ptycho_data import _stack
+from ptycho_data._mapped import release
 from ptycho_data._measure import all_finite, measure
-from ptycho_data._stack import LazyStack, MemorySource, chunk_rows, read_patterns, release
+from ptycho_data._stack import LazyStack, MemorySource, chunk_rows, read_patterns
 
 
 @pytest.fixture(params=["nyx", "yxn", "fortran", "reversed"])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_data import Scan, fixture_indices
+from ptycho_data import Scan, fixture_indices, read_patterns
 from ptycho_data.figures import draw, new_figure, object_views, save_figure
 
 from ptycho_core.cautions import ScanFacts
@@ -29,10 +29,8 @@ def save_inspection_figure(scan: Scan, path: Path, *, overwrite: bool = False) -
     brightest = int(totals.argmax())
     averaged = np.unique(np.linspace(0, scan.n - 1, min(scan.n, AVERAGED_PATTERNS)).astype(int))
     patterns = {
-        "Mean pattern": np.asarray(scan.diffraction[averaged], dtype=np.float64).mean(axis=0),
-        f"Brightest pattern ({brightest})": np.asarray(
-            scan.diffraction[brightest], dtype=np.float64
-        ),
+        "Mean pattern": read_patterns(scan.diffraction, averaged, np.float64).mean(axis=0),
+        f"Brightest pattern ({brightest})": read_patterns(scan.diffraction, brightest, np.float64),
     }
     for panel, (title, image) in zip(axes[0], patterns.items(), strict=True):
         _draw_pattern(panel, image, title, facts)

@@ -26,7 +26,7 @@ from ptycho_core.half_scans import CURVE_FILE, Indices, half_scan_metrics
 from ptycho_core.networks import trust_network
 from ptycho_core.outputs import RECONSTRUCTION_FILES, output_folder
 from ptycho_core.progress import Progress, counter, log_to_stderr, no_progress, text_progress
-from ptycho_core.record import RUN_FILE, Stopwatch, run_record, with_run
+from ptycho_core.record import RUN_FILE, Inputs, Stopwatch, run_record, with_run
 from ptycho_core.refinement import RefinementResult, refine
 from ptycho_core.results import InferenceResult
 from ptycho_core.run_settings import (
@@ -209,10 +209,17 @@ class ReconstructionRun:
     clock: Stopwatch = field(factory=Stopwatch)
 
     @cached_property
+    def _loaded(self) -> tuple[Bundle, dict[str, dict[str, Any]]]:
+        """The trained network and the description of its file."""
+        with self.clock.stage("load bundle"):
+            read = Inputs({"model_path": Path(self.model)} if is_path(self.model) else {})  # type: ignore[arg-type]  # is_path says that it is one
+            bundle = _bundle_of(self.model)
+            return bundle, {} if self.output is None else read.described()
+
+    @property
     def bundle(self) -> Bundle:
         """The trained network, read on first use."""
-        with self.clock.stage("load bundle"):
-            return _bundle_of(self.model)
+        return self._loaded[0]
 
     @cached_property
     def resolved(self) -> Resolved[InferenceConfig]:
@@ -254,9 +261,13 @@ class ReconstructionRun:
         resolved = self.resolved
         log_settings(resolved)
         probe_file = resolved.files.probe_file if self.probe is None else None
+        inputs = self._loaded[1]
         with self.clock.stage("read"):
+            read = Inputs(self._files(resolved))
             scan = read_scan(self.scan, resolved.config.domain, probe_file, **self.reading)
             scan = scan.single(self.scan_index)
+            if self.output is not None:
+                inputs = inputs | read.described()
         with self.clock.stage("check"):
             cautions = check_scan(scan)
         work = _Work(self, resolved, scan, given_probe(self.probe, probe_file, scan.N))
@@ -296,11 +307,24 @@ class ReconstructionRun:
         if refined is not None and self.extras.refine_probe:
             note_twin(rec.probe)
         if self.output is not None:
-            self._write(self.output, resolved, scan, result)
+            self._write(self.output, resolved, inputs, scan, result)
         return result
 
+    def _files(self, resolved: Resolved[InferenceConfig]) -> dict[str, Path]:
+        """Return scan and probe by role, those in memory left out."""
+        files = {
+            "test_data_file": resolved.files.test_data_file if is_path(self.scan) else None,
+            "probe_file": None if self.probe is not None else resolved.files.probe_file,
+        }
+        return {role: path for role, path in files.items() if path is not None}
+
     def _write(
-        self, folder: Path, resolved: Resolved[InferenceConfig], scan: Scan, result: InferenceResult
+        self,
+        folder: Path,
+        resolved: Resolved[InferenceConfig],
+        inputs: Mapping[str, Mapping[str, Any]],
+        scan: Scan,
+        result: InferenceResult,
     ) -> None:
         metrics, extras = result.metrics, self.extras
         patterns = len(result.reconstruction.indices)
@@ -308,16 +332,10 @@ class ReconstructionRun:
         method = resolved.config.model.architecture
         if refined:
             method += f", {len(metrics['r_factors_refining'])} epochs of the solver"
-        files = resolved.files
-        inputs = {
-            "model_path": files.model_path if is_path(self.model) else None,
-            "test_data_file": files.test_data_file if is_path(self.scan) else None,
-            "probe_file": None if self.probe is not None else files.probe_file,
-        }
         failed = extras.refine > 0 and not refined
         record = run_record(
             "infer",
-            inputs={role: path for role, path in inputs.items() if path is not None},
+            inputs=inputs,
             clock=self.clock,
             configuration=resolved.to_dict(),
             overrides=resolved.overrides_applied,

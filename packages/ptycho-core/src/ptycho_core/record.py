@@ -13,10 +13,11 @@ from typing import Any
 
 from attrs import define, evolve, field
 from ptycho_config import RunFiles, option_specs
-from ptycho_data import Reconstruction, file_sha256
+from ptycho_data import Reconstruction, Stamp, file_sha256
 
 __all__ = [
     "RUN_FILE",
+    "Inputs",
     "Stopwatch",
     "describe_input",
     "installed_versions",
@@ -50,19 +51,56 @@ def installed_versions() -> dict[str, str]:
     return versions
 
 
+def _file_of(path: Path) -> Path:
+    """Return the file that describes an input, which may be a folder."""
+    if path.is_dir():
+        names = ("wts.h5.zip", "manifest.json", "diffraction.h5", "diffraction.cxi")
+        inside = [path / name for name in names]
+        return next((member for member in inside if member.is_file()), path)
+    return path
+
+
 def describe_input(path: Path) -> dict[str, Any]:
     """Name, size in bytes and SHA-256 of an input.
 
     A folder is described by the bundle in it, by the manifest of the unpacked bundle, which
     holds the hashes of all members, or by the patterns of a scan.
     """
-    if path.is_dir():
-        names = ("wts.h5.zip", "manifest.json", "diffraction.h5", "diffraction.cxi")
-        inside = [path / name for name in names]
-        path = next((member for member in inside if member.is_file()), path)
+    path = _file_of(path)
     if not path.is_file():
         return {"name": path.name}
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
+
+
+class Inputs:
+    """The input files of a run, whose hashes are those of what was read.
+
+    Make it before the files are read, and call `described` as soon as they have been: a file that
+    changed or was replaced in between is an error, one that is replaced later does no harm.
+
+    Parameters
+    ----------
+    files
+        Role -> file or folder.
+    """
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = {role: Path(path).expanduser() for role, path in files.items()}
+        found = {role: _file_of(path) for role, path in self._files.items()}
+        self._stamps = [Stamp.of(path) for path in found.values() if path.is_file()]
+
+    def described(self) -> dict[str, dict[str, Any]]:
+        """Describe every file by role, see `describe_input`.
+
+        Raises
+        ------
+        ScanFormatError
+            A file is not the one that it was in the beginning.
+        """
+        described = {role: describe_input(path) for role, path in self._files.items()}
+        for stamp in self._stamps:
+            stamp.check()
+        return described
 
 
 def portable(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +145,7 @@ class Stopwatch:
 def run_record(
     command: str,
     *,
-    inputs: Mapping[str, Path],
+    inputs: Mapping[str, Mapping[str, Any]],
     clock: Stopwatch,
     configuration: Mapping[str, Any],
     overrides: Mapping[str, Any] | None = None,
@@ -120,7 +158,7 @@ def run_record(
     command
         Name of the command.
     inputs
-        Role -> file.
+        Role -> description, from `Inputs`.
     clock
         Timings of the stages of the run.
     configuration
@@ -134,7 +172,7 @@ def run_record(
         "command": command,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **more,
-        "inputs": {role: describe_input(path) for role, path in inputs.items()},
+        "inputs": dict(inputs),
         "configuration": portable(configuration),
         "overrides_applied": portable(overrides or {}),
         "versions": installed_versions(),

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
-from ptycho_data import Scan
+from ptycho_data import Scan, read_patterns
 from ptycho_physics import detected_fraction, extract_patches, normalise_probe, probe_intensity
 
 __all__ = ["mean_counts", "truth_gain", "truth_patches"]
@@ -50,7 +50,7 @@ def truth_patches(scan: Scan, indices: NDArray[np.int64]) -> NDArray[np.complex6
         If the scan has neither.
     """
     if scan.patches is not None:
-        return np.asarray(scan.patches[indices], dtype=np.complex64)
+        return read_patterns(scan.patches, indices, np.complex64)
     if scan.object_guess is None:
         raise InvalidValueError(
             "objectGuess or Y",

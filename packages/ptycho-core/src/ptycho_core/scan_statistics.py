@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from ptycho_data import Domain, Scan, chunk_rows
+from ptycho_data import Domain, Scan, chunk_rows, read_patterns
 from scipy.spatial import cKDTree
 
 from ptycho_core.placement import Placement
@@ -104,7 +104,7 @@ def saturation(scan: Scan) -> Saturation:
     """
     bad = scan.bad_pixels
     good = np.ones((scan.N, scan.N), bool) if bad is None else ~bad
-    blocks = (np.asarray(scan.diffraction[block]) for block in chunk_rows(scan.diffraction))
+    blocks = (read_patterns(scan.diffraction, block) for block in chunk_rows(scan.diffraction))
     return saturation_of(blocks, good, scan.domain)
 
 

@@ -16,7 +16,7 @@ from ptycho_core.evaluation import reference_metrics
 from ptycho_core.half_scans import CURVE_FILE, Indices, half_scan_metrics
 from ptycho_core.outputs import RECONSTRUCTION_FILES, output_folder
 from ptycho_core.progress import Progress, log_to_stderr, no_progress, text_progress
-from ptycho_core.record import RUN_FILE, Stopwatch, run_record, with_run
+from ptycho_core.record import RUN_FILE, Inputs, Stopwatch, run_record, with_run
 from ptycho_core.run_settings import AnyPath, is_path, read_scan
 from ptycho_core.twin import note_twin
 from ptycho_core.verdict import Verdict, judge, picture_caption
@@ -197,7 +197,9 @@ class SolverRun:
     def run(self) -> SolverResult:
         """Reconstruct; errors as for `solve_scan`."""
         with self.clock.stage("read"):
+            inputs = self._inputs()
             scan = read_scan(self.scan, **self.reading).single(self.scan_index)
+            described = {} if self.output is None else inputs.described()
         with self.clock.stage("check"):
             cautions = check_scan(scan)
         with self.clock.stage("solve"):
@@ -229,7 +231,9 @@ class SolverRun:
         )
         if self.settings.get("update_probe"):
             note_twin(rec.probe)
-        return result if self.output is None else self._written(self.output, scan, result)
+        return (
+            result if self.output is None else self._written(self.output, scan, result, described)
+        )
 
     def _solve(self, scan: Scan, label: str) -> Solution:
         """Run the solver on all patterns of a scan."""
@@ -272,13 +276,23 @@ class SolverRun:
         stated = {name: value for name, value in self.reading.items() if name not in files}
         return {name: value for name, value in stated.items() if value is not None}
 
-    def _written(self, folder: Path, scan: Scan, result: SolverResult) -> SolverResult:
+    def _inputs(self) -> Inputs:
+        """Return the input files by role; a scan in memory has none."""
+        files = {"scan": self.scan, "probe_file": self.reading.get("probe_file")}
+        return Inputs({role: Path(path) for role, path in files.items() if is_path(path)})  # type: ignore[arg-type]  # is_path says that it is one
+
+    def _written(
+        self,
+        folder: Path,
+        scan: Scan,
+        result: SolverResult,
+        inputs: Mapping[str, Mapping[str, Any]],
+    ) -> SolverResult:
         """Write results and the record of the run."""
         epochs = len(result.r_factors)
-        files = {"scan": self.scan, "probe_file": self.reading.get("probe_file")}
         record = run_record(
             "reconstruct",
-            inputs={role: Path(path) for role, path in files.items() if is_path(path)},  # type: ignore[arg-type]  # is_path says that it is one
+            inputs=inputs,
             clock=self.clock,
             configuration={
                 **self.settings,

@@ -25,7 +25,7 @@ from ptycho_core.backends import require
 from ptycho_core.cautions import Caution, check_scan, report
 from ptycho_core.outputs import output_folder
 from ptycho_core.progress import log_to_stderr
-from ptycho_core.record import RUN_FILE, Stopwatch, run_record
+from ptycho_core.record import RUN_FILE, Inputs, Stopwatch, run_record
 from ptycho_core.refined_scans import write_refined
 from ptycho_core.results import TrainingInterrupted, TrainingResult
 from ptycho_core.run_settings import (
@@ -264,7 +264,9 @@ class TrainingRun:
             names = () if self.resume else TRAINING_FILES
             output_folder(self.output, names, overwrite=self.overwrite)
         with self.clock.stage("read"):
+            read = Inputs(self._files())
             scans, test_scan, probe, resolved = self._read()
+            inputs = {} if self.output is None else read.described()
         with self.clock.stage("check"):
             cautions = [caution for scan in scans for caution in check_scan(scan)]
         refined: list[ProbeRefinement] = []
@@ -308,7 +310,7 @@ class TrainingRun:
                 interrupt, result = stopped, stopped.result
             epoch, kept = kept_epoch(result, resolved.execution)
             if self.output is not None and result.main_process and result.written:
-                self._write(self.output, resolved, result, epoch, cautions, refined)
+                self._write(self.output, resolved, inputs, result, epoch, cautions, refined)
                 if len(scans) > 1 and refined and not _refines_more(resolved.config):
                     _write_probes(self.output, scans)
             if interrupt is not None:
@@ -366,6 +368,7 @@ class TrainingRun:
         self,
         folder: Path,
         resolved: Resolved[TrainingConfig],
+        inputs: Mapping[str, Mapping[str, Any]],
         result: TrainingResult,
         epoch: int,
         cautions: list[Caution],
@@ -378,7 +381,7 @@ class TrainingRun:
         write_json(folder / "metrics.json", metrics, overwrite=replace)
         record = run_record(
             "train",
-            inputs=self._inputs(resolved),
+            inputs=inputs,
             clock=self.clock,
             configuration=resolved.to_dict(),
             overrides=resolved.overrides_applied,
@@ -390,16 +393,17 @@ class TrainingRun:
         )
         write_json(folder / RUN_FILE, record, overwrite=replace)
 
-    def _inputs(self, resolved: Resolved[TrainingConfig]) -> dict[str, Path]:
+    def _files(self) -> dict[str, Path]:
         """Input files by role; scans in memory have none."""
+        named = resolve_training(self.layers).files
         paths = {
             f"train_data_file{f'_{number}' if number > 1 else ''}": scan
             for number, scan in enumerate(self.scans, start=1)
         }
         files = {role: Path(path) for role, path in paths.items() if not isinstance(path, Scan)}
         others = {
-            "test_data_file": resolved.files.test_data_file if self.test_scan is None else None,
-            "probe_file": resolved.files.probe_file if self.probe is None else None,
+            "test_data_file": named.test_data_file if self.test_scan is None else None,
+            "probe_file": named.probe_file if self.probe is None else None,
         }
         return files | {role: path for role, path in others.items() if path is not None}
 

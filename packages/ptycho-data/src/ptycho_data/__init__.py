@@ -32,6 +32,7 @@ from ptycho_data._grouping import group_positions, subsample
 from ptycho_data._load import load_scan, save_scan, scan_from_arrays, validate
 from ptycho_data._locks import FolderInUseError, folder_lock
 from ptycho_data._manifest import MANIFEST, ResultSetError
+from ptycho_data._mapped import Stamp
 from ptycho_data._moved import MOVED
 from ptycho_data._npz import load_arrays
 from ptycho_data._patterns import Negative
@@ -99,6 +100,7 @@ __all__ = [
     "ScanFormatError",
     "ScanFormatWarning",
     "SetKind",
+    "Stamp",
     "StoredObject",
     "Violation",
     "__version__",

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_data._stack import LazyStack, Stack, is_mapped, source_of
+from ptycho_data._mapped import is_mapped
+from ptycho_data._stack import LazyStack, Stack, source_of
 
 __all__ = ["CentredSource", "ChangedSource", "changed"]
 

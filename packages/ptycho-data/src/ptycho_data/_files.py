@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._atomic import OutputExistsError, atomic_path, refuse_existing
-from ptycho_data._stack import LazyStack, Stack, chunk_rows
+from ptycho_data._stack import LazyStack, Stack, chunk_rows, read_patterns
 
 __all__ = [
     "OutputExistsError",
@@ -160,7 +160,7 @@ def _pieces(array: Stack) -> Iterator[npt.NDArray[Any]]:
         yield array
         return
     for rows in chunk_rows(array) if array.nbytes else ():
-        piece = array[rows]
+        piece = read_patterns(array, rows)
         if len(piece) == 1 and piece.ndim > 1:
             yield from _pieces(piece[0])
         else:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from ptycho_data._contract import WHOLE_FILE, ScanFormatError, raster_advice
 from ptycho_data._hdf5_source import DAMAGE, H5RasterSource, H5Source, open_file
-from ptycho_data._stack import LazyStack, Stack, Stamp
+from ptycho_data._mapped import Stamp, map_file
+from ptycho_data._stack import LazyStack, Stack
 from ptycho_data._untrusted import LIMITS, Header, HeaderError, UntrustedFile, brief, check_extents
 
 __all__ = ["H5File", "is_hdf5"]
@@ -95,6 +96,12 @@ class H5File(UntrustedFile):
         """Other files that links were followed to."""
         others = self._others.values()
         return tuple(path for other in others for path in (other.path, *other.linked))
+
+    @property
+    def stamps(self) -> tuple[Stamp, ...]:
+        """Of this file and of those that links were followed to, as they were when opened."""
+        others = self._others.values()
+        return (self._stamp, *(stamp for other in others for stamp in other.stamps))
 
     def _other(self, filename: str, name: str) -> "H5File":
         """Open a file that a dataset of this one is in, if links may be followed."""
@@ -427,7 +434,10 @@ class H5File(UntrustedFile):
             if offset + header.nbytes > owner._stamp.size:
                 self._fail(name, "complete", "a dataset that runs past the end of the file")
             shape = (-1, *header.shape[-2:])
-            return np.memmap(owner.path, header.dtype, "r", offset, header.shape).reshape(shape)
+            with owner.path.open("rb") as opened:
+                owner._stamp.check(opened)
+                mapped = map_file(opened, owner._stamp, header.dtype, offset, header.shape)
+            return mapped.reshape(shape)
         if chunks is None:  # so small that it lies in the header
             return self.read(name).reshape(-1, *header.shape[-2:])
         source = H5RasterSource if axes > 3 else H5Source

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_data._contract import ScanFormatError
-from ptycho_data._stack import BLOCK_BYTES, Stamp
+from ptycho_data._mapped import Stamp
+from ptycho_data._stack import BLOCK_BYTES
 from ptycho_data._untrusted import Header, brief
 
 __all__ = ["DAMAGE", "H5RasterSource", "H5Source", "open_file"]
@@ -75,23 +76,27 @@ class H5Source:
         return out
 
     def _take_together(self, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
+        """Read patterns that share their chunks, the most recently used ones from memory."""
         slabs = rows // self.together
-        for slab in np.unique(slabs):
-            wanted = slabs == slab
-            out[wanted] = self._slab(int(slab))[rows[wanted] % self.together]
+        wanted = np.unique(slabs)
+        self.stamp.check()
+        found = {slab: self._slabs[slab] for slab in wanted.tolist() if slab in self._slabs}
+        with contextlib.ExitStack() as closing:
+            dataset = None
+            for slab in wanted.tolist():
+                read = found.pop(slab, None)
+                if read is None:
+                    dataset = dataset or closing.enter_context(self._open())
+                    read = dataset[slab * self.together : (slab + 1) * self.together]
+                self._keep(slab, read)
+                here = slabs == slab
+                out[here] = read[rows[here] % self.together]
 
-    def _slab(self, slab: int) -> NDArray[Any]:
-        """Patterns that share their chunks, the most recently used ones from memory."""
-        if slab in self._slabs:
-            self._slabs.move_to_end(slab)
-            return self._slabs[slab]
-        start = slab * self.together
-        with self._open() as dataset:
-            read: NDArray[Any] = dataset[start : start + self.together]
+    def _keep(self, slab: int, read: NDArray[Any]) -> None:
+        self._slabs.pop(slab, None)  # threads that read ahead share this
         self._slabs[slab] = read
         while len(self._slabs) > self._cached:
             self._slabs.popitem(last=False)
-        return read
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[h5py.Dataset]:
@@ -99,6 +104,7 @@ class H5Source:
         try:
             with open_file(self.stamp.path) as file:
                 yield file[self.name]
+            self.stamp.check()
         except DAMAGE as error:
             if isinstance(error, ScanFormatError):
                 raise

@@ -256,6 +256,8 @@ def _load_file(
             raw = one.read(opened)
             raw.files = tuple(dict.fromkeys((*raw.files, *opened.linked)))
             scan = build(raw, domain, findings, probe_file, negative, given)
+            for stamp in opened.stamps:
+                stamp.check()
             _log.info("%s: read as %s", path, one.title)
     except MissingScanError:
         raise

@@ -7,7 +7,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from ptycho_data._stack import Stack, chunk_rows
+from ptycho_data._stack import Stack, chunk_rows, read_patterns
 
 __all__ = ["DAMAGED", "Checksum", "StackStatistics", "all_finite", "measure"]
 
@@ -91,7 +91,7 @@ def measure(
     lowest, highest = np.empty(pixel_shape, stack.dtype), np.empty(pixel_shape, stack.dtype)
     started = False
     for rows in chunk_rows(stored):
-        chunk = stored[rows]
+        chunk = read_patterns(stored, rows)
         if crc is not None:
             crc = _crc(chunk, crc)
         values = chunk if mask is None else np.where(mask[rows], 0, chunk)
@@ -145,7 +145,7 @@ def all_finite(stack: Stack, crc: int | None = None) -> tuple[bool, int | None]:
     _, stored = _in_storage_order(stack)
     finite = True
     for rows in chunk_rows(stored):
-        chunk = stored[rows]
+        chunk = read_patterns(stored, rows)
         if crc is not None:
             crc = _crc(chunk, crc)
         finite = finite and bool(np.isfinite(chunk).all())

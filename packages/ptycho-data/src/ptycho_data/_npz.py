@@ -18,6 +18,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from ptycho_data._contract import WHOLE_FILE, ScanFormatError, Violation, raster_advice
+from ptycho_data._mapped import Stamp, map_file
 from ptycho_data._untrusted import (
     ZIP_DAMAGE,
     Header,
@@ -85,7 +86,7 @@ class Archive(UntrustedFile):
         except ZIP_DAMAGE as error:
             self._file.close()
             self._fail(WHOLE_FILE, self.KIND, f"no intact zip archive ({brief(error)})")
-        self._size = self.path.stat().st_size
+        self._stamp = Stamp.of(self.path, self._file)
         names = [i.filename[:-4] for i in self._zip.infolist() if i.filename.endswith(".npy")]
         self._copies = Counter(names)
         self._members: dict[str, Member] = {}
@@ -96,6 +97,11 @@ class Archive(UntrustedFile):
         """Close the file; memory maps made from it stay valid."""
         self._zip.close()
         self._file.close()
+
+    @property
+    def stamps(self) -> tuple[Stamp, ...]:
+        """Of the file, as it was when it was opened."""
+        return (self._stamp,)
 
     def __contains__(self, name: str) -> bool:
         """Tell whether there is an array of this name."""
@@ -145,7 +151,7 @@ class Archive(UntrustedFile):
         if declared != real:
             got = f"a header that declares {declared} bytes ({header.describe()})"
             self._fail(name, f"as large as declared, {real} bytes", got)
-        if start + info.compress_size > self._size:
+        if start + info.compress_size > self._stamp.size:
             self._fail(name, "complete", "a member that runs past the end of the file")
         stored = info.compress_type == zipfile.ZIP_STORED
         return Member(
@@ -265,9 +271,7 @@ class Archive(UntrustedFile):
         crc = zlib.crc32(self._file.read(member.size))
         # Mapped in file order, since a Fortran array is the transpose of a C array.
         shape = member.shape[::-1] if member.fortran else member.shape
-        mapped = np.memmap(
-            self._file, dtype=member.dtype, mode="r", offset=member.offset, shape=shape
-        )
+        mapped = map_file(self._file, self._stamp, member.dtype, member.offset, shape)
         return (mapped.T if member.fortran else mapped), crc
 
 

@@ -11,7 +11,7 @@ from attrs import evolve
 from numpy.typing import NDArray
 
 from ptycho_data._contract import STACK_KEYS, Layout
-from ptycho_data._stack import Stack, chunk_rows
+from ptycho_data._stack import Stack, chunk_rows, read_patterns
 
 __all__ = ["AXES", "patterns_last", "settle_order"]
 
@@ -46,7 +46,8 @@ def patterns_last(stack: Stack) -> bool | None:
                                                 stack.shape[2])]  # fmt: skip
     for rows in chunk_rows(stack):
         # The logarithm keeps single hot pixels and the marks of bad ones from outweighing the rest.
-        values = np.log1p(np.maximum(np.nan_to_num(stack[rows][:, ::step].astype(np.float64)), 0))
+        light = read_patterns(stack, rows)[:, ::step].astype(np.float64)
+        values = np.log1p(np.maximum(np.nan_to_num(light), 0))
         profiles[0][rows] = values.sum(axis=(1, 2))
         profiles[1] += values.sum(axis=(0, 2))
         profiles[2] += values.sum(axis=(0, 1))

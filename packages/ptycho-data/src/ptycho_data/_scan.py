@@ -20,9 +20,9 @@ from ptycho_data._contract import (
 )
 from ptycho_data._domain import DOMAINS, Domain
 from ptycho_data._experiment import Experiment, differ
+from ptycho_data._mapped import MapReference
 from ptycho_data._measure import measure
 from ptycho_data._stack import (
-    MapReference,
     Stack,
     as_index,
     as_slice,

@@ -5,30 +5,23 @@ indexed. It is pickled as the name of its file, so worker processes of a data lo
 themselves.
 """
 
-import mmap
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Protocol, TypeGuard, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from attrs import frozen
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from ptycho_config.errors import InvalidValueError
 
-from ptycho_data._contract import WHOLE_FILE, ScanFormatError
+from ptycho_data._mapped import MapReference, is_mapped, map_of, read_rows
 
 __all__ = [
     "LazyStack",
-    "MapReference",
     "MappedSource",
     "MemorySource",
     "Stack",
     "StackSource",
-    "Stamp",
     "as_index",
     "as_slice",
-    "is_mapped",
-    "map_of",
     "portable",
     "rows_of",
     "some_of",
@@ -77,10 +70,7 @@ _STRIDED_BLOCK_BYTES = 64 << 20
 
 
 def chunk_rows(array: "Stack") -> Iterator[slice]:
-    """Yield slices of the first axis that together cover it, some megabytes each.
-
-    Mapped pages are given back between the pieces, so resident memory stays flat.
-    """
+    """Yield slices of the first axis that together cover it, some megabytes each."""
     if not isinstance(array, np.ndarray):
         yield from array.blocks()
         return
@@ -89,13 +79,12 @@ def chunk_rows(array: "Stack") -> Iterator[slice]:
     step = max(1, target * rows // max(1, array.nbytes))
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
-        release(array)
 
 
 def read_patterns(
     stack: "Stack", rows: NDArray[np.int64] | slice | int, dtype: DTypeLike | None = None
 ) -> NDArray[Any]:
-    """Copy patterns into memory, and give the pages of a memory map back to the system.
+    """Copy patterns into memory, those of a map from its file: see `read_rows`.
 
     Parameters
     ----------
@@ -109,34 +98,20 @@ def read_patterns(
     Returns
     -------
     ndarray, (H, W) or (k, H, W)
-        In memory of their own. A page fault reads far more than one pattern, so without the release
-        a whole mapped file would stay resident, pattern by pattern.
+        In memory of their own.
+
+    Raises
+    ------
+    ScanFormatError
+        The file that holds them is not as it was when it was opened.
     """
-    patterns = stack[rows]
-    copied = patterns.astype(dtype or stack.dtype, copy=isinstance(stack, np.ndarray))
-    release(stack)
-    return copied
+    read = read_rows(stack, rows) if isinstance(stack, np.ndarray) else stack[rows]
+    return read if dtype is None else read.astype(dtype, copy=False)
 
 
 def is_patterns_first(array: NDArray[Any]) -> bool:
     """Tell whether the first axis is the slowest in memory, so that a pattern lies together."""
     return array.ndim == 0 or abs(array.strides[0]) == max(map(abs, array.strides))
-
-
-def release(array: object) -> None:
-    """Give the resident pages of a read-only memory map back to the system.
-
-    They stay in the page cache, so reading them again is cheap; but they no longer count as
-    memory of this process. Nothing happens for other arrays and on systems without ``madvise``.
-    """
-    base: object = array
-    read_only = False
-    while isinstance(base, np.ndarray):
-        # Pages of a copy-on-write map may hold changes, which must not be dropped.
-        read_only = read_only or (isinstance(base, np.memmap) and base.mode == "r")
-        base = base.base
-    if read_only and isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)
 
 
 class StackSource(Protocol):
@@ -261,85 +236,6 @@ Stack = NDArray[Any] | LazyStack
 """Patterns (n, H, W), in memory, mapped, or read when asked for."""
 
 
-@frozen(kw_only=True)
-class Stamp:
-    """Size and time of a file: whether it is still the one that was checked."""
-
-    path: Path
-    size: int
-    changed_ns: int
-
-    @classmethod
-    def of(cls, path: Path) -> "Stamp":
-        """Take the stamp of a file."""
-        found = path.stat()
-        return cls(path=path, size=found.st_size, changed_ns=found.st_mtime_ns)
-
-    def check(self) -> None:
-        """Raise an error unless the file is the one that was checked.
-
-        Raises
-        ------
-        ScanFormatError
-            The file is gone, or changed since.
-        """
-        try:
-            same = Stamp.of(self.path) == self
-        except OSError:
-            same = False
-        if not same:
-            rule, got = "the file that was checked", "a file that changed or was removed since"
-            raise ScanFormatError.of(self.path, WHOLE_FILE, rule, got)
-
-
-@frozen(kw_only=True)
-class MapReference:
-    """A memory-mapped array, by the place of its bytes in a file."""
-
-    stamp: Stamp
-    dtype: np.dtype[Any]
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def open(self) -> NDArray[Any]:
-        """Map the array again, read-only."""
-        self.stamp.check()
-        content = np.memmap(self.stamp.path, np.uint8, mode="r")
-        return np.ndarray(self.shape, self.dtype, content, self.offset, self.strides)
-
-
-def _base_map(array: NDArray[Any]) -> np.memmap[Any, Any] | None:
-    """Return the read-only map that an array is a view of, if any."""
-    base: object = array
-    found: np.memmap[Any, Any] | None = None
-    while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap) and base.mode == "r" and base.filename is not None:
-            found = base
-        base = base.base
-    return found
-
-
-def is_mapped(array: object) -> TypeGuard[NDArray[Any]]:
-    """Return whether an array is a view of a read-only memory map."""
-    return isinstance(array, np.ndarray) and _base_map(array) is not None
-
-
-def map_of(array: NDArray[Any]) -> MapReference | None:
-    """Describe a mapped array so that it can be mapped again; None for any other array."""
-    whole = _base_map(array)
-    if whole is None or whole.filename is None:
-        return None
-    start = array.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
-    return MapReference(
-        stamp=Stamp.of(Path(whole.filename)),
-        dtype=array.dtype,
-        offset=int(whole.offset) + start,
-        shape=array.shape,
-        strides=array.strides,
-    )
-
-
 def portable(stack: Stack | None) -> Stack | MapReference | None:
     """Return a form of a stack that is cheap to pickle: a mapped one by its place in the file."""
     if stack is None or isinstance(stack, LazyStack):
@@ -362,13 +258,11 @@ class MemorySource:
 
 
 class MappedSource(MemorySource):
-    """Patterns in a read-only memory map; pages are given back after each reading."""
+    """Patterns in a read-only memory map, read from its file."""
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Read the patterns of these rows."""
-        read = super().take(rows)
-        release(self.array)
-        return read
+        return read_rows(self.array, rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Cross process borders as the name of the file."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from ptycho_data import Scan, group_positions
+from ptycho_data import Scan, group_positions, read_patterns
 from ptycho_physics import extract_patches
 
 __all__ = ["GroupedData", "Selection"]
@@ -112,13 +112,13 @@ def _in_groups(stack: NDArray[Any], groups: NDArray[np.int64]) -> NDArray[Any]:
 
 def _amplitudes(scan: Scan, groups: NDArray[np.int64]) -> NDArray[np.float32]:
     if scan.domain == "amplitude":
-        return _in_groups(scan.diffraction[groups.ravel()].astype(np.float32), groups)
+        return _in_groups(read_patterns(scan.diffraction, groups.ravel(), np.float32), groups)
     return _in_groups(np.sqrt(scan.counts(groups.ravel())), groups)
 
 
 def _truth(scan: Scan, groups: NDArray[np.int64]) -> NDArray[np.complex64] | None:
     if scan.patches is not None:
-        return _in_groups(np.asarray(scan.patches[groups.ravel()]), groups)
+        return _in_groups(read_patterns(scan.patches, groups.ravel()), groups)
     if scan.object_guess is None:
         return None
     patches = extract_patches(scan.object_guess, scan.positions[groups.ravel()], scan.N)

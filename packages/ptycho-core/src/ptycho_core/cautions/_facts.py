@@ -46,7 +46,7 @@ class ScanFacts:
     @cached_property
     def raw(self) -> NDArray[Any]:
         """Sampled patterns (k, N, N) as they are stored, bad pixels included."""
-        return np.asarray(self.scan.diffraction[self.rows])
+        return read_patterns(self.scan.diffraction, self.rows)
 
     @cached_property
     def good(self) -> NDArray[np.bool_]:

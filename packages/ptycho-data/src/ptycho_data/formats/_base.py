@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ptycho_data._contract import WHOLE_FILE, Described, Findings, MissingScanError, ScanFormatError
 from ptycho_data._experiment import Experiment
 from ptycho_data._hdf5 import H5File, is_hdf5
+from ptycho_data._mapped import Stamp
 from ptycho_data._measure import Checksum
 from ptycho_data._npz import Archive
 from ptycho_data._scan import Scan
@@ -173,6 +174,11 @@ class Opened:
         """Files that links were followed to."""
         files = (self.file, *self._more)
         return tuple(path for file in files if isinstance(file, H5File) for path in file.linked)
+
+    @property
+    def stamps(self) -> tuple[Stamp, ...]:
+        """Of all files that were opened, as they were then."""
+        return tuple(stamp for file in (self.file, *self._more) for stamp in file.stamps)
 
     @contextlib.contextmanager
     def collecting(self, key: str) -> Iterator[None]:

@@ -13,7 +13,7 @@ from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._geometry import center_m
 from ptycho_data._scan import Scan
-from ptycho_data._stack import chunk_rows
+from ptycho_data._stack import chunk_rows, read_patterns
 from ptycho_data.units import Particle, energy_ev, object_pixel, wavelength
 
 __all__ = [
@@ -164,5 +164,5 @@ def write_patterns(group: h5py.Group, name: str, scan: Scan) -> h5py.Dataset:
     dtype: np.dtype[Any] = scan.diffraction.dtype if counts else np.dtype(np.float32)
     dataset = group.create_dataset(name, scan.diffraction.shape, dtype)
     for rows in chunk_rows(scan.diffraction):
-        dataset[rows] = np.asarray(scan.diffraction[rows]) if counts else scan.counts(rows)
+        dataset[rows] = read_patterns(scan.diffraction, rows) if counts else scan.counts(rows)
     return dataset
