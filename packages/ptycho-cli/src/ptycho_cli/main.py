@@ -21,6 +21,10 @@ COMMANDS = {
     "demo": ("demo:demo", "Simulate a small scan, train and reconstruct, in minutes."),
     "simulate": ("simulate:simulate", "Simulate a scan of an object."),
     "inspect": ("inspect:inspect", "Show content of a scan file and recommended settings."),
+    "prepare": (
+        "prepare:prepare_command",
+        "Make a scan of the files of an instrument.",
+    ),
     "fixture": ("fixture:fixture", "Extract a small test scan from a large one."),
     "convert": ("convert:convert", "Convert a scan to another format."),
     "train": ("train:train", "Train a network on a scan."),

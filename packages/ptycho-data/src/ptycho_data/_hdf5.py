@@ -399,6 +399,20 @@ class H5File(UntrustedFile):
             self._fail(key, "text", "no text")
         return text.strip() or None
 
+    def string(self, name: str) -> str | None:
+        """Read a dataset that holds one short text; None for anything else."""
+        with contextlib.suppress(ScanFormatError, *DAMAGE):
+            item = self._find(name)
+            if not isinstance(item, h5py.Dataset) or math.prod(item.shape or (1,)) != 1:
+                return None
+            made = h5py.check_string_dtype(item.dtype)
+            if made is None or (made.length or 0) > LIMITS.npy_header:
+                return None
+            value = np.asarray(item[()]).reshape(-1)[0]
+            text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+            return text.strip() or None
+        return None
+
     def stack(self, name: str, *, raster: bool = False) -> Stack:
         """Give access to a stack of patterns without reading it.
 

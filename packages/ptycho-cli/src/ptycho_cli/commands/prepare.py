@@ -1,0 +1,105 @@
+"""``ptycho prepare``: from the files of an instrument to a scan."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from ptycho_core.outputs import not_an_input, output_file
+from ptycho_core.preparing import Prepared, prepare, write_prepared
+from ptycho_core.recipe import Recipe, Setting, load_recipe, merge, save_recipe, settings
+
+from ptycho_cli.console import log, note, progress
+from ptycho_cli.reading import INPUT
+from ptycho_cli.sections import Command, SectionOption, section
+
+__all__ = ["prepare_command"]
+
+PATH = click.Path(path_type=Path)
+
+
+def _option(setting: Setting) -> SectionOption:
+    """Make the option of a setting of the recipe."""
+    more: dict[str, Any] = {"help": setting.help, "default": None, "section": setting.section}
+    if setting.kind == "switch":
+        off = setting.flag.replace("--", "--no-", 1)
+        return SectionOption([f"{setting.flag}/{off}", setting.name], **more)
+    if setting.choices:
+        return SectionOption(
+            [setting.flag, setting.name], type=click.Choice(list(setting.choices)), **more
+        )
+    kind = click.IntRange(min=1) if setting.kind == "whole" else click.STRING
+    metavar = setting.metavar or None
+    return SectionOption([setting.flag, setting.name], type=kind, metavar=metavar, **more)
+
+
+def _recipe_options(command: click.Command) -> click.Command:
+    command.params[0:0] = [_option(setting) for setting in settings()]
+    return command
+
+
+def _recipe(path: Path | None, values: dict[str, Any]) -> Recipe:
+    """Return the recipe of the file, with what the command line says on top."""
+    given = {name: value for name, value in values.items() if value is not None}
+    return merge(Recipe() if path is None else load_recipe(path), given)
+
+
+def _tell(prepared: Prepared, told: int = 0) -> int:
+    """Print what was found, from some line on; returns the number of lines."""
+    for line in prepared.remarks[told:]:
+        click.echo(f"  {line}")
+    return len(prepared.remarks)
+
+
+@_recipe_options
+@click.command("prepare", cls=Command)
+@click.argument("raw", type=INPUT, nargs=-1, required=True)
+@section("Output")("-o", "--output", type=PATH, required=True, help="NPZ file to write.")
+@section("Output")("--overwrite", is_flag=True, help="Replace an existing file.")
+@section("Recipe")("--recipe", type=INPUT, help="Take settings from this TOML file.")
+@section("Recipe")("--save-recipe", type=PATH, help="Write the settings to this TOML file.")
+def prepare_command(
+    raw: tuple[Path, ...],
+    output: Path,
+    overwrite: bool,
+    recipe: Path | None,
+    save_recipe: Path | None,
+    **values: Any,
+) -> None:
+    r"""Make a scan of the files RAW of an instrument or of another program.
+
+    Layouts of NeXus, Dectris, NanoMAX, HXN, PtyLab, ptypy, fold_slice and py4DSTEM are recognised;
+    in other files the datasets are named. The beam is found, patterns are cut out around it, and
+    bad pixels are masked. Frames are read one after the other: files may be larger than memory.
+
+    \b
+    ptycho prepare scan_0042.h5 -o scan.npz
+    ptycho prepare frames.h5 -o scan.npz --patterns /data --x pos.csv::0 --y pos.csv::1 --unit um
+    ptycho prepare cube.h5 -o scan.npz --raster 40x40 --step 30nm --energy 300kV
+    ptycho prepare scan_0043.h5 -o scan.npz --recipe beamline.toml
+    """
+    settled = _recipe(recipe, values)
+    not_an_input(output, raw)
+    output_file(output, overwrite=overwrite)
+    if save_recipe is not None:
+        not_an_input(save_recipe, raw)
+        output_file(save_recipe, overwrite=overwrite)
+    prepared = prepare(raw, settled)
+    click.echo(f"read {', '.join(path.name for path in raw)}")
+    told = _tell(prepared)
+    not_an_input(output, prepared.scan.files)
+    with progress(prepared.scan.n, "writing") as update:
+        scan = write_prepared(
+            prepared, output, overwrite=overwrite, progress=lambda done: update(done, "")
+        )
+    _tell(prepared, told)
+    for caution in prepared.cautions:
+        log.warning(caution)
+    click.echo(f"wrote {output}: {scan.n} patterns of {scan.N} x {scan.N}, {scan.domain}")
+    if save_recipe is not None:
+        _save(save_recipe, prepared, overwrite)
+    note(f"next: ptycho inspect {output} --plot {output.with_suffix('.png')}")
+
+
+def _save(path: Path, prepared: Prepared, overwrite: bool) -> None:
+    save_recipe(path, merge(prepared.recipe, prepared.decided), overwrite=overwrite)
+    click.echo(f"wrote {path}: the recipe")

@@ -1,0 +1,74 @@
+"""``ptycho prepare`` on the file of an instrument, made of a simulated scan."""
+
+import h5py
+import numpy as np
+import pytest
+from ptycho_data import load_scan
+
+
+@pytest.fixture
+def raw_file(scan_file):
+    """The scan on a larger detector, positions in micrometres."""
+    scan, path = load_scan(scan_file), scan_file.with_name("scan_0042.h5")
+    frames = np.zeros((scan.n, 80, 96), np.uint16)
+    frames[:, 5:69, 20:84] = scan.diffraction
+    with h5py.File(path, "w") as file:
+        file["entry/data/data"] = frames
+        for axis, values in (("x", scan.xcoords), ("y", scan.ycoords)):
+            file[f"motors/{axis}"] = values * 0.02
+    return path
+
+
+NAMES = ("--x", "motors/x", "--y", "/motors/y", "--unit", "um", "--energy", "9keV",
+         "--distance", "2m", "--detector-pixel", "75um")  # fmt: skip
+
+
+def test_a_file_becomes_a_scan(ptycho, raw_file):
+    out = raw_file.with_name("out.npz")
+    done = ptycho("prepare", raw_file, "-o", out, *NAMES)
+    assert done.code == 0, done.err
+    assert "beam centre of the light: row 37" in done.out
+    assert f"wrote {out}: 60 patterns of 64 x 64, counts" in done.out
+    assert "ptycho" in done.err.splitlines()[-1]
+    assert load_scan(out).n == 60
+
+
+def test_a_recipe_is_written_once_and_used_again(ptycho, raw_file):
+    out, recipe = raw_file.with_name("out.npz"), raw_file.with_name("beamline.toml")
+    ptycho("prepare", raw_file, "-o", out, *NAMES, "--flip-x", "--save-recipe", recipe)
+    assert 'distance = "2m"  # ' in recipe.read_text()
+    again = raw_file.with_name("again.npz")
+    done = ptycho("prepare", raw_file, "-o", again, "--recipe", recipe)
+    assert done.code == 0, done.err
+    assert again.read_bytes() == out.read_bytes()
+    other = raw_file.with_name("other.npz")
+    ptycho("prepare", raw_file, "-o", other, "--recipe", recipe, "--no-flip-x")
+    first, second = load_scan(out).xcoords, load_scan(other).xcoords
+    np.testing.assert_allclose(first - first[0], second[0] - second)
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        (("--patterns", "none"), "patterns must be a dataset of scan_0042.h5"),
+        (("--size", "0"), "--size"),
+        (("--raster", "9"), "raster must be ROWSxCOLUMNS"),
+        (("--energy", "none"), "energy must be a dataset"),
+        (("--centre", "400,4"), "centre must be in frames of 80 rows and 96 columns"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(ptycho, raw_file, more, found):
+    out = raw_file.with_name("out.npz")
+    assert ptycho("prepare", raw_file, "-o", out, *NAMES, *more).fails_with(found)
+    assert not out.exists()
+
+
+def test_inputs_and_existing_files_stay(ptycho, raw_file):
+    before = raw_file.read_bytes()
+    done = ptycho("prepare", raw_file, "-o", raw_file, *NAMES, "--overwrite")
+    assert done.fails_with("another file than the inputs")
+    out = raw_file.with_name("out.npz")
+    out.write_text("mine")
+    assert ptycho("prepare", raw_file, "-o", out, *NAMES).fails_with("exists already")
+    assert raw_file.read_bytes() == before
+    assert out.read_text() == "mine"

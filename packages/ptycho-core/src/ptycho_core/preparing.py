@@ -1,0 +1,309 @@
+"""From the files of an instrument to a scan: what ``ptycho prepare`` does.
+
+`prepare` locates frames and positions, finds the beam and bad pixels on some frames, and makes a
+`Scan` whose patterns are made as they are read. `write_prepared` writes it in one pass over the
+frames, so that memory stays flat whatever the size of the files.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import define, evolve, field, frozen
+from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
+from ptycho_data import LazyStack, Scan, atomic_path, load_probe, places, save_scan
+from ptycho_data.raw import (
+    Frames,
+    RawScan,
+    Watched,
+    Window,
+    added_by_place,
+    first_probe,
+    patterns,
+    read_raw,
+)
+from ptycho_data.units import object_pixel
+
+from ptycho_core.frame_choice import FrameChoice
+from ptycho_core.raw_positions import matched_rows, stage_positions
+from ptycho_core.recipe import Recipe
+
+__all__ = ["Prepared", "View", "prepare", "write_prepared"]
+
+log = logging.getLogger(__name__)
+
+#: Frames that are looked at, and the bytes that they may take.
+SAMPLED, SAMPLE_BYTES = 64, 256 << 20
+
+
+@frozen(kw_only=True, eq=False)
+class View:
+    """What the detector looks like, for a picture.
+
+    Attributes
+    ----------
+    mean : (H, W)
+        Mean of some frames, corrected.
+    bad : (H, W) bool
+        Bad pixels.
+    window : Window
+        The part that becomes a pattern.
+    """
+
+    mean: NDArray[np.float64]
+    bad: NDArray[np.bool_]
+    window: Window
+
+
+@define(kw_only=True, eq=False)
+class Prepared:
+    """A scan that is made of files as it is read.
+
+    Attributes
+    ----------
+    scan : Scan
+        Patterns are made when they are read.
+    recipe : Recipe
+        The settings, with what was decided.
+    view : View
+        For a picture.
+    frames : Frames
+        What turns frames into patterns.
+    remarks : list of str
+        What was found and done, one line each.
+    cautions : list of str
+        Doubts, one line each.
+    decided : dict
+        Decisions that a recipe can hold.
+    """
+
+    scan: Scan
+    recipe: Recipe
+    view: View
+    frames: Frames
+    remarks: list[str] = field(factory=list)
+    cautions: list[str] = field(factory=list)
+    decided: dict[str, Any] = field(factory=dict)
+
+
+def prepare(paths: Sequence[Path], recipe: Recipe | None = None) -> Prepared:
+    """Make a scan of the files of an instrument.
+
+    Parameters
+    ----------
+    paths
+        The files; the first has the frames.
+    recipe
+        Settings; what it does not say is taken from the files.
+
+    Returns
+    -------
+    Prepared
+        The scan, with a first probe made from the mean pattern, and what was found.
+
+    Raises
+    ------
+    ScanFormatError
+        A file cannot be read, or holds no scan.
+    InvalidValueError
+        The recipe contradicts the files, or they lack what it does not say.
+    """
+    recipe = recipe or Recipe()
+    within = None if recipe.follow is None else Path(recipe.follow).expanduser()
+    raw = read_raw(paths, recipe.names(), within=within)
+    return _Preparation(raw, recipe).run()
+
+
+class _Preparation:
+    """The steps of one preparation, which share what was found."""
+
+    def __init__(self, raw: RawScan, recipe: Recipe) -> None:
+        self.raw, self.recipe = raw, recipe
+        self.remarks: list[str] = [_summary(raw), *raw.remarks]
+        self.cautions = list(raw.cautions)
+
+    def run(self) -> Prepared:
+        raw, recipe = self.raw, self.recipe
+        rows, positions, left_out = matched_rows(raw, recipe)
+        self.remarks += left_out
+        chosen = np.arange(len(raw.frames))[rows]
+        choice = FrameChoice(
+            raw=raw,
+            recipe=recipe,
+            sample=self._sample(chosen),
+            remarks=self.remarks,
+            cautions=self.cautions,
+        )
+        frames = choice.frames()
+        mean = choice.intensity(frames.whole(choice.sample))
+        stack = patterns(raw.frames, frames)
+        if len(chosen) < len(raw.frames):
+            stack = stack.select(chosen)
+        prepared = Prepared(
+            scan=self._scan(stack, frames, stage_positions(raw, recipe)[positions]),
+            recipe=recipe,
+            view=View(mean=mean, bad=frames.bad, window=frames.window),
+            frames=frames,
+            remarks=self.remarks,
+            cautions=self.cautions,
+        )
+        if recipe.merge:
+            _merge(prepared)
+        return prepared
+
+    def _sample(self, chosen: NDArray[np.int64]) -> NDArray[Any]:
+        """Read some frames, spread evenly over the scan."""
+        stack = self.raw.frames
+        frame = max(1, int(np.prod(stack.shape[1:])) * stack.dtype.itemsize)
+        number = min(SAMPLED, len(chosen), max(8, SAMPLE_BYTES // frame))
+        spread = np.unique(np.linspace(0, len(chosen) - 1, number).astype(np.int64))
+        return np.asarray(stack[chosen[spread]])
+
+    def _scan(self, stack: LazyStack, frames: Frames, stage: NDArray[np.float64]) -> Scan:
+        raw, window = self.raw, frames.window
+        pixel = self._object_pixels(window)
+        origin = stage.min(axis=0)
+        xy = (stage - origin) / pixel
+        square = abs(pixel[0] / pixel[1] - 1) < 1e-9
+        if not square:
+            self.cautions.append(
+                f"detector pixels are not square: object pixels of {pixel[0] * 1e9:.6g} x "
+                f"{pixel[1] * 1e9:.6g} nm; their size is left out"
+            )
+        margin_bad = self.recipe.pad != "dark"
+        bad = window.mask(frames.bad, margin_bad=margin_bad)
+        detector = raw.detector_pixel_m
+        known_detector = square and detector is not None and raw.distance_m is not None
+        given = self._given_probe(window.size)
+        scan = Scan(
+            diffraction=stack,
+            xcoords=xy[:, 0],
+            ycoords=xy[:, 1],
+            probe=first_probe(stack, bad, raw.domain) if given is None else given,
+            domain=raw.domain,
+            bad_pixels=bad if bad.any() else None,
+            pixel_size_m=float(pixel[0]) if square else None,
+            photon_energy_ev=raw.energy_ev,
+            detector_distance_m=raw.distance_m,
+            detector_pixel_size_m=detector[0] * window.binning
+            if known_detector and detector is not None
+            else None,
+            particle=raw.particle,
+            origin_m=(float(origin[0]), float(origin[1])) if square else None,
+            probe_made=given is None,
+            source=raw.files[0],
+            files=raw.files,
+        )
+        span = np.ptp(xy, axis=0)
+        self.remarks.append(
+            f"object pixel {pixel[0] * 1e9:.6g} nm; positions over {span[0]:.1f} x {span[1]:.1f} "
+            "pixels (x, y)"
+        )
+        return scan
+
+    def _given_probe(self, N: int) -> NDArray[np.complex64] | None:
+        if self.recipe.first_probe is None:
+            return None
+        return load_probe(Path(self.recipe.first_probe).expanduser(), N)
+
+    def _object_pixels(self, window: Window) -> NDArray[np.float64]:
+        """Return the object pixel in metres along x and y, of turned and binned patterns."""
+        raw = self.raw
+        if raw.energy_ev is None:
+            raise _unknown("energy", "--energy 8.8keV", raw)
+        if raw.pixel_angle is None and raw.detector_pixel_m is not None:
+            raise _unknown("distance", "--distance 2.2m", raw)
+        if raw.pixel_angle is None:
+            raise _unknown("detector_pixel", "--detector-pixel 75um", raw)
+        height, width = raw.pixel_angle
+        along_x, along_y = (height, width) if window.transpose else (width, height)
+        sizes = [
+            object_pixel(raw.energy_ev, 1.0, angle * window.binning, window.size, raw.particle)
+            for angle in (along_x, along_y)
+        ]
+        if not all(1e-15 < size < 1 for size in sizes):
+            got = f"object pixels of {sizes[0]:g} x {sizes[1]:g} m"
+            advice = "check --energy, --distance and --detector-pixel, and their units"
+            raise InvalidValueError("energy, distance and pixel", "such as give one", got, advice)
+        return np.array(sizes)
+
+
+def _summary(raw: RawScan) -> str:
+    n, (height, width) = len(raw.frames), raw.shape
+    where = "; ".join(f"{name} {place}" for name, place in raw.places.items())
+    return f"{raw.layout}: {n} frames of {height} x {width}, {raw.frames.dtype}; {where}"
+
+
+def _unknown(name: str, option: str, raw: RawScan) -> InvalidValueError:
+    got = f"nothing in {raw.files[0].name} ({raw.layout})"
+    return InvalidValueError(name, "known, to turn metres into pixels", got, f"give {option}")
+
+
+def _merge(prepared: Prepared) -> None:
+    """Add up patterns that were taken at the same place."""
+    scan = prepared.scan
+    labels = places(scan.positions)
+    number = int(labels.max()) + 1
+    if number == scan.n or not isinstance(scan.diffraction, LazyStack):
+        prepared.remarks.append("no two patterns were taken at the same place")
+        return
+    stack, groups = added_by_place(scan.diffraction, labels, scan.domain)
+    mean = np.array([scan.positions[group].mean(axis=0) for group in groups])
+    prepared.scan = evolve(scan, diffraction=stack, xcoords=mean[:, 0], ycoords=mean[:, 1])
+    prepared.remarks.append(f"{scan.n} patterns at {number} places were added up")
+
+
+def write_prepared(
+    prepared: Prepared,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Scan:
+    """Write a prepared scan as NPZ, in one pass over the frames.
+
+    Pixels that hold the largest value of their type in a frame that was not looked at before become
+    bad pixels; then the frames are read once more.
+
+    Parameters
+    ----------
+    prepared
+        The scan.
+    path
+        File to write.
+    overwrite
+        Replace an existing file.
+    progress
+        Called with the number of patterns written.
+
+    Returns
+    -------
+    Scan
+        The same scan, with the sums of all patterns known.
+
+    Raises
+    ------
+    OutputExistsError
+        The file exists, and ``overwrite`` is not set; it stays as it is.
+    InvalidValueError
+        All patterns are zero.
+    """
+    scan = prepared.scan
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        for _ in range(2):
+            stack = scan.diffraction
+            assert isinstance(stack, LazyStack)  # noqa: S101 - made so by `prepare`
+            watched = Watched(stack, scan.domain, progress)
+            save_scan(temporary, evolve(scan, diffraction=LazyStack(watched)), overwrite=True)
+            late = watched.without_value
+            if not late.any():
+                break
+            bad = late if scan.bad_pixels is None else scan.bad_pixels | late
+            scan = evolve(scan, bad_pixels=bad)
+            prepared.remarks.append(f"{int(late.sum())} more pixels without a value in some frames")
+    if not watched.totals.any():
+        raise InvalidValueError(f"{path}", "patterns with photons", "zeros only")
+    return evolve(scan, known_totals=watched.totals)

@@ -1,0 +1,229 @@
+"""Frames of a detector as patterns: cut out around the beam, binned, turned, dark level removed.
+
+All of it happens as frames are read, some at a time, so that files of any size can be prepared.
+Rows, columns and the centre are those of the frames as they are stored; frames are turned last.
+"""
+
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
+
+from ptycho_data._changes import ChangedSource
+from ptycho_data._domain import Domain
+from ptycho_data._stack import LazyStack, Stack
+
+__all__ = ["Frames", "Window", "largest_size", "patterns"]
+
+#: Frames read together: files are opened for each reading, so that many should share it.
+_READ_BYTES = 32 << 20
+
+
+@frozen(kw_only=True)
+class Window:
+    """The square part of frames that becomes a pattern.
+
+    Attributes
+    ----------
+    shape
+        (H, W) of a frame.
+    centre
+        (row, column) of the beam, which comes to ``[N//2, N//2]`` as near as whole pixels allow.
+    size
+        N, pixels along a side of a pattern.
+    binning
+        Pixels along a side of a frame that are summed to one of a pattern.
+    transpose
+        Whether rows and columns are exchanged, before any flip.
+    flip_rows, flip_columns
+        Whether the order of the rows, or columns, of the pattern is reversed.
+    corner
+        Whether frames have zero frequency at ``[0, 0]``: they are shifted by half their size first.
+    """
+
+    shape: tuple[int, int]
+    centre: tuple[float, float]
+    size: int
+    binning: int = 1
+    transpose: bool = False
+    flip_rows: bool = False
+    flip_columns: bool = False
+    corner: bool = False
+
+    @property
+    def start(self) -> tuple[int, int]:
+        """First row and column; below 0 where the window leaves the frame."""
+        # A reversed axis needs its centre one pixel off for even N: N - 1 - N//2 turns to N//2.
+        flips = (self.flip_rows, self.flip_columns)
+        reversed_ = flips[::-1] if self.transpose else flips
+        first = []
+        for middle, flipped in zip(self.centre, reversed_, strict=True):
+            pixel = self.size - 1 - self.size // 2 if flipped else self.size // 2
+            first.append(round(middle - self.binning * pixel - (self.binning - 1) / 2))
+        return first[0], first[1]
+
+    @property
+    def span(self) -> int:
+        """Rows and columns of a frame that the window covers."""
+        return self.size * self.binning
+
+    @property
+    def outside(self) -> bool:
+        """Whether the window leaves the frame."""
+        return any(
+            first < 0 or first + self.span > extent
+            for first, extent in zip(self.start, self.shape, strict=True)
+        )
+
+    def cut(self, images: NDArray[Any], fill: Any = 0) -> NDArray[Any]:
+        """Cut out of images (..., H, W), not binned nor turned; `fill` where there is no frame."""
+        if self.corner:
+            images = np.fft.fftshift(images, axes=(-2, -1))
+        inside, margins = [], []
+        for first, extent in zip(self.start, self.shape, strict=True):
+            low, high = max(first, 0), min(first + self.span, extent)
+            inside.append(slice(low, max(low, high)))
+            margins.append((low - first, first + self.span - max(low, high)))
+        part = images[..., inside[0], inside[1]]
+        if not any(before or after for before, after in margins):
+            return part
+        lead = [(0, 0)] * (images.ndim - 2)
+        return np.pad(part, [*lead, *margins], constant_values=fill)
+
+    def turn(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Exchange and reverse rows and columns of images (..., N, N)."""
+        if self.transpose:
+            images = images.swapaxes(-2, -1)
+        if self.flip_rows:
+            images = images[..., ::-1, :]
+        return images[..., ::-1] if self.flip_columns else images
+
+    def binned(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Sum blocks of images (..., span, span) to (..., N, N)."""
+        if self.binning == 1:
+            return images
+        b, N = self.binning, self.size
+        return np.asarray(images.reshape(*images.shape[:-2], N, b, N, b).sum(axis=(-3, -1)))
+
+    def mask(self, bad: NDArray[np.bool_], *, margin_bad: bool = True) -> NDArray[np.bool_]:
+        """Return the bad pixels (N, N) of patterns: a pixel is bad if any that it sums is."""
+        return np.ascontiguousarray(self.turn(self.binned(self.cut(bad, fill=margin_bad)) > 0))
+
+
+@frozen(kw_only=True, eq=False)
+class Frames:
+    """What turns frames into patterns, some at a time; can be pickled.
+
+    Attributes
+    ----------
+    window
+        The part that becomes a pattern, and how it is turned.
+    bad : (H, W) bool
+        Pixels of a frame without a value: zero in patterns.
+    dark, flat : (H, W) float64, optional
+        Subtracted from frames, or what they are divided by. Values below zero become zero.
+    domain
+        Amplitudes are binned as the roots of sums of squares.
+    """
+
+    window: Window
+    bad: NDArray[np.bool_]
+    dark: NDArray[np.float64] | None = None
+    flat: NDArray[np.float64] | None = None
+    domain: Domain = "counts"
+    _parts: dict[str, Any] = field(factory=dict, init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Cut out mask, dark frame and flat field once."""
+        cut = self.window.cut
+        for name, image in (("dark", self.dark), ("flat", self.flat)):
+            if image is not None and image.ndim and image.shape != self.window.shape:
+                rule = f"of the shape of a frame, {self.window.shape}"
+                raise InvalidValueError(name, rule, f"shape {image.shape}")
+        self._parts["bad"] = cut(self.bad, fill=True)
+        self._parts["dark"] = None if self.dark is None else self._image(self.dark, 0)
+        if self.flat is not None:
+            flat = np.where(self.bad | ~(self._whole(self.flat) > 0), 1.0, self.flat)
+            self._parts["gain"] = self._image(1 / flat, 1)
+
+    def _whole(self, image: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.broadcast_to(image, self.window.shape)
+
+    def _image(self, image: NDArray[np.float64], fill: float) -> NDArray[np.float32]:
+        return self.window.cut(self._whole(image), fill).astype(np.float32)
+
+    @property
+    def corrected(self) -> bool:
+        """Whether values change, so that they are no whole numbers any more."""
+        return self.dark is not None or self.flat is not None
+
+    def values(self, frames: NDArray[Any]) -> NDArray[Any]:
+        """Return the corrected part of frames (k, H, W), neither clipped nor binned."""
+        part: NDArray[Any] = self.window.cut(frames)
+        if not self.corrected:
+            return part
+        out = part.astype(np.float32)
+        if self._parts["dark"] is not None:
+            out -= self._parts["dark"]
+        if self.flat is not None:
+            out *= self._parts["gain"]
+        return out
+
+    def whole(self, frames: NDArray[Any]) -> NDArray[Any]:
+        """Return frames (k, H, W), corrected as a whole, for a look at all of the detector."""
+        if self.dark is None and self.flat is None:
+            return frames
+        out = frames.astype(np.float32)
+        if self.dark is not None:
+            out -= self._whole(self.dark).astype(np.float32)
+        if self.flat is not None:
+            flat = self._whole(self.flat)
+            out /= np.where(flat > 0, flat, 1).astype(np.float32)
+        return out
+
+    def __call__(self, frames: NDArray[Any]) -> NDArray[Any]:
+        """Return the patterns (k, N, N) of frames (k, H, W)."""
+        part = self.values(frames)
+        if part.dtype.kind == "f":
+            part = np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0)
+        part = np.where(self._parts["bad"], part.dtype.type(0), part)
+        if part.dtype.kind in "if":
+            np.maximum(part, 0, out=part)
+        if self.window.binning > 1:
+            part = self._binned(part)
+        turned: NDArray[Any] = np.ascontiguousarray(self.window.turn(part))
+        return turned
+
+    def _binned(self, part: NDArray[Any]) -> NDArray[Any]:
+        if self.domain == "amplitude":
+            wide = part.astype(np.float32)
+            return np.asarray(np.sqrt(self.window.binned(wide * wide)))
+        sums = self.window.binned(part)
+        if sums.dtype.kind in "iu":
+            largest = np.iinfo(np.uint32).max
+            return np.asarray(np.minimum(sums, largest), np.uint32)
+        return np.asarray(sums)
+
+
+def largest_size(shape: tuple[int, int], centre: tuple[float, float], binning: int = 1) -> int:
+    """Return the largest even size of patterns around a centre that lie in the frames."""
+    size = 2 * (min(shape) // (2 * binning))
+    while size and Window(shape=shape, centre=centre, size=size, binning=binning).outside:
+        size -= 2
+    return size
+
+
+class PatternSource(ChangedSource):
+    """Patterns that are made from frames as they are read, many frames together."""
+
+    def __init__(self, stack: Stack, change: Frames) -> None:
+        super().__init__(stack, change)
+        frame = max(1, stack.nbytes // max(1, len(stack)))
+        self.block_rows = max(1, _READ_BYTES // frame)
+
+
+def patterns(frames: Stack, change: Frames) -> LazyStack:
+    """Return frames as patterns, made when they are read."""
+    return LazyStack(PatternSource(frames, change))

@@ -1,0 +1,194 @@
+"""Find out the layout of files, and where in them each quantity is."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from attrs import define, field
+from ptycho_config.errors import InvalidValueError
+
+from ptycho_data._contract import ScanFormatError
+from ptycho_data._hdf5 import H5File
+from ptycho_data.raw._layouts import LAYOUTS, At, Layout
+from ptycho_data.raw._places import Place, RawFiles
+
+__all__ = ["Recognised", "layout_named", "recognise"]
+
+#: Paths that a pattern with ``*`` may stand for.
+_MOST_PATHS = 512
+#: Smaller images are no frames of a detector.
+_SMALLEST = 4
+
+
+def layout_named(name: str) -> Layout:
+    """Return the layout of this name.
+
+    Raises
+    ------
+    InvalidValueError
+        There is none.
+    """
+    for layout in LAYOUTS:
+        if layout.name == name:
+            return layout
+    rule = f"one of {', '.join(layout.name for layout in LAYOUTS)}"
+    raise InvalidValueError("layout", rule, repr(name))
+
+
+def expand(file: H5File, pattern: str) -> Iterator[str]:
+    """Yield the paths in a file that a pattern stands for, in the order of the file."""
+    for alternative in pattern.split("|"):
+        yield from _below(file, "", alternative.split("/"))
+
+
+def _below(file: H5File, start: str, parts: list[str]) -> Iterator[str]:
+    first, *rest = parts
+    try:
+        members = file.members(start)
+    except ScanFormatError:  # a link that leads nowhere: told when it is needed
+        return
+    if "*" not in first:
+        found = [first] if first in members else []
+    else:
+        found = [name for name in members if fnmatchcase(name, first)]
+    for name in found[:_MOST_PATHS]:
+        path = f"{start}/{name}" if start else name
+        if rest:
+            yield from _below(file, path, rest)
+        else:
+            yield path
+
+
+@define(kw_only=True, eq=False)
+class Recognised:
+    """A layout, and the files in which its names are looked for.
+
+    Attributes
+    ----------
+    layout
+        The layout; None where none is recognised.
+    files
+        The files of the scan.
+    """
+
+    files: RawFiles
+    layout: Layout | None = None
+    _found: dict[str, list[Place]] = field(factory=dict, init=False)
+
+    @property
+    def title(self) -> str:
+        """Name of the layout in words."""
+        return "unknown layout" if self.layout is None else self.layout.title
+
+    def ways(self, name: str) -> tuple[At, ...]:
+        """Return where the layout may have a quantity."""
+        return () if self.layout is None else tuple(self.layout.where.get(name, ()))
+
+    def at(self, way: At) -> list[tuple[Place, At]]:
+        """Return the datasets that one way stands for, in all files."""
+        found = []
+        for file in self.files.files:
+            if not isinstance(file, H5File):
+                continue
+            found += [
+                (Place(file=file, name=path, pick=way.pick, unit_if_none=way.unit), way)
+                for path in expand(file, way.path)
+                if path in file
+            ]
+        return found
+
+    def first(self, name: str) -> tuple[Place, At] | None:
+        """Return the first place of a quantity with a dataset; None without one."""
+        return next((found for way in self.ways(name) for found in self.at(way)), None)
+
+    def patterns(self) -> list[Place]:
+        """Return the places of the patterns: one, or several that follow each other."""
+        for way in self.ways("patterns"):
+            places = [place for place, _ in self.at(way) if _is_stack(place)]
+            if places and self.layout is not None and self.layout.joined:
+                return sorted(places, key=lambda place: _counted(place.name))
+            if places:
+                return places[:1]
+        return []
+
+    def positions(self, n: int) -> tuple[list[Place], list[Place]]:
+        """Return the places of x and of y, those with a value for each of n patterns first."""
+        pairs = []
+        for way_x, way_y in zip(self.ways("x"), self.ways("y"), strict=True):
+            xs = [place for place, _ in self.at(way_x)]
+            ys = [place for place, _ in self.at(way_y)]
+            if not xs or len(xs) != len(ys):
+                continue
+            if self.layout is not None and self.layout.joined and len(xs) > 1:
+
+                def key(place: Place) -> tuple[object, ...]:
+                    return _counted(place.name)
+
+                pairs.append((sorted(xs, key=key), sorted(ys, key=key)))
+            pairs += [([x], [y]) for x, y in zip(xs, ys, strict=True)]
+        lists = [pair for pair in pairs if all(_is_list(place) for part in pair for place in part)]
+        exact = [pair for pair in lists if _values(pair[0]) == n]
+        return next(iter(exact or lists), ([], []))
+
+
+def _values(places: list[Place]) -> int:
+    """Return the number of positions that places state: the length of their longest axis."""
+    return sum(max(place.shape) if place.shape else 1 for place in places)
+
+
+def _is_list(place: Place) -> bool:
+    try:
+        return bool(place.shape) and max(place.shape) > 1
+    except ScanFormatError:
+        return False
+
+
+def _is_stack(place: Place) -> bool:
+    """Tell whether a dataset may hold frames; links that lead nowhere may, to tell why not."""
+    try:
+        header = place.file.header(place.name)
+    except ScanFormatError:
+        return True
+    *_, height, width = (0, 0, *header.shape)
+    frames = len(header.shape) >= 3 and min(height, width) >= _SMALLEST
+    return frames and header.dtype.kind in "biuf"
+
+
+def _counted(name: str) -> tuple[object, ...]:
+    """Sort key that puts ``chunks/10`` after ``chunks/9``."""
+    digits = "".join(c if c.isdigit() else " " for c in name).split()
+    return (*map(int, digits), name)
+
+
+def recognise(files: RawFiles, name: str | None = None) -> Recognised:
+    """Find the layout of files.
+
+    Parameters
+    ----------
+    files
+        The files of a scan.
+    name
+        Name of the layout, if it is known.
+
+    Returns
+    -------
+    Recognised
+        With the first layout of which a file has all marks, and patterns, or no layout.
+    """
+    if name is not None:
+        return Recognised(files=files, layout=layout_named(name))
+    for layout in LAYOUTS:
+        found = Recognised(files=files, layout=layout)
+        if _marked(files, layout) and found.patterns():
+            return found
+    for layout in LAYOUTS:  # files without patterns may still state the experiment
+        found = Recognised(files=files, layout=layout)
+        if layout.where and (_marked(files, layout) if layout.marks else found.first("distance")):
+            return found
+    return Recognised(files=files)
+
+
+def _marked(files: RawFiles, layout: Layout) -> bool:
+    hdf5 = [file for file in files.files if isinstance(file, H5File)]
+    return any(
+        all(next(expand(file, mark), None) is not None for mark in layout.marks) for file in hdf5
+    )
