@@ -8,12 +8,12 @@ import pytest
 from attrs import evolve
 from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.errors import InvalidValueError
-from ptycho_core.checks import check_fit, check_outputs, check_trained_on, warn_if_few
+from ptycho_core.checks import check_fit, check_trained_on, warn_if_few
 from ptycho_core.probe_choice import choose_probe
 from ptycho_core.results import TrainingInterrupted, TrainingResult
-from ptycho_core.resuming import check_resumed, replacing, resumed_state
+from ptycho_core.resuming import check_resumed, resumed_state
 from ptycho_core.testing import random_scan
-from ptycho_data import Bundle, OutputExistsError
+from ptycho_data import Bundle
 
 
 @pytest.fixture
@@ -79,59 +79,6 @@ def test_few_patterns_deserve_a_remark(caplog):
         "scan.npz: only 3 patterns with hardly any overlap: training may fail",
         "only 1 pattern with hardly any overlap: that is that",
     ]
-
-
-def test_outputs_that_are_there_are_kept_unless_told(tmp_path):
-    target, last = tmp_path / "bundle", tmp_path / "last"
-    check_outputs(target, last, resume=False, overwrite=False)
-    with pytest.raises(FileNotFoundError, match="nothing to resume from"):
-        check_outputs(target, last, resume=True, overwrite=True)
-    (tmp_path / "last.npz").touch()
-    with pytest.raises(FileNotFoundError, match=r"last\.npz: written by the other backend; resume"):
-        check_outputs(target, tmp_path / "last.ckpt", resume=True, overwrite=False)
-    last.touch()
-    check_outputs(target, last, resume=True, overwrite=False)
-    check_outputs(target, last, resume=False, overwrite=True)
-    with pytest.raises(OutputExistsError, match="last: exists already"):
-        check_outputs(target, last, resume=False, overwrite=False)
-
-
-def test_a_folder_comes_back_where_the_work_fails(tmp_path):
-    folder, old = tmp_path / "checkpoints", tmp_path / "checkpoints.old"
-    for made in (folder, old):  # the latter is what a killed run left
-        made.mkdir()
-        (made / made.name).touch()
-
-    def work():
-        folder.mkdir()
-        (folder / "new").touch()
-        raise ValueError
-
-    with pytest.raises(ValueError), replacing(folder, keep=False):  # noqa: PT011 - our own
-        work()
-    assert [path.name for path in folder.iterdir()] == ["checkpoints"]
-    with replacing(folder, keep=True):
-        assert folder.exists()
-    with replacing(folder, keep=False):
-        assert not folder.exists()
-    assert not old.exists()
-
-
-@pytest.mark.parametrize("written", [False, True])
-def test_who_interrupts_keeps_what_the_work_has_left_or_what_was_there(tmp_path, written):
-    folder = tmp_path / "checkpoints"
-    folder.mkdir()
-    (folder / "before").touch()
-
-    def work():
-        folder.mkdir()
-        if written:
-            (folder / "new").touch()
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt), replacing(folder, keep=False):
-        work()
-    assert [path.name for path in folder.iterdir()] == ["new" if written else "before"]
 
 
 def test_an_interrupt_carries_the_result_and_says_how_to_go_on(tmp_path):

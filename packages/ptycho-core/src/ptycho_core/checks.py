@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError, MissingFileError
 from ptycho_data import Scan, refuse_existing
 
+from ptycho_core.checkpoints import CheckpointFiles
+
 __all__ = [
     "check_fit",
     "check_outputs",
@@ -79,15 +81,19 @@ def warn_if_few(count: int, consequence: str, prefix: str = "") -> None:
         )
 
 
-def check_outputs(target: Path, last: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse to replace a bundle, or the checkpoint of a run that may be resumed.
+def check_outputs(
+    target: Path, checkpoints: CheckpointFiles, *, resume: bool, overwrite: bool
+) -> None:
+    """Refuse to replace a bundle, or the checkpoints of a run that may be resumed.
 
     Parameters
     ----------
-    target, last
-        Files of the bundle and of the checkpoint of the last epoch.
+    target
+        File of the bundle.
+    checkpoints
+        Checkpoints in the same folder.
     resume
-        Resume from that checkpoint.
+        Resume from them.
     overwrite
         Replace existing files.
 
@@ -98,14 +104,14 @@ def check_outputs(target: Path, last: Path, *, resume: bool, overwrite: bool) ->
     MissingFileError
         There is no checkpoint to resume from.
     """
-    if resume:
-        if not last.exists():
-            others = sorted(last.parent.glob("last.*"))
-            if others:
-                msg = f"{others[0]}: written by the other backend; resume with that one"
-                raise MissingFileError(msg)
-            msg = f"{last}: nothing to resume from; train without --resume first"
-            raise MissingFileError(msg)
-        return
-    if not overwrite:
-        refuse_existing([target, last])
+    present = checkpoints.valid()
+    if not resume:
+        if not overwrite:
+            refuse_existing([target, *present.found()])
+    elif not present.found():
+        others = sorted(present.folder.glob("last.*"))
+        if others:
+            msg = f"{others[0]}: written by the other backend; resume with that one"
+        else:
+            msg = f"{checkpoints.last}: nothing to resume from; train without --resume first"
+        raise MissingFileError(msg)

@@ -1,8 +1,10 @@
 """One training of a network: what is the same in every backend."""
 
+import errno
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,8 +13,11 @@ from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.adopting import adopt
-from ptycho_data import BUNDLE_NAME, Bundle, Scan, save_bundle
+from ptycho_config.errors import InvalidValueError
+from ptycho_data import BUNDLE_NAME, Bundle, BundleError, Scan, load_bundle, save_bundle
+from ptycho_physics import DivergenceError
 
+from ptycho_core.checkpoints import CheckpointFiles
 from ptycho_core.checks import check_outputs
 from ptycho_core.refined_scans import write_refined
 from ptycho_core.results import TrainingInterrupted, TrainingResult
@@ -53,10 +58,10 @@ class TrainingJob:
         How to run it.
     output : Path
         Folder for checkpoints and logs.
-    last : Path
-        Checkpoint of the last epoch.
+    checkpoints : CheckpointFiles
+        Its checkpoints, in that folder.
     resume : bool
-        Whether to resume from it.
+        Whether to resume from them.
     """
 
     scans: Sequence[Scan]
@@ -64,7 +69,7 @@ class TrainingJob:
     config: TrainingConfig
     execution: PyTorchExecutionConfig
     output: Path
-    last: Path
+    checkpoints: CheckpointFiles
     resume: bool
 
 
@@ -100,7 +105,7 @@ class Fitted:
 def train_network(
     fit: Callable[[TrainingJob], AbstractContextManager[Fitted]],
     bundle_of: Callable[..., Bundle],
-    last: Path,
+    checkpoints: CheckpointFiles,
     scans: Scan | Sequence[Scan],
     config: TrainingConfig,
     execution: PyTorchExecutionConfig,
@@ -121,8 +126,8 @@ def train_network(
     bundle_of
         Collects the contents of a bundle from the model, the configuration and the keywords of
         `ptycho_core.bundles.make_bundle`.
-    last
-        Checkpoint of the last epoch, relative to `output`.
+    checkpoints
+        Names of the checkpoints.
     scans
         Patterns, positions and probe to train on. Several scans share the network and the
         intensity scale; each has its own probe, bad pixels, dose and validation strip. A scan
@@ -140,8 +145,8 @@ def train_network(
     overrides_applied
         Origins of the configuration, kept in the bundle.
     resume
-        Resume from the last checkpoint in the output folder. The bundle is not rewritten if all
-        epochs are already done.
+        Resume from the last checkpoint in the output folder, or from the newest one that is
+        whole. The bundle is not rewritten if all epochs are already done.
     overwrite
         Replace an existing bundle.
 
@@ -155,13 +160,17 @@ def train_network(
     InvalidValueError
         If scan and configuration do not match.
     DivergenceError
-        If the loss is not finite.
+        If the loss or the weights are not finite.
+    OSError
+        If the disk is full, among others; the epochs that were saved can be resumed from.
     TrainingInterrupted
         A KeyboardInterrupt: after Ctrl-C or SIGTERM, once the checkpoint and the bundle of the
         best epoch are written.
     """
-    target = output / BUNDLE_NAME
-    check_outputs(target, output / last, resume=resume, overwrite=overwrite)
+    target, files = output / BUNDLE_NAME, checkpoints.below(output)
+    check_outputs(target, files, resume=resume, overwrite=overwrite)
+    if resume and not execution.enable_checkpointing:
+        raise InvalidValueError("enable_checkpointing", "true to resume", "false")
     scans = separate(scans)
     config = adopt(TrainingConfig, config, N=scans[0].N)
     overrides = dict(overrides_applied or {})
@@ -174,14 +183,12 @@ def train_network(
         config=config,
         execution=execution,
         output=output,
-        last=output / last,
+        checkpoints=files,
         resume=resume,
     )
-    with fit(job) as fitted:
-        written = not (resume and fitted.epochs == fitted.epochs_before and target.exists())
-        if fitted.main_process and not written:
-            log.info("all %d epochs are already done; bundle unchanged", fitted.epochs)
-        elif fitted.main_process:
+    with _resumable(files), fit(job) as fitted:
+        written = not resume or fitted.epochs > fitted.epochs_before
+        if fitted.main_process:
             bundle = bundle_of(
                 fitted.model,
                 config,
@@ -192,9 +199,14 @@ def train_network(
                 scans=list(data.described()),
                 probe_given=probe is not None,
             )
-            for path in write_refined(output, _refined(fitted.model, data)):
-                log.info("refined parameters of one scan: %s", path)
-            save_bundle(output, bundle, overwrite=overwrite or resume)
+            check_finite(bundle)
+            written = written or not _is_in(target, bundle)
+            if written:
+                for path in write_refined(output, _refined(fitted.model, data)):
+                    log.info("refined parameters of one scan: %s", path)
+                save_bundle(output, bundle, overwrite=overwrite or resume)
+            else:
+                log.info("all %d epochs are already done; bundle unchanged", fitted.epochs)
     result = TrainingResult(
         bundle_path=target,
         history=fitted.history,
@@ -206,6 +218,46 @@ def train_network(
     if fitted.interrupted:
         raise TrainingInterrupted(result, resumable=execution.enable_checkpointing)
     return result
+
+
+@contextmanager
+def _resumable(files: CheckpointFiles) -> Iterator[None]:
+    """Say of a disk that is full that the training can be resumed, if it has saved an epoch."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) and files.found():
+            reason = f"{os.strerror(error.errno)}; make room, then continue with --resume"
+            raise OSError(error.errno, reason, error.filename or str(files.folder)) from error
+        raise
+
+
+def check_finite(bundle: Bundle) -> None:
+    """Refuse weights that are not finite.
+
+    Raises
+    ------
+    DivergenceError
+        Naming the first of them.
+    """
+    for name, weights in bundle.weights.items():
+        if not np.isfinite(weights).all():
+            msg = f"training diverged: lower learning_rate, found {name} that is not finite"
+            raise DivergenceError(msg)
+
+
+def _is_in(target: Path, bundle: Bundle) -> bool:
+    """Return whether a file holds the same training as a bundle: a killed one may hold another."""
+    try:
+        found = load_bundle(target)
+    except (BundleError, OSError):
+        return False
+    pairs = ((found.weights, bundle.weights), (found.history, bundle.history))
+    return all(
+        one.keys() == other.keys()
+        and all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
+        for one, other in pairs
+    )
 
 
 def _refined(

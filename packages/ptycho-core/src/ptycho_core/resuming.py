@@ -1,9 +1,7 @@
 """Check that a checkpoint belongs to the training that resumes from it."""
 
 import hashlib
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.errors import InvalidValueError
 from ptycho_data import Scan
 
-__all__ = ["check_resumed", "replacing", "resumed_state"]
+__all__ = ["check_resumed", "resumed_state"]
 
 
 def resumed_state(
@@ -61,31 +59,3 @@ def check_resumed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any])
                 str(value),
                 "start again with --overwrite, or resume with the same",
             )
-
-
-@contextmanager
-def replacing(folder: Path, *, keep: bool) -> Iterator[None]:
-    """Start with an empty folder; if the work fails, restore the old one.
-
-    It is also restored if the work is interrupted before it has written anything.
-
-    Parameters
-    ----------
-    folder
-        Folder that the work writes to.
-    keep
-        Keep the content of the folder, for work that resumes from it.
-    """
-    old = folder.with_name(f"{folder.name}.old")
-    if folder.exists() and not keep:
-        shutil.rmtree(old, ignore_errors=True)  # left behind by a run that was killed here
-        folder.replace(old)
-    try:
-        yield
-    except BaseException as error:
-        failed = isinstance(error, Exception) or not any(folder.glob("*"))
-        if failed and old.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            old.replace(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

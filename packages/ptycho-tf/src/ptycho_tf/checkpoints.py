@@ -4,22 +4,31 @@ A checkpoint is an NPZ file with all variables, in order, and a JSON text with t
 state. It contains no code, is read without pickle, and is replaced atomically.
 """
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
 from ptycho_config.errors import InvalidValueError
+from ptycho_core.checkpoints import (
+    CheckpointFiles,
+    KeptEpochs,
+    check_whole,
+    newest_whole,
+    write_sealed,
+)
 from ptycho_core.resuming import check_resumed
-from ptycho_data import load_arrays, write_npz
+from ptycho_data import load_arrays
 
 from ptycho_tf.frameworks import keras
 from ptycho_tf.learning import LearningModel
 
-FOLDER = "checkpoints"
-LAST = "last.npz"
+FILES = CheckpointFiles("last.npz", "best-{:03}.npz")
+VARIABLES = "variables"
 _STATE = "state"
 
 
@@ -29,35 +38,55 @@ def _variables(model: LearningModel) -> list[Any]:
 
 def save(path: Path, model: LearningModel, state: Mapping[str, Any]) -> None:
     """Write a checkpoint, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {f"variable_{k:04}": v.numpy() for k, v in enumerate(_variables(model))}
-    text = np.frombuffer(json.dumps(state).encode(), np.uint8)
-    write_npz(path, {**arrays, _STATE: text}, overwrite=True)
+    arrays[_STATE] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    write_sealed(path, content.getbuffer())
 
 
-def load(path: Path, model: LearningModel, of: Mapping[str, Any]) -> dict[str, Any]:
-    """Set all variables to those of a checkpoint; return the rest of its state.
+def read(path: Path) -> tuple[int, dict[str, Any]]:
+    """Return the number of finished epochs in a checkpoint, and its state with all variables.
 
     Raises
     ------
     InvalidValueError
-        If it is not a checkpoint, or belongs to a training of other variables than ``of``.
+        If it is not a checkpoint.
     """
-    variables = _variables(model)
     try:
         arrays = load_arrays(path)
         state: dict[str, Any] = json.loads(arrays.pop(_STATE).tobytes())
-    except (KeyError, OSError, ValueError) as error:
+        state[VARIABLES] = [arrays[name] for name in sorted(arrays)]
+        return int(state["finished"]), state
+    except (LookupError, OSError, TypeError, ValueError) as error:
         rule = "a checkpoint of the TensorFlow backend"
-        raise InvalidValueError(str(path), rule, f"another file ({error})") from error
-    check_resumed(path, state.get("of", {}), of)
-    values = [arrays[name] for name in sorted(arrays)]
+        raise InvalidValueError(str(path), rule, "another file") from error
+
+
+def load(path: Path, model: LearningModel) -> None:
+    """Set all variables to those of a checkpoint.
+
+    Raises
+    ------
+    InvalidValueError
+        If the checkpoint was damaged since it was written.
+    """
+    check_whole(path)
+    _assign(path, model, read(path)[1][VARIABLES])
+
+
+def _assign(path: Path, model: LearningModel, values: list[NDArray[Any]]) -> None:
+    variables = _variables(model)
     if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
         rule = "a checkpoint of the model that is trained"
         raise InvalidValueError(str(path), rule, "weights of other shapes")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-    return state
+
+
+def checkpoint_bytes(model: LearningModel) -> int:
+    """Return the size of a checkpoint: all variables of the model and of the optimiser."""
+    return sum(v.numpy().nbytes for v in _variables(model))
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -65,8 +94,8 @@ class Checkpoints(keras.callbacks.Callback):
 
     Parameters
     ----------
-    folder
-        Folder of the checkpoints.
+    files
+        The checkpoints.
     execution
         Execution settings: number of best epochs to keep, and criterion.
     monitor
@@ -79,50 +108,45 @@ class Checkpoints(keras.callbacks.Callback):
 
     def __init__(
         self,
-        folder: Path,
+        files: CheckpointFiles,
         execution: PyTorchExecutionConfig,
         monitor: str,
         parts: Mapping[str, Any],
         of: Mapping[str, Any],
     ) -> None:
         super().__init__()
-        self.of = dict(of)
-        self.folder = folder
-        self.execution = execution
+        self.epochs = KeptEpochs(files, execution)
         self.monitor = monitor
         self.parts = parts
-        self.kept: list[tuple[float, str]] = []  # best first
-
-    @property
-    def best(self) -> Path | None:
-        """Checkpoint of the best epoch so far."""
-        return self.folder / self.kept[0][1] if self.kept else None
+        self.of = dict(of)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Save the epoch that has just ended."""
-        worse = 1 if self.execution.checkpoint_mode == "min" else -1
-        score = worse * float(logs[self.monitor])
-        name, most = f"best-{epoch:03}.npz", self.execution.checkpoint_save_top_k
-        order = sorted([*self.kept, (score, name)], key=lambda kept: kept[0])
-        dropped = order[most:] if most >= 0 else []
-        before, self.kept = self.kept, order[: len(order) - len(dropped)]
-        state = {
-            "finished": epoch + 1,
-            "kept": self.kept,
-            "of": self.of,
-            **{part: callback.state() for part, callback in self.parts.items()},
-        }
-        if (score, name) in self.kept:
-            save(self.folder / name, self.model, state)
-        save(self.folder / LAST, self.model, state)
-        for old in dropped:
-            if old in before:
-                (self.folder / old[1]).unlink(missing_ok=True)
 
-    def restore(self, model: LearningModel) -> dict[str, Any]:
-        """Restore the last checkpoint; return its state."""
-        state = load(self.folder / LAST, model, self.of)
-        self.kept = [(float(score), str(name)) for score, name in state["kept"]]
+        def write(path: Path) -> None:
+            state = {
+                "finished": epoch + 1,
+                "kept": self.epochs.kept,
+                "of": self.of,
+                **{part: callback.state() for part, callback in self.parts.items()},
+            }
+            save(path, self.model, state)
+
+        self.epochs.save(epoch, float(logs[self.monitor]), write)
+
+    def restore(self, model: LearningModel) -> int:
+        """Restore the last checkpoint, or the newest that is whole; return its finished epochs.
+
+        Raises
+        ------
+        InvalidValueError
+            If there is none, or it belongs to a training of other variables.
+        """
+        path, finished, state = newest_whole(self.epochs.files, read)
+        check_resumed(path, state.get("of", {}), self.of)
+        _assign(path, model, state[VARIABLES])
+        self.epochs.restore(state["kept"])
         for part, callback in self.parts.items():
             callback.restore(state[part])
-        return state
+        self.epochs.tidy()
+        return finished

@@ -1,6 +1,5 @@
 """Loggers that the configuration can name."""
 
-import csv
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ptycho_config.loggers import MlflowStore, check_logger, mlflow_store
+from ptycho_core.losses_table import LossesTable
 
 from ptycho_tf.frameworks import tf
 
@@ -36,19 +36,11 @@ class CsvLogger(Logger):
     """Writes ``metrics.csv``, one line per epoch."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "metrics.csv"
-        self.path.unlink(missing_ok=True)
+        self.table = LossesTable(folder / "metrics.csv")
 
     def write(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Append a line, after a header if it is the first."""
-        names = ["epoch", *sorted(values)]
-        new = not self.path.exists()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, names)
-            if new:
-                writer.writeheader()
-            writer.writerow({"epoch": epoch, **values})
+        """Add a line."""
+        self.table.write(epoch, values)
 
 
 class TensorBoardLogger(Logger):

@@ -4,14 +4,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_core.checkpoints import check_room, replacing
 from ptycho_core.network_training import Fitted, TrainingJob, train_network
 from ptycho_core.results import TrainingResult
-from ptycho_core.resuming import replacing, resumed_state
+from ptycho_core.resuming import resumed_state
 from ptycho_core.schedules import chosen_scheduler
 from ptycho_core.training_data import TrainingData
 
@@ -27,9 +27,6 @@ from ptycho_tf.loggers import make_logger
 from ptycho_tf.model import PtychoModel
 from ptycho_tf.schedules import Schedule
 from ptycho_tf.settings import check_training
-
-#: Checkpoint of the last epoch, relative to the output folder.
-LAST = Path(checkpoints.FOLDER) / checkpoints.LAST
 
 
 def _sources(
@@ -128,7 +125,7 @@ def _set_up(
     saved = None
     if execution.enable_checkpointing:
         of = resumed_state(config, execution, [part.scan for part in train.parts])
-        saved = Checkpoints(job.last.parent, execution, monitor, parts, of)
+        saved = Checkpoints(job.checkpoints, execution, monitor, parts, of)
     # Checkpoints come last: they hold the state of the other callbacks after the epoch.
     everything = [EpochStart(train), MeanOfWeights(), *parts.values(), saved, interrupts]
     return _Run(
@@ -148,7 +145,7 @@ def train(scans: Any, *settings: Any, **options: Any) -> TrainingResult:
 
     Further parameters and errors are those of `ptycho_core.network_training.train_network`.
     """
-    return train_network(fit_job, bundle_of, LAST, scans, *settings, **options)
+    return train_network(fit_job, bundle_of, checkpoints.FILES, scans, *settings, **options)
 
 
 @contextmanager
@@ -162,22 +159,27 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
     batches, validation = _sources(job.data, config, execution, devices)
     bar = execution.enable_progress_bar and sys.stderr.isatty()
     start = time.perf_counter()
-    with devices.scope(), replacing(job.last.parent, keep=job.resume):
-        model = _model(job.data, config, execution.precision)
-        run = _set_up(model, batches, validation, devices, job)
-        first = run.saved.restore(run.model)["finished"] if job.resume and run.saved else 0
-        interrupted = run.fit(config.nepochs, first, bar=bar)
-        done = len(run.history.epochs)
-        if interrupted and not done:
-            raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
-        if run.saved is not None and run.saved.best is not None:
-            checkpoints.load(run.saved.best, run.model, run.saved.of)
-        run.model.exchange_with_means()
-    yield Fitted(
-        model=model,
-        history=run.history.columns(),
-        epochs=done,
-        epochs_before=first,
-        seconds=time.perf_counter() - start,
-        interrupted=interrupted,
-    )
+    with replacing(job.checkpoints, keep=job.resume):
+        with devices.scope():
+            model = _model(job.data, config, execution.precision)
+            run = _set_up(model, batches, validation, devices, job)
+            saved = run.saved
+            first = saved.restore(run.model) if job.resume and saved is not None else 0
+            if saved is not None:
+                size = checkpoints.checkpoint_bytes(run.model)
+                check_room(job.checkpoints, size, execution, config.nepochs)
+            interrupted = run.fit(config.nepochs, first, bar=bar)
+            done = len(run.history.epochs)
+            if interrupted and (not done or (saved is not None and not job.checkpoints.found())):
+                raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
+            if saved is not None and saved.epochs.best is not None:
+                checkpoints.load(saved.epochs.best, run.model)
+            run.model.exchange_with_means()
+        yield Fitted(
+            model=model,
+            history=run.history.columns(),
+            epochs=done,
+            epochs_before=first,
+            seconds=time.perf_counter() - start,
+            interrupted=interrupted,
+        )

@@ -1,11 +1,14 @@
 """Training callbacks: the history of losses and the averaging of weights."""
 
 import logging
+import math
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import WeightAveraging
 from ptycho_core.averaging import averaging_share
+from ptycho_core.losses_table import LossesTable
+from ptycho_physics import DivergenceError
 from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -16,33 +19,53 @@ class LossHistory(pl.Callback):
 
     The history is saved in the checkpoint, so a resumed training has all of it.
 
+    Parameters
+    ----------
+    table
+        File that the losses are also written to.
+
     Attributes
     ----------
     epochs : list of dict
         One dictionary of named values per finished epoch.
     """
 
-    def __init__(self) -> None:
+    KEY = "LossHistory"
+
+    def __init__(self, table: LossesTable | None = None) -> None:
+        self.table = table
         self.epochs: list[dict[str, float]] = []
 
     @property
     def state_key(self) -> str:
         """Name under which a checkpoint keeps the history."""
-        return "LossHistory"
+        return self.KEY
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Record the epoch that has just ended, after its validation."""
+        """Record the epoch that has just ended, after its validation.
+
+        Raises
+        ------
+        DivergenceError
+            If its loss is not finite.
+        """
         values = {
             name: float(value)
             for name, value in trainer.callback_metrics.items()
             if name.startswith(("train_", "val_"))
         }
+        loss, number = values["train_loss"], trainer.current_epoch + 1
+        if not math.isfinite(loss):
+            msg = f"training diverged in epoch {number}: lower learning_rate, found {loss}"
+            raise DivergenceError(msg)
         values["learning_rate"] = float(pl_module.optimizers().param_groups[0]["lr"])
         self.epochs.append(values)
         if not trainer.is_global_zero:
             return
+        if self.table is not None:
+            self.table.write(trainer.current_epoch, values)
         losses = ", ".join(f"{k} {v:.5g}" for k, v in values.items() if k.endswith("_loss"))
-        log.info("epoch %d/%d: %s", trainer.current_epoch + 1, trainer.max_epochs, losses)
+        log.info("epoch %d/%d: %s", number, trainer.max_epochs, losses)
 
     def columns(self) -> dict[str, list[float]]:
         """Return name -> one value per epoch; an epoch without the value has NaN."""

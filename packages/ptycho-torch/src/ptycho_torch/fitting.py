@@ -1,55 +1,21 @@
-"""The training loop run by Lightning: trainer, checkpoints, signals."""
+"""The training loop run by Lightning: trainer, signals."""
 
-import math
-import pickle
 import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
-from ptycho_config.errors import InvalidValueError
-from ptycho_core.resuming import check_resumed
-from ptycho_physics import DivergenceError
 
 from ptycho_torch.callbacks import LossHistory, MeanOfWeights
+from ptycho_torch.checkpoints import FILES, Checkpoints, CheckpointWriter
 from ptycho_torch.data import ScanDataModule
 from ptycho_torch.lightning_log import make, quiet_lightning
-from ptycho_torch.loggers import make_logger
-from ptycho_torch.model import PtychoModel
+from ptycho_torch.loggers import losses_table, make_logger
 from ptycho_torch.module import PtychoModule
-
-CHECKPOINTS = "checkpoints"
-
-
-class BestEpochs(ModelCheckpoint):
-    """Lightning's checkpoint callback, which also keeps a last epoch that is not among the best.
-
-    Its folder may have moved since it was written.
-    """
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save an epoch among the best, and every epoch as the one to resume from."""
-        super().on_train_epoch_end(trainer, pl_module)
-        if self._last_global_step_saved != trainer.global_step:  # Lightning saved nothing
-            self.last_model_path = str(Path(self.dirpath) / "last.ckpt")
-            trainer.save_checkpoint(self.last_model_path)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the state of a checkpoint, with its file names in the current folder."""
-
-        def here(path: str) -> str:
-            return str(Path(self.dirpath) / Path(path).name) if path else path
-
-        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
-        moved = {name: here(state_dict[name]) for name in paths}
-        kept = {here(path): score for path, score in state_dict["best_k_models"].items()}
-        here_now = {**moved, "best_k_models": kept, "dirpath": self.dirpath}
-        super().load_state_dict(state_dict | here_now)
 
 
 def check_trainer(execution: PyTorchExecutionConfig) -> None:
@@ -86,16 +52,16 @@ def make_trainer(
     validated: bool,
     resume: bool = False,
     unused: bool = False,
-) -> tuple[pl.Trainer, LossHistory, ModelCheckpoint | None]:
-    """Return a trainer, the callback with its losses, and the callback with its best weights.
+) -> tuple[pl.Trainer, LossHistory, Checkpoints | None]:
+    """Return a trainer, the callback with its losses, and that with its checkpoints, if any.
 
     Raises
     ------
     InvalidValueError
         If the settings cannot be met on this machine.
     """
-    history = LossHistory()
-    best: ModelCheckpoint | None = None
+    history = LossHistory(losses_table(execution.logger_backend, output_dir, resume=resume))
+    saved: Checkpoints | None = None
     callbacks: list[Callback] = [
         history,
         EarlyStopping(
@@ -105,17 +71,8 @@ def make_trainer(
     if config.average_weights:
         callbacks.append(MeanOfWeights())
     if execution.enable_checkpointing:
-        best = BestEpochs(
-            output_dir / CHECKPOINTS,
-            filename="best-{epoch:03d}",
-            monitor=monitor,
-            mode=execution.checkpoint_mode,
-            save_top_k=execution.checkpoint_save_top_k,
-            save_last=True,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        )
-        callbacks.append(best)
+        saved = Checkpoints(FILES.below(output_dir), execution, monitor)
+        callbacks.append(saved)
     trainer = make(
         pl.Trainer,
         accelerator=execution.accelerator,
@@ -130,6 +87,7 @@ def make_trainer(
         max_epochs=config.nepochs,
         limit_val_batches=None if validated else 0,
         callbacks=callbacks,
+        plugins=CheckpointWriter(),
         logger=make_logger(execution.logger_backend, output_dir, resume=resume),
         enable_checkpointing=execution.enable_checkpointing,
         enable_progress_bar=execution.enable_progress_bar and sys.stderr.isatty(),
@@ -139,7 +97,7 @@ def make_trainer(
         log_every_n_steps=1,
         default_root_dir=output_dir,
     )
-    return trainer, history, best
+    return trainer, history, saved
 
 
 def fit(
@@ -164,52 +122,9 @@ def fit(
     return interrupted
 
 
-def check_finite(history: LossHistory) -> None:
-    """Raise an error if the loss is not finite.
-
-    Raises
-    ------
-    DivergenceError
-        If the loss is not finite; the message names the epoch.
-    """
-    loss = history.epochs[-1]["train_loss"] if history.epochs else 0.0
-    if not math.isfinite(loss):
-        msg = f"training diverged in epoch {len(history.epochs)}: lower learning_rate, found {loss}"
-        raise DivergenceError(msg)
-
-
-def load_best(model: PtychoModel, best: ModelCheckpoint | None) -> None:
-    """Load the weights of the best epoch into a model, if they were kept."""
-    if best is None or not best.best_model_path:
-        return
-    checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
-    prefix = "model."
-    state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items()}
-    model.load_state_dict(state)
-
-
 def _strategy(execution: PyTorchExecutionConfig, *, unused: bool) -> str:
     """Return Lightning's name; ``unused``: some batches do not use all trainable parameters."""
     several = execution.devices * execution.num_nodes > 1
     if unused and several and execution.strategy in ("auto", "ddp"):
         return "ddp_find_unused_parameters_true"
     return execution.strategy
-
-
-def epochs_in(checkpoint: Path, of: dict[str, Any]) -> int:
-    """Return the number of finished epochs in a checkpoint.
-
-    Raises
-    ------
-    InvalidValueError
-        If it is not a checkpoint, or belongs to a training of other variables than ``of``.
-    """
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        rule = "a checkpoint of the PyTorch backend"
-        raise InvalidValueError(str(checkpoint), rule, f"another file ({reason})") from error
-    check_resumed(checkpoint, state.get("of", {}), of)
-    history = state.get("callbacks", {}).get(LossHistory().state_key, {})
-    return len(history.get("epochs", []))

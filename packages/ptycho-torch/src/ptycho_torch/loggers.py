@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
-from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger
 from ptycho_config.loggers import check_logger, mlflow_store
+from ptycho_core.losses_table import LossesTable
 
 FOLDER = "logs"
 
 
 def make_logger(name: str, output_dir: Path, *, resume: bool = False) -> Logger | bool:
-    """Return the logger ``name`` writing below ``output_dir``, or False for ``none``.
+    """Return Lightning's logger ``name`` writing below ``output_dir``.
+
+    For ``none`` it is False, and for ``csv`` too: see `losses_table`.
 
     A resumed training writes to a new folder and keeps the losses of earlier epochs.
 
@@ -19,11 +22,9 @@ def make_logger(name: str, output_dir: Path, *, resume: bool = False) -> Logger 
         If there is no such logger, or its package is missing: see `check_logger`.
     """
     check_logger(name)
-    version = f"resumed-{len(list(output_dir.glob(f'{FOLDER}/resumed-*'))) + 1}" if resume else ""
     match name:
-        case "csv":
-            return CSVLogger(output_dir, name=FOLDER, version=version)
         case "tensorboard":
+            version = _version(output_dir, resume=resume)
             return TensorBoardLogger(output_dir, name=FOLDER, version=version)
         case "mlflow":
             store = mlflow_store(output_dir)
@@ -31,3 +32,14 @@ def make_logger(name: str, output_dir: Path, *, resume: bool = False) -> Logger 
                 store.experiment, tracking_uri=store.uri, artifact_location=store.artifacts
             )
     return False
+
+
+def losses_table(name: str, output_dir: Path, *, resume: bool = False) -> LossesTable | None:
+    """Return the table that the logger ``csv`` writes, and None for other loggers."""
+    if name != "csv":
+        return None
+    return LossesTable(output_dir / FOLDER / _version(output_dir, resume=resume) / "metrics.csv")
+
+
+def _version(output_dir: Path, *, resume: bool) -> str:
+    return f"resumed-{len(list(output_dir.glob(f'{FOLDER}/resumed-*'))) + 1}" if resume else ""

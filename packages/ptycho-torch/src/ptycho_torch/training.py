@@ -3,33 +3,24 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 from attrs import evolve
 from lightning.pytorch.utilities import rank_zero_only
+from ptycho_core.checkpoints import check_room, replacing
 from ptycho_core.network_training import Fitted, TrainingJob, train_network
 from ptycho_core.results import TrainingResult
-from ptycho_core.resuming import replacing, resumed_state
+from ptycho_core.resuming import resumed_state
 
 from ptycho_torch.bundles import bundle_of
+from ptycho_torch.checkpoints import FILES, checkpoint_bytes, load_weights, resume_from
 from ptycho_torch.data import ScanDataModule
-from ptycho_torch.fitting import (
-    CHECKPOINTS,
-    check_finite,
-    epochs_in,
-    fit,
-    load_best,
-    make_trainer,
-)
+from ptycho_torch.fitting import fit, make_trainer
 from ptycho_torch.lightning_log import quiet_lightning
 from ptycho_torch.memory import keep_freed_memory
 from ptycho_torch.module import PtychoModule, model_to_train
 from ptycho_torch.networks import check_architecture
-
-#: Checkpoint of the last epoch, relative to the output folder.
-LAST = Path(CHECKPOINTS) / "last.ckpt"
 
 
 def train(scans: Any, *settings: Any, **options: Any) -> TrainingResult:
@@ -37,7 +28,7 @@ def train(scans: Any, *settings: Any, **options: Any) -> TrainingResult:
 
     Further parameters and errors are those of `ptycho_core.network_training.train_network`.
     """
-    return train_network(fit_job, bundle_of, LAST, scans, *settings, **options)
+    return train_network(fit_job, bundle_of, FILES, scans, *settings, **options)
 
 
 @contextmanager
@@ -59,35 +50,39 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
         seed=config.seed,
         execution=execution,
     )
-    before = epochs_in(job.last, module.state) if job.resume else 0
     start = time.perf_counter()
     # Processes that a launcher starts together would move the folder away from each other.
     first = rank_zero_only.rank == 0
-    folder = replacing(job.last.parent, keep=job.resume) if first else nullcontext()
-    with quiet_lightning(), folder:
-        trainer, history, best = make_trainer(
-            job.output,
-            evolve(config, nepochs=max(config.nepochs, before)),  # never fewer than already done
-            execution,
-            monitor,
-            validated=validated,
-            resume=job.resume,
-            unused=len(job.scans) > 1 and bool(model.probe_changes() or model.position_shifts()),
-        )
-        interrupted = fit(trainer, module, batches, job.last if job.resume else None)
-        check_finite(history)
+    files = job.checkpoints
+    with replacing(files, keep=job.resume) if first else nullcontext():
+        path, before = resume_from(files, module.state) if job.resume else (None, 0)
+        epochs = max(config.nepochs, before)  # never fewer than already done
+        if execution.enable_checkpointing and first:
+            check_room(files, checkpoint_bytes(module), execution, epochs)
+        with quiet_lightning():
+            trainer, history, saved = make_trainer(
+                job.output,
+                evolve(config, nepochs=epochs),
+                execution,
+                monitor,
+                validated=validated,
+                resume=job.resume,
+                unused=len(job.scans) > 1
+                and bool(model.probe_changes() or model.position_shifts()),
+            )
+            interrupted = fit(trainer, module, batches, path)
         done = len(history.epochs)
-        if interrupted and not done:
+        if interrupted and (not done or (saved is not None and not files.found())):
             raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
-    seconds = time.perf_counter() - start
-    load_best(model, best)
-    yield Fitted(
-        model=model,
-        history=history.columns(),
-        epochs=done,
-        epochs_before=before,
-        seconds=seconds,
-        interrupted=interrupted,
-        main_process=trainer.is_global_zero,
-    )
+        if saved is not None and saved.epochs.best is not None:
+            load_weights(saved.epochs.best, model)
+        yield Fitted(
+            model=model,
+            history=history.columns(),
+            epochs=done,
+            epochs_before=before,
+            seconds=time.perf_counter() - start,
+            interrupted=interrupted,
+            main_process=trainer.is_global_zero,
+        )
     trainer.strategy.barrier()  # the bundle is complete before any process returns

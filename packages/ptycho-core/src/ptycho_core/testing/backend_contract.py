@@ -11,6 +11,7 @@ The tests go through the registry of backends alone. Importing this module needs
 """
 
 import importlib.util
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -46,6 +47,15 @@ def _execution(**changes: Any) -> PyTorchExecutionConfig:
 def _same_weights(first: TrainingResult, second: TrainingResult) -> bool:
     one, two = (load_bundle(result.bundle_path).weights for result in (first, second))
     return one.keys() == two.keys() and all(np.array_equal(one[name], two[name]) for name in one)
+
+
+def _flip(path: Path) -> None:
+    """Change one bit of a checkpoint, in the middle of its largest array."""
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda member: member.file_size)
+    content = bytearray(path.read_bytes())
+    content[largest.header_offset + largest.file_size // 2] ^= 1
+    path.write_bytes(content)
 
 
 def _correlation(found: np.ndarray, scan: Scan, truth: Any) -> float:
@@ -179,8 +189,8 @@ class BackendContract:
             np.testing.assert_array_equal(found[name], weight)
 
     def test_another_training_does_not_resume(self, train: Any, config: Any) -> None:
-        """The error names the setting that changed, and a file that is no checkpoint."""
-        made = train(SCAN, config(n_groups=8))
+        """The error names the setting that changed."""
+        train(SCAN, config(n_groups=8))
         cases: list[tuple[str, Scan, dict[str, Any], dict[str, Any]]] = [
             ("n_filters_scale", SCAN, {"model": {"n_filters_scale": 2}}, {}),
             ("gridsize", SCAN, {"model": {"gridsize": 2}}, {}),
@@ -194,11 +204,38 @@ class BackendContract:
             with pytest.raises(InvalidValueError) as refused:
                 train(scan, other, resume=True, execution=_execution(**execution))
             assert refused.value.name == name
-        (last,) = (made.bundle_path.parent / "checkpoints").glob("last.*")
-        last.write_bytes(b"no archive")
+
+    def test_a_damaged_checkpoint_is_replaced_by_the_newest_whole_one(
+        self, train: Any, config: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Resuming from that of the best epoch is told; without a whole one nothing is touched."""
+        whole = train(SCAN, config(nepochs=2, n_groups=8))
+        folder = whole.bundle_path.parent / "checkpoints"
+        (last,), (best,) = folder.glob("last.*"), folder.glob("best-*")
+        content = last.read_bytes()
+        damages: list[Callable[[Path], object]] = [
+            lambda path: path.write_bytes(b""),
+            lambda path: path.write_bytes(b"no archive"),
+            lambda path: path.write_bytes(content[: len(content) // 2]),
+            _flip,
+        ]
+        for damage in damages:
+            last.write_bytes(content)
+            damage(last)
+            caplog.clear()
+            resumed = train(SCAN, config(nepochs=2, n_groups=8), resume=True)
+            (told,) = (r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+            assert str(last) in told
+            assert str(best) in told
+            assert _same_weights(resumed, whole)
+        last.write_bytes(content)
+        for path in (last, best):
+            _flip(path)
+        before = {file: file.read_bytes() for file in folder.rglob("*.*")}
         with pytest.raises(InvalidValueError) as refused:
-            train(SCAN, config(nepochs=2, n_groups=8), resume=True)
+            train(SCAN, config(nepochs=3, n_groups=8), resume=True)
         assert refused.value.name == str(last)
+        assert {file: file.read_bytes() for file in folder.rglob("*.*")} == before
 
     def test_a_bundle_is_kept_unless_overwriting_is_asked_for(
         self, train: Any, config: Any
