@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import threading
 import zipfile
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from ptycho_core.checkpoints import (
     write_sealed,
 )
 from ptycho_core.checks import check_outputs
-from ptycho_data import OutputExistsError, load_arrays
+from ptycho_data import FolderInUseError, NoSpaceError, OutputExistsError, load_arrays
 from ptycho_physics import DivergenceError
 
 
@@ -199,7 +200,6 @@ def test_a_best_epoch_that_was_damaged_since_is_no_longer_the_best(files, caplog
 def test_what_a_killed_training_left_behind_is_removed(files):
     for path in (files.last, files.best(1), files.best(2)):
         write(path, 1)
-    (files.folder / ".ptycho-0123456789abcdef.npz").touch()
     (files.folder / "notes.txt").touch()
     kept = KeptEpochs(files, execution())
     kept.restore([(1.0, files.best(2).name)])
@@ -210,10 +210,10 @@ def test_what_a_killed_training_left_behind_is_removed(files):
 def test_a_disk_without_room_is_refused_before_the_first_epoch(files):
     free = shutil.disk_usage(files.folder.parent).free
     check_room(files, free // 10, execution(), 100)
-    with pytest.raises(InvalidValueError, match="3 checkpoints") as refused:
+    with pytest.raises(NoSpaceError) as refused:
         check_room(files, free // 2, execution(), 100)
-    assert refused.value.name == f"free space in {files.folder.parent}"
-    with pytest.raises(InvalidValueError, match="102 checkpoints"):
+    assert refused.value.path == files.folder
+    with pytest.raises(NoSpaceError):
         check_room(files, free // 50, execution(checkpoint_save_top_k=-1), 100)
     assert not files.folder.exists()
 
@@ -261,7 +261,7 @@ def test_work_that_was_killed_leaves_the_newer_training_that_saved_something(fil
         write(files.best(0), 1)
     elif resume:  # killed while it wrote its first checkpoint
         files.folder.mkdir()
-        (files.folder / ".ptycho-0123456789abcdef.npz").touch()
+        (files.folder / ".ptycho-0123456789abcdef").mkdir()
     check_outputs(files.folder.parent / "wts.h5.zip", files, resume=True, overwrite=False)
     with pytest.raises(OutputExistsError):
         check_outputs(files.folder.parent / "wts.h5.zip", files, resume=False, overwrite=False)
@@ -271,6 +271,23 @@ def test_work_that_was_killed_leaves_the_newer_training_that_saved_something(fil
         if not resume:
             write(files.last, 2)
     assert names(files.folder.parent) == ["checkpoints"]
+
+
+def test_two_trainings_in_one_folder_are_one_too_many(files):
+    found = []
+
+    def second():
+        with pytest.raises(FolderInUseError), replacing(files, keep=False):
+            found.append("entered")
+        found.append("refused")
+
+    with replacing(files, keep=False):
+        write(files.last, 1)
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+    assert found == ["refused"]
+    assert read(files.last)[0] == 1
 
 
 def test_outputs_that_are_there_are_kept_unless_told(files):

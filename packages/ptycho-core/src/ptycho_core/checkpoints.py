@@ -8,7 +8,6 @@ import hashlib
 import logging
 import math
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ from typing import TypeVar
 from attrs import define, evolve, field, frozen
 from ptycho_config import PyTorchExecutionConfig
 from ptycho_config.errors import InvalidValueError
-from ptycho_data import atomic_path
+from ptycho_data import atomic_path, folder_lock, need_space, remove_leftovers, staging
 from ptycho_physics import DivergenceError
 
 __all__ = [
@@ -276,9 +275,9 @@ class KeptEpochs:
                 self.kept.append((float(loss), name))
 
     def tidy(self) -> None:
-        """Remove what a killed training left behind: unfinished files, and epochs not kept."""
+        """Remove epochs that a killed training left behind and that are not kept."""
         names = {name for _, name in self.kept} | {self.files.last_name}
-        for path in (*self.files.found(), *self.files.folder.glob(".ptycho-*")):
+        for path in self.files.found():
             if path.name not in names:
                 _remove(path)
 
@@ -306,27 +305,14 @@ def check_room(
 
     Raises
     ------
-    InvalidValueError
+    NoSpaceError
         With the space that is needed, and that is free.
     """
     most = execution.checkpoint_save_top_k
     # the best ones, that of the last epoch, and one being written beside the one it replaces
     count = (epochs if most < 0 else min(most, epochs)) + 2
-    needed = count * (size + OVERHEAD_BYTES)
-    place = next(p for p in (files.folder, *files.folder.absolute().parents) if p.is_dir())
     present = sum(path.stat().st_size for path in files.found() if path.is_file())
-    free = shutil.disk_usage(place).free + present
-    if free < needed:
-        raise InvalidValueError(
-            f"free space in {files.folder.parent}",
-            f"{_mb(needed)} or more for {count} checkpoints",
-            _mb(free),
-            "make room, choose another output folder, or set --checkpoint-save-top-k lower",
-        )
-
-
-def _mb(size: float) -> str:
-    return f"{size / 1e6:.1f} MB"
+    need_space(files.folder, count * (size + OVERHEAD_BYTES) - present)
 
 
 @contextmanager
@@ -334,7 +320,7 @@ def replacing(files: CheckpointFiles, *, keep: bool) -> Iterator[None]:
     """Start with an empty folder; the files that were in it stay beside it until the work ends.
 
     They come back if the work diverges, or ends before it has saved a checkpoint of its own; if it
-    was killed by then, they come back at the next start.
+    was killed by then, they come back at the next start. The output folder is locked meanwhile.
 
     Parameters
     ----------
@@ -342,27 +328,33 @@ def replacing(files: CheckpointFiles, *, keep: bool) -> Iterator[None]:
         Files that the work writes.
     keep
         Keep the content of the folder, for work that resumes from it.
+
+    Raises
+    ------
+    FolderInUseError
+        Another training writes to the output folder.
     """
     folder, old = files.folder, files.old.folder
-    if files.valid() != files:
-        _exchange(old, folder)
-    shutil.rmtree(old, ignore_errors=True)  # left behind by work that was killed
-    if not keep and folder.exists():
-        folder.replace(old)
-    try:
-        yield
-    except BaseException as error:
-        if old.exists() and (isinstance(error, DivergenceError) or not files.begun()):
+    with folder_lock(folder.parent):
+        if files.valid() != files:
             _exchange(old, folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        remove_leftovers(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
+        if not keep and folder.exists():
+            folder.replace(old)
+        try:
+            yield
+        except BaseException as error:
+            if old.exists() and (isinstance(error, DivergenceError) or not files.begun()):
+                _exchange(old, folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _exchange(old: Path, folder: Path) -> None:
     """Put a folder in the place of another one, which is removed."""
-    if folder.exists():
-        # not removed where it is: killed half way, it would seem to be the newer of two trainings
-        aside = folder.with_name(f".ptycho-{secrets.token_hex(8)}")
-        folder.replace(aside)
-        shutil.rmtree(aside, ignore_errors=True)
-    old.replace(folder)
+    # not removed where it is: killed half way, it would seem to be the newer of two trainings
+    with staging(folder.parent) as aside:
+        if folder.exists():
+            folder.replace(aside / folder.name)
+        old.replace(folder)

@@ -1,8 +1,6 @@
 """One training of a network: what is the same in every backend."""
 
-import errno
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -14,7 +12,15 @@ from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.adopting import adopt
 from ptycho_config.errors import InvalidValueError
-from ptycho_data import BUNDLE_NAME, Bundle, BundleError, Scan, load_bundle, save_bundle
+from ptycho_data import (
+    BUNDLE_NAME,
+    Bundle,
+    BundleError,
+    NoSpaceError,
+    Scan,
+    load_bundle,
+    save_bundle,
+)
 from ptycho_physics import DivergenceError
 
 from ptycho_core.checkpoints import CheckpointFiles
@@ -225,10 +231,10 @@ def _resumable(files: CheckpointFiles) -> Iterator[None]:
     """Say of a disk that is full that the training can be resumed, if it has saved an epoch."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) and files.found():
-            reason = f"{os.strerror(error.errno)}; make room, then continue with --resume"
-            raise OSError(error.errno, reason, error.filename or str(files.folder)) from error
+    except NoSpaceError as error:
+        if files.found():
+            reason = f"{error.problem}; make room there, then continue with --resume"
+            raise OSError(error.errno, reason, str(error.path)) from error
         raise
 
 

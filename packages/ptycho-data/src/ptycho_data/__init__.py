@@ -72,6 +72,7 @@ from ptycho_data._sets import (
 )
 from ptycho_data._space import NoSpaceError, need_space
 from ptycho_data._stack import LazyStack, chunk_rows, read_patterns
+from ptycho_data._staging import remove_leftovers, staging
 from ptycho_data.formats import FORMATS, Format, format_named, format_of, known_formats
 
 __all__ = [
@@ -133,6 +134,7 @@ __all__ = [
     "read_patterns",
     "read_set",
     "refuse_existing",
+    "remove_leftovers",
     "replaced_files",
     "result_set",
     "save_bundle",
@@ -141,6 +143,7 @@ __all__ = [
     "save_reconstruction",
     "save_scan",
     "scan_from_arrays",
+    "staging",
     "stated_photons",
     "subsample",
     "validate",

@@ -16,7 +16,7 @@ from pathlib import Path
 from ptycho_data._locks import cannot_write, locked_file, make_folder, unlock
 from ptycho_data._space import telling_full_disk
 
-__all__ = ["final_path", "flush", "flush_folder", "staging"]
+__all__ = ["final_path", "flush", "flush_folder", "remove_leftovers", "staging"]
 
 #: Where the system knows no locks, a leftover of this age belongs to a process that was killed.
 LEFTOVER_AGE_S = 24 * 3600
@@ -65,6 +65,14 @@ def _create(folder: Path) -> tuple[Path, int | None]:
         path.mkdir()
         with contextlib.suppress(BlockingIOError, FileNotFoundError):
             return path, locked_file(path / OWNER)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left anywhere below a folder."""
+    for path in [path for path in folder.rglob(".ptycho-*") if _NAME.fullmatch(path.name)]:
+        with contextlib.suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                _remove_if_dead(path, old=False)
 
 
 def _remove_leftovers(mine: Path) -> None:
