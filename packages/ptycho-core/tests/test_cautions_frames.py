@@ -46,6 +46,17 @@ def test_the_beam_was_off(right, stray):
     assert wrong["dim-frames"]["largest_part"] <= 1e-3
 
 
+@pytest.mark.parametrize(("first", "photons"), [(50, 1e5), (3, 5)])
+def test_frames_without_any_light_among_none_or_few_photons(right, first, photons):
+    def darken(patterns):
+        patterns[:first] = 0
+        patterns[first:] = np.random.default_rng(0).poisson(photons / 64**2, (80 - first, 64, 64))
+        patterns[first:, 32, 32] += 1
+
+    wrong = found(changed(right, darken))["dim-frames"]
+    assert (wrong["patterns"], wrong["largest_part"]) == (first, 0.0)
+
+
 def test_an_absorbing_sample_is_not_dim(right):
     def absorb(patterns):
         patterns[30:50] = np.random.default_rng(0).binomial(patterns[30:50], 0.05)

@@ -112,13 +112,6 @@ def test_cube_warns_and_keeps_the_contract(tmp_path, contract_arrays):
     assert validate(tmp_path / "a.npz") == []
 
 
-def test_blank_patterns_are_pointed_out(contract_arrays):
-    arrays = contract_arrays()
-    arrays["diffraction"][[2, 5]] = 0
-    with pytest.warns(ScanFormatWarning, match=r"2 of 12 patterns hold no photons \(2, 5\)"):
-        scan_from_arrays(arrays)
-
-
 def test_every_violation_of_layout_and_values_at_once(tmp_path, contract_arrays):
     arrays = contract_arrays(domain="amplitude")
     arrays["diffraction"][3, 2, 2] = np.nan

@@ -82,7 +82,7 @@ def test_blank_patterns_are_told_in_the_log(arrays, caplog):
     counts = arrays["diff3d"].copy()
     counts[3] = 0
     RawData.from_coords_without_pc(**{**arrays, "diff3d": counts})
-    assert "1 of 36 patterns hold no photons (3)" in caplog.text
+    assert "1 (3) of 36 patterns have no photons" in caplog.text
 
 
 def test_every_mistake_is_told_at_once(arrays):

@@ -133,7 +133,7 @@ def build(
         arrays["probeGuess"] = first_probe(patterns.stack, patterns.bad_pixels, patterns.domain)
     known, notes = resolve(given or Experiment(), stated.experiment, layout.N)
     raw.cautions.extend([*notes, *energy_doubt(known), *position_doubts(arrays)])
-    _report(raw, layout, patterns.totals, findings.file)
+    _report(raw, layout, findings.file)
     fields = _cast(arrays) | {"nphotons": stated.nphotons, "origin_m": stated.origin_m}
     fields |= asdict(known) | {"particle": known.particle or "photon"}
     fields["probe_made"] = made or (stated.probe_made and probe_file is None)
@@ -173,22 +173,13 @@ def _cast(arrays: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _report(raw: Raw, layout: Layout, totals: NDArray[np.float64], file: str) -> None:
+def _report(raw: Raw, layout: Layout, file: str) -> None:
     """Log the conversions, and warn about what needs attention."""
     for key in sorted(layout.transposed):
         _log.info("%s: FORMAT-001: %s stored as (H, W, n), read as (n, H, W)", file, key)
     for remark in raw.remarks:
         _log.info("%s: %s", file, remark)
-    cautions = list(raw.cautions)
-    blank = np.flatnonzero(totals == 0)
-    if len(blank):
-        shown = ", ".join(str(index) for index in blank[:5]) + (", ..." if len(blank) > 5 else "")
-        cautions.append(
-            f"{len(blank)} of {len(totals)} patterns hold no photons "
-            f"({shown}); if the beam was off there, leave them out"
-        )
-    cautions.extend(_slow(raw, layout))
-    for caution in cautions:
+    for caution in (*raw.cautions, *_slow(raw, layout)):
         warnings.warn(f"{file}: {caution}", ScanFormatWarning, stacklevel=6)
 
 

@@ -96,9 +96,8 @@ def load_scan(
     -----
     ScanFormatWarning
         If something needs attention: n == N, so that the light decided the order of the axes; the
-        number type alone decided the domain, pixels hold the fill value of a detector, patterns
-        hold no photons, there is no probe, sizes contradict each other, something of the file was
-        replaced by what was given.
+        number type alone decided the domain, pixels hold the fill value of a detector, there is no
+        probe, sizes contradict each other, something of the file was replaced by what was given.
     """
     _check_argument(domain)
     if negative not in NEGATIVES:

@@ -20,6 +20,7 @@ import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from ptycho_config import InvalidValueError
+from ptycho_core.cautions import report, scan_cautions
 from ptycho_data import Scan, half_pixel, list_arrays, load_scan, scan_from_arrays
 
 from ptycho import params
@@ -41,6 +42,11 @@ def _warnings_in_log() -> Iterator[None]:
         yield
     for warning in caught:
         log.warning("%s", warning.message)
+
+
+def _log_doubts(scan: Scan) -> None:
+    """Log what the commands would warn about; an application decides itself what to refuse."""
+    report(scan_cautions(scan), f"{scan.label}: ")
 
 
 @attrs.frozen(eq=False)
@@ -80,6 +86,7 @@ class RawData:
         exported = "diff3d" in names and "diffraction" not in names
         with _warnings_in_log():
             scan = load_scan(path, domain="counts" if exported else None)
+        _log_doubts(scan)
         return cls._centred(scan) if exported else cls(scan)
 
     @classmethod
@@ -126,6 +133,7 @@ class RawData:
         arrays = {name: value for name, value in candidates.items() if value is not None}
         with _warnings_in_log():
             scan = scan_from_arrays(arrays, domain="counts", name="the data")
+        _log_doubts(scan)
         return cls._centred(scan)
 
     @classmethod

@@ -34,13 +34,14 @@ SAMPLED_POSITIONS, FEWEST_POSITIONS = 2000, 16
 
 
 def _ordinary(facts: ScanFacts) -> NDArray[np.bool_]:
-    """Frames (n,) with neither far too little nor far too much light; all, if noise is strong."""
+    """Frames (n,) with neither far too little nor far too much light."""
     return ~(_dim(facts) | _bright(facts))
 
 
 def _dim(facts: ScanFacts) -> NDArray[np.bool_]:
+    """Frames (n,) with hardly any light; without any, where noise is strong."""
     totals, usual = facts.scan.intensity_totals, facts.usual_light
-    return np.asarray(totals < DIM * usual if _judged(facts) else np.zeros(len(totals), bool))
+    return np.asarray(totals < DIM * usual if _judged(facts) else totals == 0)
 
 
 def _bright(facts: ScanFacts) -> NDArray[np.bool_]:
@@ -57,14 +58,14 @@ def _judged(facts: ScanFacts) -> bool:
 def dim_frames(facts: ScanFacts) -> Iterator[Caution]:
     """Doubt frames with hardly any light, as with the beam off."""
     dim = _dim(facts)
-    if facts.scan.source is not None:
-        dim &= facts.scan.intensity_totals > 0  # load_scan tells of patterns without any
     if not dim.any():
         return
-    most = float(facts.scan.intensity_totals[dim].max() / facts.usual_light)
+    light = float(facts.scan.intensity_totals[dim].max())
+    most = light / facts.usual_light if light else 0.0  # the usual may be none
+    amount = f"at most {most:.1g} of the usual photons" if most else "no photons"
     yield Caution(
         code="dim-frames",
-        text=f"{_named(dim)} of {len(dim)} patterns have at most {most:.1g} of the usual photons; "
+        text=f"{_named(dim)} of {len(dim)} patterns have {amount}; "
         "if the beam was off, leave them out",
         measured={"patterns": int(dim.sum()), "first": _first(dim), "largest_part": most},
     )
