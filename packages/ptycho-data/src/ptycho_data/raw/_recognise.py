@@ -105,7 +105,10 @@ class Recognised:
         for way in self.ways("patterns"):
             places = [place for place, _ in self.at(way) if _is_stack(place)]
             if places and self.layout is not None and self.layout.joined:
-                return sorted(places, key=lambda place: _counted(place.name))
+                # The same data may be there under two names of the top group.
+                top = places[0].name.partition("/")[0]
+                alike = [place for place in places if place.name.partition("/")[0] == top]
+                return sorted(alike, key=lambda place: _counted(place.name))
             if places:
                 return places[:1]
         return []

@@ -1,0 +1,98 @@
+"""Files of known layouts are read without the name of any dataset."""
+
+import importlib.util
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from ptycho_config.errors import InvalidValueError
+from ptycho_data import MissingScanError
+from ptycho_data.raw import LAYOUTS, Names, read_raw
+from ptycho_data.raw._layouts import FIELDS
+
+_spec = importlib.util.spec_from_file_location(
+    "layout_files", Path(__file__).with_name("layout_files.py")
+)
+files = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(files)
+
+
+def read(writer, folder):
+    paths, expected = writer(folder)
+    return read_raw(paths, Names(**files.SAID.get(writer.__name__, {}))), expected
+
+
+@pytest.mark.parametrize("writer", files.WRITERS, ids=lambda writer: writer.__name__)
+def test_files_of_a_layout_are_read_without_names(writer, tmp_path):
+    raw, expected = read(writer, tmp_path)
+    assert raw.layout == expected.layout
+    np.testing.assert_array_equal(raw.frames[:], expected.frames)
+    if expected.x is not None:
+        np.testing.assert_allclose(raw.x_m, expected.x, atol=1e-14)
+        np.testing.assert_allclose(raw.y_m, expected.y, atol=1e-14)
+    assert raw.energy_ev == pytest.approx(expected.energy, rel=1e-6)
+    if expected.angle is None:
+        assert raw.pixel_angle is None
+    else:
+        assert raw.pixel_angle == pytest.approx((expected.angle,) * 2, rel=1e-5)
+    assert raw.beam_centre == expected.centre
+    assert (raw.particle, raw.domain) == (expected.particle, expected.domain)
+    if expected.bad is None:
+        assert raw.mask is None
+    else:
+        marked = (raw.mask == 0) if raw.mask_is_good else (raw.mask != 0)
+        np.testing.assert_array_equal(marked, np.asarray(expected.bad) != 0)
+
+
+def test_every_layout_has_a_file(tmp_path):
+    written = set()
+    for writer in files.WRITERS:
+        folder = tmp_path / writer.__name__
+        folder.mkdir()
+        written.add(writer(folder)[1].layout)
+    assert written == {layout.title for layout in LAYOUTS}
+    assert {name for layout in LAYOUTS for name in layout.where} <= set(FIELDS)
+
+
+def test_a_data_file_that_is_missing_is_named(tmp_path):
+    paths, _ = files.dectris(tmp_path)
+    (tmp_path / "series_3_data_000002.h5").unlink()
+    with pytest.raises(MissingScanError, match=r"series_3_data_000002\.h5"):
+        read_raw(paths)
+
+
+def test_links_that_leave_the_folder_need_permission(tmp_path):
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    with h5py.File(tmp_path / "far.h5", "w") as file:
+        file["data"] = files.FRAMES
+    path = inner / "scan.h5"
+    with h5py.File(path, "w") as file:
+        entry = files._nexus(file)
+        entry["data/data"] = h5py.ExternalLink("../far.h5", "/data")
+        for name, values in (("samx", files.X), ("samy", files.Y)):
+            entry[f"data/{name}"] = values
+            entry[f"data/{name}"].attrs["units"] = "m"
+    with pytest.raises(ValueError, match="only files in the same folder"):
+        read_raw([path])
+    raw = read_raw([path], within=tmp_path)
+    np.testing.assert_array_equal(raw.frames, files.FRAMES)
+    assert tmp_path / "far.h5" in {file.resolve() for file in raw.files}
+
+
+def test_a_name_wins_over_the_layout(tmp_path):
+    paths, _ = files.nxmx(tmp_path)
+    with h5py.File(paths[0], "a") as file:
+        file["other/x"] = np.arange(12.0)
+    said = Names(x="other/x", y="entry/sample/transformations/samy", unit="nm", distance="1m")
+    raw = read_raw(paths, said)
+    np.testing.assert_allclose(raw.x_m, np.arange(12) * 1e-9)
+    assert raw.distance_m == 1
+    assert raw.energy_ev == pytest.approx(files.ENERGY)
+
+
+def test_a_layout_can_be_named(tmp_path):
+    paths, _ = files.ptylab(tmp_path)
+    with pytest.raises(InvalidValueError, match=r"patterns must be in scan\.hdf5"):
+        read_raw(paths, Names(layout="hxn"))
