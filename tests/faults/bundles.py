@@ -28,7 +28,7 @@ def _write(path: Path, members: Members) -> None:
             archive.writestr(name, data)
 
 
-def _rehash(members: Members) -> None:
+def rehash(members: Members) -> None:
     """Make the manifest fit the members again, as somebody would who means harm."""
     try:
         manifest = json.loads(members["manifest.json"])
@@ -90,7 +90,7 @@ def mutate(path: Path, rng: Random, trap: Path) -> str:
     elif name.endswith(".npy"):
         members[name] = _array(data, rng, trap)
     if name != "manifest.json" and rng.random() < 0.8:
-        _rehash(members)
+        rehash(members)
     _write(path, members)
     return name
 
