@@ -8,6 +8,7 @@ Prints a table of verdicts and every fault; the exit code is 1 if there are any.
 import argparse
 import collections
 import importlib.util
+import itertools
 import json
 import sys
 import tempfile
@@ -40,6 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--backends", nargs="+", default=installed())
     parser.add_argument("--work", type=Path, help="folder to work in, kept; best in memory")
     parser.add_argument("--output", type=Path, help="table as JSON")
+    parser.add_argument("--seeds", type=int, nargs="+", help="these mutations alone, again")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop mutating after so many")
     return parser.parse_args()
 
@@ -83,15 +85,19 @@ def main() -> int:
     samples, table, start = Samples(folder=work / "samples"), Table(), time.monotonic()
     samples.folder.mkdir(exist_ok=True)
     backends = tuple(given.backends)
-    done, seed = 0, given.seed
     round_ = mutations.deal(backends)
-    while done < given.mutations and time.monotonic() - start < 60 * given.minutes:
-        family = round_[seed % len(round_)][0]
-        if family.startswith(given.only):
-            label, verdict = mutations.run(samples, seed, work, backends)
-            table.add(family, label, verdict)
-            done += 1
-        seed += 1
+    every = (
+        seed
+        for seed in given.seeds or itertools.count(given.seed)
+        if round_[seed % len(round_)][0].startswith(given.only)
+    )
+    done = 0
+    for seed in itertools.islice(every, given.mutations):
+        if time.monotonic() - start > 60 * given.minutes:
+            break
+        label, verdict = mutations.run(samples, seed, work, backends)
+        table.add(round_[seed % len(round_)][0], label, verdict)
+        done += 1
     for name, number, run in (("kill", given.kills, kills.run), ("disk", given.disks, disks.run)):
         if name == "disk" and number and not disks.mountable():
             print("no disk can be mounted here")
@@ -100,8 +106,8 @@ def main() -> int:
             label, verdict = run(samples, count, work, backends)
             table.add(f"{name}, {label.split(' | ')[1].split(',')[0]}", label, verdict)
     samples.close()
-    print(table.show())
-    print(f"{done} mutations, {time.monotonic() - start:.0f} s, next seed {seed}")
+    print(table.show(), flush=True)
+    print(f"{done} mutations, {time.monotonic() - start:.0f} s")
     if given.output:
         given.output.write_text(
             json.dumps({"counts": table.counts, "faults": table.faults}, indent=1), "utf-8"
