@@ -141,5 +141,6 @@ def test_execution_settings_have_the_defaults_of_older_callers():
     changed = {"accelerator", "learning_rate", "gradient_clip_val"}
     for spec in option_specs(ptycho_config.PyTorchExecutionConfig):
         assert spec.name in changed or getattr(older, spec.name) == getattr(today, spec.name)
-    with pytest.raises(ptycho_config.ConfigError, match="devices must be"):
+    with pytest.raises(ptycho_config.ConfigError) as caught:
         PyTorchExecutionConfig(devices=0)
+    assert caught.value.names == ("devices",)

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from ptycho.loader import load
 from ptycho.probe import set_probe_guess
+from ptycho_config import InvalidValueError
+from ptycho_data import ScanFormatError
 
 N = 64
 
@@ -37,12 +39,14 @@ def test_which_probe(raw, grouped):
 
 
 def test_a_probe_of_another_size(grouped):
-    with pytest.raises(ValueError, match=r"probeGuess must be .*\(1, 32, 32\)"):
+    with pytest.raises(ScanFormatError) as caught:
         load(lambda: grouped, np.ones((32, 32), complex))
+    assert [violation.key for violation in caught.value.violations] == ["probeGuess"]
 
 
 def test_misuse(raw, grouped):
-    with pytest.raises(ValueError, match="create_split must be False"):
+    with pytest.raises(InvalidValueError) as caught:
         load(lambda: grouped, raw.probeGuess, create_split=True)
+    assert caught.value.name == "create_split"
     with pytest.raises(TypeError, match=r"generate_grouped_data.*got a dict"):
         load(lambda: dict(grouped), raw.probeGuess)

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from ptycho import params
 from ptycho.raw_data import RawData
+from ptycho_config import InvalidValueError
+from ptycho_config.errors import MissingFileError
 from ptycho_data import ScanFormatError, save_scan
 from ptycho_physics import extract_patches
 
@@ -91,16 +93,16 @@ def test_every_mistake_is_told_at_once(arrays):
         "probeGuess": np.ones((32, 32), complex),
         "xcoords": arrays["xcoords"] * np.nan,
     }
-    with pytest.raises(ScanFormatError, match="the data: 2 violations") as caught:
+    with pytest.raises(ScanFormatError) as caught:
         RawData.from_coords_without_pc(**bad)
-    assert "probeGuess" in str(caught.value)
-    assert "xcoords" in str(caught.value)
+    assert {violation.key for violation in caught.value.violations} == {"probeGuess", "xcoords"}
     assert "\n" not in str(caught.value)
 
 
 def test_negative_counts_are_refused(arrays):
-    with pytest.raises(ScanFormatError, match="negative values down to -"):
+    with pytest.raises(ScanFormatError) as caught:
         RawData.from_coords_without_pc(**{**arrays, "diff3d": -arrays["diff3d"].astype(int)})
+    assert [violation.key for violation in caught.value.violations] == ["diffraction"]
 
 
 def test_an_exported_file_is_what_was_handed_over(exported, raw):
@@ -136,7 +138,7 @@ def test_a_file_of_the_contract_keeps_its_conventions(raw, tmp_path):
 
 
 def test_no_such_file(tmp_path):
-    with pytest.raises(ScanFormatError, match=r"missing\.npz must be .*no such file"):
+    with pytest.raises(MissingFileError):
         RawData.from_file(tmp_path / "missing.npz")
 
 
@@ -168,13 +170,14 @@ def test_older_callers_have_the_gridsize_in_the_dictionary(raw):
 
 
 def test_another_size_is_named(raw):
-    with pytest.raises(ValueError, match="N must be that of the patterns, 64, got 128"):
-        raw.generate_grouped_data(128, gridsize=1)
-    with pytest.raises(ValueError, match="nsamples must be at least 1"):
-        raw.generate_grouped_data(N, nsamples=0, gridsize=1)
+    for size, nsamples, name in ((128, 1, "N"), (N, 0, "nsamples")):
+        with pytest.raises(InvalidValueError) as caught:
+            raw.generate_grouped_data(size, nsamples=nsamples, gridsize=1)
+        assert caught.value.name == name
 
 
 def test_too_small_a_scan_for_such_groups(arrays):
     few = {k: v if k in ("probeGuess", "objectGuess") else v[:3] for k, v in arrays.items()}
-    with pytest.raises(ValueError, match="neighbor_count must be at most 3"):
+    with pytest.raises(InvalidValueError) as caught:
         RawData.from_coords_without_pc(**few).generate_grouped_data(N, gridsize=2)
+    assert caught.value.name == "neighbor_count"
