@@ -101,11 +101,9 @@ def test_what_the_rule_allows_is_read_back(data):
     spec = data.draw(st.sampled_from([s for s in SPECS.values() if s.type in (int, float)]))
     if spec.choices:
         value = data.draw(st.sampled_from(spec.choices))
-    elif spec.type is int:
-        low = int(spec.minimum if spec.minimum is not None else -(2**31))
-        value = data.draw(st.integers(low, int(spec.maximum or 2**31)))
     else:
-        value = data.draw(st.floats(spec.above or spec.minimum or 0, 1e12, exclude_min=True))
+        kind = st.integers if spec.type is int else st.floats
+        value = data.draw(kind(*spec.range))
     assert FieldType(spec).convert(str(value), None, None) == value
 
 

@@ -53,8 +53,8 @@ def valid_values(spec):
     elif spec.type is int:
         values = st.integers(spec.minimum, min(spec.maximum or 10**6, 10**6))
     elif spec.type is float:
-        low = spec.above if spec.above is not None else spec.minimum
-        values = st.floats(low, 1e12, exclude_min=spec.above is not None)
+        low, high = spec.range
+        values = st.floats(low, min(high, 1e12))
     else:
         values = NAMES
     return st.none() | values if spec.optional else values
@@ -85,9 +85,8 @@ def bad_values(spec):
 def _inside(spec, value):
     if spec.choices:
         return value in spec.choices
-    low = spec.minimum if spec.above is None else spec.above
-    high = float("inf") if spec.maximum is None else spec.maximum
-    return low <= value <= high and value != spec.above
+    low, high = spec.range
+    return low <= value <= high
 
 
 @st.composite

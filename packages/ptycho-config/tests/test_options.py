@@ -4,13 +4,14 @@ import attrs
 import pytest
 from ptycho_config import (
     CONFIG_CLASSES,
+    ConfigError,
     ModelConfig,
     PyTorchExecutionConfig,
     RunFiles,
     TrainingConfig,
     option_specs,
 )
-from ptycho_config.options import shown_number
+from ptycho_config.options import parse_number, shown_number
 
 SPECS = [(cls, spec) for cls in CONFIG_CLASSES for spec in option_specs(cls)]
 
@@ -104,3 +105,43 @@ def test_a_commands_own_default_can_be_shown():
 def test_numbers_are_short_and_exact(value, text):
     assert shown_number(value) == text
     assert float(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["1_0", "\u0663", " 1", "1 ", "", "0x10", "1e3", "1.0", "9" * 5000, "nan"]
+)
+def test_whole_numbers_are_decimal_digits(text):
+    with pytest.raises(ValueError, match=r"^an integer expected, found .{1,90}\.$"):
+        parse_number(int, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["1_0.5", "\u0663", "nan", "inf", "-Infinity", "0x1p3", "", " 1", "1e"]
+)
+def test_numbers_are_decimal(text):
+    with pytest.raises(ValueError, match=r"^a finite number expected, found"):
+        parse_number(float, text)
+
+
+def test_numbers_of_the_command_line_are_read():
+    assert [parse_number(int, text) for text in ("0", "-7", "+7", "007")] == [0, -7, 7, 7]
+    numbers = [parse_number(float, text) for text in ("1e9", ".5", "2.", "-3", "1E-3")]
+    assert numbers == [1e9, 0.5, 2.0, -3.0, 1e-3]
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "value", "rule"),
+    [
+        (TrainingConfig, "batch_size", 2**31, "an integer >= 1 and <= 2147483647"),
+        (TrainingConfig, "nepochs", 2**63, "an integer from 1 to 1000000"),
+        (TrainingConfig, "nphotons", 1e-320, "a finite number > 0 and >= 1e-30"),
+        (TrainingConfig, "nphotons", 1e308, "a finite number > 0 and <= 1e30"),
+        (TrainingConfig, "nll_weight", 1e308, "a finite number >= 0 and <= 1e30"),
+        (TrainingConfig, "nll_weight", float("nan"), "a finite number >= 0"),
+        (TrainingConfig, "seed", 2**32, "an integer from 0 to 4294967295"),
+    ],
+)
+def test_numbers_of_absurd_size_break_a_rule_that_is_stated(cls, name, value, rule):
+    with pytest.raises(ConfigError) as caught:
+        cls(**{name: value})
+    assert caught.value.problems == (f"{name} must be {rule}, got {value!r}",)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ptycho_config import ConfigError, InvalidValueError
 from ptycho_config.errors import describe
-from ptycho_config.plain_text import PlainFormatter, printable, printable_lines, shortened
+from ptycho_config.log_format import PlainFormatter
+from ptycho_config.plain_text import printable, printable_lines, shortened
 
 anything = st.text(st.characters(codec=None, categories=None))
 

@@ -53,7 +53,7 @@ def test_schema_and_classes_agree_on_every_value(data):
         cls(**{spec.name: value})
         refused = False
     except ConfigError as error:
-        refused = f"{spec.name} must be {spec.rule}," in str(error)
+        refused = f"{spec.name} must be {spec.rule_for(value)}," in str(error)
     assert allows(json_schema(cls)["properties"][spec.name], value) is not refused
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 from ptycho_config import OptionSpec, option_specs
+from ptycho_config.errors import describe
+from ptycho_config.options import parse_number
 
 from ptycho_cli.sections import SectionOption
 
@@ -51,29 +53,28 @@ class FieldType(_ParamType):
             return None
         found = self._choose(value) if self.spec.choices else self._parse(value)
         if found is None:
-            self.fail(f"{self.spec.rule} expected, found {value!r}.", param, ctx)
+            self.fail(f"{self._rule_for(value)} expected, found {describe(value)}.", param, ctx)
         return found
+
+    def _rule_for(self, text: str) -> str:
+        try:
+            return self.spec.rule_for(parse_number(self.spec.type, text))
+        except (KeyError, ValueError):  # no number
+            return self.spec.rule
 
     def _choose(self, text: str) -> object:
         exact = {str(choice): choice for choice in self.spec.choices}
         return exact.get(text) or {k.lower(): v for k, v in exact.items()}.get(text.lower())
 
     def _parse(self, text: str) -> object:
+        """Return the value of a text that is no choice; None if it is not valid."""
+        if self.spec.type not in (int, float):
+            return self.spec.type(text) if text and "\0" not in text else None
         try:
-            value = self.spec.type(text)
+            value = parse_number(self.spec.type, text)
         except ValueError:
             return None
-        return value if self._allowed(value) else None
-
-    def _allowed(self, value: Any) -> bool:
-        spec = self.spec
-        if isinstance(value, str | Path):
-            return True
-        return (
-            (spec.minimum is None or value >= spec.minimum)
-            and (spec.maximum is None or value <= spec.maximum)
-            and (spec.above is None or value > spec.above)
-        )
+        return value if self.spec.allows(value) else None
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

@@ -1,26 +1,23 @@
 """Options of commands that read a scan file, for properties that the file may not state."""
 
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import Any, get_args
 
 import click
+from ptycho_config.options import LARGEST_INTEGER
 from ptycho_data import Domain, Negative
 from ptycho_data.units import Particle
 
 from ptycho_cli.sections import section
+from ptycho_cli.values import ABOVE_ZERO, INPUT, Whole
 
 __all__ = [
-    "ABOVE_ZERO",
-    "INPUT",
     "domain_option",
     "given_reading",
     "reading_options",
     "scan_index_option",
 ]
 
-INPUT = click.Path(path_type=Path, exists=True)
-ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 #: Arguments of `ptycho_data.load_scan` besides domain, companion and probe.
 GIVEN = (
     "negative",
@@ -46,7 +43,7 @@ def scan_index_option(title: str = "Input") -> Callable[[Any], Any]:
     """``--scan-index``, in the help section called `title`."""
     return section(title)(
         "--scan-index",
-        type=int,
+        type=Whole(-LARGEST_INTEGER),
         help="Which scan to take, if `scan_index` in the file numbers several.",
     )
 

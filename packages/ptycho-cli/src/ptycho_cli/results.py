@@ -9,8 +9,8 @@ from ptycho_core.formatting import format_number
 from ptycho_core.ring_correlation import CRITERIA, describe_resolution
 from ptycho_core.verdict import describe_fit
 
-from ptycho_cli.reading import ABOVE_ZERO
 from ptycho_cli.sections import section
+from ptycho_cli.values import ABOVE_ZERO
 
 __all__ = ["fail_above_option", "fail_if_above", "resolution_summary", "summary"]
 

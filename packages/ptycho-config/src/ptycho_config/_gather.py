@@ -5,8 +5,6 @@ from typing import Protocol
 from ptycho_config.checks import Rule
 from ptycho_config.model import ModelConfig
 
-SEED_LIMIT = 2**32 - 1  # accepted by the generators of NumPy, PyTorch and TensorFlow
-
 
 class Gathering(Protocol):
     """A configuration that forms groups of patterns."""

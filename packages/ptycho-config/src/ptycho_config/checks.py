@@ -1,6 +1,5 @@
 """Conversion and checking of field values; the only error raised is `ConfigError`."""
 
-import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -17,7 +16,6 @@ NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 CLASS_PATTERN = re.compile(
     rf"{NAME_PATTERN.pattern}|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
 )
-LARGEST = 2**63 - 1  # beyond it neither TOML nor an array index can hold an integer
 
 # The fields a rule looks at, and a function that returns the problem it finds: the rule runs only
 # when each of these fields is valid by itself.
@@ -87,7 +85,7 @@ def validate(config: attrs.AttrsInstance, rules: tuple[Rule, ...] = ()) -> None:
             object.__setattr__(config, spec.name, value)
         else:
             bad.add(spec.name)
-            problems.append(f"{spec.name} must be {spec.rule}, got {describe(received)}")
+            problems.append(f"{spec.name} must be {spec.rule_for(value)}, got {describe(received)}")
     problems += _nested_problems(config, bad)
     problems += [text for names, rule in rules if bad.isdisjoint(names) and (text := rule(config))]
     if problems or bad:
@@ -131,13 +129,4 @@ def _accepts(spec: OptionSpec, value: object) -> bool:
     if spec.type is str:
         pattern = CLASS_PATTERN if spec.class_allowed else NAME_PATTERN
         return isinstance(value, str) and pattern.fullmatch(value) is not None
-    return type(value) is spec.type and _within(spec, cast("float", value))
-
-
-def _within(spec: OptionSpec, value: float) -> bool:
-    return (
-        (abs(value) <= LARGEST if isinstance(value, int) else math.isfinite(value))
-        and (spec.minimum is None or value >= spec.minimum)
-        and (spec.maximum is None or value <= spec.maximum)
-        and (spec.above is None or value > spec.above)
-    )
+    return type(value) is spec.type and spec.allows(cast("float", value))

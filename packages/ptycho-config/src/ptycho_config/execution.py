@@ -58,9 +58,11 @@ class PyTorchExecutionConfig:
         default="auto",
         metadata=_about("Type of device to run on; 'auto' selects the best one available."),
     )
-    devices: int = attrs.field(default=1, metadata=_about("Number of devices per node.", minimum=1))
+    devices: int = attrs.field(
+        default=1, metadata=_about("Number of devices per node.", minimum=1, maximum=1024)
+    )
     num_nodes: int = attrs.field(
-        default=1, metadata=_about("Number of nodes (computers).", minimum=1)
+        default=1, metadata=_about("Number of nodes (computers).", minimum=1, maximum=65_536)
     )
     strategy: str = attrs.field(
         default="auto",
@@ -105,7 +107,9 @@ class PyTorchExecutionConfig:
     num_workers: int = attrs.field(
         default=0,
         metadata=_about(
-            "Number of processes that load data; 0 loads in the main process.", minimum=0
+            "Number of processes that load data; 0 loads in the main process.",
+            minimum=0,
+            maximum=1024,
         ),
     )
     pin_memory: bool = attrs.field(
@@ -123,6 +127,7 @@ class PyTorchExecutionConfig:
         metadata=_about(
             "Batches that each data-loading process prepares ahead; requires --num-workers.",
             minimum=1,
+            maximum=1024,
             none_means="default of PyTorch",
             example=2,
         ),

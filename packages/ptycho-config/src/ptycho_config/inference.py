@@ -4,10 +4,10 @@ from typing import ClassVar
 
 import attrs
 
-from ptycho_config._gather import GATHER_RULES, SEED_LIMIT
+from ptycho_config._gather import GATHER_RULES
 from ptycho_config.checks import validate
 from ptycho_config.model import ModelConfig
-from ptycho_config.options import about, documented
+from ptycho_config.options import SEED_LIMIT, about, documented
 from ptycho_config.run_files import without_files
 from ptycho_config.types import Domain
 

@@ -119,6 +119,7 @@ class ModelConfig:
         metadata=about(
             "Standard deviation, in pixels, of a Gaussian filter on the exit wave; 0 disables it.",
             minimum=0,
+            maximum=256,
         ),
     )
 

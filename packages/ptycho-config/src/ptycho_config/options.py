@@ -1,5 +1,6 @@
 """Description of each field, read from the classes, for checks, options, schema and docs."""
 
+import math
 import re
 from collections.abc import Mapping
 from enum import Enum
@@ -10,9 +11,46 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
 
+from ptycho_config.errors import describe
+
 METADATA_KEY = "ptycho_config"
 SAME_NAME = "="
 ConfigClass = TypeVar("ConfigClass", bound=type)
+
+LARGEST_INTEGER = 2**31 - 1
+SMALLEST_NUMBER, LARGEST_NUMBER = 1e-30, 1e30
+"""Bounds of every setting that declares no closer ones: what 32-bit integers and single precision
+hold, with room for computing. The lower one is that of numbers that have to be > 0."""
+SEED_LIMIT = 2**32 - 1
+"""Largest seed that the generators of NumPy, PyTorch and TensorFlow accept."""
+
+_DECIMAL: Mapping[type, re.Pattern[str]] = MappingProxyType(
+    {
+        int: re.compile(r"[-+]?[0-9]{1,400}"),
+        float: re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,9})?"),
+    }
+)
+
+
+def parse_number(kind: type, text: str) -> float:
+    """Read a number of the command line: decimal digits of ASCII, without separators.
+
+    Parameters
+    ----------
+    kind : type
+        ``int`` or ``float``.
+    text : str
+        What was typed.
+
+    Raises
+    ------
+    ValueError
+        If it is something else. Python itself reads ``1_0`` and digits of all scripts.
+    """
+    if not _DECIMAL[kind].fullmatch(text):
+        raise ValueError(f"{_NOUNS[kind]} expected, found {describe(text)}.")
+    number: float = kind(text)
+    return number
 
 
 @attrs.frozen(kw_only=True, eq=False)  # one object per field; less generated code imports faster
@@ -87,19 +125,53 @@ class OptionSpec:
     @property
     def rule(self) -> str:
         """The rule in words: ``an integer >= 1``."""
+        return self._worded()
+
+    def _worded(self, more: str = "") -> str:
         if self.choices:
             text = "one of " + ", ".join(shown_choice(choice) for choice in self.choices)
         else:
-            text = _NOUNS[self.type] + self._bounds()
+            text = _NOUNS[self.type] + self._bounds() + more
             text += " or module:Class" if self.class_allowed else ""
         return f"{text}, or none" if self.optional else text
 
+    def allows(self, value: float) -> bool:
+        """Whether a number, of the type of the field, is finite and within the bounds."""
+        low, high = self.range
+        return (isinstance(value, int) or math.isfinite(value)) and low <= value <= high
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The bounds of a number, those of all numbers where the field declares none."""
+        largest = LARGEST_INTEGER if self.type is int else LARGEST_NUMBER
+        if self.above is not None:
+            low = max(self.above, SMALLEST_NUMBER)
+        else:
+            low = -largest if self.minimum is None else self.minimum
+        return low, largest if self.maximum is None else self.maximum
+
+    def rule_for(self, value: object) -> str:
+        """Return the rule that a value breaks, with the bounds of all numbers if it is those."""
+        if not isinstance(value, int | float) or isinstance(value, bool) or self.choices:
+            return self.rule
+        if self.type not in (int, float):
+            return self.rule
+        low, high = self.range
+        if self.maximum is None and value > high:
+            return self._worded(f" and <= {shown_number(high)}")
+        if self.above is not None and self.above < value < low:
+            return self._worded(f" and >= {shown_number(low)}")
+        return self.rule
+
     def _bounds(self) -> str:
         if self.above is not None:
-            return f" > {self.above:g}"
+            return f" > {self.above:g}" + self._at_most()
         if self.minimum is not None and self.maximum is not None:
             return f" from {self.minimum:g} to {self.maximum:.10g}"
-        return f" >= {self.minimum:g}" if self.minimum is not None else ""
+        return f" >= {self.minimum:g}" if self.minimum is not None else self._at_most()
+
+    def _at_most(self) -> str:
+        return "" if self.maximum is None else f" and <= {self.maximum:g}"
 
     def default_text(self, default: object = attrs.NOTHING) -> str:
         """Write a default in words.
@@ -134,7 +206,9 @@ def shown_choice(value: object) -> str:
 
 def shown_number(value: float) -> str:
     """Write a float as users type it: ``1e9``, ``0.001``, ``4``."""
-    text = f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    text = (
+        f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else repr(value)
+    )
     return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].strip("+"), text)
 
 

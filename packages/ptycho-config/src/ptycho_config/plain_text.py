@@ -4,7 +4,6 @@ Such text may hold line breaks that forge messages, sequences that control a ter
 that reverse the direction of writing. `printable` shows all of these as escapes.
 """
 
-import logging
 import unicodedata
 
 NAME_LENGTH = 300
@@ -55,13 +54,3 @@ def shortened(text: str, length: int = NAME_LENGTH) -> str:
         return text
     half = (length - 3) // 2
     return f"{text[:half]}...{text[-half:]}"
-
-
-class PlainFormatter(logging.Formatter):
-    """Formats log records in such characters: one line each, paragraphs for those of frameworks."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the formatted record."""
-        text = super().format(record)
-        one_line = record.name.startswith("ptycho") and not record.exc_info
-        return printable(text) if one_line else printable_lines(text)

@@ -7,7 +7,15 @@ from typing import Any
 from ptycho_config.checks import CLASS_PATTERN, NAME_PATTERN
 from ptycho_config.convert import CONFIG_CLASSES, SCHEMA_KEY, TABLES, classes_of
 from ptycho_config.execution import PyTorchExecutionConfig
-from ptycho_config.options import OptionSpec, option_specs, plain_value, shown_number
+from ptycho_config.options import (
+    LARGEST_INTEGER,
+    LARGEST_NUMBER,
+    SMALLEST_NUMBER,
+    OptionSpec,
+    option_specs,
+    plain_value,
+    shown_number,
+)
 from ptycho_config.resolver import ORIGINS
 from ptycho_config.run_files import RunFiles
 from ptycho_config.text_files import DEPTH_LIMIT, ITEM_LIMIT, SIZE_LIMIT, TOML_LINE_LIMIT
@@ -69,6 +77,8 @@ def _property(spec: OptionSpec) -> dict[str, Any]:
     else:
         entry["type"] = [name, "null"] if spec.optional else name
     bounds = {"minimum": spec.minimum, "maximum": spec.maximum, "exclusiveMinimum": spec.above}
+    if not spec.choices and spec.type in (int, float):
+        bounds["minimum"], bounds["maximum"] = spec.range
     entry |= {word: bound for word, bound in bounds.items() if bound is not None}
     if spec.type is Path:
         entry["minLength"] = 1
@@ -131,7 +141,9 @@ _INTRODUCTION = f"""# Settings
 Every setting has one name: `batch_size` in a configuration file and in Python is `--batch-size` on
 the command line. A switch such as `probe_trainable` is `--probe-trainable` or
 `--no-probe-trainable`; `none` means no value. Configuration files are TOML, YAML or JSON, either
-flat or with tables `model` and `execution`.
+flat or with tables `model` and `execution`. Where no closer bounds are given, integers are at most
+{LARGEST_INTEGER}, other numbers at most {shown_number(LARGEST_NUMBER)}; those that have to be > 0
+are at least {shown_number(SMALLEST_NUMBER)}.
 
 A configuration file is a regular file of at most {SIZE_LIMIT // 1024} KiB with at most {ITEM_LIMIT}
 values, nested at most {DEPTH_LIMIT} deep; lines of TOML have at most {TOML_LINE_LIMIT} characters.

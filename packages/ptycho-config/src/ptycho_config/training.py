@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 import attrs
 
-from ptycho_config._gather import GATHER_RULES, SEED_LIMIT
+from ptycho_config._gather import GATHER_RULES
 from ptycho_config.checks import Rule, validate
 from ptycho_config.model import ModelConfig
-from ptycho_config.options import about, documented
+from ptycho_config.options import SEED_LIMIT, about, documented
 from ptycho_config.run_files import without_files
 from ptycho_config.types import Domain
 
@@ -100,7 +100,9 @@ class TrainingConfig:
     )
     nepochs: int = attrs.field(
         default=50,
-        metadata=about("Number of epochs (passes over all training groups).", minimum=1),
+        metadata=about(
+            "Number of epochs (passes over all training groups).", minimum=1, maximum=1_000_000
+        ),
     )
     nll_weight: float = attrs.field(
         default=1.0,

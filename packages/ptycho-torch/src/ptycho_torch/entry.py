@@ -11,7 +11,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ptycho_config import OptionSpec, PtychoError, current_flags, option_specs, resolve_alias
-from ptycho_config.plain_text import PlainFormatter, printable
+from ptycho_config.log_format import PlainFormatter
+from ptycho_config.options import parse_number
+from ptycho_config.plain_text import printable
 from ptycho_physics import DivergenceError
 
 INTERRUPTED = 130
@@ -122,7 +124,11 @@ def _spellings(flag: str, spec: OptionSpec) -> list[str]:
 
 def _reader(spec: OptionSpec) -> Callable[[str], object]:
     def read(text: str) -> object:
-        return None if spec.optional and text.lower() == "none" else spec.type(text)
+        if spec.optional and text.lower() == "none":
+            return None
+        if not text:
+            raise ValueError(f"{spec.rule} expected")
+        return parse_number(spec.type, text) if spec.type in (int, float) else spec.type(text)
 
     read.__name__ = spec.type.__name__  # argparse shows it
     return read

@@ -10,10 +10,9 @@ from ptycho_data import Bundle, check_bundle, load_bundle
 
 from ptycho_cli.console import say
 from ptycho_cli.sections import Command, section
+from ptycho_cli.values import INPUT
 
 __all__ = ["bundle"]
-
-INPUT = click.Path(path_type=Path, exists=True)
 
 
 def _report(found: Bundle) -> dict[str, Any]:

@@ -30,11 +30,10 @@ from ptycho_cli.console import note, say
 from ptycho_cli.layers import gather
 from ptycho_cli.options import field_options
 from ptycho_cli.sections import Command, section
+from ptycho_cli.values import INPUT, PATH
 
 __all__ = ["config", "reference_text"]
 
-PATH = click.Path(path_type=Path)
-INPUT = click.Path(path_type=Path, exists=True)
 
 _output = section("Output")("-o", "--output", type=PATH, help="File to write; default: print.")
 _overwrite = section("Output")("--overwrite", is_flag=True, help="Replace an existing file.")

@@ -10,12 +10,12 @@ from ptycho_core.scan_corrections import correct_positions, shift_patterns, with
 from ptycho_data import Domain, Format, Scan, format_named, format_of, known_formats, load_scan
 
 from ptycho_cli.console import say
-from ptycho_cli.reading import ABOVE_ZERO, INPUT, given_reading, reading_options, scan_index_option
+from ptycho_cli.reading import given_reading, reading_options, scan_index_option
 from ptycho_cli.sections import Command, section
+from ptycho_cli.values import ABOVE_ZERO, INPUT, PATH
 
 __all__ = ["convert"]
 
-PATH = click.Path(path_type=Path)
 #: Corrections in the order in which they are applied.
 CORRECTIONS = {
     "swap_xy": "x and y swapped",

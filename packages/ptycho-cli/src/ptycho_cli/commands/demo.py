@@ -19,10 +19,10 @@ from ptycho_cli.commands.train import run_training
 from ptycho_cli.console import current_state, note, progress, say
 from ptycho_cli.layers import refusals_as_usage
 from ptycho_cli.sections import Command, section
+from ptycho_cli.values import PATH, SEED, Whole
 
 __all__ = ["demo"]
 
-PATH = click.Path(path_type=Path)
 N = 64
 SIZE = 176
 PATTERNS = 320
@@ -56,7 +56,7 @@ def _layers(**given: Any) -> list[Layer]:
 @section("Demo")("--overwrite", is_flag=True, help="Replace an earlier demo.")
 @section("Demo")(
     "--nepochs",
-    type=click.IntRange(min=1),
+    type=Whole(1, 1_000_000),
     default=36,
     show_default=True,
     help="Passes over the scan while training.",
@@ -77,7 +77,7 @@ def _layers(**given: Any) -> list[Layer]:
 )
 @section("Demo")(
     "--seed",
-    type=click.IntRange(min=0),
+    type=SEED,
     default=0,
     show_default=True,
     help="Seed of all random numbers.",

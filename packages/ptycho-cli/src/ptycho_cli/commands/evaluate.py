@@ -10,11 +10,9 @@ from ptycho_core.outputs import output_folder
 
 from ptycho_cli.console import say
 from ptycho_cli.sections import Command, section
+from ptycho_cli.values import INPUT, PATH
 
 __all__ = ["evaluate"]
-
-PATH = click.Path(path_type=Path)
-INPUT = click.Path(path_type=Path, exists=True)
 
 
 @click.command(cls=Command)

@@ -9,12 +9,11 @@ from ptycho_core.outputs import not_an_input, output_file
 from ptycho_data import Domain, load_scan, save_fixture
 
 from ptycho_cli.console import say
-from ptycho_cli.reading import INPUT, given_reading, reading_options
+from ptycho_cli.reading import given_reading, reading_options
 from ptycho_cli.sections import Command, section
+from ptycho_cli.values import INPUT, OUTPUT_FILE, Whole
 
 __all__ = ["fixture"]
-
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(cls=Command)
@@ -23,20 +22,20 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @section("Output")(
     "-o",
     "--output",
-    type=FILE,
+    type=OUTPUT_FILE,
     required=True,
     help="Scan file (NPZ) to write.",
 )
 @section("Output")(
     "--metadata-out",
-    type=FILE,
+    type=OUTPUT_FILE,
     help="JSON file for the origin and the SHA-256 of the output.  "
     "[default: the name of the output with .json]",
 )
 @section("Output")("--overwrite", is_flag=True, help="Replace existing files.")
 @section("Choice")(
     "--subset-size",
-    type=click.IntRange(min=1),
+    type=Whole(1),
     default=64,
     show_default=True,
     help="Patterns to keep, spread over the whole scan; a shorter scan is kept whole.",

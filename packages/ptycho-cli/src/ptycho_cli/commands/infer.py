@@ -21,11 +21,10 @@ from ptycho_cli.options import field_options
 from ptycho_cli.reading import given_reading, reading_options, scan_index_option
 from ptycho_cli.results import fail_above_option, fail_if_above, resolution_summary, summary
 from ptycho_cli.sections import Command, section
+from ptycho_cli.values import INPUT, PATH, Whole
 
 __all__ = ["infer", "run_inference"]
 
-PATH = click.Path(path_type=Path)
-INPUT = click.Path(path_type=Path, exists=True)
 
 #: The bundle decides these; naming the architecture allows the import of its class.
 OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "architecture")
@@ -64,7 +63,7 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
 @section("Refinement")(
     "--refine",
     "refine_steps",
-    type=click.IntRange(min=0),
+    type=Whole(0, 1_000_000),
     default=0,
     metavar="STEPS",
     show_default="none",

@@ -26,12 +26,11 @@ from ptycho_data import (
 )
 
 from ptycho_cli.console import say
-from ptycho_cli.reading import INPUT, given_reading, reading_options, scan_index_option
+from ptycho_cli.reading import given_reading, reading_options, scan_index_option
 from ptycho_cli.sections import Command, section
+from ptycho_cli.values import INPUT, PATH
 
 __all__ = ["inspect"]
-
-PATH = click.Path(path_type=Path)
 
 
 def _arrays(path: Path) -> list[dict[str, Any]]:

@@ -8,13 +8,12 @@ from ptycho_core.solving import SolverRun
 from ptycho_data import Domain
 
 from ptycho_cli.console import note, progress, say
-from ptycho_cli.reading import INPUT, given_reading, reading_options, scan_index_option
+from ptycho_cli.reading import given_reading, reading_options, scan_index_option
 from ptycho_cli.results import fail_above_option, fail_if_above, resolution_summary, summary
 from ptycho_cli.sections import Command, section
+from ptycho_cli.values import INPUT, PATH, SEED, Number, Whole
 
 __all__ = ["reconstruct"]
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command(cls=Command)
@@ -30,21 +29,21 @@ PATH = click.Path(path_type=Path)
 )
 @section("Solver")(
     "--epochs",
-    type=click.IntRange(min=1),
+    type=Whole(1, 1_000_000),
     default=20,
     show_default=True,
     help="Maximum number of passes over the scan.",
 )
 @section("Solver")(
     "--batch-size",
-    type=click.IntRange(min=1),
+    type=Whole(1),
     default=16,
     show_default=True,
     help="Patterns per update.",
 )
 @section("Solver")(
     "--relaxation",
-    type=click.FloatRange(min=0, max=1, min_open=True),
+    type=Number(above=0, maximum=1),
     default=0.1,
     show_default=True,
     help="Regularisation where the probe is weak; larger is slower but more stable.",
@@ -52,7 +51,7 @@ PATH = click.Path(path_type=Path)
 @section("Solver")("--update-probe", is_flag=True, help="Refine the probe as well.")
 @section("Solver")(
     "--modes",
-    type=click.IntRange(min=1),
+    type=Whole(1, 64),
     help="Number of incoherent probe modes to refine from a single one. Needs `--update-probe`.",
 )
 @section("Solver")(
@@ -60,10 +59,10 @@ PATH = click.Path(path_type=Path)
 )
 @section("Solver")(
     "--tolerance",
-    type=click.FloatRange(min=0, max=1),
+    type=Number(0, 1),
     help="Stop when the R-factor falls by less than this fraction in three epochs.",
 )
-@section("Solver")("--seed", type=int, default=0, show_default=True, help="Order of patterns.")
+@section("Solver")("--seed", type=SEED, default=0, show_default=True, help="Order of patterns.")
 @section("Solver")(
     "--half-scan-frc",
     is_flag=True,

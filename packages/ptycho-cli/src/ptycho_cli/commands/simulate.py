@@ -11,15 +11,15 @@ from ptycho_data import save_scan
 
 from ptycho_cli.console import say
 from ptycho_cli.sections import Command, section
+from ptycho_cli.values import INPUT, OUTPUT_FILE, SEED, Number, Whole
 
 __all__ = ["simulate"]
 
-FILE = click.Path(path_type=Path, dir_okay=False)
-INPUT = click.Path(path_type=Path, exists=True)
-
 
 @click.command(cls=Command)
-@section("Output")("-o", "--output", type=FILE, required=True, help="Scan file (NPZ) to write.")
+@section("Output")(
+    "-o", "--output", type=OUTPUT_FILE, required=True, help="Scan file (NPZ) to write."
+)
 @section("Output")("--overwrite", is_flag=True, help="Replace an existing file.")
 @section("Scene")(
     "--from",
@@ -36,7 +36,7 @@ INPUT = click.Path(path_type=Path, exists=True)
 )
 @section("Scene")(
     "--size",
-    type=click.IntRange(min=8),
+    type=Whole(8, 65_536),
     show_default="3 N",
     help="Side of the object in pixels.",
 )
@@ -48,14 +48,14 @@ INPUT = click.Path(path_type=Path, exists=True)
 )
 @section("Scene")(
     "--probe-size",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(above=0, maximum=65_536),
     show_default="N/2, for gaussian N/4",
     help="Diameter (gaussian: full width at half maximum) in pixels.",
 )
 @section("Scene")(
     "--N",
     "pixels",
-    type=click.IntRange(min=8),
+    type=Whole(8, 8192),
     show_default="64",
     help="Side of a pattern in pixels.",
 )
@@ -66,52 +66,52 @@ INPUT = click.Path(path_type=Path, exists=True)
     help="Scan pattern.  [default: fermat]",
 )
 @section("Scan")(
-    "--n-patterns", type=click.IntRange(min=1), help="Number of patterns, instead of --step."
+    "--n-patterns", type=Whole(1, 10_000_000), help="Number of patterns, instead of --step."
 )
 @section("Scan")(
     "--step",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(0.01, 65_536),
     show_default="N/10",
     help="Distance between neighbours in pixels.",
 )
 @section("Scan")(
     "--jitter",
-    type=click.FloatRange(min=0),
+    type=Number(0, 65_536),
     default=0.5,
     show_default=True,
     help="Maximum random displacement of a position in x and y, pixels.",
 )
 @section("Dose")(
     "--photons",
-    type=click.FloatRange(min=0, min_open=True, max=1e15),
+    type=Number(above=0, maximum=1e15),
     default=1e6,
     show_default="1e6",
     help="Mean photons per pattern.",
 )
 @section("Dose")(
-    "--seed", type=int, default=0, show_default=True, help="Seed of all random numbers."
+    "--seed", type=SEED, default=0, show_default=True, help="Seed of all random numbers."
 )
 @section("Detector")(
     "--read-noise",
-    type=click.FloatRange(min=0),
+    type=Number(0, 1e6),
     default=0.0,
     show_default=True,
     help="Standard deviation of the Gaussian read-out noise per pixel, counts.",
 )
 @section("Detector")(
     "--saturation",
-    type=click.FloatRange(min=1),
+    type=Number(1, 1e15),
     help="Saturation level of the detector, in counts.",
 )
 @section("Detector")(
     "--beam-stop",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(above=0, maximum=65_536),
     help="Diameter of a beam stop in the centre, pixels; the pixels behind it are marked bad.",
 )
 @section("Detector")(
     "--bad-pixels",
     "bad_fraction",
-    type=click.FloatRange(min=0, max=1, max_open=True),
+    type=Number(0, below=1),
     default=0.0,
     show_default=True,
     help="Fraction of dead pixels, scattered over the detector and marked bad.",

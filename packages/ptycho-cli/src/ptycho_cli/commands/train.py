@@ -12,11 +12,9 @@ from ptycho_cli.layers import INFERENCE_ONLY, gather, refusals_as_usage
 from ptycho_cli.options import field_options
 from ptycho_cli.reading import given_reading, reading_options
 from ptycho_cli.sections import Command, section
+from ptycho_cli.values import INPUT, PATH
 
 __all__ = ["run_training", "train"]
-
-PATH = click.Path(path_type=Path)
-INPUT = click.Path(path_type=Path, exists=True)
 
 
 @field_options(

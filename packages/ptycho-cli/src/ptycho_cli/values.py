@@ -1,0 +1,119 @@
+"""Types of option values: whole numbers, numbers and paths, each with its bounds where declared.
+
+click's own types accept NaN and infinity for numbers, ``1_0`` for 10, integers of any size, and the
+empty text, which is the working directory, for a path.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from ptycho_config.options import (
+    LARGEST_INTEGER,
+    LARGEST_NUMBER,
+    SEED_LIMIT,
+    SMALLEST_NUMBER,
+    parse_number,
+)
+
+__all__ = ["ABOVE_ZERO", "INPUT", "OUTPUT_FILE", "PATH", "SEED", "Number", "PathValue", "Whole"]
+
+
+class Whole(click.IntRange):
+    """Whole number from `minimum` to `maximum`, both included."""
+
+    def __init__(self, minimum: int, maximum: int = LARGEST_INTEGER) -> None:
+        super().__init__(min=minimum, max=maximum)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Convert decimal digits.
+
+        Raises
+        ------
+        click.BadParameter
+            The text is something else, or the number is outside the bounds.
+        """
+        return int(super().convert(_parsed(self, int, value, param, ctx), param, ctx))
+
+
+class Number(click.FloatRange):
+    """Finite number within bounds that single precision can hold.
+
+    Parameters
+    ----------
+    minimum, maximum
+        Bounds, both included.
+    above, below
+        Bounds that are not included, in their place.
+    """
+
+    def __init__(
+        self,
+        minimum: float = -LARGEST_NUMBER,
+        maximum: float = LARGEST_NUMBER,
+        *,
+        above: float | None = None,
+        below: float | None = None,
+    ) -> None:
+        super().__init__(
+            min=minimum if above is None else above,
+            max=maximum if below is None else below,
+            min_open=above is not None,
+            max_open=below is not None,
+        )
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Convert a decimal number.
+
+        Raises
+        ------
+        click.BadParameter
+            The text is something else, or the number is outside the bounds.
+        """
+        number = float(super().convert(_parsed(self, float, value, param, ctx), param, ctx))
+        if self.min_open and number < SMALLEST_NUMBER:
+            self.fail(f"{value} is too small, it must be >= {SMALLEST_NUMBER:g}.", param, ctx)
+        return number
+
+
+def _parsed(
+    kind: click.IntRange | click.FloatRange,
+    type_: type,
+    value: Any,
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_number(type_, value)
+    except ValueError as error:
+        return kind.fail(str(error), param, ctx)
+
+
+class PathValue(click.Path):
+    """Path that is not empty; with `exists`, that of a file or folder that is there."""
+
+    def __init__(self, *, exists: bool = False, dir_okay: bool = True) -> None:
+        super().__init__(path_type=Path, exists=exists, dir_okay=dir_okay)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert to a path.
+
+        Raises
+        ------
+        click.BadParameter
+            The text is empty or no path, or what it names is missing or of the wrong kind.
+        """
+        if isinstance(value, str) and (not value or "\0" in value):
+            self.fail(f"a path expected, found {value!r}.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+INPUT = PathValue(exists=True)
+PATH = PathValue()
+OUTPUT_FILE = PathValue(dir_okay=False)
+ABOVE_ZERO = Number(above=0)
+SEED = Whole(0, SEED_LIMIT)
