@@ -82,7 +82,8 @@ def test_what_is_written_is_read_again(tmp_path, one, N):
     assert format_of(path) is one
     read = load_scan(path)
     same(read, scan)
-    assert isinstance(read.diffraction, np.memmap)
+    # HDF5 is written in chunks, which have checksums
+    assert isinstance(read.diffraction, np.memmap if one.name == "npz" else LazyStack)
     assert all(file.is_file() for file in read.files)
     assert read.source == read.files[0]
 

@@ -113,6 +113,15 @@ def test_other_formats(ptycho, scan_file, tmp_path, fmt):
     assert wider["overlap"]["fraction"] > report["overlap"]["fraction"]  # in pixels, half the step
 
 
+def test_what_protects_the_file(ptycho, scan_file, tmp_path):
+    words = " ".join(ptycho("inspect", scan_file).out.split())
+    assert "checksums CRC-32 of every array" in words
+    ptycho("convert", scan_file, tmp_path / "folder", "--to", "ptychodus")
+    report = json.loads(ptycho("inspect", tmp_path / "folder", "--json").out)
+    full = "Fletcher-32 of every array, checksums of the headers"
+    assert report["checksums"] == {"diffraction.h5": full, "product.h5": full}
+
+
 def test_suggested_size(ptycho, scan_file, tmp_path):
     assert json.loads(ptycho("inspect", scan_file, "--json").out)["suggestions"]["N"] == 64
     args = ["--N", "100", "--size", "200", "--n-patterns", "6", "-q"]

@@ -47,6 +47,7 @@ from ptycho_data._preview import (
     probe_size,
     stated_photons,
 )
+from ptycho_data._protected import protection
 from ptycho_data._reconstruction import (
     Reconstruction,
     ReconstructionError,
@@ -131,6 +132,7 @@ __all__ = [
     "need_space",
     "places",
     "probe_size",
+    "protection",
     "read_patterns",
     "read_set",
     "refuse_existing",

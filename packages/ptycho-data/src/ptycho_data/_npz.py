@@ -25,14 +25,18 @@ from ptycho_data._untrusted import (
     HeaderError,
     UntrustedFile,
     brief,
+    counted_entries,
     data_start,
     entry_problem,
+    local_name,
     read_header,
 )
 
 __all__ = ["Archive", "Member", "load_arrays"]
 
 _BLOCK = 1 << 20
+#: Members whose names are compared; scans have a dozen.
+_NAMES = 1000
 
 
 @frozen(kw_only=True)
@@ -83,6 +87,10 @@ class Archive(UntrustedFile):
             self._fail(WHOLE_FILE, self.KIND, f"a file that cannot be read ({error.strerror})")
         try:
             self._zip = zipfile.ZipFile(self._file)
+            self._check_names()
+        except ScanFormatError:
+            self._file.close()
+            raise
         except ZIP_DAMAGE as error:
             self._file.close()
             self._fail(WHOLE_FILE, self.KIND, f"no intact zip archive ({brief(error)})")
@@ -92,6 +100,17 @@ class Archive(UntrustedFile):
         self._members: dict[str, Member] = {}
         self._kept: dict[str, NDArray[Any]] = {}
         self.names: tuple[str, ...] = tuple(self._copies)
+
+    def _check_names(self) -> None:
+        """Refuse an archive with a damaged directory: arrays would silently count as absent."""
+        entries = self._zip.infolist()
+        if counted_entries(self._file) not in (None, len(entries)):
+            self._fail(WHOLE_FILE, self.KIND, "a directory that lacks members")
+        for info in entries[:_NAMES]:
+            told = local_name(self._file, info)
+            if told != info.orig_filename.encode("utf-8" if info.flag_bits & 0x800 else "cp437"):
+                got = f"a member with two names ({info.filename[:60]!r} and {told[:60]!r})"
+                self._fail(WHOLE_FILE, self.KIND, got)
 
     def close(self) -> None:
         """Close the file; memory maps made from it stay valid."""

@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._files import atomic_path, refuse_existing, write_json
 from ptycho_data._geometry import center_m
+from ptycho_data._protected import created, put_text
 from ptycho_data._reconstruction import Reconstruction, save_reconstruction
 from ptycho_data.figures import (
     View,
@@ -95,7 +95,7 @@ def save_product(
     x0, y0 = (float(v) for v in rec.origin)
     place = None if rec.pixel_size_m is None else rec.origin_m
     x_m, y_m = place or (0.0, 0.0)
-    with atomic_path(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(path, overwrite=overwrite) as temporary, created(temporary) as file:
         fill_product(
             file,
             indexes=rec.indices,
@@ -116,7 +116,7 @@ def save_product(
             losses=losses,
         )
         if rec.run is not None:
-            file.attrs["run"] = json.dumps(dict(rec.run))
+            put_text(file, "run", json.dumps(dict(rec.run)))
     return Path(path)
 
 

@@ -168,6 +168,27 @@ def data_start(file: IO[bytes], info: zipfile.ZipInfo) -> int:
     return int(info.header_offset + _LOCAL_HEADER.size + fields[-2] + fields[-1])
 
 
+#: The end of a directory is looked for in so many bytes: its length, and that of a comment.
+_END = 22 + 0xFFFF
+
+
+def counted_entries(file: IO[bytes]) -> int | None:
+    """Return how many entries an archive says that it has; None for more than it can say."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _END))
+    end = file.read()
+    place = end.rfind(b"PK\x05\x06")
+    count = int(struct.unpack_from("<H", end, place + 10)[0])
+    return None if count == 0xFFFF else count
+
+
+def local_name(file: IO[bytes], info: zipfile.ZipInfo) -> bytes:
+    """Return the name of an entry as it stands before its content; the directory has a copy."""
+    file.seek(info.header_offset)
+    fields = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+    return file.read(fields[-2])
+
+
 @frozen(kw_only=True)
 class Header:
     """Shape and type of an array that has not been read.

@@ -23,6 +23,7 @@ from ptycho_data import (
     list_arrays,
     load_parts,
     load_scan,
+    protection,
 )
 
 from ptycho_cli.console import say
@@ -82,6 +83,7 @@ def _describe(path: Path, scan: Scan, domain: str | None) -> dict[str, Any]:
         },
         "scans": scan.scan_numbers,
         "overlap": _as_dict(inspection.overlap),
+        "checksums": {file.name: protection(file) for file in scan.files},
         "bad_pixels": 0 if scan.bad_pixels is None else int(scan.bad_pixels.sum()),
         "object": None if scan.object_guess is None else list(scan.object_guess.shape),
         "pixel_size_m": scan.pixel_size_m,
@@ -157,6 +159,11 @@ def _property_table(report: dict[str, Any]) -> str:
     size = report["pixel_size_m"]
     rows.append(("pixel size", "unknown" if size is None else f"{size * 1e9:.4g} nm"))
     rows += _experiment_rows(report["experiment"])
+    several = len(report["checksums"]) > 1
+    rows += [
+        ("checksums", f"{name}: {text}" if several else text)
+        for name, text in report["checksums"].items()
+    ]
     return table(rows)
 
 

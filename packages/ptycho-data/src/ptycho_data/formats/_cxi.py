@@ -28,6 +28,7 @@ from ptycho_data._changes import CentredSource
 from ptycho_data._contract import describe_array
 from ptycho_data._files import atomic_path
 from ptycho_data._hdf5 import H5File
+from ptycho_data._protected import created, put, put_text
 from ptycho_data._scan import Scan
 from ptycho_data._stack import LazyStack
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, first_of
@@ -86,19 +87,19 @@ def write_cxi(path: str | PathLike[str], scan: Scan, overwrite: bool = False) ->
     """
     photons = scan.mean_photons()
     place = in_metres(scan)
-    with atomic_path(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
-        file["cxi_version"] = _VERSION
+    with atomic_path(path, overwrite=overwrite) as temporary, created(temporary) as file:
+        put(file, "cxi_version", _VERSION)
         entry = file.create_group("entry_1")
         _write_instrument(entry, scan, place)
         positions = np.zeros((scan.n, 3))
         positions[:, 0], positions[:, 1] = place.x_m, place.y_m
-        entry["sample_1/geometry_1/translation"] = positions
+        put(entry, "sample_1/geometry_1/translation", positions)
         entry["data_1/data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
         entry["data_1/translation"] = h5py.SoftLink("/entry_1/sample_1/geometry_1/translation")
         _write_images(entry, scan, place)
         _write_extras(entry, scan, place, photons)
-        entry["process_1/program"] = "ptycho-data"
-        entry["process_1/version"] = __version__
+        put(entry, "process_1/program", "ptycho-data")
+        put(entry, "process_1/version", __version__)
     return [*place.lost, *left_out(scan)]
 
 
@@ -107,17 +108,19 @@ def _write_instrument(entry: h5py.Group, scan: Scan, place: GeometryInMetres) ->
     detector = entry.create_group("instrument_1/detector_1")
     if place.energy_ev:
         # joules; of electrons as that of photons of their wavelength, which is what others expect
-        source["energy"] = equivalent_photon_ev(place.energy_ev, place.particle) * EV_J
+        put(source, "energy", equivalent_photon_ev(place.energy_ev, place.particle) * EV_J)
         if place.particle == "electron":
-            source["probe"] = "electron"
+            put(source, "probe", "electron")
     if place.distance_m:
-        detector["distance"] = place.distance_m
+        put(detector, "distance", place.distance_m)
     if place.detector_pixel_m:
-        detector["x_pixel_size"] = detector["y_pixel_size"] = place.detector_pixel_m
+        for axis in "xy":
+            put(detector, f"{axis}_pixel_size", place.detector_pixel_m)
     data = write_patterns(detector, "data", scan)
-    data.attrs["axes"] = "translation:y:x"
+    put_text(data, "axes", "translation:y:x")
     if scan.bad_pixels is not None:
-        detector["mask"] = np.where(scan.bad_pixels, _INVALID, 0).astype(np.uint32)
+        mask = np.where(scan.bad_pixels, _INVALID, 0).astype(np.uint32)
+        put(detector, "mask", mask)
 
 
 def _write_images(entry: h5py.Group, scan: Scan, place: GeometryInMetres) -> None:
@@ -127,25 +130,28 @@ def _write_images(entry: h5py.Group, scan: Scan, place: GeometryInMetres) -> Non
     )
     for name, values, axes, kind in images:
         image = entry.create_group(name)
-        image["data"] = values
-        image["data"].attrs["axes"] = axes
-        image["data_type"], image["data_space"] = kind, "real"
+        put_text(put(image, "data", values), "axes", axes)
+        put(image, "data_type", kind)
+        put(image, "data_space", "real")
         height, width = values.shape[-2:]
-        image["image_size"] = np.array([width * place.pixel_m, height * place.pixel_m, 0.0])
+        size = np.array([width * place.pixel_m, height * place.pixel_m, 0.0])
+        put(image, "image_size", size)
 
 
 def _write_extras(entry: h5py.Group, scan: Scan, place: GeometryInMetres, photons: float) -> None:
     extras = entry.create_group("ptychodus")
-    extras["probe_position_indexes"] = np.arange(scan.n)
+    put(extras, "probe_position_indexes", np.arange(scan.n))
     for what in ("probe", "object"):
-        extras[f"{what}_pixel_width_m"] = extras[f"{what}_pixel_height_m"] = place.pixel_m
-    extras["object_center_x_m"], extras["object_center_y_m"] = place.center_m
+        put(extras, f"{what}_pixel_width_m", place.pixel_m)
+        put(extras, f"{what}_pixel_height_m", place.pixel_m)
+    put(extras, "object_center_x_m", place.center_m[0])
+    put(extras, "object_center_y_m", place.center_m[1])
     if place.nominal:
-        extras[NOMINAL] = 1
+        put(extras, NOMINAL, 1)
     if place.particle == "electron":
-        extras[ELECTRON_ENERGY] = place.energy_ev
-    extras["probe_photon_count"] = photons
-    extras["tomography_angle_deg"] = 0.0
+        put(extras, ELECTRON_ENERGY, place.energy_ev)
+    put(extras, "probe_photon_count", photons)
+    put(extras, "tomography_angle_deg", 0.0)
 
 
 ENTRY = "entry_1"

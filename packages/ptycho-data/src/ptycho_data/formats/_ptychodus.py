@@ -26,6 +26,7 @@ import numpy.typing as npt
 from ptycho_data.__about__ import __version__
 from ptycho_data._files import atomic_path, refuse_existing
 from ptycho_data._hdf5 import H5File
+from ptycho_data._protected import created, put, put_text
 from ptycho_data._scan import Scan
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, flat, has_all
 from ptycho_data.formats._metres import ELECTRON_ENERGY, NOMINAL, ScanInMetres
@@ -86,7 +87,7 @@ def fill_product(
     photons
         Mean photons per pattern; 0 is written where unknown.
     """
-    file.attrs["writer"] = f"ptycho-data {__version__}"
+    put_text(file, "writer", f"ptycho-data {__version__}")
     file.attrs.update(
         {
             "name": name,
@@ -103,17 +104,17 @@ def fill_product(
         file.attrs[NOMINAL] = 1
     if particle == "electron":
         file.attrs[ELECTRON_ENERGY] = photon_energy_ev
-    file["probe_position_indexes"] = indexes
-    file["probe_position_x_m"] = x_m
-    file["probe_position_y_m"] = y_m
-    file["probe"] = probe[np.newaxis]  # (opr, modes, H, W): one probe for all positions
-    file["object"] = object_[np.newaxis]  # (layers, H, W)
-    file["object_layer_spacing_m"] = np.zeros(0)
-    for dataset in (file["probe"], file["object"]):
+    put(file, "probe_position_indexes", indexes)
+    put(file, "probe_position_x_m", x_m)
+    put(file, "probe_position_y_m", y_m)
+    probes = put(file, "probe", probe[np.newaxis])  # (opr, modes, H, W): one for all positions
+    layers = put(file, "object", object_[np.newaxis])  # (layers, H, W)
+    put(file, "object_layer_spacing_m", np.zeros(0))
+    for dataset in (probes, layers):
         dataset.attrs["pixel_width_m"] = dataset.attrs["pixel_height_m"] = pixel_size_m
-    file["object"].attrs["center_x_m"], file["object"].attrs["center_y_m"] = center_m
-    file["loss_epochs"] = np.arange(1, len(losses) + 1)
-    file["loss_values"] = np.asarray(losses, dtype=np.float64)
+    layers.attrs["center_x_m"], layers.attrs["center_y_m"] = center_m
+    put(file, "loss_epochs", np.arange(1, len(losses) + 1))
+    put(file, "loss_values", np.asarray(losses, dtype=np.float64))
 
 
 ELECTRONS = (
@@ -166,13 +167,13 @@ def write_ptychodus(
         atomic_path(folder / FILES[0], overwrite=overwrite) as patterns,
         atomic_path(folder / FILES[1], overwrite=overwrite) as product,
     ):
-        with h5py.File(patterns, "w") as file:
+        with created(patterns) as file:
             stack = write_patterns(file, "patterns", scan)
             stack.attrs["detector_pixel_width_m"] = place.detector_pixel_m
             stack.attrs["detector_pixel_height_m"] = place.detector_pixel_m
-            file["indexes"] = numbers
-            file["bad_pixels"] = mask
-        with h5py.File(product, "w") as file:
+            put(file, "indexes", numbers)
+            put(file, "bad_pixels", mask)
+        with created(product) as file:
             fill_product(
                 file,
                 indexes=numbers,

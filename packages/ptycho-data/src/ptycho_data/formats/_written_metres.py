@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._geometry import center_m
+from ptycho_data._protected import PATTERN_CHUNK_BYTES, chunk_shape
 from ptycho_data._scan import Scan
 from ptycho_data._stack import chunk_rows, read_patterns
 from ptycho_data.units import Particle, energy_ev, object_pixel, wavelength
@@ -159,10 +160,12 @@ def left_out(scan: Scan) -> list[str]:
 
 
 def write_patterns(group: h5py.Group, name: str, scan: Scan) -> h5py.Dataset:
-    """Write all patterns as counts, piece by piece, in one piece of the file."""
+    """Write all patterns as counts, piece by piece, with checksums."""
     counts = scan.domain == "counts"
     dtype: np.dtype[Any] = scan.diffraction.dtype if counts else np.dtype(np.float32)
-    dataset = group.create_dataset(name, scan.diffraction.shape, dtype)
+    shape = scan.diffraction.shape
+    chunks = chunk_shape(shape, dtype.itemsize, PATTERN_CHUNK_BYTES)
+    dataset = group.create_dataset(name, shape, dtype, chunks=chunks, fletcher32=True)
     for rows in chunk_rows(scan.diffraction):
         dataset[rows] = read_patterns(scan.diffraction, rows) if counts else scan.counts(rows)
     return dataset

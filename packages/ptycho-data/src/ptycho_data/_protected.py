@@ -1,0 +1,112 @@
+"""HDF5 files whose content is protected by checksums, and what protects a file of others.
+
+Values are stored in chunks with the Fletcher-32 filter of HDF5, which every reader checks. Single
+numbers and texts have no chunks: they lie in the header of their dataset. Headers, attributes and
+the index of chunks have checksums of their own from the file format of HDF5 1.10 on (2016), in
+which these files are written.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ptycho_data._hdf5_source import DAMAGE, open_file
+
+__all__ = ["PATTERN_CHUNK_BYTES", "chunk_shape", "created", "protection", "put", "put_text"]
+
+#: Chunks of an array, and of patterns, of which a few are read at a time.
+_CHUNK_BYTES = 1 << 20
+PATTERN_CHUNK_BYTES = 1 << 16
+#: Datasets of a file that are looked at.
+_MOST = 1000
+
+
+def created(path: Path) -> h5py.File:
+    """Create an HDF5 file whose headers have checksums."""
+    return h5py.File(path, "w", libver=("v110", "v110"))
+
+
+def chunk_shape(shape: Sequence[int], itemsize: int, most: int = _CHUNK_BYTES) -> tuple[int, ...]:
+    """Return chunks of at most so many bytes, the last axes whole as far as possible."""
+    chunks = list(shape)
+    for axis in range(len(chunks)):
+        rest = math.prod(chunks[axis + 1 :]) * itemsize
+        if chunks[axis] * rest <= most:
+            break
+        chunks[axis] = max(1, most // rest)
+    return tuple(chunks)
+
+
+def put(group: h5py.Group, name: str, values: ArrayLike) -> h5py.Dataset:
+    """Write an array with a checksum; a single number or a text goes into the dataset's header.
+
+    Parameters
+    ----------
+    group
+        Of a file that was `created`.
+    name
+        Path of the dataset; groups on the way are made.
+    values
+        Numbers, or one text, which is stored as UTF-8 of fixed length.
+    """
+    if isinstance(values, str):
+        text = values.encode()
+        values = np.array(text, h5py.string_dtype("utf-8", max(1, len(text))))
+    array = np.asarray(values)
+    if array.ndim and array.size:
+        chunks = chunk_shape(array.shape, array.dtype.itemsize)
+        return group.create_dataset(name, data=array, chunks=chunks, fletcher32=True)
+    if array.ndim:  # nothing that could be damaged
+        return group.create_dataset(name, data=array)
+    *groups, last = name.split("/")
+    parent = group.require_group("/".join(groups)) if groups else group
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_layout(h5py.h5d.COMPACT)
+    space, kind = h5py.h5s.create(h5py.h5s.SCALAR), h5py.h5t.py_create(array.dtype, logical=True)
+    dataset = h5py.Dataset(h5py.h5d.create(parent.id, last.encode(), kind, space, plan))
+    dataset[()] = array
+    return dataset
+
+
+def put_text(item: Any, name: str, text: str) -> None:
+    """Write a text as an attribute of fixed length: those of variable length have no checksum."""
+    content = text.encode()
+    item.attrs.create(name, content, dtype=h5py.string_dtype("utf-8", max(1, len(content))))
+
+
+def protection(path: Path) -> str:
+    """Say in words by which checksums damage of a scan file, HDF5 or NPZ, would be noticed."""
+    with path.open("rb") as file:
+        if file.read(2) == b"PK":
+            return "CRC-32 of every array"
+    return _of_hdf5(path)
+
+
+def _of_hdf5(path: Path) -> str:
+    arrays, checked = 0, 0
+
+    def note(_: str | bytes, item: object) -> bool | None:
+        nonlocal arrays, checked
+        if isinstance(item, h5py.Dataset) and item.shape and item.size:
+            arrays += 1
+            checked += bool(item.fletcher32)
+        return True if arrays >= _MOST else None
+
+    try:
+        with open_file(path) as file:
+            file.visititems(note)
+            headers = file.id.get_create_plist().get_version()[0] >= 2
+    except DAMAGE:
+        return "unknown: not all of it can be read"
+    if not checked:
+        return "none: damage is not noticed; ptycho convert writes files with checksums"
+    if checked < arrays:
+        return f"Fletcher-32 of {checked} of {arrays} arrays, none of the others"
+    return "Fletcher-32 of every array, " + (
+        "checksums of the headers" if headers else "none of single numbers and headers"
+    )
