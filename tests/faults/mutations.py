@@ -102,6 +102,17 @@ def _command_for_scan(file: str, rng: Random) -> tuple[list[str], tuple[str, ...
     return ["reconstruct", file, "-o", "out", "--epochs", "1"], ("out",)
 
 
+def _apply(kind: Any, target: Path, rng: Random, trap: Path) -> None:
+    if kind is hostile_name:
+        hostile_name(target, rng)
+    elif kind in octets.MUTATIONS:
+        octets.mutate(target, kind, rng)
+    elif kind in hdf5s.MUTATIONS:
+        hdf5s.mutate(target, kind, rng)
+    else:
+        zips.mutate(target, kind, rng, trap)
+
+
 def scan(samples: Samples, folder: Path, rng: Random, turn: int) -> Case:
     """Damage a scan of any format: its bytes, its arrays, or what holds them together."""
     form = samples.formats[turn % len(samples.formats)]
@@ -115,14 +126,13 @@ def scan(samples: Samples, folder: Path, rng: Random, turn: int) -> Case:
     inside = [*zips.MEMBERS, *zips.ARCHIVES] if target.suffix == ".npz" else hdf5s.MUTATIONS
     kinds = [*octets.MUTATIONS, *inside, *inside, hostile_name, hostile_name]
     kind = texts.chosen(kinds, rng)
-    if kind is hostile_name:
-        hostile_name(target, rng)
-    elif kind in octets.MUTATIONS:
-        octets.mutate(target, kind, rng)
-    elif kind in hdf5s.MUTATIONS:
-        hdf5s.mutate(target, kind, rng)
-    else:
-        zips.mutate(target, kind, rng, folder / "trap")
+    try:
+        _apply(kind, target, rng, folder / "trap")
+    except (TypeError, ValueError, OSError):  # a mutation of numbers, and a dataset of text
+        shutil.rmtree(folder)
+        whole(folder)
+        kind = texts.chosen(octets.MUTATIONS, rng)
+        _apply(kind, target, rng, folder / "trap")
     argv, outputs = _command_for_scan(file, rng)
     return Case(
         label=f"scan, {form}, {_name(kind)}, {argv[0]}",
