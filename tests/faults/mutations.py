@@ -427,17 +427,17 @@ Family = Callable[[Samples, Path, Random, int], Case]
 def families(backends: tuple[str, ...]) -> list[tuple[str, int, Family]]:
     """Name, weight and generator of every kind of damage."""
     found: list[tuple[str, int, Family]] = [
-        ("scan", 52, scan),
-        ("settings", 14, settings),
-        ("result", 8, result),
-        ("place", 8, place),
-        ("option", 8, option),
+        ("scan", 208, scan),
+        ("settings", 90, settings),
+        ("result", 32, result),
+        ("place", 36, place),
+        ("option", 32, option),
     ]
     if "pytorch" in backends:
-        found.append(("bundle, pytorch", 6, _of(bundle, "pytorch")))
-        found.append(("checkpoint, pytorch", 3, _of(checkpoint, "pytorch")))
+        found.append(("bundle, pytorch", 24, _of(bundle, "pytorch")))
+        found.append(("checkpoint, pytorch", 6, _of(checkpoint, "pytorch")))
     if "tensorflow" in backends:
-        found.append(("bundle, tensorflow", 2, _of(bundle, "tensorflow")))
+        found.append(("bundle, tensorflow", 6, _of(bundle, "tensorflow")))
         found.append(("checkpoint, tensorflow", 1, _of(checkpoint, "tensorflow")))
     return found
 
@@ -505,7 +505,7 @@ def _of_outputs(samples: Samples, case: Case, answer: judge.Answer, folder: Path
         return RIGHT, ""
     for name in case.outputs:
         path = folder / name
-        if path.exists() and path.name != "model" and not path.is_symlink():
+        if path.exists() and name not in ("model", ".") and not path.is_symlink():
             try:
                 contents[name] = judge.content_of(path)
             except (OSError, ValueError, KeyError) as error:

@@ -193,10 +193,11 @@ def scenes(samples: Samples, backends: tuple[str, ...]) -> list[Scene]:
             _training(samples, "pytorch", " --resume"),
         ]
     if "tensorflow" in backends:
-        found += [
+        found += [  # each takes as long as all the others
             _training(samples, "tensorflow", ""),
             _training(samples, "tensorflow", " --resume"),
             _training(samples, "tensorflow", " --overwrite"),
+            *found,
         ]
     return found
 
