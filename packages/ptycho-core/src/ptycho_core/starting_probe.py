@@ -124,7 +124,9 @@ def start_cautions(scan: Scan, probe: Probe | None = None) -> list[Caution]:
     return [Caution(code="poor-start", text=text, measured=measured)]
 
 
-def refine_probe(scan: Scan, probe: Probe | None = None) -> ProbeRefinement:
+def refine_probe(
+    scan: Scan, probe: Probe | None = None, *, modes: int | None = None
+) -> ProbeRefinement:
     """Refine the probe of a scan with the solver, from a uniform object.
 
     Parameters
@@ -133,6 +135,8 @@ def refine_probe(scan: Scan, probe: Probe | None = None) -> ProbeRefinement:
         At most `REFINED_ON` neighbouring patterns of it are used.
     probe : (M, N, N) array, optional
         Probe to start from. Default: the scan's.
+    modes
+        Number of incoherent modes to refine from a single one.
 
     Raises
     ------
@@ -144,7 +148,7 @@ def refine_probe(scan: Scan, probe: Probe | None = None) -> ProbeRefinement:
     part = neighbourhood(scan, REFINED_ON)
     log.info("refining the probe of %s on %d patterns", scan.source or "the scan", part.n)
     start = scan.probe if probe is None else probe
-    solution = _solved(part, start, update_probe=True, **REFINEMENT)
+    solution = _solved(part, start, update_probe=True, modes=modes, **REFINEMENT)
     verdict = _judged(solution, part)
     log.info("refined the probe in %d epochs: %s", len(solution.r_factors), _fit(verdict))
     return ProbeRefinement(

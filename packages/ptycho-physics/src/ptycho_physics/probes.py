@@ -19,7 +19,8 @@ from ptycho_physics._shapes import blur, offsets, soft_step
 ComplexField = NDArray[np.complexfloating]
 
 
-def _check(name: str, value: float, low: float, high: float = math.inf) -> None:
+def check_above(name: str, value: float, low: float, high: float = math.inf) -> None:
+    """Refuse a value that is not above ``low``, or is above ``high``."""
     if not low < value <= high:
         upper = "" if math.isinf(high) else f" and <= {high:g}"
         raise InvalidValueError(name, f"> {low:g}{upper}", f"{value:g}")
@@ -30,7 +31,7 @@ def _check_size(N: int) -> None:
         raise InvalidValueError("N", ">= 2 pixels", str(N))
 
 
-def _modes(field: ComplexField) -> NDArray[np.complex64]:
+def modes_of(field: ComplexField) -> NDArray[np.complex64]:
     """Return a field (..., N, N) with an axis of modes, at unit power, as complex64."""
     probe = normalise_probe(field.reshape((-1, *field.shape[-2:])))
     return np.asarray(probe, dtype=np.complex64)
@@ -64,12 +65,12 @@ def disk_probe(
     """
     _check_size(N)
     diameter = N / 2 if diameter is None else diameter
-    _check("diameter", diameter, 0, N)
-    _check("edge", edge, 0)
+    check_above("diameter", diameter, 0, N)
+    check_above("edge", edge, 0)
     x, y = offsets((N, N), (N // 2, N // 2))
     radius = np.hypot(x, y)
     phase = curvature * (2 * radius / diameter) ** 2
-    return _modes(soft_step(diameter / 2 - radius, edge) * np.exp(1j * phase))
+    return modes_of(soft_step(diameter / 2 - radius, edge) * np.exp(1j * phase))
 
 
 def gaussian_probe(N: int, fwhm: float | None = None) -> NDArray[np.complex64]:
@@ -95,10 +96,10 @@ def gaussian_probe(N: int, fwhm: float | None = None) -> NDArray[np.complex64]:
     """
     _check_size(N)
     fwhm = N / 4 if fwhm is None else fwhm
-    _check("fwhm", fwhm, 0)
+    check_above("fwhm", fwhm, 0)
     x, y = offsets((N, N), (N // 2, N // 2))
     amplitude = np.exp(-2 * math.log(2) * (x**2 + y**2) / fwhm**2)
-    return _modes(amplitude.astype(np.complex128))
+    return modes_of(amplitude.astype(np.complex128))
 
 
 def defocused_probe(
@@ -146,7 +147,7 @@ def defocused_probe(
     _check_size(N)
     if not abs(diameter) <= N:
         raise InvalidValueError("diameter", f"between -{N} and {N} pixels", f"{diameter:g}")
-    _check("aperture", aperture, 0, 1)
+    check_above("aperture", aperture, 0, 1)
     # Rays leave the focus at up to aperture / 2 cycles per pixel.
     return _zone_plate(N, aperture, central_stop, diameter / aperture)
 
@@ -190,11 +191,11 @@ def zone_plate_probe(
         If a length is outside its range, or the cone of light is wider than the patch.
     """
     _check_size(N)
-    _check("wavelength_m", wavelength_m, 0)
-    _check("pixel_size_m", pixel_size_m, 0)
-    _check("outer_zone_width_m", outer_zone_width_m, 0)
+    check_above("wavelength_m", wavelength_m, 0)
+    check_above("pixel_size_m", pixel_size_m, 0)
+    check_above("outer_zone_width_m", outer_zone_width_m, 0)
     aperture = pixel_size_m / outer_zone_width_m
-    _check("pixel_size_m / outer_zone_width_m", aperture, 0, 1)
+    check_above("pixel_size_m / outer_zone_width_m", aperture, 0, 1)
     defocus = wavelength_m * defocus_m / pixel_size_m**2
     diameter = abs(defocus * aperture)
     if not diameter <= N:
@@ -217,7 +218,7 @@ def _zone_plate(
     if central_stop > 0:
         pupil = pupil * soft_step(radius - central_stop * outer, 1.0)
     focus = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(pupil)))
-    return _modes(fresnel_propagate(focus, defocus, wavelength=1.0, pixel_size=1.0))
+    return modes_of(fresnel_propagate(focus, defocus, wavelength=1.0, pixel_size=1.0))
 
 
 def probe_from_array(array: NDArray[np.generic]) -> NDArray[np.complex64]:
@@ -244,7 +245,7 @@ def probe_from_array(array: NDArray[np.generic]) -> NDArray[np.complex64]:
     if field.dtype.kind not in "iufc" or not np.all(np.isfinite(field)):
         got = "NaN or infinity" if field.dtype.kind in "iufc" else str(field.dtype)
         raise InvalidValueError("probe", "finite real or complex numbers", got)
-    return _modes(field.astype(np.complex128))
+    return modes_of(field.astype(np.complex128))
 
 
 def circular_mask(N: int, diameter: float, *, edge: float = 1.0) -> NDArray[np.float64]:
@@ -269,8 +270,8 @@ def circular_mask(N: int, diameter: float, *, edge: float = 1.0) -> NDArray[np.f
         If a size is outside its range.
     """
     _check_size(N)
-    _check("diameter", diameter, 0)
-    _check("edge", edge, 0)
+    check_above("diameter", diameter, 0)
+    check_above("edge", edge, 0)
     x, y = offsets((N, N), (N // 2, N // 2))
     return soft_step(diameter / 2 - np.hypot(x, y), edge)
 
@@ -327,5 +328,5 @@ def smooth_probe(probe: ComplexField, sigma: float) -> NDArray[np.complex64]:
     InvalidValueError
         If a size is outside its range, or the probe is zero.
     """
-    _check("sigma", sigma, 0)
-    return _modes(blur(np.asarray(probe, dtype=np.complex128), sigma))
+    check_above("sigma", sigma, 0)
+    return modes_of(blur(np.asarray(probe, dtype=np.complex128), sigma))
