@@ -3,8 +3,8 @@ import logging
 import attrs
 import numpy as np
 import pytest
-from ptycho_core.cautions import UnusableScanError, check_scan, scan_cautions
-from ptycho_core.testing import scan_on_raster
+from ptycho_core.cautions import UnusableScanError, check_scan, require_near, scan_cautions
+from ptycho_core.testing import scan_on_raster, simulated_scan
 
 
 def codes(scan):
@@ -51,3 +51,22 @@ def test_an_object_that_does_not_fit_is_refused(sized):
     with pytest.raises(UnusableScanError):
         check_scan(scan)
     assert attrs.asdict(fatal) == fatal.to_dict()
+
+
+@pytest.mark.parametrize("far", [3e5, 1e12, np.nan, -np.inf])
+def test_a_position_far_away_is_named_before_anything_is_made(far):
+    scan = simulated_scan()
+    x, y = scan.xcoords.copy(), scan.ycoords.copy()
+    x[11] = y[11] = far
+    moved = attrs.evolve(scan, xcoords=x, ycoords=y)
+    for refuse in (check_scan, require_near):
+        with pytest.raises(UnusableScanError, match="number 11"):
+            refuse(moved)
+
+
+def test_a_scan_too_large_for_this_machine_may_be_converted(monkeypatch):
+    monkeypatch.setattr("ptycho_physics.memory.free_memory", lambda: 1000.0)
+    scan = simulated_scan()
+    require_near(scan)
+    with pytest.raises(UnusableScanError, match="GiB are free"):
+        check_scan(scan)

@@ -209,3 +209,23 @@ def test_one_of_several_scans(ptycho, edited, scan_file, tmp_path, out):
     assert ptycho("convert", path, tmp_path / out, "--scan-index", "8").code == 0
     one = load_scan(tmp_path / out)
     np.testing.assert_array_equal(one.counts(), load_scan(path).counts()[-20:])
+
+
+@pytest.mark.parametrize("far", [2e5, 1e15, 1e300, np.nan, np.inf])
+@pytest.mark.parametrize("command", ["convert", "reconstruct", "simulate"])
+def test_a_far_position_is_refused_by_its_number(ptycho, edited, scan_file, tmp_path, command, far):
+    scan = load_scan(scan_file)
+    x, y = scan.xcoords.copy(), scan.ycoords.copy()
+    x[7] = y[7] = far
+    path, out = edited(xcoords=x, ycoords=y), tmp_path / "out.npz"
+    words = {
+        "convert": ("convert", path, out),
+        "reconstruct": ("reconstruct", path, "-o", tmp_path / "folder", "--epochs", 1),
+        "simulate": ("simulate", "--from", path, "-o", out),
+    }[command]
+    done = ptycho(*words)
+    assert done.code == 1
+    assert "internal error" not in done.err
+    if np.isfinite(far) or command != "simulate":
+        assert "number 7" in done.err or "index 7" in done.err
+    assert not out.exists()

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 from ptycho_data import Scan
 from ptycho_physics import Canvas, simulate_counts
+from ptycho_physics.memory import require_memory
 from ptycho_physics.noise import beam_stop as beam_stop_pixels
 from ptycho_physics.noise import random_bad_pixels
 
@@ -138,6 +139,7 @@ def pad_with_vacuum(
     n_outside : int
         Number of patches that extend beyond ``values``.
     """
+    require_memory(positions, N)
     needed = Canvas.covering(positions, N)
     left, top = (max(0, -start) for start in needed.origin)
     right = max(0, needed.origin[0] + needed.shape[1] - values.shape[1])

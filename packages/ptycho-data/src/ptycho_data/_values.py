@@ -12,6 +12,8 @@ from ptycho_data._stack import Stack
 
 #: Positions that spread less than this, in pixels, are in metres.
 SMALLEST_SPAN = 1e-3
+#: Positions beyond this, in pixels, are in another unit, or wrong.
+LARGEST_POSITION = 2**31
 
 
 def _span(x: NDArray[Any] | None, y: NDArray[Any] | None) -> float | None:
@@ -38,8 +40,17 @@ def check_small(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> None:
                 "objectGuess", "scan_index"):  # fmt: skip
         values = arrays.get(key)
         if values is not None and not np.isfinite(values).all():
-            bad = int(np.size(values) - np.isfinite(values).sum())
-            findings.add(key, "finite", f"{bad} NaN or infinite values")
+            broken = np.flatnonzero(~np.isfinite(values))
+            got = f"{len(broken)} NaN or infinite values, the first at index {broken[0]}"
+            findings.add(key, "finite", got)
+    for key in ("xcoords", "ycoords"):
+        values = arrays.get(key)
+        if values is not None and len(values) and np.isfinite(values).all():
+            far = int(np.argmax(np.abs(values)))
+            if abs(float(values[far])) > LARGEST_POSITION:
+                got = f"{values[far]:.6g} at index {far}"
+                advice = "check the unit, and leave out positions that are wrong"
+                findings.add(key, f"within {LARGEST_POSITION:.3g} object pixels", got, advice)
     probe = arrays.get("probeGuess")
     if probe is not None and not np.any(probe):
         findings.add("probeGuess", "nonzero somewhere", "zeros only")

@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 import click
+from ptycho_core.cautions import require_near
 from ptycho_core.outputs import not_an_input, output_file, output_folder
 from ptycho_core.scan_corrections import correct_positions, shift_patterns, with_positions_from
 from ptycho_data import Domain, Format, Scan, format_named, format_of, known_formats, load_scan
@@ -160,6 +161,7 @@ def convert(
     if positions_file is not None:
         data = with_positions_from(data, positions_file)
     data, corrections = _corrected(data, changes)
+    require_near(data)
     assert target.write is not None  # noqa: S101 - only writable formats are offered
     omitted = target.write(out, data, overwrite)
     say(f"wrote {out}: {target.title}, {target.units}")

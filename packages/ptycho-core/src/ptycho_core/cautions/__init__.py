@@ -11,7 +11,9 @@ A new check is a function of `ScanFacts` in the module of its subject, and a lin
 import logging
 from collections.abc import Callable, Iterable
 
+import numpy as np
 from ptycho_data import Scan
+from ptycho_physics.memory import LONGEST
 
 from ptycho_core.cautions._caution import Caution, UnusableScanError
 from ptycho_core.cautions._facts import ScanFacts
@@ -51,6 +53,7 @@ __all__ = [
     "UnusableScanError",
     "check_scan",
     "report",
+    "require_near",
     "scan_cautions",
 ]
 
@@ -101,6 +104,9 @@ def scan_cautions(scan: Scan | ScanFacts) -> list[Caution]:
         Those that make a result impossible first; empty for a scan without doubts.
     """
     facts = scan if isinstance(scan, ScanFacts) else ScanFacts(scan)
+    found = list(object_too_large(facts))
+    if found:
+        return found  # others compute with the positions
     found = [caution for check in CHECKS for caution in check(facts)]
     return sorted(found, key=lambda caution: not caution.fatal)
 
@@ -123,6 +129,23 @@ def check_scan(scan: Scan) -> list[Caution]:
         if caution.fatal:
             raise UnusableScanError(f"{scan.label}: {caution.text}")
     return report(cautions, f"{scan.label}: ")
+
+
+def require_near(scan: Scan) -> None:
+    """Refuse a scan with a position so far from the others that no object has room for it here.
+
+    A scan that is only too large for this machine is accepted: another one may process it.
+
+    Raises
+    ------
+    UnusableScanError
+        A position is not finite, in another unit, or far away from all others.
+    """
+    for caution in object_too_large(ScanFacts(scan)):
+        plausible = bool(np.abs(scan.positions).max() <= LONGEST)  # not if there is a NaN
+        if not plausible or any(outliers(ScanFacts(scan))):
+            raise UnusableScanError(f"{scan.label}: {caution.text}")
+        log.warning("%s: %s", scan.label, caution.text)
 
 
 def report(cautions: list[Caution], prefix: str = "") -> list[Caution]:

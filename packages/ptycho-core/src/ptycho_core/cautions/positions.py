@@ -3,12 +3,13 @@
 All but `several_scans` look at each scan of a file by itself.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 
 import numpy as np
 from attrs import evolve
-from ptycho_physics.memory import machine_memory, object_memory
+from ptycho_physics.memory import misplaced
 
 from ptycho_core.cautions._caution import Caution
 from ptycho_core.cautions._facts import ScanFacts
@@ -274,18 +275,14 @@ def coarse_numbers(facts: ScanFacts) -> Iterator[Caution]:
 
 @each_scan
 def object_too_large(facts: ScanFacts) -> Iterator[Caution]:
-    """Refuse positions so far apart that the object does not fit into memory."""
-    needed, present = object_memory(facts.scan.positions, facts.scan.N), machine_memory()
-    if needed <= present:
+    """Refuse positions so far apart that the object does not fit into memory, and those without."""
+    found = misplaced(facts.scan.positions, facts.scan.N)
+    if found is None:
         return
-    width, height = (np.ptp(facts.scan.positions, axis=0) + facts.scan.N).tolist()
-    named = "".join(f"; {caution.text}" for caution in outliers(facts))
     yield Caution(
-        code="object-too-large",
-        text=f"the object of {width:.6g} x {height:.6g} pixels needs {needed / 2**30:.3g} GiB, but "
-        f"this machine has {present / 2**30:.3g} GiB; check that xcoords and ycoords are in object "
-        f"pixels and have no outliers{named}",
-        measured={"width": width, "height": height, "needed_bytes": needed},
+        code="object-too-large" if math.isfinite(found.needed) else "no-position",
+        text=f"positions must be {found.rule}, got {found.got}; {found.advice}",
+        measured={"needed_bytes": found.needed, "position": found.number},
         fatal=True,
     )
 
