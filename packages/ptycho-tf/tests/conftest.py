@@ -1,32 +1,21 @@
-"""A small scan, and a network so small that a whole training is traced within a second."""
+"""A small scan, and settings of trainings that finish within a second or two."""
+
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_core.testing import simulated_scan
 from ptycho_tf import networks
-from ptycho_tf.frameworks import keras, tf
-from ptycho_tf.networks.base import Network
-from ptycho_tf.networks.blocks import convolution
+from ptycho_tf.frameworks import tf
+
+sys.path.append(str(Path(__file__).parent))
+from tiny import Tiny
 
 pytest.register_assert_rewrite("ptycho_core.testing.backend_contract")
 
 PHOTONS = 1e5
-
-
-class Tiny(Network):
-    """One convolution of the patterns: enough to be trained, saved and resumed."""
-
-    recommended_scheduler = "WarmupCosine"
-
-    def __init__(self, model, dtype=None):
-        super().__init__()
-        C, given = model.channels, keras.Input((model.N, model.N, model.channels))
-        self.parts = [keras.Model(given, convolution(given, 2 * C, "only", dtype=dtype))]
-
-    def call(self, x, positions, probe, bad_pixels, photons=0.0):  # noqa: ARG002 - the contract of Network
-        real, imag = tf.split(tf.cast(self.parts[0](x), tf.float32), 2, axis=-1)
-        return tf.complex(1 + 0.1 * real, 0.1 * imag)
 
 
 @pytest.fixture

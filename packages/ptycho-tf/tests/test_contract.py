@@ -6,3 +6,4 @@ from ptycho_core.testing.backend_contract import BackendContract
 class TestContract(BackendContract):
     backend = "tensorflow"
     architecture = "tiny"
+    importable = "tiny:Tiny"

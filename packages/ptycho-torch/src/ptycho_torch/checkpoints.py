@@ -88,11 +88,6 @@ class Checkpoints(Checkpoint):
         """Restore the state of a checkpoint; its folder may have moved since."""
         self.epochs.restore(state_dict["kept"])
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002 - Lightning's signature
-        """Remove what a killed training left behind."""
-        if trainer.is_global_zero:
-            self.epochs.tidy()
-
 
 def read(path: Path) -> tuple[int, dict[str, Any]]:
     """Return the number of finished epochs in a checkpoint, and its content.

@@ -74,6 +74,8 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
         done = len(history.epochs)
         if interrupted and (not done or (saved is not None and not files.found())):
             raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
+        if saved is not None and first:
+            saved.epochs.tidy()
         if saved is not None and saved.epochs.best is not None:
             load_weights(saved.epochs.best, model)
         yield Fitted(

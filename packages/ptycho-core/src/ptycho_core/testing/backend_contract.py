@@ -11,6 +11,11 @@ The tests go through the registry of backends alone. Importing this module needs
 """
 
 import importlib.util
+import inspect
+import json
+import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +78,8 @@ class BackendContract:
     backend: ClassVar[str]
     #: The network of the tests that ask for no particular one; a backend may name a smaller one.
     architecture: ClassVar[str] = "cnn"
+    #: The same as another process imports it, from the folder of the test module.
+    importable: ClassVar[str] = "cnn"
 
     @pytest.fixture
     def door(self) -> Backend:
@@ -236,6 +243,32 @@ class BackendContract:
             train(SCAN, config(nepochs=3, n_groups=8), resume=True)
         assert refused.value.name == str(last)
         assert {file: file.read_bytes() for file in folder.rglob("*.*")} == before
+
+    def _killed(self, kills: int) -> None:
+        folder = inspect.getfile(type(self)).rpartition(os.sep)[0]
+        path = os.pathsep.join([folder, *filter(None, [os.environ.get("PYTHONPATH")])])
+        program = [sys.executable, "-m", "ptycho_core.testing.kills", self.backend]
+        settings = ["--architecture", self.importable, "--kills", str(kills)]
+        done = subprocess.run(  # noqa: S603 - our own program
+            [*program, *settings],
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert json.loads(done.stdout)["kills"] >= kills
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+    def test_a_killed_training_is_resumed_to_the_same_bits(self) -> None:
+        """The program kills trainings at changes of files, and at any time."""
+        self._killed(3)
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+    def test_trainings_killed_at_every_change_of_a_file_are_resumed_to_the_same_bits(self) -> None:
+        """Also where they are killed again while they resume, or while they replace another one."""
+        self._killed(100)
 
     def test_a_bundle_is_kept_unless_overwriting_is_asked_for(
         self, train: Any, config: Any
