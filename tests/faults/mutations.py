@@ -144,6 +144,32 @@ def scan(samples: Samples, folder: Path, rng: Random, turn: int) -> Case:
     )
 
 
+def raw(samples: Samples, folder: Path, rng: Random, turn: int) -> Case:
+    """Damage the files of an instrument, or the recipe that makes a scan of them."""
+    layout = samples.layouts[turn % len(samples.layouts)]
+    source, names = samples.raw(layout)
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    recipe = folder / "recipe.toml"
+    if rng.random() < 0.35:
+        text = recipe.read_text("utf-8")
+        recipe.write_bytes(texts.mutate_settings(text, "toml", rng))
+        what = "recipe"
+    else:
+        target = texts.chosen([p for p in sorted(folder.iterdir()) if h5py.is_hdf5(p)], rng)
+        kind = texts.chosen([*octets.MUTATIONS, *hdf5s.MUTATIONS, hostile_name], rng)
+        try:
+            _apply(kind, target, rng, folder / "trap")
+        except (TypeError, ValueError, OSError):  # a mutation of numbers, and a dataset of text
+            shutil.copytree(source, folder, dirs_exist_ok=True)
+            kind = octets.flip
+            _apply(kind, target, rng, folder / "trap")
+        what = _name(kind)
+    argv = ["prepare", *names, "-o", "out.npz"]
+    if what == "recipe" or rng.random() < 0.7:
+        argv += ["--recipe", "recipe.toml"]
+    return Case(label=f"raw, {layout}, {what}", argv=argv, outputs=("out.npz",))
+
+
 def bundle(samples: Samples, folder: Path, rng: Random, turn: int, backend: str) -> Case:
     """Damage a trained network."""
     del turn
@@ -428,6 +454,7 @@ def families(backends: tuple[str, ...]) -> list[tuple[str, int, Family]]:
     """Name, weight and generator of every kind of damage."""
     found: list[tuple[str, int, Family]] = [
         ("scan", 208, scan),
+        ("raw", 60, raw),
         ("settings", 90, settings),
         ("result", 32, result),
         ("place", 36, place),

@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[2]
 # The small scans of every format that the tests of ptycho-data damage too, and their mutations.
 sys.path.append(str(ROOT / "packages" / "ptycho-data" / "tests" / "mutation"))
 
-import valid  # noqa: E402 - from the folder of the line above
+sys.path.append(str(ROOT / "packages" / "ptycho-data" / "tests" / "raw"))
+
+import layout_files  # noqa: E402 - from the folders of the lines above
+import valid  # noqa: E402
 
 #: Trains in a second, in one with TensorFlow in seven.
 SMALL = ["--n-filters-scale", "1", "--batch-size", "12"]
@@ -112,6 +115,28 @@ class Samples:
         names = {path.name for path in folder.iterdir()}
         usual = ("scan.npz", "scan.cxi", "diffraction.h5", "scan_dp.hdf5")
         return folder, next(n for n in usual if n in names)
+
+    @property
+    def layouts(self) -> list[str]:
+        """Every layout of the files of instruments."""
+        return [writer.__name__ for writer in layout_files.WRITERS]
+
+    def raw(self, name: str) -> tuple[Path, list[str]]:
+        """Folder of the files of an instrument, with a recipe for them, and the names to give."""
+        folder = self.folder / "raw" / name
+        writer = next(w for w in layout_files.WRITERS if w.__name__ == name)
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            paths, _ = writer(folder)
+            names = [path.name for path in paths]
+            (folder / "names.json").write_text(json.dumps(names), "utf-8")
+            said = {"detector_pixel": "75um", "distance": "2.2m", "energy": "9keV", "size": 8}
+            said |= {"bin": 1, "flip_x": True, "centre": "8,8", "rotate": "1.5"}
+            said |= layout_files.SAID.get(name, {})
+            if isinstance(said.get("raster"), tuple):
+                said["raster"] = "x".join(map(str, said["raster"]))
+            (folder / "recipe.toml").write_text(as_toml(said), "utf-8")
+        return folder, json.loads((folder / "names.json").read_text("utf-8"))
 
     def star(self) -> Path:
         """Return the scan to train on."""
