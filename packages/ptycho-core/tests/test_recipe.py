@@ -56,6 +56,14 @@ def test_all_problems_are_told_together():
     assert len(caught.value.problems) == len(values)
 
 
+@pytest.mark.parametrize("name", ["centre", "raster", "affine", "rotate", "energy"])
+@pytest.mark.parametrize("value", [[[]], [], {}, True, "", ["a"], [None]])
+def test_a_value_of_another_type_is_one_problem(name, value):
+    with pytest.raises(ConfigError) as caught:
+        recipe_from({name: value})
+    assert len(caught.value.problems) == 1
+
+
 def test_both_ends_cannot_be_left_out():
     with pytest.raises(ConfigError, match="drop_first must be given without drop_last"):
         Recipe(drop_first=True, drop_last=True)

@@ -208,6 +208,7 @@ class Recipe:
                 object.__setattr__(self, setting.name, _checked(setting, value))
             except ValueError:
                 problems.append(f"{setting.name} must be {setting.rule}, got {describe(value)}")
+                object.__setattr__(self, setting.name, None)  # no rule looks at it again
         problems += [text for text in (check(self) for check in _RULES) if text]
         if problems:
             raise ConfigError(*problems)
