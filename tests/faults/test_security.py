@@ -149,6 +149,7 @@ def test_links_out_of_a_file_are_not_followed(kind, follow, call, tmp_path):
         place = file["x"].id.get_offset()
     with h5py.File(path, "r+") as file:
         del file["entry_1/data_1/data"]
+        file["entry_1/data_1/x"] = np.arange(12.0)
         if kind == "link":
             file["entry_1/data_1/data"] = h5py.ExternalLink(str(secret), "/x")
         elif kind == "storage":
@@ -159,6 +160,9 @@ def test_links_out_of_a_file_are_not_followed(kind, follow, call, tmp_path):
             layout[...] = h5py.VirtualSource(str(secret), "x", (12, 8, 8), "u2")
             file.create_virtual_dataset("entry_1/data_1/data", layout)
     refused(call("convert", path, "out.npz", *follow))
+    assert not (tmp_path / "out.npz").exists()
+    names = ["--x", "/entry_1/data_1/x", "--y", "/entry_1/data_1/x", "--unit", "um"]
+    refused(call("prepare", path, "-o", "out.npz", "--patterns", "/entry_1/data_1/data", *names))
     assert not (tmp_path / "out.npz").exists()
 
 
@@ -174,6 +178,8 @@ def test_only_regular_files_are_read(kind, call, scan, tmp_path):
     refused(call("config", "show", scan, "--config", path, seconds=10))
     refused(call("convert", path, "out.npz", seconds=10))
     refused(call("bundle", "check", path, seconds=10), "bundle")
+    refused(call("prepare", path, "-o", "out.npz", seconds=10))
+    refused(call("prepare", scan, "-o", "out.npz", "--recipe", path, seconds=10))
 
 
 def test_what_a_file_declares_is_checked_before_it_is_allocated(call, tmp_path):
