@@ -98,6 +98,8 @@ def main() -> int:
         label, verdict = mutations.run(samples, seed, work, backends)
         table.add(round_[seed % len(round_)][0], label, verdict)
         done += 1
+        if done % 500 == 0:
+            print(f"... {done}, {time.monotonic() - start:.0f} s", flush=True)
     for name, number, run in (("kill", given.kills, kills.run), ("disk", given.disks, disks.run)):
         if name == "disk" and number and not disks.mountable():
             print("no disk can be mounted here")

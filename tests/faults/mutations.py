@@ -186,7 +186,7 @@ def bundle(samples: Samples, folder: Path, rng: Random, turn: int, backend: str)
         what, protected = _name(kind), True
     else:
         what, protected = bundles.mutate(path, rng, folder / "trap"), False
-    draw, calls = rng.random(), 0.12 if backend == "tensorflow" else 0.25
+    draw, calls = rng.random(), 0.05 if backend == "tensorflow" else 0.15
     target = texts.chosen(["model", "model/wts.h5.zip"], rng)
     outputs: tuple[str, ...] = ()
     if draw < calls:
