@@ -11,6 +11,7 @@ from ptycho_core import reconstruct, solve_scan, train
 from ptycho_core.results import TrainingInterrupted
 from ptycho_core.starting_probe import similarity
 from ptycho_core.testing import FakeBackend, registered, simulated_scan
+from ptycho_core.training import TRAINING_FILES
 from ptycho_data import (
     OutputExistsError,
     load_bundle,
@@ -115,7 +116,7 @@ def test_a_file_of_several_scans(fake, scan, tmp_path):
 def test_output_holds_what_the_command_writes(fake, scan_file, tmp_path):
     model = train(scan_file, output=tmp_path / "m", nepochs=2)
     names = {path.name for path in (tmp_path / "m").iterdir()}
-    assert names == {"wts.h5.zip", "metrics.json", "run.json"}
+    assert names == set(TRAINING_FILES)
     assert load_bundle(model.path).config == model.bundle.config
     run = json.loads((tmp_path / "m" / "run.json").read_text())
     assert run["inputs"]["train_data_file"]["name"] == "scan.npz"

@@ -1,7 +1,8 @@
 import tempfile
 
 import pytest
-from ptycho_core.outputs import not_an_input, output_file, output_folder
+from ptycho_config import InvalidValueError
+from ptycho_core.outputs import output_file, output_folder
 from ptycho_data import OutputExistsError
 
 
@@ -46,6 +47,8 @@ def test_output_file(tmp_path):
 def test_inputs_are_never_outputs(tmp_path):
     path = tmp_path / "scan.npz"
     path.touch()
-    not_an_input(tmp_path / "other", [path])
-    with pytest.raises(ValueError, match="an input"):
-        not_an_input(tmp_path / "." / "scan.npz", [path])
+    output_file(tmp_path / "other", overwrite=True, inputs=[path, None, tmp_path / "missing"])
+    for overwrite in (False, True):
+        with pytest.raises(InvalidValueError) as caught:
+            output_file(tmp_path / "." / "scan.npz", overwrite=overwrite, inputs=[path])
+        assert caught.value.rule == "another file than the inputs"

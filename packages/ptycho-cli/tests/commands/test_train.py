@@ -5,17 +5,14 @@ import numpy as np
 import pytest
 from ptycho_core.sampling import with_photons
 from ptycho_core.testing import FakeBackend, registered
+from ptycho_core.training import TRAINING_FILES
 from ptycho_data import load_bundle
 
 
 def test_outputs_and_defaults_of_the_command(ptycho, scan_file, tmp_path, stand_in):
     done = ptycho("train", scan_file, "-o", tmp_path / "m", "--gridsize", "2")
     assert done.code == 0, done.err
-    assert {p.name for p in (tmp_path / "m").iterdir()} == {
-        "wts.h5.zip",
-        "metrics.json",
-        "run.json",
-    }
+    assert {p.name for p in (tmp_path / "m").iterdir()} == set(TRAINING_FILES)
     call = stand_in.trainings[-1]
     assert call["config"].backend == "pytorch"
     assert call["config"].model.architecture == "unrolled"
@@ -89,7 +86,7 @@ def test_interrupt_keeps_what_the_backend_wrote(ptycho, scan_file, tmp_path, bac
     assert done.err.splitlines()[-1] == "interrupted"
     assert done.err.count("interrupted") == 1
     assert not done.out
-    assert [path.name for path in (tmp_path / "m").iterdir()] == ["wts.h5.zip"]
+    assert {path.name for path in (tmp_path / "m").iterdir()} == set(TRAINING_FILES)
     stand_in = backend_that()
     assert ptycho("train", scan_file, "-o", tmp_path / "m", "--resume").code == 0
     assert stand_in.trainings[-1]["resume"] is True

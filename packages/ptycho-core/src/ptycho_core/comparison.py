@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError, MissingFileError
 from ptycho_data import (
+    RECONSTRUCTION_SET,
     Reconstruction,
     ReconstructionError,
     Scan,
@@ -21,6 +22,7 @@ from ptycho_data import (
     list_arrays,
     load_object,
     load_reconstruction,
+    read_set,
 )
 from ptycho_physics import Canvas
 
@@ -175,8 +177,10 @@ def read_reconstruction(path: Path) -> PlacedObject:
         If there is none.
     ReconstructionError
         If it is damaged, or not a reconstruction.
+    ResultSetError
+        If the files of the folder do not belong together.
     """
-    file = path / "reconstruction.npz" if path.is_dir() else path
+    file = read_set(path, RECONSTRUCTION_SET) if path.is_dir() else path
     if not file.is_file():
         msg = f"{file}: no such file; give a reconstruction.npz or the folder that holds it"
         raise MissingFileError(msg)
@@ -202,7 +206,7 @@ def read_reference(path: Path) -> PlacedObject:
     ReconstructionError, ScanFormatError
         If the file is damaged.
     """
-    if (path / "reconstruction.npz").is_file():
+    if path.is_dir() and read_set(path, RECONSTRUCTION_SET).is_file():
         return read_reconstruction(path)
     if format_of(path).name == "npz":
         members = {name for name, _ in list_arrays(path)}

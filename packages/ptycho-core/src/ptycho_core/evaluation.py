@@ -8,7 +8,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import PtychoError
-from ptycho_data import Reconstruction, Scan, write_json
+from ptycho_data import Reconstruction, Scan, result_set, write_json
 from ptycho_data.figures import save_figure
 from ptycho_physics.metrics import Comparison, compare
 
@@ -81,15 +81,16 @@ class Evaluation:
         return table(rows)
 
     def save(self, folder: Path, *, overwrite: bool = False) -> None:
-        """Write ``evaluation.json`` and ``evaluation.png``.
+        """Write ``evaluation.json`` and ``evaluation.png``, which appear together.
 
         Raises
         ------
         OutputExistsError
             If a file exists and ``overwrite`` is not set.
         """
-        write_json(folder / EVALUATION_FILES[0], self.metrics, overwrite=overwrite)
-        self.save_figure(folder / EVALUATION_FILES[1], overwrite=overwrite)
+        with result_set(folder, overwrite=overwrite, names=EVALUATION_FILES) as place:
+            write_json(place / EVALUATION_FILES[0], self.metrics)
+            self.save_figure(place / EVALUATION_FILES[1])
 
     def save_figure(self, path: Path, *, overwrite: bool = False) -> None:
         """Draw both objects, their differences and the Fourier ring correlation."""

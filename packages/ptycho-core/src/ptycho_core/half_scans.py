@@ -17,15 +17,13 @@ from ptycho_data.figures import new_figure, save_figure
 from ptycho_physics.metrics import FourierRingCorrelation, frc_of_halves, split_halves
 
 from ptycho_core.comparison import canvas_of
+from ptycho_core.outputs import CURVE_FILE
 from ptycho_core.ring_correlation import plot_ring_correlation, ring_metrics
 from ptycho_core.sparing import sparing_results
 
-__all__ = ["CURVE_FILE", "HalfScanFRC", "Indices", "half_scan_frc", "half_scan_metrics"]
+__all__ = ["HalfScanFRC", "Indices", "half_scan_frc", "sparing_half_scan_frc", "write_curve"]
 
 Indices = NDArray[np.int64]
-
-#: Picture of the curve in a folder of results.
-CURVE_FILE = "half_scan_frc.png"
 
 
 @frozen(kw_only=True, eq=False)
@@ -100,34 +98,32 @@ def half_scan_frc(
     )
 
 
-def half_scan_metrics(
+def sparing_half_scan_frc(
     positions: NDArray[np.float64],
     reconstruct: Callable[[Indices], Reconstruction],
     *,
     remove_ramp: bool = False,
-    folder: Path | None = None,
-    overwrite: bool = False,
-) -> dict[str, Any] | None:
-    """Correlate two halves of a scan after its reconstruction, and plot the curve.
+) -> HalfScanFRC | None:
+    """Correlate two halves of a scan after its reconstruction.
 
     Parameters
     ----------
     positions, reconstruct, remove_ramp
         As for `half_scan_frc`.
-    folder
-        Folder for the picture of the curve; None for none.
-    overwrite
-        Replace that picture.
 
     Returns
     -------
-    dict or None
+    HalfScanFRC or None
         None, after a warning, if it cannot be computed: the finished reconstruction must not be
         lost.
     """
     with sparing_results("no half-scan FRC"):
-        found = half_scan_frc(positions, reconstruct, remove_ramp=remove_ramp)
-        if folder is not None:
-            found.save_figure(folder / CURVE_FILE, overwrite=overwrite)
-        return found.metrics
+        return half_scan_frc(positions, reconstruct, remove_ramp=remove_ramp)
     return None
+
+
+def write_curve(curve: HalfScanFRC | None, folder: Path) -> None:
+    """Write the picture of a curve; a failure is a warning, as the results must not be lost."""
+    if curve is not None:
+        with sparing_results("no picture of the half-scan FRC"):
+            curve.save_figure(folder / CURVE_FILE)

@@ -14,11 +14,14 @@ from ptycho_config.adopting import adopt
 from ptycho_config.errors import InvalidValueError
 from ptycho_data import (
     BUNDLE_NAME,
+    MODEL_SET,
     Bundle,
     BundleError,
     NoSpaceError,
+    ResultSetError,
     Scan,
     load_bundle,
+    result_set,
     save_bundle,
 )
 from ptycho_physics import DivergenceError
@@ -122,6 +125,7 @@ def train_network(
     overrides_applied: Mapping[str, Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    finish: Callable[[Path, TrainingResult], None] | None = None,
 ) -> TrainingResult:
     """Train a model on a scan, or on several, and write its bundle.
 
@@ -155,6 +159,9 @@ def train_network(
         whole. The bundle is not rewritten if all epochs are already done.
     overwrite
         Replace an existing bundle.
+    finish
+        Called, if the bundle is written, with the folder in which it is written and the result, to
+        write more files of the model there: all of them appear together.
 
     Raises
     ------
@@ -207,20 +214,20 @@ def train_network(
             )
             check_finite(bundle)
             written = written or not _is_in(target, bundle)
+            result = _result(target, fitted, written=written)
             if written:
-                for path in write_refined(output, _refined(fitted.model, data)):
-                    log.info("refined parameters of one scan: %s", path)
-                save_bundle(output, bundle, overwrite=overwrite or resume)
+                size = sum(array.nbytes for array in bundle.weights.values())
+                replace = overwrite or resume
+                with result_set(output, MODEL_SET, overwrite=replace, size=size) as place:
+                    for path in write_refined(place, _refined(fitted.model, data)):
+                        name = output / path.relative_to(place)
+                        log.info("refined parameters of one scan: %s", name)
+                    save_bundle(place / BUNDLE_NAME, bundle)
+                    if finish is not None:
+                        finish(place, result)
             else:
                 log.info("all %d epochs are already done; bundle unchanged", fitted.epochs)
-    result = TrainingResult(
-        bundle_path=target,
-        history=fitted.history,
-        seconds=fitted.seconds,
-        epochs=fitted.epochs,
-        main_process=fitted.main_process,
-        written=written,
-    )
+    result = _result(target, fitted, written=written)
     if fitted.interrupted:
         raise TrainingInterrupted(result, resumable=execution.enable_checkpointing)
     return result
@@ -253,16 +260,27 @@ def check_finite(bundle: Bundle) -> None:
 
 
 def _is_in(target: Path, bundle: Bundle) -> bool:
-    """Return whether a file holds the same training as a bundle: a killed one may hold another."""
+    """Return whether a folder holds the same training as a bundle: it may hold an earlier one."""
     try:
-        found = load_bundle(target)
-    except (BundleError, OSError):
+        found = load_bundle(target.parent)
+    except (BundleError, ResultSetError, OSError):
         return False
     pairs = ((found.weights, bundle.weights), (found.history, bundle.history))
     return all(
         one.keys() == other.keys()
         and all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
         for one, other in pairs
+    )
+
+
+def _result(target: Path, fitted: Fitted, *, written: bool) -> TrainingResult:
+    return TrainingResult(
+        bundle_path=target,
+        history=fitted.history,
+        seconds=fitted.seconds,
+        epochs=fitted.epochs,
+        main_process=fitted.main_process,
+        written=written,
     )
 
 

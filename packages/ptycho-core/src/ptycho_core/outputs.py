@@ -1,20 +1,52 @@
-"""Check output files and folders before any work."""
+"""Check output files and folders before any work, and hold a folder during it."""
 
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from ptycho_config.errors import InvalidValueError
-from ptycho_data import RESULT_FILES, refuse_existing
+import numpy as np
+from ptycho_config import Layer
+from ptycho_data import (
+    RECONSTRUCTION_SET,
+    RESULT_FILES,
+    OutputExistsError,
+    Scan,
+    SetKind,
+    finish_commit,
+    folder_lock,
+    need_space,
+    refuse_existing,
+    refuse_inputs,
+    refuse_irregular,
+    replaced_files,
+    result_bytes,
+)
 
+from ptycho_core.ranks import is_first_process
 from ptycho_core.record import RUN_FILE
 
-__all__ = ["RECONSTRUCTION_FILES", "not_an_input", "output_file", "output_folder"]
+__all__ = [
+    "CURVE_FILE",
+    "RECONSTRUCTION_FILES",
+    "check_result_folder",
+    "config_files",
+    "held_folder",
+    "output_file",
+    "output_folder",
+    "output_set",
+]
 
 #: Files that a reconstruction writes into its folder.
 RECONSTRUCTION_FILES = (*RESULT_FILES, RUN_FILE)
+#: Picture of the half-scan FRC in it, where it was asked for.
+CURVE_FILE = "half_scan_frc.png"
+#: Objects of more pixels on a side are refused by other checks, which name the position.
+_LARGEST_SIDE = 20_000
+
+Inputs = Iterable[str | os.PathLike[str] | None]
 
 
 def _prove_writable(folder: Path) -> None:
@@ -37,8 +69,10 @@ def _prove_writable(folder: Path) -> None:
                 path.rmdir()
 
 
-def output_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> Path:
-    """Check that an output folder can be written to, without changing anything.
+def output_folder(
+    folder: Path, names: Iterable[str], *, overwrite: bool, inputs: Inputs = ()
+) -> Path:
+    """Check that files can be written to an output folder, without changing anything.
 
     Parameters
     ----------
@@ -48,6 +82,8 @@ def output_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> Pat
         Files that the work will write there.
     overwrite
         Accept that they exist.
+    inputs
+        Files and folders that the work reads.
 
     Returns
     -------
@@ -58,34 +94,120 @@ def output_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> Pat
     ------
     OutputExistsError
         One of the files exists and ``overwrite`` is not set; nothing has been touched.
+    InvalidValueError
+        One of them is an input, or not a regular file.
     OSError
         The folder cannot be made or written to.
     """
+    paths = [folder / name for name in names]
+    refuse_inputs(paths, inputs)
     if not overwrite:
-        refuse_existing(folder / name for name in names)
+        refuse_existing(paths)
+    for path in paths:
+        refuse_irregular(path)
     _prove_writable(folder)
     return folder
 
 
-def output_file(path: Path, *, overwrite: bool) -> Path:
+def output_file(path: Path, *, overwrite: bool, inputs: Inputs = ()) -> Path:
     """Check one output file; see :func:`output_folder` for what is raised."""
     if path.is_dir():
         msg = f"{path}: is a folder, not a file; name the output file in it"
         raise IsADirectoryError(msg)
-    output_folder(path.parent, [path.name], overwrite=overwrite)
+    output_folder(path.parent, [path.name], overwrite=overwrite, inputs=inputs)
     return path
 
 
-def not_an_input(output: Path, inputs: Iterable[Path]) -> None:
-    """Refuse to write over an input, even with ``--overwrite``.
+def output_set(
+    folder: Path,
+    kind: SetKind | None,
+    names: Iterable[str],
+    *,
+    overwrite: bool,
+    inputs: Inputs = (),
+) -> None:
+    """Check that files that belong together can be written to an output folder.
+
+    Parameters
+    ----------
+    folder, names, overwrite, inputs
+        As for `output_folder`. The inputs must not be in a set that is replaced either.
+    kind
+        Kind of the set, as for `ptycho_data.result_set`.
 
     Raises
     ------
-    InvalidValueError
-        ``output`` is one of the inputs.
+    OutputExistsError, InvalidValueError, OSError
+        As `ptycho_data.replaced_files`, and as `output_folder`.
+    FolderInUseError
+        Another process writes to the folder.
     """
-    for path in inputs:
-        if output.exists() and path.exists() and output.samefile(path):
-            raise InvalidValueError(
-                f"{output}", "another file than the inputs", "an input of this command"
-            )
+    finish_commit(folder)
+    wanted, read = set(names), list(inputs)
+    refuse_inputs([folder / name for name in wanted], read)
+    gone = replaced_files(folder, kind, wanted, overwrite=overwrite)
+    refuse_inputs([folder / name for name in gone], read)
+    _prove_writable(folder)
+    with held_folder(folder):
+        pass
+
+
+def check_result_folder(
+    folder: Path | None,
+    *,
+    curve: bool,
+    overwrite: bool,
+    inputs: Sequence[str | os.PathLike[str] | None] = (),
+    scan: Scan | None = None,
+) -> None:
+    """Check that a reconstruction can be written to its folder; None writes nothing.
+
+    Parameters
+    ----------
+    folder, overwrite, inputs
+        As for `output_set`.
+    curve
+        Whether the half-scan FRC is among the results.
+    scan
+        As soon as it has been read: its files are inputs, and its extent says how large the results
+        are.
+
+    Raises
+    ------
+    OutputExistsError, InvalidValueError, FolderInUseError, OSError
+        As `output_set`.
+    NoSpaceError
+        The disk has no room for the results.
+    """
+    if folder is None:
+        return
+    names = (*RECONSTRUCTION_FILES, *((CURVE_FILE,) if curve else ()))
+    if scan is None:
+        output_set(folder, RECONSTRUCTION_SET, names, overwrite=overwrite, inputs=inputs)
+        return
+    with contextlib.suppress(OutputExistsError):  # appeared meanwhile: said when it is written
+        output_set(folder, RECONSTRUCTION_SET, names, overwrite=overwrite, inputs=scan.files)
+    sides = np.ptp(scan.positions, axis=0) + scan.N
+    if (sides < _LARGEST_SIDE).all():
+        shape = tuple(int(side) for side in sides)
+        need_space(folder, result_bytes(shape, len(scan.probe), scan.N, scan.n))
+
+
+def held_folder(folder: Path | None, *, several: bool = False) -> AbstractContextManager[None]:
+    """Hold an output folder while a run works; None, and any but the first process, hold nothing.
+
+    Parameters
+    ----------
+    folder
+        See `ptycho_data.folder_lock`, also for what is raised.
+    several
+        Whether a launcher starts several processes for this run.
+    """
+    if folder is None or (several and not is_first_process()):
+        return contextlib.nullcontext()
+    return folder_lock(folder)
+
+
+def config_files(layers: Iterable[Layer]) -> list[str]:
+    """Return the configuration files among the sources of settings."""
+    return [layer.source for layer in layers if layer.origin == "config file" and layer.source]

@@ -22,9 +22,9 @@ from ptycho_data import (
 from ptycho_core.backends import Backend, require
 from ptycho_core.cautions import check_scan, report
 from ptycho_core.evaluation import reference_metrics
-from ptycho_core.half_scans import CURVE_FILE, Indices, half_scan_metrics
+from ptycho_core.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc, write_curve
 from ptycho_core.networks import trust_network
-from ptycho_core.outputs import RECONSTRUCTION_FILES, output_folder
+from ptycho_core.outputs import check_result_folder, config_files, held_folder
 from ptycho_core.progress import Progress, counter, log_to_stderr, no_progress, text_progress
 from ptycho_core.record import RUN_FILE, Inputs, Stopwatch, run_record, with_run
 from ptycho_core.refinement import RefinementResult, refine
@@ -239,25 +239,40 @@ class ReconstructionRun:
         ------
         ConfigError
             With all settings that do not exist, break a rule, or contradict the model.
-        OutputExistsError
-            The folder holds results, and `overwrite` is not set.
+        OutputExistsError, FolderInUseError, OSError
+            As `ptycho_core.outputs.check_result_folder`.
         InvalidValueError
-            The backend does not support a setting.
+            The backend does not support a setting, or results would replace other files.
         MissingPackageError
             The backend, or a package that a setting needs, is not installed.
         """
         resolve_inference(self.layers)
-        if self.output is not None:
-            curve = (CURVE_FILE,) if self.extras.half_scan_frc else ()
-            names = (*RECONSTRUCTION_FILES, *curve)
-            output_folder(self.output, names, overwrite=self.overwrite)
+        self._check_output()
         resolved = self.resolved
         if resolved.origins["architecture"] in _FROM_THE_USER:
             trust_network(resolved.config.model.architecture)
         self.backend.check_inference(resolved.config, resolved.execution)
 
+    def _check_output(self, scan: Scan | None = None) -> None:
+        files = resolve_inference(self.layers).files
+        read = [self.model, self.scan, files.probe_file if self.probe is None else None]
+        paths = [Path(path).expanduser() for path in read if is_path(path)]  # type: ignore[arg-type]  # is_path says that it is one
+        paths += self.scan.files if isinstance(self.scan, Scan) else ()
+        check_result_folder(
+            self.output,
+            curve=self.extras.half_scan_frc,
+            overwrite=self.overwrite,
+            inputs=[*paths, *config_files(self.layers)],
+            scan=scan,
+        )
+
     def run(self) -> InferenceResult:
         """Reconstruct; errors as for `reconstruct`."""
+        execution = self.resolved.execution
+        with held_folder(self.output, several=execution.devices * execution.num_nodes > 1):
+            return self._run()
+
+    def _run(self) -> InferenceResult:
         resolved = self.resolved
         log_settings(resolved)
         probe_file = resolved.files.probe_file if self.probe is None else None
@@ -270,6 +285,7 @@ class ReconstructionRun:
                 inputs = inputs | read.described()
         with self.clock.stage("check"):
             cautions = check_scan(scan)
+            self._check_output(scan)
         work = _Work(self, resolved, scan, given_probe(self.probe, probe_file, scan.N))
         result = work.network(scan, "reconstructing")
         if not result.main_process:
@@ -293,8 +309,10 @@ class ReconstructionRun:
             metrics |= verdict.metrics
             cautions += report(verdict.cautions(network=refined is None))
             metrics |= reference_metrics(rec, scan)
+        curve = None
         if self.extras.half_scan_frc:
-            metrics["half_scan_frc"] = work.half_scans(rec, refined=refined is not None)
+            curve = work.half_scans(rec, refined=refined is not None)
+            metrics["half_scan_frc"] = None if curve is None else curve.metrics
         result = evolve(
             result,
             reconstruction=rec,
@@ -307,7 +325,7 @@ class ReconstructionRun:
         if refined is not None and self.extras.refine_probe:
             note_twin(rec.probe)
         if self.output is not None:
-            self._write(self.output, resolved, inputs, scan, result)
+            self._write(self.output, resolved, inputs, scan, result, curve)
         return result
 
     def _files(self, resolved: Resolved[InferenceConfig]) -> dict[str, Path]:
@@ -325,6 +343,7 @@ class ReconstructionRun:
         inputs: Mapping[str, Mapping[str, Any]],
         scan: Scan,
         result: InferenceResult,
+        curve: HalfScanFRC | None,
     ) -> None:
         metrics, extras = result.metrics, self.extras
         patterns = len(result.reconstruction.indices)
@@ -354,6 +373,12 @@ class ReconstructionRun:
             cautions=[caution.to_dict() for caution in result.cautions],
             **{k: v for k, v in metrics.items() if k in RECORDED},
         )
+
+        def also(place: Path) -> None:
+            write_curve(curve, place)
+            record["timings_s"] = self.clock.rounded()
+            write_json(place / RUN_FILE, record)
+
         write_results(
             folder,
             with_run(result.reconstruction, record),
@@ -361,9 +386,8 @@ class ReconstructionRun:
             caption=picture_caption(scan, metrics, patterns, f"network {method}"),
             overwrite=self.overwrite,
             stage=self.clock.stage,
+            also=also,
         )
-        record["timings_s"] = self.clock.rounded()
-        write_json(folder / RUN_FILE, record, overwrite=self.overwrite)
 
 
 @frozen(eq=False)
@@ -406,7 +430,7 @@ class _Work:
                 callback=lambda epoch, r_factor: update(epoch, f"R-factor {r_factor:.4f}"),
             )
 
-    def half_scans(self, rec: Reconstruction, *, refined: bool) -> dict[str, Any] | None:
+    def half_scans(self, rec: Reconstruction, *, refined: bool) -> HalfScanFRC | None:
         """Compare reconstructions of two halves of the patterns, made like the whole."""
         run = self.run
 
@@ -416,12 +440,8 @@ class _Work:
             better = self.refine(made, scan, "half scans") if refined else None
             return made if better is None else better.reconstruction
 
-        return half_scan_metrics(
-            rec.positions,
-            half,
-            remove_ramp=refined and run.extras.refine_probe,
-            folder=run.output,
-            overwrite=run.overwrite,
+        return sparing_half_scan_frc(
+            rec.positions, half, remove_ramp=refined and run.extras.refine_probe
         )
 
 

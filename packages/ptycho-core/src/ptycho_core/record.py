@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 from ptycho_config import RunFiles, option_specs
-from ptycho_data import Reconstruction, Stamp, file_sha256
+from ptycho_data import Reconstruction, Stamp, file_sha256, finish_commit
 
 __all__ = [
     "RUN_FILE",
@@ -86,6 +86,9 @@ class Inputs:
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         self._files = {role: Path(path).expanduser() for role, path in files.items()}
+        for path in self._files.values():
+            if path.is_dir():
+                finish_commit(path)
         found = {role: _file_of(path) for role, path in self._files.items()}
         self._stamps = [Stamp.of(path) for path in found.values() if path.is_file()]
 
@@ -125,20 +128,25 @@ class Stopwatch:
     """Wall-clock seconds per named stage."""
 
     seconds: dict[str, float] = field(factory=dict)
+    _running: dict[str, float] = field(factory=dict, init=False)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Add the time spent in the block to stage ``name``."""
-        start = time.perf_counter()
+        self._running[name] = start = time.perf_counter()
         try:
             yield
         finally:
+            self._running.pop(name, None)
             elapsed = time.perf_counter() - start
             self.seconds[name] = self.seconds.get(name, 0.0) + elapsed
 
     def rounded(self) -> dict[str, float]:
-        """Seconds per stage and their ``total``, to the millisecond."""
-        values = {**self.seconds, "total": sum(self.seconds.values())}
+        """Seconds per stage so far and their ``total``, to the millisecond."""
+        now, values = time.perf_counter(), dict(self.seconds)
+        for name, start in self._running.items():
+            values[name] = values.get(name, 0.0) + now - start
+        values["total"] = sum(values.values())
         return {name: round(value, 3) for name, value in values.items()}
 
 

@@ -13,8 +13,8 @@ from ptycho_physics import Solution, solve
 
 from ptycho_core.cautions import Caution, check_scan, report
 from ptycho_core.evaluation import reference_metrics
-from ptycho_core.half_scans import CURVE_FILE, Indices, half_scan_metrics
-from ptycho_core.outputs import RECONSTRUCTION_FILES, output_folder
+from ptycho_core.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc, write_curve
+from ptycho_core.outputs import check_result_folder, held_folder
 from ptycho_core.progress import Progress, log_to_stderr, no_progress, text_progress
 from ptycho_core.record import RUN_FILE, Inputs, Stopwatch, run_record, with_run
 from ptycho_core.run_settings import AnyPath, is_path, read_scan
@@ -182,26 +182,40 @@ class SolverRun:
     clock: Stopwatch = field(factory=Stopwatch)
 
     def check(self) -> None:
-        """Refuse an output folder that cannot be written to, or that holds results.
+        """Refuse an output folder that cannot be written to, or holds results or inputs.
 
         Raises
         ------
-        OutputExistsError, OSError
-            As `ptycho_core.outputs.output_folder`.
+        OutputExistsError, InvalidValueError, FolderInUseError, OSError
+            As `ptycho_core.outputs.check_result_folder`.
         """
-        if self.output is not None:
-            curve = (CURVE_FILE,) if self.half_scan_frc else ()
-            names = (*RECONSTRUCTION_FILES, *curve)
-            output_folder(self.output, names, overwrite=self.overwrite)
+        self._check_output()
+
+    def _check_output(self, scan: Scan | None = None) -> None:
+        files = (self.scan, self.reading.get("probe_file"), self.reading.get("companion"))
+        read = [Path(path).expanduser() for path in files if is_path(path)]  # type: ignore[arg-type]  # is_path says that it is one
+        read += self.scan.files if isinstance(self.scan, Scan) else ()
+        check_result_folder(
+            self.output,
+            curve=self.half_scan_frc,
+            overwrite=self.overwrite,
+            inputs=read,
+            scan=scan,
+        )
 
     def run(self) -> SolverResult:
         """Reconstruct; errors as for `solve_scan`."""
+        with held_folder(self.output):
+            return self._run()
+
+    def _run(self) -> SolverResult:
         with self.clock.stage("read"):
             inputs = self._inputs()
             scan = read_scan(self.scan, **self.reading).single(self.scan_index)
             described = {} if self.output is None else inputs.described()
         with self.clock.stage("check"):
             cautions = check_scan(scan)
+            self._check_output(scan)
         with self.clock.stage("solve"):
             solution = self._solve(scan, "solving")
         rec = reconstruction_of(solution, scan)
@@ -217,8 +231,10 @@ class SolverRun:
         moved = float(np.sqrt(np.mean((solution.positions - scan.positions) ** 2)))
         if self.settings.get("refine_positions"):
             metrics["positions_moved_rms"] = moved
+        curve = None
         if self.half_scan_frc:
-            metrics["half_scan_frc"] = self._half_scans(scan)
+            curve = self._half_scans(scan)
+            metrics["half_scan_frc"] = None if curve is None else curve.metrics
         result = SolverResult(
             reconstruction=rec,
             r_factors=solution.r_factors,
@@ -232,7 +248,9 @@ class SolverRun:
         if self.settings.get("update_probe"):
             note_twin(rec.probe)
         return (
-            result if self.output is None else self._written(self.output, scan, result, described)
+            result
+            if self.output is None
+            else self._written(self.output, scan, result, described, curve)
         )
 
     def _solve(self, scan: Scan, label: str) -> Solution:
@@ -254,7 +272,7 @@ class SolverRun:
                 **self.settings,
             )
 
-    def _half_scans(self, scan: Scan) -> dict[str, Any] | None:
+    def _half_scans(self, scan: Scan) -> HalfScanFRC | None:
         """Compare reconstructions of two halves of the patterns, made like the whole."""
 
         def half(part: Indices) -> Reconstruction:
@@ -262,12 +280,8 @@ class SolverRun:
             return reconstruction_of(self._solve(patterns, "half of the scan"), patterns)
 
         with self.clock.stage("half scans"):
-            return half_scan_metrics(
-                scan.positions,
-                half,
-                remove_ramp=bool(self.settings.get("update_probe")),
-                folder=self.output,
-                overwrite=self.overwrite,
+            return sparing_half_scan_frc(
+                scan.positions, half, remove_ramp=bool(self.settings.get("update_probe"))
             )
 
     def _stated(self) -> dict[str, Any]:
@@ -287,6 +301,7 @@ class SolverRun:
         scan: Scan,
         result: SolverResult,
         inputs: Mapping[str, Mapping[str, Any]],
+        curve: HalfScanFRC | None,
     ) -> SolverResult:
         """Write results and the record of the run."""
         epochs = len(result.r_factors)
@@ -308,6 +323,12 @@ class SolverRun:
             r_over_noise=result.metrics["r_over_noise"],
         )
         result = evolve(result, reconstruction=with_run(result.reconstruction, record))
+
+        def also(place: Path) -> None:
+            write_curve(curve, place)
+            record["timings_s"] = self.clock.rounded()
+            write_json(place / RUN_FILE, record)
+
         write_results(
             folder,
             result.reconstruction,
@@ -315,9 +336,8 @@ class SolverRun:
             caption=picture_caption(scan, result.metrics, scan.n, f"solver, {epochs} epochs"),
             overwrite=self.overwrite,
             stage=self.clock.stage,
+            also=also,
         )
-        record["timings_s"] = self.clock.rounded()
-        write_json(folder / RUN_FILE, record, overwrite=self.overwrite)
         return evolve(result, path=folder)
 
 

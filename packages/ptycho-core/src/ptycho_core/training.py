@@ -19,15 +19,24 @@ from ptycho_config import (
     resolve_training,
 )
 from ptycho_config.text_files import read_table
-from ptycho_data import Bundle, Scan, load_bundle, load_probe, write_json
+from ptycho_data import (
+    MANIFEST,
+    MODEL_SET,
+    Bundle,
+    Scan,
+    finish_commit,
+    load_bundle,
+    load_probe,
+    write_json,
+)
 
 from ptycho_core.backends import require
 from ptycho_core.cautions import Caution, check_scan, report
-from ptycho_core.outputs import output_folder
+from ptycho_core.outputs import config_files, held_folder, output_set
 from ptycho_core.progress import log_to_stderr
 from ptycho_core.record import RUN_FILE, Inputs, Stopwatch, run_record
 from ptycho_core.refined_scans import write_refined
-from ptycho_core.results import TrainingInterrupted, TrainingResult
+from ptycho_core.results import TrainingResult
 from ptycho_core.run_settings import (
     AnyPath,
     call_layers,
@@ -46,7 +55,7 @@ __all__ = ["TRAINING_FILES", "TrainedModel", "TrainingRun", "train"]
 log = logging.getLogger(__name__)
 
 #: Files that a training writes into its folder, besides checkpoints and logs.
-TRAINING_FILES = ("wts.h5.zip", "metrics.json", RUN_FILE)
+TRAINING_FILES = ("wts.h5.zip", "metrics.json", RUN_FILE, MANIFEST)
 
 Probe = NDArray[np.complexfloating[Any, Any]]
 
@@ -250,6 +259,7 @@ class TrainingRun:
         if self.output is None and self.resume:
             raise InvalidValueError("output", "the folder to resume from", "none")
         if self.output is not None and self.resume:
+            finish_commit(self.output)
             before = _was_refined(self.output)
             if before not in (None, self.refine_probe):
                 rule = f"{before}, as in the training to resume"
@@ -260,13 +270,27 @@ class TrainingRun:
 
     def run(self) -> TrainedModel:
         """Train; errors as for `train`."""
-        if self.output is not None:
-            names = () if self.resume else TRAINING_FILES
-            output_folder(self.output, names, overwrite=self.overwrite)
+        execution = resolve_training(self.layers).execution
+        with held_folder(self.output, several=execution.devices * execution.num_nodes > 1):
+            return self._run()
+
+    def _check_output(self, scans: Sequence[Scan] = ()) -> None:
+        """Refuse an output folder that holds other results or inputs; `scans` have been read."""
+        if self.output is None:
+            return
+        replace = self.overwrite or self.resume
+        read: list[AnyPath] = [*self._files().values(), *config_files(self.layers)]
+        known = [scan for scan in (*scans, *self.scans) if isinstance(scan, Scan)]
+        read += [file for scan in known for file in scan.files]
+        output_set(self.output, MODEL_SET, TRAINING_FILES, overwrite=replace, inputs=read)
+
+    def _run(self) -> TrainedModel:
+        self._check_output()
         with self.clock.stage("read"):
             read = Inputs(self._files())
             scans, test_scan, probe, resolved = self._read()
             inputs = {} if self.output is None else read.described()
+        self._check_output([*scans, *([] if test_scan is None else [test_scan])])
         with self.clock.stage("check"):
             cautions = [caution for scan in scans for caution in check_scan(scan)]
         refined: list[ProbeRefinement] = []
@@ -292,29 +316,26 @@ class TrainingRun:
             if self.output is not None
             else tempfile.TemporaryDirectory(prefix="ptycho-")
         ) as folder:
-            interrupt: TrainingInterrupted | None = None
-            try:
-                with self.clock.stage("train"):
-                    result = require(resolved.config.backend).train(
-                        scans if len(scans) > 1 else scans[0],
-                        resolved.config,
-                        resolved.execution,
-                        output=Path(folder),
-                        probe=probe,
-                        test_scan=test_scan,
-                        overrides_applied=resolved.overrides_applied,
-                        resume=self.resume,
-                        overwrite=self.overwrite or self.resume,
-                    )
-            except TrainingInterrupted as stopped:
-                interrupt, result = stopped, stopped.result
-            epoch, kept = kept_epoch(result, resolved.execution)
-            if self.output is not None and result.main_process and result.written:
-                self._write(self.output, resolved, inputs, result, epoch, cautions, refined)
+
+            def finish(place: Path, result: TrainingResult) -> None:
+                self._write(place, resolved, inputs, result, cautions, refined)
                 if len(scans) > 1 and refined and not _refines_more(resolved.config):
-                    _write_probes(self.output, scans)
-            if interrupt is not None:
-                raise interrupt
+                    _write_probes(place, Path(folder), scans)
+
+            with self.clock.stage("train"):
+                result = require(resolved.config.backend).train(
+                    scans if len(scans) > 1 else scans[0],
+                    resolved.config,
+                    resolved.execution,
+                    output=Path(folder),
+                    probe=probe,
+                    test_scan=test_scan,
+                    overrides_applied=resolved.overrides_applied,
+                    resume=self.resume,
+                    overwrite=self.overwrite or self.resume,
+                    finish=None if self.output is None else finish,
+                )
+            kept = kept_epoch(result, resolved.execution)[1]
             bundle = load_bundle(result.bundle_path)
         return TrainedModel(
             bundle=bundle,
@@ -370,15 +391,14 @@ class TrainingRun:
         resolved: Resolved[TrainingConfig],
         inputs: Mapping[str, Mapping[str, Any]],
         result: TrainingResult,
-        epoch: int,
         cautions: list[Caution],
         refined: list[ProbeRefinement],
     ) -> None:
         final = {name: values[-1] for name, values in result.history.items() if len(values)}
+        epoch = kept_epoch(result, resolved.execution)[0]
         metrics = {"epochs": result.epochs, "kept_epoch": epoch, "final": final}
         metrics["history"] = result.history
-        replace = self.overwrite or self.resume
-        write_json(folder / "metrics.json", metrics, overwrite=replace)
+        write_json(folder / "metrics.json", metrics)
         record = run_record(
             "train",
             inputs=inputs,
@@ -391,7 +411,7 @@ class TrainingRun:
             cautions=[caution.to_dict() for caution in cautions],
             probe_refinement=[found.record for found in refined],
         )
-        write_json(folder / RUN_FILE, record, overwrite=replace)
+        write_json(folder / RUN_FILE, record)
 
     def _files(self) -> dict[str, Path]:
         """Input files by role; scans in memory have none."""
@@ -421,10 +441,11 @@ def _refines_more(config: TrainingConfig) -> bool:
     return config.probe_trainable or config.positions_trainable
 
 
-def _write_probes(folder: Path, scans: list[Scan]) -> None:
+def _write_probes(place: Path, folder: Path, scans: list[Scan]) -> None:
     """Write the refined probes of several scans, which no bundle holds."""
-    for path in write_refined(folder, [(scan, scan.probe, None) for scan in scans]):
-        log.info("refined probe of one scan, for --probe-file: %s", path)
+    for path in write_refined(place, [(scan, scan.probe, None) for scan in scans]):
+        name = folder / path.relative_to(place)
+        log.info("refined probe of one scan, for --probe-file: %s", name)
 
 
 def given_probe(probe: Probe | None, file: Path | None, N: int) -> NDArray[np.complex64] | None:

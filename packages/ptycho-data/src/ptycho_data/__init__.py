@@ -1,6 +1,7 @@
 """Read, check, group and write ptychography scans."""
 
 from ptycho_data.__about__ import __version__
+from ptycho_data._atomic import refuse_irregular
 from ptycho_data._bundle import (
     BUNDLE_NAME,
     Bundle,
@@ -29,6 +30,7 @@ from ptycho_data._files import (
 from ptycho_data._fixture import axis_coverage, fixture_indices, save_fixture
 from ptycho_data._geometry import half_pixel
 from ptycho_data._grouping import group_positions, subsample
+from ptycho_data._inputs import refuse_inputs
 from ptycho_data._load import load_scan, save_scan, scan_from_arrays, validate
 from ptycho_data._locks import FolderInUseError, folder_lock
 from ptycho_data._manifest import MANIFEST, ResultSetError
@@ -57,6 +59,7 @@ from ptycho_data._reconstruction import (
 from ptycho_data._results import (
     PICTURE_FILES,
     RESULT_FILES,
+    result_bytes,
     save_product,
     write_pictures,
     write_results,
@@ -136,8 +139,11 @@ __all__ = [
     "read_patterns",
     "read_set",
     "refuse_existing",
+    "refuse_inputs",
+    "refuse_irregular",
     "remove_leftovers",
     "replaced_files",
+    "result_bytes",
     "result_set",
     "save_bundle",
     "save_fixture",

@@ -67,6 +67,7 @@ from ptycho_data._bundle_file import (
     read_member,
 )
 from ptycho_data._files import atomic_path, json_bytes, write_npy, zip_member
+from ptycho_data._sets import MODEL_SET, result_set
 from ptycho_data._untrusted import HeaderError, read_header
 
 __all__ = [
@@ -283,7 +284,7 @@ def save_bundle(path: str | os.PathLike[str], bundle: Bundle, overwrite: bool = 
     Parameters
     ----------
     path
-        A file name that ends in ``.zip``, or a folder, which gets ``wts.h5.zip``.
+        A file name that ends in ``.zip``, or a folder, which gets ``wts.h5.zip`` and a manifest.
     bundle
         The content.
     overwrite
@@ -303,12 +304,19 @@ def save_bundle(path: str | os.PathLike[str], bundle: Bundle, overwrite: bool = 
     TypeError
         They hold something that has no form in JSON.
     OutputExistsError, OSError
-        As :func:`ptycho_data.atomic_path`.
+        As :func:`ptycho_data.atomic_path`, for a folder :func:`ptycho_data.result_set`.
     """
     target = Path(path)
-    if target.is_dir() or target.suffix != ".zip":
-        target = target / BUNDLE_NAME
     contents = _encode(bundle)
+    if target.is_dir() or target.suffix != ".zip":
+        size = sum(len(data) for data in contents.values())
+        with result_set(target, MODEL_SET, overwrite=overwrite, size=size) as place:
+            _write(place / BUNDLE_NAME, contents, bundle, overwrite=False)
+        return target / BUNDLE_NAME
+    return _write(target, contents, bundle, overwrite=overwrite)
+
+
+def _write(target: Path, contents: Mapping[str, bytes], bundle: Bundle, *, overwrite: bool) -> Path:
     manifest = make_manifest(
         contents, backend=bundle.backend, versions=bundle.versions, created=bundle.created
     )

@@ -18,6 +18,7 @@ from typing import Any
 from attrs import frozen
 from ptycho_config.errors import MissingFileError, PtychoError, sentence
 
+from ptycho_data._sets import MODEL_SET, read_set
 from ptycho_data._untrusted import LIMITS, ZIP_DAMAGE, entry_problem
 
 __all__ = [
@@ -32,7 +33,7 @@ __all__ = [
     "open_members",
 ]
 
-BUNDLE_NAME = "wts.h5.zip"
+BUNDLE_NAME = MODEL_SET.key
 MANIFEST = "manifest.json"
 FORMAT = "ptycho-bundle"
 FORMAT_VERSION = 1
@@ -112,6 +113,8 @@ def open_members(path: str | os.PathLike[str]) -> Iterator[Members]:
     BundleError
         There is no bundle, or it holds what no bundle may: see :func:`check_names` and
         :func:`check_size`.
+    ResultSetError
+        The bundle does not belong to the other files of its folder.
     """
     place = _find(Path(path))
     if place.is_dir():
@@ -131,8 +134,8 @@ def open_members(path: str | os.PathLike[str]) -> Iterator[Members]:
 def _find(path: Path) -> Path:
     """Return the file, or the folder of unpacked members, at `path`."""
     try:
-        if path.is_dir() and (path / BUNDLE_NAME).is_file():
-            return path / BUNDLE_NAME
+        if path.is_dir() and (bundle := read_set(path, MODEL_SET)).is_file():
+            return bundle
         if path.is_dir() or path.is_file():
             return path
     except OSError as error:

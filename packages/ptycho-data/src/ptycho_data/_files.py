@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._atomic import OutputExistsError, atomic_path, refuse_existing
+from ptycho_data._space import need_space
 from ptycho_data._stack import LazyStack, Stack, chunk_rows, read_patterns
 
 __all__ = [
@@ -114,6 +115,8 @@ def write_npz(
         if value.dtype.hasobject:
             raise InvalidValueError(f"{path}: {name}", "numbers or strings", "Python objects")
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    if not compress:
+        need_space(path, sum(value.nbytes for value in values.values()))
     with (
         atomic_path(path, overwrite=overwrite) as temporary,
         zipfile.ZipFile(temporary, "w", method) as archive,

@@ -12,7 +12,9 @@ from ptycho_config.errors import InvalidValueError
 
 from ptycho_data.__about__ import __version__
 from ptycho_data._files import file_sha256, refuse_existing, write_json, write_npz
+from ptycho_data._inputs import refuse_inputs
 from ptycho_data._scan import Scan
+from ptycho_data._sets import result_set
 from ptycho_data.formats._npz import contract_members
 
 __all__ = ["RULE", "axis_coverage", "fixture_indices", "save_fixture"]
@@ -107,7 +109,7 @@ def save_fixture(
     """Write a few patterns of a scan as a scan file, with a JSON sidecar that describes them.
 
     The file follows the NPZ contract and is compressed. The same scan gives the same bytes, in both
-    files.
+    files, which appear together if they are in one folder; the sidecar has the hash of the scan.
 
     Parameters
     ----------
@@ -134,9 +136,10 @@ def save_fixture(
     Raises
     ------
     InvalidValueError
-        If `subset_size` is less than 1, or `path` would be its own sidecar.
+        If `subset_size` is less than 1, `path` would be its own sidecar, or one of them is a file
+        of the scan.
     OutputExistsError, OSError
-        As :func:`ptycho_data.atomic_path`; neither file has been touched.
+        As :func:`ptycho_data.result_set`; neither file has been touched.
     """
     target = Path(path)
     sidecar = target.with_suffix(".json") if metadata_out is None else Path(metadata_out)
@@ -144,15 +147,16 @@ def save_fixture(
         raise InvalidValueError(
             "the output", "a name that ends in .npz", f"{target.name}", "the sidecar has this name"
         )
+    names = {target.name, sidecar.name}
+    refuse_inputs([target, sidecar], [*sources, *scan.files])
     if not overwrite:
         refuse_existing([target, sidecar])
     indices = fixture_indices(scan.positions, min(subset_size, scan.n))
     arrays = _members(scan.select(indices))
-    write_npz(target, arrays, overwrite=overwrite, compress=True)
     files = [Path(source) for source in sources] or list(scan.files)
     content: dict[str, Any] = {
         "sources": [{"name": file.name, "sha256": file_sha256(file)} for file in files],
-        "output": {"name": target.name, "sha256": file_sha256(target)},
+        "output": {"name": target.name, "sha256": ""},
         "subset_size": len(indices),
         "source_patterns": scan.n,
         "indices_rule": RULE,
@@ -163,7 +167,17 @@ def save_fixture(
         "tool": f"ptycho-data {__version__}",
         "command": command or _command(files, target, subset_size, metadata_out),
     }
-    write_json(sidecar, content, overwrite=overwrite)
+
+    def write(file: Path, description: Path, *, replace: bool) -> None:
+        write_npz(file, arrays, overwrite=replace, compress=True)
+        content["output"]["sha256"] = file_sha256(file)
+        write_json(description, content, overwrite=replace)
+
+    if os.path.realpath(target.parent) == os.path.realpath(sidecar.parent):
+        with result_set(target.parent, overwrite=overwrite, names=names) as folder:
+            write(folder / target.name, folder / sidecar.name, replace=False)
+    else:
+        write(target, sidecar, replace=overwrite)
     return content
 
 

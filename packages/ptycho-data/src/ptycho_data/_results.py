@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from ptycho_config.errors import InvalidValueError
 
-from ptycho_data._files import atomic_path, refuse_existing, write_json
+from ptycho_data._files import atomic_path, write_json
 from ptycho_data._geometry import center_m
+from ptycho_data._manifest import MANIFEST
 from ptycho_data._protected import created, put_text
 from ptycho_data._reconstruction import Reconstruction, save_reconstruction
+from ptycho_data._sets import RECONSTRUCTION_SET, result_set
 from ptycho_data.figures import (
     View,
     add_caption,
@@ -27,7 +29,14 @@ from ptycho_data.figures import (
 from ptycho_data.formats._ptychodus import ELECTRONS, fill_product
 from ptycho_data.formats._written_metres import NOMINAL_PIXEL_SIZE_M
 
-__all__ = ["PICTURE_FILES", "RESULT_FILES", "save_product", "write_pictures", "write_results"]
+__all__ = [
+    "PICTURE_FILES",
+    "RESULT_FILES",
+    "result_bytes",
+    "save_product",
+    "write_pictures",
+    "write_results",
+]
 
 
 def save_product(
@@ -129,7 +138,7 @@ def _require(condition: bool, name: str, value: object) -> None:
 #: What :func:`write_pictures` writes.
 PICTURE_FILES = ("reconstructed_amplitude.png", "reconstructed_phase.png")
 #: What :func:`write_results` writes.
-RESULT_FILES = ("reconstruction.npz", "product.h5", *PICTURE_FILES, "metrics.json")
+RESULT_FILES = ("reconstruction.npz", "product.h5", *PICTURE_FILES, "metrics.json", MANIFEST)
 
 
 def _picture(
@@ -185,8 +194,9 @@ def write_results(
     caption: str = "",
     overwrite: bool = False,
     stage: Callable[[str], AbstractContextManager[object]] = nullcontext,
+    also: Callable[[Path], None] | None = None,
 ) -> None:
-    """Write every file of `RESULT_FILES`, each one atomically, the pictures last.
+    """Write every file of `RESULT_FILES` as one set: they appear together, or the old ones stay.
 
     What can be checked is checked before the first is written.
 
@@ -202,25 +212,38 @@ def write_results(
     caption
         Line below each picture.
     overwrite
-        Replace existing files. Without it nothing is written when one of them is there.
+        Replace an existing result; no other files. Without it nothing is written when one of them
+        is there.
     stage
         Called with ``"write"`` and ``"pictures"``; the two parts of the work run within what it
         returns. For taking their times.
+    also
+        Called with the folder in which the files are written, after all others, to write more
+        files of the set there.
 
     Raises
     ------
     MissingPackageError
         matplotlib is not installed; the message has the pip command.
-    OutputExistsError, OSError
-        As :func:`ptycho_data.atomic_path`.
+    OutputExistsError, InvalidValueError, FolderInUseError, NoSpaceError, OSError
+        As :func:`ptycho_data.result_set`.
     """
-    target = Path(folder)
-    if not overwrite:
-        refuse_existing(target / name for name in RESULT_FILES)
     require_matplotlib()
-    with stage("write"):
-        save_reconstruction(target / "reconstruction.npz", rec, overwrite=overwrite)
-        save_product(target / "product.h5", rec, overwrite=overwrite)
-        write_json(target / "metrics.json", dict(metrics), overwrite=overwrite)
-    with stage("pictures"):
-        write_pictures(target, rec, caption=caption, overwrite=overwrite)
+    size = result_bytes(rec.object.shape, len(rec.probe), rec.N, len(rec.indices))
+    with result_set(
+        folder, RECONSTRUCTION_SET, overwrite=overwrite, names=RESULT_FILES, size=size
+    ) as place:
+        with stage("write"):
+            save_reconstruction(place / "reconstruction.npz", rec)
+            save_product(place / "product.h5", rec)
+            write_json(place / "metrics.json", dict(metrics))
+        with stage("pictures"):
+            write_pictures(place, rec, caption=caption)
+        if also is not None:
+            also(place)
+
+
+def result_bytes(shape: tuple[int, ...], modes: int, size: int, patterns: int) -> int:
+    """Estimate the bytes of a result, for objects of some shape, and probes (modes, size, size)."""
+    arrays = 12 * math.prod(shape) + 8 * modes * size**2 + 24 * patterns
+    return 2 * arrays + (4 << 20)  # NPZ and HDF5; pictures

@@ -136,6 +136,9 @@ def _check(folder: Path, kind: SetKind) -> None:
             )
         return
     if kind.key not in hashes:
+        # one file alone in the folder of other results is as good as anywhere
+        if all(name in hashes or not os.path.lexists(folder / name) for name in kind.files):
+            return
         raise ResultSetError(
             f"{folder}: {kind.key} is not listed in {MANIFEST}; name the file itself, "
             f"{folder / kind.key}"
@@ -180,12 +183,12 @@ def replaced_files(
     """
     target, wanted = Path(folder), set(names)
     members = _old_members(target)
-    found = [other for other in _KINDS if other.key in members or (target / other.key).exists()]
     if kind is not None:
         wanted |= {kind.key, MANIFEST}
-        others = [other for other in found if other is not kind]
-    else:
-        others = [other for other in found if wanted & members]
+    present = {name for name in wanted if os.path.lexists(target / name)}
+    found = [other for other in _KINDS if _holds(target, other, members)]
+    taken = members | {MANIFEST} if members else present if kind is not None else set()
+    others = [other for other in found if other is not kind and wanted & taken]
     if others:
         what = "no other results" if kind is None else f"{kind.title} alone"
         raise InvalidValueError(
@@ -195,7 +198,6 @@ def replaced_files(
         first = kind.key if kind is not None else ""
         order = sorted(wanted, key=lambda name: (name != first, name == MANIFEST, name))
         refuse_existing(target / name for name in order)
-    present = {name for name in wanted if os.path.lexists(target / name)}
     for name in sorted(present):
         refuse_irregular(target / name)
     if kind is None:
@@ -208,6 +210,11 @@ def replaced_files(
             "move it away, or choose another output folder",
         )
     return present | members | _of_older_version(target, kind)
+
+
+def _holds(folder: Path, kind: SetKind, members: set[str]) -> bool:
+    """Tell whether a folder holds a set of a kind: by its manifest, which older ones lack."""
+    return kind.key in members if members else (folder / kind.key).exists()
 
 
 def _old_members(folder: Path) -> set[str]:
@@ -233,6 +240,7 @@ def result_set(
     kind: SetKind | None = None,
     *,
     overwrite: bool = False,
+    names: Iterable[str] = (),
     size: int = 0,
     wait_s: float = WAIT_S,
 ) -> Iterator[Path]:
@@ -250,6 +258,8 @@ def result_set(
         shared with others.
     overwrite
         Replace a set of the same kind. Files of the old set that the new one lacks are removed.
+    names
+        Files that will be written, as far as known: what cannot be replaced is refused before.
     size
         About how many bytes will be written, as far as known.
     wait_s
@@ -274,18 +284,21 @@ def result_set(
     target = Path(folder)
     with folder_lock(target, wait_s=wait_s):
         finish_commit(target)
+        replaced_files(target, kind, names, overwrite=overwrite)
         need_space(target, size)
         with telling_full_disk(target), staging(target) as stage:
             yield stage
-            names = _files_of(stage)
-            if kind is not None and kind.key not in names:
+            written = _files_of(stage)
+            if kind is not None and kind.key not in written:
                 raise ValueError(f"{kind.key} was not written, the file of {kind.title}")
-            old = replaced_files(target, kind, names, overwrite=overwrite)
+            old = replaced_files(target, kind, written, overwrite=overwrite)
+            for name in written:
+                flush(stage / name)
             if kind is not None:
-                hashes = {name: file_sha256(stage / name) for name in names}
+                hashes = {name: file_sha256(stage / name) for name in written}
                 (stage / MANIFEST).write_bytes(manifest_bytes(hashes))
                 flush(stage / MANIFEST)
-            gone = sorted(old - set(names) - {MANIFEST})
+            gone = sorted(old - set(written) - {MANIFEST})
             (stage / _REMOVE).write_text(json.dumps(gone), "ascii")
             flush(stage / _REMOVE)
             flush_folder(stage)

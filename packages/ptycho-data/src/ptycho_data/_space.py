@@ -85,10 +85,10 @@ def telling_full_disk(path: Path) -> Iterator[None]:
     except NoSpaceError as error:
         # named by a writer below a hidden folder: name the file that the user knows
         if error.path != path and any(part.startswith(".ptycho-") for part in error.path.parts):
-            raise NoSpaceError(path, error.problem, error.errno) from error
+            raise NoSpaceError(path, error.problem, error.errno or errno.ENOSPC) from error
         raise
     except (OSError, RuntimeError, ValueError) as error:
-        number = getattr(error, "errno", None)
+        number = error.errno if isinstance(error, OSError) else None
         free = _free(path.parent)
         if number in _FULL or any(text in str(error) for text in _TEXTS):
             pass

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 import click
 from ptycho_core.cautions import require_near
-from ptycho_core.outputs import not_an_input, output_file, output_folder
+from ptycho_core.outputs import output_file, output_set
 from ptycho_core.scan_corrections import correct_positions, shift_patterns, with_positions_from
 from ptycho_data import Domain, Format, Scan, format_named, format_of, known_formats, load_scan
 
@@ -47,12 +47,9 @@ def _target(out: Path, name: str | None) -> Format:
 
 def _check_output(out: Path, inputs: list[Path], target: Format, *, overwrite: bool) -> None:
     if target.suffix:
-        not_an_input(out, inputs)
-        output_file(out, overwrite=overwrite)
-        return
-    for name in target.files:
-        not_an_input(out / name, [file for path in inputs for file in (path, path / name)])
-    output_folder(out, target.files, overwrite=overwrite)
+        output_file(out, overwrite=overwrite, inputs=inputs)
+    else:
+        output_set(out, None, target.files, overwrite=overwrite, inputs=inputs)
 
 
 def _corrected(scan: Scan, changes: dict[str, Any]) -> tuple[Scan, list[str]]:

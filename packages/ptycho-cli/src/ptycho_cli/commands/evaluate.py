@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from ptycho_core.evaluation import EVALUATION_FILES
 from ptycho_core.evaluation import evaluate as evaluate_reconstruction
-from ptycho_core.outputs import output_folder
+from ptycho_core.outputs import output_set
 
 from ptycho_cli.console import say
 from ptycho_cli.sections import Command, section
@@ -39,7 +39,8 @@ def evaluate(
     complex factor.
     """
     if output is not None:
-        output_folder(output, EVALUATION_FILES, overwrite=overwrite)
+        read = [recon, reference]
+        output_set(output, None, EVALUATION_FILES, overwrite=overwrite, inputs=read)
     evaluation = evaluate_reconstruction(recon, reference, remove_ramp=remove_ramp)
     if as_json:
         click.echo(json.dumps(evaluation.metrics, indent=2))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ptycho_core.outputs import not_an_input, output_file
+from ptycho_core.outputs import output_file
 from ptycho_data import Domain, load_scan, save_fixture
 
 from ptycho_cli.console import say
@@ -66,11 +66,8 @@ def fixture(
     source = given[0]
     sidecar = metadata_out or output.with_suffix(".json")
     for path in (output, sidecar):
-        not_an_input(path, [source, *([companion] if companion else [])])
-        output_file(path, overwrite=overwrite)
+        output_file(path, overwrite=overwrite, inputs=[source, companion])
     scan = load_scan(source, domain=domain, companion=companion, **given_reading(reading))
-    for path in (output, sidecar):  # the source may be a folder or a pair of files
-        not_an_input(path, scan.files)
     words = ["ptycho", "fixture", source.name, "--output", output.name]
     words += ["--subset-size", str(subset_size)]
     stated = {

@@ -11,7 +11,7 @@ import click
 from ptycho_core.formatting import table
 from ptycho_core.inspection import inspect_scan
 from ptycho_core.inspection_figure import save_inspection_figure
-from ptycho_core.outputs import not_an_input, output_file
+from ptycho_core.outputs import output_file
 from ptycho_core.recommendation import recommend
 from ptycho_core.scan_statistics import probe_diameter
 from ptycho_data import (
@@ -24,6 +24,7 @@ from ptycho_data import (
     load_parts,
     load_scan,
     protection,
+    refuse_inputs,
 )
 
 from ptycho_cli.console import say
@@ -232,8 +233,7 @@ def inspect(
     ptycho inspect scan.h5 --plot scan.png
     """
     if plot is not None:
-        not_an_input(plot, [scan, *([companion] if companion else [])])
-        output_file(plot, overwrite=overwrite)
+        output_file(plot, overwrite=overwrite, inputs=[scan, companion])
     arrays = _arrays(scan)
     data, violations = None, []
     with warnings.catch_warnings(record=True) as caught:
@@ -256,6 +256,7 @@ def inspect(
     else:
         _print_text(report, scan)
     if data is not None and plot is not None:
+        refuse_inputs([plot], data.files)  # SCAN may be a folder, or one file of two
         save_inspection_figure(data, plot, overwrite=overwrite)
     if violations:
         ctx.exit(1)

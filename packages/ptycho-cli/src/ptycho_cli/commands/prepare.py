@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ptycho_core.outputs import not_an_input, output_file
+from ptycho_core.outputs import output_file
 from ptycho_core.preparing import Prepared, prepare, write_prepared
 from ptycho_core.recipe import Recipe, Setting, load_recipe, merge, save_recipe, settings
+from ptycho_data import refuse_inputs
 
 from ptycho_cli.console import log, note, progress
 from ptycho_cli.reading import INPUT
@@ -78,15 +79,14 @@ def prepare_command(
     ptycho prepare scan_0043.h5 -o scan.npz --recipe beamline.toml
     """
     settled = _recipe(recipe, values)
-    not_an_input(output, raw)
-    output_file(output, overwrite=overwrite)
+    read = [*raw, recipe]
+    output_file(output, overwrite=overwrite, inputs=read)
     if save_recipe is not None:
-        not_an_input(save_recipe, raw)
-        output_file(save_recipe, overwrite=overwrite)
+        output_file(save_recipe, overwrite=overwrite, inputs=read)
     prepared = prepare(raw, settled)
     click.echo(f"read {', '.join(path.name for path in raw)}")
     told = _tell(prepared)
-    not_an_input(output, prepared.scan.files)
+    refuse_inputs([output], prepared.scan.files)
     with progress(prepared.scan.n, "writing") as update:
         scan = write_prepared(
             prepared, output, overwrite=overwrite, progress=lambda done: update(done, "")

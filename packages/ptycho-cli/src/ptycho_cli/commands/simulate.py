@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ptycho_core.outputs import not_an_input, output_file
+from ptycho_core.outputs import output_file
 from ptycho_core.simulation import bad_pixel_mask, simulate_scan
 from ptycho_core.simulation_parts import SCANS, SimulationParts
 from ptycho_data import save_scan
@@ -127,9 +127,8 @@ def simulate(output: Path, overwrite: bool, from_file: Path | None, **options: A
     """
     if options["n_patterns"] is not None and options["step"] is not None:
         raise click.UsageError("give --n-patterns or --step, not both")
-    if from_file is not None:
-        not_an_input(output, [from_file])
-    output_file(output, overwrite=overwrite)
+    named = (options["object_source"], options["probe_source"])
+    output_file(output, overwrite=overwrite, inputs=[from_file, *named])
     given = SimulationParts() if from_file is None else SimulationParts.from_file(from_file)
     parts = given.completed(
         object_source=options["object_source"],

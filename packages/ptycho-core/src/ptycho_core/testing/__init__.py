@@ -2,13 +2,24 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 from ptycho_config import InvalidValueError, ModelConfig, to_dict
-from ptycho_data import Bundle, Domain, Reconstruction, Scan, save_bundle, scan_from_arrays
+from ptycho_data import (
+    BUNDLE_NAME,
+    MODEL_SET,
+    Bundle,
+    Domain,
+    Reconstruction,
+    Scan,
+    result_set,
+    save_bundle,
+    scan_from_arrays,
+)
 from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan, solve
 
 from ptycho_core import backends
@@ -176,14 +187,19 @@ class FakeBackend(Backend):
             backend=self.name,
             versions={},
         )
-        path = save_bundle(more["output"], bundle, overwrite=more["overwrite"])
+        folder, finish = Path(more["output"]), more.get("finish")
         result = TrainingResult(
-            bundle_path=path,
+            bundle_path=folder / BUNDLE_NAME,
             history=self.history,
             seconds=0.5,
             epochs=len(self.history["train_loss"]),
             written=not (self.finished and more["resume"]),
         )
+        if result.written:
+            with result_set(folder, MODEL_SET, overwrite=more["overwrite"]) as place:
+                save_bundle(place / BUNDLE_NAME, bundle)
+                if finish is not None:
+                    finish(place, result)
         if self.interrupted:
             raise TrainingInterrupted(result)
         return result

@@ -18,6 +18,7 @@ from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._contract import WHOLE_FILE, Findings, ScanFormatError, ScanFormatWarning
 from ptycho_data._experiment import Experiment
+from ptycho_data._sets import finish_commit
 from ptycho_data.formats import _cxi, _fold_slice, _lcls, _npz, _ptychodus
 from ptycho_data.formats._base import (
     Container,
@@ -146,6 +147,8 @@ def _holds_patterns(file: Container) -> bool:
 
 def _file_of(path: Path) -> Path:
     """Find the file with the patterns where a folder was named."""
+    # one file of two may be newer than the other until an interrupted writer's work is finished
+    finish_commit(path if path.is_dir() else path.parent)
     if not path.is_dir():
         return path
     inside = find_in_folder(path, _holds_patterns, _USUAL)

@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ptycho_data.__about__ import __version__
-from ptycho_data._files import atomic_path, refuse_existing
 from ptycho_data._hdf5 import H5File
 from ptycho_data._protected import created, put, put_text
 from ptycho_data._scan import Scan
+from ptycho_data._sets import result_set
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, flat, has_all
 from ptycho_data.formats._metres import ELECTRON_ENERGY, NOMINAL, ScanInMetres
 from ptycho_data.formats._written_metres import (
@@ -131,7 +131,7 @@ def write_ptychodus(
 ) -> list[str]:
     """Write a scan as a folder that ptychodus opens.
 
-    Both files are written completely before either gets its name.
+    The two files appear together, or the old ones stay.
 
     Parameters
     ----------
@@ -154,26 +154,22 @@ def write_ptychodus(
     InvalidValueError
         The scan holds amplitudes and the photons are not known.
     OutputExistsError, OSError
-        As :func:`ptycho_data.atomic_path`.
+        As :func:`ptycho_data.result_set`.
     """
     folder = Path(path)
-    if not overwrite:
-        refuse_existing(folder / file for file in FILES)
     place = in_metres(scan)
     photons = scan.mean_photons()
-    numbers = np.arange(scan.n)
+    numbers, counts = np.arange(scan.n), scan.domain == "counts"
     mask = np.zeros((scan.N, scan.N), bool) if scan.bad_pixels is None else scan.bad_pixels
-    with (
-        atomic_path(folder / FILES[0], overwrite=overwrite) as patterns,
-        atomic_path(folder / FILES[1], overwrite=overwrite) as product,
-    ):
-        with created(patterns) as file:
+    size = scan.n * scan.N**2 * (scan.diffraction.dtype.itemsize if counts else 4)
+    with result_set(folder, overwrite=overwrite, names=FILES, size=size) as staged:
+        with created(staged / FILES[0]) as file:
             stack = write_patterns(file, "patterns", scan)
             stack.attrs["detector_pixel_width_m"] = place.detector_pixel_m
             stack.attrs["detector_pixel_height_m"] = place.detector_pixel_m
             put(file, "indexes", numbers)
             put(file, "bad_pixels", mask)
-        with created(product) as file:
+        with created(staged / FILES[1]) as file:
             fill_product(
                 file,
                 indexes=numbers,

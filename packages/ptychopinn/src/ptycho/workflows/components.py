@@ -25,6 +25,7 @@ from ptycho_data import (
     Reconstruction,
     Scan,
     load_bundle,
+    result_set,
     save_reconstruction,
     write_pictures,
 )
@@ -191,7 +192,8 @@ def save_outputs(
 ) -> None:
     """Write ``reconstruction.npz`` and pictures of the result of `run_cdi_example`.
 
-    Existing files of these names are replaced.
+    They appear together. Existing files of these names are replaced, unless they belong to the
+    results of a command.
 
     Parameters
     ----------
@@ -211,11 +213,13 @@ def save_outputs(
     """
     found: Reconstruction = results["reconstruction"]
     folder = Path(output_prefix)
-    save_reconstruction(folder / "reconstruction.npz", found, overwrite=True)
-    try:
-        write_pictures(folder, found, overwrite=True)
-    except MissingPackageError as error:  # a missing picture must not end a training
-        log.warning("no pictures: %s", error)
+    # without a manifest, since the folder may hold the model as well
+    with result_set(folder, overwrite=True) as place:
+        save_reconstruction(place / "reconstruction.npz", found)
+        try:
+            write_pictures(place, found)
+        except MissingPackageError as error:  # a missing picture must not end a training
+            log.warning("no pictures: %s", error)
 
 
 __getattr__ = MOVED.in_module(__name__)
