@@ -10,8 +10,8 @@ from ptycho_core.recipe import Recipe, Setting, load_recipe, merge, save_recipe,
 from ptycho_data import refuse_inputs
 
 from ptycho_cli.console import log, note, progress
-from ptycho_cli.reading import INPUT
 from ptycho_cli.sections import Command, SectionOption, section
+from ptycho_cli.values import INPUT
 
 __all__ = ["prepare_command"]
 
