@@ -33,6 +33,8 @@ ARRAY_LIBRARIES = {"array-api-strict", "jax", "numpy", "tensorflow-cpu", "torch"
 TEST_TOOLS = ["hypothesis", "pytest", "pytest-xdist"]
 WORKSPACE_TOOLS = [*TEST_TOOLS, "hatchling", "import-linter", "nox"]  # for the tests at the top
 STUBS = ["scipy-stubs", "types-PyYAML"]
+#: A framework has some ten thousand modules. Python compiles those that the tests import.
+QUICKLY = ["--no-compile"]
 #: Daily tests run in two processes, each of which computes with one thread.
 PROCESSES = ("-n", "2", "--dist", "worksteal")
 THREADS = [
@@ -138,8 +140,7 @@ def install(
     )
     wheels = [wheel(name, extras) for name, extras in siblings.items()]
     extra = [str(r) for r in outside if str(r) in wanted]
-    # A framework has some ten thousand modules, of which the tests import, and compile, a fraction.
-    session.install("--no-compile", "-c", str(constraints), *wheels, *extra, *tools)
+    session.install(*QUICKLY, "-c", str(constraints), *wheels, *extra, *tools)
     session.run_install("python", "-m", "pip", "check", silent=True)
 
 
@@ -175,7 +176,8 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types: strictly, and leniently in the packages that stand on a framework."""
     outside = [r for r in closure(*PACKAGES)[1] if canonicalize_name(r.name) not in FRAMEWORKS]
-    session.install("-c", str(CONSTRAINTS), "mypy", "pytest", *STUBS, *map(str, outside))
+    tools = ["mypy", "pytest", *STUBS]
+    session.install(*QUICKLY, "-c", str(CONSTRAINTS), *tools, *map(str, outside))
     sources = [f"packages/{name}/src" for name in PACKAGES]
     session.run("mypy", *sources, env={"MYPYPATH": ":".join(sources)})
 
@@ -220,7 +222,7 @@ def bare(session: nox.Session) -> None:
     light = [str(r) for r in outside if canonicalize_name(r.name) not in FRAMEWORKS]
     # without what they require, and again in an environment that is used a second time
     session.install("--no-deps", "--force-reinstall", *(wheel(name, set()) for name in siblings))
-    session.install("-c", str(CONSTRAINTS), *light, *TEST_TOOLS)
+    session.install(*QUICKLY, "-c", str(CONSTRAINTS), *light, *TEST_TOOLS)
     pytest(session, "tests/test_without_frameworks.py", marks="not gpu and not slow")
 
 
