@@ -20,6 +20,7 @@ and each line of the output is one with ``code`` (negative: a signal), ``out``, 
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -179,6 +180,8 @@ def _content(fd: int) -> str:
 
 def main() -> None:
     import_everything(sys.argv[1])
+    gc.collect()
+    gc.freeze()  # what is imported stays in pages that forks share
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     answers.write("ready\n")
