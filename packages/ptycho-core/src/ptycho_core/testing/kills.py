@@ -214,7 +214,8 @@ def result(folder: Path) -> dict[str, Any]:
 def different(wanted: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """Return what differs between two results, by the bits of their arrays."""
     names = wanted.keys() | found.keys()
-    differ = {name for name in names if not np.array_equal(wanted.get(name), found.get(name))}
+    pairs: dict[str, list[Any]] = {k: [wanted.get(k), found.get(k)] for k in names}
+    differ = {name for name, pair in pairs.items() if not np.array_equal(*pair)}
     return {name: "other bits" if "." in name else found.get(name) for name in differ}
 
 
