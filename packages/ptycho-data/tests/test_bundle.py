@@ -131,7 +131,7 @@ WEIGHTS = st.dictionaries(
     hnp.arrays(
         st.sampled_from([np.float16, np.float32, ">f4", np.float64, np.int64, np.bool_]),
         hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3),
-    ),
+    ).filter(lambda array: (np.abs(array.astype(float)) < 3e38).all()),
     max_size=4,
 )
 
@@ -218,3 +218,46 @@ def test_the_configuration_is_parsed_once():
     with pytest.raises(ConfigError) as caught:
         _ = make(config={**settings, "nepochs": 0}).training_config
     assert "nepochs" in caught.value.names
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
+def test_weights_beyond_single_precision_are_refused(value):
+    weights = {"a": np.ones(3), "b": np.array([[1.0, value]])}
+    with pytest.raises(InvalidValueError, match=r"1 of 2; .*train again") as caught:
+        make(weights=weights)
+    assert caught.value.name == "Bundle.weights['b']"
+
+
+@pytest.mark.parametrize("strength", [np.nan, np.inf, 1e37, 1e-40])
+def test_a_probe_of_absurd_strength_is_refused(strength):
+    with pytest.raises(InvalidValueError) as caught:
+        make(probe=np.full((1, 4, 4), strength))
+    assert caught.value.name == "Bundle.probe"
+
+
+@pytest.mark.parametrize(
+    ("scaling", "name"),
+    [
+        (None, "Bundle.scaling"),
+        ({"scans": None}, "Bundle.scaling.scans"),
+        ({"scans": [None]}, "Bundle.scaling.scans[0]"),
+        ({"scans": [{"patterns": 1}, {"photons": "1"}]}, "Bundle.scaling.scans[1].photons"),
+        ({"photons": 10**400}, "Bundle.scaling.photons"),
+        ({"photons": True}, "Bundle.scaling.photons"),
+        ({"input_scale": 0}, "Bundle.scaling.input_scale"),
+        ({"intensity_scale": 1e308}, "Bundle.scaling.intensity_scale"),
+        ({"domain": ["counts"]}, "Bundle.scaling.domain"),
+        ({"probe_given": "no"}, "Bundle.scaling.probe_given"),
+    ],
+)
+def test_scaling_is_checked_field_by_field(scaling, name):
+    with pytest.raises(InvalidValueError) as caught:
+        make(scaling=scaling)
+    assert caught.value.name == name
+
+
+def test_a_statistic_that_is_missing_is_named():
+    assert make(scaling={"photons": 10}).statistic("photons") == 10.0
+    with pytest.raises(InvalidValueError) as caught:
+        make(scaling={}).statistic("photons")
+    assert caught.value.name == "Bundle.scaling.photons"

@@ -27,6 +27,9 @@ __all__ = [
 LOG_SCALE, NETWORK = "log_scale", "network."
 """Name of the intensity scale among the weights, and prefix of the network's own."""
 
+LARGEST_LOG_SCALE = 60.0
+"""Largest modulus of the logarithm of the intensity scale: exp(60) is 1e26."""
+
 PACKAGES = ("ptycho-config", "ptycho-core", "ptycho-data", "ptycho-physics")
 
 
@@ -155,3 +158,7 @@ def check_weights(
         if tuple(weights[key].shape) != shape:
             found = f"{key} of shape {tuple(weights[key].shape)} instead of {shape}"
             raise InvalidValueError(name, rule, found)
+    scale = float(weights[LOG_SCALE]) if LOG_SCALE in weights else 0.0
+    if abs(scale) > LARGEST_LOG_SCALE:
+        rule = f"from -{LARGEST_LOG_SCALE:g} to {LARGEST_LOG_SCALE:g} in {LOG_SCALE}"
+        raise InvalidValueError(name, rule, f"{scale:g}", "train again")

@@ -1,14 +1,15 @@
 """One pass of a trained network over a scan: what is the same in every backend."""
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig
+from ptycho_config.errors import InvalidValueError
 from ptycho_data import Bundle, Reconstruction, Scan
 from ptycho_physics import Canvas
 from ptycho_physics.memory import require_memory
@@ -134,8 +135,8 @@ def reconstruct_in_one_pass(
     Raises
     ------
     InvalidValueError
-        If bundle and scan do not match, the scan is several, or its positions span more than fits
-        into memory.
+        If bundle and scan do not match, the scan is several, its positions span more than fits
+        into memory, or the network's patches, the object or its R-factor are not finite.
     """
     started = time.perf_counter()
     trained = bundle.training_config
@@ -156,11 +157,13 @@ def reconstruct_in_one_pass(
         photons=mean_counts(scan, indices, trained.nphotons, probe),
         execution=execution,
     )
-    with open_pass(request) as work:
+    with open_pass(request) as work, _outputs_of_network():
         prepared = time.perf_counter()
         object_, coverage, waiting = work.stitch(progress)
         stitched = time.perf_counter()
+        _refuse_nonfinite("object", object_)
         r_factor = work.score()
+        _refuse_nonfinite("R-factor", np.array(r_factor))
     scored = time.perf_counter()
     centres = work.canvas.local(scan.positions[indices])
     return InferenceResult(
@@ -185,3 +188,32 @@ def reconstruct_in_one_pass(
         backend=backend,
         main_process=work.main_process,
     )
+
+
+@contextmanager
+def _outputs_of_network() -> Iterator[None]:
+    """Blame the network where its patches, the ``images`` of the phase matching, are not finite.
+
+    NumPy's own warnings of them would only come before the error.
+    """
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except InvalidValueError as error:
+        if error.name != "images":
+            raise
+        raise InvalidValueError("patches", error.rule, error.got, _TRAIN_AGAIN) from error
+
+
+def _refuse_nonfinite(name: str, values: NDArray[Any]) -> None:
+    """Refuse a result of the network that is NaN or infinity anywhere."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        bad = values.size - np.count_nonzero(finite)
+        got = (
+            f"NaN or infinity in {bad} of {values.size} values" if values.size > 1 else f"{values}"
+        )
+        raise InvalidValueError(name, "finite", got, _TRAIN_AGAIN)
+
+
+_TRAIN_AGAIN = "the weights of the bundle are of an absurd size: train again"

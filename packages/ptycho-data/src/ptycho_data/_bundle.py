@@ -54,6 +54,13 @@ from ptycho_config import TrainingConfig, from_dict
 from ptycho_config.errors import InvalidValueError, MissingPackageError
 from ptycho_config.install import SOURCE, install_command
 
+from ptycho_data._bundle_content import (
+    check_finite,
+    check_overrides,
+    check_probe_values,
+    check_scaling,
+    read_history,
+)
 from ptycho_data._bundle_file import (
     BUNDLE_NAME,
     MANIFEST,
@@ -162,11 +169,8 @@ def decode_history(members: Members, table: Mapping[str, Any]) -> dict[str, list
         There is something else in them.
     """
     try:
-        return {
-            name: [math.nan if value is None else float(value) for value in values]
-            for name, values in table.items()
-        }
-    except (TypeError, ValueError) as error:
+        return read_history(table)
+    except InvalidValueError as error:
         problem = f"member 'history.json' must hold lists of numbers ({error})"
         raise BundleError(members.path, problem) from error
 
@@ -200,8 +204,7 @@ def _plain_weights(weights: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArra
 def _check_probe(_: object, __: "Attribute[Any]", probe: npt.NDArray[np.complex64]) -> None:
     if probe.ndim != 3 or probe.shape[1] != probe.shape[2] or probe.size == 0:
         raise InvalidValueError("Bundle.probe", "of shape (M, N, N)", f"{probe.shape}")
-    if not np.isfinite(probe).all():
-        raise InvalidValueError("Bundle.probe", "finite", "NaN or infinity")
+    check_probe_values("Bundle.probe", probe)
 
 
 def _check_weights(_: object, __: "Attribute[Any]", weights: dict[str, npt.NDArray[Any]]) -> None:
@@ -210,6 +213,15 @@ def _check_weights(_: object, __: "Attribute[Any]", weights: dict[str, npt.NDArr
             raise InvalidValueError("Bundle.weights", "named by dotted words", repr(name))
         if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
             raise InvalidValueError(f"Bundle.weights[{name!r}]", "real numbers", f"{value.dtype}")
+        check_finite(f"Bundle.weights[{name!r}]", value)
+
+
+def _check_scaling(_: object, __: "Attribute[Any]", scaling: object) -> None:
+    check_scaling(scaling)
+
+
+def _check_overrides(_: object, __: "Attribute[Any]", overrides: object) -> None:
+    check_overrides(overrides)
 
 
 def _check_backend(_: object, __: "Attribute[Any]", backend: str) -> None:
@@ -253,11 +265,11 @@ class Bundle:
     """
 
     config: dict[str, Any]
-    scaling: dict[str, Any]
+    scaling: dict[str, Any] = field(validator=_check_scaling)
     probe: npt.NDArray[np.complex64] = field(converter=_as_probe, validator=_check_probe)
     weights: dict[str, npt.NDArray[Any]] = field(converter=_plain_weights, validator=_check_weights)
     backend: str = field(validator=_check_backend)
-    overrides_applied: dict[str, Any] = Factory(dict)
+    overrides_applied: dict[str, Any] = field(factory=dict, validator=_check_overrides)
     history: dict[str, list[float]] = Factory(dict)
     versions: dict[str, str] = Factory(dict)
     created: str = Factory(_now)
@@ -276,6 +288,20 @@ class Bundle:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             return from_dict(TrainingConfig, self.config)
+
+    def statistic(self, name: str) -> float:
+        """Return a number of `scaling`.
+
+        Raises
+        ------
+        InvalidValueError
+            The bundle does not state it.
+        """
+        if name not in self.scaling:
+            raise InvalidValueError(
+                f"Bundle.scaling.{name}", "in the bundle", "none", "train again"
+            )
+        return float(self.scaling[name])
 
 
 def save_bundle(path: str | os.PathLike[str], bundle: Bundle, overwrite: bool = False) -> Path:

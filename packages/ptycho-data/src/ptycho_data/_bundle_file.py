@@ -7,7 +7,6 @@ with its SHA-256 in the manifest, and nothing is ever extracted to disk.
 
 import contextlib
 import hashlib
-import json
 import os
 import stat
 import zipfile
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
-from ptycho_config.errors import MissingFileError, PtychoError, sentence
+from ptycho_config.errors import MissingFileError, PtychoError, describe, sentence
+from ptycho_config.text_files import parse_text
 
 from ptycho_data._sets import MODEL_SET, read_set
 from ptycho_data._untrusted import LIMITS, ZIP_DAMAGE, entry_problem
@@ -347,8 +347,8 @@ def parse_json(members: Members, name: str, data: bytes) -> dict[str, Any]:
         It is not.
     """
     try:
-        value = json.loads(data.decode())
-    except (ValueError, RecursionError) as error:
+        value = parse_text(data.decode(), ".json")
+    except ValueError as error:
         raise BundleError(members.path, f"member {name!r} is not JSON ({error})") from error
     if not isinstance(value, dict):
         raise BundleError(members.path, f"member {name!r} is not a JSON object")
@@ -357,11 +357,13 @@ def parse_json(members: Members, name: str, data: bytes) -> dict[str, Any]:
 
 def _check_version(members: Members, version: object) -> None:
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise BundleError(members.path, f"{MANIFEST} states no format version ({version!r})")
+        raise BundleError(
+            members.path, f"{MANIFEST} states no format version ({describe(version)})"
+        )
     if version > FORMAT_VERSION:
         problem = (
-            f"bundle format {version} is newer than {FORMAT_VERSION}, the newest known here; "
-            "update ptycho-data"
+            f"bundle format {describe(version)} is newer than {FORMAT_VERSION}, the newest known "
+            "here; update ptycho-data"
         )
         raise BundleError(members.path, problem)
 
@@ -381,5 +383,7 @@ def _check_listed_size(members: Members, name: str, entry: object) -> None:
         raise BundleError(members.path, f"{MANIFEST} states no size and SHA-256 of {name!r}")
     check_size(members.path, name, size, size)
     if entry.get("size") != size:
-        problem = f"member {name!r} has {size} bytes, {MANIFEST} states {entry.get('size')}"
+        problem = (
+            f"member {name!r} has {size} bytes, {MANIFEST} states {describe(entry.get('size'))}"
+        )
         raise BundleError(members.path, problem)

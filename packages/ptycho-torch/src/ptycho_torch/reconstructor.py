@@ -103,7 +103,7 @@ class Reconstructor:
         detected = share_detected(self.model.probe, self.model.bad_pixels)
         self._light = Light(given=photons, detected=detected)
         in_any_unit = self.domain == "amplitude" and photons is None
-        self._dose: float | None = bundle.scaling["photons"] if in_any_unit else None
+        self._dose: float | None = bundle.statistic("photons") if in_any_unit else None
         self._centres: list[NDArray[np.float64]] = []
 
     @property

@@ -54,7 +54,8 @@ def show(path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return
-    model = report["configuration"].get("model", {})
+    settings = report["configuration"]
+    model = settings["model"] if isinstance(settings.get("model"), dict) else {}
     rows = [
         ("backend", report["backend"]),
         ("created", report["created"]),

@@ -9,13 +9,11 @@ from ptycho_core.preparing import Prepared, prepare, write_prepared
 from ptycho_core.recipe import Recipe, Setting, load_recipe, merge, save_recipe, settings
 from ptycho_data import refuse_inputs
 
-from ptycho_cli.console import log, note, progress
+from ptycho_cli.console import log, note, progress, say
 from ptycho_cli.sections import Command, SectionOption, section
-from ptycho_cli.values import INPUT
+from ptycho_cli.values import INPUT, PATH, Whole
 
 __all__ = ["prepare_command"]
-
-PATH = click.Path(path_type=Path)
 
 
 def _option(setting: Setting) -> SectionOption:
@@ -28,7 +26,7 @@ def _option(setting: Setting) -> SectionOption:
         return SectionOption(
             [setting.flag, setting.name], type=click.Choice(list(setting.choices)), **more
         )
-    kind = click.IntRange(min=1) if setting.kind == "whole" else click.STRING
+    kind = Whole(1) if setting.kind == "whole" else click.STRING
     metavar = setting.metavar or None
     return SectionOption([setting.flag, setting.name], type=kind, metavar=metavar, **more)
 
@@ -47,7 +45,7 @@ def _recipe(path: Path | None, values: dict[str, Any]) -> Recipe:
 def _tell(prepared: Prepared, told: int = 0) -> int:
     """Print what was found, from some line on; returns the number of lines."""
     for line in prepared.remarks[told:]:
-        click.echo(f"  {line}")
+        say(f"  {line}")
     return len(prepared.remarks)
 
 
@@ -84,7 +82,7 @@ def prepare_command(
     if save_recipe is not None:
         output_file(save_recipe, overwrite=overwrite, inputs=read)
     prepared = prepare(raw, settled)
-    click.echo(f"read {', '.join(path.name for path in raw)}")
+    say(f"read {', '.join(path.name for path in raw)}")
     told = _tell(prepared)
     refuse_inputs([output], prepared.scan.files)
     with progress(prepared.scan.n, "writing") as update:
@@ -94,7 +92,7 @@ def prepare_command(
     _tell(prepared, told)
     for caution in prepared.cautions:
         log.warning(caution)
-    click.echo(f"wrote {output}: {scan.n} patterns of {scan.N} x {scan.N}, {scan.domain}")
+    say(f"wrote {output}: {scan.n} patterns of {scan.N} x {scan.N}, {scan.domain}")
     if save_recipe is not None:
         _save(save_recipe, prepared, overwrite)
     note(f"next: ptycho inspect {output} --plot {output.with_suffix('.png')}")
@@ -102,4 +100,4 @@ def prepare_command(
 
 def _save(path: Path, prepared: Prepared, overwrite: bool) -> None:
     save_recipe(path, merge(prepared.recipe, prepared.decided), overwrite=overwrite)
-    click.echo(f"wrote {path}: the recipe")
+    say(f"wrote {path}: the recipe")

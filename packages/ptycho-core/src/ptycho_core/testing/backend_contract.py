@@ -2,7 +2,8 @@
 
 A test module of the backend needs three lines::
 
-    from ptycho_core.testing.backend_contract import BackendContract
+    from ptycho_core.bundles import LOG_SCALE, NETWORK
+from ptycho_core.testing.backend_contract import BackendContract
 
     class TestContract(BackendContract):
         backend = "pytorch"
@@ -36,6 +37,7 @@ from ptycho_data import Bundle, OutputExistsError, Scan, load_bundle
 from ptycho_physics import DivergenceError, extract_patches
 
 from ptycho_core.backends import Backend, require
+from ptycho_core.bundles import LOG_SCALE, NETWORK
 from ptycho_core.results import TrainingResult
 from ptycho_core.testing import simulated_scan
 
@@ -300,6 +302,25 @@ class BackendContract:
         with pytest.raises(DivergenceError, match="lower learning_rate"):
             train(SCAN, config(nepochs=5, n_groups=8), execution=wild, overwrite=True)
         assert {file: file.read_bytes() for file in folder.rglob("*.*")} == before
+
+    def test_weights_of_absurd_size_give_no_result(
+        self, train: Any, config: Any, reconstruct: Any
+    ) -> None:
+        """Patches, object and R-factor are finite, or there is one error that says what to do."""
+        bundle = load_bundle(train(SCAN, config()).bundle_path)
+        enlarged: dict[str, Any] = {
+            name: np.full_like(value, 1e38) if name.startswith(NETWORK) else value
+            for name, value in bundle.weights.items()
+        }
+        cases = [enlarged]
+        cases += [{**bundle.weights, LOG_SCALE: np.float32(size)} for size in (80, 1e38, -1e38)]
+        for weights in cases:
+            with pytest.raises(InvalidValueError, match="train again") as refused:
+                reconstruct(evolve(bundle, weights=weights), SCAN)
+            assert refused.value.name in ("patches", "object", "R-factor", "weights of the bundle")
+        for size in (np.nan, np.inf, 1e39):
+            with pytest.raises(InvalidValueError, match="train again"):
+                evolve(bundle, weights={**bundle.weights, LOG_SCALE: np.float64(size)})
 
     @pytest.mark.parametrize("weight", ["mae_weight", "realspace_weight", "realspace_mae_weight"])
     def test_each_loss_weight_brings_its_term(self, train: Any, config: Any, weight: str) -> None:

@@ -110,7 +110,7 @@ def run_cdi_example(
         bundle = load_bundle(result.bundle_path)
     model_manager.keep(bundle)
     update_legacy_dict(params.cfg, resolved.config)
-    params.set("intensity_scale", bundle.scaling["intensity_scale"])
+    params.set("intensity_scale", bundle.statistic("intensity_scale"))
     log.info("trained %d epochs in %.1f s", result.epochs, result.seconds)
     selection = Selection(gridsize=model.gridsize, neighbor_count=resolved.config.neighbor_count)
     found = reconstruct(bundle, scan if test_scan is None else test_scan, selection, backend)
@@ -172,7 +172,7 @@ def load_inference_bundle(
     config = from_dict(CheckedTrainingConfig, bundle.config)
     backend = choose(usual=bundle.backend)
     update_legacy_dict(params.cfg, config)
-    params.set("intensity_scale", bundle.scaling["intensity_scale"])
+    params.set("intensity_scale", bundle.statistic("intensity_scale"))
     log.info(
         "%s: %s model of gridsize %d, trained with %s, running with %s",
         model_dir,
