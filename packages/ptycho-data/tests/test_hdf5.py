@@ -1,6 +1,9 @@
 """HDF5 without trust: nothing outside the file, nothing larger than the file, no objects."""
 
+import os
 import pickle
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -334,3 +337,51 @@ def test_numbers_from_datasets_and_attributes(make):
         for wrong in (("list",), ("text",), ("/", "name")):
             with pytest.raises(ScanFormatError):
                 file.number(*wrong)
+
+
+#: Looks through files with a wrong checksum; HDF5 must not end the process.
+LOOK = """
+import sys
+from pathlib import Path
+from ptycho_data._hdf5 import H5File
+from ptycho_data._protected import protection
+path, whole = Path(sys.argv[1]), Path(sys.argv[1]).read_bytes()
+for block in (b"BTHD", b"BTLF", b"FRHP", b"FHDB"):
+    changed = bytearray(whole)
+    changed[whole.index(block) + 10] ^= 1
+    path.write_bytes(changed)
+    protection(path)
+    try:
+        with H5File(path) as file:
+            file.names
+            file.members("many")
+    except ValueError:
+        pass
+"""
+
+
+def test_wrong_checksums_of_a_large_group_do_not_end_the_process(tmp_path):
+    """More than eight links are kept in a tree with checksums, which HDF5 walks in its own way."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+        for k in range(12):
+            file[f"many/{k}"] = k
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", LOOK, str(path)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"MALLOC_PERTURB_": "165"},  # new memory is not zero, as after a while
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_names_are_sorted_and_every_group_is_seen_once(make):
+    def fill(file):
+        for name in ("b/y", "b/x", "a"):
+            file[name] = VALUES
+        file["b/up"] = file["/"]
+        file["c"] = h5py.SoftLink("/a")
+
+    with H5File(make(fill)) as file:
+        assert file.names == ("a", "b/x", "b/y")
+        assert file.members("b") == ("up", "x", "y")

@@ -20,7 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_data._contract import WHOLE_FILE, ScanFormatError, raster_advice
-from ptycho_data._hdf5_source import DAMAGE, H5RasterSource, H5Source, open_file
+from ptycho_data._hdf5_source import (
+    DAMAGE,
+    H5RasterSource,
+    H5Source,
+    datasets,
+    member_names,
+    open_file,
+)
 from ptycho_data._mapped import Stamp, map_file
 from ptycho_data._stack import LazyStack, Stack
 from ptycho_data._untrusted import LIMITS, Header, HeaderError, UntrustedFile, brief, check_extents
@@ -158,15 +165,12 @@ class H5File(UntrustedFile):
     def names(self) -> tuple[str, ...]:
         """Paths of the datasets but texts, the first two hundred, without following links."""
         found: list[str] = []
-
-        def note(name: str | bytes, item: object) -> bool | None:
-            if isinstance(item, h5py.Dataset) and not _is_text(item):
-                # A name that is no UTF-8 arrives as bytes.
-                found.append(name if isinstance(name, str) else name.decode("utf-8", "replace"))
-            return True if len(found) >= LIMITS.names else None
-
         with contextlib.suppress(*DAMAGE):
-            self._file.visititems(note)
+            for name, item in datasets(self._file):
+                if not _is_text(item):
+                    found.append(name)
+                if len(found) >= LIMITS.names:
+                    break
         return tuple(found)
 
     def __contains__(self, name: str) -> bool:
@@ -363,7 +367,7 @@ class H5File(UntrustedFile):
             item = self._find(group)
             if not isinstance(item, h5py.Group) or len(item) > LIMITS.members_of_group:
                 return ()
-            return tuple(item)
+            return tuple(n for n in member_names(item) if isinstance(n, str))
         return ()
 
     def unit(self, name: str) -> str | None:

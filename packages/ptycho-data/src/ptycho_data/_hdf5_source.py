@@ -16,7 +16,7 @@ from ptycho_data._mapped import Stamp
 from ptycho_data._stack import BLOCK_BYTES
 from ptycho_data._untrusted import Header, brief
 
-__all__ = ["DAMAGE", "H5RasterSource", "H5Source", "open_file"]
+__all__ = ["DAMAGE", "H5RasterSource", "H5Source", "datasets", "member_names", "open_file"]
 
 #: What h5py raises on damaged files, and on what it has no NumPy type for.
 DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError,
@@ -29,6 +29,46 @@ _MAX_BLOCK_BYTES = 128 << 20
 def open_file(path: Path) -> h5py.File:
     """Open a file for reading, without locks, which some file systems lack."""
     return h5py.File(path, "r", locking=False)
+
+
+def member_names(group: h5py.Group) -> list[str | bytes]:
+    """Return the names of the links of a group, sorted; those that are no UTF-8 as bytes.
+
+    In the order in which they are stored: asked for any other, HDF5 1.14 builds a table of them
+    and frees it twice where a checksum is wrong, which ends the process. So do `list(group)` and
+    `h5py.Group.visititems`.
+    """
+    names: list[bytes] = []
+    group.id.links.iterate(names.append, idx_type=h5py.h5.INDEX_NAME, order=h5py.h5.ITER_NATIVE)
+    return [_text_or_bytes(name) for name in sorted(names)]
+
+
+def _text_or_bytes(name: bytes) -> str | bytes:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return name
+
+
+def datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Yield path and dataset of all datasets of a file, following no links, each group once."""
+    waiting, seen = [("", file["/"])], set()
+    while waiting:
+        path, item = waiting.pop()
+        if isinstance(item, h5py.Dataset):
+            yield path, item
+        if not isinstance(item, h5py.Group):
+            continue
+        place = h5py.h5o.get_info(item.id).addr
+        if place in seen:  # a circle of hard links
+            continue
+        seen.add(place)
+        inside = []
+        for name in member_names(item):
+            if isinstance(item.get(name, getlink=True), h5py.HardLink):
+                text = name if isinstance(name, str) else name.decode("utf-8", "replace")
+                inside.append((f"{path}/{text}" if path else text, item[name]))
+        waiting.extend(reversed(inside))
 
 
 class H5Source:

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ptycho_data._hdf5_source import DAMAGE, open_file
+from ptycho_data._hdf5_source import DAMAGE, datasets, open_file
 
 __all__ = ["PATTERN_CHUNK_BYTES", "chunk_shape", "created", "protection", "put", "put_text"]
 
@@ -89,17 +89,14 @@ def protection(path: Path) -> str:
 
 def _of_hdf5(path: Path) -> str:
     arrays, checked = 0, 0
-
-    def note(_: str | bytes, item: object) -> bool | None:
-        nonlocal arrays, checked
-        if isinstance(item, h5py.Dataset) and item.shape and item.size:
-            arrays += 1
-            checked += bool(item.fletcher32)
-        return True if arrays >= _MOST else None
-
     try:
         with open_file(path) as file:
-            file.visititems(note)
+            for _, item in datasets(file):
+                if item.shape and item.size:
+                    arrays += 1
+                    checked += bool(item.fletcher32)
+                if arrays >= _MOST:
+                    break
             headers = file.id.get_create_plist().get_version()[0] >= 2
     except DAMAGE:
         return "unknown: not all of it can be read"
