@@ -5,6 +5,8 @@ from itertools import count
 from pathlib import Path
 
 import click
+import h5py
+import numpy as np
 import pytest
 from ptycho_cli.main import cli
 
@@ -23,6 +25,8 @@ CALLS = {
     "inspect": "scan.npz",
     "fixture": "scan.npz -o OUT.npz",
     "convert": "scan.npz OUT.npz",
+    "prepare": "frames.h5 -o OUT.npz --patterns data --x x --y y --unit um --energy 8keV "
+    "--distance 1m --detector-pixel 50um",
     "train": "scan.npz -o OUT --nepochs 1",
     "infer": "model scan.npz -o OUT",
     "reconstruct": "scan.npz -o OUT --epochs 1",
@@ -69,6 +73,9 @@ def folder(tmp_path, scan_file, solved, stand_in, ptycho, monkeypatch):
     monkeypatch.chdir(place)
     shutil.copy(scan_file, "scan.npz")
     shutil.copytree(solved, "result")
+    with np.load("scan.npz") as arrays, h5py.File("frames.h5", "w") as file:
+        for name, key in (("data", "diffraction"), ("x", "xcoords"), ("y", "ycoords")):
+            file[name] = arrays[key]
     assert ptycho("train", "scan.npz", "-o", "model", "--nepochs", "1").code == 0
     return place
 
@@ -133,7 +140,9 @@ def test_every_option_with_every_hostile_value(ptycho, folder, name):
         ("simulate -o x.npz --n-patterns 1_000", "an integer expected, found '1_000'"),
         ("reconstruct scan.npz -o x --tolerance nan", "a finite number expected, found 'nan'"),
         ("reconstruct scan.npz -o x --epochs 9223372036854775807", "1<=x<=1000000"),
-        ("inspect scan.npz --pixel-size-m 1e-320", "too small"),
+        ("inspect scan.npz --pixel-size-m 1e-320", "too small, it must be >= 1e-30"),
+        ("inspect scan.npz --pixel-size-m 1e308", "too large, it must be <= 1e+30"),
+        ("inspect scan.npz --scan-index 2147483648", "too large, it must be <= 2147483647"),
         ("train scan.npz -o x --batch-size 9223372036854775808", "<= 2147483647 expected"),
         ("train scan.npz -o x --learning-rate 1e308", "and <= 1e30, or none expected"),
     ],

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, get_args
 
 import click
-from ptycho_config.options import LARGEST_INTEGER
 from ptycho_data import Domain, Negative
 from ptycho_data.units import Particle
 
@@ -43,7 +42,7 @@ def scan_index_option(title: str = "Input") -> Callable[[Any], Any]:
     """``--scan-index``, in the help section called `title`."""
     return section(title)(
         "--scan-index",
-        type=Whole(-LARGEST_INTEGER),
+        type=Whole(),
         help="Which scan to take, if `scan_index` in the file numbers several.",
     )
 

@@ -20,10 +20,14 @@ __all__ = ["ABOVE_ZERO", "INPUT", "OUTPUT_FILE", "PATH", "SEED", "Number", "Path
 
 
 class Whole(click.IntRange):
-    """Whole number from `minimum` to `maximum`, both included."""
+    """Whole number from `minimum` to `maximum`, both included; by default, of 32 bits."""
 
-    def __init__(self, minimum: int, maximum: int = LARGEST_INTEGER) -> None:
+    def __init__(self, minimum: int | None = None, maximum: int | None = None) -> None:
         super().__init__(min=minimum, max=maximum)
+
+    def _describe_range(self) -> str:
+        """Write the range for the help; click itself writes ``x<=None`` where there is none."""
+        return "" if self.min is None and self.max is None else super()._describe_range()
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Convert decimal digits.
@@ -33,11 +37,16 @@ class Whole(click.IntRange):
         click.BadParameter
             The text is something else, or the number is outside the bounds.
         """
-        return int(super().convert(_parsed(self, int, value, param, ctx), param, ctx))
+        number = int(super().convert(_parsed(self, int, value, param, ctx), param, ctx))
+        if self.max is None and number > LARGEST_INTEGER:
+            self.fail(f"{number} is too large, it must be <= {LARGEST_INTEGER}.", param, ctx)
+        if self.min is None and number < -LARGEST_INTEGER:
+            self.fail(f"{number} is too small, it must be >= {-LARGEST_INTEGER}.", param, ctx)
+        return number
 
 
 class Number(click.FloatRange):
-    """Finite number within bounds that single precision can hold.
+    """Finite number within bounds; by default, those that single precision can hold.
 
     Parameters
     ----------
@@ -49,8 +58,8 @@ class Number(click.FloatRange):
 
     def __init__(
         self,
-        minimum: float = -LARGEST_NUMBER,
-        maximum: float = LARGEST_NUMBER,
+        minimum: float | None = None,
+        maximum: float | None = None,
         *,
         above: float | None = None,
         below: float | None = None,
@@ -73,6 +82,8 @@ class Number(click.FloatRange):
             The text is something else, or the number is outside the bounds.
         """
         number = float(super().convert(_parsed(self, float, value, param, ctx), param, ctx))
+        if not abs(number) <= LARGEST_NUMBER:
+            self.fail(f"{value} is too large, it must be <= {LARGEST_NUMBER:g}.", param, ctx)
         if self.min_open and number < SMALLEST_NUMBER:
             self.fail(f"{value} is too small, it must be >= {SMALLEST_NUMBER:g}.", param, ctx)
         return number

@@ -10,7 +10,8 @@ from ptycho_data.units import ev_per, metres_per
 
 __all__ = ["angle", "energy", "is_quantity", "length", "lengths"]
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+# Bounded: the time to refuse a text must not grow with the square of its length.
+_NUMBER = r"[-+]?(?:[0-9]{1,60}(?:\.[0-9]{0,60})?|\.[0-9]{1,60})(?:[eE][-+]?[0-9]{1,6})?"
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*([A-Za-zµμÅå]*)\s*")
 _ANGLE = re.compile(rf"\s*({_NUMBER})\s*(rad|mrad|urad|µrad|μrad)\s*")
 _WAVES = re.compile(rf"\s*({_NUMBER})\s*(?:1/|/)\s*([A-Za-zÅå]+)\s*")

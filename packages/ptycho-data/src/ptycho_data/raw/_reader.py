@@ -1,6 +1,5 @@
 """Read the parts of a scan from files, by names that are given or known from the layout."""
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
+from ptycho_config.options import LARGEST_NUMBER, SMALLEST_NUMBER
 
 from ptycho_data._changes import changed
 from ptycho_data._contract import ScanFormatError
@@ -164,7 +164,7 @@ class _Reader:
                 self.remarks.append(f"{place} is {value:g}: not used")
                 return None
         self.places[name] = str(place)
-        return value * factor
+        return _positive(name, value * factor)
 
     def _energy(self, particle: Particle) -> float | None:
         energy = self._quantity("energy", self.names.energy, ev_per)
@@ -365,8 +365,9 @@ def _step(place: Place) -> float:
 
 
 def _positive(name: str, value: float) -> float:
-    if not 0 < value < math.inf:
-        raise InvalidValueError(name, "a positive number", f"{value:g}")
+    if not SMALLEST_NUMBER <= value <= LARGEST_NUMBER:
+        rule = f"a number from {SMALLEST_NUMBER:g} to {LARGEST_NUMBER:g}, in m or eV"
+        raise InvalidValueError(name, rule, f"{value:g}")
     return value
 
 
