@@ -72,3 +72,13 @@ def test_inputs_and_existing_files_stay(ptycho, raw_file):
     assert ptycho("prepare", raw_file, "-o", out, *NAMES).fails_with("exists already")
     assert raw_file.read_bytes() == before
     assert out.read_text() == "mine"
+
+
+def test_patterns_without_photons_leave_no_file(ptycho, raw_file):
+    with h5py.File(raw_file, "r+") as file:
+        file["entry/data/data"][...] = 0
+    out = raw_file.with_name("out.npz")
+    before = sorted(raw_file.parent.iterdir())
+    done = ptycho("prepare", raw_file, "-o", out, *NAMES, "--centre", "37,52")
+    assert done.fails_with("zeros only")
+    assert sorted(raw_file.parent.iterdir()) == before

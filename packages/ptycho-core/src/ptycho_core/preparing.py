@@ -304,6 +304,6 @@ def write_prepared(
             bad = late if scan.bad_pixels is None else scan.bad_pixels | late
             scan = evolve(scan, bad_pixels=bad)
             prepared.remarks.append(f"{int(late.sum())} more pixels without a value in some frames")
-    if not watched.totals.any():
-        raise InvalidValueError(f"{path}", "patterns with photons", "zeros only")
+        if not watched.totals.any():  # known now; nothing is left of the file
+            raise InvalidValueError(f"{path}", "patterns with photons", "zeros only")
     return evolve(scan, known_totals=watched.totals)
