@@ -244,6 +244,19 @@ def test_refined_probes_of_several_scans_are_kept_apart(fake, scan, scan_file, t
     np.testing.assert_array_equal(stored, model.probes[1].probe)
 
 
+def test_a_guessed_probe_is_searched_before_the_training(fake, scan, tmp_path):
+    guessed = evolve(scan, probe=np.ones_like(scan.probe), probe_made=True)
+    model = train(guessed, output=tmp_path / "m")
+    call = fake.trainings[-1]
+    np.testing.assert_array_equal(call["probe"], call["scans"].probe)
+    assert similarity(scan.probe, call["probe"]) > 0.9
+    assert model.bundle.scaling["probe_given"]  # a reconstruction uses it
+    assert [c.code for c in model.cautions if "probe" in c.code] == ["found-probe"]
+    run = json.loads((tmp_path / "m" / "run.json").read_text())
+    assert run["first_probe"][0]["source"] == "data"
+    assert run["probe_refinement"] == []
+
+
 def test_a_poor_probe_is_told_before_the_training(fake, scan, tmp_path, caplog):
     del fake
     blank = evolve(scan, probe=np.ones_like(scan.probe))

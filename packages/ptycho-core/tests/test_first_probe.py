@@ -1,12 +1,16 @@
 """A first probe from the patterns, and the orientation of positions whose probe is unknown."""
 
+import json
+from pathlib import Path
+
 import attrs
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
 from ptycho_core.curvature import CentralPart, defocus_of, far_field_amplitude
-from ptycho_core.first_probe import FirstProbe, find_first_probe
+from ptycho_core.first_probe import FirstProbe, find_first_probe, searched_probes
 from ptycho_core.orientation import find_orientation, oriented, variant_name
+from ptycho_core.solving import solve_scan
 from ptycho_core.starting_probe import similarity
 from ptycho_data import Scan
 from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan
@@ -135,3 +139,31 @@ def test_positions_that_fit_nothing_stay_as_they_are(scan: Scan) -> None:
 
 def same(one: Scan, other: Scan) -> bool:
     return bool(np.allclose(one.positions, other.positions))
+
+
+def test_the_solver_starts_from_the_found_probe(scan: Scan, tmp_path: Path) -> None:
+    result = solve_scan(scan, first_probe="auto", output=tmp_path / "r", epochs=6, progress=False)
+    assert result.verdict.ratio is not None
+    assert result.verdict.ratio < 1.5
+    assert {c.code for c in result.cautions} == {"found-probe"}
+    metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert metrics["first_probe"]["source"] == "data"
+    run = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert run["configuration"]["first_probe"] == "auto"
+
+
+def test_a_first_probe_and_a_probe_file_are_refused_together(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        solve_scan(tmp_path / "scan.npz", first_probe="auto", probe_file=tmp_path / "p.npz")
+    assert caught.value.name == "first_probe"
+
+
+def test_guessed_probes_are_replaced_before_a_training(scan: Scan) -> None:
+    known = attrs.evolve(scan, probe_made=False)
+    few = scan.select(np.arange(6))
+    better, found, cautions = searched_probes([known, scan, few])
+    assert better[0] is known
+    assert not better[1].probe_made
+    np.testing.assert_array_equal(better[1].probe, found[0].probe)
+    assert better[2] is few
+    assert [c.code for c in cautions] == ["found-probe", "guessed-probe"]

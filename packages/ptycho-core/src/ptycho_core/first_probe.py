@@ -18,7 +18,7 @@ from ptycho_data.units import wavelength
 from ptycho_physics.optics import curved_probe
 from ptycho_physics.probe_sampling import resample_probe
 
-from ptycho_core.cautions import Caution
+from ptycho_core.cautions import Caution, report
 from ptycho_core.curvature import (
     CentralPart,
     Trial,
@@ -30,10 +30,19 @@ from ptycho_core.starting_probe import neighbourhood, refine_probe
 from ptycho_core.twin import beam_at_sample
 from ptycho_core.verdict import Verdict, describe_fit
 
-__all__ = ["FirstProbe", "embedded", "find_first_probe", "judged_probe"]
+__all__ = [
+    "GUESSED_PROBE",
+    "FirstProbe",
+    "embedded",
+    "find_first_probe",
+    "judged_probe",
+    "searched_probes",
+]
 
 log = logging.getLogger(__name__)
 
+#: Code of the caution about the guess that a first probe replaces.
+GUESSED_PROBE = "guessed-probe"
 #: Fewest patterns with light from which a probe is searched.
 FEWEST = 16
 #: Patterns on which the found probe is refined and judged.
@@ -113,13 +122,16 @@ class FirstProbe:
         """That the probe was found from the patterns alone, and the doubt about a bad fit."""
         fit = {"r_factor": self.verdict.r_factor, **self.verdict.metrics}
         found = []
+        others = "".join(f"; {line}" for line in self.undecided)
         if self.verdict.doubtful:
-            text = f"{self.describe()}: no probe was found that explains the patterns; check the "
-            text += "signs and axes of the positions (ptycho prepare --orientation auto), the "
-            text += "centre of the patterns and bad pixels"
+            text = (
+                f"{self.describe()}: no probe was found that explains the patterns; check the "
+                "signs and axes of the positions, the centre of the patterns and bad pixels"
+                f"{others}"
+            )
             found.append(Caution(code="poor-first-probe", text=text, measured=fit))
         elif self.source == "data":
-            text = f"{self.describe()}; {'; '.join(self.undecided)}"
+            text = f"{self.describe()}{others}"
             found.append(Caution(code="found-probe", text=text, measured=fit))
         return found
 
@@ -150,6 +162,37 @@ def find_first_probe(scan: Scan, *, modes: bool = True) -> FirstProbe:
     log.info("searching the probe of %s", scan.source or "the scan")
     part = CentralPart.of(scan)
     return refined_trial(scan, part, search_curvature(part), modes=modes)
+
+
+def searched_probes(scans: list[Scan]) -> tuple[list[Scan], list[FirstProbe], list[Caution]]:
+    """Find the probes of those scans that have only a guess; for a training, in one mode.
+
+    Returns
+    -------
+    scans : list of Scan
+        With the found probes.
+    found : list of FirstProbe
+        Of the scans that had a guess.
+    cautions : list of Caution
+        What was logged about them. A scan of too few patterns keeps its guess.
+    """
+    better, found, cautions = [], [], []
+    for scan in scans:
+        if not scan.probe_made:
+            better.append(scan)
+            continue
+        try:
+            one = find_first_probe(scan, modes=False)
+        except InvalidValueError as error:
+            text = f"the probe is a guess, in focus, which the true one seldom is: {error}"
+            cautions += report([Caution(code=GUESSED_PROBE, text=text)], f"{scan.label}: ")
+            better.append(scan)
+            continue
+        log.info("%s: %s", scan.label, one.describe())
+        cautions += report(one.cautions, f"{scan.label}: ")
+        better.append(evolve(scan, probe=one.probe, probe_made=False))
+        found.append(one)
+    return better, found, cautions
 
 
 def refined_trial(

@@ -16,7 +16,7 @@ from ptycho_physics import DivergenceError, apply_symmetry_to_positions, solve
 
 from ptycho_core.curvature import TRIED, CentralPart, Trial, search_curvature
 from ptycho_core.first_probe import FirstProbe, refined_trial, require_patterns
-from ptycho_core.solving import reconstruction_of
+from ptycho_core.solutions import reconstruction_of
 from ptycho_core.starting_probe import neighbourhood
 from ptycho_core.verdict import DOUBTFUL_EXCESS, judge
 

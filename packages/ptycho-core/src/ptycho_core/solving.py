@@ -8,16 +8,20 @@ from typing import Any
 
 import numpy as np
 from attrs import evolve, field, frozen
+from ptycho_config.errors import InvalidValueError
 from ptycho_data import Domain, Reconstruction, Scan, write_json, write_results
 from ptycho_physics import Solution, solve
 
 from ptycho_core.cautions import Caution, check_scan, report
 from ptycho_core.evaluation import reference_metrics
+from ptycho_core.first_probe import GUESSED_PROBE
 from ptycho_core.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc, write_curve
 from ptycho_core.outputs import check_result_folder, held_folder
+from ptycho_core.probe_sources import first_probe_of, probe_source
 from ptycho_core.progress import Progress, log_to_stderr, no_progress, text_progress
 from ptycho_core.record import RUN_FILE, Inputs, Stopwatch, run_record, with_run
 from ptycho_core.run_settings import AnyPath, is_path, read_scan
+from ptycho_core.solutions import reconstruction_of
 from ptycho_core.twin import note_twin
 from ptycho_core.verdict import Verdict, judge, picture_caption
 
@@ -74,6 +78,7 @@ def solve_scan(
     output: AnyPath | None = None,
     domain: Domain | None = None,
     probe_file: AnyPath | None = None,
+    first_probe: str | None = None,
     scan_index: int | None = None,
     epochs: int = 20,
     nphotons: float | None = None,
@@ -98,6 +103,9 @@ def solve_scan(
         ``counts`` or ``amplitude``, if the file does not state it.
     probe_file
         NPZ with ``probe`` or ``probeGuess``, which replaces the probe in the scan's file.
+    first_probe
+        Where the probe comes from instead: ``auto`` finds it from the patterns; see
+        `ptycho_core.probe_sources` for files of other programs and optics.
     scan_index
         Which scan to reconstruct, if the file holds several; see `Scan.scan_index`.
     epochs
@@ -136,6 +144,7 @@ def solve_scan(
         scan=scan,
         output=None if output is None else Path(output).expanduser(),
         reading={"domain": domain, "probe_file": None if probe_file is None else Path(probe_file)},
+        first_probe=first_probe,
         scan_index=scan_index,
         settings={"epochs": epochs, **settings},
         nphotons=nphotons,
@@ -163,7 +172,7 @@ class SolverRun:
         Arguments of `ptycho_core.run_settings.read_scan`, for a file.
     settings
         Arguments of `ptycho_physics.solve`, with ``epochs``.
-    scan_index, nphotons, half_scan_frc, overwrite, callback
+    first_probe, scan_index, nphotons, half_scan_frc, overwrite, callback
         As for `solve_scan`.
     progress
         Progress display: see `ptycho_core.progress`.
@@ -172,6 +181,7 @@ class SolverRun:
     scan: Scan | AnyPath
     output: Path | None = None
     reading: Mapping[str, Any] = field(factory=dict)
+    first_probe: str | None = None
     scan_index: int | None = None
     settings: Mapping[str, Any]
     nphotons: float | None = None
@@ -187,8 +197,14 @@ class SolverRun:
         Raises
         ------
         OutputExistsError, InvalidValueError, FolderInUseError, OSError
-            As `ptycho_core.outputs.check_result_folder`.
+            As `ptycho_core.outputs.check_result_folder`; and for a text for the first probe that
+            says nothing known.
         """
+        if self.first_probe is not None:
+            if self.reading.get("probe_file") is not None:
+                rule = "given without probe_file, which it replaces"
+                raise InvalidValueError("first_probe", rule, self.first_probe)
+            probe_source(self.first_probe)
         self._check_output()
 
     def _check_output(self, scan: Scan | None = None) -> None:
@@ -214,8 +230,16 @@ class SolverRun:
             scan = read_scan(self.scan, **self.reading).single(self.scan_index)
             described = {} if self.output is None else inputs.described()
         with self.clock.stage("check"):
-            cautions = check_scan(scan)
+            answered = () if self.first_probe is None else (GUESSED_PROBE,)
+            cautions = check_scan(scan, but=answered)
             self._check_output(scan)
+        found = None
+        if self.first_probe is not None:
+            with self.clock.stage("first probe"):
+                found = first_probe_of(scan, self.first_probe)
+            log.info("%s", found.describe())
+            scan = evolve(scan, probe=found.probe, probe_made=False)
+            cautions += report(found.cautions, f"{scan.label}: ")
         with self.clock.stage("solve"):
             solution = self._solve(scan, "solving")
         rec = reconstruction_of(solution, scan)
@@ -228,6 +252,8 @@ class SolverRun:
             "r_factors": solution.r_factors,
             "stopped": solution.stopped,
         }
+        if found is not None:
+            metrics["first_probe"] = found.record
         moved = float(np.sqrt(np.mean((solution.positions - scan.positions) ** 2)))
         if self.settings.get("refine_positions"):
             metrics["positions_moved_rms"] = moved
@@ -312,6 +338,7 @@ class SolverRun:
             configuration={
                 **self.settings,
                 **self._stated(),
+                "first_probe": self.first_probe,
                 "domain": scan.domain,
                 "scan_index": self.scan_index,
             },
@@ -339,18 +366,3 @@ class SolverRun:
             also=also,
         )
         return evolve(result, path=folder)
-
-
-def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:
-    """Convert a solution for all patterns of a scan into the form that is saved."""
-    local = solution.canvas.local(solution.positions)
-    return Reconstruction.of_scan(
-        scan,
-        object=np.asarray(solution.object),
-        coverage=np.asarray(solution.coverage),
-        xcoords=local[:, 0],
-        ycoords=local[:, 1],
-        indices=np.arange(scan.n),
-        probe=np.asarray(solution.probe),
-        origin=np.asarray(solution.canvas.origin),
-    )

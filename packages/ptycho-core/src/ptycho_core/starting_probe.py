@@ -16,7 +16,7 @@ from ptycho_data import Scan
 from ptycho_physics import Solution, solve
 
 from ptycho_core.cautions import Caution
-from ptycho_core.solving import reconstruction_of
+from ptycho_core.solutions import reconstruction_of
 from ptycho_core.verdict import DOUBTFUL_EXCESS, Verdict, describe_fit, judge
 
 __all__ = ["ProbeRefinement", "refine_probe", "start_cautions"]

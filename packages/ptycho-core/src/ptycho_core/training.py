@@ -32,6 +32,7 @@ from ptycho_data import (
 
 from ptycho_core.backends import require
 from ptycho_core.cautions import Caution, check_scan, report
+from ptycho_core.first_probe import GUESSED_PROBE, FirstProbe, searched_probes
 from ptycho_core.outputs import config_files, held_folder, output_set
 from ptycho_core.progress import log_to_stderr
 from ptycho_core.record import RUN_FILE, Inputs, Stopwatch, run_record
@@ -292,7 +293,16 @@ class TrainingRun:
             inputs = {} if self.output is None else read.described()
         self._check_output([*scans, *([] if test_scan is None else [test_scan])])
         with self.clock.stage("check"):
-            cautions = [caution for scan in scans for caution in check_scan(scan)]
+            answered = (GUESSED_PROBE,) if probe is None else ()
+            cautions = [caution for scan in scans for caution in check_scan(scan, but=answered)]
+        searched: list[FirstProbe] = []
+        if probe is None:
+            with self.clock.stage("first probe"):
+                scans, searched, doubted = searched_probes(scans)
+                cautions += doubted
+                if test_scan is not None:
+                    test_scan = searched_probes([test_scan])[0][0]
+            probe = searched[0].probe if searched and len(scans) == 1 else None
         refined: list[ProbeRefinement] = []
         if self.refine_probe:
             refined = self._refined(scans, probe)
@@ -318,8 +328,12 @@ class TrainingRun:
         ) as folder:
 
             def finish(place: Path, result: TrainingResult) -> None:
-                self._write(place, resolved, inputs, result, cautions, refined)
-                if len(scans) > 1 and refined and not _refines_more(resolved.config):
+                starts = {
+                    "probe_refinement": [found.record for found in refined],
+                    "first_probe": [found.record for found in searched],
+                }
+                self._write(place, resolved, inputs, result, cautions, starts)
+                if len(scans) > 1 and (refined or searched) and not _refines_more(resolved.config):
                     _write_probes(place, Path(folder), scans)
 
             with self.clock.stage("train"):
@@ -392,7 +406,7 @@ class TrainingRun:
         inputs: Mapping[str, Mapping[str, Any]],
         result: TrainingResult,
         cautions: list[Caution],
-        refined: list[ProbeRefinement],
+        starts: dict[str, list[dict[str, Any]]],
     ) -> None:
         final = {name: values[-1] for name, values in result.history.items() if len(values)}
         epoch = kept_epoch(result, resolved.execution)[0]
@@ -409,7 +423,7 @@ class TrainingRun:
             backend=resolved.config.backend,
             epochs=result.epochs,
             cautions=[caution.to_dict() for caution in cautions],
-            probe_refinement=[found.record for found in refined],
+            **starts,
         )
         write_json(folder / RUN_FILE, record)
 

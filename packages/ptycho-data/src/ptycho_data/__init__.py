@@ -49,6 +49,7 @@ from ptycho_data._preview import (
     probe_size,
     stated_photons,
 )
+from ptycho_data._probe_files import StoredProbe, load_stored_probe
 from ptycho_data._protected import protection
 from ptycho_data._reconstruction import (
     Reconstruction,
@@ -107,6 +108,7 @@ __all__ = [
     "SetKind",
     "Stamp",
     "StoredObject",
+    "StoredProbe",
     "Violation",
     "__version__",
     "as_modes",
@@ -132,6 +134,7 @@ __all__ = [
     "load_probe",
     "load_reconstruction",
     "load_scan",
+    "load_stored_probe",
     "need_space",
     "places",
     "probe_size",

@@ -55,6 +55,13 @@ def _is_text(item: h5py.Dataset) -> bool:
     return False
 
 
+def _is_matlab_complex(dtype: np.dtype[Any]) -> bool:
+    """Tell complex numbers as MATLAB writes them; h5py knows those of Python, ``r`` and ``i``."""
+    if dtype.names != ("real", "imag"):
+        return False
+    return all(dtype[name].kind == "f" for name in dtype.names)
+
+
 class H5File(UntrustedFile):
     """An HDF5 file; use it in a ``with`` statement.
 
@@ -238,7 +245,7 @@ class H5File(UntrustedFile):
             check_extents(shape)
         except HeaderError as error:
             self._fail(name, error.rule, error.got)
-        if dtype.kind not in "biufc":
+        if dtype.kind not in "biufc" and not _is_matlab_complex(dtype):
             hint = " (objects are never loaded)" if dtype.hasobject else ""
             self._fail(name, "plain numbers", f"dtype {str(dtype)[:60]}{hint}")
         chunk = math.prod(item.chunks or ()) * dtype.itemsize
@@ -301,7 +308,10 @@ class H5File(UntrustedFile):
             declares more than the file holds.
         """
         item = self._dataset(name)
-        return Header(shape=tuple(int(k) for k in item.shape), dtype=item.dtype)
+        dtype = item.dtype
+        if _is_matlab_complex(dtype):
+            dtype = np.result_type(dtype["real"], np.complex64)
+        return Header(shape=tuple(int(k) for k in item.shape), dtype=dtype)
 
     def read(self, name: str) -> NDArray[Any]:
         """Read a dataset into memory.
@@ -314,6 +324,8 @@ class H5File(UntrustedFile):
         item = self._dataset(name)
         with self._guard(name):
             values: NDArray[Any] = np.asarray(item[()])
+        if _is_matlab_complex(values.dtype):
+            return np.asarray(values["real"] + 1j * values["imag"])
         return values
 
     def number(self, name: str, attribute: str | None = None) -> float | None:

@@ -27,6 +27,12 @@ __all__ = ["reconstruct"]
 @section("Input and output")(
     "--probe-file", type=INPUT, help="NPZ with `probe` or `probeGuess`, instead of the scan's."
 )
+@section("Input and output")(
+    "--first-probe",
+    metavar="auto|FILE|OPTICS",
+    help="Find the probe from the patterns (auto), or take it from a file of another program or "
+    "from optics, such as zone-plate:outer-zone=50nm,defocus=0.4mm; it is refined first.",
+)
 @section("Solver")(
     "--epochs",
     type=Whole(1, 1_000_000),
@@ -77,6 +83,7 @@ def reconstruct(
     companion: Path | None,
     scan_index: int | None,
     probe_file: Path | None,
+    first_probe: str | None,
     epochs: int,
     batch_size: int,
     relaxation: float,
@@ -95,6 +102,7 @@ def reconstruct(
 
     \b
     ptycho reconstruct scan.npz -o result --epochs 50 --update-probe --tolerance 0.001
+    ptycho reconstruct scan.npz -o result --first-probe auto --update-probe
     """
     if modes is not None and not update_probe:
         msg = f"--modes {modes} needs --update-probe: modes are found by refining the probe"
@@ -108,6 +116,7 @@ def reconstruct(
             "companion": companion,
             **given_reading(reading),
         },
+        first_probe=first_probe,
         scan_index=scan_index,
         settings={
             "epochs": epochs,

@@ -9,7 +9,7 @@ A new check is a function of `ScanFacts` in the module of its subject, and a lin
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 from ptycho_data import Scan
@@ -111,8 +111,14 @@ def scan_cautions(scan: Scan | ScanFacts) -> list[Caution]:
     return sorted(found, key=lambda caution: not caution.fatal)
 
 
-def check_scan(scan: Scan) -> list[Caution]:
+def check_scan(scan: Scan, *, but: Collection[str] = ()) -> list[Caution]:
     """Log every doubt about a scan as a warning, and refuse a scan that cannot be reconstructed.
+
+    Parameters
+    ----------
+    scan : Scan
+    but
+        Codes of doubts that the caller answers.
 
     Returns
     -------
@@ -124,7 +130,7 @@ def check_scan(scan: Scan) -> list[Caution]:
     UnusableScanError
         No method can reconstruct the scan.
     """
-    cautions = scan_cautions(scan)
+    cautions = [caution for caution in scan_cautions(scan) if caution.code not in but]
     for caution in cautions:
         if caution.fatal:
             raise UnusableScanError(f"{scan.label}: {caution.text}")

@@ -293,8 +293,8 @@ def guessed_probe(facts: ScanFacts) -> Iterator[Caution]:
         yield Caution(
             code="guessed-probe",
             text="the probe is a guess, in focus, which the true one seldom is, and the overlap is "
-            "unknown. Give a measured or simulated one with --probe-file, or refine this one with "
-            "ptycho reconstruct --update-probe; if the R-factor stays high, it was too far off",
+            "unknown. ptycho reconstruct --first-probe auto finds it from the patterns; a measured "
+            "or simulated one is given with --probe-file",
         )
 
 
