@@ -26,7 +26,7 @@ CALLS = {
     "fixture": "scan.npz -o OUT.npz",
     "convert": "scan.npz OUT.npz",
     "prepare": "frames.h5 -o OUT.npz --patterns data --x x --y y --unit um --energy 8keV "
-    "--distance 1m --detector-pixel 50um",
+    "--distance 1m --detector-pixel 50um --first-probe none --no-picture",
     "train": "scan.npz -o OUT --nepochs 1",
     "infer": "model scan.npz -o OUT",
     "reconstruct": "scan.npz -o OUT --epochs 1",

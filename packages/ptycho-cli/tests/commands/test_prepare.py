@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 from ptycho_data import load_scan
 
+#: Of 9 keV, 2 m, and 64 pixels of 75 um.
+OBJECT_PIXEL_UM = 1.239841984 / 9000 * 2 / (64 * 75e-6)
+
 
 @pytest.fixture
 def raw_file(scan_file):
@@ -15,12 +18,12 @@ def raw_file(scan_file):
     with h5py.File(path, "w") as file:
         file["entry/data/data"] = frames
         for axis, values in (("x", scan.xcoords), ("y", scan.ycoords)):
-            file[f"motors/{axis}"] = values * 0.02
+            file[f"motors/{axis}"] = values * OBJECT_PIXEL_UM
     return path
 
 
 NAMES = ("--x", "motors/x", "--y", "/motors/y", "--unit", "um", "--energy", "9keV",
-         "--distance", "2m", "--detector-pixel", "75um")  # fmt: skip
+         "--distance", "2m", "--detector-pixel", "75um", "--first-probe", "none")  # fmt: skip
 
 
 def test_a_file_becomes_a_scan(ptycho, raw_file):
@@ -29,7 +32,10 @@ def test_a_file_becomes_a_scan(ptycho, raw_file):
     assert done.code == 0, done.err
     assert "beam centre of the light: row 37" in done.out
     assert f"wrote {out}: 60 patterns of 64 x 64, counts" in done.out
-    assert "ptycho" in done.err.splitlines()[-1]
+    assert done.out.splitlines()[-1] == f"next: ptycho reconstruct {out} --update-probe -o " + str(
+        out.with_suffix("")
+    )
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert load_scan(out).n == 60
 
 
@@ -41,10 +47,33 @@ def test_a_recipe_is_written_once_and_used_again(ptycho, raw_file):
     done = ptycho("prepare", raw_file, "-o", again, "--recipe", recipe)
     assert done.code == 0, done.err
     assert again.read_bytes() == out.read_bytes()
+    assert again.with_suffix(".png").exists()
     other = raw_file.with_name("other.npz")
     ptycho("prepare", raw_file, "-o", other, "--recipe", recipe, "--no-flip-x")
     first, second = load_scan(out).xcoords, load_scan(other).xcoords
     np.testing.assert_allclose(first - first[0], second[0] - second)
+
+
+def test_orientation_and_probe_are_found_and_kept_in_the_recipe(ptycho, raw_file):
+    out, recipe = raw_file.with_name("out.npz"), raw_file.with_name("beamline.toml")
+    with h5py.File(raw_file, "a") as file:
+        file["motors/x"][...] *= -1
+    names = [*NAMES[:-2], "--save-recipe", recipe]
+    done = ptycho("prepare", raw_file, "-o", out, *names)
+    assert done.code == 0, done.err
+    assert "or its twin" in done.out
+    assert "quick reconstruction of 60 patterns" in done.out
+    scan = load_scan(out)
+    assert not scan.probe_made
+    text = recipe.read_text()
+    assert 'orientation = "as-is"' in text
+    flips = ("flip_x = true" in text, "flip_y = true" in text)
+    assert flips in ((True, False), (False, True))
+    again = raw_file.with_name("again.npz")
+    done = ptycho("prepare", raw_file, "-o", again, "--recipe", recipe, "--first-probe", out)
+    assert "orientation  " not in done.out
+    np.testing.assert_array_equal(load_scan(again).positions, scan.positions)
+    np.testing.assert_array_equal(load_scan(again).probe, scan.probe)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ frames, so that memory stays flat whatever the size of the files.
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from ptycho_data.raw import (
     patterns,
     read_raw,
 )
-from ptycho_data.units import object_pixel
+from ptycho_data.units import LARGEST, SMALLEST, object_pixel
 
 from ptycho_core.frame_choice import FrameChoice
 from ptycho_core.raw_positions import matched_rows, stage_positions
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 #: Frames that are looked at, and the bytes that they may take.
 SAMPLED, SAMPLE_BYTES = 64, 256 << 20
+#: No scan is wider than so many object pixels.
+FARTHEST = 1e7
 
 
 @frozen(kw_only=True, eq=False)
@@ -76,17 +79,17 @@ class Prepared:
         What was found and done, one line each.
     cautions : list of str
         Doubts, one line each.
-    decided : dict
-        Decisions that a recipe can hold.
+    positioned : callable
+        Returns the scan with the positions as another recipe has them.
     """
 
     scan: Scan
     recipe: Recipe
     view: View
     frames: Frames
+    positioned: Callable[[Recipe], Scan]
     remarks: list[str] = field(factory=list)
     cautions: list[str] = field(factory=list)
-    decided: dict[str, Any] = field(factory=dict)
 
 
 def prepare(paths: Sequence[Path], recipe: Recipe | None = None) -> Prepared:
@@ -122,7 +125,7 @@ class _Preparation:
 
     def __init__(self, raw: RawScan, recipe: Recipe) -> None:
         self.raw, self.recipe = raw, recipe
-        self.remarks: list[str] = [_summary(raw), *raw.remarks]
+        self.remarks: list[str] = [*_summary(raw), *raw.remarks]
         self.cautions = list(raw.cautions)
 
     def run(self) -> Prepared:
@@ -138,21 +141,43 @@ class _Preparation:
             cautions=self.cautions,
         )
         frames = choice.frames()
+        self.window = frames.window
         mean = choice.intensity(frames.whole(choice.sample))
         stack = patterns(raw.frames, frames)
         if len(chosen) < len(raw.frames):
             stack = stack.select(chosen)
+
+        def positioned(recipe: Recipe) -> Scan:
+            scan = self._scan(stack, frames, stage_positions(raw, recipe)[positions])
+            return _merged(scan) if recipe.merge else scan
+
         prepared = Prepared(
-            scan=self._scan(stack, frames, stage_positions(raw, recipe)[positions]),
+            scan=positioned(recipe),
             recipe=recipe,
             view=View(mean=mean, bad=frames.bad, window=frames.window),
             frames=frames,
             remarks=self.remarks,
             cautions=self.cautions,
+            positioned=positioned,
         )
-        if recipe.merge:
-            _merge(prepared)
+        self._tell(prepared.scan, len(chosen))
         return prepared
+
+    def _tell(self, scan: Scan, patterns: int) -> None:
+        window = self.window
+        if self.recipe.merge:
+            told = "were added up" if scan.n < patterns else ": none of them was taken twice"
+            self.remarks.append(f"{patterns} patterns at {scan.n} places {told}")
+        pixel, span = self._object_pixels(window), np.ptp(scan.positions, axis=0)
+        self.remarks.append(
+            f"object pixel {pixel[0] * 1e9:.6g} nm; positions over {span[0]:.1f} x {span[1]:.1f} "
+            "pixels (x, y)"
+        )
+        if scan.pixel_size_m is None:
+            self.cautions.append(
+                f"detector pixels are not square: object pixels of {pixel[0] * 1e9:.6g} x "
+                f"{pixel[1] * 1e9:.6g} nm; their size is left out"
+            )
 
     def _sample(self, chosen: NDArray[np.int64]) -> NDArray[Any]:
         """Read some frames, spread evenly over the scan."""
@@ -167,18 +192,16 @@ class _Preparation:
         pixel = self._object_pixels(window)
         origin = stage.min(axis=0)
         xy = (stage - origin) / pixel
+        if not np.abs(xy).max(initial=0) < FARTHEST:
+            got = f"positions over {np.ptp(stage, axis=0).max():g} m, in pixels of {pixel[0]:g} m"
+            raise InvalidValueError("positions", "of one scan", got, "check --unit")
         square = abs(pixel[0] / pixel[1] - 1) < 1e-9
-        if not square:
-            self.cautions.append(
-                f"detector pixels are not square: object pixels of {pixel[0] * 1e9:.6g} x "
-                f"{pixel[1] * 1e9:.6g} nm; their size is left out"
-            )
         margin_bad = self.recipe.pad != "dark"
         bad = window.mask(frames.bad, margin_bad=margin_bad)
         detector = raw.detector_pixel_m
         known_detector = square and detector is not None and raw.distance_m is not None
         given = self._given_probe(window.size)
-        scan = Scan(
+        return Scan(
             diffraction=stack,
             xcoords=xy[:, 0],
             ycoords=xy[:, 1],
@@ -197,17 +220,10 @@ class _Preparation:
             source=raw.files[0],
             files=raw.files,
         )
-        span = np.ptp(xy, axis=0)
-        self.remarks.append(
-            f"object pixel {pixel[0] * 1e9:.6g} nm; positions over {span[0]:.1f} x {span[1]:.1f} "
-            "pixels (x, y)"
-        )
-        return scan
 
     def _given_probe(self, N: int) -> NDArray[np.complex64] | None:
-        if self.recipe.first_probe is None:
-            return None
-        return load_probe(Path(self.recipe.first_probe).expanduser(), N)
+        file = self.recipe.probe_file
+        return None if file is None else load_probe(file, N)
 
     def _object_pixels(self, window: Window) -> NDArray[np.float64]:
         """Return the object pixel in metres along x and y, of turned and binned patterns."""
@@ -220,21 +236,30 @@ class _Preparation:
             raise _unknown("detector_pixel", "--detector-pixel 75um", raw)
         height, width = raw.pixel_angle
         along_x, along_y = (height, width) if window.transpose else (width, height)
-        sizes = [
-            object_pixel(raw.energy_ev, 1.0, angle * window.binning, window.size, raw.particle)
-            for angle in (along_x, along_y)
-        ]
-        if not all(1e-15 < size < 1 for size in sizes):
+        angles = (along_x * window.binning, along_y * window.binning)
+        try:
+            sizes = [
+                object_pixel(raw.energy_ev, 1.0, angle, window.size, raw.particle)
+                for angle in angles
+            ]
+        except ArithmeticError:
+            sizes = [0.0, 0.0]
+        if not all(SMALLEST < size < LARGEST for size in sizes):
             got = f"object pixels of {sizes[0]:g} x {sizes[1]:g} m"
             advice = "check --energy, --distance and --detector-pixel, and their units"
             raise InvalidValueError("energy, distance and pixel", "such as give one", got, advice)
         return np.array(sizes)
 
 
-def _summary(raw: RawScan) -> str:
+def _summary(raw: RawScan) -> list[str]:
+    """Return lines about what was found where; the name of the first file goes without saying."""
     n, (height, width) = len(raw.frames), raw.shape
-    where = "; ".join(f"{name} {place}" for name, place in raw.places.items())
-    return f"{raw.layout}: {n} frames of {height} x {width}, {raw.frames.dtype}; {where}"
+    first = f"{raw.files[0].name}::"
+    where = (f"{name} {place.removeprefix(first)}" for name, place in raw.places.items())
+    return [
+        f"{raw.layout}: {n} frames of {height} x {width}, {raw.frames.dtype}",
+        *wrap(", ".join(where), 96, break_long_words=False, break_on_hyphens=False),
+    ]
 
 
 def _unknown(name: str, option: str, raw: RawScan) -> InvalidValueError:
@@ -242,18 +267,14 @@ def _unknown(name: str, option: str, raw: RawScan) -> InvalidValueError:
     return InvalidValueError(name, "known, to turn metres into pixels", got, f"give {option}")
 
 
-def _merge(prepared: Prepared) -> None:
+def _merged(scan: Scan) -> Scan:
     """Add up patterns that were taken at the same place."""
-    scan = prepared.scan
     labels = places(scan.positions)
-    number = int(labels.max()) + 1
-    if number == scan.n or not isinstance(scan.diffraction, LazyStack):
-        prepared.remarks.append("no two patterns were taken at the same place")
-        return
+    if int(labels.max()) + 1 == scan.n or not isinstance(scan.diffraction, LazyStack):
+        return scan
     stack, groups = added_by_place(scan.diffraction, labels, scan.domain)
     mean = np.array([scan.positions[group].mean(axis=0) for group in groups])
-    prepared.scan = evolve(scan, diffraction=stack, xcoords=mean[:, 0], ycoords=mean[:, 1])
-    prepared.remarks.append(f"{scan.n} patterns at {number} places were added up")
+    return evolve(scan, diffraction=stack, xcoords=mean[:, 0], ycoords=mean[:, 1])
 
 
 def write_prepared(

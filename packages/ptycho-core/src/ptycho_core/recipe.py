@@ -5,7 +5,6 @@ hyphens. It is validated like a configuration: all problems are told together.
 """
 
 import json
-import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -16,13 +15,15 @@ from typing import Any
 import attrs
 from attrs import frozen
 from ptycho_config.errors import ConfigError, describe
+from ptycho_config.plain_text import printable
 from ptycho_data import atomic_path
 from ptycho_data.raw import LAYOUTS, Names
 
 __all__ = ["Recipe", "Setting", "load_recipe", "merge", "recipe_from", "save_recipe", "settings"]
 
 _RASTER = re.compile(r"\s*(\d+)\s*[x×,]\s*(\d+)\s*")
-_LARGEST = 1 << 20
+#: Larger numbers are no place, matrix or angle.
+_LARGEST = 1e6
 
 
 @frozen(kw_only=True)
@@ -89,7 +90,7 @@ def _setting(
 
 
 _FILES, _EXPERIMENT, _DETECTOR = "Datasets", "Experiment", "Detector"
-_POSITIONS, _START = "Positions", "Probe"
+_POSITIONS, _START = "Positions", "Probe and orientation"
 
 
 @frozen(kw_only=True)
@@ -194,7 +195,16 @@ class Recipe:
         "Add up patterns that were taken at the same place.", _POSITIONS, kind="switch"
     )
     first_probe: str | None = _setting(
-        "Scan, product or reconstruction whose probe is the first one.", _START, metavar="FILE"
+        "First probe: auto finds it from the patterns (the default), none leaves it to be made of "
+        "their mean, or a file that has one.",
+        _START,
+        metavar="FILE|auto|none",
+    )
+    orientation: str | None = _setting(
+        "Find axes and signs of the positions by trying them (the default where none of "
+        "--swap-xy, --flip-x and --flip-y is given), or keep them as they are.",
+        _START,
+        choices=("auto", "as-is"),
     )
 
     def __attrs_post_init__(self) -> None:
@@ -226,6 +236,21 @@ class Recipe:
         if self.dark in ("auto", "none"):
             given.pop("dark")
         return Names(**given)
+
+    @property
+    def probe_file(self) -> Path | None:
+        """File of the first probe, if one is named."""
+        if self.first_probe in (None, "auto", "none"):
+            return None
+        return Path(self.first_probe or "").expanduser()
+
+    @property
+    def orientation_wanted(self) -> bool:
+        """Whether axes and signs of the positions are to be found."""
+        if self.orientation is not None:
+            return self.orientation == "auto"
+        stated = (self.swap_xy, self.flip_x, self.flip_y)
+        return self.first_probe in (None, "auto") and all(one is None for one in stated)
 
     def given(self) -> dict[str, Any]:
         """Return the settings that are not None."""
@@ -276,7 +301,7 @@ def _numbers(text: str, count: int) -> tuple[float, ...] | None:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
         return None
-    return values if len(values) == count and all(map(math.isfinite, values)) else None
+    return values if len(values) == count and all(abs(v) < _LARGEST for v in values) else None
 
 
 def _place(text: str) -> tuple[float, float] | None:
@@ -395,7 +420,7 @@ def save_recipe(path: str | os.PathLike[str], recipe: Recipe, *, overwrite: bool
     OutputExistsError
         The file exists, and ``overwrite`` is not set.
     """
-    lines = ["# ptycho prepare RAW -o scan.npz --recipe " + Path(path).name]
+    lines = ["# ptycho prepare RAW -o scan.npz --recipe " + printable(Path(path).name)]
     section, given = "", recipe.given()
     for setting in settings():
         if setting.name not in given:
@@ -405,7 +430,7 @@ def save_recipe(path: str | os.PathLike[str], recipe: Recipe, *, overwrite: bool
             lines += ["", f"# {section}"]
         lines.append(f"{setting.name} = {_toml(given[setting.name])}  # {setting.help}")
     with atomic_path(path, overwrite=overwrite) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        temporary.write_bytes(("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
 
 
 def _toml(value: object) -> str:

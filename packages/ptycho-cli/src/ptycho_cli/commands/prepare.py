@@ -4,14 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+from ptycho_core.cautions import scan_cautions
 from ptycho_core.outputs import output_file
 from ptycho_core.preparing import Prepared, prepare, write_prepared
+from ptycho_core.preparing_figure import quick_look, save_preparing_figure
+from ptycho_core.preparing_start import find_start
 from ptycho_core.recipe import Recipe, Setting, load_recipe, merge, save_recipe, settings
-from ptycho_data import refuse_inputs
+from ptycho_data import Scan, refuse_inputs
+from ptycho_data.figures import require_matplotlib
 
-from ptycho_cli.console import log, note, progress, say
+from ptycho_cli.console import log, progress, say
 from ptycho_cli.sections import Command, SectionOption, section
-from ptycho_cli.values import INPUT, PATH, Whole
+from ptycho_cli.values import INPUT, OUTPUT_FILE, Whole
 
 __all__ = ["prepare_command"]
 
@@ -52,14 +56,20 @@ def _tell(prepared: Prepared, told: int = 0) -> int:
 @_recipe_options
 @click.command("prepare", cls=Command)
 @click.argument("raw", type=INPUT, nargs=-1, required=True)
-@section("Output")("-o", "--output", type=PATH, required=True, help="NPZ file to write.")
+@section("Output")("-o", "--output", type=OUTPUT_FILE, required=True, help="NPZ file to write.")
 @section("Output")("--overwrite", is_flag=True, help="Replace an existing file.")
+@section("Output")(
+    "--picture/--no-picture",
+    default=True,
+    help="Draw detector, probe, positions and a quick reconstruction.  [default: --picture]",
+)
 @section("Recipe")("--recipe", type=INPUT, help="Take settings from this TOML file.")
-@section("Recipe")("--save-recipe", type=PATH, help="Write the settings to this TOML file.")
+@section("Recipe")("--save-recipe", type=OUTPUT_FILE, help="Write the settings to this TOML file.")
 def prepare_command(
     raw: tuple[Path, ...],
     output: Path,
     overwrite: bool,
+    picture: bool,
     recipe: Path | None,
     save_recipe: Path | None,
     **values: Any,
@@ -68,7 +78,8 @@ def prepare_command(
 
     Layouts of NeXus, Dectris, NanoMAX, HXN, PtyLab, ptypy, fold_slice and py4DSTEM are recognised;
     in other files the datasets are named. The beam is found, patterns are cut out around it, and
-    bad pixels are masked. Frames are read one after the other: files may be larger than memory.
+    bad pixels are masked. Orientation and first probe are found from the patterns, unless they are
+    given. Frames are read one after the other: files may be larger than memory.
 
     \b
     ptycho prepare scan_0042.h5 -o scan.npz
@@ -77,27 +88,48 @@ def prepare_command(
     ptycho prepare scan_0043.h5 -o scan.npz --recipe beamline.toml
     """
     settled = _recipe(recipe, values)
-    read = [*raw, recipe]
-    output_file(output, overwrite=overwrite, inputs=read)
-    if save_recipe is not None:
-        output_file(save_recipe, overwrite=overwrite, inputs=read)
+    drawn = _beside(output) if picture else None
+    for path in (output, save_recipe, drawn):
+        if path is not None:
+            output_file(path, overwrite=overwrite, inputs=[*raw, recipe])
+    if picture:
+        require_matplotlib()
     prepared = prepare(raw, settled)
     say(f"read {', '.join(path.name for path in raw)}")
     told = _tell(prepared)
-    refuse_inputs([output], prepared.scan.files)
+    find_start(prepared)
+    told = _tell(prepared, told)
+    refuse_inputs(
+        [path for path in (output, save_recipe, drawn) if path is not None], prepared.scan.files
+    )
     with progress(prepared.scan.n, "writing") as update:
         scan = write_prepared(
             prepared, output, overwrite=overwrite, progress=lambda done: update(done, "")
         )
     _tell(prepared, told)
-    for caution in prepared.cautions:
-        log.warning(caution)
+    for text in (*prepared.cautions, *(caution.text for caution in scan_cautions(scan))):
+        log.warning(text)
     say(f"wrote {output}: {scan.n} patterns of {scan.N} x {scan.N}, {scan.domain}")
     if save_recipe is not None:
         _save(save_recipe, prepared, overwrite)
-    note(f"next: ptycho inspect {output} --plot {output.with_suffix('.png')}")
+    if drawn is not None:
+        _draw(drawn, prepared, scan, overwrite)
+    result = output.with_suffix("")
+    say(f"next: ptycho reconstruct {output} --update-probe -o {result}")
+
+
+def _beside(output: Path) -> Path:
+    """Return the name of the picture of an output."""
+    named = output.with_suffix(".png")
+    return output.with_name(f"{output.name}.png") if named == output else named
+
+
+def _draw(path: Path, prepared: Prepared, scan: Scan, overwrite: bool) -> None:
+    look = None if scan.probe_made else quick_look(scan)
+    save_preparing_figure(scan, prepared.view, look, path, overwrite=overwrite)
+    say(f"wrote {path}: {'no first probe yet' if look is None else look.describe()}")
 
 
 def _save(path: Path, prepared: Prepared, overwrite: bool) -> None:
-    save_recipe(path, merge(prepared.recipe, prepared.decided), overwrite=overwrite)
+    save_recipe(path, prepared.recipe, overwrite=overwrite)
     say(f"wrote {path}: the recipe")

@@ -1,6 +1,5 @@
 """Numbers with a unit, as people write them: ``30nm``, ``8.8 keV``, ``2.2``."""
 
-import math
 import re
 from collections.abc import Callable
 
@@ -8,13 +7,15 @@ from ptycho_config.errors import InvalidValueError
 
 from ptycho_data.units import ev_per, metres_per
 
-__all__ = ["angle", "energy", "is_quantity", "length", "lengths"]
+__all__ = ["LARGEST", "SMALLEST", "angle", "energy", "is_quantity", "length", "lengths"]
 
 # Bounded: the time to refuse a text must not grow with the square of its length.
 _NUMBER = r"[-+]?(?:[0-9]{1,60}(?:\.[0-9]{0,60})?|\.[0-9]{1,60})(?:[eE][-+]?[0-9]{1,6})?"
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*([A-Za-zµμÅå]*)\s*")
 _ANGLE = re.compile(rf"\s*({_NUMBER})\s*(rad|mrad|urad|µrad|μrad)\s*")
 _WAVES = re.compile(rf"\s*({_NUMBER})\s*(?:1/|/)\s*([A-Za-zÅå]+)\s*")
+#: No length or energy of an experiment is beyond these.
+SMALLEST, LARGEST = 1e-18, 1e18
 _RADIANS = {"rad": 1.0, "mrad": 1e-3, "urad": 1e-6, "µrad": 1e-6, "μrad": 1e-6}
 
 
@@ -32,8 +33,9 @@ def _value(name: str, text: str, per: Callable[[str], float], what: str) -> floa
         value = number * (per(unit) if unit else 1.0)
     except InvalidValueError as error:
         raise InvalidValueError(name, f"in {error.rule}", repr(text[:60])) from None
-    if not math.isfinite(value):
-        raise InvalidValueError(name, "finite", repr(text[:60]))
+    if not (value == 0 or SMALLEST < abs(value) < LARGEST):
+        rule = f"between {SMALLEST:g} and {LARGEST:g} in SI units, or eV"
+        raise InvalidValueError(name, rule, repr(text[:60]))
     return value
 
 

@@ -163,6 +163,8 @@ class _Reader:
             else:
                 self.remarks.append(f"{place} is {value:g}: not used")
                 return None
+        if not quantities.SMALLEST < value * factor < quantities.LARGEST:
+            place.fail("a length or an energy of an experiment", f"{value:g}")
         self.places[name] = str(place)
         return _positive(name, value * factor)
 
