@@ -98,7 +98,7 @@ def test_rasters(file):
         ({"y": None}, "x and y must be given together"),
         ({"mask": "m/x"}, r"m/x must be a mask of shape"),
         ({"x": "mask"}, "must be as many"),
-        ({"energy": "-1"}, "energy must be a positive number"),
+        ({"energy": "-1"}, "energy must be a number from "),
         ({"energy": "3 apples"}, "energy must be in a unit of energy"),
         ({"unit": "foot"}, "unit must be a unit of length"),
         ({"patterns": "m/x"}, "a stack of three axes"),
