@@ -19,9 +19,11 @@ def _moment(known: Whole, rng: Random) -> dict[str, float]:
     return {"kill_after_s": float(rng.uniform(0.02, known.seconds))}
 
 
-def run(samples: Samples, seed: int, work: Path, backends: tuple[str, ...]) -> tuple[str, Verdict]:
+def run(
+    samples: Samples, seed: int, work: Path, backends: tuple[str, ...], only: str = ""
+) -> tuple[str, Verdict]:
     """Kill the command of a seed, look at what it left, and end its work."""
-    every = scenes(samples, backends)
+    every = scenes(samples, backends, only)
     scene = every[seed % len(every)]
     rng = np.random.default_rng([20, seed])
     known = whole(samples, scene, work)
