@@ -25,9 +25,9 @@ def scene(step=3.0, seed=0):
     return truth, positions, extract_patches(truth, positions, N)
 
 
-def picture(library, patches, positions, batch=50, most_tiles=None):
+def picture(library, patches, positions, batch=50, most_tiles=None, block=None):
     """Merge in batches; return the object on the canvas that covers the positions."""
-    mosaic = Mosaic(N, most_tiles=most_tiles)
+    mosaic = Mosaic(N, most_tiles=most_tiles, block=block)
     weight = library.array(WEIGHT)
     for start in range(0, len(patches), batch):
         part = slice(start, start + batch)
@@ -66,7 +66,7 @@ def test_wide_scans_are_assembled_on_the_way(library, reserve):
     truth, positions, patches = scene()
     phases = np.random.default_rng(1).uniform(-np.pi, np.pi, (len(patches), 1, 1))
     turned = (patches * np.exp(1j * phases)).astype(np.complex64)
-    mosaic, canvas = Mosaic(N, most_tiles=30), Canvas.covering(positions, N)
+    mosaic, canvas = Mosaic(N, most_tiles=30, block=25), Canvas.covering(positions, N)
     if reserve:
         mosaic.reserve(canvas)
     most, totals = 0, []
@@ -128,7 +128,33 @@ def test_memory_follows_the_area_not_the_number():
         mosaic.add(patches, positions, WEIGHT)
     once = Mosaic(N)
     once.add(patches, positions, WEIGHT)
+    for each in (mosaic, once):
+        each.merged(Canvas.covering(positions, N))
     assert mosaic._total.shape == once._total.shape
+
+
+@pytest.mark.parametrize("block", [None, 40])
+def test_the_object_does_not_depend_on_the_batches(library, block):
+    _, positions, patches = scene()
+    phases = np.random.default_rng(1).uniform(-np.pi, np.pi, (len(patches), 1, 1))
+    turned = (patches * np.exp(1j * phases)).astype(np.complex64)
+    found = [
+        picture(library, turned, positions, batch=batch, block=block)[0]
+        for batch in (1, 7, 64, len(patches))
+    ]
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], rtol=0, atol=1e-5)
+
+
+def test_weights_may_change_from_batch_to_batch(library):
+    _, positions, patches = scene()
+    mosaic, canvas = Mosaic(N), Canvas.covering(positions, N)
+    for start, factor in ((0, 1.0), (5, 3.0)):
+        part = slice(start, start + 5)
+        mosaic.add(library.array(patches[part]), positions[part], library.array(factor * WEIGHT))
+    assert not mosaic.empty
+    _, weight = mosaic.merged(canvas)
+    assert library.numpy(weight).sum() == pytest.approx(20 * WEIGHT.sum(), rel=1e-5)
 
 
 def test_sheet_grows_with_the_scan(library):

@@ -203,3 +203,14 @@ def test_a_device_that_is_not_here_is_wrong_usage(ptycho, model, scan_file, tmp_
     assert done.err.splitlines()[0].startswith(
         "error: accelerator must be one of this machine, got 'tpu'"
     )
+
+
+def test_a_dry_run_says_what_is_needed_and_writes_nothing(ptycho, model, scan_file, tmp_path):
+    out = tmp_path / "out"
+    for words in (("infer", model, scan_file), ("train", scan_file)):
+        done = ptycho(*words, "-o", out, "--dry-run")
+        assert done.code == 0, done.err
+        assert "60 patterns of 64 pixels, unrolled with pytorch" in done.out
+        assert "memory: about" in done.out
+        assert not out.exists()
+    assert ptycho("infer", model, scan_file, "-o", model, "--dry-run", "--no-such").code == 2

@@ -162,3 +162,11 @@ def test_a_limit_on_the_ratio_fails_the_run_after_writing(ptycho, scan_file, tmp
     assert done.code == 1
     assert "--fail-above" in done.err
     assert (tmp_path / "bad" / "reconstruction.npz").is_file()
+
+
+def test_a_dry_run_says_what_is_needed_and_writes_nothing(ptycho, scan_file, tmp_path):
+    done = ptycho("reconstruct", scan_file, "-o", tmp_path / "out", "--dry-run")
+    assert done.code == 0
+    assert "60 patterns of 64 pixels, 20 epochs" in done.out
+    assert "memory: about" in done.out
+    assert not (tmp_path / "out").exists()

@@ -182,3 +182,14 @@ def test_impossible_detectors_are_refused(ptycho, tmp_path, flags, words):
     assert done.code != 0
     assert done.fails_with(words)
     assert not (tmp_path / "s.npz").exists()
+
+
+def test_what_does_not_fit_is_refused_before_it_is_made(ptycho, tmp_path):
+    out, large = tmp_path / "large.npz", ("--N", 8192, "--size", 65536, "--n-patterns", 100_000)
+    shown = ptycho("simulate", "-o", out, *large, "--dry-run")
+    assert shown.code == 0
+    assert "more than is free" in shown.out
+    done = ptycho("simulate", "-o", out, *large)
+    assert done.code == 1
+    assert "small enough for the memory" in done.err
+    assert not out.exists()

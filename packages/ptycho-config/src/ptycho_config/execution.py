@@ -190,7 +190,8 @@ class PyTorchExecutionConfig:
     inference_batch_size: int | None = attrs.field(
         default=None,
         metadata=_about(
-            "Groups of patterns per batch of a reconstruction.",
+            "Groups of patterns per batch of a reconstruction. The object depends on it by "
+            "rounding only, unless the network was trained with --joint-stages.",
             minimum=1,
             none_means="chosen for the device",
             example=64,

@@ -23,6 +23,7 @@ from ptycho_core.backends import Backend, require
 from ptycho_core.cautions import check_scan, report
 from ptycho_core.evaluation import reference_metrics
 from ptycho_core.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc, write_curve
+from ptycho_core.memory import of_inference
 from ptycho_core.networks import trust_network
 from ptycho_core.outputs import check_result_folder, config_files, held_folder
 from ptycho_core.progress import Progress, counter, log_to_stderr, no_progress, text_progress
@@ -265,6 +266,21 @@ class ReconstructionRun:
             inputs=[*paths, *config_files(self.layers)],
             scan=scan,
         )
+
+    def plan(self) -> list[str]:
+        """Read and check the scan, and say what `run` would do; nothing is written."""
+        resolved = self.resolved
+        probe_file = resolved.files.probe_file if self.probe is None else None
+        scan = read_scan(self.scan, resolved.config.domain, probe_file, **self.reading)
+        scan = scan.single(self.scan_index)
+        check_scan(scan)
+        config = resolved.config
+        todo = (
+            f"{scan.n} patterns of {scan.N} pixels, {config.model.architecture} with "
+            f"{config.backend}"
+        )
+        memory = of_inference(self.bundle, scan, resolved.execution, config.backend)
+        return [todo, *memory.lines()]
 
     def run(self) -> InferenceResult:
         """Reconstruct; errors as for `reconstruct`."""

@@ -16,6 +16,7 @@ from ptycho_core.cautions import Caution, check_scan, report
 from ptycho_core.evaluation import reference_metrics
 from ptycho_core.first_probe import GUESSED_PROBE
 from ptycho_core.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc, write_curve
+from ptycho_core.memory import Estimate, of_solver
 from ptycho_core.outputs import check_result_folder, held_folder
 from ptycho_core.probe_sources import first_probe_of, probe_source
 from ptycho_core.progress import Progress, log_to_stderr, no_progress, text_progress
@@ -240,6 +241,9 @@ class SolverRun:
             log.info("%s", found.describe())
             scan = evolve(scan, probe=found.probe, probe_made=False)
             cautions += report(found.cautions, f"{scan.label}: ")
+        self._memory(scan).require(
+            "scan", "reconstruct with a network, whose patterns stay on disk, or use fewer patterns"
+        )
         with self.clock.stage("solve"):
             solution = self._solve(scan, "solving")
         rec = reconstruction_of(solution, scan)
@@ -278,6 +282,17 @@ class SolverRun:
             if self.output is None
             else self._written(self.output, scan, result, described, curve)
         )
+
+    def plan(self) -> list[str]:
+        """Read and check the scan, and say what `run` would do; nothing is written."""
+        scan = read_scan(self.scan, **self.reading).single(self.scan_index)
+        check_scan(scan)
+        todo = f"{scan.n} patterns of {scan.N} pixels, {self.settings['epochs']} epochs"
+        return [todo, *self._memory(scan).lines()]
+
+    def _memory(self, scan: Scan) -> Estimate:
+        settings = {key: self.settings.get(key) for key in ("batch_size", "modes")}
+        return of_solver(scan, batch_size=settings["batch_size"] or 16, modes=settings["modes"])
 
     def _solve(self, scan: Scan, label: str) -> Solution:
         """Run the solver on all patterns of a scan."""

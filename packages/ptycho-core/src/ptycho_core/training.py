@@ -33,6 +33,7 @@ from ptycho_data import (
 from ptycho_core.backends import require
 from ptycho_core.cautions import Caution, check_scan, report
 from ptycho_core.first_probe import GUESSED_PROBE, FirstProbe, searched_probes
+from ptycho_core.memory import of_training
 from ptycho_core.outputs import config_files, held_folder, output_set
 from ptycho_core.progress import log_to_stderr
 from ptycho_core.record import RUN_FILE, Inputs, Stopwatch, run_record
@@ -366,6 +367,18 @@ class TrainingRun:
             cautions=cautions,
             probes=refined,
         )
+
+    def plan(self) -> list[str]:
+        """Read and check the scans, and say what `run` would do; nothing is written."""
+        scans, _, _, resolved = self._read()
+        for scan in scans:
+            check_scan(scan)
+        config, patterns = resolved.config, sum(scan.n for scan in scans)
+        todo = (
+            f"{patterns} patterns of {scans[0].N} pixels, {config.model.architecture} with "
+            f"{config.backend}, {config.nepochs} epochs in batches of {config.batch_size} groups"
+        )
+        return [todo, *of_training(scans, config).lines()]
 
     def _refined(self, scans: list[Scan], probe: Probe | None) -> list[ProbeRefinement]:
         """Refine the probe of every scan."""

@@ -27,6 +27,11 @@ CONVERGED = 0.02
 """The phases of a batch of patches are determined in sweeps, until they change by less than
 this (root mean square, in radians)."""
 
+BLOCK_PIXELS = 2**19
+"""Patches are added in blocks of so many pixels, 128 patches of 64 pixels, in the order in which
+they come: the phases of a block are determined together, so the object depends on the blocks.
+Blocks of fixed size make it independent of the batches in which patches come."""
+
 CHUNK = 64
 """Tiles compared at a time."""
 
@@ -64,16 +69,28 @@ class Mosaic:
     N
         Patch size in pixels.
     most_tiles
-        Largest number of tiles kept before they are assembled; a single batch may need more.
+        Largest number of tiles kept before they are assembled; a single block may need more.
+    block
+        Number of patches that are added together; by default those of `BLOCK_PIXELS`.
     xp
         Array namespace of the patches; by default inferred from them.
     """
 
-    def __init__(self, N: int, *, most_tiles: int | None = None, xp: Any | None = None) -> None:
+    def __init__(
+        self,
+        N: int,
+        *,
+        most_tiles: int | None = None,
+        block: int | None = None,
+        xp: Any | None = None,
+    ) -> None:
         self.N = N
         self.side = N + N // 2
         self.most_tiles = most_tiles or max(2 * COLUMNS, MOST_PIXELS // self.side**2)
         self._xp: Any = xp
+        self._block = block or max(1, BLOCK_PIXELS // N**2)
+        self._waiting: list[tuple[Array, NDArray[np.float64]]] = []
+        self._waiting_weight: Array = None
         self._slots: dict[tuple[int, int], int] = {}
         self._total: Array = None
         self._weight: Array = None
@@ -83,7 +100,7 @@ class Mosaic:
     @property
     def empty(self) -> bool:
         """Whether nothing was added yet."""
-        return not self._slots and self._assembled is None
+        return not self._waiting and not self._slots and self._assembled is None
 
     @property
     def step(self) -> int:
@@ -104,6 +121,9 @@ class Mosaic:
     def add(self, patches: Array, positions: NDArray[np.float64], weight: Array) -> None:
         """Add patches to their tiles, each with the phase that agrees best.
 
+        They are kept until there are enough for a block, or the object is asked for, and must not
+        be changed until then.
+
         Parameters
         ----------
         patches : (k, N, N) complex array
@@ -113,6 +133,31 @@ class Mosaic:
             Weight of each patch pixel.
         """
         xp = self._xp = namespace(patches, xp=self._xp)
+        if self._waiting and weight is not self._waiting_weight:
+            self._add_waiting()
+        self._waiting.append((patches, positions))
+        self._waiting_weight = weight
+        count = sum(len(where) for _, where in self._waiting)
+        if count < self._block:
+            return
+        joined = xp.concat([some for some, _ in self._waiting], axis=0)
+        places = np.concatenate([where for _, where in self._waiting])
+        whole = count - count % self._block
+        for start in range(0, whole, self._block):
+            part = slice(start, start + self._block)
+            self._add_block(joined[part], places[part], weight)
+        self._waiting = [(joined[whole:], places[whole:])] if count > whole else []
+
+    def _add_waiting(self) -> None:
+        """Add the patches that wait for more to come."""
+        if self._waiting:
+            patches = self._xp.concat([some for some, _ in self._waiting], axis=0)
+            places = np.concatenate([where for _, where in self._waiting])
+            self._waiting = []
+            self._add_block(patches, places, self._waiting_weight)
+
+    def _add_block(self, patches: Array, positions: NDArray[np.float64], weight: Array) -> None:
+        xp = self._xp
         where = as_like(xp.asarray(self._place(positions, patches)), patches, xp)
         shape = tuple(self._total.shape)
         weighted = patches * weight
@@ -175,6 +220,7 @@ class Mosaic:
         weight : (H, W) float32 array
             Sum of their weights. Both are views that change when more patches are added.
         """
+        self._add_waiting()
         self.reserve(canvas)
         if self._assembled is not None and self._slots:
             self._assemble_all()

@@ -60,6 +60,9 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
 )
 @scan_index_option("Input and output")
 @section("Input and output")("--overwrite", is_flag=True, help="Replace existing results.")
+@section("Input and output")(
+    "--dry-run", is_flag=True, help="Read and check everything, print the memory needed, and stop."
+)
 @section("Refinement")(
     "--refine",
     "refine_steps",
@@ -92,6 +95,7 @@ def infer(
     config_file: Path | None,
     scan_index: int | None,
     overwrite: bool,
+    dry_run: bool,
     refine_steps: int,
     refine_probe: bool,
     refine_positions: bool,
@@ -120,19 +124,23 @@ def infer(
         refine_positions=refine_positions,
         half_scan_frc=half_scan_frc,
     )
-    result = run_inference(
-        ReconstructionRun(
-            layers=gather(ctx, InferenceConfig, config_file, fixed),
-            model=bundle,
-            scan=scan,
-            output=output,
-            reading=given_reading(more),
-            scan_index=scan_index,
-            extras=extras,
-            overwrite=overwrite,
-            progress=progress,
-        )
+    run = ReconstructionRun(
+        layers=gather(ctx, InferenceConfig, config_file, fixed),
+        model=bundle,
+        scan=scan,
+        output=output,
+        reading=given_reading(more),
+        scan_index=scan_index,
+        extras=extras,
+        overwrite=overwrite,
+        progress=progress,
     )
+    if dry_run:
+        with refusals_as_usage():
+            run.check()
+        say(*run.plan())
+        return
+    result = run_inference(run)
     if result.main_process:
         fail_if_above(result.metrics, fail_above)
 

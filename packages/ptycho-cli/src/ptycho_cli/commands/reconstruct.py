@@ -22,6 +22,9 @@ __all__ = ["reconstruct"]
     "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
 )
 @section("Input and output")("--overwrite", is_flag=True, help="Replace existing results.")
+@section("Input and output")(
+    "--dry-run", is_flag=True, help="Read and check everything, print the memory needed, and stop."
+)
 @reading_options("Input and output")
 @scan_index_option("Input and output")
 @section("Input and output")(
@@ -94,6 +97,7 @@ def reconstruct(
     seed: int,
     half_scan_frc: bool,
     fail_above: float | None,
+    dry_run: bool,
     **reading: Any,
 ) -> None:
     r"""Reconstruct SCAN iteratively from a uniform object; the same outputs as `ptycho infer`.
@@ -133,6 +137,9 @@ def reconstruct(
         progress=progress,
     )
     run.check()
+    if dry_run:
+        say(*run.plan())
+        return
     result = run.run()
     plateau = ", stopped at a plateau of the R-factor" if result.stopped == "plateau" else ""
     note(f"solved: {len(result.r_factors)} epochs{plateau}")

@@ -21,6 +21,7 @@ __all__ = ["simulate"]
     "-o", "--output", type=OUTPUT_FILE, required=True, help="Scan file (NPZ) to write."
 )
 @section("Output")("--overwrite", is_flag=True, help="Replace an existing file.")
+@section("Output")("--dry-run", is_flag=True, help="Print the memory needed, and stop.")
 @section("Scene")(
     "--from",
     "from_file",
@@ -116,7 +117,9 @@ __all__ = ["simulate"]
     show_default=True,
     help="Fraction of dead pixels, scattered over the detector and marked bad.",
 )
-def simulate(output: Path, overwrite: bool, from_file: Path | None, **options: Any) -> None:
+def simulate(
+    output: Path, overwrite: bool, dry_run: bool, from_file: Path | None, **options: Any
+) -> None:
     r"""Simulate photon counts of a scan from an object, a probe, a scan pattern and a dose.
 
     \b
@@ -130,6 +133,16 @@ def simulate(output: Path, overwrite: bool, from_file: Path | None, **options: A
     named = (options["object_source"], options["probe_source"])
     output_file(output, overwrite=overwrite, inputs=[from_file, *named])
     given = SimulationParts() if from_file is None else SimulationParts.from_file(from_file)
+    memory = given.memory(
+        object_size=options["size"],
+        N=options["pixels"],
+        n_patterns=options["n_patterns"],
+        step=options["step"],
+    )
+    if dry_run:
+        say(*memory.lines())
+        return
+    memory.require("the scan", "simulate fewer or smaller patterns, or a smaller object")
     parts = given.completed(
         object_source=options["object_source"],
         object_size=options["size"],

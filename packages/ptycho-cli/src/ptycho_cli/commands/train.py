@@ -39,6 +39,9 @@ __all__ = ["run_training", "train"]
 @section("Input and output")(
     "--resume", is_flag=True, help="Resume from the last checkpoint in the output folder."
 )
+@section("Input and output")(
+    "--dry-run", is_flag=True, help="Read and check everything, print the memory needed, and stop."
+)
 @reading_options(skip=("--domain", "--companion"))
 @section("Training")(
     "--refine-probe",
@@ -55,6 +58,7 @@ def train(
     overwrite: bool,
     resume: bool,
     refine_probe: bool,
+    dry_run: bool,
     **more: Any,
 ) -> None:
     r"""Train a network on one SCAN or several; no ground truth is needed.
@@ -73,17 +77,21 @@ def train(
     """
     fixed = {"train_data_file": scans[0], "output_dir": output}
     layers = gather(ctx, TrainingConfig, config_file, fixed)
-    run_training(
-        TrainingRun(
-            layers=layers,
-            scans=scans,
-            output=output,
-            reading=given_reading(more),
-            refine_probe=refine_probe,
-            resume=resume,
-            overwrite=overwrite,
-        )
+    run = TrainingRun(
+        layers=layers,
+        scans=scans,
+        output=output,
+        reading=given_reading(more),
+        refine_probe=refine_probe,
+        resume=resume,
+        overwrite=overwrite,
     )
+    if dry_run:
+        with refusals_as_usage():
+            run.check()
+        say(*run.plan())
+    else:
+        run_training(run)
 
 
 def run_training(run: TrainingRun) -> TrainedModel:

@@ -153,6 +153,24 @@ class BackendContract:
             again = reconstruct(bundle, other).reconstruction
             np.testing.assert_allclose(again.object, rec.object, atol=0.03)
 
+    def test_the_object_does_not_depend_on_the_batches_of_inference(
+        self, door: Backend, train: Any, config: Any
+    ) -> None:
+        """A batch is only how patterns are read: the same object to rounding."""
+        bundle = load_bundle(train(SCAN, config()).bundle_path)
+        objects = [
+            door.reconstruct(
+                bundle,
+                SCAN,
+                InferenceConfig(backend=self.backend),
+                PyTorchExecutionConfig(inference_batch_size=size),
+            ).reconstruction.object
+            for size in (None, 1, 7, 64)
+        ]
+        scale = np.abs(objects[0]).max()
+        for other in objects[1:]:
+            np.testing.assert_allclose(other, objects[0], rtol=0, atol=1e-4 * scale)
+
     def test_same_seed_same_weights(self, train: Any, config: Any) -> None:
         """Equal seeds give equal bits, and other seeds other ones."""
         runs = [
