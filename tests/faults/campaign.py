@@ -38,6 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--disks", type=int, default=0)
     parser.add_argument("--only", default="", help="families whose name begins so")
+    parser.add_argument("--scenes", default="", help="kills and disks of this command alone")
     parser.add_argument("--backends", nargs="+", default=installed())
     parser.add_argument("--work", type=Path, help="folder to work in, kept; best in memory")
     parser.add_argument("--output", type=Path, help="table as JSON")
@@ -105,7 +106,7 @@ def main() -> int:
             print("no disk can be mounted here")
             continue
         for count in range(given.seed, given.seed + number):
-            label, verdict = run(samples, count, work, backends)
+            label, verdict = run(samples, count, work, backends, given.scenes)
             table.add(f"{name}, {label.split(' | ')[1].split(',')[0]}", label, verdict)
     samples.close()
     print(table.show(), flush=True)

@@ -60,9 +60,11 @@ def _read_only(place: Path, on: bool) -> None:
     subprocess.run(["mount", "-o", f"remount,{way}", str(place)], check=True)  # noqa: S603, S607
 
 
-def run(samples: Samples, seed: int, work: Path, backends: tuple[str, ...]) -> tuple[str, Verdict]:
+def run(
+    samples: Samples, seed: int, work: Path, backends: tuple[str, ...], only: str = ""
+) -> tuple[str, Verdict]:
     """Run the scene of a seed on a disk that fails it, look at what is left, and end its work."""
-    every = scenes(samples, backends)
+    every = scenes(samples, backends, only)
     ways = ("full", "full", "full", "full", "temporary", "read only", "vanishing", "full")
     scene, way = every[seed % len(every)], ways[(seed // 3) % len(ways)]
     rng = np.random.default_rng([21, seed])

@@ -171,35 +171,38 @@ def _training(samples: Samples, backend: str, way: str) -> Scene:
     )
 
 
-def scenes(samples: Samples, backends: tuple[str, ...]) -> list[Scene]:
-    """Every scene, the frequent ones more than once: they are dealt round and round."""
-    found = [
-        _solver(samples, "reconstruct", "none", replace=True),
-        _single(samples, "npz"),
-        _solver(samples, "reconstruct", "none", replace=False),
-        _single(samples, "ptychodus"),
-        _single(samples, "simulate"),
-        _solver(samples, "reconstruct", "none", replace=True),
-        _single(samples, "cxi"),
-        _single(samples, "fixture"),
+def scenes(samples: Samples, backends: tuple[str, ...], only: str = "") -> list[Scene]:
+    """Every scene, the frequent ones more than once: they are dealt round and round.
+
+    With ``only``, those whose command begins so.
+    """
+    makers: list[tuple[str, Callable[[], Scene]]] = [
+        ("reconstruct", lambda: _solver(samples, "reconstruct", "none", replace=True)),
+        ("convert", lambda: _single(samples, "npz")),
+        ("reconstruct", lambda: _solver(samples, "reconstruct", "none", replace=False)),
+        ("convert", lambda: _single(samples, "ptychodus")),
+        ("simulate", lambda: _single(samples, "simulate")),
+        ("reconstruct", lambda: _solver(samples, "reconstruct", "none", replace=True)),
+        ("convert", lambda: _single(samples, "cxi")),
+        ("fixture", lambda: _single(samples, "fixture")),
     ]
     if "pytorch" in backends:
-        found += [
-            _training(samples, "pytorch", ""),
-            _solver(samples, "infer", "pytorch", replace=True),
-            _training(samples, "pytorch", " --resume"),
-            _training(samples, "pytorch", " --overwrite"),
-            _solver(samples, "infer", "pytorch", replace=True),
-            _training(samples, "pytorch", " --resume"),
+        makers += [
+            ("train", lambda: _training(samples, "pytorch", "")),
+            ("infer", lambda: _solver(samples, "infer", "pytorch", replace=True)),
+            ("train", lambda: _training(samples, "pytorch", " --resume")),
+            ("train", lambda: _training(samples, "pytorch", " --overwrite")),
+            ("infer", lambda: _solver(samples, "infer", "pytorch", replace=True)),
+            ("train", lambda: _training(samples, "pytorch", " --resume")),
         ]
     if "tensorflow" in backends:
-        found += [  # each takes as long as all the others
-            _training(samples, "tensorflow", ""),
-            _training(samples, "tensorflow", " --resume"),
-            _training(samples, "tensorflow", " --overwrite"),
-            *found,
+        makers += [  # each takes as long as all the others
+            ("train", lambda: _training(samples, "tensorflow", "")),
+            ("train", lambda: _training(samples, "tensorflow", " --resume")),
+            ("train", lambda: _training(samples, "tensorflow", " --overwrite")),
+            *makers,
         ]
-    return found
+    return [make() for name, make in makers if name.startswith(only)]
 
 
 _WHOLES: dict[str, Whole] = {}
