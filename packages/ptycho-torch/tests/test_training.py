@@ -31,6 +31,18 @@ def test_every_network_trains_with_every_gridsize(
     assert load_bundle(result.bundle_path).config["model"]["gridsize"] == gridsize
 
 
+def test_equal_bits_need_equal_numbers_of_threads(train, scan, training, execution):
+    ends = []
+    for number, threads in enumerate((2, 2, 1)):
+        torch.set_num_threads(threads)
+        result = train(scan, training(nepochs=1, n_groups=8), execution(), output=f"{number}")
+        ends.append((load_bundle(result.bundle_path).weights, result.history["train_loss"][0]))
+    (first, loss), (second, _), (_, other) = ends
+    for name, values in first.items():
+        np.testing.assert_array_equal(second[name], values, err_msg=name)
+    assert other == pytest.approx(loss, rel=1e-4)  # of one batch, before any step
+
+
 def test_accumulating_two_half_batches_is_a_step_of_its_own(train, scan, training, execution):
     result = train(scan, training(nepochs=2), execution(accum_steps=2))
     assert np.isfinite(result.history["train_loss"]).all()

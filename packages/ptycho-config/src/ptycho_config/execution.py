@@ -79,8 +79,8 @@ class PyTorchExecutionConfig:
     deterministic: bool | Literal["warn"] = attrs.field(
         default=True,
         metadata=_about(
-            "Bit-identical results for the same seed on the same machine; 'warn' permits "
-            "non-deterministic operations, with a warning."
+            "Bit-identical results for the same seed on the same machine with the same number of "
+            "threads; 'warn' permits non-deterministic operations, with a warning."
         ),
     )
     gradient_clip_val: float | None = attrs.field(
