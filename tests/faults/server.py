@@ -26,10 +26,10 @@ import json
 import os
 import pkgutil
 import resource
+import select
 import signal
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from pathlib import Path
@@ -137,24 +137,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
             with contextlib.suppress(Exception):
                 sys.stdout.flush()
             os._exit(code)
-    ended, reason = threading.Event(), []
-
-    def end_it(why: str, seconds: float) -> None:
-        if not ended.wait(seconds):
-            reason.append(why)
-            os.kill(pid, signal.SIGKILL)
-
-    timers = [("hang", float(job.get("seconds", 30)))]
-    if job.get("kill_after_s") is not None:
-        timers.append(("kill", float(job["kill_after_s"])))
-    threads = [threading.Thread(target=end_it, args=timer, daemon=True) for timer in timers]
-    for thread in threads:
-        thread.start()
-    # Waits without reaping, so that no other process can have the number when it is killed.
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    ended.set()
-    for thread in threads:
-        thread.join()
+    reason = _end_in_time(pid, job)
     _, status, usage = os.wait4(pid, 0)
     wall = time.monotonic() - start
     out, err, counter = (_content(fd) for fd in files)
@@ -168,8 +151,24 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         "cpu_s": usage.ru_utime + usage.ru_stime,
         "megabytes": usage.ru_maxrss / 1024,
         "changes": int(counter or 0),
-        "killed": "kill" if by_event else (reason[0] if code == -signal.SIGKILL and reason else ""),
+        "killed": "kill" if by_event else (reason if code == -signal.SIGKILL else ""),
     }
+
+
+def _end_in_time(pid: int, job: dict[str, Any]) -> str:
+    """Wait for a process, and kill it when its time is over; return why, or nothing."""
+    limits = [(float(job.get("seconds", 30)), "hang")]
+    if job.get("kill_after_s") is not None:
+        limits.append((float(job["kill_after_s"]), "kill"))
+    seconds, why = min(limits)
+    ended, poll = os.pidfd_open(pid), select.poll()
+    poll.register(ended, select.POLLIN)
+    in_time = poll.poll(seconds * 1000)
+    os.close(ended)
+    if in_time:
+        return ""
+    os.kill(pid, signal.SIGKILL)
+    return why
 
 
 def _content(fd: int) -> str:
