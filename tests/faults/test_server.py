@@ -1,7 +1,6 @@
 """The server runs the command as a shell would, and kills and limits it when told."""
 
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -21,19 +20,24 @@ def test_a_call_prints_and_ends_as_the_command_does(server, tmp_path):
 
 
 def test_it_kills_before_a_change_of_a_file(server, tmp_path):
-    argv = ["config", "template", "-o", "settings.toml"]
-    whole = server.call(argv, tmp_path, watched=str(tmp_path))
-    assert whole.code == 0
-    written = (tmp_path / "settings.toml").read_bytes()
-    (tmp_path / "settings.toml").unlink()
+    def call(kill_at):
+        folder = tmp_path / str(kill_at)
+        folder.mkdir()
+        argv = ["config", "template", "-o", "settings.toml"]
+        answer = server.call(argv, folder, watched=str(folder), kill_at=kill_at)
+        return answer, (folder / "settings.toml").exists()
+
+    whole, written = call(10_000)
+    assert (whole.code, whole.killed, written) == (0, "", True)
+    seen = []
     for change in range(1, whole.changes + 1):
-        answer = server.call(argv, tmp_path, watched=str(tmp_path), kill_at=change)
+        answer, written = call(change)
         assert (answer.code, answer.killed) == (-signal.SIGKILL, "kill")
-        assert not (tmp_path / "settings.toml").exists() or change == whole.changes
-        Path(tmp_path / "settings.toml").unlink(missing_ok=True)
-    answer = server.call(argv, tmp_path, watched=str(tmp_path), kill_at=whole.changes + 1)
-    assert (answer.code, answer.killed) == (0, "")
-    assert (tmp_path / "settings.toml").read_bytes() == written
+        seen.append(written)
+    assert seen[0] is False
+    assert seen == sorted(seen)  # there from some change on
+    answer, written = call(whole.changes + 1)
+    assert (answer.code, answer.killed, written) == (0, "", True)
 
 
 def test_it_kills_after_a_time(server, tmp_path):
