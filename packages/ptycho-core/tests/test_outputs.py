@@ -2,7 +2,7 @@ import tempfile
 
 import pytest
 from ptycho_config import InvalidValueError
-from ptycho_core.outputs import output_file, output_folder
+from ptycho_core.outputs import held_folder, output_file, output_folder
 from ptycho_data import OutputExistsError
 
 
@@ -36,6 +36,18 @@ def test_folder_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     with pytest.raises(PermissionError, match="cannot write into this folder"):
         output_folder(tmp_path, ["x"], overwrite=True)
+
+
+def test_only_the_first_of_several_processes_holds_the_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    with held_folder(tmp_path, several=True):
+        assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("RANK", "0")
+    with held_folder(tmp_path, several=True):
+        assert [path.name for path in tmp_path.iterdir()] == [".ptycho-lock"]
+    monkeypatch.setenv("RANK", "1")  # of a job with one task for each training
+    with held_folder(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == [".ptycho-lock"]
 
 
 def test_output_file(tmp_path):

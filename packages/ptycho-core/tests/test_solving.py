@@ -1,14 +1,16 @@
 import json
 import logging
+import shutil
 
 import h5py
 import numpy as np
 import pytest
 from attrs import evolve
+from ptycho_config import InvalidValueError
 from ptycho_core.outputs import RECONSTRUCTION_FILES
 from ptycho_core.solving import solve_scan
 from ptycho_core.testing import simulated_scan
-from ptycho_data import OutputExistsError, load_reconstruction, save_scan
+from ptycho_data import NoSpaceError, OutputExistsError, load_reconstruction, load_scan, save_scan
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,23 @@ def test_output_holds_what_the_command_writes(scan, tmp_path):
     assert run["r_over_noise"] == metrics["r_over_noise"]
     with pytest.raises(OutputExistsError):
         solve_scan(scan, output=tmp_path / "r", **options)
+
+
+def test_a_result_without_room_is_refused_before_the_solver_starts(scan, tmp_path, monkeypatch):
+    free = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    with pytest.raises(NoSpaceError):
+        solve_scan(scan, output=tmp_path / "r", callback=lambda *_: pytest.fail("started"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_of_a_scan_in_memory_are_not_replaced(scan, tmp_path):
+    save_scan(tmp_path / "reconstruction.npz", scan)
+    before = (tmp_path / "reconstruction.npz").read_bytes()
+    with pytest.raises(InvalidValueError) as caught:
+        solve_scan(load_scan(tmp_path / "reconstruction.npz"), output=tmp_path, overwrite=True)
+    assert caught.value.rule == "another file than the inputs"
+    assert (tmp_path / "reconstruction.npz").read_bytes() == before
 
 
 def test_nothing_is_written_unless_output_is_given(scan, tmp_path, monkeypatch):

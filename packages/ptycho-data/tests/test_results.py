@@ -1,6 +1,7 @@
 """The files of a reconstruction."""
 
 import json
+import shutil
 import struct
 import sys
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from ptycho_config.errors import MissingPackageError
-from ptycho_data import OutputExistsError, load_reconstruction
+from ptycho_data import NoSpaceError, OutputExistsError, load_reconstruction
 from ptycho_data._reconstruction import Reconstruction
 from ptycho_data._results import PICTURE_FILES, RESULT_FILES, write_pictures, write_results
 
@@ -69,6 +70,38 @@ def test_overwrite_replaces_every_file(rec, tmp_path):
         (tmp_path / name).write_text("old")
     write_results(tmp_path, rec, metrics={}, overwrite=True)
     assert all((tmp_path / name).read_bytes() != b"old" for name in RESULT_FILES)
+
+
+@contextmanager
+def small_files(most):
+    """Limit the size of files, as a disk that becomes full does."""
+    resource = pytest.importorskip("resource")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limit[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+
+@pytest.mark.parametrize("most", [1000, 20_000, 30_000])
+def test_a_disk_that_becomes_full_leaves_the_old_result(rec, tmp_path, most):
+    write_results(tmp_path, rec, metrics={"k": "old"})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(NoSpaceError) as caught, small_files(most):
+        write_results(tmp_path, rec, metrics={"k": "new" * 20_000}, overwrite=True)
+    assert caught.value.path.parent == tmp_path
+    assert caught.value.path.name in RESULT_FILES
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    load_reconstruction(tmp_path)
+
+
+def test_results_without_room_are_refused_before_any_is_written(rec, tmp_path, monkeypatch):
+    free = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    with pytest.raises(NoSpaceError, match=r"needs about 4\.\d MB, and the disk has 1 kB free"):
+        write_results(tmp_path / "r", rec, metrics={})
+    assert not list(tmp_path.iterdir())
 
 
 def test_stages_enclose_their_part(rec, tmp_path):

@@ -157,6 +157,14 @@ def test_a_missing_or_changed_file_is_noticed(tmp_path, damage, name):
         read_set(tmp_path, RECONSTRUCTION_SET)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="holes take room on Windows")
+def test_a_file_of_endless_holes_is_not_read(tmp_path):
+    write(tmp_path, OLD)
+    os.truncate(tmp_path / "metrics.json", 1 << 42)
+    with pytest.raises(ResultSetError, match="full of holes"):
+        read_set(tmp_path, RECONSTRUCTION_SET)
+
+
 def test_several_files_without_a_manifest_are_refused_and_one_alone_is_not(tmp_path):
     assert read_set(tmp_path, RECONSTRUCTION_SET) == tmp_path / "reconstruction.npz"
     (tmp_path / "reconstruction.npz").write_text("1")

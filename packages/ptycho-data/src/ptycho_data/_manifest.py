@@ -14,6 +14,8 @@ __all__ = ["MANIFEST", "ResultSetError", "manifest_bytes", "plain_name", "read_m
 MANIFEST = "SHA256SUMS"
 #: Bytes of a manifest that are read; a line takes some hundred.
 _MOST = 4 << 20
+#: Smaller files are read in a moment, whatever they hold.
+_LARGE = 1 << 30
 _LINE = re.compile(r"(\\?)([0-9a-f]{64})  (.+)")
 _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 
@@ -90,6 +92,12 @@ def _unescaped(match: re.Match[str]) -> str:
     return re.sub(r"\\(?:\\|n|r)", lambda found: _ESCAPES[found[0]], match[3])
 
 
+def _hollow(status: os.stat_result) -> bool:
+    """Tell a file whose bytes are hardly on disk; reading one of any length would never end."""
+    stored = getattr(status, "st_blocks", status.st_size) * 512
+    return status.st_size > _LARGE and status.st_size > 1000 * stored
+
+
 def verify(folder: Path, hashes: Mapping[str, str]) -> None:
     """Compare the files of a folder with their hashes.
 
@@ -103,6 +111,8 @@ def verify(folder: Path, hashes: Mapping[str, str]) -> None:
         try:
             if not path.is_file():
                 problem = "is missing"
+            elif _hollow(path.stat()):
+                problem = "is a file full of holes"
             elif file_sha256(path) == digest:
                 continue
             else:

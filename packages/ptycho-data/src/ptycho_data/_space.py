@@ -4,6 +4,8 @@ import contextlib
 import errno
 import os
 import shutil
+import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,12 @@ from ptycho_config.errors import PtychoError
 __all__ = ["NoSpaceError", "need_space", "telling_full_disk"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large", "errno = 28")
+_TEXTS = {
+    "No space left on device": errno.ENOSPC,
+    "errno = 28": errno.ENOSPC,
+    "Disk quota exceeded": errno.EDQUOT,
+    "File too large": errno.EFBIG,
+}
 #: Libraries that do not pass the system's error on fail with less room than this.
 _NOTHING = 64 << 10
 
@@ -78,24 +85,62 @@ def need_space(path: str | os.PathLike[str], size: int) -> None:
 def telling_full_disk(path: Path) -> Iterator[None]:
     """Turn the many errors of a full disk into a NoSpaceError that names the file.
 
-    HDF5 and others pass on no error number, some no text either.
+    HDF5 and others pass on no error number, some no text either; and where HDF5 writes as its
+    objects are released, Python prints the error instead of raising it.
     """
+    released: list[int] = []
+    with _listening(released):
+        try:
+            yield
+        except NoSpaceError as error:
+            # named by a writer below a hidden folder: name the file that the user knows
+            if error.path != path and any(part.startswith(".ptycho-") for part in error.path.parts):
+                raise NoSpaceError(path, error.problem, error.errno or errno.ENOSPC) from error
+            raise
+        except (OSError, RuntimeError, ValueError) as error:
+            if isinstance(error, PtychoError):
+                raise
+            traceback.clear_frames(error.__traceback__)  # what HDF5 still has to write, fails now
+            number = _full(error) or next(iter(released), None) or _nothing_left(path)
+            if number is None:
+                raise
+            raise NoSpaceError(path, _problem(path, number), number) from error
+        if released:
+            raise NoSpaceError(path, _problem(path, released[0]), released[0])
+
+
+@contextlib.contextmanager
+def _listening(released: list[int]) -> Iterator[None]:
+    """Collect the numbers of errors of a full disk that nobody can catch."""
+    before = sys.unraisablehook
+
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
+        number = _full(unraisable.exc_value)
+        if number is None:
+            before(unraisable)
+        else:
+            released.append(number)
+
+    sys.unraisablehook = hook
     try:
         yield
-    except NoSpaceError as error:
-        # named by a writer below a hidden folder: name the file that the user knows
-        if error.path != path and any(part.startswith(".ptycho-") for part in error.path.parts):
-            raise NoSpaceError(path, error.problem, error.errno or errno.ENOSPC) from error
-        raise
-    except (OSError, RuntimeError, ValueError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        free = _free(path.parent)
-        if number in _FULL or any(text in str(error) for text in _TEXTS):
-            pass
-        elif isinstance(error, PtychoError) or free is None or free > _NOTHING:
-            raise
-        if number == errno.EFBIG or "File too large" in str(error):
-            problem = "grew beyond the largest size that a file may have here"
-        else:
-            problem = f"the disk is full ({_text(free or 0)} free)"
-        raise NoSpaceError(path, problem, number or errno.ENOSPC) from error
+    finally:
+        sys.unraisablehook = before
+
+
+def _full(error: BaseException | None) -> int | None:
+    """Return the number of an error of a full disk, None for another error."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return error.errno
+    return next((number for text, number in _TEXTS.items() if text in str(error)), None)
+
+
+def _nothing_left(path: Path) -> int | None:
+    free = _free(path.parent)
+    return errno.ENOSPC if free is not None and free <= _NOTHING else None
+
+
+def _problem(path: Path, number: int) -> str:
+    if number == errno.EFBIG:
+        return "grew beyond the largest size that a file may have here"
+    return f"the disk is full ({_text(_free(path.parent) or 0)} free)"

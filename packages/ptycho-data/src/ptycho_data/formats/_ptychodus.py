@@ -28,6 +28,7 @@ from ptycho_data._hdf5 import H5File
 from ptycho_data._protected import created, put, put_text
 from ptycho_data._scan import Scan
 from ptycho_data._sets import result_set
+from ptycho_data._space import telling_full_disk
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, flat, has_all
 from ptycho_data.formats._metres import ELECTRON_ENERGY, NOMINAL, ScanInMetres
 from ptycho_data.formats._written_metres import (
@@ -163,13 +164,13 @@ def write_ptychodus(
     mask = np.zeros((scan.N, scan.N), bool) if scan.bad_pixels is None else scan.bad_pixels
     size = scan.n * scan.N**2 * (scan.diffraction.dtype.itemsize if counts else 4)
     with result_set(folder, overwrite=overwrite, names=FILES, size=size) as staged:
-        with created(staged / FILES[0]) as file:
+        with telling_full_disk(folder / FILES[0]), created(staged / FILES[0]) as file:
             stack = write_patterns(file, "patterns", scan)
             stack.attrs["detector_pixel_width_m"] = place.detector_pixel_m
             stack.attrs["detector_pixel_height_m"] = place.detector_pixel_m
             put(file, "indexes", numbers)
             put(file, "bad_pixels", mask)
-        with created(staged / FILES[1]) as file:
+        with telling_full_disk(folder / FILES[1]), created(staged / FILES[1]) as file:
             fill_product(
                 file,
                 indexes=numbers,
