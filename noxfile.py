@@ -150,7 +150,7 @@ def pytest(
     """Run pytest on the installed packages; arguments after `--` go to pytest.
 
     With DISCARD_ENVIRONMENTS in the environment, one in which the tests passed is deleted: together
-    they take 14 GB, one at a time 3.3.
+    they take 10 GB, one at a time 3.
     """
     env = {"MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": None, "PYTHONPATH": None}
     env |= dict.fromkeys(THREADS, "1")
