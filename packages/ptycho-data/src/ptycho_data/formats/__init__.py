@@ -89,6 +89,8 @@ def _loaded(value: object) -> Format:
     return value
 
 
+#: What to do with the file of an instrument.
+PREPARE = "ptycho prepare FILE -o scan.npz makes a scan of the file of an instrument"
 #: Names of files of patterns that are looked for first in a folder.
 _USUAL = ("diffraction.h5", "diffraction.cxi", "diffraction.npz")
 
@@ -122,7 +124,8 @@ def detect(file: Container) -> Format:
     arrays = ", ".join(file.names[:20]) or "nothing"
     titles = ", ".join(one.title for one in known_formats())
     got = f"a file that holds: {arrays}"
-    raise ScanFormatError.of(file.path, WHOLE_FILE, f"a scan in one of the formats {titles}", got)
+    rule = f"a scan in one of the formats {titles}"
+    raise ScanFormatError.of(file.path, WHOLE_FILE, rule, got, PREPARE)
 
 
 def format_of(path: str | PathLike[str]) -> Format:
