@@ -9,13 +9,10 @@ from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError, describe
 from ptycho_config.options import LARGEST_NUMBER, SMALLEST_NUMBER
 
+from ptycho_data._contract import strength_problem
 from ptycho_data._domain import DOMAINS
 
 __all__ = ["check_finite", "check_overrides", "check_probe_values", "check_scaling", "read_history"]
-
-#: Largest and smallest strength of a probe, the modulus of its strongest pixel: its square, summed
-#: over all pixels, is then a number of single precision.
-PROBE_STRENGTH = (1e-15, 1e15)
 
 
 def _is_number(value: object) -> bool:
@@ -145,8 +142,6 @@ def check_probe_values(name: str, probe: NDArray[np.complex64]) -> None:
     """
     if not np.isfinite(probe).all():
         raise InvalidValueError(name, "finite", "NaN or infinity")
-    strongest = float(np.abs(probe).max(initial=0))
-    weakest, limit = PROBE_STRENGTH
-    if strongest and not weakest <= strongest <= limit:
-        rule = f"of a strength from {weakest:g} to {limit:g}, the modulus of its strongest pixel"
-        raise InvalidValueError(name, rule, f"{strongest:g}", "normalise it")
+    problem = strength_problem(probe)
+    if problem is not None:
+        raise InvalidValueError(name, *problem)

@@ -222,6 +222,38 @@ def mode_axis_first(probe: NDArray[Any]) -> NDArray[Any]:
     return modes[np.newaxis] if modes.ndim == 2 else modes
 
 
+STRENGTH = (1e-15, 1e15)
+"""Least and largest modulus of the strongest pixel of a probe, and the largest of an object: their
+squares, summed over all pixels, are then numbers of single precision."""
+
+
+def strength_problem(
+    values: NDArray[Any], *, weakest: float = STRENGTH[0]
+) -> tuple[str, str, str] | None:
+    """Check that single precision can compute with a finite probe or object.
+
+    Parameters
+    ----------
+    values
+        Complex array; one of zeros has no strength, and passes.
+    weakest
+        Least modulus of the strongest pixel.
+
+    Returns
+    -------
+    tuple of str or None
+        Broken rule, received value and advice; None if there is no problem.
+    """
+    with np.errstate(over="ignore"):  # of doubles that are almost infinite
+        strongest = float(np.abs(values).max(initial=0))
+    if not strongest or weakest <= strongest <= STRENGTH[1]:
+        return None
+    rule = f"of moduli up to {STRENGTH[1]:g}"
+    if weakest:
+        rule = f"with a strongest pixel of modulus {weakest:g} to {STRENGTH[1]:g}"
+    return rule, f"{strongest:g}", "divide it by that"
+
+
 def as_modes(
     probe: ArrayLike, N: int | None = None, *, name: str = "probe"
 ) -> NDArray[np.complex64]:
@@ -257,6 +289,9 @@ def as_modes(
         raise InvalidValueError(name, "finite", "NaN or infinity")
     if not values.any():
         raise InvalidValueError(name, "nonzero somewhere", "zeros only")
+    problem = strength_problem(values)
+    if problem is not None:
+        raise InvalidValueError(name, *problem)
     return mode_axis_first(values).astype(np.complex64, copy=False)
 
 

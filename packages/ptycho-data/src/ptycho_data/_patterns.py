@@ -1,5 +1,6 @@
 """The patterns of a scan: checked in one pass, bad pixels found, the domain settled."""
 
+import math
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -15,6 +16,9 @@ from ptycho_data._measure import DAMAGED, Checksum, StackStatistics, measure
 from ptycho_data._stack import Stack
 
 __all__ = ["NEGATIVES", "CheckedPatterns", "Negative", "check_patterns"]
+
+BRIGHTEST = (1e-15, 1e15)
+"""Bounds of the largest count or amplitude: single precision must hold its square, summed."""
 
 Negative = Literal["refuse", "clip"]
 """What to do with values below zero."""
@@ -152,6 +156,12 @@ def _check_values(statistics: StackStatistics, n: int, findings: Findings) -> No
         findings.add("diffraction", "counts or amplitudes >= 0", got, advice)
     if statistics.minimum == 0 == statistics.maximum:
         findings.add("diffraction", "patterns with photons", "zeros only")
+    elif math.isfinite(statistics.maximum) and statistics.maximum > BRIGHTEST[1]:
+        rule, got = f"at most {BRIGHTEST[1]:g}", f"{statistics.maximum:g}"
+        findings.add("diffraction", rule, got, "mark pixels without a count in bad_pixels")
+    elif statistics.minimum >= 0 and statistics.maximum < BRIGHTEST[0]:
+        rule, got = f"at least {BRIGHTEST[0]:g} somewhere", f"{statistics.maximum:g}"
+        findings.add("diffraction", rule, got, "multiply them to counts")
 
 
 def _clipped(patterns: NDArray[Any]) -> NDArray[Any]:

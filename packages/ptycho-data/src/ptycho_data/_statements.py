@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 from numpy.typing import NDArray
+from ptycho_config.options import LARGEST_NUMBER, SMALLEST_NUMBER
 
 from ptycho_data._contract import Findings
 from ptycho_data._domain import DOMAINS
@@ -137,20 +138,20 @@ def _particle(metadata: Mapping[str, Any], findings: Findings) -> Particle | Non
 
 
 def _finite(value: object) -> float | None:
-    """Return a finite number of JSON; None for anything else."""
+    """Return a number of JSON that can be computed with; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         number = float(value)
     except OverflowError:  # an integer of hundreds of digits
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= LARGEST_NUMBER else None  # NaN is not
 
 
 def _number(value: object) -> float | None:
     """Return a positive number of JSON; None for anything else."""
     number = _finite(value)
-    return number if number is not None and number > 0 else None
+    return number if number is not None and number >= SMALLEST_NUMBER else None
 
 
 def _pair(value: object) -> tuple[float, float] | None:
@@ -176,8 +177,11 @@ def _positive(arrays: Mapping[str, NDArray[Any]], key: str, findings: Findings) 
     if key not in arrays:
         return None
     value = float(arrays[key].reshape(()))
-    if not 0 < value < float("inf"):
-        findings.add(key, "a positive number", f"{value:g}")
+    if not SMALLEST_NUMBER <= value <= LARGEST_NUMBER:
+        rule = "a positive number"
+        if math.isfinite(value) and value > 0:
+            rule = f"a number from {SMALLEST_NUMBER:g} to {LARGEST_NUMBER:g}"
+        findings.add(key, rule, f"{value:g}")
         return None
     return value
 

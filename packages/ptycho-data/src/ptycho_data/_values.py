@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_data._contract import STACK_KEYS, Findings, Layout, mode_axis_first
+from ptycho_data._contract import (
+    STACK_KEYS,
+    STRENGTH,
+    Findings,
+    Layout,
+    mode_axis_first,
+    strength_problem,
+)
 from ptycho_data._measure import DAMAGED, Checksum, all_finite
 from ptycho_data._stack import Stack
 
@@ -54,6 +61,12 @@ def check_small(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> None:
     probe = arrays.get("probeGuess")
     if probe is not None and not np.any(probe):
         findings.add("probeGuess", "nonzero somewhere", "zeros only")
+    for key, weakest in (("probeGuess", STRENGTH[0]), ("objectGuess", 0.0)):
+        values = arrays.get(key)
+        if values is not None and np.isfinite(values).all():
+            problem = strength_problem(values, weakest=weakest)
+            if problem is not None:
+                findings.add(key, *problem)
     x, y = arrays.get("xcoords"), arrays.get("ycoords")
     span = _span(x, y)
     if span == 0:
