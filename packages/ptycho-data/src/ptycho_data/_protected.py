@@ -6,8 +6,9 @@ the index of chunks have checksums of their own from the file format of HDF5 1.1
 which these files are written.
 """
 
+import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from ptycho_data._hdf5_source import DAMAGE, datasets, open_file
 
-__all__ = ["PATTERN_CHUNK_BYTES", "chunk_shape", "created", "protection", "put", "put_text"]
+__all__ = ["PATTERN_CHUNK_BYTES", "chunk_shape", "protection", "put", "put_text", "write_hdf5"]
 
 #: Chunks of an array, and of patterns, of which a few are read at a time.
 _CHUNK_BYTES = 1 << 20
@@ -26,9 +27,83 @@ PATTERN_CHUNK_BYTES = 1 << 16
 _MOST = 1000
 
 
-def created(path: Path) -> h5py.File:
-    """Create an HDF5 file whose headers have checksums."""
-    return h5py.File(path, "w", libver=("v110", "v110"))
+class _Sink(io.RawIOBase):
+    """A file whose first error is kept, and what is written after it dropped.
+
+    HDF5 does not survive a disk that becomes full: it fails again as objects are released and as
+    the program ends, with errors that nobody can catch, or worse.
+    """
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._place = self._end = 0
+        self.error: OSError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._place = offset + (0, self._place, self._end)[whence]
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            self._file.seek(self._place)
+            while len(rest) and self.error is None:
+                rest = rest[self._file.write(rest) or 0 :]
+        except OSError as error:
+            self.error = error
+        self._place += size
+        self._end = max(self._end, self._place)
+        return size
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        self._file.seek(self._place)
+        found = self._file.readinto(view) or 0
+        size = max(found, min(len(view), self._end - self._place))
+        view[found:size] = bytes(size - found)
+        self._place += size
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        self._end = self._place if size is None else size
+        try:
+            self._file.truncate(self._end)
+        except OSError as error:
+            self.error = self.error or error
+        return self._end
+
+
+def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
+    """Create an HDF5 file whose headers have checksums, and fill it.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written, because the disk is full for instance.
+    """
+    with path.open("w+b", buffering=0) as raw:
+        sink = _Sink(raw)
+        try:
+            with h5py.File(sink, "w", libver=("v110", "v110")) as file:
+                fill(file)
+        except Exception:  # of HDF5, after an error that it did not see
+            if sink.error is None:
+                raise
+        if sink.error is not None:
+            raise sink.error
 
 
 def chunk_shape(shape: Sequence[int], itemsize: int, most: int = _CHUNK_BYTES) -> tuple[int, ...]:

@@ -8,13 +8,14 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._files import atomic_path, write_json
 from ptycho_data._geometry import center_m
 from ptycho_data._manifest import MANIFEST
-from ptycho_data._protected import created, put_text
+from ptycho_data._protected import put_text, write_hdf5
 from ptycho_data._reconstruction import Reconstruction, save_reconstruction
 from ptycho_data._sets import RECONSTRUCTION_SET, result_set
 from ptycho_data.figures import (
@@ -104,7 +105,8 @@ def save_product(
     x0, y0 = (float(v) for v in rec.origin)
     place = None if rec.pixel_size_m is None else rec.origin_m
     x_m, y_m = place or (0.0, 0.0)
-    with atomic_path(path, overwrite=overwrite) as temporary, created(temporary) as file:
+
+    def fill(file: h5py.File) -> None:
         fill_product(
             file,
             indexes=rec.indices,
@@ -126,6 +128,9 @@ def save_product(
         )
         if rec.run is not None:
             put_text(file, "run", json.dumps(dict(rec.run)))
+
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        write_hdf5(temporary, fill)
     return Path(path)
 
 

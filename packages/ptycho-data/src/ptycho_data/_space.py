@@ -4,8 +4,6 @@ import contextlib
 import errno
 import os
 import shutil
-import sys
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,62 +83,31 @@ def need_space(path: str | os.PathLike[str], size: int) -> None:
 def telling_full_disk(path: Path) -> Iterator[None]:
     """Turn the many errors of a full disk into a NoSpaceError that names the file.
 
-    HDF5 and others pass on no error number, some no text either; and where HDF5 writes as its
-    objects are released, Python prints the error instead of raising it.
+    Some libraries pass on no error number, others no text either.
     """
-    released: list[int] = []
-    with _listening(released):
-        try:
-            yield
-        except NoSpaceError as error:
-            # named by a writer below a hidden folder: name the file that the user knows
-            if error.path != path and any(part.startswith(".ptycho-") for part in error.path.parts):
-                raise NoSpaceError(path, error.problem, error.errno or errno.ENOSPC) from error
-            raise
-        except (OSError, RuntimeError, ValueError) as error:
-            if isinstance(error, PtychoError):
-                raise
-            traceback.clear_frames(error.__traceback__)  # what HDF5 still has to write, fails now
-            number = _full(error) or next(iter(released), None) or _nothing_left(path)
-            if number is None:
-                raise
-            raise NoSpaceError(path, _problem(path, number), number) from error
-        if released:
-            raise NoSpaceError(path, _problem(path, released[0]), released[0])
-
-
-@contextlib.contextmanager
-def _listening(released: list[int]) -> Iterator[None]:
-    """Collect the numbers of errors of a full disk that nobody can catch."""
-    before = sys.unraisablehook
-
-    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
-        number = _full(unraisable.exc_value)
-        if number is None:
-            before(unraisable)
-        else:
-            released.append(number)
-
-    sys.unraisablehook = hook
     try:
         yield
-    finally:
-        sys.unraisablehook = before
+    except NoSpaceError as error:
+        # named by a writer below a hidden folder: name the file that the user knows
+        if error.path != path and any(part.startswith(".ptycho-") for part in error.path.parts):
+            raise NoSpaceError(path, error.problem, error.errno or errno.ENOSPC) from error
+        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        number = _full(error, path)
+        if number is None:
+            raise
+        problem = f"the disk is full ({_text(_free(path.parent) or 0)} free)"
+        if number == errno.EFBIG:
+            problem = "grew beyond the largest size that a file may have here"
+        raise NoSpaceError(path, problem, number) from error
 
 
-def _full(error: BaseException | None) -> int | None:
+def _full(error: Exception, path: Path) -> int | None:
     """Return the number of an error of a full disk, None for another error."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return error.errno
-    return next((number for text, number in _TEXTS.items() if text in str(error)), None)
-
-
-def _nothing_left(path: Path) -> int | None:
-    free = _free(path.parent)
+    for text, number in _TEXTS.items():
+        if text in str(error):
+            return number
+    free = None if isinstance(error, PtychoError) else _free(path.parent)
     return errno.ENOSPC if free is not None and free <= _NOTHING else None
-
-
-def _problem(path: Path, number: int) -> str:
-    if number == errno.EFBIG:
-        return "grew beyond the largest size that a file may have here"
-    return f"the disk is full ({_text(_free(path.parent) or 0)} free)"

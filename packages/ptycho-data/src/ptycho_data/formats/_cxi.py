@@ -28,8 +28,9 @@ from ptycho_data._changes import CentredSource
 from ptycho_data._contract import describe_array
 from ptycho_data._files import atomic_path
 from ptycho_data._hdf5 import H5File
-from ptycho_data._protected import created, put, put_text
+from ptycho_data._protected import put, put_text, write_hdf5
 from ptycho_data._scan import Scan
+from ptycho_data._space import need_space
 from ptycho_data._stack import LazyStack
 from ptycho_data.formats._base import Container, Format, Opened, Raw, find_partner, first_of
 from ptycho_data.formats._beam import read_energy
@@ -87,7 +88,8 @@ def write_cxi(path: str | PathLike[str], scan: Scan, overwrite: bool = False) ->
     """
     photons = scan.mean_photons()
     place = in_metres(scan)
-    with atomic_path(path, overwrite=overwrite) as temporary, created(temporary) as file:
+
+    def fill(file: h5py.File) -> None:
         put(file, "cxi_version", _VERSION)
         entry = file.create_group("entry_1")
         _write_instrument(entry, scan, place)
@@ -100,6 +102,11 @@ def write_cxi(path: str | PathLike[str], scan: Scan, overwrite: bool = False) ->
         _write_extras(entry, scan, place, photons)
         put(entry, "process_1/program", "ptycho-data")
         put(entry, "process_1/version", __version__)
+
+    itemsize = scan.diffraction.dtype.itemsize if scan.domain == "counts" else 4
+    need_space(path, scan.n * scan.N**2 * itemsize)
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        write_hdf5(temporary, fill)
     return [*place.lost, *left_out(scan)]
 
 

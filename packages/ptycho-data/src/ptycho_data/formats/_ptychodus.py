@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from ptycho_data.__about__ import __version__
 from ptycho_data._hdf5 import H5File
-from ptycho_data._protected import created, put, put_text
+from ptycho_data._protected import put, put_text, write_hdf5
 from ptycho_data._scan import Scan
 from ptycho_data._sets import result_set
 from ptycho_data._space import telling_full_disk
@@ -163,33 +163,39 @@ def write_ptychodus(
     numbers, counts = np.arange(scan.n), scan.domain == "counts"
     mask = np.zeros((scan.N, scan.N), bool) if scan.bad_pixels is None else scan.bad_pixels
     size = scan.n * scan.N**2 * (scan.diffraction.dtype.itemsize if counts else 4)
+
+    def patterns(file: h5py.File) -> None:
+        stack = write_patterns(file, "patterns", scan)
+        stack.attrs["detector_pixel_width_m"] = place.detector_pixel_m
+        stack.attrs["detector_pixel_height_m"] = place.detector_pixel_m
+        put(file, "indexes", numbers)
+        put(file, "bad_pixels", mask)
+
+    def product(file: h5py.File) -> None:
+        fill_product(
+            file,
+            indexes=numbers,
+            x_m=place.x_m,
+            y_m=place.y_m,
+            probe=scan.probe,
+            object_=place.object,
+            center_m=place.center_m,
+            pixel_size_m=place.pixel_m,
+            nominal=place.nominal,
+            name=name,
+            comments="\n".join(
+                [*place.lost, *([ELECTRONS] if place.particle == "electron" else [])]
+            ),
+            photon_energy_ev=place.energy_ev,
+            particle=place.particle,
+            detector_distance_m=place.distance_m,
+            photons=photons,
+        )
+
     with result_set(folder, overwrite=overwrite, names=FILES, size=size) as staged:
-        with telling_full_disk(folder / FILES[0]), created(staged / FILES[0]) as file:
-            stack = write_patterns(file, "patterns", scan)
-            stack.attrs["detector_pixel_width_m"] = place.detector_pixel_m
-            stack.attrs["detector_pixel_height_m"] = place.detector_pixel_m
-            put(file, "indexes", numbers)
-            put(file, "bad_pixels", mask)
-        with telling_full_disk(folder / FILES[1]), created(staged / FILES[1]) as file:
-            fill_product(
-                file,
-                indexes=numbers,
-                x_m=place.x_m,
-                y_m=place.y_m,
-                probe=scan.probe,
-                object_=place.object,
-                center_m=place.center_m,
-                pixel_size_m=place.pixel_m,
-                nominal=place.nominal,
-                name=name,
-                comments="\n".join(
-                    [*place.lost, *([ELECTRONS] if place.particle == "electron" else [])]
-                ),
-                photon_energy_ev=place.energy_ev,
-                particle=place.particle,
-                detector_distance_m=place.distance_m,
-                photons=photons,
-            )
+        for file, fill in zip(FILES, (patterns, product), strict=True):
+            with telling_full_disk(folder / file):
+                write_hdf5(staged / file, fill)
     return [*place.lost, *left_out(scan)]
 
 
