@@ -6,8 +6,8 @@
 No scan keeps its probe. DATA_FOLDER holds the two public files that `real_data.py` names; without
 it those cases are left out. The second argument is a program that writes the scan of a beamline
 with NumPy alone: ``scan_0042.h5`` and ``truth.npz`` for a seed. Its positions are taken as the
-motors state them, so that the orientation must be found, too. Prints a table with the CPU seconds of
-search and refinement, R-factor over photon noise, and correlation with the truth up to the twin,
+motors state them, so that the orientation must be found, too. Prints a table with the CPU seconds
+of search and refinement, R-factor over photon noise, and correlation with the truth up to the twin,
 measured after `solve_scan` with the found probe. The exit code is 1 if a figure misses its bound.
 """
 

@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
-from ptycho_core.curvature import CentralPart, defocus_of, far_field_amplitude
+from ptycho_core.curvature import CentralPart, Trial, defocus_of, far_field_amplitude, unrefined
 from ptycho_core.first_probe import FirstProbe, find_first_probe, searched_probes
 from ptycho_core.orientation import find_orientation, oriented, variant_name
 from ptycho_core.solving import solve_scan
@@ -75,6 +75,16 @@ def test_the_defocus_of_a_probe_is_measured(diameter: float) -> None:
     curvature, width = defocus_of(defocused_probe(64, diameter, aperture=0.5))
     assert curvature == pytest.approx(diameter / 0.5, rel=0.05)
     assert width == pytest.approx(diameter, rel=0.15)
+
+
+def test_of_few_photons_the_curvature_alone_is_kept() -> None:
+    few = divergent_scan(photons=300)
+    part = CentralPart.of(few)
+    plain = unrefined(part, Trial(diameter=DIAMETER / N))
+    assert plain is not None
+    assert plain.diameter * N == pytest.approx(DIAMETER, rel=0.25)
+    many = CentralPart.of(divergent_scan())
+    assert unrefined(many, Trial(diameter=DIAMETER / N)) is None
 
 
 def test_bad_pixels_take_the_light_around_them(scan: Scan) -> None:

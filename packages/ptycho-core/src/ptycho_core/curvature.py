@@ -24,7 +24,15 @@ from ptycho_physics.optics import curved_probe
 
 from ptycho_core.starting_probe import neighbourhood
 
-__all__ = ["CentralPart", "Trial", "defocus_of", "far_field_amplitude", "search_curvature", "tried"]
+__all__ = [
+    "CentralPart",
+    "Trial",
+    "defocus_of",
+    "far_field_amplitude",
+    "search_curvature",
+    "tried",
+    "unrefined",
+]
 
 Real = NDArray[np.float64]
 
@@ -209,7 +217,36 @@ def tried(part: CentralPart, trials: Iterable[Trial], epochs: int) -> list[Trial
     return [_one(part, trial, epochs) for trial in trials]
 
 
-def _one(part: CentralPart, trial: Trial, epochs: int) -> Trial:
+def unrefined(part: CentralPart, trial: Trial) -> Trial | None:
+    """Return the best curvature without refinement of the probe, if that explains as much.
+
+    At few photons refinement adds more noise to the probe than it takes errors away. The curvature
+    alone is then better, and found more sharply.
+
+    Returns
+    -------
+    Trial or None
+        None if refinement pays.
+    """
+    first = _one(part, trial, EPOCHS[1], refine=False)
+    if first.r_factor > _one(part, trial, EPOCHS[1]).r_factor:
+        return None
+    shifts = np.array([-1.0, -0.5, 0.0, 0.5, 1.0]) * STEP
+    near = [
+        first if shift == 0 else _one(part, evolve(trial, diameter=trial.diameter + shift),
+                                      EPOCHS[1], refine=False)
+        for shift in shifts
+    ]  # fmt: skip
+    r_factors = [one.r_factor for one in near]
+    if not np.isfinite(r_factors).all():
+        return first
+    bend, slope, _ = np.polyfit(shifts, r_factors, 2)
+    lowest = -slope / (2 * bend) if bend > 0 else shifts[int(np.argmin(r_factors))]
+    shift = float(np.clip(lowest, shifts[0], shifts[-1]))
+    return _one(part, evolve(trial, diameter=trial.diameter + shift), EPOCHS[1], refine=False)
+
+
+def _one(part: CentralPart, trial: Trial, epochs: int, *, refine: bool = True) -> Trial:
     turned = part.turned(trial.symmetry)
     try:
         solution = solve(
@@ -219,7 +256,7 @@ def _one(part: CentralPart, trial: Trial, epochs: int) -> Trial:
             mask=turned.mask,
             epochs=epochs,
             batch_size=BATCH,
-            update_probe=True,
+            update_probe=refine,
             probe_start=1,
         )
     except DivergenceError:

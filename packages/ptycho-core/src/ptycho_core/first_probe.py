@@ -25,8 +25,9 @@ from ptycho_core.curvature import (
     defocus_of,
     far_field_amplitude,
     search_curvature,
+    unrefined,
 )
-from ptycho_core.starting_probe import neighbourhood, refine_probe
+from ptycho_core.starting_probe import JUDGED, neighbourhood, probe_verdict, refine_probe
 from ptycho_core.twin import beam_at_sample
 from ptycho_core.verdict import Verdict, describe_fit
 
@@ -203,7 +204,12 @@ def refined_trial(
     if best.solution is None:
         rule = "patterns that the solver can explain with some curvature of the probe"
         raise InvalidValueError("first probe", rule, "divergence of the solver for each of them")
-    found = judged_probe(scan, embedded(scan, part, best), modes=modes)
+    plain = unrefined(part, best)
+    if plain is None:
+        found = judged_probe(scan, embedded(scan, part, best), modes=modes)
+    else:
+        probe = embedded(scan, part, plain)
+        found = FirstProbe(probe=probe, verdict=probe_verdict(neighbourhood(scan, JUDGED), probe))
     curvature, diameter = defocus_of(found.probe[:1])
     tried = [{"diameter": t.diameter * scan.N, "r_factor": t.r_factor} for t in trials]
     return evolve(

@@ -159,6 +159,11 @@ def refine_probe(
     )
 
 
+def probe_verdict(part: Scan, probe: Probe) -> Verdict:
+    """Return how well the solver explains patterns with a probe as it is."""
+    return _judged(_solved(part, probe, **JUDGING), part)
+
+
 def neighbourhood(scan: Scan, number: int) -> Scan:
     """Return the patterns nearest to the middle of a scan; all of them if there are no more."""
     if scan.n <= number:
