@@ -20,6 +20,14 @@ def test_every_kind_of_failing_disk(samples, work):
     assert not faults_of(samples, range(12, 22), work, ())
 
 
+def test_a_disk_that_fills_while_hdf5_is_closed(samples, work):
+    """HDF5 keeps what it could not write, and tries again as each of its objects is closed."""
+    for seed in (315, 318, 323):
+        label, verdict = disks.run(samples, seed, work, ())
+        assert "convert" in label
+        assert verdict[0] == REFUSED, verdict
+
+
 @pytest.mark.slow
 def test_many_with_every_backend(samples, work, backends):
     assert not faults_of(samples, range(100, 140), work, backends)

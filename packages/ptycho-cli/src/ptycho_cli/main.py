@@ -6,6 +6,8 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import click
 
@@ -91,6 +93,37 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+@contextmanager
+def _closing_quietly() -> Iterator[list[Callable[[], Any]]]:
+    """Collect what h5py fails to close, instead of a traceback for each of its objects.
+
+    On a full disk, it tries to write again whenever it lets go of one, after the error was raised.
+    Python prints what happens then (`sys.excepthook`), and that it was ignored
+    (`sys.unraisablehook`).
+
+    Yields
+    ------
+    list of callable
+        Each shows what was hidden.
+    """
+    ignored, printed = sys.unraisablehook, sys.excepthook
+    hidden: list[Callable[[], Any]] = []
+
+    def ignore(seen: Any) -> None:
+        ours = str(seen.object).startswith("h5py.")
+        hidden.append(partial(ignored, seen)) if ours else ignored(seen)
+
+    def show(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        ours = trace is not None and trace.tb_frame.f_code.co_filename.startswith("h5py/")
+        hidden.append(partial(printed, kind, error, trace)) if ours else printed(kind, error, trace)
+
+    sys.unraisablehook, sys.excepthook = ignore, show
+    try:
+        yield hidden
+    finally:
+        sys.unraisablehook, sys.excepthook = ignored, printed
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -105,6 +138,15 @@ def main(args: Sequence[str] | None = None) -> int:
         Exit code: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted.
     """
     state = State()
+    with _closing_quietly() as hidden:
+        code = _run(args, state)
+    if code == OK:  # no error has said it
+        for show in hidden:
+            show()
+    return code
+
+
+def _run(args: Sequence[str] | None, state: State) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _telling_once()
         # Python hides deprecation warnings from users, who should see those of our options.
