@@ -1,6 +1,7 @@
 import attrs
 import numpy as np
 import pytest
+from ptycho_config import InvalidValueError
 from ptycho_core import solve_scan
 from ptycho_core.verdict import Verdict, judge
 from ptycho_data import Scan
@@ -52,3 +53,11 @@ def test_a_small_misfit_is_not_doubted_for_the_many_photons_of_a_scan():
     verdict = Verdict(r_factor=0.05, noise=0.001)
     assert verdict.ratio == pytest.approx(50)
     assert not verdict.doubtful
+
+
+def test_a_result_of_absurd_size_has_no_verdict():
+    scan = simulated(1e5)
+    rec = solve_scan(scan, epochs=1).reconstruction
+    with pytest.raises(InvalidValueError) as caught:
+        judge(attrs.evolve(rec, object=rec.object * np.float32(1e30)), scan)
+    assert caught.value.name == "R-factor"

@@ -6,12 +6,14 @@ noise would give. A ratio near one means that the patterns are explained up to t
 one, that noise was fitted as well.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
 from ptycho_data import Reconstruction, Scan
 from ptycho_physics import expected_counts, extract_patches
 from ptycho_physics.metrics import noise_r_factor_sums, r_factor_sums
@@ -135,7 +137,21 @@ def judge(rec: Reconstruction, scan: Scan, nphotons: float | None = None) -> Ver
     -------
     Verdict
         Without ``noise`` if the number of photons is unknown.
+
+    Raises
+    ------
+    InvalidValueError
+        If the R-factor is not finite.
     """
+    with np.errstate(over="ignore", invalid="ignore"):  # told as one error, by what comes of it
+        verdict = _judge(rec, scan, nphotons)
+    if not math.isfinite(verdict.r_factor):
+        advice = "object or probe are of an absurd size: train or solve again"
+        raise InvalidValueError("R-factor", "finite", f"{verdict.r_factor}", advice)
+    return verdict
+
+
+def _judge(rec: Reconstruction, scan: Scan, nphotons: float | None) -> Verdict:
     known = scan.domain == "counts" or scan.nphotons is not None or nphotons is not None
     chosen = np.linspace(0, len(rec.indices) - 1, min(len(rec.indices), JUDGED_PATTERNS))
     rows = np.unique(chosen.astype(int))
