@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from ptycho_config import ConfigError
 from ptycho_core.orientation import options_of
 from ptycho_core.preparing_start import with_symmetry
 from ptycho_core.raw_positions import stage_positions
@@ -37,3 +38,12 @@ def test_an_orientation_is_wanted_unless_something_is_said_of_it():
     assert not Recipe(first_probe="probe.npz").orientation_wanted
     assert Recipe(flip_x=True, orientation="auto").orientation_wanted
     assert not Recipe(orientation="as-is").orientation_wanted
+
+
+def test_a_recipe_names_the_source_of_the_probe():
+    assert Recipe(first_probe="auto").probe_source is None
+    source = Recipe(first_probe="pinhole:diameter=2um").probe_source
+    assert (source.kind, source.values) == ("pinhole", {"diameter": pytest.approx(2e-6)})
+    with pytest.raises(ConfigError) as caught:
+        Recipe(first_probe="pinhole:size=2um")
+    assert len(caught.value.problems) == 1

@@ -15,7 +15,7 @@ import numpy as np
 from attrs import define, evolve, field, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
-from ptycho_data import LazyStack, Scan, atomic_path, load_probe, places, save_scan
+from ptycho_data import LazyStack, Scan, atomic_path, places, save_scan
 from ptycho_data.raw import (
     Frames,
     RawScan,
@@ -200,12 +200,11 @@ class _Preparation:
         bad = window.mask(frames.bad, margin_bad=margin_bad)
         detector = raw.detector_pixel_m
         known_detector = square and detector is not None and raw.distance_m is not None
-        given = self._given_probe(window.size)
-        return Scan(
+        scan = Scan(
             diffraction=stack,
             xcoords=xy[:, 0],
             ycoords=xy[:, 1],
-            probe=first_probe(stack, bad, raw.domain) if given is None else given,
+            probe=first_probe(stack, bad, raw.domain),
             domain=raw.domain,
             bad_pixels=bad if bad.any() else None,
             pixel_size_m=float(pixel[0]) if square else None,
@@ -216,14 +215,12 @@ class _Preparation:
             else None,
             particle=raw.particle,
             origin_m=(float(origin[0]), float(origin[1])) if square else None,
-            probe_made=given is None,
+            probe_made=True,
             source=raw.files[0],
             files=raw.files,
         )
-
-    def _given_probe(self, N: int) -> NDArray[np.complex64] | None:
-        file = self.recipe.probe_file
-        return None if file is None else load_probe(file, N)
+        source = self.recipe.probe_source
+        return scan if source is None else evolve(scan, probe=source.make(scan), probe_made=False)
 
     def _object_pixels(self, window: Window) -> NDArray[np.float64]:
         """Return the object pixel in metres along x and y, of turned and binned patterns."""

@@ -11,6 +11,7 @@ from ptycho_physics import DivergenceError
 from ptycho_core.first_probe import FirstProbe, find_first_probe
 from ptycho_core.orientation import find_orientation, options_of
 from ptycho_core.preparing import Prepared
+from ptycho_core.probe_sources import first_probe_of
 from ptycho_core.recipe import Recipe, merge
 
 __all__ = ["find_start", "with_symmetry"]
@@ -29,9 +30,12 @@ def find_start(prepared: Prepared) -> None:
     recipe = prepared.recipe
     try:
         found = _oriented(prepared) if recipe.orientation_wanted else None
-        if recipe.first_probe not in (None, "auto"):
+        if recipe.first_probe == "none":
             return
-        if found is None:
+        if recipe.probe_source is not None:
+            found = first_probe_of(prepared.scan, recipe.probe_source.text)
+            prepared.remarks.append(found.describe())
+        elif found is None:
             found = find_first_probe(prepared.scan)
             prepared.remarks.append(found.describe())
     except (InvalidValueError, DivergenceError) as error:

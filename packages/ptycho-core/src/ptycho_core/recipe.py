@@ -14,10 +14,12 @@ from typing import Any
 
 import attrs
 from attrs import frozen
-from ptycho_config.errors import ConfigError, describe
+from ptycho_config.errors import ConfigError, InvalidValueError, describe
 from ptycho_config.plain_text import printable
 from ptycho_data import atomic_path
 from ptycho_data.raw import LAYOUTS, Names
+
+from ptycho_core.probe_sources import ProbeSource, probe_source
 
 __all__ = ["Recipe", "Setting", "load_recipe", "merge", "recipe_from", "save_recipe", "settings"]
 
@@ -196,9 +198,9 @@ class Recipe:
     )
     first_probe: str | None = _setting(
         "First probe: auto finds it from the patterns (the default), none leaves it to be made of "
-        "their mean, or a file that has one.",
+        "their mean, or a file that has one, or optics such as pinhole:diameter=2um.",
         _START,
-        metavar="FILE|auto|none",
+        metavar="auto|none|FILE|OPTICS",
     )
     orientation: str | None = _setting(
         "Find axes and signs of the positions by trying them (the default where none of "
@@ -238,11 +240,11 @@ class Recipe:
         return Names(**given)
 
     @property
-    def probe_file(self) -> Path | None:
-        """File of the first probe, if one is named."""
+    def probe_source(self) -> ProbeSource | None:
+        """The file or the optics of the first probe, if it is said."""
         if self.first_probe in (None, "auto", "none"):
             return None
-        return Path(self.first_probe or "").expanduser()
+        return probe_source(self.first_probe or "")
 
     @property
     def orientation_wanted(self) -> bool:
@@ -345,6 +347,14 @@ def _rotate_rule(recipe: Recipe) -> str | None:
     return f"rotate must be a number of degrees, got {describe(recipe.rotate)}"
 
 
+def _probe_rule(recipe: Recipe) -> str | None:
+    try:
+        recipe.probe_source  # noqa: B018 - reading it checks it
+    except InvalidValueError as error:
+        return f"first_probe: {error}"
+    return None
+
+
 def _drop_rule(recipe: Recipe) -> str | None:
     if recipe.drop_first and recipe.drop_last:
         return "drop_first must be given without drop_last, got both"
@@ -357,6 +367,7 @@ _RULES: tuple[Callable[[Recipe], str | None], ...] = (
     _affine_rule,
     _rotate_rule,
     _drop_rule,
+    _probe_rule,
 )
 
 
