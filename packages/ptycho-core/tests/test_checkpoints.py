@@ -311,3 +311,14 @@ def test_checkpoints_of_the_other_backend_are_told_apart(files):
     write(files.old.last, 7)
     with pytest.raises(MissingFileError, match="written by the other backend"):
         check_outputs(files.folder.parent / "wts.h5.zip", files, resume=True, overwrite=False)
+
+
+def test_a_folder_behind_a_link_is_replaced_like_any_other(files, tmp_path):
+    elsewhere = tmp_path / "scratch"
+    elsewhere.mkdir()
+    files.folder.symlink_to(elsewhere)
+    write(files.last, 7)
+    with replacing(files, keep=False):
+        write(files.last, 1)
+    assert read(files.last)[0] == 1
+    assert names(tmp_path) == ["checkpoints", "scratch"]

@@ -339,7 +339,7 @@ def replacing(files: CheckpointFiles, *, keep: bool) -> Iterator[None]:
         if files.valid() != files:
             _exchange(old, folder)
         remove_leftovers(folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
+        _discard(old)
         if not keep and folder.exists():
             folder.replace(old)
         try:
@@ -348,7 +348,14 @@ def replacing(files: CheckpointFiles, *, keep: bool) -> Iterator[None]:
             if old.exists() and (isinstance(error, DivergenceError) or not files.begun()):
                 _exchange(old, folder)
             raise
-        shutil.rmtree(old, ignore_errors=True)
+        _discard(old)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a folder, or a link to one."""
+    if folder.is_symlink():
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _exchange(old: Path, folder: Path) -> None:

@@ -1,12 +1,29 @@
-"""The losses of a training as a table in a file."""
+"""The losses of a training: checked after each epoch, and as a table in a file."""
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from ptycho_data import atomic_path
+from ptycho_physics import DivergenceError
 
-__all__ = ["LossesTable"]
+__all__ = ["LossesTable", "check_losses"]
+
+
+def check_losses(epoch: int, values: Mapping[str, float]) -> None:
+    """Refuse an epoch, counted from 1, of which a loss is not finite.
+
+    Raises
+    ------
+    DivergenceError
+        Naming the epoch.
+    """
+    for name in ("train_loss", "val_loss"):
+        value = values.get(name, 0.0)
+        if not math.isfinite(value):
+            msg = f"training diverged in epoch {epoch}: lower learning_rate, found {name} {value}"
+            raise DivergenceError(msg)
 
 
 class LossesTable:

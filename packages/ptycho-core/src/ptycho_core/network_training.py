@@ -37,6 +37,9 @@ __all__ = ["Fitted", "TrainableModel", "TrainingJob", "train_network"]
 
 log = logging.getLogger(__name__)
 
+#: The square of a larger one is infinite in single precision.
+LARGEST_WEIGHT = float(np.sqrt(np.finfo(np.float32).max))
+
 
 class TrainableModel(Protocol):
     """What is asked of a backend's model after training."""
@@ -202,16 +205,17 @@ def train_network(
     with _resumable(files), fit(job) as fitted:
         written = not resume or fitted.epochs > fitted.epochs_before
         if fitted.main_process:
-            bundle = bundle_of(
-                fitted.model,
-                config,
-                photons=data.photons,
-                domain=scans[0].domain,
-                history=fitted.history,
-                overrides_applied=overrides,
-                scans=list(data.described()),
-                probe_given=probe is not None,
-            )
+            with _diverged():
+                bundle = bundle_of(
+                    fitted.model,
+                    config,
+                    photons=data.photons,
+                    domain=scans[0].domain,
+                    history=fitted.history,
+                    overrides_applied=overrides,
+                    scans=list(data.described()),
+                    probe_given=probe is not None,
+                )
             check_finite(bundle)
             written = written or not _is_in(target, bundle)
             result = _result(target, fitted, written=written)
@@ -245,8 +249,20 @@ def _resumable(files: CheckpointFiles) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def _diverged() -> Iterator[None]:
+    """Say of trained values that no bundle may hold that the training diverged."""
+    try:
+        yield
+    except InvalidValueError as error:
+        if not error.name.startswith(("Bundle.probe", "Bundle.scaling", "Bundle.weights")):
+            raise
+        msg = f"training diverged: lower learning_rate, found {error.name} {error.got}"
+        raise DivergenceError(msg) from error
+
+
 def check_finite(bundle: Bundle) -> None:
-    """Refuse weights that are not finite.
+    """Refuse weights that are not finite, or so large that their products are not.
 
     Raises
     ------
@@ -254,8 +270,9 @@ def check_finite(bundle: Bundle) -> None:
         Naming the first of them.
     """
     for name, weights in bundle.weights.items():
-        if not np.isfinite(weights).all():
-            msg = f"training diverged: lower learning_rate, found {name} that is not finite"
+        largest = np.abs(weights).max(initial=0)
+        if not largest < LARGEST_WEIGHT:
+            msg = f"training diverged: lower learning_rate, found {name} up to {largest:.2g}"
             raise DivergenceError(msg)
 
 

@@ -1,7 +1,6 @@
 """Training callbacks: partition of the epoch, history, logs, early stopping, interrupts."""
 
 import logging
-import math
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from ptycho_physics import DivergenceError
+from ptycho_core.losses_table import check_losses
 
 from ptycho_tf.data import BatchSource
 from ptycho_tf.frameworks import keras
@@ -76,13 +75,10 @@ class LossHistory(keras.callbacks.Callback):
         Raises
         ------
         DivergenceError
-            If its loss is not finite.
+            If a loss is not finite.
         """
         values = {k if k.startswith("val_") else f"train_{k}": float(v) for k, v in logs.items()}
-        loss = values["train_loss"]
-        if not math.isfinite(loss):
-            msg = f"training diverged in epoch {epoch + 1}: lower learning_rate, found {loss}"
-            raise DivergenceError(msg)
+        check_losses(epoch + 1, values)
         values["learning_rate"] = float(self.model.optimizer.learning_rate.numpy())
         self.epochs.append(values)
         self.logger.write(epoch, values)

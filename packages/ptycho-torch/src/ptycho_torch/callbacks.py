@@ -1,14 +1,12 @@
 """Training callbacks: the history of losses and the averaging of weights."""
 
 import logging
-import math
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import WeightAveraging
 from ptycho_core.averaging import averaging_share
-from ptycho_core.losses_table import LossesTable
-from ptycho_physics import DivergenceError
+from ptycho_core.losses_table import LossesTable, check_losses
 from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -47,17 +45,15 @@ class LossHistory(pl.Callback):
         Raises
         ------
         DivergenceError
-            If its loss is not finite.
+            If a loss is not finite.
         """
         values = {
             name: float(value)
             for name, value in trainer.callback_metrics.items()
             if name.startswith(("train_", "val_"))
         }
-        loss, number = values["train_loss"], trainer.current_epoch + 1
-        if not math.isfinite(loss):
-            msg = f"training diverged in epoch {number}: lower learning_rate, found {loss}"
-            raise DivergenceError(msg)
+        number = trainer.current_epoch + 1
+        check_losses(number, values)
         values["learning_rate"] = float(pl_module.optimizers().param_groups[0]["lr"])
         self.epochs.append(values)
         if not trainer.is_global_zero:

@@ -340,6 +340,13 @@ class BackendContract:
             with pytest.raises(InvalidValueError, match="train again"):
                 evolve(bundle, weights={**bundle.weights, LOG_SCALE: np.float64(size)})
 
+    def test_weights_without_finite_products_are_no_result(self, train: Any, config: Any) -> None:
+        """The loss of a single step does not tell."""
+        wild = _execution(learning_rate=1e30, gradient_clip_val=None)
+        with pytest.raises(DivergenceError, match="lower learning_rate"):
+            train(SCAN, config(n_groups=8), execution=wild, output="wild")
+        train(SCAN, config(n_groups=8), output="wild", overwrite=True)
+
     @pytest.mark.parametrize("weight", ["mae_weight", "realspace_weight", "realspace_mae_weight"])
     def test_each_loss_weight_brings_its_term(self, train: Any, config: Any, weight: str) -> None:
         """With one weight alone, its term is the loss."""
