@@ -57,6 +57,9 @@ class Whole:
         How many changes of files the run makes, and how long it takes.
     bytes_needed
         Size of what is written.
+    resumed
+        What comes of the old training when it is resumed instead of replaced: its schedule was
+        another.
     """
 
     old: dict[str, Any]
@@ -64,6 +67,7 @@ class Whole:
     changes: int
     seconds: float
     bytes_needed: int = field(default=0)
+    resumed: dict[str, Any] = field(factory=dict)
 
 
 def parts(path: Path) -> dict[str, Any]:
@@ -230,6 +234,9 @@ def whole(samples: Samples, scene: Scene, work: Path) -> Whole:
             seconds=answer.wall_s,
             bytes_needed=sum(p.stat().st_size for p in files),
         )
+        if scene.training and "--overwrite" in scene.argv:
+            other = _training(samples, scene.backend, " --resume")
+            _WHOLES[scene.name].resumed = whole(samples, other, work).new
     return _WHOLES[scene.name]
 
 
@@ -250,7 +257,10 @@ def state(folder: Path, scene: Scene, known: Whole) -> str:
         return f"mixed: unreadable: {error}"
     if scene.training:
         now = {name: value for name, value in now.items() if name == "wts.h5.zip"}
-        old, new = ({"wts.h5.zip": w["wts.h5.zip"]} if w else {} for w in (known.old, known.new))
+        whole_ones = (known.old, known.new, known.resumed)
+        old, new, resumed = ({"wts.h5.zip": w["wts.h5.zip"]} if w else {} for w in whole_ones)
+        if now and now == resumed:
+            return "new"
     else:
         old, new = known.old, known.new
     if not now:
