@@ -1,9 +1,10 @@
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ptycho_config import InvalidValueError
-from ptycho_core.outputs import held_folder, output_file, output_folder
-from ptycho_data import OutputExistsError
+from ptycho_core.outputs import held_folder, output_file, output_folder, output_set
+from ptycho_data import FolderInUseError, OutputExistsError
 
 
 def test_checking_leaves_nothing_behind(tmp_path):
@@ -48,6 +49,19 @@ def test_only_the_first_of_several_processes_holds_the_folder(tmp_path, monkeypa
     monkeypatch.setenv("RANK", "1")  # of a job with one task for each training
     with held_folder(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == [".ptycho-lock"]
+
+
+def test_the_others_of_several_processes_may_check_the_folder_that_the_first_holds(
+    tmp_path, monkeypatch
+):
+    held = held_folder(tmp_path)
+    with ThreadPoolExecutor(1) as other:
+        other.submit(held.__enter__).result()
+        with pytest.raises(FolderInUseError):
+            output_set(tmp_path, None, ["x"], overwrite=True)
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        output_set(tmp_path, None, ["x"], overwrite=True)
+        other.submit(held.__exit__, None, None, None).result()
 
 
 def test_output_file(tmp_path):

@@ -148,7 +148,7 @@ def output_set(
     gone = replaced_files(folder, kind, wanted, overwrite=overwrite)
     refuse_inputs([folder / name for name in gone], read)
     _prove_writable(folder)
-    with held_folder(folder):
+    with held_folder(folder, several=True):  # of several, the first may hold it already
         pass
 
 
