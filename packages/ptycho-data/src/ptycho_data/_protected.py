@@ -18,7 +18,15 @@ from numpy.typing import ArrayLike
 
 from ptycho_data._hdf5_source import DAMAGE, datasets, open_file
 
-__all__ = ["PATTERN_CHUNK_BYTES", "chunk_shape", "protection", "put", "put_text", "write_hdf5"]
+__all__ = [
+    "PATTERN_CHUNK_BYTES",
+    "chunk_shape",
+    "protection",
+    "put",
+    "put_group",
+    "put_text",
+    "write_hdf5",
+]
 
 #: Chunks of an array, and of patterns, of which a few are read at a time.
 _CHUNK_BYTES = 1 << 20
@@ -97,13 +105,35 @@ def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
     with path.open("w+b", buffering=0) as raw:
         sink = _Sink(raw)
         try:
-            with h5py.File(sink, "w", libver=("v110", "v110")) as file:
+            with _created(sink) as file:
                 fill(file)
         except Exception:  # of HDF5, after an error that it did not see
             if sink.error is None:
                 raise
         if sink.error is not None:
             raise sink.error
+
+
+def _created(sink: _Sink) -> h5py.File:
+    """Create the file without the time of its creation: equal content gives equal bytes."""
+    access, plan = (h5py.h5p.create(kind) for kind in (h5py.h5p.FILE_ACCESS, h5py.h5p.FILE_CREATE))
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
+    access.set_fileobj_driver(h5py.h5fd.fileobj_driver, sink)
+    plan.set_obj_track_times(False)
+    return h5py.File(h5py.h5f.create(repr(sink).encode(), h5py.h5f.ACC_TRUNC, plan, access))
+
+
+def put_group(parent: h5py.Group, name: str) -> h5py.Group:
+    """Return the group of that path; those that are missing are created without a time."""
+    plan = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    plan.set_obj_track_times(False)
+    for part in name.split("/"):
+        if part in parent:
+            parent = parent[part]
+        else:
+            parent = h5py.Group(h5py.h5g.create(parent.id, part.encode(), gcpl=plan))
+    return parent
 
 
 def chunk_shape(shape: Sequence[int], itemsize: int, most: int = _CHUNK_BYTES) -> tuple[int, ...]:
@@ -133,13 +163,13 @@ def put(group: h5py.Group, name: str, values: ArrayLike) -> h5py.Dataset:
         text = values.encode()
         values = np.array(text, h5py.string_dtype("utf-8", max(1, len(text))))
     array = np.asarray(values)
+    *groups, last = name.split("/")
+    parent = put_group(group, "/".join(groups)) if groups else group
     if array.ndim and array.size:
         chunks = chunk_shape(array.shape, array.dtype.itemsize)
-        return group.create_dataset(name, data=array, chunks=chunks, fletcher32=True)
+        return parent.create_dataset(last, data=array, chunks=chunks, fletcher32=True)
     if array.ndim:  # nothing that could be damaged
-        return group.create_dataset(name, data=array)
-    *groups, last = name.split("/")
-    parent = group.require_group("/".join(groups)) if groups else group
+        return parent.create_dataset(last, data=array)
     plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plan.set_layout(h5py.h5d.COMPACT)
     space, kind = h5py.h5s.create(h5py.h5s.SCALAR), h5py.h5t.py_create(array.dtype, logical=True)

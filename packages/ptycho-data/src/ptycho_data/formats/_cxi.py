@@ -28,7 +28,7 @@ from ptycho_data._changes import CentredSource
 from ptycho_data._contract import describe_array
 from ptycho_data._files import atomic_path
 from ptycho_data._hdf5 import H5File
-from ptycho_data._protected import put, put_text, write_hdf5
+from ptycho_data._protected import put, put_group, put_text, write_hdf5
 from ptycho_data._scan import Scan
 from ptycho_data._space import need_space
 from ptycho_data._stack import LazyStack
@@ -91,13 +91,14 @@ def write_cxi(path: str | PathLike[str], scan: Scan, overwrite: bool = False) ->
 
     def fill(file: h5py.File) -> None:
         put(file, "cxi_version", _VERSION)
-        entry = file.create_group("entry_1")
+        entry = put_group(file, "entry_1")
         _write_instrument(entry, scan, place)
         positions = np.zeros((scan.n, 3))
         positions[:, 0], positions[:, 1] = place.x_m, place.y_m
         put(entry, "sample_1/geometry_1/translation", positions)
-        entry["data_1/data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
-        entry["data_1/translation"] = h5py.SoftLink("/entry_1/sample_1/geometry_1/translation")
+        links = put_group(entry, "data_1")
+        links["data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
+        links["translation"] = h5py.SoftLink("/entry_1/sample_1/geometry_1/translation")
         _write_images(entry, scan, place)
         _write_extras(entry, scan, place, photons)
         put(entry, "process_1/program", "ptycho-data")
@@ -111,8 +112,8 @@ def write_cxi(path: str | PathLike[str], scan: Scan, overwrite: bool = False) ->
 
 
 def _write_instrument(entry: h5py.Group, scan: Scan, place: GeometryInMetres) -> None:
-    source = entry.create_group("instrument_1/source_1")
-    detector = entry.create_group("instrument_1/detector_1")
+    source = put_group(entry, "instrument_1/source_1")
+    detector = put_group(entry, "instrument_1/detector_1")
     if place.energy_ev:
         # joules; of electrons as that of photons of their wavelength, which is what others expect
         put(source, "energy", equivalent_photon_ev(place.energy_ev, place.particle) * EV_J)
@@ -136,7 +137,7 @@ def _write_images(entry: h5py.Group, scan: Scan, place: GeometryInMetres) -> Non
         ("image_2", place.object[np.newaxis], "layer:y:x", "electron density"),
     )
     for name, values, axes, kind in images:
-        image = entry.create_group(name)
+        image = put_group(entry, name)
         put_text(put(image, "data", values), "axes", axes)
         put(image, "data_type", kind)
         put(image, "data_space", "real")
@@ -146,7 +147,7 @@ def _write_images(entry: h5py.Group, scan: Scan, place: GeometryInMetres) -> Non
 
 
 def _write_extras(entry: h5py.Group, scan: Scan, place: GeometryInMetres, photons: float) -> None:
-    extras = entry.create_group("ptychodus")
+    extras = put_group(entry, "ptychodus")
     put(extras, "probe_position_indexes", np.arange(scan.n))
     for what in ("probe", "object"):
         put(extras, f"{what}_pixel_width_m", place.pixel_m)
