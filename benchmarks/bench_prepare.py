@@ -1,0 +1,104 @@
+"""Files of a detector of any size: speed of ``ptycho prepare`` against plain reading, and memory.
+
+A file of frames 512 x 512 uint32, compressed by bitshuffle and LZ4 where the package hdf5plugin is
+installed (as Dectris detectors write them), else by gzip, is made on the fly. Its frames are read
+once by h5py, block after block, and once by `ptycho_core.preparing`, which cuts out 256 x 256
+pixels and writes them as a scan. `BENCH_FRAMES` sets how many there are; 100 000 are 100 GB without
+compression.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from _measure import parse, report, summarise
+from _memory import Peaks
+from ptycho_core.preparing import prepare, write_prepared
+from ptycho_core.recipe import Recipe
+
+SIDE, DIFFERENT, BLOCK = 512, 64, 32
+FRAMES, QUICK_FRAMES = 4000, 48
+
+
+def compression() -> tuple[str, dict[str, Any]]:
+    """Return the name of the best compression at hand, and the arguments of h5py for it."""
+    try:
+        import hdf5plugin
+    except ImportError:
+        return "gzip", {"compression": "gzip", "compression_opts": 1}
+    return "bitshuffle-lz4", dict(hdf5plugin.Bitshuffle())
+
+
+def write_frames(path: Path, n: int) -> str:
+    """Write n frames of a disk of light with noise, one chunk each; repeated after some."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:SIDE, 0:SIDE]
+    radius = np.hypot(y - SIDE // 2 - 3, x - SIDE // 2 + 5)
+    light = 40.0 * (radius < 50) + 2 * np.exp(-radius / 40)
+    frames = rng.poisson(light, (min(n, DIFFERENT), SIDE, SIDE)).astype(np.uint32)
+    frames[:, :, 300:304] = 2**32 - 1
+    name, how = compression()
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset(
+            "data", (n, SIDE, SIDE), np.uint32, chunks=(1, SIDE, SIDE), **how
+        )
+        for start in range(0, n, len(frames)):
+            data[start : start + len(frames)] = frames[: n - start]
+        side = int(np.ceil(np.sqrt(n)))
+        rows, columns = np.divmod(np.arange(n), side)
+        file["x"], file["y"] = columns * 0.1, rows * 0.1
+    return name
+
+
+def read_plainly(path: Path) -> float:
+    """Read all frames by h5py; returns CPU seconds."""
+    start = time.process_time()
+    with h5py.File(path) as file:
+        data, total = file["data"], 0
+        for first in range(0, len(data), BLOCK):
+            total += int(data[first : first + BLOCK, SIDE // 2, SIDE // 2].sum())
+            data[first : first + BLOCK]
+    return time.process_time() - start
+
+
+def main() -> None:
+    """Measure, and write a report."""
+    options = parse(__doc__)
+    n = QUICK_FRAMES if options.quick else int(os.environ.get("BENCH_FRAMES", FRAMES))
+    recipe = Recipe(
+        patterns="data",
+        x="x",
+        y="y",
+        unit="um",
+        energy="9keV",
+        distance="2m",
+        detector_pixel="75um",
+        size=256,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path, out = Path(folder) / "frames.h5", Path(folder) / "scan.npz"
+        name = write_frames(path, n)
+        plain = read_plainly(path)
+        peaks = Peaks()
+        start = time.process_time()
+        prepared = prepare([path], recipe)
+        looked = time.process_time() - start
+        write_prepared(prepared, out)
+        wall = time.process_time() - start
+        stored = path.stat().st_size / 2**20
+        figures = {"times plain reading": wall / plain, "looked at before, s": looked}
+        results = {
+            f"h5py reads {n} frames, {name}": summarise([plain], figures={"MiB stored": stored}),
+            f"prepare makes {n} patterns": summarise([wall], figures=figures | peaks.figures()),
+        }
+    report("prepare", results, options)
+
+
+if __name__ == "__main__":
+    main()
