@@ -172,6 +172,7 @@ def put(group: h5py.Group, name: str, values: ArrayLike) -> h5py.Dataset:
         return parent.create_dataset(last, data=array)
     plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plan.set_layout(h5py.h5d.COMPACT)
+    plan.set_obj_track_times(False)
     space, kind = h5py.h5s.create(h5py.h5s.SCALAR), h5py.h5t.py_create(array.dtype, logical=True)
     dataset = h5py.Dataset(h5py.h5d.create(parent.id, last.encode(), kind, space, plan))
     dataset[()] = array
