@@ -1,18 +1,10 @@
 import tempfile
-<<<<<<< Updated upstream
 from concurrent.futures import ThreadPoolExecutor
-=======
-import threading
->>>>>>> Stashed changes
 
 import pytest
 from ptycho_config import InvalidValueError
 from ptycho_core.outputs import held_folder, output_file, output_folder, output_set
-<<<<<<< Updated upstream
 from ptycho_data import FolderInUseError, OutputExistsError
-=======
-from ptycho_data import OutputExistsError, folder_lock
->>>>>>> Stashed changes
 
 
 def test_checking_leaves_nothing_behind(tmp_path):
@@ -59,7 +51,6 @@ def test_only_the_first_of_several_processes_holds_the_folder(tmp_path, monkeypa
         assert [path.name for path in tmp_path.iterdir()] == [".ptycho-lock"]
 
 
-<<<<<<< Updated upstream
 def test_the_others_of_several_processes_may_check_the_folder_that_the_first_holds(
     tmp_path, monkeypatch
 ):
@@ -71,21 +62,6 @@ def test_the_others_of_several_processes_may_check_the_folder_that_the_first_hol
         monkeypatch.setenv("LOCAL_RANK", "1")
         output_set(tmp_path, None, ["x"], overwrite=True)
         other.submit(held.__exit__, None, None, None).result()
-=======
-def test_the_other_processes_check_a_folder_that_the_first_one_holds(tmp_path, monkeypatch):
-    held = []
-
-    def check() -> None:  # by another thread, to which the lock is that of somebody else
-        output_set(tmp_path, None, ["x"], overwrite=False)
-        held.append(True)
-
-    with folder_lock(tmp_path):
-        monkeypatch.setenv("LOCAL_RANK", "1")
-        thread = threading.Thread(target=check)
-        thread.start()
-        thread.join()
-    assert held
->>>>>>> Stashed changes
 
 
 def test_output_file(tmp_path):
