@@ -168,18 +168,21 @@ def data_start(file: IO[bytes], info: zipfile.ZipInfo) -> int:
     return int(info.header_offset + _LOCAL_HEADER.size + fields[-2] + fields[-1])
 
 
-#: The end of a directory is looked for in so many bytes: its length, and that of a comment.
-_END = 22 + 0xFFFF
+#: The record at the end of a directory; a comment of up to 64 KiB may follow it.
+_END = struct.Struct("<4s4x2xH8xH")
+_END_SIGNATURE = b"PK\x05\x06"
 
 
 def counted_entries(file: IO[bytes]) -> int | None:
     """Return how many entries an archive says that it has; None for more than it can say."""
     size = file.seek(0, io.SEEK_END)
-    file.seek(max(0, size - _END))
-    end = file.read()
-    place = end.rfind(b"PK\x05\x06")
-    count = int(struct.unpack_from("<H", end, place + 10)[0])
-    return None if count == 0xFFFF else count
+    file.seek(size - _END.size)
+    signature, count, comment = _END.unpack(file.read(_END.size))
+    if signature != _END_SIGNATURE or comment:
+        file.seek(max(0, size - _END.size - 0xFFFF))
+        end = file.read()
+        _, count, _ = _END.unpack_from(end, end.rfind(_END_SIGNATURE))
+    return None if count == 0xFFFF else int(count)
 
 
 def local_name(file: IO[bytes], info: zipfile.ZipInfo) -> bytes:
