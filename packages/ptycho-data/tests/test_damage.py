@@ -17,7 +17,7 @@ from ptycho_data import (
     save_scan,
 )
 from ptycho_data._npz import Archive
-from ptycho_data._protected import chunk_shape, created, put, put_text
+from ptycho_data._protected import chunk_shape, put, put_text, write_hdf5
 from ptycho_data._reconstruction import Reconstruction
 
 PLACES = 200
@@ -137,12 +137,14 @@ def test_chunks_fit(shape):
 
 
 def test_numbers_and_texts_are_read_as_written(tmp_path):
-    with created(tmp_path / "a.h5") as file:
+    def fill(file):
         put(file, "deep/number", 2.5)
         put(file, "flag", np.True_)
         put(file, "text", "grün")
         put(file, "nothing", np.zeros(0))
         put_text(file, "note", "é\nline")
+
+    write_hdf5(tmp_path / "a.h5", fill)
     with h5py.File(tmp_path / "a.h5") as file:
         assert file["deep/number"][()] == 2.5
         assert file["flag"][()].dtype == bool
