@@ -382,7 +382,8 @@ def _pair(found: ScanInMetres, arrays: dict[str, Any], opened: Opened) -> None:
             rule = f"numbered by integers of shape ({length},)"
             opened.findings.add(key, rule, f"numbers {values.dtype} {values.shape}")
             return
-    if x.ndim != 1 or x.shape != y.shape or x.dtype.kind != "f" or not len(x):
+    numeric = x.dtype.kind == y.dtype.kind == "f"
+    if x.ndim != 1 or x.shape != y.shape or not numeric or not len(x):
         return  # the contract's check says what is wrong
     known, inverse = np.unique(where, return_inverse=True)
     times = np.bincount(inverse)
