@@ -48,15 +48,15 @@ def test_counter_learns_its_length_late(capsys):
 
 
 def test_what_is_printed_cannot_control_the_terminal(capsys):
-    hostile = "a\nno violation\x1b[2J\u202e\ud800"
-    shown = "a\\nno violation\\x1b[2J\\u202e\\ud800"
-    say(hostile, "b")
+    hostile = "a\nno violation\x1b[2J\u202e"
+    shown = "a\\nno violation\\x1b[2J\\u202e"
+    say(f"{hostile}\ud800", "b")
     with logging_to_stderr(State()):
         log.info(hostile)
         log.warning("%s", hostile)
         logging.getLogger("framework").warning("two\nlines\x07")
     captured = capsys.readouterr()
-    assert captured.out == f"{shown}\nb\n"
+    assert captured.out == f"{shown}\\ud800\nb\n"
     assert captured.err == f"{shown}\nwarning: {shown}\nwarning: two\nlines\\x07\n"
 
 
