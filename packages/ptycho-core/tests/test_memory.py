@@ -23,7 +23,7 @@ parts = SimulationParts().completed(N=N, n_patterns=n, object_size=size)
 scan = simulate_scan(parts, 1e4, 0)
 if sys.argv[1] == "solve":
     solve_scan(scan, epochs=1, progress=False)
-# Not from the parent, which would be told its own peak: until it starts the program it is the child.
+# The parent would be told its own peak: it is the child until the program starts.
 with open("/proc/self/status") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM:")))
 """
@@ -32,7 +32,7 @@ with open("/proc/self/status") as status:
 def peak(*arguments):
     """Return the peak memory, in bytes, of a program in a process of its own."""
     command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own program
     return int(done.stdout.splitlines()[-1]) * 1024
 
 

@@ -314,7 +314,8 @@ def test_two_processes_reconstruct_like_one(scan, untrained, inference, executio
     two, r_two = load_reconstruction(out), float(done.stdout.split()[-1])
     result = reconstruct(load_bundle(bundle), scan, inference(), execution(inference_batch_size=7))
     one, r_one = result.reconstruction, result.r_factor
-    # joined by phase as a whole, not patch by patch
+    # The patches of a process are joined among themselves, then those of both as a whole: other
+    # patches determine each other's phase than in one process, where all are in one block.
     np.testing.assert_allclose(two.object, one.object, atol=0.05)
     np.testing.assert_allclose(two.coverage, one.coverage, atol=1e-4)
-    assert r_two == pytest.approx(r_one, rel=1e-5)
+    assert r_two == pytest.approx(r_one, rel=5e-5)
