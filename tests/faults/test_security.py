@@ -221,6 +221,14 @@ def test_nothing_is_overwritten_unasked_and_inputs_never(call, scan, tmp_path):
     assert scan.read_bytes() == before
 
 
+def test_a_mixture_of_two_results_is_refused(samples, call, tmp_path):
+    shutil.copytree(samples.rec(), tmp_path / "rec")
+    assert call("evaluate", "rec", samples.star()).code == 0
+    product = tmp_path / "rec" / "product.h5"
+    product.write_bytes(product.read_bytes()[:-8] + bytes(8))
+    assert "product.h5" in refused(call("evaluate", "rec", samples.star()), "evaluate")
+
+
 def test_devices_are_not_replaced(call, scan, tmp_path):
     os.mkfifo(tmp_path / "fifo.npz")
     (tmp_path / "null.npz").symlink_to("/dev/null")
