@@ -139,6 +139,24 @@ def test_a_known_probe_decides_between_all_eight(symmetry: int) -> None:
     assert found.record["variant"] == variant_name(symmetry)
 
 
+def test_the_noise_of_a_subtracted_background_does_not_hide_the_orientation() -> None:
+    scan = divergent_scan(photons=3e4)
+    lit = np.random.default_rng(1).poisson(scan.diffraction + 20.0)
+    level = np.full((N, N), 20, np.float32)
+    noisy = attrs.evolve(scan, diffraction=np.maximum(lit - 26.0, 0).astype(np.float32),
+                         background=level, subtracted=level + 6)  # fmt: skip
+    part = CentralPart.of(noisy)
+    assert part.background is not None
+    assert part.subtracted is not None
+    assert part.background.shape == part.subtracted.shape == (part.M, part.M)
+    known = attrs.evolve(noisy, probe=defocused_probe(N, DIAMETER, aperture=0.5))
+    found = find_orientation(known, "given")
+    assert (found.symmetry, found.decided) == (0, True)
+    assert found.table[0].r_over_noise < 1.2
+    plain = find_orientation(attrs.evolve(known, background=None, subtracted=None), "given")
+    assert plain.table[0].r_over_noise > 1.5
+
+
 def test_positions_that_fit_nothing_stay_as_they_are(scan: Scan) -> None:
     order = np.random.default_rng(0).permutation(scan.n)
     shuffled = attrs.evolve(scan, xcoords=scan.xcoords[order], ycoords=scan.ycoords[order],

@@ -7,6 +7,8 @@ from attrs import evolve
 from ptycho_config.errors import InvalidValueError
 from ptycho_core.preparing import prepare, write_prepared
 from ptycho_core.recipe import Recipe
+from ptycho_core.solutions import reconstruction_of
+from ptycho_core.verdict import judge
 from ptycho_data import OutputExistsError, load_scan
 from ptycho_physics import defocused_probe, simulate_counts, solve
 from ptycho_physics.objects import random_cells
@@ -135,6 +137,43 @@ def test_a_turned_detector_an_inverted_mask_and_a_dark_level(tmp_path, truth, fr
     number = prepare([path], evolve(recipe, dark="20")).scan
     assert number.counts().mean() == pytest.approx(truth[2].mean(), rel=0.1)
     assert misfit(scan, probe) < 0.75 * misfit(evolve(scan, xcoords=-scan.xcoords), probe)
+
+
+def verdict(scan, probe):
+    solution = solve(scan.counts(), scan.positions, probe, mask=scan.bad_pixels, epochs=20)
+    return judge(reconstruction_of(solution, scan), scan)
+
+
+@pytest.mark.parametrize("flat_frame", [False, True])
+@pytest.mark.parametrize("level", [5, 20, 50])
+def test_the_noise_of_a_subtracted_level_is_no_misfit(tmp_path, truth, frames, level, flat_frame):
+    positions, probe, _ = truth
+    rng = np.random.default_rng(level)
+    lit = frames + rng.poisson(level, frames.shape).astype(np.uint32)
+    lit[:, :, 80:83] = 2**32 - 1
+    path = write(tmp_path / "raw.h5", lit, positions, dark=np.full(SHAPE, float(level)))
+    recipe = Recipe(**NAMES, dark="dark" if flat_frame else f"{level}")
+    prepared = prepare([path], recipe)
+    write_prepared(prepared, tmp_path / "scan.npz")
+    scan = load_scan(tmp_path / "scan.npz")
+    good = ~scan.bad_pixels
+    assert scan.background[good] == pytest.approx(level, rel=0.1)
+    assert (scan.subtracted >= scan.background).all()
+    right = verdict(scan, probe)
+    assert 0.85 < right.ratio < 1.1
+    assert verdict(evolve(scan, background=None), probe).ratio > 1.2  # what photons alone would say
+    assert verdict(evolve(scan, xcoords=-scan.xcoords), probe).ratio > 1.2 * right.ratio
+
+
+def test_an_offset_of_the_electronics_excuses_no_misfit(tmp_path, truth, frames):
+    positions, probe, _ = truth
+    noise = np.random.default_rng(2).normal(1000, 0.5, frames.shape)
+    path = write(tmp_path / "raw.h5", np.where(frames > 1e9, frames, frames + np.rint(noise)),
+                 positions)  # fmt: skip
+    scan = prepare([path], Recipe(**NAMES, dark="1000")).scan
+    assert scan.background.max() < 3
+    mirrored = verdict(evolve(scan, xcoords=-scan.xcoords), probe)
+    assert mirrored.ratio > 1.2 * verdict(scan, probe).ratio
 
 
 def test_binning_and_padding_change_the_object_pixel(tmp_path, truth, frames):

@@ -26,11 +26,14 @@ def test_without_a_correction_the_scan_is_unchanged(scan):
 def test_patterns_and_bad_pixels_are_shifted(scan):
     bad = np.zeros((8, 8), bool)
     bad[0, 0] = True
-    shifted = shift_patterns(attrs.evolve(scan, bad_pixels=bad))
+    level = bad.astype(np.float32)
+    shifted = shift_patterns(attrs.evolve(scan, bad_pixels=bad, background=level))
     np.testing.assert_array_equal(
         shifted.diffraction[:], np.fft.fftshift(scan.diffraction, axes=(1, 2))
     )
     assert np.argwhere(shifted.bad_pixels).tolist() == [[4, 4]]
+    assert np.argwhere(shifted.background).tolist() == [[4, 4]]
+    assert shifted.subtracted is None
 
 
 def test_positions_of_a_reconstruction_start_at_its_origin(scan, tmp_path):

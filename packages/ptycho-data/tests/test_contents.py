@@ -25,6 +25,8 @@ def findings():
         ("xcoords", {"xcoords": np.ones(3), "ycoords": np.ones(3)}, "all positions equal"),
         ("xcoords", {"xcoords": np.arange(3) * 1e-7, "ycoords": np.ones(3)}, "within 2.0e-07"),
         ("scan_index", {"scan_index": np.array([0, 0.5, 1])}, "fractions"),
+        ("background", {"background": np.full((3, 3), -1.0)}, "-1 to -1"),
+        ("subtracted", {"subtracted": np.full((3, 3), np.nan)}, "9 NaN"),
         ("bad_pixels", {"bad_pixels": np.ones((3, 3), bool)}, "every pixel masked"),
     ],
 )

@@ -49,6 +49,8 @@ def _c(*shape):
         ("xcoords_start", np.ones(3), "(12,)"),
         ("scan_index", np.ones(12, bool), "integer or float"),
         ("bad_pixels", np.ones((7, 8), bool), "(8, 8)"),
+        ("background", np.ones((7, 8)), "(8, 8)"),
+        ("subtracted", np.ones((8, 8), bool), "integer or float"),
         ("nphotons", np.ones(2), "a single value"),
         ("domain", np.array(3), "text"),
         ("_metadata", np.array(["a", "b"]), "a single value"),

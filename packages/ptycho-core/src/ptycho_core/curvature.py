@@ -61,6 +61,8 @@ class CentralPart:
         In pixels of the object that belong to M.
     mask : (M, M) bool array or None
         Bad pixels.
+    background, subtracted : (M, M) float32 array or None
+        As of a `Scan`.
     amplitude : (M, M) float64 array
         Root of the mean pattern, bad pixels interpolated.
     shrink : float
@@ -72,6 +74,8 @@ class CentralPart:
     mask: NDArray[np.bool_] | None
     amplitude: Real
     shrink: float
+    background: NDArray[np.float32] | None = None
+    subtracted: NDArray[np.float32] | None = None
 
     @classmethod
     def of(cls, scan: Scan, number: int = TRIED) -> "CentralPart":
@@ -85,6 +89,8 @@ class CentralPart:
             mask=None if scan.bad_pixels is None else _cropped(scan.bad_pixels, M),
             amplitude=_cropped(amplitude, M),
             shrink=scan.N / M,
+            background=None if scan.background is None else _cropped(scan.background, M),
+            subtracted=None if scan.subtracted is None else _cropped(scan.subtracted, M),
         )
 
     def turned(self, symmetry: int) -> "CentralPart":

@@ -120,19 +120,18 @@ class FirstProbe:
 
     @property
     def cautions(self) -> list[Caution]:
-        """That the probe was found from the patterns alone, and the doubt about a bad fit."""
+        """That it was found from the patterns alone, or the doubt about a bad fit."""
         fit = {"r_factor": self.verdict.r_factor, **self.verdict.metrics}
         found = []
         others = "".join(f"; {line}" for line in self.undecided)
         if self.verdict.doubtful:
             text = (
-                f"{self.describe()}: no probe was found that explains the patterns; check the "
-                "signs and axes of the positions, the centre of the patterns and bad pixels"
-                f"{others}"
+                "no first probe was found that explains the patterns; check the signs and axes of "
+                f"the positions, the centre of the patterns and bad pixels{others}"
             )
             found.append(Caution(code="poor-first-probe", text=text, measured=fit))
         elif self.source == "data":
-            text = f"{self.describe()}{others}"
+            text = f"the first probe was found from the patterns alone{others}"
             found.append(Caution(code="found-probe", text=text, measured=fit))
         return found
 

@@ -69,7 +69,9 @@ class FrameChoice:
             mask = add_faults(mask, window, lambda: frames.values(self.sample))
         self.remarks += mask.remarks
         frames = self._without_background(evolve(frames, bad=mask.bad))
+        before = frames.dark
         frames = self._level_raised(frames)
+        frames = self._noise_kept(frames, before)
         if window.mask(frames.bad).all():
             rule, got = "with good pixels where the beam is", "only bad ones"
             raise InvalidValueError("mask", rule, got, "give --mask-is good, or another mask")
@@ -212,6 +214,19 @@ class FrameChoice:
                     bad_pixels=bad, probe_made=True)  # fmt: skip
         return any(caution.code == "background" for caution in background(ScanFacts(scan)))
 
+    def _noise_kept(self, frames: Frames, dark: NDArray[np.float64] | None) -> Frames:
+        """Keep what photon noise the subtracted level left behind, before it was raised.
+
+        An offset of the electronics has less noise than so many photons: the darkest pixels tell.
+        """
+        if dark is None or frames.dark is None or self.raw.domain != "counts":
+            return frames
+        shape, good = self.raw.shape, ~frames.window.cut(frames.bad, fill=True)
+        share = _noise_share(frames.window.cut(self.sample)[:, good])
+        level = np.broadcast_to(np.maximum(np.nan_to_num(dark), 0), shape) * share
+        raised = np.maximum(np.nan_to_num(frames.dark - dark), 0)
+        return evolve(frames, background=level, subtracted=level + raised)
+
     def _level_raised(self, frames: Frames) -> Frames:
         """Raise a dark level where clipping would add light, and tell what is clipped.
 
@@ -260,6 +275,17 @@ def _unbiased(values: NDArray[Any]) -> NDArray[np.float64]:
         above = np.maximum(values - middle.astype(values.dtype), 0).mean(axis=0) > mean
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     return np.asarray(np.where(values.min(axis=0) < 0, high, 0.0))
+
+
+def _noise_share(values: NDArray[Any]) -> float:
+    """Return variance over mean of the darkest fifth of pixels (k, pixels), one at most."""
+    if len(values) < 2 or not values.size:
+        return 1.0
+    mean = values.mean(axis=0, dtype=np.float64)
+    darkest = mean <= np.quantile(mean, 0.2)
+    total = float(mean[darkest].sum())
+    variance = float(values[:, darkest].var(axis=0, dtype=np.float64, ddof=1).sum())
+    return min(1.0, variance / total) if total > 0 else 1.0
 
 
 def _even_level(part: NDArray[Any], good: NDArray[np.bool_]) -> float | None:

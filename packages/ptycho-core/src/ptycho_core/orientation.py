@@ -269,6 +269,8 @@ def _over_noise(scan: Scan, part: CentralPart, trial: Trial) -> float | None:
         ycoords=positions[:, 1],
         probe=np.asarray(trial.solution.probe),
         bad_pixels=part.mask,
+        background=part.background,
+        subtracted=part.subtracted,
         domain="counts",
     )
     return judge(reconstruction_of(trial.solution, small), small).ratio

@@ -207,6 +207,8 @@ class _Preparation:
             probe=first_probe(stack, bad, raw.domain),
             domain=raw.domain,
             bad_pixels=bad if bad.any() else None,
+            background=frames.level(frames.background),
+            subtracted=frames.level(frames.subtracted),
             pixel_size_m=float(pixel[0]) if square else None,
             photon_energy_ev=raw.energy_ev,
             detector_distance_m=raw.distance_m,
@@ -271,7 +273,15 @@ def _merged(scan: Scan) -> Scan:
         return scan
     stack, groups = added_by_place(scan.diffraction, labels, scan.domain)
     mean = np.array([scan.positions[group].mean(axis=0) for group in groups])
-    return evolve(scan, diffraction=stack, xcoords=mean[:, 0], ycoords=mean[:, 1])
+    added = np.float32(scan.n / len(groups))
+    return evolve(
+        scan,
+        diffraction=stack,
+        xcoords=mean[:, 0],
+        ycoords=mean[:, 1],
+        background=None if scan.background is None else added * scan.background,
+        subtracted=None if scan.subtracted is None else added * scan.subtracted,
+    )
 
 
 def write_prepared(

@@ -1,9 +1,11 @@
 """Corrections of a scan whose file has other conventions: axes, signs, corner-centred patterns."""
 
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 from ptycho_data import CentredSource, LazyStack, Scan, load_arrays
 
@@ -50,12 +52,17 @@ def with_positions_from(scan: Scan, path: Path) -> Scan:
 
 def shift_patterns(scan: Scan) -> Scan:
     """Move zero frequency from the corner of patterns and bad pixels to their centre."""
-    mask = scan.bad_pixels
     return attrs.evolve(
         scan,
         diffraction=LazyStack(CentredSource(scan.diffraction)),
-        bad_pixels=None if mask is None else np.fft.fftshift(mask),
+        bad_pixels=_centred(scan.bad_pixels),
+        background=_centred(scan.background),
+        subtracted=_centred(scan.subtracted),
     )
+
+
+def _centred(image: NDArray[Any] | None) -> NDArray[Any] | None:
+    return None if image is None else np.fft.fftshift(image)
 
 
 def correct_positions(

@@ -3,7 +3,7 @@
 An R-factor alone says little: 0.13 is right for a scan of few photons, and 0.006 is wrong for one
 whose detector gaps were taken for light. The model's own rates tell which R-factor their photon
 noise would give. A ratio near one means that the patterns are explained up to their noise; below
-one, that noise was fitted as well.
+one, that noise was fitted as well. A background that was subtracted leaves its noise behind.
 """
 
 import math
@@ -28,6 +28,8 @@ JUDGED_PATTERNS = 128
 #: very many photons any small error is many times the noise.
 DOUBTFUL_RATIO = 1.15
 DOUBTFUL_EXCESS = 0.12
+#: More cannot be drawn; noise is nothing there.
+_LARGEST_RATE = 1e15
 
 
 @frozen(kw_only=True)
@@ -166,8 +168,31 @@ def _judge(rec: Reconstruction, scan: Scan, nphotons: float | None) -> Verdict:
     r_factor = float(misfit / total) if total else 0.0
     if not (known and total and factor):  # without light there is no noise
         return Verdict(r_factor=r_factor, noise=None)
-    noise, noise_total = noise_r_factor_sums(factor**2 * rates)
+    light = factor**2 * rates
+    if scan.background is None or scan.domain != "counts" or not math.isfinite(r_factor):
+        noise, noise_total = noise_r_factor_sums(light)
+    else:
+        noise, noise_total = _noise_with_background(light, scan)
     return Verdict(r_factor=r_factor, noise=noise / noise_total)
+
+
+def _noise_with_background(light: NDArray[Any], scan: Scan) -> tuple[float, float]:
+    """Do as `noise_r_factor_sums` for rates (k, good pixels) of a scan with subtracted counts.
+
+    What is subtracted, and clipped at zero, has no closed form: noise is drawn, of so many pixels
+    that the sums are sharp.
+    """
+    good = slice(None) if scan.bad_pixels is None else ~scan.bad_pixels
+    background = np.asarray(scan.background, np.float64)[good]
+    subtracted = background if scan.subtracted is None else scan.subtracted[good]
+    rng = np.random.default_rng(0)
+    misfit = total = 0.0
+    for rate in light.astype(np.float64):
+        drawn = rng.poisson(np.minimum(rate + background, _LARGEST_RATE))
+        amplitude = np.sqrt(np.maximum(drawn - subtracted, 0))
+        misfit += float(np.abs(amplitude - np.sqrt(rate)).sum())
+        total += float(amplitude.sum())
+    return misfit, total or 1.0
 
 
 def _rates(rec: Reconstruction, rows: NDArray[np.int64]) -> NDArray[np.float32]:

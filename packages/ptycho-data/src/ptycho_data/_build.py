@@ -155,6 +155,8 @@ def _cast(arrays: Mapping[str, Any]) -> dict[str, Any]:
         ("ycoords_start", "ycoords_start", np.float64),
         ("scan_index", "scan_index", np.int64),
         ("bad_pixels", "bad_pixels", np.bool_),
+        ("background", "background", np.float32),
+        ("subtracted", "subtracted", np.float32),
     )
     fields: dict[str, Any] = {
         name: arrays[key].astype(dtype, copy=False)

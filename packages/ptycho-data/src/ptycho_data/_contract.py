@@ -121,6 +121,7 @@ REQUIRED = {
 }
 OPTIONAL = (
     "objectGuess", "xcoords_start", "ycoords_start", "Y", "scan_index", "bad_pixels",
+    "background", "subtracted",
     "nphotons", "pixel_size_m", "domain", "_metadata",
 )  # fmt: skip
 KNOWN_KEYS = (*REQUIRED, *OPTIONAL)
@@ -406,6 +407,8 @@ class _LayoutCheck:
         self._exactly("ycoords_start", _REAL, (n,))
         self._exactly("scan_index", _REAL, (n,))
         self._exactly("bad_pixels", "biu", (N, N))
+        self._exactly("background", _REAL, (N, N))
+        self._exactly("subtracted", _REAL, (N, N))
         for key, kinds in (("nphotons", _REAL), ("pixel_size_m", _REAL), ("domain", _TEXT)):
             self._scalar(key, kinds)
         self._scalar("_metadata", _TEXT)

@@ -89,6 +89,10 @@ class Scan:
         Number of the scan each pattern belongs to; where absent, all are scan 0.
     bad_pixels : ndarray, (N, N) bool, optional
         True where the detector has no valid value.
+    background : ndarray, (N, N) float32, optional
+        Counts whose photon noise is in the patterns, but which were subtracted: a dark level.
+    subtracted : ndarray, (N, N) float32, optional
+        What was subtracted, if more than `background`: values below it are zero.
     nphotons : float, optional
         Mean photons per pattern: the absolute scale of amplitudes.
     pixel_size_m : float, optional
@@ -132,6 +136,8 @@ class Scan:
     ycoords_start: NDArray[np.float64] | None = field(default=None, converter=_optional_positions)
     scan_index: NDArray[np.int64] | None = None
     bad_pixels: NDArray[np.bool_] | None = None
+    background: NDArray[np.float32] | None = None
+    subtracted: NDArray[np.float32] | None = None
     nphotons: float | None = None
     _pixel_size_m: float | None = None
     photon_energy_ev: float | None = None
@@ -220,6 +226,8 @@ class Scan:
             "objectGuess": self.object_guess,
             "Y": self.patches,
             "bad_pixels": self.bad_pixels,
+            "background": self.background,
+            "subtracted": self.subtracted,
         }
         return {key: array for key, array in candidates.items() if array is not None}
 

@@ -21,6 +21,8 @@ from ptycho_data._stack import Stack
 SMALLEST_SPAN = 1e-3
 #: Positions beyond this, in pixels, are in another unit, or wrong.
 LARGEST_POSITION = 2**31
+#: No detector pixel has a dark level beyond this, in counts.
+LARGEST_LEVEL = 1e12
 
 
 def _span(x: NDArray[Any] | None, y: NDArray[Any] | None) -> float | None:
@@ -44,7 +46,7 @@ def check_small(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> None:
         Receives every violation.
     """
     for key in ("xcoords", "ycoords", "xcoords_start", "ycoords_start", "probeGuess",
-                "objectGuess", "scan_index"):  # fmt: skip
+                "objectGuess", "scan_index", "background", "subtracted"):  # fmt: skip
         values = arrays.get(key)
         if values is not None and not np.isfinite(values).all():
             broken = np.flatnonzero(~np.isfinite(values))
@@ -77,6 +79,12 @@ def check_small(arrays: Mapping[str, NDArray[Any]], findings: Findings) -> None:
     index = arrays.get("scan_index")
     if index is not None and index.dtype.kind == "f" and not np.array_equal(index, np.rint(index)):
         findings.add("scan_index", "integers", "fractions")
+    for key in ("background", "subtracted"):
+        values = arrays.get(key)
+        if values is not None and values.size and np.isfinite(values).all():
+            low, high = float(values.min()), float(values.max())
+            if low < 0 or high > LARGEST_LEVEL:
+                findings.add(key, f"from 0 to {LARGEST_LEVEL:g} counts", f"{low:.6g} to {high:.6g}")
     bad_pixels = arrays.get("bad_pixels")
     if bad_pixels is not None and bad_pixels.size and np.all(bad_pixels):
         findings.add("bad_pixels", "True for bad pixels only", "every pixel masked")

@@ -152,6 +152,7 @@ def left_out(scan: Scan) -> list[str]:
     absent = {
         "Y (ground-truth patches)": scan.patches,
         "nominal positions (xcoords_start, ycoords_start)": scan.xcoords_start,
+        "noise of the subtracted background (background, subtracted)": scan.background,
     }
     lost = [f"{name}: left out" for name, value in absent.items() if value is not None]
     if scan.domain == "amplitude":

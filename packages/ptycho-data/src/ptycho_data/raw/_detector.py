@@ -124,6 +124,9 @@ class Frames:
         Pixels of a frame without a value: zero in patterns.
     dark, flat : (H, W) float64, optional
         Subtracted from frames, or what they are divided by. Values below zero become zero.
+    background, subtracted : (H, W) float64, optional
+        Counts whose photon noise is in the values though `dark` was subtracted, and the value that
+        becomes zero on their scale: more than them, if `dark` was raised.
     domain
         Amplitudes are binned as the roots of sums of squares.
     """
@@ -132,6 +135,8 @@ class Frames:
     bad: NDArray[np.bool_]
     dark: NDArray[np.float64] | None = None
     flat: NDArray[np.float64] | None = None
+    background: NDArray[np.float64] | None = None
+    subtracted: NDArray[np.float64] | None = None
     domain: Domain = "counts"
     _parts: dict[str, Any] = field(factory=dict, init=False, repr=False)
 
@@ -182,6 +187,16 @@ class Frames:
             flat = self._whole(self.flat)
             out /= np.where(flat > 0, flat, 1).astype(np.float32)
         return out
+
+    def level(self, image: NDArray[np.float64] | None) -> NDArray[np.float32] | None:
+        """Return counts of each pixel of a frame (H, W) as those of a pattern (N, N), or None."""
+        if image is None:
+            return None
+        part = self._image(image, 0)
+        if self.flat is not None:
+            part = part * self._parts["gain"]
+        part = self.window.binned(np.where(self._parts["bad"], np.float32(0), part))
+        return np.ascontiguousarray(self.window.turn(part), np.float32)
 
     def __call__(self, frames: NDArray[Any]) -> NDArray[Any]:
         """Return the patterns (k, N, N) of frames (k, H, W)."""
