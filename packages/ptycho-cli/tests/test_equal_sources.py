@@ -20,6 +20,7 @@ from ptycho_config import (
     option_specs,
     resolve_training,
 )
+from ptycho_config.options import SMALLEST_NUMBER
 
 CLASSES = (TrainingConfig, ModelConfig, PyTorchExecutionConfig)
 SPECS = [spec for cls in CLASSES for spec in option_specs(cls)]
@@ -46,8 +47,9 @@ def values_of(spec):
     elif spec.type is int:
         values = st.integers(int(spec.minimum), int(min(spec.maximum or 10**6, 10**6)))
     elif spec.type is float:
-        low = spec.minimum if spec.above is None else spec.above
-        values = st.floats(low, 1e12, exclude_min=spec.above is not None)
+        low = spec.minimum if spec.above is None else max(spec.above, SMALLEST_NUMBER)
+        high = min(spec.maximum or 1e12, 1e12)
+        values = st.floats(low, high).filter(lambda x: x == 0 or abs(x) >= SMALLEST_NUMBER)
     else:
         values = st.from_regex(r"\A[a-z][a-z0-9_]{0,9}\Z").filter(lambda text: text != "none")
     return st.none() | values if spec.optional else values

@@ -82,7 +82,7 @@ def test_examples_stand_on_lines_of_their_own(ptycho, name):
 
 def test_defaults_in_words_have_one_pair_of_brackets(ptycho):
     text = " ".join(ptycho("simulate", "--help").out.split())
-    assert "[default: 3 N; x>=8]" in text
+    assert "[default: 3 N; 8<=x<=65536]" in text
     assert "RANGE" not in text
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "note",
     "progress",
     "say",
+    "show_traceback",
     "tell",
 ]
 
@@ -72,8 +73,7 @@ class _StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         if record.exc_info and self.state.debug:
-            trace = "".join(traceback.format_exception(*record.exc_info))
-            click.echo(printable_lines(trace), err=True, nl=False)
+            show_traceback(record.exc_info[1])
         kind = record.levelname.lower() if record.levelno >= logging.WARNING else ""
         if record.name.startswith("ptycho"):
             tell(text, kind)
@@ -125,6 +125,17 @@ def tell(text: str, kind: str = "", *, color: str = "yellow") -> None:
     """Print one line on standard error, after its kind (``warning``); as `say`."""
     start = click.style(f"{kind}: ", fg=color, bold=color == "red") if kind else ""
     click.echo(start + printable(text), err=True, color=allowed_color())
+
+
+def show_traceback(error: BaseException | None) -> None:
+    """Print a traceback on standard error.
+
+    A message, or the name of a file, may have several lines: none may look like one of ours.
+    """
+    for part in traceback.format_exception(error):
+        first, *rest = part.split("\n")
+        lines = [line if not line or line[0] == " " else f"    {line}" for line in rest]
+        click.echo(printable_lines("\n".join([first, *lines])), err=True, nl=False)
 
 
 def note(text: str) -> None:

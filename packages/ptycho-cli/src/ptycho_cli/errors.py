@@ -6,13 +6,12 @@ the work failed. Anything else is a bug, and is reported as an internal error.
 
 import os
 import sys
-import traceback
 
 import click
 from ptycho_config.errors import PtychoError
-from ptycho_config.plain_text import printable, printable_lines, shortened
+from ptycho_config.plain_text import printable, shortened
 
-from ptycho_cli.console import tell
+from ptycho_cli.console import show_traceback, tell
 
 __all__ = ["FAILED", "INTERRUPTED", "OK", "USAGE", "report", "shorten"]
 
@@ -60,11 +59,6 @@ def _describe(error: BaseException) -> tuple[str, int]:
     return f"{first}\nplease report it; --debug shows the traceback", FAILED
 
 
-def _show_traceback(error: BaseException) -> None:
-    trace = "".join(traceback.format_exception(error))
-    click.echo(printable_lines(trace), err=True, nl=False)
-
-
 def report(error: BaseException, *, debug: bool = False) -> int:
     """Print an error on standard error.
 
@@ -84,10 +78,10 @@ def report(error: BaseException, *, debug: bool = False) -> int:
         error.show(sys.stderr)
         return USAGE
     if debug:
-        _show_traceback(error)
+        show_traceback(error)
     text, code = _describe(error)
     if code == INTERRUPTED:
-        tell(text)
+        tell(shortened(text, LINE_LIMIT))
         return code
     first, *rest = shorten(text).split("\n")
     tell(first or type(error).__name__, "error", color="red")

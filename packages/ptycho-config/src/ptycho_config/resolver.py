@@ -19,6 +19,7 @@ from ptycho_config.execution import PyTorchExecutionConfig
 from ptycho_config.inference import InferenceConfig
 from ptycho_config.model import LARGEST_GRIDSIZE, ModelConfig
 from ptycho_config.options import option_specs, plain_value
+from ptycho_config.plain_text import shortened
 from ptycho_config.run_files import RunFiles
 from ptycho_config.training import TrainingConfig
 
@@ -114,7 +115,8 @@ class Resolved(Generic[C]):
         by_origin: dict[str, list[str]] = {}
         for name, entry in self.overrides_applied.items():
             if entry["origin"] != "bundle" or entry["value"] != usual[name]:
-                by_origin.setdefault(entry["origin"], []).append(f"{name}={entry['value']}")
+                value = shortened(str(entry["value"]))
+                by_origin.setdefault(entry["origin"], []).append(f"{name}={value}")
         return [
             f"settings from {origin}: {', '.join(texts)}" for origin, texts in by_origin.items()
         ]

@@ -6,9 +6,6 @@ from ptycho_config.plain_text import printable, shortened
 
 __all__ = ["format_number", "table"]
 
-#: Characters of a table cell; the middle of a longer one is left out.
-LONGEST_CELL = 120
-
 
 def format_number(value: float, digits: int = 3) -> str:
     """Round a number to significant digits and write it without an exponent below a million.
@@ -31,7 +28,7 @@ def table(rows: Iterable[Sequence[str]], indent: int = 2) -> str:
     indent
         Spaces before each line.
     """
-    lines = [tuple(shortened(printable(cell), LONGEST_CELL) for cell in row) for row in rows]
+    lines = [tuple(shortened(printable(cell)) for cell in row) for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     pad = " " * indent
     return "\n".join(
