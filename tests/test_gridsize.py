@@ -19,6 +19,7 @@ from ptycho_config import (
     TrainingConfig,
     from_dict,
 )
+from ptycho_core import memory
 from ptycho_core.groups import prepare
 from ptycho_core.sampling import inference_groups
 from ptycho_core.testing import simulated_scan
@@ -143,6 +144,16 @@ def test_groups_of_a_reconstruction(scan, config, C):
     assert groups.shape == (3, C)
     found = reconstruction.reconstruct(bundle, scan, asked, PyTorchExecutionConfig())
     assert set(found.reconstruction.indices) == set(groups.ravel())
+
+
+@consumer("ptycho_core/memory.py")
+def test_memory_of_a_batch_grows_with_its_patterns(scan, config, C):
+    one = evolve(config, batch_size=1)
+    more = evolve(one, batch_size=2)
+    step = [memory.of_training([scan], each).parts["batch"] for each in (one, more)]
+    alone = evolve(one, model=ModelConfig(gridsize=1))
+    assert step[0] == C * memory.of_training([scan], alone).parts["batch"]
+    assert step[1] == 2 * step[0]
 
 
 @consumer("ptycho_torch/networks/cnn.py")

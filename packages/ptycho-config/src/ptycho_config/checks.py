@@ -10,6 +10,7 @@ import attrs
 
 from ptycho_config.errors import ConfigError, describe
 from ptycho_config.options import OptionSpec, option_specs
+from ptycho_config.paths import expanded
 from ptycho_config.types import Scheduler
 
 NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
@@ -34,7 +35,7 @@ def as_optional_path(value: str | os.PathLike[str] | None) -> Path | None:
 def _path_or_same(value: object) -> object:
     try:
         text = os.fspath(cast("str", value))
-        return Path(text).expanduser() if isinstance(text, str) and text else value
+        return expanded(text) if isinstance(text, str) and text else value
     except Exception:  # a foreign __fspath__ may raise anything; ~ without a home raises too
         return Path(value) if isinstance(value, str) else value
 

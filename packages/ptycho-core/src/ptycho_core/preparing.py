@@ -15,6 +15,7 @@ import numpy as np
 from attrs import define, evolve, field, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
+from ptycho_config.paths import expanded
 from ptycho_data import LazyStack, Scan, atomic_path, places, save_scan
 from ptycho_data.raw import (
     Frames,
@@ -115,7 +116,7 @@ def prepare(paths: Sequence[Path], recipe: Recipe | None = None) -> Prepared:
         The recipe contradicts the files, or they lack what it does not say.
     """
     recipe = recipe or Recipe()
-    within = None if recipe.follow is None else Path(recipe.follow).expanduser()
+    within = None if recipe.follow is None else expanded(recipe.follow)
     raw = read_raw(paths, recipe.names(), within=within)
     return _Preparation(raw, recipe).run()
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from attrs import evolve, field, frozen
 from ptycho_config import InferenceConfig, Layer, Resolved, resolve_inference
+from ptycho_config.paths import expanded
 from ptycho_data import (
     Bundle,
     Reconstruction,
@@ -154,7 +155,7 @@ def reconstruct(
         layers=call_layers(settings, arguments, config_file),
         model=model,
         scan=scan,
-        output=None if output is None else Path(output).expanduser(),
+        output=None if output is None else expanded(output),
         probe=None if probe is None or is_path(probe) else np.asarray(probe),
         scan_index=scan_index,
         extras=Extras(
@@ -257,7 +258,7 @@ class ReconstructionRun:
     def _check_output(self, scan: Scan | None = None) -> None:
         files = resolve_inference(self.layers).files
         read = [self.model, self.scan, files.probe_file if self.probe is None else None]
-        paths = [Path(path).expanduser() for path in read if is_path(path)]  # type: ignore[arg-type]  # is_path says that it is one
+        paths = [expanded(path) for path in read if is_path(path)]  # type: ignore[arg-type]  # is_path says that it is one
         paths += self.scan.files if isinstance(self.scan, Scan) else ()
         check_result_folder(
             self.output,

@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 from ptycho_config import RunFiles, option_specs
+from ptycho_config.paths import expanded
 from ptycho_data import Reconstruction, Stamp, file_sha256, finish_commit
 
 __all__ = [
@@ -85,7 +86,7 @@ class Inputs:
     """
 
     def __init__(self, files: Mapping[str, Path]) -> None:
-        self._files = {role: Path(path).expanduser() for role, path in files.items()}
+        self._files = {role: expanded(path) for role, path in files.items()}
         for path in self._files.values():
             if path.is_dir():
                 finish_commit(path)

@@ -17,6 +17,7 @@ from ptycho_config import (
     load_config_file,
     resolve_inference,
 )
+from ptycho_config.paths import expanded
 from ptycho_data import Bundle, Scan, load_scan
 
 __all__ = [
@@ -97,7 +98,7 @@ def read_scan(
         return scan
     if probe_file is not None and not probe_file.exists():
         raise MissingFileError(f"{probe_file}: no such file; name a file with a probe")
-    return load_scan(Path(scan).expanduser(), domain=domain, probe_file=probe_file, **reading)
+    return load_scan(expanded(scan), domain=domain, probe_file=probe_file, **reading)
 
 
 def scan_facts(scans: Sequence[Scan]) -> dict[str, object]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from attrs import evolve, field, frozen
 from ptycho_config.errors import InvalidValueError
+from ptycho_config.paths import expanded
 from ptycho_data import Domain, Reconstruction, Scan, write_json, write_results
 from ptycho_physics import Solution, solve
 
@@ -143,7 +144,7 @@ def solve_scan(
     """
     run = SolverRun(
         scan=scan,
-        output=None if output is None else Path(output).expanduser(),
+        output=None if output is None else expanded(output),
         reading={"domain": domain, "probe_file": None if probe_file is None else Path(probe_file)},
         first_probe=first_probe,
         scan_index=scan_index,
@@ -210,7 +211,7 @@ class SolverRun:
 
     def _check_output(self, scan: Scan | None = None) -> None:
         files = (self.scan, self.reading.get("probe_file"), self.reading.get("companion"))
-        read = [Path(path).expanduser() for path in files if is_path(path)]  # type: ignore[arg-type]  # is_path says that it is one
+        read = [expanded(path) for path in files if is_path(path)]  # type: ignore[arg-type]  # is_path says that it is one
         read += self.scan.files if isinstance(self.scan, Scan) else ()
         check_result_folder(
             self.output,

@@ -18,6 +18,7 @@ from ptycho_config import (
     TrainingConfig,
     resolve_training,
 )
+from ptycho_config.paths import expanded
 from ptycho_config.text_files import read_table
 from ptycho_data import (
     MANIFEST,
@@ -192,7 +193,7 @@ def train(
     run = TrainingRun(
         layers=layers,
         scans=several,
-        output=None if output is None else Path(output).expanduser(),
+        output=None if output is None else expanded(output),
         test_scan=test_scan if isinstance(test_scan, Scan) else None,
         probe=None if probe is None or is_path(probe) else np.asarray(probe),
         refine_probe=refine_probe,

@@ -8,6 +8,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
+from ptycho_config.paths import expanded
 
 from ptycho_data._contract import ScanFormatError, as_modes
 from ptycho_data._hdf5 import H5File, is_hdf5
@@ -59,7 +60,7 @@ def load_stored_probe(path: str | PathLike[str]) -> StoredProbe:
         If there is no such file or array, or it is no probe.
     """
     text, _, name = str(path).partition(IN_FILE)
-    file = Path(text).expanduser()
+    file = expanded(text)
     if file.is_dir():
         return StoredProbe(modes=load_probe(file), pixel_size_m=_stated(file))
     require_file(file, "a file with a probe")

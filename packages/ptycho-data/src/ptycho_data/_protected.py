@@ -205,7 +205,7 @@ def _of_hdf5(path: Path) -> str:
                     break
             headers = file.id.get_create_plist().get_version()[0] >= 2
     except DAMAGE:
-        return "unknown: not all of it can be read"
+        return "unknown: part of the file cannot be read, and is not listed"
     if not checked:
         return "none: damage is not noticed; ptycho convert writes files with checksums"
     if checked < arrays:

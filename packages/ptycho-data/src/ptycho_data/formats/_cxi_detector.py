@@ -114,7 +114,8 @@ def _against(translation: NDArray[Any], axis: NDArray[np.float64]) -> NDArray[An
 
 def _in_plane(translation: NDArray[Any], cautions: list[str]) -> NDArray[Any]:
     """Take z for the one of x and y that does not move, of a stage that scans in x and z."""
-    if translation.dtype.kind not in "iuf" or not np.isfinite(translation).all():
+    real = translation.size > 0 and translation.dtype.kind in "iuf"
+    if not real or not np.isfinite(translation).all():
         return translation
     spans = np.ptp(translation.astype(np.float64), axis=0)
     for still, moving in ((1, 0), (0, 1)):

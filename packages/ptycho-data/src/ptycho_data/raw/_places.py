@@ -9,6 +9,7 @@ import numpy as np
 from attrs import define, field, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
+from ptycho_config.paths import expanded
 
 from ptycho_data._contract import ScanFormatError
 from ptycho_data._hdf5 import H5File, is_hdf5
@@ -191,7 +192,7 @@ class RawFiles:
         if not separator and text.lower().endswith(_SINGLE):
             file, name, separator = text, "", "::"
         if separator:
-            opened = self.open(self._beside(Path(file).expanduser()))
+            opened = self.open(self._beside(expanded(file)))
             name = name.strip("/") if isinstance(opened, H5File) else name
             if name not in opened and not (isinstance(opened, TextTable) and not name):
                 there = ", ".join(opened.names[:30])
