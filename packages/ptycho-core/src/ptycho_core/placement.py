@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ptycho_data import places
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
-from scipy.spatial import Delaunay
+from scipy.spatial import Delaunay, QhullError
 
 __all__ = ["Placement"]
 
@@ -105,10 +105,14 @@ class Placement:
     def _neighbours(self) -> NDArray[np.int64]:
         """Pairs (m, 2) of neighbouring places, each once, among them those of the links."""
         k, (length, width) = len(self.points), self.extent
-        if k < 4 or width <= FLAT * length:
+        flat = k < 4 or width <= FLAT * length
+        try:
+            mesh = None if flat else Delaunay(self._near)
+        except QhullError:  # on a line, as far as the triangulation can tell
+            mesh = None
+        if mesh is None:
             order = np.argsort(self._turned[:, 0], kind="stable")
             return np.stack([order[:-1], order[1:]], axis=1)
-        mesh = Delaunay(self._near)
         sides = mesh.simplices[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
         # Points that coincide within the precision of the triangulation hang on its corners.
         pairs = np.sort(np.concatenate([sides, mesh.coplanar[:, [0, 2]]]).astype(np.int64), axis=1)
