@@ -157,3 +157,11 @@ def test_a_caption_is_broken_to_the_width_of_its_figure():
     lines = figure.get_supxlabel().splitlines()
     assert len(lines) > 1
     assert max(len(line) for line in lines) <= 4 * figures.CHARACTERS_PER_INCH
+
+
+@pytest.mark.parametrize("name", ["\udcff\udcfe.npz", r"$\frac$.npz", "a\nb\x1b[2J.npz"])
+def test_any_name_can_be_drawn_in_a_caption(name, tmp_path):
+    figure = figures.new_figure(4, 4)
+    figures.add_caption(figure, f"{name}: R-factor 0.1")
+    figures.save_figure(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 0

@@ -25,6 +25,7 @@ __all__ = [
     "put",
     "put_group",
     "put_text",
+    "utf8",
     "write_hdf5",
 ]
 
@@ -181,8 +182,13 @@ def put(group: h5py.Group, name: str, values: ArrayLike) -> h5py.Dataset:
 
 def put_text(item: Any, name: str, text: str) -> None:
     """Write a text as an attribute of fixed length: those of variable length have no checksum."""
-    content = text.encode()
+    content = utf8(text).encode()
     item.attrs.create(name, content, dtype=h5py.string_dtype("utf-8", max(1, len(content))))
+
+
+def utf8(text: str) -> str:
+    """Escape what UTF-8 cannot hold: the bytes of a file name in another encoding."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def protection(path: Path) -> str:

@@ -15,6 +15,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError, MissingPackageError
 from ptycho_config.install import SOURCE, install_command
+from ptycho_config.plain_text import printable, shortened
 
 from ptycho_data._files import atomic_path
 
@@ -260,7 +261,9 @@ def add_caption(figure: "Figure", text: str) -> None:
     """Write a small line below a figure, broken where it is wider; none if it is empty."""
     if text:
         width = int(CHARACTERS_PER_INCH * figure.get_figwidth())
-        figure.supxlabel("\n".join(wrap(text, width)), fontsize="small", color="0.35")
+        # Names of files may hold what no font can draw, and $, which begins a formula.
+        lines = "\n".join(wrap(shortened(printable(text)), width)).replace("$", r"\$")
+        figure.supxlabel(lines, fontsize="small", color="0.35")
 
 
 def scale_bar_length(width_m: float) -> tuple[float, str]:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from ptycho_data.__about__ import __version__
 from ptycho_data._hdf5 import H5File
-from ptycho_data._protected import put, put_text, write_hdf5
+from ptycho_data._protected import put, put_text, utf8, write_hdf5
 from ptycho_data._scan import Scan
 from ptycho_data._sets import result_set
 from ptycho_data._space import telling_full_disk
@@ -91,8 +91,8 @@ def fill_product(
     put_text(file, "writer", f"ptycho-data {__version__}")
     file.attrs.update(
         {
-            "name": name,
-            "comments": comments,
+            "name": utf8(name),
+            "comments": utf8(comments),
             "photon_energy_eV": equivalent_photon_ev(photon_energy_ev, particle),
             "detector_object_distance_m": detector_distance_m,
             "exposure_time_s": exposure_time_s,
