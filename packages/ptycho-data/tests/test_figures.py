@@ -163,5 +163,5 @@ def test_a_caption_is_broken_to_the_width_of_its_figure():
 def test_any_name_can_be_drawn_in_a_caption(name, tmp_path):
     figure = figures.new_figure(4, 4)
     figures.add_caption(figure, f"{name}: R-factor 0.1")
-    figures.save_figure(figure, tmp_path / "a.png")
+    figures.save_figure(figure, tmp_path / "a.png", overwrite=False)
     assert (tmp_path / "a.png").stat().st_size > 0
