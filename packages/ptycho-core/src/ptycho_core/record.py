@@ -17,6 +17,7 @@ from ptycho_config.paths import expanded
 from ptycho_data import Reconstruction, Stamp, file_sha256, finish_commit
 
 __all__ = [
+    "ASKED",
     "RUN_FILE",
     "Inputs",
     "Stopwatch",
@@ -29,6 +30,8 @@ __all__ = [
 
 #: File, beside the results, that holds the record of the run.
 RUN_FILE = "run.json"
+#: In it: the settings that were asked for, without those at their default.
+ASKED = "asked"
 
 PACKAGES = (
     *(f"ptycho-{part}" for part in ("cli", "config", "core", "data", "physics", "torch", "tf")),

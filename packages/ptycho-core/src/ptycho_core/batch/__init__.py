@@ -1,0 +1,22 @@
+"""Many scans in one process: which ones, where to, what became of each, and what need not be done.
+
+`plan_jobs` makes a `Job` of each scan, `run_jobs` works on them one after the other and returns an
+`Outcome` for each. `is_done` tells whether the folder of a job holds the result that is asked for.
+"""
+
+from ptycho_core.batch.finished import OtherResultError, Request, is_done
+from ptycho_core.batch.jobs import Job, plan_jobs
+from ptycho_core.batch.outcomes import Finished, Outcome, State
+from ptycho_core.batch.running import run_jobs
+
+__all__ = [
+    "Finished",
+    "Job",
+    "OtherResultError",
+    "Outcome",
+    "Request",
+    "State",
+    "is_done",
+    "plan_jobs",
+    "run_jobs",
+]
