@@ -54,7 +54,7 @@ from ptycho_physics.probes import (
     prepare_probe,
 )
 from ptycho_physics.scans import fermat_scan, random_scan, raster_scan, snake_scan, spiral_scan
-from ptycho_physics.solver import DivergenceError, Solution, solve
+from ptycho_physics.solver import DivergenceError, Solution, State, solve
 
 __all__ = [
     "SMALLEST_WEIGHT",
@@ -63,6 +63,7 @@ __all__ = [
     "DivergenceError",
     "Mosaic",
     "Solution",
+    "State",
     "__version__",
     "amplitude_mae",
     "angular_spectrum_propagate",

@@ -73,6 +73,13 @@ def as_like(values: Array, like: Array, xp: Any) -> Array:
     return xp.asarray(values, device=compat.device(like))
 
 
+def contiguous(values: Array, xp: Any) -> Array:
+    """Return values in row-major memory: the rounding of sums depends on the order of memory."""
+    if compat.is_torch_array(values):
+        return values.contiguous()
+    return xp.ascontiguousarray(values) if compat.is_numpy_array(values) else values
+
+
 def real_dtype(like: Array, xp: Any) -> Any:
     """Return the real dtype of the precision of ``like``."""
     return xp.float64 if like.dtype in (xp.float64, xp.complex128) else xp.float32

@@ -4,7 +4,9 @@ It reconstructs the object, and optionally refines probe, modes and positions. I
 empty object or from the reconstruction of a network.
 """
 
-from ptycho_physics.solver._run import Solution, solve
+from ptycho_physics.solver._course import State
+from ptycho_physics.solver._run import solve
+from ptycho_physics.solver._solution import Solution
 from ptycho_physics.solver._stopping import DivergenceError
 
-__all__ = ["DivergenceError", "Solution", "solve"]
+__all__ = ["DivergenceError", "Solution", "State", "solve"]

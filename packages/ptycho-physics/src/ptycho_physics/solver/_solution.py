@@ -1,0 +1,81 @@
+"""The result of the solver."""
+
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from ptycho_physics._forward import centring, probe_intensity
+from ptycho_physics._geometry import Canvas
+from ptycho_physics._modes import orthogonalise_modes
+from ptycho_physics._namespace import Array, as_like, to_numpy
+from ptycho_physics._patches import merge_patches
+from ptycho_physics.solver._estimate import Estimate
+from ptycho_physics.solver._measurement import CHUNK
+
+
+@frozen(kw_only=True, eq=False)
+class Solution:
+    """The result of the solver.
+
+    Attributes
+    ----------
+    object : (H, W) complex64 array
+        The object on ``canvas``; one where there is no light.
+    coverage : (H, W) float32 array
+        Illumination summed over the scan, of a probe with maximum one.
+    probe : (M, N, N) complex64 array
+        The probe at unit power, refined with ``update_probe``; several modes are mutually
+        orthogonal, the strongest first.
+    positions : (n, 2) float64 NumPy array
+        Patch centres ``(x, y)`` on the object grid, refined with ``refine_positions``.
+    canvas : Canvas
+        Where the object lies on the object grid: ``Canvas.covering(positions, N)``.
+    r_factors : list of float
+        ``sum|sqrt(rate) - sqrt(counts)| / sum sqrt(counts)`` during each finished epoch, before its
+        updates.
+    stopped : str
+        Why the run ended: "epochs" (all were made), "plateau" (the R-factor fell no more) or
+        "caller" (``between`` returned True).
+    """
+
+    object: Array
+    coverage: Array
+    probe: Array
+    positions: NDArray[np.float64]
+    canvas: Canvas
+    r_factors: list[float]
+    stopped: str
+
+
+def solution_of(
+    estimate: Estimate, positions: NDArray[np.float64], r_factors: list[float], stopped: str
+) -> Solution:
+    xp, N = estimate.xp, estimate.probe.shape[-1]
+    canvas = Canvas.covering(positions, N)
+    column, row = np.rint(estimate.positions[0] - canvas.local(positions)[0]).astype(int)
+    probe = estimate.probe * xp.conj(centring(estimate.probe, xp))
+    if probe.shape[0] > 1:
+        probe = as_like(xp.asarray(orthogonalise_modes(to_numpy(probe))), probe, xp)
+    height, width = canvas.shape
+    return Solution(
+        object=estimate.canvas[row : row + height, column : column + width],
+        coverage=_coverage(probe, canvas.local(positions), canvas, xp),
+        probe=probe,
+        positions=positions,
+        canvas=canvas,
+        r_factors=r_factors,
+        stopped=stopped,
+    )
+
+
+def _coverage(probe: Array, local: NDArray[np.float64], canvas: Canvas, xp: Any) -> Array:
+    light = probe_intensity(probe, xp=xp)
+    light = light / xp.max(light)
+    total = as_like(xp.zeros(canvas.shape, dtype=light.dtype), light, xp)
+    for start in range(0, len(local), CHUNK):
+        where = as_like(xp.asarray(local[start : start + CHUNK]), light, xp)
+        patches = xp.broadcast_to(light, (where.shape[0], *light.shape))
+        total = merge_patches(patches, where, canvas.shape, onto=total, xp=xp)
+    return total

@@ -1,0 +1,85 @@
+"""The start of a run: checked arguments, scale of the counts, probe modes, first estimate."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
+
+from ptycho_physics._forward import centring, normalise_probe
+from ptycho_physics._geometry import Canvas
+from ptycho_physics._modes import orthogonal_modes
+from ptycho_physics._namespace import Array, as_like, contiguous, to_numpy
+from ptycho_physics.memory import require_memory
+from ptycho_physics.solver._estimate import Estimate
+from ptycho_physics.solver._measurement import Measurement
+
+WEAK = 0.05
+"""Power of an added mode, relative to the one before."""
+
+
+def check_arguments(
+    counts: Array, positions: NDArray[np.float64], probe: Array, initial: Array | None
+) -> None:
+    if len(counts.shape) != 3 or counts.shape[-1] != counts.shape[-2]:
+        raise InvalidValueError("counts", "an (n, N, N) array", f"shape {tuple(counts.shape)}")
+    if len(probe.shape) != 3 or probe.shape[-2:] != counts.shape[-2:]:
+        rule = f"an (M, N, N) array with N = {counts.shape[-1]}, that of the counts"
+        raise InvalidValueError("probe", rule, f"shape {tuple(probe.shape)}")
+    if positions.shape != (counts.shape[0], 2):
+        rule = f"a ({counts.shape[0]}, 2) array"
+        raise InvalidValueError("positions", rule, f"shape {positions.shape}")
+    require_memory(positions, counts.shape[-1])
+    shape = Canvas.covering(positions, counts.shape[-1]).shape
+    if initial is not None and tuple(initial.shape) != shape:
+        rule = f"a {shape} array, the canvas that the positions cover"
+        raise InvalidValueError("initial", rule, f"shape {tuple(initial.shape)}")
+
+
+def with_modes(probe: Array, modes: int | None, update_probe: bool, xp: Any) -> Array:
+    """Add weak modes to a probe of one mode."""
+    if modes is None or modes == probe.shape[0]:
+        return probe
+    if not update_probe:
+        raise InvalidValueError(
+            "modes",
+            "the number of modes of the probe unless the probe is refined",
+            str(modes),
+            "set update_probe as well",
+        )
+    if probe.shape[0] != 1:
+        raise InvalidValueError(
+            "modes", f"{probe.shape[0]}, the modes that the probe has", str(modes), "leave it out"
+        )
+    several = orthogonal_modes(to_numpy(probe), modes, decay=WEAK)
+    return as_like(xp.asarray(several), probe, xp)
+
+
+def first_estimate(
+    counts: Array,
+    positions: NDArray[np.float64],
+    probe: Array,
+    initial: Array | None,
+    mask: Array | None,
+    relaxation: float,
+    margin: int,
+    xp: Any,
+) -> Estimate:
+    """Set up the estimate: scale of the counts, normalised probe, flat or given object."""
+    measured = Measurement.of(counts, probe, mask, xp)
+    covering = Canvas.covering(positions, counts.shape[-1])
+    height, width = covering.shape
+    shape = (height + 2 * margin, width + 2 * margin)
+    canvas = as_like(xp.ones(shape, dtype=xp.complex64), counts, xp)
+    if initial is not None:
+        inner = xp.astype(initial, xp.complex64)
+        canvas[margin : margin + height, margin : margin + width] = inner
+    probe = xp.astype(normalise_probe(probe, xp=xp), xp.complex64)
+    return Estimate(
+        measured=measured,
+        positions=covering.local(positions) + margin,
+        canvas=canvas,
+        probe=contiguous(probe * centring(probe, xp), xp),
+        relaxation=relaxation,
+        xp=xp,
+    )

@@ -1,0 +1,113 @@
+import json
+
+import attrs
+import numpy as np
+import pytest
+from ptycho_config.errors import InvalidValueError
+from ptycho_physics import (
+    Canvas,
+    State,
+    defocused_probe,
+    random_cells,
+    simulate_counts,
+    snake_scan,
+    solve,
+)
+
+N = 32
+EVERYTHING = {
+    "update_probe": True,
+    "probe_start": 1,
+    "modes": 2,
+    "refine_positions": True,
+    "position_start": 2,
+    "epochs": 4,
+    "batch_size": 30,
+}
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    truth = random_cells((60, 64), radius=(4, 9), seed=3)
+    positions = snake_scan(truth.shape, N, step=4.0, jitter=0.4, seed=1)
+    probe = defocused_probe(N)
+    return simulate_counts(truth, probe, positions, 1e6, seed=5), positions, probe
+
+
+def start(positions):
+    rng = np.random.default_rng(0)
+    shape = Canvas.covering(positions, N).shape
+    return np.exp(0.1j * rng.standard_normal(shape)).astype(np.complex64)
+
+
+def stored(state):
+    """A state as it comes back from a file: its generator from JSON."""
+    return attrs.evolve(state, generator=json.loads(json.dumps(dict(state.generator))))
+
+
+def test_a_run_goes_on_from_any_batch_with_the_same_bits(experiment):
+    counts, positions, probe = experiment
+    options = {**EVERYTHING, "initial": start(positions)}
+    states = []
+
+    def note(state):
+        states.append(stored(state()))
+        return False
+
+    whole = solve(counts, positions, probe, between=note, **options)
+    batches = -(-len(counts) // 30)
+    assert len(states) == 4 * batches - 1
+    for state in states:
+        again = solve(counts, positions, probe, state=state, **options)
+        assert again.r_factors == whole.r_factors
+        for name in ("object", "probe", "positions"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
+
+
+def test_the_caller_ends_a_run_and_may_ask_for_more_epochs_later(experiment):
+    counts, positions, probe = experiment
+    kept = []
+
+    def stop(state):
+        kept.append(state())
+        return len(kept) == 3
+
+    short = solve(counts, positions, probe, epochs=3, batch_size=30, between=stop)
+    assert (short.stopped, short.r_factors) == ("caller", kept[-1].r_factors)
+    longer = solve(counts, positions, probe, epochs=5, batch_size=30, state=kept[-1])
+    whole = solve(counts, positions, probe, epochs=5, batch_size=30)
+    assert (longer.stopped, longer.r_factors) == ("epochs", whole.r_factors)
+    np.testing.assert_array_equal(longer.object, whole.object)
+
+
+def test_a_state_goes_on_with_another_library_up_to_rounding(experiment, torch):
+    counts, positions, probe = experiment
+    kept = []
+    solve(
+        counts,
+        positions,
+        probe,
+        epochs=1,
+        batch_size=30,
+        between=lambda state: bool(kept.append(state())) or len(kept) == 2,
+    )
+    numpy = solve(counts, positions, probe, epochs=1, batch_size=30, state=kept[-1])
+    tensors = torch.from_numpy(counts), positions, torch.from_numpy(probe)
+    other = solve(*tensors, epochs=1, batch_size=30, state=kept[-1])
+    assert other.r_factors == pytest.approx(numpy.r_factors, rel=1e-5)
+
+
+def test_a_state_of_another_run_is_refused(experiment):
+    counts, positions, probe = experiment
+    kept = []
+    solve(
+        counts,
+        positions,
+        probe,
+        epochs=1,
+        batch_size=30,
+        between=lambda state: bool(kept.append(state())) or True,
+    )
+    assert isinstance(kept[0], State)
+    with pytest.raises(InvalidValueError, match="positions of shape"):
+        solve(counts[:-1], positions[:-1], probe, state=kept[0])
