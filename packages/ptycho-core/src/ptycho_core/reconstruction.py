@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from attrs import evolve, field, frozen
-from ptycho_config import InferenceConfig, Layer, Resolved, resolve_inference
+from attrs import asdict, evolve, field, frozen
+from ptycho_config import InferenceConfig, Layer, Resolved, option_specs, resolve_inference
 from ptycho_config.paths import expanded
 from ptycho_data import (
     Bundle,
@@ -21,6 +21,7 @@ from ptycho_data import (
 )
 
 from ptycho_core.backends import Backend, require
+from ptycho_core.batch.finished import Request
 from ptycho_core.cautions import check_scan, report
 from ptycho_core.evaluation import reference_metrics
 from ptycho_core.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc, write_curve
@@ -28,7 +29,7 @@ from ptycho_core.memory import of_inference
 from ptycho_core.networks import trust_network
 from ptycho_core.outputs import check_result_folder, config_files, held_folder
 from ptycho_core.progress import Progress, counter, log_to_stderr, no_progress, text_progress
-from ptycho_core.record import RUN_FILE, Inputs, Stopwatch, run_record, with_run
+from ptycho_core.record import ASKED, RUN_FILE, Inputs, Stopwatch, run_record, with_run
 from ptycho_core.refinement import RefinementResult, refine
 from ptycho_core.results import InferenceResult
 from ptycho_core.run_settings import (
@@ -44,7 +45,7 @@ from ptycho_core.training import Probe, TrainedModel, given_probe
 from ptycho_core.twin import note_twin
 from ptycho_core.verdict import judge, picture_caption
 
-__all__ = ["Extras", "ReconstructionRun", "reconstruct"]
+__all__ = ["Extras", "OpenedModel", "ReconstructionRun", "reconstruct"]
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,35 @@ RECORDED = ("r_factor", "r_factor_network", "r_over_noise")
 
 #: Origins of settings that the caller chose, not the bundle.
 _FROM_THE_USER = ("override", "execution", "command line", "config file")
+
+#: Settings that change the result; the other ones of the execution say how it is computed.
+_OF_THE_RESULT = {spec.name for spec in option_specs(InferenceConfig)} - {"debug"}
+_OF_THE_RESULT |= {"precision", "middle_trim", "pad_eval"}
+
+
+@frozen(eq=False)
+class OpenedModel:
+    """A trained network that is read once, for many scans.
+
+    Attributes
+    ----------
+    path : Path
+        The bundle's file, or its folder.
+    bundle : Bundle
+    described : dict
+        Its entry among the inputs in the record of a run.
+    """
+
+    path: Path
+    bundle: Bundle
+    described: dict[str, dict[str, Any]]
+
+    @classmethod
+    def read(cls, path: AnyPath) -> Self:
+        """Read a model; errors as of `ptycho_data.load_bundle`."""
+        read = Inputs({"model_path": Path(path)})
+        bundle = load_bundle(path)
+        return cls(Path(path), bundle, read.described())
 
 
 @frozen(kw_only=True)
@@ -87,6 +117,7 @@ def reconstruct(
     refine_probe: bool = False,
     refine_positions: bool = False,
     half_scan_frc: bool = False,
+    pictures: bool = True,
     overwrite: bool = False,
     progress: bool = True,
     **settings: Any,
@@ -117,6 +148,8 @@ def reconstruct(
         Whether the solver refines the probe and the positions too.
     half_scan_frc
         Whether to reconstruct two halves of the patterns too, for ``metrics["half_scan_frc"]``.
+    pictures
+        Whether pictures are among the files in the output folder.
     overwrite
         Replace existing results in the output folder.
     progress
@@ -164,6 +197,7 @@ def reconstruct(
             refine_positions=refine_positions,
             half_scan_frc=half_scan_frc,
         ),
+        pictures=pictures,
         overwrite=overwrite,
         progress=text_progress if progress else no_progress,
     )
@@ -181,7 +215,7 @@ class ReconstructionRun:
     layers
         Sources of settings other than the bundle. They may name the file of the probe.
     model, scan
-        A trained network and a scan, or their files.
+        A trained network and a scan, or their files. An `OpenedModel` serves several runs.
     output
         Folder to write to; None writes nothing.
     probe
@@ -192,6 +226,8 @@ class ReconstructionRun:
         Which scan to reconstruct, if the file holds several.
     extras
         Optional steps after the pass of the network.
+    pictures
+        Whether pictures are among the results.
     overwrite
         Replace results.
     progress
@@ -199,13 +235,14 @@ class ReconstructionRun:
     """
 
     layers: Sequence[Layer]
-    model: TrainedModel | Bundle | AnyPath
+    model: TrainedModel | Bundle | OpenedModel | AnyPath
     scan: Scan | AnyPath
     output: Path | None = None
     probe: Probe | None = None
     reading: Mapping[str, Any] = field(factory=dict)
     scan_index: int | None = None
     extras: Extras = field(factory=Extras)
+    pictures: bool = True
     overwrite: bool = False
     progress: Progress = no_progress
     clock: Stopwatch = field(factory=Stopwatch)
@@ -214,9 +251,22 @@ class ReconstructionRun:
     def _loaded(self) -> tuple[Bundle, dict[str, dict[str, Any]]]:
         """The trained network and the description of its file."""
         with self.clock.stage("load bundle"):
-            read = Inputs({"model_path": Path(self.model)} if is_path(self.model) else {})  # type: ignore[arg-type]  # is_path says that it is one
-            bundle = _bundle_of(self.model)
-            return bundle, {} if self.output is None else read.described()
+            if isinstance(self.model, OpenedModel):
+                return self.model.bundle, self.model.described
+            if isinstance(self.model, Bundle):
+                return self.model, {}
+            if isinstance(self.model, TrainedModel):
+                return self.model.bundle, {}
+            if self.output is None:
+                return load_bundle(self.model), {}
+            opened = OpenedModel.read(self.model)
+            return opened.bundle, opened.described
+
+    @property
+    def _model_path(self) -> Path | None:
+        if isinstance(self.model, OpenedModel):
+            return self.model.path
+        return None if isinstance(self.model, TrainedModel | Bundle) else expanded(self.model)
 
     @property
     def bundle(self) -> Bundle:
@@ -226,7 +276,7 @@ class ReconstructionRun:
     @cached_property
     def resolved(self) -> Resolved[InferenceConfig]:
         """The settings, with those of the bundle."""
-        name = "" if isinstance(self.model, TrainedModel | Bundle) else str(self.model)
+        name = "" if self._model_path is None else str(self._model_path)
         return resolve_with_bundle(self.layers, self.bundle, name)
 
     @property
@@ -249,15 +299,20 @@ class ReconstructionRun:
             The backend, or a package that a setting needs, is not installed.
         """
         resolve_inference(self.layers)
-        self._check_output()
+        self.check_output()
+        self.check_settings()
+
+    def check_settings(self) -> None:
+        """Refuse settings that cannot work; the part of `check` that all scans have in common."""
         resolved = self.resolved
         if resolved.origins["architecture"] in _FROM_THE_USER:
             trust_network(resolved.config.model.architecture)
         self.backend.check_inference(resolved.config, resolved.execution)
 
-    def _check_output(self, scan: Scan | None = None) -> None:
+    def check_output(self, scan: Scan | None = None) -> None:
+        """Refuse an output folder that cannot be written to, or holds results or inputs."""
         files = resolve_inference(self.layers).files
-        read = [self.model, self.scan, files.probe_file if self.probe is None else None]
+        read = [self._model_path, self.scan, files.probe_file if self.probe is None else None]
         paths = [expanded(path) for path in read if is_path(path)]  # type: ignore[arg-type]  # is_path says that it is one
         paths += self.scan.files if isinstance(self.scan, Scan) else ()
         check_result_folder(
@@ -267,6 +322,23 @@ class ReconstructionRun:
             inputs=[*paths, *config_files(self.layers)],
             scan=scan,
         )
+
+    def request(self) -> Request:
+        """Say what the result is made from, without reading anything; for `is_done`."""
+        asked = resolve_inference(self.layers)
+        settings = {
+            name: entry["value"]
+            for name, entry in asked.overrides_applied.items()
+            if name in _OF_THE_RESULT and entry["origin"] in _FROM_THE_USER
+        }
+        settings |= {name: value for name, value in asdict(self.extras).items() if value}
+        settings |= self.reading
+        if self.scan_index is not None:
+            settings["scan_index"] = self.scan_index
+        files = self._files(asked)
+        if self._model_path is not None:
+            files["model_path"] = self._model_path
+        return Request(command="infer", inputs=files, settings=settings)
 
     def plan(self) -> list[str]:
         """Read and check the scan, and say what `run` would do; nothing is written."""
@@ -302,7 +374,7 @@ class ReconstructionRun:
                 inputs = inputs | read.described()
         with self.clock.stage("check"):
             cautions = check_scan(scan)
-            self._check_output(scan)
+            self.check_output(scan)
         work = _Work(self, resolved, scan, given_probe(self.probe, probe_file, scan.N))
         result = work.network(scan, "reconstructing")
         if not result.main_process:
@@ -375,6 +447,7 @@ class ReconstructionRun:
             clock=self.clock,
             configuration=resolved.to_dict(),
             overrides=resolved.overrides_applied,
+            **{ASKED: self.request().settings},
             **({"reading": dict(self.reading)} if self.reading else {}),
             scan_index=self.scan_index,
             backend=result.backend,
@@ -392,7 +465,7 @@ class ReconstructionRun:
         )
 
         def also(place: Path) -> None:
-            write_curve(curve, place)
+            write_curve(curve if self.pictures else None, place)
             record["timings_s"] = self.clock.rounded()
             write_json(place / RUN_FILE, record)
 
@@ -401,6 +474,7 @@ class ReconstructionRun:
             with_run(result.reconstruction, record),
             metrics=metrics,
             caption=picture_caption(scan, metrics, patterns, f"network {method}"),
+            pictures=self.pictures,
             overwrite=self.overwrite,
             stage=self.clock.stage,
             also=also,
@@ -460,9 +534,3 @@ class _Work:
         return sparing_half_scan_frc(
             rec.positions, half, remove_ramp=refined and run.extras.refine_probe
         )
-
-
-def _bundle_of(model: TrainedModel | Bundle | AnyPath) -> Bundle:
-    if isinstance(model, Bundle):
-        return model
-    return model.bundle if isinstance(model, TrainedModel) else load_bundle(model)

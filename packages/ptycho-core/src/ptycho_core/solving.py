@@ -13,6 +13,7 @@ from ptycho_config.paths import expanded
 from ptycho_data import Domain, Reconstruction, Scan, write_json, write_results
 from ptycho_physics import Solution, solve
 
+from ptycho_core.batch.finished import Request
 from ptycho_core.cautions import Caution, check_scan, report
 from ptycho_core.evaluation import reference_metrics
 from ptycho_core.first_probe import GUESSED_PROBE
@@ -21,7 +22,7 @@ from ptycho_core.memory import Estimate, of_solver
 from ptycho_core.outputs import check_result_folder, held_folder
 from ptycho_core.probe_sources import first_probe_of, probe_source
 from ptycho_core.progress import Progress, log_to_stderr, no_progress, text_progress
-from ptycho_core.record import RUN_FILE, Inputs, Stopwatch, run_record, with_run
+from ptycho_core.record import ASKED, RUN_FILE, Inputs, Stopwatch, run_record, with_run
 from ptycho_core.run_settings import AnyPath, is_path, read_scan
 from ptycho_core.solutions import reconstruction_of
 from ptycho_core.twin import note_twin
@@ -85,6 +86,7 @@ def solve_scan(
     epochs: int = 20,
     nphotons: float | None = None,
     half_scan_frc: bool = False,
+    pictures: bool = True,
     overwrite: bool = False,
     progress: bool = True,
     callback: Callable[[int, float], None] | None = None,
@@ -117,6 +119,8 @@ def solve_scan(
         the solver works on relative counts.
     half_scan_frc
         Whether to reconstruct two halves of the patterns too, for ``metrics["half_scan_frc"]``.
+    pictures
+        Whether pictures are among the files in the output folder.
     overwrite
         Replace existing results in the output folder.
     progress
@@ -151,6 +155,7 @@ def solve_scan(
         settings={"epochs": epochs, **settings},
         nphotons=nphotons,
         half_scan_frc=half_scan_frc,
+        pictures=pictures,
         overwrite=overwrite,
         progress=text_progress if progress else no_progress,
         callback=callback,
@@ -174,7 +179,7 @@ class SolverRun:
         Arguments of `ptycho_core.run_settings.read_scan`, for a file.
     settings
         Arguments of `ptycho_physics.solve`, with ``epochs``.
-    first_probe, scan_index, nphotons, half_scan_frc, overwrite, callback
+    first_probe, scan_index, nphotons, half_scan_frc, pictures, overwrite, callback
         As for `solve_scan`.
     progress
         Progress display: see `ptycho_core.progress`.
@@ -188,6 +193,7 @@ class SolverRun:
     settings: Mapping[str, Any]
     nphotons: float | None = None
     half_scan_frc: bool = False
+    pictures: bool = True
     overwrite: bool = False
     progress: Progress = no_progress
     callback: Callable[[int, float], None] | None = None
@@ -221,6 +227,21 @@ class SolverRun:
             scan=scan,
         )
 
+    def request(self) -> Request:
+        """Say what the result is made from, without reading anything; for `is_done`."""
+        more = {
+            **self._stated(),
+            "first_probe": self.first_probe,
+            "scan_index": self.scan_index,
+            "half_scan_frc": self.half_scan_frc or None,
+        }
+        settings = {**self.settings, **more}
+        return Request(
+            command="reconstruct",
+            inputs=self._files(),
+            settings={name: value for name, value in settings.items() if value is not None},
+        )
+
     def run(self) -> SolverResult:
         """Reconstruct; errors as for `solve_scan`."""
         with held_folder(self.output):
@@ -228,7 +249,7 @@ class SolverRun:
 
     def _run(self) -> SolverResult:
         with self.clock.stage("read"):
-            inputs = self._inputs()
+            inputs = Inputs(self._files())
             scan = read_scan(self.scan, **self.reading).single(self.scan_index)
             described = {} if self.output is None else inputs.described()
         with self.clock.stage("check"):
@@ -332,10 +353,10 @@ class SolverRun:
         stated = {name: value for name, value in self.reading.items() if name not in files}
         return {name: value for name, value in stated.items() if value is not None}
 
-    def _inputs(self) -> Inputs:
+    def _files(self) -> dict[str, Path]:
         """Return the input files by role; a scan in memory has none."""
         files = {"scan": self.scan, "probe_file": self.reading.get("probe_file")}
-        return Inputs({role: Path(path) for role, path in files.items() if is_path(path)})  # type: ignore[arg-type]  # is_path says that it is one
+        return {role: Path(path) for role, path in files.items() if is_path(path)}  # type: ignore[arg-type]  # is_path says that it is one
 
     def _written(
         self,
@@ -358,6 +379,7 @@ class SolverRun:
                 "domain": scan.domain,
                 "scan_index": self.scan_index,
             },
+            **{ASKED: self.request().settings},
             backend="numpy",
             patterns=scan.n,
             patterns_per_second=result.patterns_per_second,
@@ -368,7 +390,7 @@ class SolverRun:
         result = evolve(result, reconstruction=with_run(result.reconstruction, record))
 
         def also(place: Path) -> None:
-            write_curve(curve, place)
+            write_curve(curve if self.pictures else None, place)
             record["timings_s"] = self.clock.rounded()
             write_json(place / RUN_FILE, record)
 
@@ -377,6 +399,7 @@ class SolverRun:
             result.reconstruction,
             metrics=result.metrics,
             caption=picture_caption(scan, result.metrics, scan.n, f"solver, {epochs} epochs"),
+            pictures=self.pictures,
             overwrite=self.overwrite,
             stage=self.clock.stage,
             also=also,

@@ -197,6 +197,7 @@ def write_results(
     *,
     metrics: Mapping[str, Any],
     caption: str = "",
+    pictures: bool = True,
     overwrite: bool = False,
     stage: Callable[[str], AbstractContextManager[object]] = nullcontext,
     also: Callable[[Path], None] | None = None,
@@ -216,6 +217,8 @@ def write_results(
         Content of ``metrics.json``.
     caption
         Line below each picture.
+    pictures
+        Whether to write them.
     overwrite
         Replace an existing result; no other files. Without it nothing is written when one of them
         is there.
@@ -233,7 +236,8 @@ def write_results(
     OutputExistsError, InvalidValueError, FolderInUseError, NoSpaceError, OSError
         As :func:`ptycho_data.result_set`.
     """
-    require_matplotlib()
+    if pictures:
+        require_matplotlib()
     size = result_bytes(rec.object.shape, len(rec.probe), rec.N, len(rec.indices))
     with result_set(
         folder, RECONSTRUCTION_SET, overwrite=overwrite, names=RESULT_FILES, size=size
@@ -242,8 +246,9 @@ def write_results(
             save_reconstruction(place / "reconstruction.npz", rec)
             save_product(place / "product.h5", rec)
             write_json(place / "metrics.json", dict(metrics))
-        with stage("pictures"):
-            write_pictures(place, rec, caption=caption)
+        if pictures:
+            with stage("pictures"):
+                write_pictures(place, rec, caption=caption)
         if also is not None:
             also(place)
 
