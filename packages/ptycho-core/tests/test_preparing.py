@@ -261,6 +261,18 @@ def test_a_pixel_without_a_value_in_a_frame_that_was_not_looked_at(tmp_path, tru
     assert load_scan(tmp_path / "scan.npz").bad_pixels[37, 39]
 
 
+@pytest.mark.parametrize(("largest", "dtype"), [(65534, np.uint16), (65535, np.uint32)])
+def test_counts_that_fit_are_written_in_two_bytes(tmp_path, truth, frames, largest, dtype):
+    bright = frames.copy()
+    bright[-2, CENTRE[0] + 5, CENTRE[1] + 7] = largest
+    path = write(tmp_path / "raw.h5", bright, truth[0])
+    scan = write_prepared(prepare([path], Recipe(**NAMES)), tmp_path / "scan.npz")
+    read = load_scan(tmp_path / "scan.npz")
+    assert read.diffraction.dtype == dtype
+    assert read.diffraction[-2, 37, 39] == largest
+    np.testing.assert_array_equal(read.counts(), scan.counts())
+
+
 def test_nothing_is_overwritten_or_left_behind(tmp_path, truth, frames):
     path = write(tmp_path / "raw.h5", frames, truth[0])
     out = tmp_path / "scan.npz"

@@ -79,10 +79,13 @@ class FrameChoice:
 
     def intensity(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Return the mean intensity (H, W) of frames (k, H, W)."""
-        wide = values.astype(np.float64)
-        if self.raw.domain == "amplitude":
-            wide **= 2
-        return np.asarray(np.nan_to_num(wide).mean(axis=0))
+        total = np.zeros(values.shape[1:])
+        for frame in values:
+            wide = frame.astype(np.float64)
+            if self.raw.domain == "amplitude":
+                wide **= 2
+            total += wide if frame.dtype.kind != "f" else np.nan_to_num(wide)
+        return total / len(values)
 
     def _window(self, mask: FrameMask) -> Window:
         recipe, raw = self.recipe, self.raw

@@ -294,8 +294,9 @@ def write_prepared(
 ) -> Scan:
     """Write a prepared scan as NPZ, in one pass over the frames.
 
-    Pixels that hold the largest value of their type in a frame that was not looked at before become
-    bad pixels; then the frames are read once more.
+    Counts that fit are written as uint16. Where they do not, or where a pixel holds the largest
+    value of its type in a frame that was not looked at before, so that it becomes a bad pixel, the
+    frames are read once more.
 
     Parameters
     ----------
@@ -322,17 +323,22 @@ def write_prepared(
     """
     scan = prepared.scan
     with atomic_path(path, overwrite=overwrite) as temporary:
-        for _ in range(2):
-            stack = scan.diffraction
-            assert isinstance(stack, LazyStack)  # noqa: S101 - made so by `prepare`
-            watched = Watched(stack, scan.domain, progress)
-            save_scan(temporary, evolve(scan, diffraction=LazyStack(watched)), overwrite=True)
-            late = watched.without_value
+        stack = scan.diffraction
+        assert isinstance(stack, LazyStack)  # noqa: S101 - made so by `prepare`
+        bad = scan.bad_pixels
+        for narrow in (True, False, False):
+            watched = Watched(stack, scan.domain, progress, narrow=narrow)
+            try:
+                written = evolve(scan, diffraction=LazyStack(watched), bad_pixels=bad)
+                save_scan(temporary, written, overwrite=True)
+            except OverflowError:  # in most files with the first patterns
+                continue
+            known = np.zeros_like(watched.without_value) if bad is None else bad
+            late = watched.without_value & ~known
             if not late.any():
                 break
-            bad = late if scan.bad_pixels is None else scan.bad_pixels | late
-            scan = evolve(scan, bad_pixels=bad)
+            bad = known | late
             prepared.remarks.append(f"{int(late.sum())} more pixels without a value in some frames")
         if not watched.totals.any():  # known now; nothing is left of the file
             raise InvalidValueError(f"{path}", "patterns with photons", "zeros only")
-    return evolve(scan, known_totals=watched.totals)
+    return evolve(scan, bad_pixels=bad, known_totals=watched.totals)

@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 #: Patterns to average, spread over the scan.
 _PATTERNS = 256
+#: So many of them are read together.
+_TOGETHER = 16
 
 
 def first_probe(
@@ -57,9 +59,9 @@ def first_probe(
     """
     chosen = np.unique(np.linspace(0, len(stack) - 1, min(len(stack), _PATTERNS)).astype(int))
     total = np.zeros(stack.shape[1:])
-    for index in chosen:
-        values = read_patterns(stack, index, np.float64)
-        total += values if domain == "counts" else values**2
+    for some in np.array_split(chosen, -(-len(chosen) // _TOGETHER)):
+        for values in read_patterns(stack, some):
+            total += values if domain == "counts" else np.square(values, dtype=np.float64)
     if bad_pixels is not None:
         total[bad_pixels] = 0
     if not total.any():

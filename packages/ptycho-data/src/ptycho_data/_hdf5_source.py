@@ -120,6 +120,19 @@ class H5Source:
                 _read_runs(dataset, rows, out)
         return out
 
+    def take_part(self, rows: NDArray[np.int64], part: tuple[slice, slice]) -> NDArray[Any]:
+        """Read some rows and columns of patterns; HDF5 copies no others."""
+        if not len(rows) or not (np.diff(rows) == 1).all() or not self._whole_chunks(rows):
+            return self.take(rows)[:, *part]
+        with self._open() as dataset:
+            read: NDArray[Any] = dataset[int(rows[0]) : int(rows[-1]) + 1, *part]
+        return read
+
+    def _whole_chunks(self, rows: NDArray[np.int64]) -> bool:
+        """Whether consecutive patterns share no chunk with any other."""
+        start, stop = int(rows[0]), int(rows[-1]) + 1
+        return start % self.together == 0 and (stop % self.together == 0 or stop == self.shape[0])
+
     def _take_together(self, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
         """Read patterns that share their chunks, the most recently used ones from memory."""
         slabs = rows // self.together
@@ -190,14 +203,15 @@ class _Raster:
     def __init__(self, dataset: h5py.Dataset, grid: tuple[int, ...]) -> None:
         self._dataset, self._grid = dataset, grid
 
-    def __getitem__(self, rows: slice) -> NDArray[Any]:
+    def __getitem__(self, key: slice | tuple[slice, ...]) -> NDArray[Any]:
         """Read consecutive patterns, a row of the raster, or a part of it, at a time."""
+        rows, *pixels = key if isinstance(key, tuple) else (key,)
         width, parts, at = self._grid[-1], [], int(rows.start)
         stop = min(int(rows.stop), math.prod(self._grid))
         while at < stop:
             *line, column = np.unravel_index(at, self._grid)
             end = min(width, int(column) + stop - at)
-            parts.append(self._dataset[(*map(int, line), slice(int(column), end))])
+            parts.append(self._dataset[(*map(int, line), slice(int(column), end), *pixels)])
             at += end - int(column)
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 

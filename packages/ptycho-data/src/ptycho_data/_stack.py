@@ -187,6 +187,25 @@ class LazyStack:
         read: NDArray[Any] = self.source.take(self._resolve(place))[rest]
         return read
 
+    def window(self, index: ArrayLike | slice, part: tuple[slice, slice]) -> NDArray[Any]:
+        """Read some rows and columns of patterns.
+
+        Parameters
+        ----------
+        index
+            Patterns, as in indexing.
+        part
+            Their rows and columns. Where a source has ``take_part``, nothing else is copied.
+
+        Returns
+        -------
+        ndarray, (k, h, w)
+            In memory of its own.
+        """
+        rows = self._resolve(index)
+        take_part = getattr(self.source, "take_part", None)
+        return self.source.take(rows)[:, *part] if take_part is None else take_part(rows, part)
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Read all patterns into memory (for comparisons; mind the size)."""
         if copy is False:

@@ -4,6 +4,7 @@ All of it happens as frames are read, some at a time, so that files of any size 
 Rows, columns and the centre are those of the frames as they are stored; frames are turned last.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from ptycho_data._stack import LazyStack, Stack
 
 __all__ = ["Frames", "Window", "largest_size", "patterns"]
 
-#: Frames read together: files are opened for each reading, so that many should share it.
-_READ_BYTES = 32 << 20
+#: Patterns made together, and the frames that they may be made of: files are opened for each
+#: reading, so that many should share it.
+_READ_BYTES, _FRAME_BYTES = 16 << 20, 64 << 20
 
 
 @frozen(kw_only=True)
@@ -81,16 +83,26 @@ class Window:
         """Cut out of images (..., H, W), not binned nor turned; `fill` where there is no frame."""
         if self.corner:
             images = np.fft.fftshift(images, axes=(-2, -1))
-        inside, margins = [], []
-        for first, extent in zip(self.start, self.shape, strict=True):
-            low, high = max(first, 0), min(first + self.span, extent)
-            inside.append(slice(low, max(low, high)))
-            margins.append((low - first, first + self.span - max(low, high)))
-        part = images[..., inside[0], inside[1]]
-        if not any(before or after for before, after in margins):
+        return self.padded(images[..., *self.inside], fill)
+
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """Rows and columns of the window that are in the frame."""
+        rows, columns = (
+            slice(max(first, 0), max(first, 0, min(first + self.span, extent)))
+            for first, extent in zip(self.start, self.shape, strict=True)
+        )
+        return rows, columns
+
+    def padded(self, part: NDArray[Any], fill: Any = 0) -> NDArray[Any]:
+        """Add `fill` around the rows and columns (..., h, w) that are in the frame."""
+        if not self.outside:
             return part
-        lead = [(0, 0)] * (images.ndim - 2)
-        return np.pad(part, [*lead, *margins], constant_values=fill)
+        margins = [
+            (one.start - first, first + self.span - one.stop)
+            for first, one in zip(self.start, self.inside, strict=True)
+        ]
+        return np.pad(part, [*[(0, 0)] * (part.ndim - 2), *margins], constant_values=fill)
 
     def turn(self, images: NDArray[Any]) -> NDArray[Any]:
         """Exchange and reverse rows and columns of images (..., N, N)."""
@@ -166,7 +178,9 @@ class Frames:
 
     def values(self, frames: NDArray[Any]) -> NDArray[Any]:
         """Return the corrected part of frames (k, H, W), neither clipped nor binned."""
-        part: NDArray[Any] = self.window.cut(frames)
+        return self._corrected(self.window.cut(frames))
+
+    def _corrected(self, part: NDArray[Any]) -> NDArray[Any]:
         if not self.corrected:
             return part
         out = part.astype(np.float32)
@@ -200,10 +214,14 @@ class Frames:
 
     def __call__(self, frames: NDArray[Any]) -> NDArray[Any]:
         """Return the patterns (k, N, N) of frames (k, H, W)."""
-        part = self.values(frames)
+        return self.of_parts(np.array(self.window.cut(frames)))
+
+    def of_parts(self, part: NDArray[Any]) -> NDArray[Any]:
+        """Return the patterns of the windows (k, span, span), whose memory is used."""
+        part = self._corrected(part)
         if part.dtype.kind == "f":
-            part = np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0)
-        part = np.where(self._parts["bad"], part.dtype.type(0), part)
+            np.nan_to_num(part, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        np.copyto(part, 0, where=self._parts["bad"])
         if part.dtype.kind in "if":
             np.maximum(part, 0, out=part)
         if self.window.binning > 1:
@@ -231,12 +249,25 @@ def largest_size(shape: tuple[int, int], centre: tuple[float, float], binning: i
 
 
 class PatternSource(ChangedSource):
-    """Patterns that are made from frames as they are read, many frames together."""
+    """Patterns that are made from frames as they are read; what lies around them is not copied."""
+
+    change: Frames
 
     def __init__(self, stack: Stack, change: Frames) -> None:
         super().__init__(stack, change)
-        frame = max(1, stack.nbytes // max(1, len(stack)))
-        self.block_rows = max(1, _READ_BYTES // frame)
+        frame, pattern = (
+            math.prod(shape[1:]) * stack.dtype.itemsize for shape in (stack.shape, self.shape)
+        )
+        most = min(_READ_BYTES // pattern, _FRAME_BYTES // frame)
+        together = self.stack.source.block_rows
+        self.block_rows = max(1, most // together) * together
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Read the windows of these frames, and make patterns of them."""
+        window = self.change.window
+        if window.corner:
+            return self.change(self.stack[rows])
+        return self.change.of_parts(window.padded(self.stack.window(rows, window.inside)))
 
 
 def patterns(frames: Stack, change: Frames) -> LazyStack:

@@ -29,12 +29,17 @@ class JoinedSource:
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Read the frames of these rows."""
-        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        return self.take_part(rows, (slice(None), slice(None)))
+
+    def take_part(self, rows: NDArray[np.int64], part: tuple[slice, slice]) -> NDArray[Any]:
+        """Read some rows and columns of frames."""
+        extents = (len(range(*one.indices(k))) for one, k in zip(part, self.shape[1:], strict=True))
+        out = np.empty((len(rows), *extents), self.dtype)
         which = np.searchsorted(self.ends, rows, side="right")
         for number in np.unique(which):
             wanted = which == number
             start = self.ends[number - 1] if number else 0
-            out[wanted] = self.stacks[number][rows[wanted] - start]
+            out[wanted] = self.stacks[number].window(rows[wanted] - start, part)
         return out
 
 

@@ -11,6 +11,8 @@ from ptycho_data._stack import LazyStack
 
 __all__ = ["Watched", "added_by_place"]
 
+_NARROW = np.dtype(np.uint16)
+
 
 class _AddedSource:
     """Sums of the patterns of each group, made as they are read."""
@@ -73,33 +75,58 @@ class Watched:
         Counts or amplitudes.
     progress
         Called with the number of patterns read.
+    narrow
+        Whether counts become uint16, which takes half the space of uint32.
     """
 
     def __init__(
-        self, stack: LazyStack, domain: Domain, progress: Callable[[int], None] | None = None
+        self,
+        stack: LazyStack,
+        domain: Domain,
+        progress: Callable[[int], None] | None = None,
+        *,
+        narrow: bool = False,
     ) -> None:
         self.stack, self.domain, self.progress = stack, domain, progress
-        self.shape, self.dtype = stack.shape, stack.dtype
+        self.shape = stack.shape
+        self.wide = stack.dtype.kind in "iu" and stack.dtype.itemsize > _NARROW.itemsize
+        self.dtype: np.dtype[Any] = _NARROW if narrow and self.wide else stack.dtype
         self.block_rows: int = stack.source.block_rows
         self.totals = np.zeros(len(stack))
-        self.highest: NDArray[Any] = np.zeros(stack.shape[1:], stack.dtype)
+        #: Pixels (N, N) that held the largest value of a wide integer type in some pattern.
+        self.without_value = np.zeros(stack.shape[1:], bool)
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Read patterns, and add them to what is known of all."""
+        """Read patterns, and add them to what is known of all.
+
+        Raises
+        ------
+        OverflowError
+            They are to become narrow, and a value is too large for that.
+        """
         read = self.stack[rows]
-        if self.domain == "amplitude":
-            wide = read.astype(np.float64)
-            self.totals[rows] = (wide * wide).sum(axis=(1, 2))
-        else:
-            self.totals[rows] = read.sum(axis=(1, 2), dtype=np.float64)
-        np.maximum(self.highest, read.max(axis=0), out=self.highest)
+        if self.wide and len(rows):
+            read = self._checked(read)
+        self.totals[rows] = self._sums(read)
         if self.progress is not None and len(rows):
             self.progress(int(rows[-1]) + 1)
         return read
 
-    @property
-    def without_value(self) -> NDArray[np.bool_]:
-        """Pixels (N, N) that held the largest value of a wide integer type in some pattern."""
-        if self.dtype.kind not in "iu" or self.dtype.itemsize < 4:
-            return np.zeros(self.highest.shape, bool)
-        return np.asarray(self.highest == np.iinfo(self.dtype).max)
+    def _checked(self, read: NDArray[Any]) -> NDArray[Any]:
+        """Look for the largest value, which stands for none, and make patterns narrow."""
+        highest = read.max()
+        if self.dtype != self.stack.dtype:
+            if highest >= np.iinfo(self.dtype).max:
+                raise OverflowError(f"{highest} in {self.dtype}")
+            return read.astype(self.dtype)
+        if highest == np.iinfo(self.dtype).max:
+            self.without_value |= (read == highest).any(axis=0)
+        return read
+
+    def _sums(self, read: NDArray[Any]) -> NDArray[Any]:
+        """Return counts of patterns; of amplitudes, sums of squares."""
+        values = read.reshape(len(read), -1)
+        if self.domain == "amplitude":
+            return np.asarray((values.astype(np.float64) ** 2).sum(axis=1))
+        kind = np.uint64 if values.dtype.kind == "u" else np.float64
+        return np.asarray(values.sum(axis=1, dtype=kind))
