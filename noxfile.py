@@ -26,10 +26,11 @@ nox.options.sessions = ["lint", "types", "tests", "bare", "integration", "client
 ROOT = Path(__file__).parent.resolve()
 WHEELS = ROOT / "dist"
 CONSTRAINTS = ROOT / "constraints.txt"
+LOCK = ROOT / "requirements.lock"  # the same versions, with the hashes of their files
 CLIENT = ROOT / "tests" / "client"  # ptychodus, as its users have it, and our packages
 FRAMEWORKS = {"lightning", "tensorflow", "tensorflow-cpu", "torch"}
 ARCHIVES = ("*.whl", "*.tar.gz")
-ARRAY_LIBRARIES = {"array-api-strict", "jax", "numpy", "tensorflow-cpu", "torch"}
+ARRAY_LIBRARIES = {"array-api-strict", "jax", "numpy", "tensorflow", "tensorflow-cpu", "torch"}
 TEST_TOOLS = ["hypothesis", "pytest", "pytest-xdist"]
 WORKSPACE_TOOLS = [*TEST_TOOLS, "hatchling", "import-linter", "nox"]  # for the tests at the top
 STUBS = ["scipy-stubs", "types-PyYAML"]
@@ -55,14 +56,15 @@ PYTHONS = nox.project.python_versions(PACKAGES["ptycho-config"])
 
 
 def requirements(name: str, extras: set[str]) -> list[Requirement]:
-    """Return what a workspace package with these extras asks for."""
+    """Return what a workspace package with these extras asks for on this machine."""
     project = PACKAGES[name]["project"]
     optional = project.get("optional-dependencies", {})
     lines = [
         *project.get("dependencies", ()),
         *(line for e in sorted(extras) for line in optional[e]),
     ]
-    return [Requirement(line) for line in lines]
+    wanted = [Requirement(line) for line in lines]
+    return [r for r in wanted if r.marker is None or r.marker.evaluate()]
 
 
 def closure(*wanted: str) -> tuple[dict[str, set[str]], list[Requirement]]:
@@ -99,7 +101,7 @@ def needs_framework(name: str) -> bool:
 def array_libraries(*wanted: str) -> str:
     """Name the array libraries that these requirements bring: the tests may not do without one."""
     found = ARRAY_LIBRARIES & {canonicalize_name(r.name) for r in closure(*wanted)[1]}
-    return ",".join(sorted(name.removesuffix("-cpu").replace("-", "_") for name in found))
+    return ",".join(sorted({name.removesuffix("-cpu").replace("-", "_") for name in found}))
 
 
 def everything(*extras: str) -> list[str]:
@@ -191,6 +193,82 @@ def build(session: nox.Session) -> None:
     for name in PACKAGES:
         with session.chdir(ROOT / "packages" / name):
             session.run("python", "-m", "hatchling", "build", "-d", str(WHEELS), silent=True)
+
+
+@nox.session(requires=["build"], default=False, tags=["cpu"])
+def release(session: nox.Session) -> None:
+    """Check the archives of dist/, install from them alone, and run every README's examples.
+
+    Requirements from elsewhere come in the versions and with the hashes of requirements.lock.
+    """
+    wanted = everything("torch", "tf")
+    siblings, _ = closure(*wanted)
+    session.install("-c", str(CONSTRAINTS), "twine", "check-wheel-contents")
+    archives = sorted(str(path) for kind in ARCHIVES for path in WHEELS.glob(kind))
+    session.run("twine", "check", "--strict", *archives)
+    session.run("check-wheel-contents", *(path for path in archives if path.endswith(".whl")))
+
+    session.install(*QUICKLY, "--require-hashes", "--no-deps", "-r", str(locked(session)))
+    install(session, *wanted, tools=TEST_TOOLS)
+    examples = [f"packages/{name}/tests/test_readme.py" for name in siblings]
+    pytest(session, *examples, marks="not gpu and not slow")
+
+
+def locked(session: nox.Session) -> Path:
+    """Return the lines of requirements.lock for all but the frameworks, and what they bring.
+
+    Their builds for a CPU and for GPUs have other files, and there may be one on this machine.
+    """
+    entries = re.split(r"^(?=[A-Za-z])", LOCK.read_text("utf-8"), flags=re.MULTILINE)
+    heavy = re.compile(rf"({'|'.join(sorted(FRAMEWORKS))})==")
+    path = Path(session.create_tmp()) / "locked.txt"
+    path.write_text("".join(e for e in entries if not heavy.match(e.replace("_", "-"))), "utf-8")
+    return path
+
+
+@nox.session(requires=["build"], default=False)
+def conda(session: nox.Session) -> None:
+    """Write a recipe for conda-forge for each package, to dist/conda/."""
+    session.install("-c", str(CONSTRAINTS), "packaging", "PyYAML")
+    session.run("python", "conda/recipes.py", str(WHEELS), str(WHEELS / "conda"))
+
+
+@nox.session(default=False, venv_backend="none")
+def tagged(session: nox.Session) -> None:
+    """Copy the archives of the version that a tag, PACKAGE-vVERSION, names to dist/tagged/."""
+    (tag,) = session.posargs
+    name, _, version = tag.rpartition("-v")
+    stem = f"{name.replace('-', '_')}-{version}"
+    archives = [path for kind in ARCHIVES for path in WHEELS.glob(kind)]
+    archives = [p for p in archives if p.name.startswith((f"{stem}-", f"{stem}.tar"))]
+    if name not in PACKAGES or len(archives) != len(ARCHIVES):
+        session.error(f"dist/ must hold wheel and source archive of {tag}, got {archives}")
+    target = WHEELS / "tagged"
+    target.mkdir(exist_ok=True)
+    for path in archives:
+        shutil.copy2(path, target)
+        session.log(f"{tag}: {path.name}")
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Renew requirements.lock from the versions of constraints.txt."""
+    session.install("-c", str(CONSTRAINTS), "uv")
+    options = ["--universal", "--no-deps", "--no-annotate", "--generate-hashes", "--quiet"]
+    origin = ["--custom-compile-command", "nox -s lock"]
+    session.run("uv", "pip", "compile", *options, *origin, CONSTRAINTS.name, "-o", LOCK.name)
+
+
+@nox.session(default=False, venv_backend="none")
+def url(session: nox.Session) -> None:
+    """Put the home of the project, the first argument, where now is that of pyproject.toml."""
+    (new,) = session.posargs
+    old = nox.project.load_toml(ROOT / "pyproject.toml")["tool"]["workspace"]["url"]
+    listing = session.run("git", "grep", "-lF", old, external=True, silent=True)
+    for name in str(listing).splitlines():
+        path = ROOT / name
+        path.write_text(path.read_text("utf-8").replace(old, new.rstrip("/")), "utf-8")
+        session.log(f"changed {name}")
 
 
 @nox.parametrize("package", list(PACKAGES))

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import tomllib
 from importlib.metadata import files, version
 
 from packaging.requirements import Requirement
@@ -37,10 +38,23 @@ def test_metadata(projects, package):
     assert project["license"] == "BSD-3-Clause"
     assert project["license-files"] == ["LICENSE"]
     assert project["requires-python"] == ">=3.11"
-    assert project["classifiers"] == [f"Programming Language :: Python :: {v}" for v in PYTHONS]
+    versions = [f"Programming Language :: Python :: {v}" for v in PYTHONS]
+    assert [c for c in project["classifiers"] if c.startswith("Programming")] == versions
+    assert project["classifiers"] == sorted(project["classifiers"])
+    assert {"Typing :: Typed", "Intended Audience :: Science/Research"} < {*project["classifiers"]}
+    assert project["authors"] == [{"name": "PtychoPINN anew developers"}]
+    assert "ptychography" in project["keywords"]
     assert project["readme"] == "README.md"
     assert project["description"]
     assert projects[package]["build-system"]["build-backend"] == "hatchling.build"
+
+
+def test_links_of_a_package_start_at_the_home_of_the_project(root, projects, package):
+    home = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["workspace"]["url"]
+    links = projects[package]["project"]["urls"]
+    assert list(links) == ["Homepage", "Documentation", "Source", "Issues", "Changelog"]
+    assert all(link.startswith(home) for link in links.values())
+    assert links["Changelog"].endswith(f"/packages/{package}/CHANGELOG.md")
 
 
 def test_version_is_a_literal_in_about(root, projects, import_names, package):

@@ -16,7 +16,8 @@ __all__ = ["__version__", "reconstruct", "train"]
 explain_missing(
     __name__,
     ("tensorflow", "keras"),
-    "run `pip install tensorflow-cpu`, or `pip install 'tensorflow[and-cuda]'` for NVIDIA GPUs",
+    "run `pip install tensorflow-cpu` (`tensorflow` on a Mac or an ARM processor), or "
+    "`pip install 'tensorflow[and-cuda]'` for NVIDIA GPUs",
 )
 
 
