@@ -30,6 +30,7 @@ CALLS = {
     "train": "scan.npz -o OUT --nepochs 1",
     "infer": "model scan.npz -o OUT",
     "reconstruct": "scan.npz -o OUT --epochs 1",
+    "watch": "incoming model -o OUT --once --settle 0",
     "evaluate": "result scan.npz",
     "bundle show": "model",
     "bundle check": "model",
@@ -73,6 +74,8 @@ def folder(tmp_path, scan_file, solved, stand_in, ptycho, monkeypatch):
     monkeypatch.chdir(place)
     shutil.copy(scan_file, "scan.npz")
     shutil.copytree(solved, "result")
+    Path("incoming").mkdir()
+    shutil.copy(scan_file, "incoming")
     with np.load("scan.npz") as arrays, h5py.File("frames.h5", "w") as file:
         for name, key in (("data", "diffraction"), ("x", "xcoords"), ("y", "ycoords")):
             file[name] = arrays[key]

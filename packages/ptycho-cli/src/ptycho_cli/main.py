@@ -32,6 +32,7 @@ COMMANDS = {
     "train": ("train:train", "Train a network on a scan."),
     "infer": ("infer:infer", "Reconstruct a scan with a trained network."),
     "reconstruct": ("reconstruct:reconstruct", "Reconstruct a scan with the iterative solver."),
+    "watch": ("watch:watch", "Reconstruct every scan that arrives in a folder."),
     "evaluate": ("evaluate:evaluate", "Compare a reconstruction with a reference."),
     "bundle": ("bundle:bundle", "Show or check a trained model."),
     "config": ("config:config", "Show settings and their origins; schema, template."),

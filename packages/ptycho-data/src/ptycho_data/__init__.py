@@ -79,6 +79,7 @@ from ptycho_data._sets import (
 from ptycho_data._space import NoSpaceError, need_space
 from ptycho_data._stack import LazyStack, chunk_rows, read_patterns
 from ptycho_data._staging import remove_leftovers, staging
+from ptycho_data._wholeness import Wholeness, wholeness
 from ptycho_data.formats import FORMATS, Format, format_named, format_of, known_formats
 
 __all__ = [
@@ -111,6 +112,7 @@ __all__ = [
     "StoredObject",
     "StoredProbe",
     "Violation",
+    "Wholeness",
     "__version__",
     "as_modes",
     "atomic_path",
@@ -160,6 +162,7 @@ __all__ = [
     "stated_photons",
     "subsample",
     "validate",
+    "wholeness",
     "write_json",
     "write_npz",
     "write_pictures",
