@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import disks
 import kills
 import mutations
+import watches
 from judge import REFUSED, RIGHT
 from samples import Samples
 
@@ -36,6 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--mutations", type=int, default=500)
     parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--watches", type=int, default=0, help="watches that are killed")
     parser.add_argument("--disks", type=int, default=0)
     parser.add_argument("--only", default="", help="families whose name begins so")
     parser.add_argument("--scenes", default="", help="kills and disks of this command alone")
@@ -101,7 +103,11 @@ def main() -> int:
         done += 1
         if done % 500 == 0:
             print(f"... {done}, {time.monotonic() - start:.0f} s", flush=True)
-    for name, number, run in (("kill", given.kills, kills.run), ("disk", given.disks, disks.run)):
+    for name, number, run in (
+        ("kill", given.kills, kills.run),
+        ("kill", given.watches, watches.run),
+        ("disk", given.disks, disks.run),
+    ):
         if name == "disk" and number and not disks.mountable():
             print("no disk can be mounted here")
             continue
