@@ -1,4 +1,7 @@
+import contextlib
 import json
+import os
+import signal
 
 import h5py
 import numpy as np
@@ -170,3 +173,39 @@ def test_a_dry_run_says_what_is_needed_and_writes_nothing(ptycho, scan_file, tmp
     assert "60 patterns of 64 pixels, 20 epochs" in done.out
     assert "memory: about" in done.out
     assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_keeps_the_result_and_resume_completes_it(
+    ptycho, scan_file, solved, tmp_path, monkeypatch
+):
+    @contextlib.contextmanager
+    def interrupting(_total, _label):
+        def update(done, _remark=""):
+            if done == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        yield update
+
+    command = ("reconstruct", scan_file, "-o", tmp_path / "r", "--epochs", "6")
+    with monkeypatch.context() as patched:
+        patched.setattr("ptycho_cli.commands.reconstruct.progress", interrupting)
+        ended = ptycho(*command)
+    assert ended.code == 130
+    assert "interrupted after epoch 2 of 6: continue with --resume" in ended.out
+    assert json.loads((tmp_path / "r" / "run.json").read_text())["stopped"] == "interrupted"
+    assert ptycho(*command).fails_with("--resume")
+    assert ptycho(*command, "--resume").code == 0
+    found, whole = load_reconstruction(tmp_path / "r"), load_reconstruction(solved)
+    np.testing.assert_array_equal(found.object, whole.object)
+
+
+def test_a_time_limit_is_no_error(ptycho, scan_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("ptycho_core.attended.Attendance.between", _out_of_time)
+    done = ptycho("reconstruct", scan_file, "-o", tmp_path / "r", "--max-time", "1e-6")
+    assert done.code == 0
+    assert "stopped by --max-time after epoch 1 of 20:" in done.out
+
+
+def _out_of_time(self, state):
+    self.stopped = "max_time" if state().r_factors else ""
+    return bool(self.stopped)

@@ -60,6 +60,8 @@ class Backend:
         Whether a reconstruction can be shared by several devices.
     live_reconstruction
         Whether patterns can be added batch by batch while the scan is running.
+    solver_arrays
+        Whether the iterative solver works on its arrays.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Backend:
     moving_positions: bool = False
     several_devices: bool = False
     live_reconstruction: bool = False
+    solver_arrays: bool = False
 
     @property
     def pip_command(self) -> str:
@@ -92,6 +95,7 @@ class Backend:
             "moving positions": self.moving_positions,
             "several devices": self.several_devices,
             "live reconstruction": self.live_reconstruction,
+            "iterative solver": self.solver_arrays,
         }
 
     def missing(self) -> list[str]:
@@ -147,6 +151,23 @@ class Backend:
         """
         result: InferenceResult = self._call("reconstruction", "reconstruct")(*what, **arguments)
         return result
+
+    def arrays(self, accelerator: str) -> tuple[str, Callable[[Any], Any]]:
+        """Return the name of a device, and the function that brings a NumPy array to it.
+
+        For the iterative solver.
+
+        Raises
+        ------
+        InvalidValueError
+            If this machine has no such device, or the solver does not work on these arrays.
+        """
+        if not self.solver_arrays:
+            self._refuse("accelerator", "numpy", accelerator, "solver_arrays")
+        found: tuple[str, Callable[[Any], Any]] = self._call("devices", "solver_arrays")(
+            accelerator
+        )
+        return found
 
     def devices(self) -> list[str]:
         """Names of the devices that the framework finds on this machine."""

@@ -105,12 +105,14 @@ def _checks(scan: Scan) -> float:
     return PER_PATTERN * scan.n + PER_SAMPLED_PIXEL * min(scan.n, SAMPLED) * scan.N**2
 
 
-def of_solver(scan: Scan, *, batch_size: int = 16, modes: int | None = None) -> Estimate:
+def of_solver(
+    scan: Scan, *, batch_size: int = 16, modes: int | None = None, backend: str = "numpy"
+) -> Estimate:
     """Return the memory of ``ptycho reconstruct``, which holds the counts of all patterns."""
     fields = min(batch_size, scan.n) * max(modes or 1, len(scan.probe))
     return Estimate(
         {
-            "program": PROGRAM + PICTURES,
+            "program": PROGRAM + PICTURES + FRAMEWORK.get(backend, 0),
             "checks": _checks(scan),
             "counts": SOLVER_COUNTS * scan.n * scan.N**2,
             "batch": SOLVER_BATCH * fields * scan.N**2,

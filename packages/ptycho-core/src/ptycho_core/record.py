@@ -19,6 +19,7 @@ from ptycho_data import Reconstruction, Stamp, file_sha256, finish_commit
 __all__ = [
     "ASKED",
     "RUN_FILE",
+    "UNFINISHED",
     "Inputs",
     "Stopwatch",
     "describe_input",
@@ -32,6 +33,8 @@ __all__ = [
 RUN_FILE = "run.json"
 #: In it: the settings that were asked for, without those at their default.
 ASKED = "asked"
+#: In it, as ``stopped``: why a run ended whose result is not the one that was asked for yet.
+UNFINISHED = ("interrupted", "max_time")
 
 PACKAGES = (
     *(f"ptycho-{part}" for part in ("cli", "config", "core", "data", "physics", "torch", "tf")),

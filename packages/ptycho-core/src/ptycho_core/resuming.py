@@ -1,4 +1,4 @@
-"""Check that a checkpoint belongs to the training that resumes from it."""
+"""Check that a checkpoint belongs to the run that resumes from it."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.errors import InvalidValueError
 from ptycho_data import Scan
 
-__all__ = ["check_resumed", "resumed_state"]
+__all__ = ["check_resumed", "resumed_state", "scan_fingerprint"]
 
 
 def resumed_state(
@@ -26,11 +26,11 @@ def resumed_state(
     state = attrs.asdict(config.model) | {name: getattr(config, name) for name in names}
     state["intensity_scale_trainable"] = config.intensity_scale_trainable and config.counts_decide
     state |= {"learning_rate": execution.learning_rate, "scheduler": str(execution.scheduler)}
-    state["scans"] = [_fingerprint(scan) for scan in scans]
+    state["scans"] = [scan_fingerprint(scan) for scan in scans]
     return state
 
 
-def _fingerprint(scan: Scan) -> str:
+def scan_fingerprint(scan: Scan) -> str:
     """Identify a scan by its positions and intensity, independently of its file name."""
     where = hashlib.sha256(np.ascontiguousarray(scan.positions).tobytes()).hexdigest()[:8]
     return f"{scan.n} patterns of {scan.intensity_totals.mean():.4g} at {where}"

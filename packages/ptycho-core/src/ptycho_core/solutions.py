@@ -1,6 +1,9 @@
 """Solutions of the solver in the form that is saved."""
 
+from typing import Any
+
 import numpy as np
+from array_api_compat import to_device
 from ptycho_data import Reconstruction, Scan
 from ptycho_physics import Solution
 
@@ -12,11 +15,16 @@ def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:
     local = solution.canvas.local(solution.positions)
     return Reconstruction.of_scan(
         scan,
-        object=np.asarray(solution.object),
-        coverage=np.asarray(solution.coverage),
+        object=_values(solution.object),
+        coverage=_values(solution.coverage),
         xcoords=local[:, 0],
         ycoords=local[:, 1],
         indices=np.arange(scan.n),
-        probe=np.asarray(solution.probe),
+        probe=_values(solution.probe),
         origin=np.asarray(solution.canvas.origin),
     )
+
+
+def _values(array: Any) -> Any:
+    """Return an array of any library and device as one of NumPy."""
+    return np.asarray(to_device(array, "cpu"))

@@ -34,15 +34,16 @@ _KINDS = {
 class OutputExistsError(PtychoError, FileExistsError):
     """The output is there already and overwriting was not asked for."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], advice: str = "") -> None:
+        self.path, self.advice = Path(path), advice
+        more = f", {advice}" if advice else ""
         super().__init__(
-            f"{self.path}: exists already; pass --overwrite (overwrite=True) to replace it"
+            f"{self.path}: exists already; pass --overwrite (overwrite=True) to replace it{more}"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Rebuild from the path, so that the error crosses process borders."""
-        return type(self), (self.path,)
+        """Rebuild from the parts, so that the error crosses process borders."""
+        return type(self), (self.path, self.advice)
 
 
 def refuse_existing(paths: Iterable[str | os.PathLike[str]]) -> None:

@@ -14,4 +14,5 @@ BACKEND = Backend(
     moving_positions=True,
     several_devices=True,
     live_reconstruction=True,
+    solver_arrays=True,
 )

@@ -6,7 +6,7 @@ small scan.
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -122,6 +122,30 @@ def check_device(accelerator: str) -> torch.device:
             return torch.device(kind)
     available = ", ".join(kind for kind, present in present_kinds.items() if present)
     raise InvalidValueError("accelerator", f"one that this machine has ({available})", repr(name))
+
+
+def solver_arrays(accelerator: str) -> tuple[str, Callable[[NDArray[Any]], Tensor]]:
+    """Return the device of an accelerator, and what brings NumPy arrays there for the solver.
+
+    Raises
+    ------
+    InvalidValueError
+        If this machine has no such device, or it lacks the float64 of positions.
+    """
+    device = check_device(accelerator)
+    if device.type == "mps":
+        rule = "numpy, cpu or cuda for the solver"
+        raise InvalidValueError("accelerator", rule, repr(accelerator))
+    keep_freed_memory()
+
+    def put(values: NDArray[Any]) -> Tensor:
+        flags = (
+            values.flags
+        )  # PyTorch shares the memory of arrays, so it warns of some and refuses some
+        own = values if flags.writeable and flags.c_contiguous else values.copy()
+        return torch.from_numpy(own).to(device)
+
+    return device.type, put
 
 
 @contextmanager

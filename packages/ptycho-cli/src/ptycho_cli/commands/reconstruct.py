@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ptycho_core.solving import SolverRun
+from ptycho_core.solver_place import ACCELERATORS
+from ptycho_core.solving import SolverInterrupted, SolverResult, SolverRun
 from ptycho_data import Domain
 
 from ptycho_cli.console import note, progress, say
@@ -22,6 +23,11 @@ __all__ = ["reconstruct"]
     "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
 )
 @section("Input and output")("--overwrite", is_flag=True, help="Replace existing results.")
+@section("Input and output")(
+    "--resume",
+    is_flag=True,
+    help="Continue an interrupted reconstruction in the output folder, with the same bits.",
+)
 @section("Input and output")(
     "--dry-run", is_flag=True, help="Read and check everything, print the memory needed, and stop."
 )
@@ -42,6 +48,19 @@ __all__ = ["reconstruct"]
     default=20,
     show_default=True,
     help="Maximum number of passes over the scan.",
+)
+@section("Solver")(
+    "--max-time",
+    type=Number(above=0, maximum=1e6),
+    metavar="MINUTES",
+    help="End after this time with what there is, to be continued with --resume.",
+)
+@section("Solver")(
+    "--accelerator",
+    type=click.Choice(ACCELERATORS),
+    default="auto",
+    show_default=True,
+    help="Solve with NumPy, or with PyTorch on a device; auto takes a GPU if it is worth it.",
 )
 @section("Solver")(
     "--batch-size",
@@ -82,12 +101,15 @@ def reconstruct(
     scan: Path,
     output: Path,
     overwrite: bool,
+    resume: bool,
     domain: Domain | None,
     companion: Path | None,
     scan_index: int | None,
     probe_file: Path | None,
     first_probe: str | None,
     epochs: int,
+    max_time: float | None,
+    accelerator: str,
     batch_size: int,
     relaxation: float,
     update_probe: bool,
@@ -107,6 +129,7 @@ def reconstruct(
     \b
     ptycho reconstruct scan.npz -o result --epochs 50 --update-probe --tolerance 0.001
     ptycho reconstruct scan.npz -o result --first-probe auto --update-probe
+    ptycho reconstruct scan.npz -o result --epochs 50 --update-probe --resume
     """
     if modes is not None and not update_probe:
         msg = f"--modes {modes} needs --update-probe: modes are found by refining the probe"
@@ -132,7 +155,10 @@ def reconstruct(
             "tolerance": tolerance,
             "seed": seed,
         },
+        accelerator=accelerator,
+        max_time=max_time,
         half_scan_frc=half_scan_frc,
+        resume=resume,
         overwrite=overwrite,
         progress=progress,
     )
@@ -140,11 +166,31 @@ def reconstruct(
     if dry_run:
         say(*run.plan())
         return
-    result = run.run()
-    plateau = ", stopped at a plateau of the R-factor" if result.stopped == "plateau" else ""
-    note(f"solved: {len(result.r_factors)} epochs{plateau}")
+    try:
+        result = run.run()
+    except SolverInterrupted as stop:
+        _tell(output, stop.result, epochs, half_scan_frc=half_scan_frc)
+        raise
+    _tell(output, result, epochs, half_scan_frc=half_scan_frc)
+    fail_if_above(result.metrics, fail_above)
+
+
+#: Why the solver ended, where it did not make all epochs.
+_ENDS = {
+    "plateau": ", stopped at a plateau of the R-factor",
+    "interrupted": ", interrupted",
+    "max_time": ", stopped by --max-time",
+}
+
+
+def _tell(output: Path, result: SolverResult, epochs: int, *, half_scan_frc: bool) -> None:
+    """Print a summary on standard output."""
+    done, end = len(result.r_factors), _ENDS.get(result.stopped, "")
+    note(f"solved: {done} epochs{end}")
     patterns = len(result.reconstruction.indices)
-    say(summary(output, result.metrics, result.patterns_per_second, patterns))
+    line = summary(output, result.metrics, result.patterns_per_second, patterns)
+    if not result.complete:
+        line += f"{end} after epoch {done} of {epochs}: continue with --resume"
+    say(line)
     if half_scan_frc:
         say(resolution_summary(result.metrics["half_scan_frc"]))
-    fail_if_above(result.metrics, fail_above)

@@ -11,7 +11,7 @@ from ptycho_config.errors import PtychoError, describe, sentence
 from ptycho_config.plain_text import shortened
 from ptycho_data import RECONSTRUCTION_SET, jsonable, read_set
 
-from ptycho_core.record import ASKED, RUN_FILE, Inputs
+from ptycho_core.record import ASKED, RUN_FILE, UNFINISHED, Inputs
 
 __all__ = ["OtherResultError", "Request", "is_done"]
 
@@ -57,7 +57,7 @@ def is_done(folder: str | os.PathLike[str], request: Request) -> bool:
     Returns
     -------
     bool
-        False if there is no result yet.
+        False if there is no result yet, or that of a run that was interrupted.
 
     Raises
     ------
@@ -69,12 +69,13 @@ def is_done(folder: str | os.PathLike[str], request: Request) -> bool:
     path = Path(folder)
     if not read_set(path, RECONSTRUCTION_SET).is_file():
         return False
-    difference = next(_differences(_record(path / RUN_FILE), request), "")
+    record = _record(path / RUN_FILE)
+    difference = next(_differences(record, request), "")
     if difference:
         rule = "free, or hold the result of these inputs and settings"
         advice = "pass --overwrite (overwrite=True) to replace it, or choose another output"
         raise OtherResultError(sentence(f"{path}", rule, difference, advice))
-    return True
+    return record.get("stopped") not in UNFINISHED
 
 
 def _record(path: Path) -> Mapping[str, Any]:

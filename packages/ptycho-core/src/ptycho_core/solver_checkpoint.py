@@ -1,0 +1,118 @@
+"""The checkpoint of a run of the solver: its state, and what it is a state of."""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
+from ptycho_data import Scan, jsonable, load_arrays
+from ptycho_physics import State
+
+from ptycho_core.checkpoints import check_whole, write_sealed
+from ptycho_core.resuming import check_resumed, scan_fingerprint
+
+__all__ = ["CHECKPOINT_FILE", "SolverCheckpoint", "solver_identity"]
+
+#: The file, beside the results of a run that is not complete.
+CHECKPOINT_FILE = "checkpoint.npz"
+
+_ARRAYS = {"canvas": np.complex64, "probe": np.complex64, "positions": np.float64}
+_NUMBERS = ("r_factors", "batches", "misfit", "total", "generator")
+#: Settings that may change when a run is resumed.
+_FREE = ("epochs", "tolerance", "patience")
+
+
+def solver_identity(
+    scan: Scan, settings: Mapping[str, Any], initial: NDArray[np.complex64] | None = None
+) -> dict[str, Any]:
+    """Return what a run that is resumed must have in common with its checkpoint, as plain values.
+
+    Parameters
+    ----------
+    scan
+        As it is solved, but with the probe of its file.
+    settings
+        Of the solver and of its start.
+    initial
+        Object to start from.
+    """
+    kept = {name: value for name, value in settings.items() if name not in _FREE}
+    return {
+        **dict(jsonable(kept)),
+        "scan": scan_fingerprint(scan),
+        "probe": _hash(scan.probe),
+        "initial object": None if initial is None else _hash(initial),
+    }
+
+
+def _hash(values: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16]
+
+
+@frozen(kw_only=True)
+class SolverCheckpoint:
+    """The checkpoint file of a run.
+
+    Attributes
+    ----------
+    path : Path
+    identity : dict
+        From `solver_identity`.
+    """
+
+    path: Path
+    identity: Mapping[str, Any]
+
+    def write(self, state: State) -> None:
+        """Save a state in place of the one before, atomically.
+
+        Raises
+        ------
+        OSError
+            Naming the file, if the disk is full, among others.
+        """
+        about = {name: getattr(state, name) for name in _NUMBERS} | {"identity": self.identity}
+        about["generator"] = dict(state.generator)
+        arrays = {name: getattr(state, name) for name in _ARRAYS}
+        content = io.BytesIO()
+        np.savez(content, **arrays, state=np.frombuffer(json.dumps(about).encode(), np.uint8))
+        write_sealed(self.path, content.getbuffer())
+
+    def read(self) -> State:
+        """Read the state back.
+
+        Raises
+        ------
+        InvalidValueError
+            If the file is damaged, no checkpoint of the solver, or that of another run: it then
+            names what differs.
+        """
+        check_whole(self.path)
+        try:
+            arrays = load_arrays(self.path)
+            about = json.loads(arrays.pop("state").tobytes())
+            state = State(
+                **{name: arrays[name].astype(dtype) for name, dtype in _ARRAYS.items()},
+                r_factors=[float(value) for value in about["r_factors"]],
+                batches=int(about["batches"]),
+                misfit=float(about["misfit"]),
+                total=float(about["total"]),
+                generator=about["generator"],
+            )
+            np.random.default_rng(0).bit_generator.state = state.generator
+            identity = dict(about["identity"])
+        except (LookupError, OSError, TypeError, ValueError, OverflowError) as error:
+            rule = "a checkpoint of the solver"
+            raise InvalidValueError(str(self.path), rule, "another file") from error
+        check_resumed(self.path, identity, self.identity)
+        return state
+
+    def remove(self) -> None:
+        """Remove the file, if it is there."""
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,96 @@
+"""The work of a run of the solver: on all patterns, and on the two halves of a scan."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+from ptycho_data import Reconstruction, Scan
+from ptycho_physics import Solution, State, solve
+
+from ptycho_core.attended import Attendance
+from ptycho_core.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc
+from ptycho_core.progress import Progress
+from ptycho_core.solutions import reconstruction_of
+from ptycho_core.solver_place import Place
+
+__all__ = ["SolverWork"]
+
+
+@frozen(kw_only=True, eq=False)
+class SolverWork:
+    """Solves the patterns of a scan.
+
+    Attributes
+    ----------
+    settings
+        Arguments of `ptycho_physics.solve`, with ``epochs``.
+    nphotons
+        Mean photons per pattern, if the scan does not state it.
+    place : Place
+        Where to solve.
+    progress
+        Progress display: see `ptycho_core.progress`.
+    callback
+        Called with (epoch counted from 1, its R-factor).
+    attendance : Attendance
+        Ends the work when asked to.
+    """
+
+    settings: Mapping[str, Any]
+    nphotons: float | None
+    place: Place
+    progress: Progress
+    callback: Callable[[int, float], None] | None
+    attendance: Attendance
+
+    def whole(
+        self, scan: Scan, initial: NDArray[np.complex64] | None, state: State | None
+    ) -> Solution:
+        """Solve all patterns, from an object on their canvas or the state of an earlier run."""
+        between = self.attendance.between
+        return self._solve(scan, "solving", initial=initial, state=state, between=between)
+
+    def halves(self, scan: Scan) -> HalfScanFRC | None:
+        """Compare reconstructions of two halves of the patterns; None if it is not possible.
+
+        Both start from a flat object: one that was made of all patterns would be in both.
+        """
+        interrupts = self.attendance.interrupts
+
+        def half(part: Indices) -> Reconstruction:
+            patterns = scan.select(part)
+            solution = self._solve(
+                patterns, "half of the scan", between=lambda _: interrupts.arrived
+            )
+            if interrupts.arrived:
+                raise KeyboardInterrupt
+            return reconstruction_of(solution, patterns)
+
+        remove_ramp = bool(self.settings.get("update_probe"))
+        with interrupts.watch(), suppress(KeyboardInterrupt):
+            return sparing_half_scan_frc(scan.positions, half, remove_ramp=remove_ramp)
+        return None
+
+    def _solve(self, scan: Scan, label: str, **more: Any) -> Solution:
+        put, bad = self.place.put, scan.bad_pixels
+        with self.progress(self.settings["epochs"], label) as update:
+
+            def follow(epoch: int, r_factor: float) -> None:
+                update(epoch, f"R-factor {r_factor:.4f}")
+                if self.callback is not None:
+                    self.callback(epoch, r_factor)
+
+            if more.get("initial") is not None:
+                more["initial"] = put(more["initial"])
+            return solve(
+                put(scan.counts(nphotons=self.nphotons or 1.0)),
+                scan.positions,
+                put(scan.probe),
+                mask=None if bad is None else put(bad),
+                callback=follow,
+                **more,
+                **self.settings,
+            )
