@@ -143,6 +143,13 @@ def test_what_a_backend_does_not_declare_is_refused(config, scans, name):
     able.check_training(TrainingConfig(**config), PyTorchExecutionConfig(), scans)
 
 
+def test_a_backend_says_how_many_processes_share_the_work():
+    execution = PyTorchExecutionConfig(devices=2, num_nodes=3)
+    names = {"package": "ptycho_core", "framework": "math"}
+    assert Plain(name="plain", **names).processes(execution) == 6
+    assert Plain(name="plain", one_process=True, **names).processes(execution) == 1
+
+
 def test_several_devices_must_be_declared_to_reconstruct():
     plain = Plain(name="plain", package="ptycho_core", framework="math")
     with pytest.raises(InvalidValueError) as refused:

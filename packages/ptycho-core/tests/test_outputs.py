@@ -41,10 +41,10 @@ def test_folder_that_cannot_be_written(tmp_path, monkeypatch):
 
 def test_only_the_first_of_several_processes_holds_the_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
-    with held_folder(tmp_path, several=True):
+    with held_folder(tmp_path, 2):
         assert not list(tmp_path.iterdir())
     monkeypatch.setenv("RANK", "0")
-    with held_folder(tmp_path, several=True):
+    with held_folder(tmp_path, 2):
         assert [path.name for path in tmp_path.iterdir()] == [".ptycho-lock"]
     monkeypatch.setenv("RANK", "1")  # of a job with one task for each training
     with held_folder(tmp_path):
@@ -60,7 +60,9 @@ def test_the_others_of_several_processes_may_check_the_folder_that_the_first_hol
         with pytest.raises(FolderInUseError):
             output_set(tmp_path, None, ["x"], overwrite=True)
         monkeypatch.setenv("LOCAL_RANK", "1")
-        output_set(tmp_path, None, ["x"], overwrite=True)
+        output_set(tmp_path, None, ["x"], overwrite=True, processes=2)
+        with pytest.raises(FolderInUseError):  # a second task with the output folder of the first
+            output_set(tmp_path, None, ["x"], overwrite=True)
         other.submit(held.__exit__, None, None, None).result()
 
 

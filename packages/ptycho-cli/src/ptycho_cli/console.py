@@ -42,7 +42,7 @@ class State:
     Attributes
     ----------
     verbosity
-        -1 quiet, 0 normal, 1 and more verbose.
+        -2 errors only, -1 warnings too, 0 normal, 1 and more verbose.
     debug
         Whether an error shows its traceback.
     """
@@ -66,6 +66,8 @@ class _StderrHandler(logging.Handler):
 
     def filter(self, record: logging.LogRecord) -> bool:
         ours = record.name.startswith("ptycho")
+        if self.state.verbosity < -1:
+            return record.levelno >= logging.ERROR
         if self.state.verbosity < 0 or not ours:
             return record.levelno >= logging.WARNING
         return record.levelno >= (logging.DEBUG if self.state.verbosity else logging.INFO)

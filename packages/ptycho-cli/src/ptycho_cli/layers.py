@@ -1,6 +1,5 @@
 """Collect the settings of a run from the command line and a configuration file."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +15,18 @@ from ptycho_config import (
     TrainingConfig,
     load_config_file,
 )
+from ptycho_core.ranks import is_first_process
 
 from ptycho_cli.console import current_state
 from ptycho_cli.options import given_values
 
-__all__ = ["INFERENCE_ONLY", "TRAINING_ONLY", "gather", "refusals_as_usage", "silence_other_ranks"]
+__all__ = [
+    "INFERENCE_ONLY",
+    "TRAINING_ONLY",
+    "first_process_speaks",
+    "gather",
+    "refusals_as_usage",
+]
 
 #: Execution settings that do not apply to a reconstruction, and to training.
 TRAINING_ONLY = (
@@ -41,15 +47,10 @@ TRAINING_ONLY = (
 INFERENCE_ONLY = ("inference_batch_size", "middle_trim", "pad_eval")
 
 
-def silence_other_ranks() -> None:
-    """Log on rank 0 only.
-
-    Lightning starts the other processes with the same command line, and numbers them.
-    """
-    names = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
-    number = next((os.environ[name] for name in names if os.environ.get(name)), "0")
-    if number != "0":
-        current_state().verbosity = -1
+def first_process_speaks(processes: int) -> None:
+    """Leave all but errors to the first of several processes: they all know the same."""
+    if not is_first_process(processes):
+        current_state().verbosity = -2
 
 
 def gather(
@@ -71,7 +72,6 @@ def gather(
     fixed
         Files given as arguments, and the output folder.
     """
-    silence_other_ranks()
     given = given_values(ctx, config_class, ModelConfig, PyTorchExecutionConfig, RunFiles)
     layers = [Layer("command line", {**given, **fixed})]
     if current_state().verbosity < 0:

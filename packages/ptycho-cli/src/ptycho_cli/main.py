@@ -54,7 +54,7 @@ def cli(ctx: click.Context) -> None:
     ctx.with_resource(logging_to_stderr(ctx.ensure_object(State)))
 
 
-def _telling_once() -> Callable[..., None]:
+def _telling_once(state: State) -> Callable[..., None]:
     """Return a replacement of `warnings.showwarning`: one line per warning, without repetition.
 
     Python's own registry of shown warnings is reset whenever the filters change.
@@ -63,7 +63,7 @@ def _telling_once() -> Callable[..., None]:
 
     def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
         text = " ".join(str(message).split())
-        if text in shown:
+        if text in shown or state.verbosity < -1:
             return
         shown.add(text)
         tell(text, "deprecated" if issubclass(category, DeprecationWarning) else "warning")
@@ -149,7 +149,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _run(args: Sequence[str] | None, state: State) -> int:
     with warnings.catch_warnings():
-        warnings.showwarning = _telling_once()
+        warnings.showwarning = _telling_once(state)
         # Python hides deprecation warnings from users, who should see those of our options.
         warnings.filterwarnings(
             "always", category=DeprecationWarning, module=r"ptycho_(cli|core)\."

@@ -217,6 +217,11 @@ class PyTorchExecutionConfig:
         """Check all fields and the rules between them."""
         validate(self, _RULES)
 
+    @property
+    def device_count(self) -> int:
+        """Number of devices on all nodes."""
+        return self.devices * self.num_nodes
+
     def at_rate(self, recommended: float) -> "PyTorchExecutionConfig":
         """Return these settings with a network's learning rate if none was given.
 

@@ -58,6 +58,8 @@ class Backend:
         Whether training refines scan positions (``positions_trainable``).
     several_devices
         Whether a reconstruction can be shared by several devices.
+    one_process
+        Whether one process drives all devices of a run; otherwise each device has its own.
     live_reconstruction
         Whether patterns can be added batch by batch while the scan is running.
     solver_arrays
@@ -72,6 +74,7 @@ class Backend:
     several_scans: bool = False
     moving_positions: bool = False
     several_devices: bool = False
+    one_process: bool = False
     live_reconstruction: bool = False
     solver_arrays: bool = False
 
@@ -97,6 +100,10 @@ class Backend:
             "live reconstruction": self.live_reconstruction,
             "iterative solver": self.solver_arrays,
         }
+
+    def processes(self, execution: "PyTorchExecutionConfig") -> int:
+        """Return the number of processes that do the work of one run together."""
+        return 1 if self.one_process else execution.device_count
 
     def missing(self) -> list[str]:
         """Import names that are not installed (nothing is imported to find out)."""
@@ -126,8 +133,8 @@ class Backend:
     ) -> None:
         """Refuse settings of a reconstruction that cannot work, like `check_training`."""
         del config  # for backends that override this
-        if execution.devices * execution.num_nodes != 1 and not self.several_devices:
-            number = str(execution.devices * execution.num_nodes)
+        if execution.device_count != 1 and not self.several_devices:
+            number = str(execution.device_count)
             self._refuse("devices", "1 to reconstruct", number, "several_devices")
         self._call("settings", "check_inference")(execution)
 

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,7 @@ def output_set(
     *,
     overwrite: bool,
     inputs: Inputs = (),
+    processes: int = 1,
 ) -> None:
     """Check that files that belong together can be written to an output folder.
 
@@ -134,6 +136,8 @@ def output_set(
         As for `output_folder`. The inputs must not be in a set that is replaced either.
     kind
         Kind of the set, as for `ptycho_data.result_set`.
+    processes
+        As for `held_folder`: the first of several may hold the folder already.
 
     Raises
     ------
@@ -148,7 +152,7 @@ def output_set(
     gone = replaced_files(folder, kind, wanted, overwrite=overwrite)
     refuse_inputs([folder / name for name in gone], read)
     _prove_writable(folder)
-    with held_folder(folder, several=True):  # of several, the first may hold it already
+    with held_folder(folder, processes):
         pass
 
 
@@ -158,13 +162,14 @@ def check_result_folder(
     curve: bool,
     overwrite: bool,
     inputs: Sequence[str | os.PathLike[str] | None] = (),
+    processes: int = 1,
     scan: Scan | None = None,
 ) -> None:
     """Check that a reconstruction can be written to its folder; None writes nothing.
 
     Parameters
     ----------
-    folder, overwrite, inputs
+    folder, overwrite, inputs, processes
         As for `output_set`.
     curve
         Whether the half-scan FRC is among the results.
@@ -182,28 +187,31 @@ def check_result_folder(
     if folder is None:
         return
     names = (*RECONSTRUCTION_FILES, *((CURVE_FILE,) if curve else ()))
+    check = partial(
+        output_set, folder, RECONSTRUCTION_SET, names, overwrite=overwrite, processes=processes
+    )
     if scan is None:
-        output_set(folder, RECONSTRUCTION_SET, names, overwrite=overwrite, inputs=inputs)
+        check(inputs=inputs)
         return
     with contextlib.suppress(OutputExistsError):  # appeared meanwhile: said when it is written
-        output_set(folder, RECONSTRUCTION_SET, names, overwrite=overwrite, inputs=scan.files)
+        check(inputs=scan.files)
     sides = np.ptp(scan.positions, axis=0) + scan.N
     if (sides < _LARGEST_SIDE).all():
         shape = tuple(int(side) for side in sides)
         need_space(folder, result_bytes(shape, len(scan.probe), scan.N, scan.n))
 
 
-def held_folder(folder: Path | None, *, several: bool = False) -> AbstractContextManager[None]:
+def held_folder(folder: Path | None, processes: int = 1) -> AbstractContextManager[None]:
     """Hold an output folder while a run works; None, and any but the first process, hold nothing.
 
     Parameters
     ----------
     folder
         See `ptycho_data.folder_lock`, also for what is raised.
-    several
-        Whether a launcher starts several processes for this run.
+    processes
+        How many do the work of this run together.
     """
-    if folder is None or (several and not is_first_process()):
+    if folder is None or not is_first_process(processes):
         return contextlib.nullcontext()
     return folder_lock(folder)
 

@@ -309,9 +309,16 @@ class ReconstructionRun:
             trust_network(resolved.config.model.architecture)
         self.backend.check_inference(resolved.config, resolved.execution)
 
+    @property
+    def processes(self) -> int:
+        """Number of processes that reconstruct together."""
+        return self.backend.processes(self.resolved.execution)
+
     def check_output(self, scan: Scan | None = None) -> None:
         """Refuse an output folder that cannot be written to, or holds results or inputs."""
-        files = resolve_inference(self.layers).files
+        # Not of the bundle, which is read later: it decides the model alone.
+        resolved = resolve_inference(self.layers)
+        files = resolved.files
         read = [self._model_path, self.scan, files.probe_file if self.probe is None else None]
         paths = [expanded(path) for path in read if is_path(path)]  # type: ignore[arg-type]  # is_path says that it is one
         paths += self.scan.files if isinstance(self.scan, Scan) else ()
@@ -320,6 +327,7 @@ class ReconstructionRun:
             curve=self.extras.half_scan_frc,
             overwrite=self.overwrite,
             inputs=[*paths, *config_files(self.layers)],
+            processes=resolved.execution.device_count,
             scan=scan,
         )
 
@@ -357,8 +365,7 @@ class ReconstructionRun:
 
     def run(self) -> InferenceResult:
         """Reconstruct; errors as for `reconstruct`."""
-        execution = self.resolved.execution
-        with held_folder(self.output, several=execution.devices * execution.num_nodes > 1):
+        with held_folder(self.output, self.processes):
             return self._run()
 
     def _run(self) -> InferenceResult:

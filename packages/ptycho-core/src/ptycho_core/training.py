@@ -242,6 +242,12 @@ class TrainingRun:
         """Package of the backend."""
         return require(resolve_training(self.layers).config.backend).package
 
+    @property
+    def processes(self) -> int:
+        """Number of processes that train together."""
+        resolved = resolve_training(self.layers)
+        return require(resolved.config.backend).processes(resolved.execution)
+
     def check(self) -> None:
         """Refuse settings that cannot work, without looking at the data.
 
@@ -267,14 +273,13 @@ class TrainingRun:
             if before not in (None, self.refine_probe):
                 rule = f"{before}, as in the training to resume"
                 raise InvalidValueError("refine_probe", rule, str(self.refine_probe))
-        if self.output is None and execution.devices * execution.num_nodes > 1:
+        if self.output is None and self.processes > 1:
             rule = "a folder where several processes train"
             raise InvalidValueError("output", rule, "none")
 
     def run(self) -> TrainedModel:
         """Train; errors as for `train`."""
-        execution = resolve_training(self.layers).execution
-        with held_folder(self.output, several=execution.devices * execution.num_nodes > 1):
+        with held_folder(self.output, self.processes):
             return self._run()
 
     def _check_output(self, scans: Sequence[Scan] = ()) -> None:
@@ -285,7 +290,14 @@ class TrainingRun:
         read: list[AnyPath] = [*self._files().values(), *config_files(self.layers)]
         known = [scan for scan in (*scans, *self.scans) if isinstance(scan, Scan)]
         read += [file for scan in known for file in scan.files]
-        output_set(self.output, MODEL_SET, TRAINING_FILES, overwrite=replace, inputs=read)
+        output_set(
+            self.output,
+            MODEL_SET,
+            TRAINING_FILES,
+            overwrite=replace,
+            inputs=read,
+            processes=self.processes,
+        )
 
     def _run(self) -> TrainedModel:
         self._check_output()

@@ -11,4 +11,5 @@ BACKEND = Backend(
     extra="tf",
     several_scans=True,
     moving_positions=True,
+    one_process=True,
 )

@@ -89,18 +89,13 @@ def open_runner(execution: PyTorchExecutionConfig) -> Runner:
         If this machine has no such device.
     """
     keep_freed_memory()
-    if execution.devices * execution.num_nodes == 1:
+    if execution.device_count == 1:
         return Runner(check_device(execution.accelerator), execution.precision)
     from ptycho_torch.lightning_log import make_fabric, quiet_lightning
 
     with quiet_lightning():
-        fabric = make_fabric(
-            accelerator=execution.accelerator,
-            devices=execution.devices,
-            num_nodes=execution.num_nodes,
-            strategy=execution.strategy if execution.strategy != "auto" else "ddp",
-            precision=execution.precision,
-        )
+        strategy = execution.strategy if execution.strategy != "auto" else "ddp"
+        fabric = make_fabric(execution, strategy)
         fabric.launch()
     return Runner(fabric.device, execution.precision, fabric)
 

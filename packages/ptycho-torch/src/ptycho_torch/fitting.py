@@ -30,11 +30,8 @@ def check_trainer(execution: PyTorchExecutionConfig) -> None:
     with quiet_lightning():
         make(
             pl.Trainer,
-            accelerator=execution.accelerator,
-            devices=execution.devices,
-            num_nodes=execution.num_nodes,
+            execution,
             strategy=execution.strategy,
-            precision=execution.precision,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -75,11 +72,8 @@ def make_trainer(
         callbacks.append(saved)
     trainer = make(
         pl.Trainer,
-        accelerator=execution.accelerator,
-        devices=execution.devices,
-        num_nodes=execution.num_nodes,
+        execution,
         strategy=_strategy(execution, unused=unused),
-        precision=execution.precision,
         deterministic=execution.deterministic,
         gradient_clip_val=execution.gradient_clip_val,
         gradient_clip_algorithm=execution.gradient_clip_algorithm,
@@ -87,7 +81,7 @@ def make_trainer(
         max_epochs=config.nepochs,
         limit_val_batches=None if validated else 0,
         callbacks=callbacks,
-        plugins=CheckpointWriter(),
+        plugins=[CheckpointWriter()],
         logger=make_logger(execution.logger_backend, output_dir, resume=resume),
         enable_checkpointing=execution.enable_checkpointing,
         enable_progress_bar=execution.enable_progress_bar and sys.stderr.isatty(),
@@ -124,7 +118,6 @@ def fit(
 
 def _strategy(execution: PyTorchExecutionConfig, *, unused: bool) -> str:
     """Return Lightning's name; ``unused``: some batches do not use all trainable parameters."""
-    several = execution.devices * execution.num_nodes > 1
-    if unused and several and execution.strategy in ("auto", "ddp"):
+    if unused and execution.device_count > 1 and execution.strategy in ("auto", "ddp"):
         return "ddp_find_unused_parameters_true"
     return execution.strategy

@@ -7,9 +7,9 @@ from typing import Any
 
 import lightning.pytorch as pl
 from attrs import evolve
-from lightning.pytorch.utilities import rank_zero_only
 from ptycho_core.checkpoints import check_room, replacing
 from ptycho_core.network_training import Fitted, TrainingJob, train_network
+from ptycho_core.ranks import is_first_process
 from ptycho_core.results import TrainingResult
 from ptycho_core.resuming import resumed_state
 
@@ -52,7 +52,7 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
     )
     start = time.perf_counter()
     # Processes that a launcher starts together would move the folder away from each other.
-    first = rank_zero_only.rank == 0
+    first = is_first_process(execution.device_count)
     files = job.checkpoints
     with replacing(files, keep=job.resume) if first else nullcontext():
         path, before = resume_from(files, module.state) if job.resume else (None, 0)

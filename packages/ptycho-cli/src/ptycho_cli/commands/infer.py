@@ -16,7 +16,7 @@ from ptycho_core.results import InferenceResult
 
 from ptycho_cli.console import current_state, progress, say
 from ptycho_cli.errors import FAILED
-from ptycho_cli.layers import TRAINING_ONLY, gather, refusals_as_usage
+from ptycho_cli.layers import TRAINING_ONLY, first_process_speaks, gather, refusals_as_usage
 from ptycho_cli.options import field_options
 from ptycho_cli.reading import given_reading, reading_options, scan_index_option
 from ptycho_cli.results import fail_above_option, fail_if_above, resolution_summary, summary
@@ -149,6 +149,7 @@ def run_inference(run: ReconstructionRun) -> InferenceResult:
     """Reconstruct, and print a summary on standard output."""
     with refusals_as_usage():
         run.check()
+    first_process_speaks(run.processes)
     result = run.run()
     if not result.main_process:
         return result

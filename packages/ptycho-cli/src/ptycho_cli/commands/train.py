@@ -8,7 +8,7 @@ from ptycho_config import ModelConfig, PyTorchExecutionConfig, RunFiles, Trainin
 from ptycho_core.training import TrainedModel, TrainingRun
 
 from ptycho_cli.console import say
-from ptycho_cli.layers import INFERENCE_ONLY, gather, refusals_as_usage
+from ptycho_cli.layers import INFERENCE_ONLY, first_process_speaks, gather, refusals_as_usage
 from ptycho_cli.options import field_options
 from ptycho_cli.reading import given_reading, reading_options
 from ptycho_cli.sections import Command, section
@@ -98,6 +98,7 @@ def run_training(run: TrainingRun) -> TrainedModel:
     """Train, and print a summary on standard output."""
     with refusals_as_usage():
         run.check()
+    first_process_speaks(run.processes)
     model = run.run()
     if model.main_process:
         seconds = run.clock.seconds["train"]
