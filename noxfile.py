@@ -21,7 +21,7 @@ from packaging.version import Version
 nox.needs_version = ">=2026.10"  # sessions that require other sessions
 nox.options.default_venv_backend = "virtualenv"  # with pip, which knows the user's own sources
 nox.options.error_on_external_run = True
-nox.options.sessions = ["lint", "types", "tests", "bare", "integration", "client"]
+nox.options.sessions = ["lint", "types", "docs", "tests", "bare", "integration", "client"]
 
 ROOT = Path(__file__).parent.resolve()
 WHEELS = ROOT / "dist"
@@ -184,6 +184,15 @@ def types(session: nox.Session) -> None:
     session.run("mypy", *sources, env={"MYPYPATH": ":".join(sources)})
 
 
+@nox.session(tags=["cpu"])
+def docs(session: nox.Session) -> None:
+    """Build the site of the documentation in dist/site; a warning is an error."""
+    session.install("-c", str(CONSTRAINTS), "mkdocs-material", "mkdocstrings[python]")
+    # Its authors advertise their next tool at every start.
+    env = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run("mkdocs", "build", "--quiet", "--config-file", "site/mkdocs.yml", env=env)
+
+
 @nox.session(default=False)
 def build(session: nox.Session) -> None:
     """Build the wheel and the source archive of every package into dist/."""
@@ -254,7 +263,9 @@ def tagged(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Renew requirements.lock from the versions of constraints.txt."""
     session.install("-c", str(CONSTRAINTS), "uv")
-    options = ["--universal", "--no-deps", "--no-annotate", "--generate-hashes", "--quiet"]
+    # The tools for the documentation refuse the first releases of Python 3.11.
+    options = ["--universal", "--python-version", "3.11.5", "--no-deps", "--no-annotate"]
+    options += ["--generate-hashes", "--quiet"]
     origin = ["--custom-compile-command", "nox -s lock"]
     session.run("uv", "pip", "compile", *options, *origin, CONSTRAINTS.name, "-o", LOCK.name)
 

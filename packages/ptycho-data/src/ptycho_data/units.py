@@ -34,7 +34,8 @@ HC_J_M = 6.62607015e-34 * 299792458.0
 #: Rest energy of the electron (CODATA 2018).
 ELECTRON_REST_EV = 510998.95
 #: Object pixels between these can be, in metres.
-SMALLEST, LARGEST = 1e-15, 1.0
+SMALLEST = 1e-15
+LARGEST = 1.0
 
 #: Metres in a unit of length, by the names and signs that files use.
 _LENGTHS = {
