@@ -61,7 +61,13 @@ def installed_versions() -> dict[str, str]:
 def _file_of(path: Path) -> Path:
     """Return the file that describes an input, which may be a folder."""
     if path.is_dir():
-        names = ("wts.h5.zip", "manifest.json", "diffraction.h5", "diffraction.cxi")
+        names = (
+            "wts.h5.zip",
+            "manifest.json",
+            "reconstruction.npz",
+            "diffraction.h5",
+            "diffraction.cxi",
+        )
         inside = [path / name for name in names]
         return next((member for member in inside if member.is_file()), path)
     return path

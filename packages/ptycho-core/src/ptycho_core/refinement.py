@@ -19,7 +19,7 @@ from ptycho_physics import (
 
 from ptycho_core.comparison import canvas_of
 
-__all__ = ["RefinementResult", "r_factor_at_best_scale", "refine"]
+__all__ = ["RefinementResult", "initial_object", "r_factor_at_best_scale", "refine"]
 
 #: Patterns processed at a time.
 CHUNK = 64
@@ -88,20 +88,11 @@ def refine(
         If the solver diverges.
     """
     counts = scan.counts(rec.indices, nphotons or 1.0)
-    mean = photons_per_pattern(counts, rec.probe, scan.bad_pixels)
-    _, scale = r_factor_at_best_scale(rec, counts, scan.bad_pixels)
-    # The solver works in units of the mean pattern, with a probe of unit power.
-    power = float(np.sum(np.abs(rec.probe) ** 2))
-    unit = scale * np.sqrt(power / mean)
-    # Conversion to the canvas and back may move a position across a pixel border by rounding, so
-    # the canvas that covers these positions may be one pixel narrower than the object.
-    positions = rec.positions + rec.origin
-    part = canvas_of(rec).window(Canvas.covering(positions, rec.N))
     solution = solve(
         counts,
-        positions,
+        rec.positions + rec.origin,
         rec.probe,
-        initial=(rec.object[part] * unit).astype(np.complex64),
+        initial=initial_object(rec, counts, scan.bad_pixels),
         epochs=epochs,
         update_probe=update_probe,
         probe_start=0,
@@ -122,6 +113,7 @@ def refine(
         origin=np.asarray(solution.canvas.origin),
     )
     r_factor, _ = r_factor_at_best_scale(result, counts, scan.bad_pixels)
+    mean = photons_per_pattern(counts, rec.probe, scan.bad_pixels)
     dose_known = nphotons is not None or scan.domain == "counts"
     return RefinementResult(
         reconstruction=result,
@@ -129,6 +121,36 @@ def refine(
         r_factors=list(solution.r_factors),
         photon_warning=few_photons(mean, rec.probe) if dose_known else "",
     )
+
+
+def initial_object(
+    rec: Reconstruction, counts: NDArray[np.float32], bad: NDArray[np.bool_] | None = None
+) -> NDArray[np.complex64]:
+    """Return the object of a reconstruction as ``initial`` of `ptycho_physics.solve`.
+
+    Parameters
+    ----------
+    rec : Reconstruction
+        Object, probe and positions, at any scale.
+    counts : (k, N, N) array
+        Counts of its patterns, in their order.
+    bad : (N, N) boolean array, optional
+        True at pixels to ignore.
+
+    Returns
+    -------
+    (H, W) complex64 array
+        On the canvas that the positions cover, in the units of the solver.
+    """
+    mean = photons_per_pattern(counts, rec.probe, bad)
+    _, scale = r_factor_at_best_scale(rec, counts, bad)
+    # The solver works in units of the mean pattern, with a probe of unit power.
+    power = float(np.sum(np.abs(rec.probe) ** 2))
+    unit = scale * np.sqrt(power / mean)
+    # Conversion to the canvas and back may move a position across a pixel border by rounding, so
+    # the canvas that covers these positions may be one pixel narrower than the object.
+    part = canvas_of(rec).window(Canvas.covering(rec.positions + rec.origin, rec.N))
+    return np.asarray(rec.object[part] * unit, dtype=np.complex64)
 
 
 def r_factor_at_best_scale(

@@ -38,6 +38,7 @@ from ptycho_core.solver_results import SolverInterrupted, SolverResult
 from ptycho_core.solver_work import SolverWork
 from ptycho_core.twin import note_twin
 from ptycho_core.verdict import judge, picture_caption
+from ptycho_core.warm_start import WarmStart, warm_start
 
 __all__ = ["SolverRun"]
 
@@ -58,8 +59,8 @@ class SolverRun:
         Arguments of `ptycho_core.run_settings.read_scan`, for a file.
     settings
         Arguments of `ptycho_physics.solve`, with ``epochs``.
-    first_probe, scan_index, accelerator, max_time, nphotons, half_scan_frc, pictures, resume,
-    overwrite, callback
+    first_probe, start, scan_index, accelerator, max_time, nphotons, half_scan_frc, pictures,
+    resume, overwrite, callback
         As for `solve_scan`.
     progress
         Progress display: see `ptycho_core.progress`.
@@ -69,6 +70,7 @@ class SolverRun:
     output: Path | None = None
     reading: Mapping[str, Any] = field(factory=dict)
     first_probe: str | None = None
+    start: Path | None = None
     scan_index: int | None = None
     settings: Mapping[str, Any]
     accelerator: str = "auto"
@@ -117,7 +119,8 @@ class SolverRun:
         return self.overwrite or (self.resume and path is not None and path.exists())
 
     def _check_output(self, scan: Scan | None = None) -> None:
-        files = (self.scan, self.reading.get("probe_file"), self.reading.get("companion"))
+        names = ("probe_file", "companion")
+        files = (self.scan, self.start, *(self.reading.get(name) for name in names))
         read = [expanded(path) for path in files if is_path(path)]  # type: ignore[arg-type]  # is_path says that it is one
         read += self.scan.files if isinstance(self.scan, Scan) else ()
         path = self._checkpoint
@@ -161,7 +164,13 @@ class SolverRun:
             answered = () if self.first_probe is None else (GUESSED_PROBE,)
             cautions = check_scan(scan, but=answered)
             self._check_output(scan)
-        checkpoint, state = self._saved(scan)
+        start = None
+        if self.start is not None:
+            with self.clock.stage("start"):
+                start = warm_start(self.start, scan)
+                probe = scan.probe if self.reading.get("probe_file") else start.reconstruction.probe
+                scan = evolve(start.scan(scan), probe=probe)
+        checkpoint, state = self._saved(scan, start)
         found = None
         if self.first_probe is not None:
             with self.clock.stage("first probe"):
@@ -188,7 +197,7 @@ class SolverRun:
             attendance=attendance,
         )
         with self.clock.stage("solve"), interrupts.watch():
-            solution = work.whole(scan, None, state)
+            solution = work.whole(scan, None if start is None else start.reconstruction, state)
         stopped = attendance.stopped or solution.stopped
         if not solution.r_factors:
             rest = "continue with --resume" if checkpoint else "nothing was saved"
@@ -223,20 +232,24 @@ class SolverRun:
         if self.settings.get("update_probe"):
             note_twin(rec.probe)
         if self.output is not None:
-            result = self._written(self.output, scan, result, described, curve, place, state)
+            result = self._written(self.output, scan, result, described, curve, place, start, state)
             if checkpoint is not None and result.complete:
                 checkpoint.remove()
         if interrupts.arrived:
             raise SolverInterrupted(result)
         return result
 
-    def _saved(self, scan: Scan) -> tuple[SolverCheckpoint | None, State | None]:
+    def _saved(
+        self, scan: Scan, start: WarmStart | None
+    ) -> tuple[SolverCheckpoint | None, State | None]:
         """Return the checkpoint of this run, and the state in it if it is resumed."""
         path = self._checkpoint
         if path is None:
             return None, None
         settings = {**self.settings, "first_probe": self.first_probe}
-        checkpoint = SolverCheckpoint(path=path, identity=solver_identity(scan, settings))
+        initial = None if start is None else start.reconstruction.object
+        identity = solver_identity(scan, settings, initial)
+        checkpoint = SolverCheckpoint(path=path, identity=identity)
         if not self.resume:
             return checkpoint, None
         if not path.exists():
@@ -273,7 +286,11 @@ class SolverRun:
 
     def _files(self) -> dict[str, Path]:
         """Return the input files by role; a scan in memory has none."""
-        files = {"scan": self.scan, "probe_file": self.reading.get("probe_file")}
+        files = {
+            "scan": self.scan,
+            "probe_file": self.reading.get("probe_file"),
+            "start": self.start,
+        }
         return {role: Path(path) for role, path in files.items() if is_path(path)}  # type: ignore[arg-type]  # is_path says that it is one
 
     def _written(
@@ -284,6 +301,7 @@ class SolverRun:
         inputs: Mapping[str, Mapping[str, Any]],
         curve: HalfScanFRC | None,
         place: Place,
+        start: WarmStart | None,
         state: State | None,
     ) -> SolverResult:
         """Write results and the record of the run."""
@@ -307,6 +325,7 @@ class SolverRun:
             backend=place.backend,
             device=place.device,
             stopped=result.stopped,
+            start=None if start is None else start.record,
             resumed_after=None if state is None else len(state.r_factors),
             patterns=scan.n,
             patterns_per_second=result.patterns_per_second,

@@ -4,15 +4,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
-from attrs import frozen
-from numpy.typing import NDArray
+from attrs import evolve, frozen
 from ptycho_data import Reconstruction, Scan
 from ptycho_physics import Solution, State, solve
 
 from ptycho_core.attended import Attendance
 from ptycho_core.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc
 from ptycho_core.progress import Progress
+from ptycho_core.refinement import initial_object
 from ptycho_core.solutions import reconstruction_of
 from ptycho_core.solver_place import Place
 
@@ -46,12 +45,10 @@ class SolverWork:
     callback: Callable[[int, float], None] | None
     attendance: Attendance
 
-    def whole(
-        self, scan: Scan, initial: NDArray[np.complex64] | None, state: State | None
-    ) -> Solution:
-        """Solve all patterns, from an object on their canvas or the state of an earlier run."""
+    def whole(self, scan: Scan, start: Reconstruction | None, state: State | None) -> Solution:
+        """Solve all patterns, from a reconstruction or from the state of an earlier run."""
         between = self.attendance.between
-        return self._solve(scan, "solving", initial=initial, state=state, between=between)
+        return self._solve(scan, "solving", start, state=state, between=between)
 
     def halves(self, scan: Scan) -> HalfScanFRC | None:
         """Compare reconstructions of two halves of the patterns; None if it is not possible.
@@ -63,7 +60,7 @@ class SolverWork:
         def half(part: Indices) -> Reconstruction:
             patterns = scan.select(part)
             solution = self._solve(
-                patterns, "half of the scan", between=lambda _: interrupts.arrived
+                patterns, "half of the scan", None, between=lambda _: interrupts.arrived
             )
             if interrupts.arrived:
                 raise KeyboardInterrupt
@@ -74,8 +71,12 @@ class SolverWork:
             return sparing_half_scan_frc(scan.positions, half, remove_ramp=remove_ramp)
         return None
 
-    def _solve(self, scan: Scan, label: str, **more: Any) -> Solution:
+    def _solve(self, scan: Scan, label: str, start: Reconstruction | None, **more: Any) -> Solution:
         put, bad = self.place.put, scan.bad_pixels
+        counts = scan.counts(nphotons=self.nphotons or 1.0)
+        if start is not None:
+            start = evolve(start, probe=scan.probe)
+            more |= {"initial": put(initial_object(start, counts, bad)), "probe_start": 0}
         with self.progress(self.settings["epochs"], label) as update:
 
             def follow(epoch: int, r_factor: float) -> None:
@@ -83,14 +84,11 @@ class SolverWork:
                 if self.callback is not None:
                     self.callback(epoch, r_factor)
 
-            if more.get("initial") is not None:
-                more["initial"] = put(more["initial"])
             return solve(
-                put(scan.counts(nphotons=self.nphotons or 1.0)),
+                put(counts),
                 scan.positions,
                 put(scan.probe),
                 mask=None if bad is None else put(bad),
                 callback=follow,
-                **more,
-                **self.settings,
+                **{**more, **self.settings},
             )

@@ -24,6 +24,7 @@ def solve_scan(
     domain: Domain | None = None,
     probe_file: AnyPath | None = None,
     first_probe: str | None = None,
+    start: AnyPath | None = None,
     scan_index: int | None = None,
     epochs: int = 20,
     accelerator: str = "auto",
@@ -55,6 +56,9 @@ def solve_scan(
     first_probe
         Where the probe comes from instead: ``auto`` finds it from the patterns; see
         `ptycho_core.probe_sources` for files of other programs and optics.
+    start
+        Result to start from, its object, probe and positions: see `ptycho_core.warm_start`. The
+        probe is another one if it is given.
     scan_index
         Which scan to reconstruct, if the file holds several; see `Scan.scan_index`.
     epochs
@@ -107,6 +111,7 @@ def solve_scan(
         output=None if output is None else expanded(output),
         reading={"domain": domain, "probe_file": None if probe_file is None else Path(probe_file)},
         first_probe=first_probe,
+        start=None if start is None else Path(start),
         scan_index=scan_index,
         settings={"epochs": epochs, **settings},
         accelerator=accelerator,

@@ -42,6 +42,14 @@ __all__ = ["reconstruct"]
     help="Find the probe from the patterns (auto), or take it from a file of another program or "
     "from optics, such as zone-plate:outer-zone=50nm,defocus=0.4mm; it is refined first.",
 )
+@section("Input and output")(
+    "--from",
+    "start",
+    type=INPUT,
+    metavar="RESULT",
+    help="Start from the object, probe and positions of a result (folder, reconstruction.npz, "
+    "product.h5), instead of from a uniform object.",
+)
 @section("Solver")(
     "--epochs",
     type=Whole(1, 1_000_000),
@@ -107,6 +115,7 @@ def reconstruct(
     scan_index: int | None,
     probe_file: Path | None,
     first_probe: str | None,
+    start: Path | None,
     epochs: int,
     max_time: float | None,
     accelerator: str,
@@ -122,7 +131,7 @@ def reconstruct(
     dry_run: bool,
     **reading: Any,
 ) -> None:
-    r"""Reconstruct SCAN iteratively from a uniform object; the same outputs as `ptycho infer`.
+    r"""Reconstruct SCAN iteratively, without a network; the same outputs as `ptycho infer`.
 
     The outputs hold the refined probe and positions if these were refined.
 
@@ -130,6 +139,7 @@ def reconstruct(
     ptycho reconstruct scan.npz -o result --epochs 50 --update-probe --tolerance 0.001
     ptycho reconstruct scan.npz -o result --first-probe auto --update-probe
     ptycho reconstruct scan.npz -o result --epochs 50 --update-probe --resume
+    ptycho reconstruct scan.npz -o better --from result --refine-positions
     """
     if modes is not None and not update_probe:
         msg = f"--modes {modes} needs --update-probe: modes are found by refining the probe"
@@ -144,6 +154,7 @@ def reconstruct(
             **given_reading(reading),
         },
         first_probe=first_probe,
+        start=start,
         scan_index=scan_index,
         settings={
             "epochs": epochs,
