@@ -5,6 +5,7 @@ import sys
 import time
 import warnings
 
+import click
 import numpy as np
 import pytest
 from ptycho_cli import __version__
@@ -78,6 +79,17 @@ def test_examples_stand_on_lines_of_their_own(ptycho, name):
     lines = [line for line in shown.splitlines() if line.startswith("  ptycho ")]
     assert lines
     assert all(line.startswith(f"  ptycho {' '.join(words)} ") for line in lines)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_basic_options_exist(name):
+    command = cli.get_command(click.Context(cli), name)
+    basic = getattr(command, "basic", frozenset())
+    assert basic <= {param.name for param in command.params}
+    if basic:
+        required = {p.name for p in command.params if p.required and isinstance(p, click.Option)}
+        assert required <= basic
+        assert len(basic) <= 20
 
 
 def test_defaults_in_words_have_one_pair_of_brackets(ptycho):

@@ -19,6 +19,36 @@ def test_help_has_sections_in_order_of_the_options_general_last():
     assert text.index("Second:") < text.index("About b.") < text.index("First:")
 
 
+@click.command(cls=Command, basic="a c")
+@section("First")("--a", help="About a.")
+@section("First")("--b", help="About b.")
+@section("Second")("--c", help="About c.")
+def large(**_: object) -> None:
+    """Do much."""
+
+
+def test_help_shows_what_a_beginner_needs_and_names_the_rest():
+    text = CliRunner().invoke(large, ["--help"]).output
+    assert "About a." in text
+    assert "About c." in text
+    assert "About b." not in text
+    assert "--debug" not in text
+    assert "5 more options: large --help-all" in text
+
+
+def test_help_all_shows_every_option():
+    result = CliRunner().invoke(large, ["--help-all"])
+    assert result.exit_code == 0
+    for name in ("--a", "--b", "--c", "--debug", "--quiet", "--help"):
+        assert name in result.output
+    assert "more options" not in result.output
+
+
+def test_a_short_command_has_one_help():
+    result = CliRunner().invoke(command, ["--help-all"])
+    assert result.exit_code == 2
+
+
 def test_common_options_reach_the_state():
     run = CliRunner().invoke
     assert run(command, []).output == "None None 0 False\n"

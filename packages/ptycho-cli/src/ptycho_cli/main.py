@@ -45,7 +45,7 @@ COMMANDS = {
     lazy={k: (f"ptycho_cli.commands.{path}", text) for k, (path, text) in COMMANDS.items()},
     params=common_params(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Help on a command: ptycho COMMAND --help.",
+    epilog="Help on a command: ptycho COMMAND --help, on all its options: --help-all.",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="ptycho")
 @click.pass_context

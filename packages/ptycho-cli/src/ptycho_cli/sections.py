@@ -13,6 +13,9 @@ __all__ = ["Command", "SectionOption", "common_params", "section"]
 
 GENERAL = "General"
 
+#: In the `meta` of a context: its help shows every option.
+HELP_ALL = f"{__name__}.help_all"
+
 
 class SectionOption(click.Option):
     """Option with the title of its help section."""
@@ -83,18 +86,45 @@ def common_params() -> list[click.Parameter]:
     ]
 
 
+def _help_all(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta[HELP_ALL] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
+
+
 class Command(click.Command):
     r"""Command with sectioned help and the common options; accepts deprecated flags.
 
+    Parameters
+    ----------
+    basic
+        Names of the options that a beginner needs, with spaces between them. Where they are given,
+        ``--help`` shows these alone, and ``--help-all`` all.
+
+    Notes
+    -----
     A line ``\b`` in its docstring keeps the lines of the paragraph below it as they are. It may be
     the two characters of a raw docstring.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, basic: str = "", **kwargs: Any) -> None:
         if kwargs.get("help") is not None:
             kwargs["help"] = re.sub(r"^( *)\\b$", "\\1\b", kwargs["help"], flags=re.MULTILINE)
         super().__init__(*args, **kwargs)
         self.params.extend(common_params())
+        self.basic = frozenset(basic.split())
+        if self.basic:
+            self.params.append(
+                SectionOption(
+                    ["--help-all"],
+                    is_flag=True,
+                    expose_value=False,
+                    is_eager=True,
+                    callback=_help_all,
+                    help="Show all options and exit.",
+                )
+            )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, with deprecated flags replaced: ``--batch_size``, ``--n_images``."""
@@ -106,9 +136,13 @@ class Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one definition list per section, the general options last."""
         sections: dict[str, list[tuple[str, str]]] = {}
+        hidden = 0
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is None or isinstance(param, click.Argument):
+                continue
+            if not self._shows(param, ctx):
+                hidden += 1
                 continue
             sections.setdefault(getattr(param, "section", GENERAL), []).append(record)
         general = sections.pop(GENERAL, None)
@@ -117,3 +151,9 @@ class Command(click.Command):
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
+        if hidden:
+            formatter.write_paragraph()
+            formatter.write_text(f"{hidden} more options: {ctx.command_path} --help-all")
+
+    def _shows(self, param: click.Parameter, ctx: click.Context) -> bool:
+        return not self.basic or HELP_ALL in ctx.meta or param.name in {"help_all", *self.basic}

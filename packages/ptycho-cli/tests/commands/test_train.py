@@ -54,7 +54,7 @@ def test_config_file_and_the_command_line_over_it(
 
 
 def test_help_states_the_defaults_of_the_command(ptycho):
-    text = " ".join(ptycho("train", "--help").out.split())
+    text = " ".join(ptycho("train", "--help-all").out.split())
     assert re.search(
         r"--learning-rate NUMBER [^\[]*\[default: what the network recommends: 0\.002 for unrolled",
         text,

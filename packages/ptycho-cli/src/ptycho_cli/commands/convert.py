@@ -17,6 +17,9 @@ from ptycho_cli.values import ABOVE_ZERO, INPUT, PATH
 
 __all__ = ["convert"]
 
+#: Options that `--help` shows.
+BASIC = "out to overwrite positions_file probe_file nphotons flip_x flip_y swap_xy shift_patterns"
+
 #: Corrections in the order in which they are applied.
 CORRECTIONS = {
     "swap_xy": "x and y swapped",
@@ -85,7 +88,7 @@ def _summary(source: Format, scan: Scan, files: tuple[Path, ...]) -> list[str]:
     ]
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, basic=BASIC)
 @click.argument("scan", type=INPUT)
 @click.argument("out", type=PATH)
 @section("Output")(

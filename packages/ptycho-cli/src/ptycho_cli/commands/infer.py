@@ -25,6 +25,12 @@ from ptycho_cli.values import INPUT, PATH, Whole
 
 __all__ = ["infer", "run_inference"]
 
+#: Options that `--help` shows.
+BASIC = (
+    "output overwrite dry_run refine_steps refine_probe half_scan_frc fail_above n_groups "
+    "accelerator backend"
+)
+
 
 #: The bundle decides these; naming the architecture allows the import of its class.
 OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "architecture")
@@ -46,7 +52,7 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
         "architecture": "that of the bundle",
     },
 )
-@click.command(cls=Command)
+@click.command(cls=Command, basic=BASIC)
 @click.argument("bundle", type=INPUT)
 @click.argument("scan", type=INPUT)
 @section("Input and output")(

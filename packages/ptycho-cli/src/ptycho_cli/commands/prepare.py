@@ -19,6 +19,12 @@ from ptycho_cli.values import INPUT, OUTPUT_FILE, Whole
 
 __all__ = ["prepare_command"]
 
+#: Options that `--help` shows.
+BASIC = (
+    "output overwrite recipe save_recipe patterns x y unit energy distance detector_pixel "
+    "raster step centre size first_probe orientation"
+)
+
 
 def _option(setting: Setting) -> SectionOption:
     """Make the option of a setting of the recipe."""
@@ -54,7 +60,7 @@ def _tell(prepared: Prepared, told: int = 0) -> int:
 
 
 @_recipe_options
-@click.command("prepare", cls=Command)
+@click.command("prepare", cls=Command, basic=BASIC)
 @click.argument("raw", type=INPUT, nargs=-1, required=True)
 @section("Output")("-o", "--output", type=OUTPUT_FILE, required=True, help="NPZ file to write.")
 @section("Output")("--overwrite", is_flag=True, help="Replace an existing file.")

@@ -16,8 +16,14 @@ from ptycho_cli.values import INPUT, PATH, SEED, Number, Whole
 
 __all__ = ["reconstruct"]
 
+#: Options that `--help` shows.
+BASIC = (
+    "output overwrite dry_run first_probe epochs update_probe modes refine_positions "
+    "tolerance accelerator fail_above"
+)
 
-@click.command(cls=Command)
+
+@click.command(cls=Command, basic=BASIC)
 @click.argument("scan", type=INPUT)
 @section("Input and output")(
     "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."

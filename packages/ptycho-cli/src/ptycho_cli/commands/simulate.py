@@ -15,8 +15,11 @@ from ptycho_cli.values import INPUT, OUTPUT_FILE, SEED, Number, Whole
 
 __all__ = ["simulate"]
 
+#: Options that `--help` shows.
+BASIC = "output overwrite object_source size probe_source pixels kind n_patterns step photons seed"
 
-@click.command(cls=Command)
+
+@click.command(cls=Command, basic=BASIC)
 @section("Output")(
     "-o", "--output", type=OUTPUT_FILE, required=True, help="Scan file (NPZ) to write."
 )

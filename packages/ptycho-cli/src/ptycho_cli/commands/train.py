@@ -16,6 +16,12 @@ from ptycho_cli.values import INPUT, PATH
 
 __all__ = ["run_training", "train"]
 
+#: Options that `--help` shows.
+BASIC = (
+    "output config_file overwrite resume dry_run refine_probe nepochs batch_size n_groups N "
+    "gridsize nphotons accelerator backend"
+)
+
 
 @field_options(
     TrainingConfig,
@@ -24,7 +30,7 @@ __all__ = ["run_training", "train"]
     RunFiles,
     skip=("train_data_file", "model_path", "output_dir", *INFERENCE_ONLY),
 )
-@click.command(cls=Command)
+@click.command(cls=Command, basic=BASIC)
 @click.argument("scans", metavar="SCAN...", type=INPUT, nargs=-1, required=True)
 @section("Input and output")(
     "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."

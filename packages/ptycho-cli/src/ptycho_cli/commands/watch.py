@@ -36,6 +36,9 @@ from ptycho_cli.values import INPUT, PATH, Number, Whole
 
 __all__ = ["watch"]
 
+#: Options that `--help` shows.
+BASIC = "output recipe solver patterns trigger once retry fail_above refine_steps epochs as_json"
+
 #: Reconstructs a scan into a folder: how to read it, and whether to replace a result.
 Run = Callable[[Path, Path, Mapping[str, Any], bool], Finished]
 
@@ -59,7 +62,7 @@ _SECONDS = Number(0, 1e7)
 _arrival, _work, _end = section("Arrival"), section("Reconstruction"), section("End")
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, basic=BASIC)
 @click.argument("folder", type=INPUT)
 @click.argument("model", type=INPUT, required=False)
 @section("Output")(
