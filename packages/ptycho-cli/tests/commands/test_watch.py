@@ -69,7 +69,7 @@ def test_files_of_an_instrument_are_prepared_by_the_recipe(ptycho, tmp_path, sca
         "--pattern", "{scan}.csv",
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert load_scan(out / "s7" / "scan.npz").n == scan.n
+    assert load_scan(out / "s7" / "s7.scan.npz").n == scan.n
     assert load_reconstruction(out / "s7").N == 64
 
 

@@ -4,16 +4,17 @@
 `Ledger` of the output folder what became of each.
 """
 
-from ptycho_core.watching.arrivals import ANY_SCAN, PATIENCE, Arrival, Arrivals, FilePattern, Look
+from ptycho_core.watching.arrivals import PATIENCE, Arrival, Arrivals, Look
 from ptycho_core.watching.ledger import LEDGER_FILE, Entry, Ledger, LedgerError, read_ledger
-from ptycho_core.watching.scans import SCAN_FILE, scan_of
+from ptycho_core.watching.patterns import ANY_SCAN, FilePattern
+from ptycho_core.watching.scans import SCAN_SUFFIX, scan_of
 from ptycho_core.watching.watch import Watch
 
 __all__ = [
     "ANY_SCAN",
     "LEDGER_FILE",
     "PATIENCE",
-    "SCAN_FILE",
+    "SCAN_SUFFIX",
     "Arrival",
     "Arrivals",
     "Entry",

@@ -10,12 +10,12 @@ from ptycho_core.preparing import prepare, write_prepared
 from ptycho_core.preparing_start import find_start
 from ptycho_core.recipe import Recipe
 
-__all__ = ["SCAN_FILE", "scan_of"]
+__all__ = ["SCAN_SUFFIX", "scan_of"]
 
 log = logging.getLogger(__name__)
 
-#: Name of a prepared scan in the folder of its results.
-SCAN_FILE = "scan.npz"
+#: A prepared scan has the name of the folder of its results, and this: none of them has it.
+SCAN_SUFFIX = ".scan.npz"
 
 
 def scan_of(files: Sequence[Path], folder: Path, recipe: Recipe | None = None) -> Path:
@@ -26,7 +26,7 @@ def scan_of(files: Sequence[Path], folder: Path, recipe: Recipe | None = None) -
     files
         The files that arrived; the first has the frames.
     folder
-        Where a prepared scan is written, as ``scan.npz``; an earlier one is replaced.
+        Where a prepared scan is written, as ``FOLDER.scan.npz``; an earlier one is replaced.
     recipe
         How to prepare the files. Without it, a file that is a scan is taken as it is, and others
         are prepared as far as they say how.
@@ -45,7 +45,7 @@ def scan_of(files: Sequence[Path], folder: Path, recipe: Recipe | None = None) -
         return files[0]
     prepared = prepare(files, recipe)
     find_start(prepared)
-    target = folder / SCAN_FILE
+    target = folder / (folder.name + SCAN_SUFFIX)
     scan = write_prepared(prepared, target, overwrite=True)
     for line in prepared.remarks:
         log.debug("%s", line)

@@ -42,7 +42,7 @@ Work = Callable[[Job, bool], Finished]
 #: Errors that concern every scan: what is missing is not in the file of one.
 _STOPPING = (NoSpaceError, BundleError, MissingPackageError, MissingFileError)
 #: States of scans that are not done again unless their files change.
-_ENDS = (State.DONE, State.BELOW_QUALITY, State.FAILED)
+_ENDED = (State.DONE, State.BELOW_QUALITY, State.FAILED)
 #: A scan during whose work the process ended so many times is not tried again by itself.
 ATTEMPTS = 5
 
@@ -78,8 +78,7 @@ class Watch:
     on_done: Callable[[Entry], None] = lambda _: None
     _ledger: Ledger = field(init=False)
     _again: set[str] = field(factory=set, init=False)
-    _codes: set[int] = field(factory=set, init=False)
-    _counts: Counter[str] = field(factory=Counter, init=False)
+    _ends: dict[str, tuple[str, int]] = field(factory=dict, init=False)
     _told: dict[str, str] = field(factory=dict, init=False)
     _active: float = field(factory=time.monotonic, init=False)
 
@@ -96,7 +95,7 @@ class Watch:
         Returns
         -------
         int
-            Exit code: the worst of the scans that were done.
+            Exit code: the worst of the last ends of all scans that were tried.
 
         Raises
         ------
@@ -118,12 +117,18 @@ class Watch:
             self._active = time.monotonic()
             while not self._look(once=once, idle=idle):
                 time.sleep(self.interval)
-        return worst_code(self._codes)
+        return worst_code(code for _, code in self._ends.values())
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """The last entry of each scan, by its name."""
+        return self._ledger.entries
 
     @property
     def summary(self) -> str:
         """What became of the scans since the start, and how many still wait."""
-        counts = [f"{number} {state}" for state, number in self._counts.items()]
+        states = Counter(state for state, _ in self._ends.values())
+        counts = [f"{number} {state}" for state, number in states.items()]
         counts += [f"{len(self._told)} waiting"] if self._told else []
         return ", ".join(counts) or "no scans"
 
@@ -151,7 +156,7 @@ class Watch:
         return {
             name: entry.files
             for name, entry in self._ledger.entries.items()
-            if entry.state in _ENDS and name not in self._again
+            if entry.state in _ENDED and name not in self._again
         }
 
     def _tell(self, waiting: dict[str, str]) -> None:
@@ -217,8 +222,7 @@ class Watch:
     def _note(self, entry: Entry, code: int) -> None:
         self._ledger.write(entry)
         self._again.discard(entry.scan)
-        self._codes.add(code)
-        self._counts[str(entry.state)] += 1
+        self._ends[entry.scan] = (str(entry.state), code)
         self.on_done(entry)
 
     def _adopt(self) -> None:
