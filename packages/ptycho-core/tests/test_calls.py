@@ -1,19 +1,24 @@
 """The two calls, with a backend that needs no framework."""
 
+import contextlib
 import json
 import logging
+import os
+import signal
 
 import numpy as np
 import pytest
 from attrs import evolve
 from ptycho_config import ConfigError, InvalidValueError
 from ptycho_core import reconstruct, solve_scan, train
-from ptycho_core.results import TrainingInterrupted
+from ptycho_core.refinement import initial_object
+from ptycho_core.results import InferenceInterrupted, TrainingInterrupted
 from ptycho_core.starting_probe import similarity
 from ptycho_core.testing import FakeBackend, registered, simulated_scan
 from ptycho_core.training import TRAINING_FILES
 from ptycho_data import (
     OutputExistsError,
+    jsonable,
     load_bundle,
     load_probe,
     load_reconstruction,
@@ -194,6 +199,59 @@ def test_a_refinement_lowers_the_r_factor(fake, scan):
     plain = reconstruct(train(scan), scan)
     refined = reconstruct(train(scan), scan, refine=3)
     assert refined.r_factor < refined.metrics["r_factor_network"] == plain.r_factor
+
+
+def interrupting(number):
+    """Progress that sends Ctrl-C at an epoch of the solver, counted over scan and halves."""
+    epochs = []
+
+    @contextlib.contextmanager
+    def progress(_total, label):
+        def update(done, _remark=""):
+            if label == "refining":
+                epochs.append(done)
+                if len(epochs) == number:
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        yield update
+
+    return progress
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(("number", "epochs"), [(2, 2), (4, 3)])
+def test_an_interrupted_step_keeps_what_there_is(scan, tmp_path, monkeypatch, number, epochs):
+    monkeypatch.setattr("ptycho_core.reconstruction.text_progress", interrupting(number))
+    more = {"refine": 3, "half_scan_frc": True, "output": tmp_path / "r", "pictures": False}
+    with pytest.raises(InferenceInterrupted, match=f"after {epochs} epochs of the solver") as stop:
+        reconstruct(train(scan), scan, **more)
+    metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert metrics == jsonable(stop.value.result.metrics)
+    assert (metrics["stopped"], metrics["half_scan_frc"]) == ("interrupted", None)
+    assert len(metrics["r_factors_refining"]) == epochs
+    assert json.loads((tmp_path / "r" / "run.json").read_text())["stopped"] == "interrupted"
+    rec = load_reconstruction(tmp_path / "r")
+    np.testing.assert_array_equal(rec.object, stop.value.result.object)
+
+
+@pytest.mark.usefixtures("fake")
+def test_an_interrupt_in_the_first_epoch_keeps_the_object_of_the_network(
+    scan, tmp_path, monkeypatch
+):
+    model = train(scan)
+    plain = reconstruct(model, scan, output=tmp_path / "plain", pictures=False)
+    monkeypatch.setattr("ptycho_core.refinement.initial_object", _interrupted(initial_object))
+    with pytest.raises(InferenceInterrupted, match="that of the network"):
+        reconstruct(model, scan, refine=3, output=tmp_path / "r", pictures=False)
+    np.testing.assert_array_equal(load_reconstruction(tmp_path / "r").object, plain.object)
+
+
+def _interrupted(function):
+    def call(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        return function(*arguments)
+
+    return call
 
 
 def test_of_a_scan_without_a_probe_the_given_one_is_used(fake, scan, scan_file, tmp_path):

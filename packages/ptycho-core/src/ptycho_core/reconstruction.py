@@ -1,7 +1,7 @@
 """Reconstruct a scan with a trained network in one call: from settings to results and records."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -25,13 +25,14 @@ from ptycho_core.batch.finished import Request
 from ptycho_core.cautions import check_scan, report
 from ptycho_core.evaluation import reference_metrics
 from ptycho_core.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc, write_curve
+from ptycho_core.interrupts import Interrupts
 from ptycho_core.memory import of_inference
 from ptycho_core.networks import trust_network
 from ptycho_core.outputs import check_result_folder, config_files, held_folder
 from ptycho_core.progress import Progress, counter, log_to_stderr, no_progress, text_progress
 from ptycho_core.record import ASKED, RUN_FILE, Inputs, Stopwatch, run_record, with_run
 from ptycho_core.refinement import RefinementResult, refine
-from ptycho_core.results import InferenceResult
+from ptycho_core.results import InferenceInterrupted, InferenceResult
 from ptycho_core.run_settings import (
     AnyPath,
     call_layers,
@@ -50,7 +51,7 @@ __all__ = ["Extras", "OpenedModel", "ReconstructionRun", "reconstruct"]
 log = logging.getLogger(__name__)
 
 #: Figures of merit that the record of a run repeats, which travels with the results.
-RECORDED = ("r_factor", "r_factor_network", "r_over_noise")
+RECORDED = ("r_factor", "r_factor_network", "r_over_noise", "stopped")
 
 #: Origins of settings that the caller chose, not the bundle.
 _FROM_THE_USER = ("override", "execution", "command line", "config file")
@@ -177,6 +178,8 @@ def reconstruct(
         No method can reconstruct the scan.
     OutputExistsError
         The folder holds results, and `overwrite` is not set.
+    InferenceInterrupted
+        After Ctrl-C or SIGTERM during a step after the network, with the result so far.
     """
     arguments = {
         "model_path": model,
@@ -388,9 +391,14 @@ class ReconstructionRun:
             return result
         rec = result.reconstruction
         metrics: dict[str, Any] = {"r_factor": result.r_factor}
-        refined = None
-        with sparing_results("not refined; the results are those of the network"):
-            refined = work.refine(rec, scan)
+        refined, interrupts = None, Interrupts()
+        with (
+            interrupts.watch(),
+            sparing_results("not refined; the results are those of the network"),
+        ):
+            refined = work.refine(rec, scan, stop=lambda: interrupts.arrived)
+        if refined is not None and not refined.r_factors:  # interrupted in the first epoch
+            refined = None
         if refined is not None:
             if refined.photon_warning:
                 log.warning("refining: %s: the solver fits their noise", refined.photon_warning)
@@ -407,8 +415,14 @@ class ReconstructionRun:
             metrics |= reference_metrics(rec, scan)
         curve = None
         if self.extras.half_scan_frc:
-            curve = work.half_scans(rec, refined=refined is not None)
+            try:
+                if not interrupts.arrived:
+                    curve = work.half_scans(rec, refined=refined is not None)
+            except KeyboardInterrupt:
+                interrupts.arrived = True
             metrics["half_scan_frc"] = None if curve is None else curve.metrics
+        if interrupts.arrived:
+            metrics["stopped"] = "interrupted"
         result = evolve(
             result,
             reconstruction=rec,
@@ -422,6 +436,8 @@ class ReconstructionRun:
             note_twin(rec.probe)
         if self.output is not None:
             self._write(self.output, resolved, inputs, scan, result, curve)
+        if interrupts.arrived:
+            raise InferenceInterrupted(result)
         return result
 
     def _files(self, resolved: Resolved[InferenceConfig]) -> dict[str, Path]:
@@ -511,7 +527,11 @@ class _Work:
             )
 
     def refine(
-        self, rec: Reconstruction, scan: Scan, stage: str = "refine"
+        self,
+        rec: Reconstruction,
+        scan: Scan,
+        stage: str = "refine",
+        stop: Callable[[], bool] = lambda: False,
     ) -> RefinementResult | None:
         """Refine a reconstruction with the solver, if requested."""
         run, epochs = self.run, self.run.extras.refine
@@ -526,6 +546,7 @@ class _Work:
                 refine_positions=run.extras.refine_positions,
                 nphotons=run.bundle.config.get("nphotons"),
                 callback=lambda epoch, r_factor: update(epoch, f"R-factor {r_factor:.4f}"),
+                stop=stop,
             )
 
     def half_scans(self, rec: Reconstruction, *, refined: bool) -> HalfScanFRC | None:

@@ -59,6 +59,7 @@ def refine(
     seed: int = 0,
     nphotons: float | None = None,
     callback: Callable[[int, float], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> RefinementResult:
     """Run the solver with a reconstruction as the initial object.
 
@@ -79,6 +80,8 @@ def refine(
         because the solver works on relative counts.
     callback
         Called with (epoch counted from 1, its R-factor).
+    stop
+        Called between batches; the refinement ends with what it has when it returns True.
 
     Raises
     ------
@@ -101,6 +104,7 @@ def refine(
         mask=scan.bad_pixels,
         seed=seed,
         callback=callback,
+        between=lambda _: stop(),
     )
     centres = solution.canvas.local(solution.positions)
     result = attrs.evolve(

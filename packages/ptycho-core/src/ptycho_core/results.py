@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # the checks import SciPy, which a backend alone does not nee
     from ptycho_core.cautions import Caution
     from ptycho_core.verdict import Verdict
 
-__all__ = ["InferenceResult", "TrainingInterrupted", "TrainingResult"]
+__all__ = ["InferenceInterrupted", "InferenceResult", "TrainingInterrupted", "TrainingResult"]
 
 
 @frozen(kw_only=True)
@@ -111,3 +111,18 @@ class InferenceResult:
     def probe(self) -> NDArray[np.complex64]:
         """Probe modes (M, N, N) that were used."""
         return self.reconstruction.probe
+
+
+class InferenceInterrupted(KeyboardInterrupt):
+    """A step after the network was interrupted; holds the result so far.
+
+    Attributes
+    ----------
+    result : InferenceResult
+    """
+
+    def __init__(self, result: InferenceResult) -> None:
+        made = len(result.metrics.get("r_factors_refining", ()))
+        kept = f"the object after {made} epochs of the solver" if made else "that of the network"
+        super().__init__(f"interrupted: the result that was kept is {kept}")
+        self.result = result

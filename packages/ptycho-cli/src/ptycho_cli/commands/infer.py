@@ -12,7 +12,7 @@ from ptycho_config import (
     option_specs,
 )
 from ptycho_core.reconstruction import Extras, ReconstructionRun
-from ptycho_core.results import InferenceResult
+from ptycho_core.results import InferenceInterrupted, InferenceResult
 
 from ptycho_cli.console import current_state, progress, say
 from ptycho_cli.errors import FAILED
@@ -156,15 +156,24 @@ def run_inference(run: ReconstructionRun) -> InferenceResult:
     with refusals_as_usage():
         run.check()
     first_process_speaks(run.processes)
-    result = run.run()
+    try:
+        result = run.run()
+    except InferenceInterrupted as stop:
+        _tell(run, stop.result)
+        raise
     if not result.main_process:
         return result
+    _tell(run, result)
+    if run.extras.refine and "r_factor_network" not in result.metrics:
+        # The network's results are kept, but a script must notice that they are not refined.
+        raise click.exceptions.Exit(FAILED)
+    return result
+
+
+def _tell(run: ReconstructionRun, result: InferenceResult) -> None:
+    """Print a summary."""
     patterns = len(result.reconstruction.indices)
     assert result.path is not None  # noqa: S101 - the command always writes
     say(summary(result.path, result.metrics, result.patterns_per_second, patterns))
     if run.extras.half_scan_frc:
         say(resolution_summary(result.metrics["half_scan_frc"]))
-    if run.extras.refine and "r_factor_network" not in result.metrics:
-        # The network's results are kept, but a script must notice that they are not refined.
-        raise click.exceptions.Exit(FAILED)
-    return result
