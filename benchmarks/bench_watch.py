@@ -16,7 +16,7 @@ from _measure import parse, report, summarise
 from _scans import make_scan
 from ptycho_core.batch import Finished, Job
 from ptycho_core.solving import SolverRun
-from ptycho_core.watching import ANY_SCAN, Arrivals, Entry, FilePattern, Watch
+from ptycho_core.watching import ANY_SCAN, Arrivals, Attempt, Entry, FilePattern, Watch
 from ptycho_data import save_scan
 
 #: Seconds between two looks, the default of the command.
@@ -32,14 +32,14 @@ def memory_mib() -> float:
     return int(lines["VmRSS"].split()[0]) / 1024
 
 
-def solve(job: Job, replace: bool) -> Finished:
+def solve(job: Job, attempt: Attempt) -> Finished:
     """Reconstruct one scan."""
     run = SolverRun(
         scan=job.scan,
         output=job.output,
         settings={"epochs": 1},
         pictures=False,
-        overwrite=replace,
+        overwrite=attempt.replace,
     )
     return Finished(metrics=run.run().metrics)
 

@@ -254,7 +254,7 @@ class Worker:
 
     done: list = None
 
-    def __call__(self, job, replace):
+    def __call__(self, job, attempt):
         self.done = [*(self.done or []), job.name]
         text = job.scan.read_bytes()
         if b"broken" in text:
@@ -269,7 +269,7 @@ class Worker:
         metrics = {"r_factor": 0.1, "r_over_noise": ratio}
         also = lambda place: write_json(place / "run.json", {"n": len(self.done)})  # noqa: E731
         write_results(
-            job.output, REC, metrics=metrics, pictures=False, overwrite=replace, also=also
+            job.output, REC, metrics=metrics, pictures=False, overwrite=attempt.replace, also=also
         )
         return Finished(metrics=metrics)
 
@@ -340,6 +340,7 @@ def test_the_result_of_somebody_else_is_never_replaced(folder):
     write_results(folder.parent / "out" / "a", REC, metrics={"r_factor": 7}, pictures=False)
     worker = Worker()
     assert watch(folder, worker).run(once=True) == 3
+    assert watch(folder, worker, retry=True).run(once=True) == 3
     assert not worker.done
     assert json.loads((folder.parent / "out/a/metrics.json").read_text())["r_factor"] == 7
 
@@ -356,15 +357,39 @@ def test_a_result_that_was_complete_when_the_process_died_is_not_made_again(fold
     assert states(folder) == {"a": "done"}
 
 
+def test_a_result_that_was_interrupted_is_gone_on_with(folder):
+    put(folder, "a")
+    seen = []
+
+    def note(_, attempt):
+        seen.append((attempt.replace, attempt.resume))
+        return Finished()
+
+    def stop(job, attempt):
+        note(job, attempt)
+        metrics = {"r_factor": 0.1, "stopped": "interrupted"}
+        write_results(job.output, REC, metrics=metrics, pictures=False, overwrite=attempt.replace)
+        raise (KeyboardInterrupt if len(seen) == 1 else SystemExit)
+
+    for error in (KeyboardInterrupt, SystemExit, SystemExit):
+        with pytest.raises(error):
+            watch(folder, stop).run(once=True)
+    assert seen == [(False, False), (True, True), (True, True)]
+    assert watch(folder, Worker()).run(once=True) == OK
+    put(folder, "a", "another")
+    watch(folder, note).run(once=True)
+    assert seen[-1] == (True, False)
+
+
 def test_a_scan_that_ends_the_process_again_and_again_is_given_up(folder):
     put(folder, "a")
     put(folder, "b")
     worker = Worker()
 
-    def die(job, replace):
+    def die(job, attempt):
         if job.name == "a":
             raise SystemExit  # passes like a kill
-        return worker(job, replace)
+        return worker(job, attempt)
 
     for _ in range(5):
         with pytest.raises(SystemExit):

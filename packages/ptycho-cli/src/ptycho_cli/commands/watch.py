@@ -20,6 +20,7 @@ from ptycho_core.watching import (
     LEDGER_FILE,
     PATIENCE,
     Arrivals,
+    Attempt,
     Entry,
     FilePattern,
     Watch,
@@ -39,8 +40,8 @@ __all__ = ["watch"]
 #: Options that `--help` shows.
 BASIC = "output recipe solver patterns trigger once retry fail_above refine_steps epochs as_json"
 
-#: Reconstructs a scan into a folder: how to read it, and whether to replace a result.
-Run = Callable[[Path, Path, Mapping[str, Any], bool], Finished]
+#: Reconstructs a scan into a folder, with arguments for its reading.
+Run = Callable[[Path, Path, Mapping[str, Any], Attempt], Finished]
 
 
 class _Pattern(click.ParamType[FilePattern]):
@@ -198,9 +199,9 @@ def watch(
     known_recipe = None if recipe is None else load_recipe(recipe)
     given = given_reading(reading) | ({"domain": domain} if solver and domain else {})
 
-    def work(job: Job, replace: bool) -> Finished:
+    def work(job: Job, attempt: Attempt) -> Finished:
         scan = scan_of(job.inputs, job.output, known_recipe)
-        return run(scan, job.output, given if scan == job.scan else {}, replace)
+        return run(scan, job.output, given if scan == job.scan else {}, attempt)
 
     watched = Watch(
         arrivals=Arrivals(
@@ -238,14 +239,15 @@ def _refuse(given: dict[str, object], when: str) -> None:
 
 
 def _solving(settings: dict[str, Any], *, pictures: bool) -> Run:
-    def run(scan: Path, output: Path, reading: Mapping[str, Any], overwrite: bool) -> Finished:
+    def run(scan: Path, output: Path, reading: Mapping[str, Any], attempt: Attempt) -> Finished:
         one = SolverRun(
             scan=scan,
             output=output,
             reading=reading,
             settings=settings,
             pictures=pictures,
-            overwrite=overwrite,
+            resume=attempt.resume,
+            overwrite=attempt.replace,
             progress=progress,
         )
         one.check()
@@ -259,7 +261,7 @@ def _inferring(layers: Sequence[Layer], model: Path, refine: int, *, pictures: b
     with refusals_as_usage():
         ReconstructionRun(layers=layers, model=opened, scan=model).check()
 
-    def run(scan: Path, output: Path, reading: Mapping[str, Any], overwrite: bool) -> Finished:
+    def run(scan: Path, output: Path, reading: Mapping[str, Any], attempt: Attempt) -> Finished:
         one = ReconstructionRun(
             layers=layers,
             model=opened,
@@ -268,7 +270,7 @@ def _inferring(layers: Sequence[Layer], model: Path, refine: int, *, pictures: b
             reading=reading,
             extras=Extras(refine=refine),
             pictures=pictures,
-            overwrite=overwrite,
+            overwrite=attempt.replace,
             progress=progress,
         )
         one.check()

@@ -8,7 +8,7 @@ from ptycho_core.watching.arrivals import PATIENCE, Arrival, Arrivals, Look
 from ptycho_core.watching.ledger import LEDGER_FILE, Entry, Ledger, LedgerError, read_ledger
 from ptycho_core.watching.patterns import ANY_SCAN, FilePattern
 from ptycho_core.watching.scans import SCAN_SUFFIX, scan_of
-from ptycho_core.watching.watch import Watch
+from ptycho_core.watching.watch import Attempt, Watch
 
 __all__ = [
     "ANY_SCAN",
@@ -17,6 +17,7 @@ __all__ = [
     "SCAN_SUFFIX",
     "Arrival",
     "Arrivals",
+    "Attempt",
     "Entry",
     "FilePattern",
     "Ledger",

@@ -13,31 +13,48 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from attrs import define, field
-from ptycho_config.errors import MissingFileError, MissingPackageError
+from attrs import define, evolve, field, frozen
+from ptycho_config.errors import MissingFileError, MissingPackageError, sentence
 from ptycho_data import (
     MANIFEST,
     RECONSTRUCTION_SET,
     BundleError,
     NoSpaceError,
-    OutputExistsError,
     ResultSetError,
     finish_commit,
     folder_lock,
     read_set,
 )
 
-from ptycho_core.batch import Finished, Job, Outcome, State, run_jobs
+from ptycho_core.batch import Finished, Job, OtherResultError, Outcome, State, run_jobs
 from ptycho_core.exit_codes import FAILED, worst_code
+from ptycho_core.record import UNFINISHED
 from ptycho_core.watching.arrivals import CHANGING, Arrival, Arrivals, Stamps
 from ptycho_core.watching.ledger import LEDGER_FILE, STARTED, Entry, Ledger
 
-__all__ = ["Watch", "Work"]
+__all__ = ["Attempt", "Watch", "Work"]
 
 log = logging.getLogger(__name__)
 
-#: Reconstructs the scan of a job into its output; the flag says whether to replace a result.
-Work = Callable[[Job, bool], Finished]
+
+@frozen(kw_only=True)
+class Attempt:
+    """How to work on a scan.
+
+    Attributes
+    ----------
+    replace
+        Whether to replace what an earlier attempt has left in the folder.
+    resume
+        Whether to go on from it: the same files were not finished.
+    """
+
+    replace: bool
+    resume: bool
+
+
+#: Reconstructs the scan of a job into its output.
+Work = Callable[[Job, Attempt], Finished]
 
 #: Errors that concern every scan: what is missing is not in the file of one.
 _STOPPING = (NoSpaceError, BundleError, MissingPackageError, MissingFileError)
@@ -168,35 +185,29 @@ class Watch:
 
     def _do(self, arrival: Arrival) -> None:
         """Reconstruct one scan, and note what became of it."""
-        last = self._ledger.entries.get(arrival.name)
-        attempt = 1
-        if last is not None and last.state == STARTED and last.files == arrival.stamps:
-            attempt += last.attempt
-        if attempt > ATTEMPTS:
+        folder, last = self.output / arrival.name, self._ledger.entries.get(arrival.name)
+        started = Entry(scan=arrival.name, state=STARTED, files=arrival.stamps)
+        again = last is not None and last.files == arrival.stamps
+        if last is not None and last.state == STARTED and again:
+            started = evolve(started, attempt=last.attempt + 1)
+        if started.attempt > ATTEMPTS:
             reason = f"the process ended {ATTEMPTS} times while it worked on this scan"
-            failed = Entry(
-                scan=arrival.name, state=State.FAILED, files=arrival.stamps, reason=reason
-            )
+            failed = evolve(started, state=State.FAILED, reason=reason, result=_result_of(folder))
             self._note(failed, FAILED)
             return
 
         def work(job: Job) -> Finished:
-            before = _result_of(job.output)
-            if before is not None and (last is None or before != last.result):
-                raise OutputExistsError(job.output)  # of somebody else
-            self._ledger.write(
-                Entry(
-                    scan=job.name,
-                    state=STARTED,
-                    files=arrival.stamps,
-                    result=before,
-                    attempt=attempt,
-                )
-            )
-            return self.work(job, before is not None)
+            before = _result_of(folder)
+            ours = last is not None and (last.state == STARTED or before == last.result)
+            if before is not None and not ours:
+                rule, advice = "free, or hold a result of this watch", "move it away"
+                raise OtherResultError(sentence(f"{folder}", rule, "another result", advice))
+            self._ledger.write(evolve(started, result=before))
+            unfinished = last is not None and last.state in (STARTED, State.INTERRUPTED)
+            return self.work(job, Attempt(replace=last is not None, resume=again and unfinished))
 
         errors: list[BaseException | None] = []
-        job = Job(name=arrival.name, inputs=arrival.files, output=self.output / arrival.name)
+        job = Job(name=arrival.name, inputs=arrival.files, output=folder)
         (outcome,) = run_jobs(
             [job], work, judge=self.judge, on_done=lambda _, error: errors.append(error)
         )
@@ -204,6 +215,10 @@ class Watch:
 
     def _end(self, arrival: Arrival, outcome: Outcome, error: BaseException | None) -> None:
         stopped = isinstance(error, (KeyboardInterrupt, *_STOPPING))
+        last = self._ledger.entries.get(arrival.name)
+        result = None if last is None else last.result
+        if last is not None and last.state == STARTED:  # what is there now is of this watch
+            result = _result_of(outcome.job.output)
         entry = Entry(
             scan=arrival.name,
             state=State.INTERRUPTED if stopped else outcome.state,
@@ -211,7 +226,7 @@ class Watch:
             reason=outcome.reason,
             seconds=outcome.seconds,
             metrics=outcome.metrics,
-            result=_result_of(outcome.job.output),
+            result=result,
         )
         if error is not None and stopped:
             with contextlib.suppress(OSError):  # on a full disk, the next watch knows that it began
@@ -239,7 +254,10 @@ class Watch:
         result = _result_of(folder)
         if not whole or result in (None, entry.result):
             return
-        found = Finished(metrics=json.loads((folder / "metrics.json").read_text("utf-8")))
+        metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+        if metrics.get("stopped") in UNFINISHED:
+            return
+        found = Finished(metrics=metrics)
         job = Job(name=entry.scan, inputs=(folder,), output=folder)
         (outcome,) = run_jobs([job], lambda _: found, judge=self.judge)
         adopted = Entry(
