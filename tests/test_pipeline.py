@@ -186,7 +186,7 @@ KINDS = ["missing", "text", "truncated", "wrong-keys", "nan", "zeros", "folder"]
 def refused(done, *words):
     lines = [line for line in done.stderr.splitlines() if line]
     return (
-        done.returncode in (1, 2)
+        done.returncode in (1, 2, 3)
         and "Traceback" not in done.stderr
         and "internal error" not in done.stderr
         and sum(line.lower().startswith("error") for line in lines) == 1

@@ -68,7 +68,7 @@ def _errors(answer: Answer) -> list[str]:
 
 def _clear(answer: Answer, command: str) -> str | None:
     """Say why a failure was not explained in one line; None if it was."""
-    if answer.code not in (1, 2):
+    if answer.code not in (1, 2, 3):
         return f"exit code {answer.code}"
     errors = _errors(answer)
     if not errors:

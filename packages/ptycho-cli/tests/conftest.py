@@ -22,7 +22,7 @@ class Outcome:
         lines = [line for line in self.err.splitlines() if line]
         errors = [i for i, line in enumerate(lines) if line.startswith("error: ")]
         return (
-            self.code in (1, 2)
+            self.code in (1, 2, 3, 4)
             and len(errors) == 1
             and len(lines) - errors[0] <= 2
             and "Traceback" not in self.err

@@ -1,9 +1,17 @@
 import click
 import numpy as np
 import pytest
-from ptycho_cli.errors import FAILED, INTERRUPTED, USAGE, report, shorten
+from ptycho_cli.errors import report, shorten
 from ptycho_config import ConfigError, InvalidValueError
 from ptycho_core.backends import require
+from ptycho_core.exit_codes import (
+    BELOW_QUALITY,
+    EXISTS,
+    FAILED,
+    INTERRUPTED,
+    USAGE,
+    BelowQualityError,
+)
 from ptycho_data import BundleError, OutputExistsError, ScanFormatError
 
 
@@ -19,7 +27,8 @@ def raised(function):
     ("error", "code", "text"),
     [
         (ConfigError("N must be one of 64, 128, 256, got 65"), FAILED, "got 65"),
-        (OutputExistsError("here"), FAILED, "here: exists already"),
+        (OutputExistsError("here"), EXISTS, "here: exists already"),
+        (BelowQualityError("R-factor", "at most 1", "2"), BELOW_QUALITY, "at most 1"),
         (
             FileNotFoundError(2, "No such file or directory", "gone.npz"),
             FAILED,

@@ -90,7 +90,7 @@ def is_clean(done):
     errors = [number for number, line in enumerate(lines) if line.startswith("error: ")]
     ended = not errors if done.code == 0 else len(errors) == 1 and len(lines) - errors[0] <= 2
     return (
-        done.code in (0, 1, 2)
+        done.code in (0, 1, 2, 3)
         and ended
         and "internal error" not in done.err
         and "Traceback" not in done.err

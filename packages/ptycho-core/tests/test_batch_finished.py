@@ -51,7 +51,7 @@ def test_a_result_is_done_for_its_own_request_alone(results):
     for other, word in (
         (solver(results, folder, "2.npz"), "another scan"),
         (solver(results, folder, settings={"epochs": 2}), "epochs 1, not 2"),
-        (solver(results, folder, half_scan_frc=True), "half_scan_frc None, not True"),
+        (solver(results, folder, half_scan_frc=True), "half_scan_frc unset, not True"),
         (solver(results, folder, reading={"probe_file": results / "2.npz"}), "another probe"),
         (network(results, folder), "a result of 'reconstruct'"),
     ):
@@ -68,8 +68,8 @@ def test_what_only_says_how_it_is_computed_makes_no_other_result(results):
         assert is_done(folder, run.request())
     for other, word in (
         (network(results, folder, layers=[Layer("command line", {"n_groups": 5})]), "n_groups"),
-        (network(results, folder, extras=Extras(refine=3)), "refine None, not 3"),
-        (network(results, folder, scan_index=0), "scan_index None, not 0"),
+        (network(results, folder, extras=Extras(refine=3)), "refine unset, not 3"),
+        (network(results, folder, scan_index=0), "scan_index unset, not 0"),
     ):
         with pytest.raises(OtherResultError, match=word):
             is_done(folder, other.request())

@@ -10,15 +10,11 @@ import sys
 import click
 from ptycho_config.errors import PtychoError
 from ptycho_config.plain_text import printable, shortened
+from ptycho_core.exit_codes import FAILED, INTERRUPTED, USAGE, code_of
 
 from ptycho_cli.console import show_traceback, tell
 
-__all__ = ["FAILED", "INTERRUPTED", "OK", "USAGE", "report", "shorten"]
-
-OK = 0
-FAILED = 1
-USAGE = 2
-INTERRUPTED = 130
+__all__ = ["report", "shorten"]
 
 #: Longest line of an error message, in characters.
 LINE_LIMIT = 1000
@@ -49,7 +45,7 @@ def _describe(error: BaseException) -> tuple[str, int]:
         # click's Abort comes from the KeyboardInterrupt, whose message may say how to resume.
         return str(error.__cause__ or error) or "interrupted", INTERRUPTED
     if isinstance(error, PtychoError):
-        return str(error), FAILED
+        return str(error), code_of(error)
     if isinstance(error, OSError):
         return printable(_os_message(error)), FAILED
     if isinstance(error, MemoryError):
@@ -72,7 +68,7 @@ def report(error: BaseException, *, debug: bool = False) -> int:
     Returns
     -------
     int
-        Exit code: 1 the work failed, 2 wrong usage, 130 interrupted.
+        Exit code, one of `ptycho_core.exit_codes`.
     """
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show(sys.stderr)

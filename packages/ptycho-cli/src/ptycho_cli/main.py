@@ -10,10 +10,11 @@ from functools import partial
 from typing import Any
 
 import click
+from ptycho_core.exit_codes import EXIT_CODES, OK
 
 from ptycho_cli.__about__ import __version__
 from ptycho_cli.console import State, allowed_color, logging_to_stderr, tell
-from ptycho_cli.errors import OK, report
+from ptycho_cli.errors import report
 from ptycho_cli.lazy import LazyGroup
 from ptycho_cli.sections import common_params
 
@@ -40,12 +41,18 @@ COMMANDS = {
 }
 
 
+def _epilog() -> str:
+    codes = "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES.items())
+    about = "Help on a command: ptycho COMMAND --help, on all its options: --help-all."
+    return f"{about}\n\n\b\nExit codes:\n{codes}"
+
+
 @click.group(
     cls=LazyGroup,
     lazy={k: (f"ptycho_cli.commands.{path}", text) for k, (path, text) in COMMANDS.items()},
     params=common_params(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Help on a command: ptycho COMMAND --help, on all its options: --help-all.",
+    epilog=_epilog(),
 )
 @click.version_option(__version__, "-V", "--version", prog_name="ptycho")
 @click.pass_context
@@ -136,7 +143,7 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted.
+        Exit code, one of `ptycho_core.exit_codes`.
     """
     state = State()
     with _closing_quietly() as hidden:

@@ -4,31 +4,41 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ptycho_config.errors import InvalidValueError
+from ptycho_core.exit_codes import BelowQualityError
 from ptycho_core.formatting import format_number
-from ptycho_core.ring_correlation import CRITERIA, describe_resolution
-from ptycho_core.verdict import describe_fit
 
 from ptycho_cli.sections import section
 from ptycho_cli.values import ABOVE_ZERO
 
-__all__ = ["fail_above_option", "fail_if_above", "resolution_summary", "summary"]
+__all__ = [
+    "fail_above_option",
+    "fail_if_above",
+    "pictures_option",
+    "resolution_summary",
+    "summary",
+]
 
 #: ``--fail-above``, for scripts.
 fail_above_option = section("Output")(
     "--fail-above",
     type=ABOVE_ZERO,
     metavar="RATIO",
-    help="Exit with code 1 if the R-factor is more than this many times that of photon noise.",
+    help="Exit with code 4 if the R-factor is more than this many times that of photon noise.",
+)
+#: ``--no-pictures``: drawing takes longer than small reconstructions.
+pictures_option = section("Output")(
+    "--pictures/--no-pictures",
+    default=True,
+    help="Draw the object.  [default: --pictures]",
 )
 
 
 def fail_if_above(metrics: Mapping[str, Any], limit: float | None) -> None:
-    """End a command with code 1 if a result, which is written by then, fits worse than wanted.
+    """Refuse a result, which is written by then, that fits worse than wanted.
 
     Raises
     ------
-    InvalidValueError
+    BelowQualityError
         The ratio is larger, or unknown.
     """
     if limit is None:
@@ -36,15 +46,17 @@ def fail_if_above(metrics: Mapping[str, Any], limit: float | None) -> None:
     ratio = metrics.get("r_over_noise")
     if ratio is None:
         advice = "state the photons per pattern of these amplitudes"
-        raise InvalidValueError("R-factor over photon noise", "known", "no photon scale", advice)
+        raise BelowQualityError("R-factor over photon noise", "known", "no photon scale", advice)
     if ratio > limit:
         advice = "the results are written"
         rule = f"at most {limit:g}, as --fail-above asks"
-        raise InvalidValueError("R-factor over photon noise", rule, f"{ratio:.3g}", advice)
+        raise BelowQualityError("R-factor over photon noise", rule, f"{ratio:.3g}", advice)
 
 
 def summary(folder: Path, metrics: Mapping[str, Any], rate: float, patterns: int) -> str:
     """One line for the end of a reconstruction."""
+    from ptycho_core.verdict import describe_fit  # imports SciPy
+
     parts = [describe_fit(metrics)]
     if "correlation" in metrics:
         parts.append(f"correlation with objectGuess {metrics['correlation']:.4f}")
@@ -54,6 +66,8 @@ def summary(folder: Path, metrics: Mapping[str, Any], rate: float, patterns: int
 
 def resolution_summary(metrics: Mapping[str, Any] | None) -> str:
     """Return one line about the resolution by the half-scan FRC."""
+    from ptycho_core.ring_correlation import CRITERIA, describe_resolution
+
     if metrics is None:
         return "half-scan FRC: not available"
     texts = []

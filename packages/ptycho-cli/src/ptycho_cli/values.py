@@ -15,8 +15,20 @@ from ptycho_config.options import (
     SMALLEST_NUMBER,
     parse_number,
 )
+from ptycho_core.batch.jobs import is_glob
 
-__all__ = ["ABOVE_ZERO", "INPUT", "OUTPUT_FILE", "PATH", "SEED", "Number", "PathValue", "Whole"]
+__all__ = [
+    "ABOVE_ZERO",
+    "INPUT",
+    "OUTPUT_FILE",
+    "PATH",
+    "SCAN",
+    "SEED",
+    "Number",
+    "PathValue",
+    "ScanValue",
+    "Whole",
+]
 
 
 class Whole(click.IntRange):
@@ -123,7 +135,29 @@ class PathValue(click.Path):
         return super().convert(value, param, ctx)
 
 
+class ScanValue(PathValue):
+    """Path that is there, or a pattern such as ``scans/*.npz``, which the command expands."""
+
+    name = "path or pattern"
+
+    def __init__(self) -> None:
+        super().__init__(exists=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert to a path.
+
+        Raises
+        ------
+        click.BadParameter
+            The text is empty or no path, or names neither a file nor a pattern.
+        """
+        if isinstance(value, str) and "\0" not in value and is_glob(value):
+            return Path(value)
+        return super().convert(value, param, ctx)
+
+
 INPUT = PathValue(exists=True)
+SCAN = ScanValue()
 PATH = PathValue()
 OUTPUT_FILE = PathValue(dir_okay=False)
 ABOVE_ZERO = Number(above=0)

@@ -10,5 +10,5 @@ def test_from_nothing_to_pictures(ptycho, tmp_path, stand_in):
     config = stand_in.trainings[-1]["config"]
     assert config.nepochs == 2
     again = ptycho("demo", "-o", tmp_path / "demo")
-    assert again.code == 1
+    assert again.code == 3
     assert again.fails_with("--overwrite")

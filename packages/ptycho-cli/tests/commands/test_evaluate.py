@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 
@@ -15,7 +16,9 @@ def test_json_and_files(ptycho, solved, scan_file, tmp_path):
     done = ptycho(*args)
     metrics = json.loads(done.out)
     assert metrics["correlation"] > 0.99
-    assert metrics == json.loads((tmp_path / "e" / "evaluation.json").read_text())
+    written = json.loads((tmp_path / "e" / "evaluation.json").read_text())
+    assert written.pop("run")["inputs"].keys() == {"reconstruction", "reference"}
+    assert metrics == written
     assert (tmp_path / "e" / "evaluation.png").stat().st_size > 50_000
     assert ptycho(*args).fails_with("evaluation.json", "--overwrite")
     assert ptycho(*args, "--overwrite", "--remove-ramp").code == 0
@@ -43,3 +46,25 @@ def test_refusals(ptycho, solved, scan_file, tmp_path):
     assert "(file)" not in done.err
     np.savez(tmp_path / "other.npz", nothing=[1])
     assert ptycho("evaluate", solved, tmp_path / "other.npz").fails_with("other.npz", "objectGuess")
+
+
+def test_several_results_against_one_reference(ptycho, solved, scan_file, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(solved, tmp_path / "r" / name)
+    command = ("evaluate", tmp_path / "r" / "*", scan_file, "-o", tmp_path / "e")
+    done = ptycho(*command)
+    assert done.code == 0
+    head, *rows, _ = done.out.splitlines()
+    assert head.split() == [
+        "scan",
+        "state",
+        "correlation",
+        *["phase", "PSNR", "phase", "SSIM", "seconds"],
+    ]
+    assert [row.split()[:2] for row in rows] == [["a", "done"], ["b", "done"]]
+    again = ptycho(*command, "--skip-done", "--json")
+    assert [json.loads(line)["state"] for line in again.out.splitlines()] == ["skipped"] * 2
+    assert ptycho(*command, "--skip-done", "--remove-ramp").code == 3
+    (tmp_path / "e" / "b" / "evaluation.json").write_text("[]")
+    assert "does not record" in ptycho(*command, "--skip-done").out
+    assert ptycho(*command[:3], "--skip-done").code == 2

@@ -124,7 +124,7 @@ def test_refusals(ptycho, scan_file, solved, tmp_path):
     assert ptycho("reconstruct", tmp_path / "gone.npz", "-o", tmp_path / "r").code == 2
     assert not (tmp_path / "r").exists()
     again = ptycho("reconstruct", scan_file, "-o", solved)
-    assert again.code == 1
+    assert again.code == 3
     assert again.fails_with("--overwrite")
     assert ptycho("reconstruct", scan_file, "-o", scan_file).fails_with("is not a folder")
     assert ptycho("reconstruct", scan_file, "-o", tmp_path / "r", "--epochs", "0").code == 2
@@ -162,7 +162,7 @@ def test_a_limit_on_the_ratio_fails_the_run_after_writing(ptycho, scan_file, tmp
     assert done.code == 0
     assert "times photon noise alone" in done.out
     done = ptycho(*args, "0.1", "-o", tmp_path / "bad")
-    assert done.code == 1
+    assert done.code == 4
     assert "--fail-above" in done.err
     assert (tmp_path / "bad" / "reconstruction.npz").is_file()
 

@@ -113,7 +113,7 @@ def test_refusals(ptycho, scan_file, tmp_path):
     before = scan_file.read_bytes()
     small = ["--N", "64", "--size", "80", "--n-patterns", "4"]
     exists = ptycho("simulate", "-o", scan_file, *small)
-    assert exists.code == 1
+    assert exists.code == 3
     assert exists.fails_with("scan.npz", "--overwrite")
     itself = ptycho("simulate", "-o", scan_file, "--from", scan_file, "--overwrite")
     assert itself.fails_with("an input of this command")

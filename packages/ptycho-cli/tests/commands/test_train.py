@@ -127,7 +127,7 @@ def test_validation_scan_and_resume(ptycho, scan_file, tmp_path, stand_in):
     assert ptycho("train", scan_file, *args).code == 0
     assert stand_in.trainings[-1]["test_scan"].n == 60
     again = ptycho("train", scan_file, *args)
-    assert again.code == 1
+    assert again.code == 3
     assert again.fails_with("wts.h5.zip", "--overwrite")
     assert ptycho("train", scan_file, *args, "--resume").code == 0
     assert stand_in.trainings[-1]["resume"] is True

@@ -1,6 +1,8 @@
 """Evaluation of a reconstruction against a reference: figures of merit, table and picture."""
 
+import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,11 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import PtychoError
-from ptycho_data import Reconstruction, Scan, result_set, write_json
+from ptycho_data import Reconstruction, Scan, finish_commit, result_set, write_json
 from ptycho_data.figures import save_figure
 from ptycho_physics.metrics import Comparison, compare
 
+from ptycho_core.batch.finished import Request, made_as_asked
 from ptycho_core.comparison import (
     Box,
     PlacedObject,
@@ -22,7 +25,7 @@ from ptycho_core.comparison import (
 from ptycho_core.evaluation_figure import draw_evaluation
 from ptycho_core.formatting import table
 
-__all__ = ["EVALUATION_FILES", "Evaluation", "evaluate", "reference_metrics"]
+__all__ = ["EVALUATION_FILES", "Evaluation", "evaluate", "is_evaluated", "reference_metrics"]
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +83,20 @@ class Evaluation:
             rows.append(("ramp removed (x, y)", ramp))
         return table(rows)
 
-    def save(self, folder: Path, *, overwrite: bool = False) -> None:
+    def save(
+        self, folder: Path, *, overwrite: bool = False, run: Mapping[str, Any] | None = None
+    ) -> None:
         """Write ``evaluation.json`` and ``evaluation.png``, which appear together.
+
+        Parameters
+        ----------
+        folder
+            Where to.
+        overwrite
+            Replace existing files.
+        run
+            What it was made of, kept as ``run`` in ``evaluation.json``; see
+            `ptycho_core.batch.Request`.
 
         Raises
         ------
@@ -89,7 +104,8 @@ class Evaluation:
             If a file exists and ``overwrite`` is not set.
         """
         with result_set(folder, overwrite=overwrite, names=EVALUATION_FILES) as place:
-            write_json(place / EVALUATION_FILES[0], self.metrics)
+            record = self.metrics if run is None else {**self.metrics, "run": run}
+            write_json(place / EVALUATION_FILES[0], record)
             self.save_figure(place / EVALUATION_FILES[1])
 
     def save_figure(self, path: Path, *, overwrite: bool = False) -> None:
@@ -136,6 +152,23 @@ def evaluate(
     box = common_box(ours, theirs)
     comparison = compare(ours.cut(box), theirs.cut(box), remove_ramp=remove_ramp)
     return Evaluation(comparison=comparison, box=box, pixel_size_m=ours.pixel_size_m)
+
+
+def is_evaluated(folder: Path, request: Request, *, overwrite: bool = False) -> bool:
+    """Tell whether a folder holds an evaluation that was made as asked.
+
+    Parameters and errors are those of `ptycho_core.batch.is_done`.
+    """
+    finish_commit(folder)
+    path = folder / EVALUATION_FILES[0]
+    if not path.is_file():
+        return False
+    try:
+        metrics = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        metrics = None
+    run = metrics.get("run") if isinstance(metrics, dict) else None
+    return made_as_asked(folder, run if isinstance(run, dict) else {}, request, overwrite=overwrite)
 
 
 def reference_metrics(rec: Reconstruction, scan: Scan) -> dict[str, Any]:

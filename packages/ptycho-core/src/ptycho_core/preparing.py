@@ -5,18 +5,19 @@
 frames, so that memory stays flat whatever the size of the files.
 """
 
+import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
 import numpy as np
-from attrs import define, evolve, field, frozen
+from attrs import asdict, define, evolve, field, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 from ptycho_config.paths import expanded
-from ptycho_data import LazyStack, Scan, atomic_path, places, save_scan
+from ptycho_data import LazyStack, Scan, atomic_path, load_arrays, places, save_scan
 from ptycho_data.raw import (
     Frames,
     RawScan,
@@ -29,11 +30,12 @@ from ptycho_data.raw import (
 )
 from ptycho_data.units import LARGEST, SMALLEST, object_pixel
 
+from ptycho_core.batch.finished import Request, made_as_asked
 from ptycho_core.frame_choice import FrameChoice
 from ptycho_core.raw_positions import matched_rows, stage_positions
 from ptycho_core.recipe import Recipe
 
-__all__ = ["Prepared", "View", "prepare", "write_prepared"]
+__all__ = ["Prepared", "View", "is_prepared", "prepare", "request_of", "write_prepared"]
 
 log = logging.getLogger(__name__)
 
@@ -291,6 +293,7 @@ def write_prepared(
     *,
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
+    run: Mapping[str, Any] | None = None,
 ) -> Scan:
     """Write a prepared scan as NPZ, in one pass over the frames.
 
@@ -308,6 +311,8 @@ def write_prepared(
         Replace an existing file.
     progress
         Called with the number of patterns written.
+    run
+        What it was made of, see `is_prepared`.
 
     Returns
     -------
@@ -330,7 +335,7 @@ def write_prepared(
             watched = Watched(stack, scan.domain, progress, narrow=narrow)
             try:
                 written = evolve(scan, diffraction=LazyStack(watched), bad_pixels=bad)
-                save_scan(temporary, written, overwrite=True)
+                save_scan(temporary, written, overwrite=True, run=run)
             except OverflowError:  # in most files with the first patterns
                 continue
             known = np.zeros_like(watched.without_value) if bad is None else bad
@@ -342,3 +347,27 @@ def write_prepared(
         if not watched.totals.any():  # known now; nothing is left of the file
             raise InvalidValueError(f"{path}", "patterns with photons", "zeros only")
     return evolve(scan, bad_pixels=bad, known_totals=watched.totals)
+
+
+def request_of(paths: Sequence[Path], recipe: Recipe) -> Request:
+    """Say what a prepared scan is made of, for `is_prepared` and for its own record."""
+    asked = {name: value for name, value in asdict(recipe).items() if value is not None}
+    inputs = {f"file {number}": path for number, path in enumerate(paths, 1)}
+    return Request(command="prepare", inputs=inputs, settings=asked)
+
+
+def is_prepared(path: Path, request: Request, *, overwrite: bool = False) -> bool:
+    """Tell whether a scan file exists and was prepared as asked, by the record in it.
+
+    Parameters and errors are those of `ptycho_core.batch.is_done`; a ScanFormatError for a file
+    that is no NPZ file.
+    """
+    if not path.exists():
+        return False
+    arrays = load_arrays(path, (), optional=("_metadata",))
+    try:
+        metadata = json.loads(str(arrays["_metadata"]))
+    except (KeyError, ValueError, RecursionError):
+        metadata = None
+    run = metadata.get("run") if isinstance(metadata, dict) else None
+    return made_as_asked(path, run if isinstance(run, dict) else {}, request, overwrite=overwrite)

@@ -63,7 +63,7 @@ _OF_THE_RESULT |= {"precision", "middle_trim", "pad_eval"}
 
 @frozen(eq=False)
 class OpenedModel:
-    """A trained network that is read once, for many scans.
+    """A trained network that is read once, for many scans, by a caller that logs the settings.
 
     Attributes
     ----------
@@ -373,7 +373,8 @@ class ReconstructionRun:
 
     def _run(self) -> InferenceResult:
         resolved = self.resolved
-        log_settings(resolved)
+        if not isinstance(self.model, OpenedModel):  # else once for all scans
+            log_settings(resolved)
         probe_file = resolved.files.probe_file if self.probe is None else None
         inputs = self._loaded[1]
         with self.clock.stage("read"):

@@ -95,6 +95,11 @@ class SolverRun:
         MissingPackageError
             If the accelerator needs PyTorch, and it is not installed.
         """
+        self.check_settings()
+        self.check_output()
+
+    def check_settings(self) -> None:
+        """Refuse settings that cannot work; the part of `check` that all scans have in common."""
         if self.first_probe is not None:
             if self.reading.get("probe_file") is not None:
                 rule = "given without probe_file, which it replaces"
@@ -105,7 +110,6 @@ class SolverRun:
             raise InvalidValueError("max_time", "minutes > 0", f"{self.max_time}")
         if self.resume and self.output is None:
             raise InvalidValueError("output", "the folder to resume from", "none")
-        self._check_output()
 
     @property
     def _checkpoint(self) -> Path | None:
@@ -118,7 +122,8 @@ class SolverRun:
         path = self._checkpoint
         return self.overwrite or (self.resume and path is not None and path.exists())
 
-    def _check_output(self, scan: Scan | None = None) -> None:
+    def check_output(self, scan: Scan | None = None) -> None:
+        """Refuse an output folder that cannot be written to, or holds results or inputs."""
         names = ("probe_file", "companion")
         files = (self.scan, self.start, *(self.reading.get(name) for name in names))
         read = [expanded(path) for path in files if is_path(path)]  # type: ignore[arg-type]  # is_path says that it is one
@@ -163,7 +168,7 @@ class SolverRun:
         with self.clock.stage("check"):
             answered = () if self.first_probe is None else (GUESSED_PROBE,)
             cautions = check_scan(scan, but=answered)
-            self._check_output(scan)
+            self.check_output(scan)
         start = None
         if self.start is not None:
             with self.clock.stage("start"):

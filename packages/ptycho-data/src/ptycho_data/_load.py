@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from attrs import evolve
@@ -22,11 +23,12 @@ from ptycho_data._contract import (
 )
 from ptycho_data._domain import DOMAINS, Domain
 from ptycho_data._experiment import Experiment
+from ptycho_data._files import write_npz
 from ptycho_data._patterns import NEGATIVES, Negative
 from ptycho_data._scan import Scan
 from ptycho_data.formats import opened_scan
 from ptycho_data.formats._base import Raw
-from ptycho_data.formats._npz import write_scan_npz
+from ptycho_data.formats._npz import contract_members
 from ptycho_data.units import Particle
 
 _log = logging.getLogger(__name__)
@@ -200,7 +202,13 @@ def validate(
     return findings.violations
 
 
-def save_scan(path: str | PathLike[str], scan: Scan, overwrite: bool = False) -> None:
+def save_scan(
+    path: str | PathLike[str],
+    scan: Scan,
+    overwrite: bool = False,
+    *,
+    run: Mapping[str, Any] | None = None,
+) -> None:
     """Write a scan as an NPZ file of the contract.
 
     The same scan always gives the same bytes; the file appears complete or not at all; stacks
@@ -215,13 +223,17 @@ def save_scan(path: str | PathLike[str], scan: Scan, overwrite: bool = False) ->
         The scan; its domain, photons and pixel size are stated in the file.
     overwrite
         Replace an existing file.
+    run
+        What the scan was made of, kept as ``run`` in ``_metadata``; readers do not use it.
 
     Raises
     ------
     OutputExistsError
         If the file exists and `overwrite` is false.
     """
-    write_scan_npz(path, scan, overwrite)
+    write_npz(
+        path, contract_members(scan, None if run is None else {"run": run}), overwrite=overwrite
+    )
 
 
 def _check_argument(domain: str | None) -> None:

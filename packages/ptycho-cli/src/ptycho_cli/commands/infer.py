@@ -1,33 +1,47 @@
 """``ptycho infer``: reconstruct a scan with a trained network."""
 
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from ptycho_config import (
     InferenceConfig,
+    Layer,
     ModelConfig,
     PyTorchExecutionConfig,
     RunFiles,
     option_specs,
+    resolve_inference,
 )
-from ptycho_core.reconstruction import Extras, ReconstructionRun
+from ptycho_core.batch import Finished, Job, is_done
+from ptycho_core.exit_codes import FAILED
+from ptycho_core.outputs import check_result_folder
 from ptycho_core.results import InferenceInterrupted, InferenceResult
 
-from ptycho_cli.console import current_state, progress, say
-from ptycho_cli.errors import FAILED
+from ptycho_cli.batch import Batch, batch_options
+from ptycho_cli.console import current_state, say
 from ptycho_cli.layers import TRAINING_ONLY, first_process_speaks, gather, refusals_as_usage
 from ptycho_cli.options import field_options
 from ptycho_cli.reading import given_reading, reading_options, scan_index_option
-from ptycho_cli.results import fail_above_option, fail_if_above, resolution_summary, summary
+from ptycho_cli.results import (
+    fail_above_option,
+    pictures_option,
+    resolution_summary,
+    summary,
+)
 from ptycho_cli.sections import Command, section
-from ptycho_cli.values import INPUT, PATH, Whole
+from ptycho_cli.values import INPUT, PATH, SCAN, Whole
+
+if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
+    from ptycho_core.reconstruction import ReconstructionRun
 
 __all__ = ["infer", "run_inference"]
 
 #: Options that `--help` shows.
 BASIC = (
     "output overwrite dry_run refine_steps refine_probe half_scan_frc fail_above n_groups "
+    "name skip_done keep_going as_json pictures "
     "accelerator backend"
 )
 
@@ -54,7 +68,7 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
 )
 @click.command(cls=Command, basic=BASIC)
 @click.argument("bundle", type=INPUT)
-@click.argument("scan", type=INPUT)
+@click.argument("scans", metavar="SCAN...", type=SCAN, nargs=-1, required=True)
 @section("Input and output")(
     "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
 )
@@ -89,14 +103,16 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
     is_flag=True,
     help="Also reconstruct two halves of the patterns and estimate the resolution from them.",
 )
+@pictures_option
 @fail_above_option
+@batch_options
 @reading_options(skip=("--domain", "--companion"))
 @click.pass_context
 def infer(
     ctx: click.Context,
     /,
     bundle: Path,
-    scan: Path,
+    scans: tuple[Path, ...],
     output: Path,
     config_file: Path | None,
     scan_index: int | None,
@@ -106,52 +122,124 @@ def infer(
     refine_probe: bool,
     refine_positions: bool,
     half_scan_frc: bool,
+    pictures: bool,
     fail_above: float | None,
     **more: Any,
 ) -> None:
-    r"""Reconstruct SCAN with the trained network in BUNDLE (the file, or the folder that holds it).
+    r"""Reconstruct each SCAN with the trained network in BUNDLE (its file, or its folder).
 
     Writes reconstruction.npz, product.h5 (for ptychodus), pictures of amplitude and phase,
-    metrics.json and run.json. All patterns are used unless a number is given.
+    metrics.json and run.json. All patterns are used unless a number is given. One SCAN is written
+    to the output folder itself; of several, or of a pattern, each gets a folder of its own in it.
 
     \b
     ptycho infer model scan.npz -o result
     ptycho infer model scan.npz -o result --refine 10 --half-scan-frc
+    ptycho infer model 'scans/*.npz' -o results --skip-done --keep-going
     """
     if (refine_probe or refine_positions) and not refine_steps:
         msg = "--refine-probe and --refine-positions need --refine STEPS"
         raise click.UsageError(msg)
-    fixed: dict[str, object] = {"model_path": bundle, "test_data_file": scan, "output_dir": output}
+    batch = Batch.of(scans, output, more)
+    fixed: dict[str, object] = {"model_path": bundle}
     if current_state().debug:
         fixed["debug"] = True
-    extras = Extras(
-        refine=refine_steps,
-        refine_probe=refine_probe,
-        refine_positions=refine_positions,
-        half_scan_frc=half_scan_frc,
-    )
-    run = ReconstructionRun(
-        layers=gather(ctx, InferenceConfig, config_file, fixed),
-        model=bundle,
-        scan=scan,
-        output=output,
-        reading=given_reading(more),
-        scan_index=scan_index,
-        extras=extras,
-        overwrite=overwrite,
-        progress=progress,
-    )
-    if dry_run:
+    layers = gather(ctx, InferenceConfig, config_file, fixed)
+    resolve_inference(layers)
+
+    def check(job: Job) -> None:
+        read = [bundle, config_file, *job.inputs]
+        check_result_folder(job.output, curve=half_scan_frc, overwrite=overwrite, inputs=read)
+
+    batch.check(check)
+
+    from ptycho_core.reconstruction import Extras, OpenedModel, ReconstructionRun
+    from ptycho_core.run_settings import log_settings
+
+    @cache
+    def opened() -> OpenedModel:
+        return OpenedModel.read(bundle)
+
+    def run_of(job: Job) -> ReconstructionRun:
+        files = {"test_data_file": job.scan, "output_dir": job.output}
+        return ReconstructionRun(
+            layers=[*layers, Layer("command line", files)],
+            model=bundle if batch.single else opened(),
+            scan=job.scan,
+            output=job.output,
+            reading=given_reading(more),
+            scan_index=scan_index,
+            extras=Extras(
+                refine=refine_steps,
+                refine_probe=refine_probe,
+                refine_positions=refine_positions,
+                half_scan_frc=half_scan_frc,
+            ),
+            pictures=pictures,
+            overwrite=overwrite or batch.skip_done,  # what is there and not done is unfinished
+            progress=batch.progress(job),
+        )
+
+    @cache
+    def check_settings() -> None:
         with refusals_as_usage():
-            run.check()
-        say(*run.plan())
+            run = run_of(batch.jobs[0])
+            run.check_settings()
+        if not batch.single:
+            log_settings(run.resolved)
+
+    def work(job: Job) -> Finished:
+        run = run_of(job)
+        with batch.refusals():
+            run.check_output()
+        check_settings()
+        first_process_speaks(run.processes)
+        try:
+            result = run.run()
+        except InferenceInterrupted as stop:
+            batch.tell(job, *_summaries(run, stop.result))
+            raise
+        if result.main_process:
+            batch.tell(job, *_summaries(run, result))
+        return Finished(
+            metrics=result.metrics,
+            patterns=len(result.reconstruction.indices),
+            patterns_per_second=result.patterns_per_second,
+            problem="not refined; the results are those of the network"
+            if _refining_failed(run, result)
+            else "",
+            main_process=result.main_process,
+        )
+
+    if dry_run:
+        for job in batch.jobs:
+            run = run_of(job)
+            with refusals_as_usage():
+                run.check()
+            say(*run.plan())
         return
-    result = run_inference(run)
-    if result.main_process:
-        fail_if_above(result.metrics, fail_above)
+    batch.run(
+        work,
+        done=lambda job: is_done(job.output, run_of(job).request(), overwrite=overwrite),
+        fail_above=fail_above,
+    )
 
 
-def run_inference(run: ReconstructionRun) -> InferenceResult:
+def _summaries(run: "ReconstructionRun", result: InferenceResult) -> list[str]:
+    assert result.path is not None  # noqa: S101 - the command always writes
+    patterns = len(result.reconstruction.indices)
+    lines = [summary(result.path, result.metrics, result.patterns_per_second, patterns)]
+    if run.extras.half_scan_frc:
+        lines.append(resolution_summary(result.metrics["half_scan_frc"]))
+    return lines
+
+
+def _refining_failed(run: "ReconstructionRun", result: InferenceResult) -> bool:
+    """Tell whether the network's results alone were kept, which a script must notice."""
+    return bool(run.extras.refine) and "r_factor_network" not in result.metrics
+
+
+def run_inference(run: "ReconstructionRun") -> None:
     """Reconstruct, and print a summary on standard output."""
     with refusals_as_usage():
         run.check()
@@ -159,21 +247,9 @@ def run_inference(run: ReconstructionRun) -> InferenceResult:
     try:
         result = run.run()
     except InferenceInterrupted as stop:
-        _tell(run, stop.result)
+        say(*_summaries(run, stop.result))
         raise
-    if not result.main_process:
-        return result
-    _tell(run, result)
-    if run.extras.refine and "r_factor_network" not in result.metrics:
-        # The network's results are kept, but a script must notice that they are not refined.
+    if result.main_process:
+        say(*_summaries(run, result))
+    if _refining_failed(run, result):
         raise click.exceptions.Exit(FAILED)
-    return result
-
-
-def _tell(run: ReconstructionRun, result: InferenceResult) -> None:
-    """Print a summary."""
-    patterns = len(result.reconstruction.indices)
-    assert result.path is not None  # noqa: S101 - the command always writes
-    say(summary(result.path, result.metrics, result.patterns_per_second, patterns))
-    if run.extras.half_scan_frc:
-        say(resolution_summary(result.metrics["half_scan_frc"]))

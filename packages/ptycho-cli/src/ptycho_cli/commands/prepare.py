@@ -4,25 +4,32 @@ from pathlib import Path
 from typing import Any
 
 import click
+from attrs import evolve
+from ptycho_config.errors import PtychoError
+from ptycho_core.batch import Finished, Job, Outcome
+from ptycho_core.batch.jobs import matching
 from ptycho_core.cautions import scan_cautions
 from ptycho_core.outputs import output_file
-from ptycho_core.preparing import Prepared, prepare, write_prepared
+from ptycho_core.preparing import Prepared, is_prepared, prepare, request_of, write_prepared
 from ptycho_core.preparing_figure import quick_look, save_preparing_figure
 from ptycho_core.preparing_start import find_start
-from ptycho_core.recipe import Recipe, Setting, load_recipe, merge, save_recipe, settings
+from ptycho_core.recipe import Recipe, Setting, load_recipe, merge, settings
+from ptycho_core.recipe import save_recipe as write_recipe
 from ptycho_data import Scan, refuse_inputs
 from ptycho_data.figures import require_matplotlib
 
-from ptycho_cli.console import log, progress, say
+from ptycho_cli.batch import Batch, batch_options
+from ptycho_cli.console import log
 from ptycho_cli.sections import Command, SectionOption, section
-from ptycho_cli.values import INPUT, OUTPUT_FILE, Whole
+from ptycho_cli.values import INPUT, OUTPUT_FILE, PATH, SCAN, Whole
 
 __all__ = ["prepare_command"]
 
 #: Options that `--help` shows.
 BASIC = (
     "output overwrite recipe save_recipe patterns x y unit energy distance detector_pixel "
-    "raster step centre size first_probe orientation"
+    "raster step centre size first_probe orientation "
+    "each name skip_done keep_going as_json picture"
 )
 
 
@@ -52,17 +59,16 @@ def _recipe(path: Path | None, values: dict[str, Any]) -> Recipe:
     return merge(Recipe() if path is None else load_recipe(path), given)
 
 
-def _tell(prepared: Prepared, told: int = 0) -> int:
-    """Print what was found, from some line on; returns the number of lines."""
-    for line in prepared.remarks[told:]:
-        say(f"  {line}")
-    return len(prepared.remarks)
-
-
 @_recipe_options
 @click.command("prepare", cls=Command, basic=BASIC)
-@click.argument("raw", type=INPUT, nargs=-1, required=True)
-@section("Output")("-o", "--output", type=OUTPUT_FILE, required=True, help="NPZ file to write.")
+@click.argument("raw", metavar="RAW...", type=SCAN, nargs=-1, required=True)
+@section("Output")(
+    "-o",
+    "--output",
+    type=PATH,
+    required=True,
+    help="NPZ file to write; with --each, the folder for one file of each scan.",
+)
 @section("Output")("--overwrite", is_flag=True, help="Replace an existing file.")
 @section("Output")(
     "--picture/--no-picture",
@@ -71,6 +77,10 @@ def _tell(prepared: Prepared, told: int = 0) -> int:
 )
 @section("Recipe")("--recipe", type=INPUT, help="Take settings from this TOML file.")
 @section("Recipe")("--save-recipe", type=OUTPUT_FILE, help="Write the settings to this TOML file.")
+@section("Many scans")(
+    "--each", is_flag=True, help="Each RAW is a scan of its own, not all of them together one scan."
+)
+@batch_options
 def prepare_command(
     raw: tuple[Path, ...],
     output: Path,
@@ -78,7 +88,8 @@ def prepare_command(
     picture: bool,
     recipe: Path | None,
     save_recipe: Path | None,
-    **values: Any,
+    each: bool,
+    **more: Any,
 ) -> None:
     r"""Make a scan of the files RAW of an instrument or of another program.
 
@@ -92,36 +103,92 @@ def prepare_command(
     ptycho prepare frames.h5 -o scan.npz --patterns /data --x pos.csv::0 --y pos.csv::1 --unit um
     ptycho prepare cube.h5 -o scan.npz --raster 40x40 --step 30nm --energy 300kV
     ptycho prepare scan_0043.h5 -o scan.npz --recipe beamline.toml
+    ptycho prepare 'raw/*.h5' --each -o scans --recipe beamline.toml --skip-done --keep-going
     """
-    settled = _recipe(recipe, values)
-    drawn = _beside(output) if picture else None
-    for path in (output, save_recipe, drawn):
-        if path is not None:
-            output_file(path, overwrite=overwrite, inputs=[*raw, recipe])
+    settled = _recipe(recipe, {setting.name: more[setting.name] for setting in settings()})
+    batch = _planned(raw, output, each, more)
+    if save_recipe is not None and not batch.single:
+        msg = "--save-recipe needs a single scan, whose settings it writes"
+        raise click.UsageError(msg)
+
+    def written(job: Job) -> list[Path]:
+        paths = [job.output, save_recipe, _beside(job.output) if picture else None]
+        return [path for path in paths if path is not None]
+
+    def check(job: Job) -> None:
+        for path in written(job):
+            output_file(path, overwrite=overwrite, inputs=[*job.inputs, recipe])
+
+    def work(job: Job) -> Finished:
+        check(job)
+        request = request_of(job.inputs, settled)
+        prepared = prepare(job.inputs, settled)
+        batch.tell(job, f"read {', '.join(path.name for path in job.inputs)}")
+        told = _tell(batch, job, prepared)
+        find_start(prepared)
+        told = _tell(batch, job, prepared, told)
+        refuse_inputs(written(job), prepared.scan.files)
+        run = request.record()
+        with batch.progress(job)(prepared.scan.n, "writing") as update:
+            scan = write_prepared(
+                prepared,
+                job.output,
+                overwrite=overwrite,
+                progress=lambda done: update(done, ""),
+                run=run,
+            )
+        _tell(batch, job, prepared, told)
+        for text in (*prepared.cautions, *(caution.text for caution in scan_cautions(scan))):
+            log.warning(text)
+        what = f"{scan.n} patterns of {scan.N} x {scan.N}, {scan.domain}"
+        batch.tell(job, f"wrote {job.output}: {what}")
+        if save_recipe is not None:
+            write_recipe(save_recipe, prepared.recipe, overwrite=overwrite)
+            batch.tell(job, f"wrote {save_recipe}: the recipe")
+        if picture:
+            path = _beside(job.output)
+            batch.tell(job, f"wrote {path}: {_drawn(path, prepared, scan, overwrite)}")
+        result = job.output.with_suffix("")
+        batch.tell(job, f"next: ptycho reconstruct {job.output} --update-probe -o {result}")
+        return Finished(patterns=scan.n)
+
+    batch.check(check)
     if picture:
         require_matplotlib()
-    prepared = prepare(raw, settled)
-    say(f"read {', '.join(path.name for path in raw)}")
-    told = _tell(prepared)
-    find_start(prepared)
-    told = _tell(prepared, told)
-    refuse_inputs(
-        [path for path in (output, save_recipe, drawn) if path is not None], prepared.scan.files
+    batch.run(
+        work,
+        done=lambda job: is_prepared(
+            job.output, request_of(job.inputs, settled), overwrite=overwrite
+        ),
+        columns={"patterns": _patterns},
     )
-    with progress(prepared.scan.n, "writing") as update:
-        scan = write_prepared(
-            prepared, output, overwrite=overwrite, progress=lambda done: update(done, "")
-        )
-    _tell(prepared, told)
-    for text in (*prepared.cautions, *(caution.text for caution in scan_cautions(scan))):
-        log.warning(text)
-    say(f"wrote {output}: {scan.n} patterns of {scan.N} x {scan.N}, {scan.domain}")
-    if save_recipe is not None:
-        _save(save_recipe, prepared, overwrite)
-    if drawn is not None:
-        _draw(drawn, prepared, scan, overwrite)
-    result = output.with_suffix("")
-    say(f"next: ptycho reconstruct {output} --update-probe -o {result}")
+
+
+def _planned(raw: tuple[Path, ...], output: Path, each: bool, more: dict[str, Any]) -> Batch:
+    """Plan one scan of all files, or one of each."""
+    if each:
+        pattern = more["name"] or "{stem}"  # the output is a folder, even for one scan
+        return Batch.of(raw, output, {**more, "name": pattern}, suffix=".npz")
+    if more["name"] is not None:
+        msg = "--name needs --each: several files RAW are one scan without it"
+        raise click.UsageError(msg)
+    try:
+        files = matching(raw)
+    except PtychoError as error:
+        raise click.UsageError(str(error)) from error
+    batch = Batch.of(files[:1], output, more)
+    return evolve(batch, jobs=[evolve(batch.jobs[0], inputs=tuple(files))])
+
+
+def _patterns(outcome: Outcome) -> str:
+    patterns = outcome.finished.patterns
+    return "" if patterns is None else str(patterns)
+
+
+def _tell(batch: Batch, job: Job, prepared: Prepared, told: int = 0) -> int:
+    """Print what was found, from some line on; returns the number of lines."""
+    batch.tell(job, *(f"  {line}" for line in prepared.remarks[told:]))
+    return len(prepared.remarks)
 
 
 def _beside(output: Path) -> Path:
@@ -130,12 +197,8 @@ def _beside(output: Path) -> Path:
     return output.with_name(f"{output.name}.png") if named == output else named
 
 
-def _draw(path: Path, prepared: Prepared, scan: Scan, overwrite: bool) -> None:
+def _drawn(path: Path, prepared: Prepared, scan: Scan, overwrite: bool) -> str:
+    """Draw the picture, and describe its quick reconstruction."""
     look = None if scan.probe_made else quick_look(scan)
     save_preparing_figure(scan, prepared.view, look, path, overwrite=overwrite)
-    say(f"wrote {path}: {'no first probe yet' if look is None else look.describe()}")
-
-
-def _save(path: Path, prepared: Prepared, overwrite: bool) -> None:
-    save_recipe(path, prepared.recipe, overwrite=overwrite)
-    say(f"wrote {path}: the recipe")
+    return "no first probe yet" if look is None else look.describe()

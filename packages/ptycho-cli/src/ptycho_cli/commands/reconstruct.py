@@ -1,30 +1,42 @@
 """``ptycho reconstruct``: the iterative solver, without a network."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from ptycho_core.batch import Finished, Job, is_done
+from ptycho_core.outputs import check_result_folder
 from ptycho_core.solver_place import ACCELERATORS
-from ptycho_core.solving import SolverInterrupted, SolverResult, SolverRun
 from ptycho_data import Domain
 
-from ptycho_cli.console import note, progress, say
+from ptycho_cli.batch import Batch, batch_options
+from ptycho_cli.console import note, say
+from ptycho_cli.layers import refusals_as_usage
 from ptycho_cli.reading import given_reading, reading_options, scan_index_option
-from ptycho_cli.results import fail_above_option, fail_if_above, resolution_summary, summary
+from ptycho_cli.results import (
+    fail_above_option,
+    pictures_option,
+    resolution_summary,
+    summary,
+)
 from ptycho_cli.sections import Command, section
-from ptycho_cli.values import INPUT, PATH, SEED, Number, Whole
+from ptycho_cli.values import INPUT, PATH, SCAN, SEED, Number, Whole
+
+if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
+    from ptycho_core.solver_results import SolverResult
 
 __all__ = ["reconstruct"]
 
 #: Options that `--help` shows.
 BASIC = (
     "output overwrite dry_run first_probe epochs update_probe modes refine_positions "
-    "tolerance accelerator fail_above"
+    "tolerance accelerator fail_above "
+    "name skip_done keep_going as_json pictures"
 )
 
 
 @click.command(cls=Command, basic=BASIC)
-@click.argument("scan", type=INPUT)
+@click.argument("scans", metavar="SCAN...", type=SCAN, nargs=-1, required=True)
 @section("Input and output")(
     "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
 )
@@ -110,9 +122,11 @@ BASIC = (
     is_flag=True,
     help="Also reconstruct two halves of the patterns and estimate the resolution from them.",
 )
+@pictures_option
 @fail_above_option
+@batch_options
 def reconstruct(
-    scan: Path,
+    scans: tuple[Path, ...],
     output: Path,
     overwrite: bool,
     resume: bool,
@@ -133,63 +147,111 @@ def reconstruct(
     tolerance: float | None,
     seed: int,
     half_scan_frc: bool,
+    pictures: bool,
     fail_above: float | None,
     dry_run: bool,
-    **reading: Any,
+    **more: Any,
 ) -> None:
-    r"""Reconstruct SCAN iteratively, without a network; the same outputs as `ptycho infer`.
+    r"""Reconstruct each SCAN iteratively, without a network; the same outputs as `ptycho infer`.
 
-    The outputs hold the refined probe and positions if these were refined.
+    The outputs hold the refined probe and positions if these were refined. One SCAN is written to
+    the output folder itself; of several, or of a pattern, each gets a folder of its own in it.
 
     \b
     ptycho reconstruct scan.npz -o result --epochs 50 --update-probe --tolerance 0.001
     ptycho reconstruct scan.npz -o result --first-probe auto --update-probe
     ptycho reconstruct scan.npz -o result --epochs 50 --update-probe --resume
     ptycho reconstruct scan.npz -o better --from result --refine-positions
+    ptycho reconstruct 'scans/*.npz' -o results --update-probe --skip-done --keep-going
     """
     if modes is not None and not update_probe:
         msg = f"--modes {modes} needs --update-probe: modes are found by refining the probe"
         raise click.UsageError(msg)
-    run = SolverRun(
-        scan=scan,
-        output=output,
-        reading={
-            "domain": domain,
-            "probe_file": probe_file,
-            "companion": companion,
-            **given_reading(reading),
-        },
-        first_probe=first_probe,
-        start=start,
-        scan_index=scan_index,
-        settings={
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "relaxation": relaxation,
-            "update_probe": update_probe,
-            "modes": modes,
-            "refine_positions": refine_positions,
-            "tolerance": tolerance,
-            "seed": seed,
-        },
-        accelerator=accelerator,
-        max_time=max_time,
-        half_scan_frc=half_scan_frc,
-        resume=resume,
-        overwrite=overwrite,
-        progress=progress,
-    )
-    run.check()
+    batch = Batch.of(scans, output, more)
+    if companion is not None and not batch.single:
+        msg = "--companion is the second file of one scan, got several scans"
+        raise click.UsageError(msg)
+
+    def check(job: Job) -> None:
+        check_result_folder(
+            job.output,
+            curve=half_scan_frc,
+            overwrite=overwrite or resume,
+            inputs=[probe_file, companion, start, *job.inputs],
+        )
+
+    batch.check(check)
+
+    # These import SciPy, which refusing an existing folder does not need.
+    from ptycho_core.solver_checkpoint import CHECKPOINT_FILE
+    from ptycho_core.solver_results import SolverInterrupted
+    from ptycho_core.solver_run import SolverRun
+
+    def run_of(job: Job) -> SolverRun:
+        begun = (job.output / CHECKPOINT_FILE).exists()
+        return SolverRun(
+            scan=job.scan,
+            output=job.output,
+            reading={
+                "domain": domain,
+                "probe_file": probe_file,
+                "companion": companion,
+                **given_reading(more),
+            },
+            first_probe=first_probe,
+            start=start,
+            scan_index=scan_index,
+            settings={
+                "epochs": epochs,
+                "batch_size": batch_size,
+                "relaxation": relaxation,
+                "update_probe": update_probe,
+                "modes": modes,
+                "refine_positions": refine_positions,
+                "tolerance": tolerance,
+                "seed": seed,
+            },
+            accelerator=accelerator,
+            max_time=max_time,
+            half_scan_frc=half_scan_frc,
+            pictures=pictures,
+            # of many scans, some are begun and some are not
+            resume=resume if batch.single else begun and (resume or batch.skip_done),
+            overwrite=overwrite or batch.skip_done,  # what is there and not done is unfinished
+            progress=batch.progress(job),
+        )
+
+    def work(job: Job) -> Finished:
+        run = run_of(job)
+        run.check_output()
+        try:
+            result = run.run()
+        except SolverInterrupted as stop:
+            tell(job, stop.result)
+            raise
+        tell(job, result)
+        return Finished(
+            metrics=result.metrics,
+            patterns=len(result.reconstruction.indices),
+            patterns_per_second=result.patterns_per_second,
+        )
+
+    def tell(job: Job, result: "SolverResult") -> None:
+        batch.tell(job, *_summaries(job.output, result, epochs, half_scan_frc=half_scan_frc))
+
+    with refusals_as_usage():
+        run_of(batch.jobs[0]).check_settings()
     if dry_run:
-        say(*run.plan())
+        for job in batch.jobs:
+            run = run_of(job)
+            run.check_output()
+            say(*run.plan())
         return
-    try:
-        result = run.run()
-    except SolverInterrupted as stop:
-        _tell(output, stop.result, epochs, half_scan_frc=half_scan_frc)
-        raise
-    _tell(output, result, epochs, half_scan_frc=half_scan_frc)
-    fail_if_above(result.metrics, fail_above)
+    batch.run(
+        work,
+        done=lambda job: is_done(job.output, run_of(job).request(), overwrite=overwrite),
+        fail_above=fail_above,
+    )
 
 
 #: Why the solver ended, where it did not make all epochs.
@@ -200,14 +262,15 @@ _ENDS = {
 }
 
 
-def _tell(output: Path, result: SolverResult, epochs: int, *, half_scan_frc: bool) -> None:
-    """Print a summary on standard output."""
+def _summaries(
+    output: Path, result: "SolverResult", epochs: int, *, half_scan_frc: bool
+) -> list[str]:
+    """Return the lines for the end of a reconstruction."""
     done, end = len(result.r_factors), _ENDS.get(result.stopped, "")
     note(f"solved: {done} epochs{end}")
     patterns = len(result.reconstruction.indices)
     line = summary(output, result.metrics, result.patterns_per_second, patterns)
     if not result.complete:
         line += f"{end} after epoch {done} of {epochs}: continue with --resume"
-    say(line)
-    if half_scan_frc:
-        say(resolution_summary(result.metrics["half_scan_frc"]))
+    half = [resolution_summary(result.metrics["half_scan_frc"])] if half_scan_frc else []
+    return [line, *half]

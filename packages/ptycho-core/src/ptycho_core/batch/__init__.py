@@ -4,7 +4,7 @@
 `Outcome` for each. `is_done` tells whether the folder of a job holds the result that is asked for.
 """
 
-from ptycho_core.batch.finished import OtherResultError, Request, is_done
+from ptycho_core.batch.finished import OtherResultError, Request, is_done, made_as_asked
 from ptycho_core.batch.jobs import Job, plan_jobs
 from ptycho_core.batch.outcomes import Finished, Outcome, State
 from ptycho_core.batch.running import run_jobs
@@ -17,6 +17,7 @@ __all__ = [
     "Request",
     "State",
     "is_done",
+    "made_as_asked",
     "plan_jobs",
     "run_jobs",
 ]

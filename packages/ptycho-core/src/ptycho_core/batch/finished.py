@@ -9,11 +9,11 @@ from typing import Any
 from attrs import frozen
 from ptycho_config.errors import PtychoError, describe, sentence
 from ptycho_config.plain_text import shortened
-from ptycho_data import RECONSTRUCTION_SET, jsonable, read_set
+from ptycho_data import RECONSTRUCTION_SET, ResultSetError, jsonable, read_set
 
 from ptycho_core.record import ASKED, RUN_FILE, UNFINISHED, Inputs
 
-__all__ = ["OtherResultError", "Request", "is_done"]
+__all__ = ["OtherResultError", "Request", "is_done", "made_as_asked"]
 
 #: Roles of inputs in messages.
 _ROLES = {"model_path": "model", "test_data_file": "scan", "probe_file": "probe"}
@@ -41,8 +41,16 @@ class Request:
     inputs: Mapping[str, Path]
     settings: Mapping[str, Any]
 
+    def record(self) -> dict[str, Any]:
+        """Return what a result keeps of it; the inputs are read for their hashes."""
+        return {
+            "command": self.command,
+            "inputs": Inputs(self.inputs).described(),
+            ASKED: jsonable(self.settings),
+        }
 
-def is_done(folder: str | os.PathLike[str], request: Request) -> bool:
+
+def is_done(folder: str | os.PathLike[str], request: Request, *, overwrite: bool = False) -> bool:
     """Tell whether a folder holds a whole reconstruction that was made as asked.
 
     All files of the result, and the inputs, are compared by their hashes.
@@ -53,6 +61,8 @@ def is_done(folder: str | os.PathLike[str], request: Request) -> bool:
         Output folder.
     request
         What is asked for.
+    overwrite
+        Whether results of anything else may be replaced: they are not done, instead of an error.
 
     Returns
     -------
@@ -67,15 +77,38 @@ def is_done(folder: str | os.PathLike[str], request: Request) -> bool:
         The result is damaged.
     """
     path = Path(folder)
-    if not read_set(path, RECONSTRUCTION_SET).is_file():
-        return False
+    try:
+        if not read_set(path, RECONSTRUCTION_SET).is_file():
+            return False
+    except ResultSetError:
+        if overwrite:
+            return False
+        raise
     record = _record(path / RUN_FILE)
+    same = made_as_asked(path, record, request, overwrite=overwrite)
+    return same and record.get("stopped") not in UNFINISHED
+
+
+def made_as_asked(
+    output: Path, record: Mapping[str, Any], request: Request, *, overwrite: bool = False
+) -> bool:
+    """Tell by the record of a result, which is whole, whether it was made as asked.
+
+    Parameters
+    ----------
+    output
+        File or folder of the result, for the error.
+    record
+        As from `Request.record`; empty if there is none.
+    request, overwrite
+        As for `is_done`, also for what is raised.
+    """
     difference = next(_differences(record, request), "")
-    if difference:
+    if difference and not overwrite:
         rule = "free, or hold the result of these inputs and settings"
         advice = "pass --overwrite (overwrite=True) to replace it, or choose another output"
-        raise OtherResultError(sentence(f"{path}", rule, difference, advice))
-    return record.get("stopped") not in UNFINISHED
+        raise OtherResultError(sentence(f"{output}", rule, difference, advice))
+    return not difference
 
 
 def _record(path: Path) -> Mapping[str, Any]:
@@ -97,13 +130,17 @@ def _differences(record: Mapping[str, Any], request: Request) -> Iterator[str]:
         yield "a result that does not record what was asked for"
     if record.get("command") != request.command:
         yield f"a result of {describe(record.get('command'))}"
-    wanted, found = Inputs(request.inputs).described(), _table(record, "inputs")
+    wanted, found = request.record()["inputs"], _table(record, "inputs")
     for role in {**wanted, **found}:
         hashes = [_table(files, role).get("sha256") for files in (wanted, found)]
         if hashes[0] is None or hashes[0] != hashes[1]:
-            yield f"a result of another {_ROLES.get(role, role)}"
+            yield f"a result of another {_ROLES.get(role, shortened(role))}"
     asked, made = jsonable(request.settings), _table(record, ASKED)
     for name in {**asked, **made}:
         if asked.get(name) != made.get(name):
-            values = [describe(settings.get(name)) for settings in (made, asked)]
-            yield f"a result with {shortened(name)} {values[0]}, not {values[1]}"
+            before, now = (_value(settings, name) for settings in (made, asked))
+            yield f"a result with {shortened(name)} {before}, not {now}"
+
+
+def _value(settings: Mapping[str, Any], name: str) -> str:
+    return "unset" if settings.get(name) is None else describe(settings[name])

@@ -11,7 +11,7 @@ from attrs import frozen
 from ptycho_config.errors import InvalidValueError, MissingFileError, describe
 from ptycho_config.paths import expanded
 
-__all__ = ["NAME_FIELDS", "Job", "is_glob", "plan_jobs"]
+__all__ = ["NAME_FIELDS", "Job", "is_glob", "matching", "plan_jobs"]
 
 NAME_FIELDS = ("stem", "name", "parent", "number")
 """Fields of a pattern for names: file name without and with suffix, its folder, number from 1."""
@@ -81,7 +81,7 @@ def plan_jobs(
     if len(given) == 1 and name is None and not is_glob(given[0]):
         scan = _existing(given[0])
         return [Job(name=scan.stem or scan.name, inputs=(scan,), output=folder)]
-    found = sorted((path for text in given for path in _matches(text)), key=_natural)
+    found = sorted(matching(given), key=_natural)
     _refuse_twice(found)
     pattern = _checked("{stem}" if name is None else name)
     names = [_named(pattern, path, number) for number, path in enumerate(found, 1)]
@@ -90,6 +90,11 @@ def plan_jobs(
         Job(name=text, inputs=(path,), output=folder / (text + suffix))
         for text, path in zip(names, found, strict=True)
     ]
+
+
+def matching(scans: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Return the files that are named or match a pattern, as given; errors as of `plan_jobs`."""
+    return [path for scan in scans for path in _matches(str(expanded(scan)))]
 
 
 def is_glob(text: str) -> bool:
@@ -109,7 +114,7 @@ def _matches(text: str) -> Iterable[Path]:
     found = glob.glob(text, recursive=True)  # noqa: PTH207 - the pattern may be absolute
     if not found:
         raise MissingFileError(f"{text}: matches no file; check the pattern")
-    return map(Path, found)
+    return sorted(map(Path, found), key=_natural)
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:

@@ -40,12 +40,15 @@ class Finished:
         Rate of the reconstruction itself.
     problem : str
         Why the job counts as failed although its results are written; empty if it does not.
+    main_process : bool
+        Whether this process reports, if there are several.
     """
 
     metrics: dict[str, Any] = field(factory=dict, converter=_scalars)
     patterns: int | None = None
     patterns_per_second: float | None = None
     problem: str = ""
+    main_process: bool = True
 
 
 @frozen(kw_only=True)

@@ -30,6 +30,7 @@ def run_jobs(
     skip_done: Callable[[Job], bool] | None = None,
     judge: Callable[[Finished], None] | None = None,
     keep_going: bool = False,
+    fatal: tuple[type[Exception], ...] = (NoSpaceError,),
     on_done: Callable[[Outcome, BaseException | None], None] | None = None,
 ) -> list[Outcome]:
     """Work on jobs until all are done, one fails, or the process is interrupted.
@@ -46,7 +47,9 @@ def run_jobs(
         Raises `BelowQualityError` for results that do not reach the quality asked for. The batch
         goes on.
     keep_going
-        Go on after a job has failed; a full disk ends the batch nevertheless.
+        Go on after a job has failed.
+    fatal
+        Errors that end the batch nevertheless, such as a full disk: no other job would do better.
     on_done
         Called after each job with its outcome and the error behind it, which is not kept.
 
@@ -63,8 +66,8 @@ def run_jobs(
         if on_done is not None:
             on_done(outcome, error)
         failed = outcome.state is State.FAILED
-        full = isinstance(error, NoSpaceError)
-        if outcome.state is State.INTERRUPTED or (failed and (full or not keep_going)):
+        ends = isinstance(error, fatal) or not keep_going
+        if outcome.state is State.INTERRUPTED or (failed and ends):
             break
     return outcomes
 

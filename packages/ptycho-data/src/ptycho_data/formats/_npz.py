@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ptycho_data._contract import STACK_KEYS, ScanFormatError, resolve_aliases
-from ptycho_data._files import write_npz
+from ptycho_data._files import jsonable, write_npz
 from ptycho_data._measure import Checksum
 from ptycho_data._npz import Archive, Member
 from ptycho_data._order import AXES
@@ -18,10 +18,11 @@ from ptycho_data.formats._base import Container, Format, Loaded, Opened, Raw
 __all__ = ["FORMAT", "contract_members", "read_contract", "write_scan_npz"]
 
 
-def contract_members(scan: Scan) -> dict[str, Any]:
+def contract_members(scan: Scan, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return all arrays of a file of the contract; stacks are not copied.
 
-    A single probe is (N, N), as older readers of these files expect.
+    A single probe is (N, N), as older readers of these files expect. What is given as `more` is
+    added to ``_metadata``.
     """
     arrays = scan.arrays()
     if len(scan.probe) == 1:
@@ -32,7 +33,7 @@ def contract_members(scan: Scan) -> dict[str, Any]:
             arrays[key] = np.array(value, dtype=np.float64)
     metadata: dict[str, object] = {"axes": AXES, "domain": scan.domain}
     metadata |= scan.experiment() | ({"probe_made": True} if scan.probe_made else {})
-    arrays["_metadata"] = np.array(json.dumps(metadata))
+    arrays["_metadata"] = np.array(json.dumps(jsonable({**(more or {}), **metadata})))
     return arrays
 
 
