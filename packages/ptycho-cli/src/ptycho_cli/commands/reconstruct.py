@@ -215,8 +215,7 @@ def reconstruct(
             max_time=max_time,
             half_scan_frc=half_scan_frc,
             pictures=pictures,
-            # of many scans, some are begun and some are not
-            resume=resume if batch.single else begun and (resume or batch.skip_done),
+            resume=resume or (batch.skip_done and begun),
             overwrite=overwrite or batch.skip_done,  # what is there and not done is unfinished
             progress=batch.progress(job),
         )
