@@ -2,6 +2,7 @@ import click
 from click.testing import CliRunner
 from ptycho_cli.console import State, current_state
 from ptycho_cli.sections import Command, section
+from ptycho_core.threads import threads_in_use
 
 
 @click.command(cls=Command)
@@ -33,7 +34,7 @@ def test_help_shows_what_a_beginner_needs_and_names_the_rest():
     assert "About c." in text
     assert "About b." not in text
     assert "--debug" not in text
-    assert "5 more options: large --help-all" in text
+    assert "6 more options: large --help-all" in text
 
 
 def test_help_all_shows_every_option():
@@ -54,6 +55,18 @@ def test_common_options_reach_the_state():
     assert run(command, []).output == "None None 0 False\n"
     assert run(command, ["-vv", "--debug", "--a", "1"]).output == "1 None 2 True\n"
     assert run(command, ["-q"]).output == "None None -1 False\n"
+
+
+def test_threads_are_set_for_libraries_that_are_loaded_later(monkeypatch):
+    for name in ("OMP", "MKL", "OPENBLAS"):
+        monkeypatch.setenv(f"{name}_NUM_THREADS", "1")
+    for name in ("INTRA", "INTER"):
+        monkeypatch.setenv(f"TF_NUM_{name}OP_THREADS", "1")
+    assert CliRunner().invoke(command, ["--threads", "3"]).exit_code == 0
+    assert threads_in_use() == 3
+    for wrong in ("0", "1025", "1.5", "many"):
+        assert CliRunner().invoke(command, ["--threads", wrong]).exit_code == 2
+    assert threads_in_use() == 3
 
 
 def test_options_before_the_command_count_too():

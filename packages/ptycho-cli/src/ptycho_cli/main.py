@@ -7,10 +7,12 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import click
 from ptycho_core.exit_codes import EXIT_CODES, OK
+from ptycho_core.threads import limit_threads, use_threads_sparingly
 
 from ptycho_cli.__about__ import __version__
 from ptycho_cli.console import State, allowed_color, logging_to_stderr, tell
@@ -132,6 +134,15 @@ def _closing_quietly() -> Iterator[list[Callable[[], Any]]]:
         sys.unraisablehook, sys.excepthook = ignored, printed
 
 
+def _prepare_libraries(arguments: Sequence[str]) -> None:
+    """Set threads before the command is known, whose module loads the numerical libraries."""
+    use_threads_sparingly()
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    number = next((b for a, b in pairwise(words) if a == "--threads"), "")
+    if number.isdecimal() and int(number):  # anything else is refused later
+        limit_threads(int(number))
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -145,6 +156,8 @@ def main(args: Sequence[str] | None = None) -> int:
     int
         Exit code, one of `ptycho_core.exit_codes`.
     """
+    if args is None:
+        _prepare_libraries(sys.argv[1:])
     state = State()
     with _closing_quietly() as hidden:
         code = _run(args, state)

@@ -6,8 +6,10 @@ from functools import partial
 from typing import Any
 
 import click
+from ptycho_core.threads import limit_threads
 
 from ptycho_cli.console import State
+from ptycho_cli.values import Whole
 
 __all__ = ["Command", "SectionOption", "common_params", "section"]
 
@@ -56,9 +58,22 @@ def _debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         ctx.ensure_object(State).debug = True
 
 
+def _threads(_ctx: click.Context, _param: click.Parameter, value: int | None) -> None:
+    if value is not None:
+        limit_threads(value)
+
+
 def common_params() -> list[click.Parameter]:
-    """``-v``, ``-q`` and ``--debug``: accepted before and after the command's name."""
+    """``--threads``, ``-v``, ``-q`` and ``--debug``: before and after the command's name."""
     return [
+        SectionOption(
+            ["--threads"],
+            type=Whole(1, 1024),
+            expose_value=False,
+            is_eager=True,
+            callback=_threads,
+            help="Threads of every process.  [default: cores that the process may use]",
+        ),
         SectionOption(
             ["-v", "--verbose"],
             count=True,

@@ -16,6 +16,8 @@ from ptycho_config import RunFiles, option_specs
 from ptycho_config.paths import expanded
 from ptycho_data import Reconstruction, Stamp, file_sha256, finish_commit
 
+from ptycho_core.threads import threads_in_use
+
 __all__ = [
     "ASKED",
     "RUN_FILE",
@@ -196,6 +198,7 @@ def run_record(
         "inputs": dict(inputs),
         "configuration": portable(configuration),
         "overrides_applied": portable(overrides or {}),
+        "threads": threads_in_use(),
         "versions": installed_versions(),
         "timings_s": clock.rounded(),
     }

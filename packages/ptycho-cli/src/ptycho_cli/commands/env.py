@@ -1,7 +1,6 @@
 """``ptycho env``: installed versions, devices, and missing packages."""
 
 import json
-import os
 import platform
 from typing import Any
 
@@ -9,6 +8,7 @@ import click
 from ptycho_core.backends import backend_names, find_backend
 from ptycho_core.formatting import table
 from ptycho_core.record import installed_versions
+from ptycho_core.threads import threads_in_use, usable_cores
 
 from ptycho_cli.console import say
 from ptycho_cli.sections import Command, section
@@ -35,11 +35,11 @@ def _describe(name: str) -> dict[str, Any]:
 
 def collect() -> dict[str, Any]:
     """Gather what ``ptycho env`` prints."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "versions": installed_versions(),
         "system": f"{platform.system()} {platform.machine()}",
-        "cpu_cores": usable,
+        "cpu_cores": usable_cores(),
+        "threads": threads_in_use(),
         "backends": {name: _describe(name) for name in backend_names()},
     }
 
@@ -64,7 +64,8 @@ def env(as_json: bool) -> None:
     say("versions")
     say(*table(found["versions"].items()).splitlines())
     say("machine")
-    say(*table([("system", found["system"]), ("CPU cores", str(found["cpu_cores"]))]).splitlines())
+    machine = {"system": "system", "CPU cores": "cpu_cores", "threads": "threads"}
+    say(*table((title, str(found[key])) for title, key in machine.items()).splitlines())
     say("backends")
     say(
         *table(_backend_line(name, entry) for name, entry in found["backends"].items()).splitlines()
