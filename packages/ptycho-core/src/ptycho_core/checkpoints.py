@@ -50,7 +50,7 @@ class CheckpointFiles:
     last_name : str
         Name of the first.
     best_name : str
-        Name of the others, as a format for the number of the epoch, counted from 0.
+        Name of the others, as a format for the number of the epoch, counted from 1.
     folder : Path
         Folder of all of them.
     """
@@ -82,7 +82,7 @@ class CheckpointFiles:
         return self.folder / self.last_name
 
     def best(self, epoch: int) -> Path:
-        """Return the checkpoint of an epoch, counted from 0, that is among the best."""
+        """Return the checkpoint of an epoch, counted from 1, that is among the best."""
         return self.folder / self.best_name.format(epoch)
 
     def found(self) -> list[Path]:
@@ -238,7 +238,7 @@ class KeptEpochs:
         Parameters
         ----------
         epoch
-            Its number, counted from 0.
+            Its number, counted from 1.
         loss
             Its monitored loss; a loss that is no number is worse than any other.
         write

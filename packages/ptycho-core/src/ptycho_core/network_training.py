@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.adopting import adopt
@@ -28,10 +28,17 @@ from ptycho_physics import DivergenceError
 
 from ptycho_core.checkpoints import CheckpointFiles
 from ptycho_core.checks import check_outputs
+from ptycho_core.ranks import is_first_process
 from ptycho_core.refined_scans import write_refined
 from ptycho_core.results import TrainingInterrupted, TrainingResult
+from ptycho_core.resuming import Changes
 from ptycho_core.sampling import with_photons
+from ptycho_core.sparing import sparing_results
+from ptycho_core.stopping import StopReason
+from ptycho_core.tracker import Tracker
+from ptycho_core.tracking import settings_of, tracked
 from ptycho_core.training_data import TrainingData, gather, separate
+from ptycho_core.training_pictures import training_pictures
 
 __all__ = ["Fitted", "TrainableModel", "TrainingJob", "train_network"]
 
@@ -74,6 +81,9 @@ class TrainingJob:
         Its checkpoints, in that folder.
     resume : bool
         Whether to resume from them.
+    tracker : Tracker
+        Where the values of each epoch are written; the other processes, if there are several, have
+        one that writes nothing.
     """
 
     scans: Sequence[Scan]
@@ -83,6 +93,7 @@ class TrainingJob:
     output: Path
     checkpoints: CheckpointFiles
     resume: bool
+    tracker: Tracker
 
 
 @frozen(eq=False, kw_only=True)
@@ -99,8 +110,10 @@ class Fitted:
         Finished epochs, and those of them that a resumed run found done.
     seconds : float
         Wall time of the training.
-    interrupted : bool
-        Whether Ctrl-C or SIGTERM ended it.
+    stopped : {"epochs", "plateau", "interrupted"}
+        Why it ended.
+    changes : list of dict
+        Settings that were changed on resuming, see `ptycho_core.resuming.check_resumed`.
     main_process : bool
         Whether this process writes, if there are several.
     """
@@ -110,7 +123,8 @@ class Fitted:
     epochs: int
     epochs_before: int
     seconds: float
-    interrupted: bool
+    stopped: StopReason
+    changes: Changes
     main_process: bool = True
 
 
@@ -193,48 +207,91 @@ def train_network(
     dose = config.asked_photons(overrides)
     scans = [with_photons(scan, dose) for scan in scans]
     data = gather(scans, test_scan and with_photons(test_scan, dose), config, probe)
-    job = TrainingJob(
-        scans=scans,
-        data=data,
-        config=config,
-        execution=execution,
-        output=output,
-        checkpoints=files,
-        resume=resume,
-    )
-    with _resumable(files), fit(job) as fitted:
-        written = not resume or fitted.epochs > fitted.epochs_before
-        if fitted.main_process:
-            with _diverged():
-                bundle = bundle_of(
-                    fitted.model,
-                    config,
-                    photons=data.photons,
-                    domain=scans[0].domain,
-                    history=fitted.history,
-                    overrides_applied=overrides,
-                    scans=list(data.described()),
-                    probe_given=probe is not None,
-                )
-            check_finite(bundle)
-            written = written or not _is_in(target, bundle)
-            result = _result(target, fitted, written=written)
-            if written:
-                size = sum(array.nbytes for array in bundle.weights.values())
-                replace = overwrite or resume
-                with result_set(output, MODEL_SET, overwrite=replace, size=size) as place:
-                    for path in write_refined(place, _refined(fitted.model, data)):
-                        name = output / path.relative_to(place)
-                        log.info("refined parameters of one scan: %s", name)
-                    save_bundle(place / BUNDLE_NAME, bundle)
-                    if finish is not None:
-                        finish(place, result)
-            else:
-                log.info("all %d epochs are already done; bundle unchanged", fitted.epochs)
-    result = _result(target, fitted, written=written)
-    if fitted.interrupted:
+    other = _several(execution) and not is_first_process()
+    logger = "none" if other else execution.logger_backend
+    described = settings_of(config, execution, scans)
+    with tracked(logger, output, described, resumed=resume) as tracker:
+        job = TrainingJob(
+            scans=scans,
+            data=data,
+            config=config,
+            execution=execution,
+            output=output,
+            checkpoints=files,
+            resume=resume,
+            tracker=tracker,
+        )
+        with _resumable(files), fit(job) as fitted:
+            result = _result(target, fitted, written=fitted.epochs > fitted.epochs_before)
+            if fitted.main_process:
+                with _diverged():
+                    bundle = bundle_of(
+                        fitted.model,
+                        config,
+                        photons=data.photons,
+                        domain=scans[0].domain,
+                        history=fitted.history,
+                        overrides_applied=overrides,
+                        scans=list(data.described()),
+                        probe_given=probe is not None,
+                    )
+                check_finite(bundle)
+                if not result.written and not _is_in(target, bundle):
+                    result = evolve(result, written=True)
+                if result.written:
+                    names = _write(job, fitted.model, bundle, result, overwrite, finish)
+                    _track(job, bundle, [output / name for name in names])
+                else:
+                    log.info("%s; bundle unchanged", _why_done(fitted))
+        tracker.close(fitted.stopped)
+    if fitted.stopped == "interrupted":
         raise TrainingInterrupted(result, resumable=execution.enable_checkpointing)
     return result
+
+
+def _several(execution: PyTorchExecutionConfig) -> bool:
+    """Return whether several processes may train."""
+    return execution.devices * execution.num_nodes > 1
+
+
+def _write(
+    job: TrainingJob,
+    model: TrainableModel,
+    bundle: Bundle,
+    result: TrainingResult,
+    overwrite: bool,
+    finish: Callable[[Path, TrainingResult], None] | None,
+) -> list[Path]:
+    """Write the files of a model, all at once; return their names in the output folder."""
+    size = sum(array.nbytes for array in bundle.weights.values())
+    replace = overwrite or job.resume
+    with result_set(job.output, MODEL_SET, overwrite=replace, size=size) as place:
+        for path in write_refined(place, _refined(model, job.data)):
+            name = job.output / path.relative_to(place)
+            log.info("refined parameters of one scan: %s", name)
+        save_bundle(place / BUNDLE_NAME, bundle)
+        if finish is not None:
+            finish(place, result)
+        return [path.relative_to(place) for path in sorted(place.rglob("*")) if path.is_file()]
+
+
+def _track(job: TrainingJob, bundle: Bundle, files: Sequence[Path]) -> None:
+    """Give a tracker the files of the model, and pictures if it takes any."""
+    pictures: dict[str, bytes] = {}
+    # other processes of the training wait meanwhile, and would be asked to reconstruct, too
+    if job.tracker.pictures and not _several(job.execution):
+        with sparing_results("no pictures for the logger"):
+            pictures = training_pictures(bundle, job.scans[0], job.execution)
+    job.tracker.results(files, pictures)
+
+
+def _why_done(fitted: Fitted) -> str:
+    if fitted.stopped == "plateau":
+        return (
+            f"early stopping ended this training after {fitted.epochs} epochs: raise "
+            "early_stop_patience to go on"
+        )
+    return f"all {fitted.epochs} epochs are already done"
 
 
 @contextmanager
@@ -296,6 +353,8 @@ def _result(target: Path, fitted: Fitted, *, written: bool) -> TrainingResult:
         history=fitted.history,
         seconds=fitted.seconds,
         epochs=fitted.epochs,
+        stopped=fitted.stopped,
+        changes=fitted.changes,
         main_process=fitted.main_process,
         written=written,
     )

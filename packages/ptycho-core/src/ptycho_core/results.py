@@ -8,6 +8,9 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 from ptycho_data import Reconstruction
 
+from ptycho_core.resuming import Changes
+from ptycho_core.stopping import StopReason
+
 if TYPE_CHECKING:  # the checks import SciPy, which a backend alone does not need
     from ptycho_core.cautions import Caution
     from ptycho_core.verdict import Verdict
@@ -29,6 +32,10 @@ class TrainingResult:
         Wall time of the training.
     epochs : int
         Number of finished epochs, including those before a resume.
+    stopped : {"epochs", "plateau", "interrupted"}
+        Why it ended: all epochs are done, early stopping, or a signal.
+    changes : list of dict
+        Settings that were changed on resuming, see `ptycho_core.resuming.check_resumed`.
     main_process : bool
         Whether this process reports and writes, if there are several.
     written : bool
@@ -39,6 +46,8 @@ class TrainingResult:
     history: dict[str, list[float]]
     seconds: float
     epochs: int
+    stopped: StopReason = "epochs"
+    changes: Changes = field(factory=list)
     main_process: bool = True
     written: bool = True
 

@@ -11,7 +11,23 @@ from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.errors import InvalidValueError
 from ptycho_data import Scan
 
-__all__ = ["check_resumed", "resumed_state", "scan_fingerprint"]
+__all__ = [
+    "CHANGES",
+    "Changes",
+    "check_resumed",
+    "rate_ratio",
+    "resumed_state",
+    "scan_fingerprint",
+]
+
+#: Settings that a resumed training may change.
+CHANGEABLE = ("nepochs", "learning_rate")
+#: Name of the list of changes in the state of a training.
+CHANGES = "changes"
+
+Changes = list[dict[str, Any]]
+"""One dictionary per resumption that changed settings: ``epoch`` is the first one, counted from 1,
+with the new ones, and each setting that changed has its ``[before, now]``."""
 
 
 def resumed_state(
@@ -20,12 +36,13 @@ def resumed_state(
     """Return scans and settings of a training as plain values, for `check_resumed`.
 
     These are the network, its trainable parameters, the learning rate and its schedule, which are
-    part of checkpoints, and the scans.
+    part of checkpoints, the number of epochs and the scans.
     """
     names = ("probe_trainable", "positions_trainable", "average_weights")
     state = attrs.asdict(config.model) | {name: getattr(config, name) for name in names}
     state["intensity_scale_trainable"] = config.intensity_scale_trainable and config.counts_decide
     state |= {"learning_rate": execution.learning_rate, "scheduler": str(execution.scheduler)}
+    state["nepochs"] = config.nepochs
     state["scans"] = [scan_fingerprint(scan) for scan in scans]
     return state
 
@@ -36,26 +53,53 @@ def scan_fingerprint(scan: Scan) -> str:
     return f"{scan.n} patterns of {scan.intensity_totals.mean():.4g} at {where}"
 
 
-def check_resumed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_resumed(
+    path: Path, epochs: int, before: Mapping[str, Any], now: Mapping[str, Any]
+) -> Changes:
     """Refuse to resume from a checkpoint of other scans or of other settings.
+
+    The number of epochs and the learning rate may differ.
 
     Parameters
     ----------
     path
         The checkpoint.
+    epochs
+        Its number of finished epochs.
     before, now
         Results of `resumed_state` for the checkpoint and for this training.
+
+    Returns
+    -------
+    list of dict
+        What was changed on resuming, this time and earlier; see `Changes`.
 
     Raises
     ------
     InvalidValueError
         Naming the first setting that differs.
     """
-    for name, value in now.items():
-        if name not in before or before[name] != value:
+    for name in (n for n in now if n not in (*CHANGEABLE, CHANGES)):
+        if name not in before or before[name] != now[name]:
             raise InvalidValueError(
                 name,
                 f"as in {path}, {before.get(name, 'unknown')}",
-                str(value),
+                str(now[name]),
                 "start again with --overwrite, or resume with the same",
             )
+    changed = {
+        name: [before[name], now[name]]
+        for name in CHANGEABLE
+        if name in before and before[name] != now[name]
+    }
+    earlier = list(before.get(CHANGES, []))
+    return [*earlier, {"epoch": epochs + 1, **changed}] if changed else earlier
+
+
+def rate_ratio(before: Mapping[str, Any], now: Mapping[str, Any]) -> float:
+    """Return the factor by which the learning rate of a resumed training changes.
+
+    Every rate that a checkpoint holds is multiplied by it: the learning rate is the base that the
+    schedule scales.
+    """
+    return float(now["learning_rate"] / before.get("learning_rate", now["learning_rate"]))

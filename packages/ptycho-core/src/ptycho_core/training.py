@@ -50,6 +50,7 @@ from ptycho_core.run_settings import (
     scan_facts,
 )
 from ptycho_core.starting_probe import ProbeRefinement, refine_probe, start_cautions
+from ptycho_core.stopping import StopReason
 from ptycho_core.training_data import separate
 from ptycho_core.twin import note_twin
 
@@ -87,6 +88,8 @@ class TrainedModel:
         Number of finished epochs, including those before a resume.
     kept : str
         Which epoch's weights were kept, and its loss: ``epoch 9 of 10: val_loss 0.5``.
+    stopped : {"epochs", "plateau"}
+        Why the training ended: all epochs are done, or early stopping.
     written : bool
         Whether the bundle is new; not if a resumed training was already complete.
     main_process : bool
@@ -106,6 +109,7 @@ class TrainedModel:
     seconds: float
     epochs: int
     kept: str
+    stopped: StopReason = "epochs"
     written: bool = True
     main_process: bool = True
     cautions: list[Caution] = field(factory=list)
@@ -375,6 +379,7 @@ class TrainingRun:
             seconds=result.seconds,
             epochs=result.epochs,
             kept=kept,
+            stopped=result.stopped,
             written=result.written,
             main_process=result.main_process,
             cautions=cautions,
@@ -436,7 +441,8 @@ class TrainingRun:
     ) -> None:
         final = {name: values[-1] for name, values in result.history.items() if len(values)}
         epoch = kept_epoch(result, resolved.execution)[0]
-        metrics = {"epochs": result.epochs, "kept_epoch": epoch, "final": final}
+        metrics = {"epochs": result.epochs, "stopped": result.stopped, "kept_epoch": epoch}
+        metrics["final"] = final
         metrics["history"] = result.history
         write_json(folder / "metrics.json", metrics)
         record = run_record(
@@ -448,6 +454,8 @@ class TrainingRun:
             **({"reading": dict(self.reading)} if self.reading else {}),
             backend=resolved.config.backend,
             epochs=result.epochs,
+            stopped=result.stopped,
+            changes=result.changes,
             cautions=[caution.to_dict() for caution in cautions],
             **starts,
         )

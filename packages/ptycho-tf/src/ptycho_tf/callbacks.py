@@ -1,6 +1,5 @@
 """Training callbacks: partition of the epoch, history, logs, early stopping, interrupts."""
 
-import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -8,13 +7,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from ptycho_core.losses_table import check_losses
+from ptycho_core.loss_record import LossRecord
+from ptycho_core.stopping import Patience
+from ptycho_core.tracker import Tracker
 
 from ptycho_tf.data import BatchSource
 from ptycho_tf.frameworks import keras
-from ptycho_tf.loggers import Logger
-
-log = logging.getLogger(__name__)
 
 
 class EpochStart(keras.callbacks.Callback):
@@ -46,30 +44,31 @@ class MeanOfWeights(keras.callbacks.Callback):
 
 
 class LossHistory(keras.callbacks.Callback):
-    """Keeps the losses of every epoch and reports them through `logging` and a logger.
-
-    The history is saved in the checkpoint, so a resumed training has all of it.
+    """Keeps the losses of every epoch in a `ptycho_core.loss_record.LossRecord`.
 
     Parameters
     ----------
-    epochs
-        Total number of epochs.
-    logger
-        Logger that the losses are also written to.
+    total
+        Number of epochs.
+    tracker
+        Where they are also written to.
 
     Attributes
     ----------
-    epochs : list of dict
-        One dictionary of named values per finished epoch.
+    record : LossRecord
+        The losses, also saved in the checkpoint.
     """
 
-    def __init__(self, total: int, logger: Logger) -> None:
+    def __init__(self, total: int, tracker: Tracker) -> None:
         super().__init__()
         self.total = total
-        self.logger = logger
-        self.epochs: list[dict[str, float]] = []
+        self.record = LossRecord(tracker)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
+        """Begin to measure the time of an epoch."""
+        self.record.begin()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
         """Record the epoch that has just ended, after its validation.
 
         Raises
@@ -77,49 +76,47 @@ class LossHistory(keras.callbacks.Callback):
         DivergenceError
             If a loss is not finite.
         """
-        values = {k if k.startswith("val_") else f"train_{k}": float(v) for k, v in logs.items()}
-        check_losses(epoch + 1, values)
-        values["learning_rate"] = float(self.model.optimizer.learning_rate.numpy())
-        self.epochs.append(values)
-        self.logger.write(epoch, values)
-        losses = ", ".join(f"{k} {v:.5g}" for k, v in values.items() if k.endswith("_loss"))
-        log.info("epoch %d/%d: %s", epoch + 1, self.total, losses)
-
-    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Close the logger."""
-        self.logger.close()
-
-    def columns(self) -> dict[str, list[float]]:
-        """Return name -> one value per epoch; an epoch without the value has NaN."""
-        names = sorted({name for epoch in self.epochs for name in epoch})
-        return {name: [epoch.get(name, float("nan")) for epoch in self.epochs] for name in names}
+        losses = {k if k.startswith("val_") else f"train_{k}": float(v) for k, v in logs.items()}
+        rate = float(self.model.optimizer.learning_rate.numpy())
+        self.record.end(losses, rate, total=self.total, tell=True)
 
     def state(self) -> dict[str, Any]:
         """Return the state to be saved in a checkpoint."""
-        return {"epochs": self.epochs}
+        return self.record.state()
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore the state of a checkpoint."""
-        self.epochs = list(state["epochs"])
+        self.record.restore(state)
 
 
-class EarlyStopping(keras.callbacks.EarlyStopping):
-    """Keras's early stopping, whose patience is continued by a resumed training."""
+class EarlyStopping(keras.callbacks.Callback):
+    """Ends a training whose monitored loss no longer improves.
+
+    Parameters
+    ----------
+    monitor
+        Name of the loss in Keras.
+    patience
+        Its state; part of the checkpoint.
+    """
+
+    def __init__(self, monitor: str, patience: Patience) -> None:
+        super().__init__()
+        self.monitor = monitor
+        self.patience = patience
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
+        """End the training if the patience is exhausted."""
+        if self.patience.after(float(logs[self.monitor])):
+            self.model.stop_training = True
 
     def state(self) -> dict[str, Any]:
         """Return the state to be saved in a checkpoint."""
-        return {"waited": self.wait, "best": None if self.best is None else float(self.best)}
+        return self.patience.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Keep the state of a checkpoint until training begins, when Keras resets its own."""
-        self._kept = state
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Start from the state of the checkpoint."""
-        super().on_train_begin(logs)
-        kept = getattr(self, "_kept", None)
-        if kept is not None:
-            self.wait, self.best = kept["waited"], kept["best"]
+        """Restore the state of a checkpoint."""
+        self.patience.restore(state)
 
 
 class Interrupts(keras.callbacks.Callback):

@@ -21,7 +21,7 @@ from ptycho_core.checkpoints import (
     newest_whole,
     write_sealed,
 )
-from ptycho_core.resuming import check_resumed
+from ptycho_core.resuming import CHANGES, check_resumed
 from ptycho_data import load_arrays
 
 from ptycho_tf.frameworks import keras
@@ -132,7 +132,7 @@ class Checkpoints(keras.callbacks.Callback):
             }
             save(path, self.model, state)
 
-        self.epochs.save(epoch, float(logs[self.monitor]), write)
+        self.epochs.save(epoch + 1, float(logs[self.monitor]), write)
 
     def restore(self, model: LearningModel) -> int:
         """Restore the last checkpoint, or the newest that is whole; return its finished epochs.
@@ -143,7 +143,7 @@ class Checkpoints(keras.callbacks.Callback):
             If there is none, or it belongs to a training of other variables.
         """
         path, finished, state = newest_whole(self.epochs.files, read)
-        check_resumed(path, state.get("of", {}), self.of)
+        self.of[CHANGES] = check_resumed(path, finished, state.get("of", {}), self.of)
         _assign(path, model, state[VARIABLES])
         self.epochs.restore(state["kept"])
         for part, callback in self.parts.items():

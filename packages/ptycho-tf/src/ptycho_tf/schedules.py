@@ -67,9 +67,10 @@ class Schedule(keras.callbacks.Callback):
 
     def state(self) -> dict[str, Any]:
         """Return the state to be saved in a checkpoint."""
-        return {} if self.plateau is None else self.plateau.state()
+        return {} if self.plateau is None else {"start": self.start, **self.plateau.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore the state of a checkpoint."""
+        """Restore the state of a checkpoint; its rate is scaled if ``start`` has changed since."""
         if self.plateau is not None:
             self.plateau.restore(state)
+            self.plateau.rate *= self.start / state.get("start", self.start)

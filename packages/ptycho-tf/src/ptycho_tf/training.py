@@ -11,8 +11,9 @@ from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_core.checkpoints import check_room, replacing
 from ptycho_core.network_training import Fitted, TrainingJob, train_network
 from ptycho_core.results import TrainingResult
-from ptycho_core.resuming import resumed_state
+from ptycho_core.resuming import CHANGES, resumed_state
 from ptycho_core.schedules import chosen_scheduler
+from ptycho_core.stopping import Patience
 from ptycho_core.training_data import TrainingData
 
 from ptycho_tf import checkpoints
@@ -23,7 +24,6 @@ from ptycho_tf.data import BatchSource
 from ptycho_tf.devices import Devices, be_deterministic, open_devices
 from ptycho_tf.frameworks import keras
 from ptycho_tf.learning import LearningModel
-from ptycho_tf.loggers import make_logger
 from ptycho_tf.model import PtychoModel
 from ptycho_tf.schedules import Schedule
 from ptycho_tf.settings import check_training
@@ -73,6 +73,7 @@ class _Run:
     validation: BatchSource | None
     devices: Devices
     history: LossHistory
+    patience: Patience
     interrupts: Interrupts
     saved: Checkpoints | None
     callbacks: list[keras.callbacks.Callback]
@@ -107,21 +108,19 @@ def _set_up(
     execution = job.execution.at_rate(model.network.recommended_rate)
     # Keras calls the losses of training by their bare names.
     monitor = execution.monitor(validated=validation is not None).removeprefix("train_")
-    history = LossHistory(
-        config.nepochs, make_logger(execution.logger_backend, job.output, resume=job.resume)
-    )
+    history = LossHistory(config.nepochs, job.tracker)
+    rate = execution.rate(model.network.recommended_rate)
     schedule = Schedule(
         chosen_scheduler(execution.scheduler, model.network.recommended_scheduler),
-        execution.rate(model.network.recommended_rate),
+        rate,
         steps_per_epoch=train.updates,
         epochs=config.nepochs,
         monitor=monitor,
     )
-    patience = EarlyStopping(
-        monitor, patience=execution.early_stop_patience, mode=execution.checkpoint_mode
-    )
+    patience = Patience(execution.early_stop_patience, execution.checkpoint_mode, rate)
+    stopping = EarlyStopping(monitor, patience)
     interrupts = Interrupts()
-    parts = {"history": history, "schedule": schedule, "patience": patience}
+    parts = {"history": history, "schedule": schedule, "patience": stopping}
     saved = None
     if execution.enable_checkpointing:
         of = resumed_state(config, execution, [part.scan for part in train.parts])
@@ -134,6 +133,7 @@ def _set_up(
         validation=validation,
         devices=devices,
         history=history,
+        patience=patience,
         interrupts=interrupts,
         saved=saved,
         callbacks=[callback for callback in everything if callback is not None],
@@ -168,8 +168,9 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
             if saved is not None:
                 size = checkpoints.checkpoint_bytes(run.model)
                 check_room(job.checkpoints, size, execution, config.nepochs)
-            interrupted = run.fit(config.nepochs, first, bar=bar)
-            done = len(run.history.epochs)
+            ended = run.patience.exhausted  # before it was resumed
+            interrupted = run.fit(first if ended else config.nepochs, first, bar=bar)
+            done = len(run.history.record.epochs)
             if interrupted and (not done or (saved is not None and not job.checkpoints.found())):
                 raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
             if saved is not None and saved.epochs.best is not None:
@@ -177,9 +178,10 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
             run.model.exchange_with_means()
         yield Fitted(
             model=model,
-            history=run.history.columns(),
+            history=run.history.record.columns(),
             epochs=done,
             epochs_before=first,
             seconds=time.perf_counter() - start,
-            interrupted=interrupted,
+            stopped=run.patience.reason(done, config.nepochs, interrupted=interrupted),
+            changes=[] if saved is None else saved.of.get(CHANGES, []),
         )

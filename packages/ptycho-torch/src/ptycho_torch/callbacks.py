@@ -1,43 +1,43 @@
-"""Training callbacks: the history of losses and the averaging of weights."""
+"""Training callbacks: the history of losses, early stopping and the averaging of weights."""
 
-import logging
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import WeightAveraging
 from ptycho_core.averaging import averaging_share
-from ptycho_core.losses_table import LossesTable, check_losses
+from ptycho_core.loss_record import LossRecord
+from ptycho_core.stopping import Patience
+from ptycho_core.tracker import Tracker
 from torch import Tensor
-
-log = logging.getLogger(__name__)
 
 
 class LossHistory(pl.Callback):
-    """Keeps the losses of every epoch and reports them through `logging`.
-
-    The history is saved in the checkpoint, so a resumed training has all of it.
+    """Keeps the losses of every epoch in a `ptycho_core.loss_record.LossRecord`.
 
     Parameters
     ----------
-    table
-        File that the losses are also written to.
+    tracker
+        Where they are also written to.
 
     Attributes
     ----------
-    epochs : list of dict
-        One dictionary of named values per finished epoch.
+    record : LossRecord
+        The losses, also saved in the checkpoint.
     """
 
     KEY = "LossHistory"
 
-    def __init__(self, table: LossesTable | None = None) -> None:
-        self.table = table
-        self.epochs: list[dict[str, float]] = []
+    def __init__(self, tracker: Tracker) -> None:
+        self.record = LossRecord(tracker)
 
     @property
     def state_key(self) -> str:
         """Name under which a checkpoint keeps the history."""
         return self.KEY
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002 - Lightning's signature
+        """Begin to measure the time of an epoch."""
+        self.record.begin()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the epoch that has just ended, after its validation.
@@ -47,34 +47,60 @@ class LossHistory(pl.Callback):
         DivergenceError
             If a loss is not finite.
         """
-        values = {
+        losses = {
             name: float(value)
             for name, value in trainer.callback_metrics.items()
             if name.startswith(("train_", "val_"))
         }
-        number = trainer.current_epoch + 1
-        check_losses(number, values)
-        values["learning_rate"] = float(pl_module.optimizers().param_groups[0]["lr"])
-        self.epochs.append(values)
-        if not trainer.is_global_zero:
-            return
-        if self.table is not None:
-            self.table.write(trainer.current_epoch, values)
-        losses = ", ".join(f"{k} {v:.5g}" for k, v in values.items() if k.endswith("_loss"))
-        log.info("epoch %d/%d: %s", number, trainer.max_epochs, losses)
-
-    def columns(self) -> dict[str, list[float]]:
-        """Return name -> one value per epoch; an epoch without the value has NaN."""
-        names = sorted({name for epoch in self.epochs for name in epoch})
-        return {name: [epoch.get(name, float("nan")) for epoch in self.epochs] for name in names}
+        rate = float(pl_module.optimizers().param_groups[0]["lr"])
+        self.record.end(losses, rate, total=trainer.max_epochs, tell=trainer.is_global_zero)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state to be saved in a checkpoint."""
-        return {"epochs": self.epochs}
+        return self.record.state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the history from a checkpoint."""
-        self.epochs = list(state_dict["epochs"])
+        self.record.restore(state_dict)
+
+
+class EarlyStopping(pl.Callback):
+    """Ends a training whose monitored loss no longer improves.
+
+    Parameters
+    ----------
+    monitor
+        Name of the loss.
+    patience
+        Its state; part of the checkpoint.
+    """
+
+    def __init__(self, monitor: str, patience: Patience) -> None:
+        self.monitor = monitor
+        self.patience = patience
+
+    @property
+    def state_key(self) -> str:
+        """Name under which a checkpoint keeps the state."""
+        return "EarlyStopping"
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002 - Lightning's signature
+        """Train no further epoch if the training had ended before it was resumed."""
+        trainer.should_stop = self.patience.exhausted
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002 - Lightning's signature
+        """End the training if the patience is exhausted."""
+        # the loss, averaged over all processes, is the same in each of them
+        if self.patience.after(float(trainer.callback_metrics[self.monitor])):
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state to be saved in a checkpoint."""
+        return self.patience.state()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state of a checkpoint."""
+        self.patience.restore(state_dict)
 
 
 class MeanOfWeights(WeightAveraging):

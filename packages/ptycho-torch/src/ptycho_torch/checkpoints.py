@@ -18,7 +18,7 @@ from ptycho_core.checkpoints import (
     newest_whole,
     write_sealed,
 )
-from ptycho_core.resuming import check_resumed
+from ptycho_core.resuming import Changes, check_resumed
 
 from ptycho_torch.callbacks import LossHistory
 from ptycho_torch.model import PtychoModel
@@ -74,7 +74,7 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002 - Lightning's signature
         """Save the epoch that has just ended."""
         self.epochs.save(
-            trainer.current_epoch,
+            trainer.current_epoch + 1,
             float(trainer.callback_metrics[self.monitor]),
             lambda path: trainer.save_checkpoint(path, weights_only=False),
             trainer.strategy.remove_checkpoint,
@@ -107,8 +107,8 @@ def read(path: Path) -> tuple[int, dict[str, Any]]:
         raise InvalidValueError(str(path), rule, "another file") from error
 
 
-def resume_from(files: CheckpointFiles, of: dict[str, Any]) -> tuple[Path, int]:
-    """Return the checkpoint to resume from, and its number of finished epochs.
+def resume_from(files: CheckpointFiles, of: dict[str, Any]) -> tuple[Path, int, Changes]:
+    """Return the checkpoint to resume from, its number of finished epochs, and what is changed.
 
     Raises
     ------
@@ -116,8 +116,7 @@ def resume_from(files: CheckpointFiles, of: dict[str, Any]) -> tuple[Path, int]:
         If there is none, or it belongs to a training of other variables than ``of``.
     """
     path, epochs, state = newest_whole(files, read)
-    check_resumed(path, state.get("of", {}), of)
-    return path, epochs
+    return path, epochs, check_resumed(path, epochs, state.get("of", {}), of)
 
 
 def load_weights(path: Path, model: PtychoModel) -> None:

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Callback
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_core.stopping import Patience
+from ptycho_core.tracker import Tracker
 
-from ptycho_torch.callbacks import LossHistory, MeanOfWeights
+from ptycho_torch.callbacks import EarlyStopping, LossHistory, MeanOfWeights
 from ptycho_torch.checkpoints import FILES, Checkpoints, CheckpointWriter
 from ptycho_torch.data import ScanDataModule
 from ptycho_torch.lightning_log import make, quiet_lightning
-from ptycho_torch.loggers import losses_table, make_logger
 from ptycho_torch.module import PtychoModule
 
 
@@ -45,9 +46,10 @@ def make_trainer(
     config: TrainingConfig,
     execution: PyTorchExecutionConfig,
     monitor: str,
+    patience: Patience,
+    tracker: Tracker,
     *,
     validated: bool,
-    resume: bool = False,
     unused: bool = False,
 ) -> tuple[pl.Trainer, LossHistory, Checkpoints | None]:
     """Return a trainer, the callback with its losses, and that with its checkpoints, if any.
@@ -57,14 +59,9 @@ def make_trainer(
     InvalidValueError
         If the settings cannot be met on this machine.
     """
-    history = LossHistory(losses_table(execution.logger_backend, output_dir, resume=resume))
+    history = LossHistory(tracker)
     saved: Checkpoints | None = None
-    callbacks: list[Callback] = [
-        history,
-        EarlyStopping(
-            monitor, patience=execution.early_stop_patience, mode=execution.checkpoint_mode
-        ),
-    ]
+    callbacks: list[Callback] = [history, EarlyStopping(monitor, patience)]
     if config.average_weights:
         callbacks.append(MeanOfWeights())
     if execution.enable_checkpointing:
@@ -82,7 +79,7 @@ def make_trainer(
         limit_val_batches=None if validated else 0,
         callbacks=callbacks,
         plugins=[CheckpointWriter()],
-        logger=make_logger(execution.logger_backend, output_dir, resume=resume),
+        logger=False,
         enable_checkpointing=execution.enable_checkpointing,
         enable_progress_bar=execution.enable_progress_bar and sys.stderr.isatty(),
         enable_model_summary=False,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig, from_dict, to_dict
 from ptycho_core.losses import Prediction, weighted_terms
+from ptycho_core.resuming import rate_ratio
 from ptycho_core.schedules import (
     POSITION_RATE,
     PROBE_RATE,
@@ -131,6 +132,21 @@ class PtychoModule(pl.LightningModule):
                 sync_dist=True,
             )
         return loss
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Multiply the learning rates, if that of the training was changed on resuming."""
+        ratio = rate_ratio(checkpoint.get("of", {}), self.state) if self.state else 1.0
+        if ratio == 1:
+            return
+        for optimizer in checkpoint["optimizer_states"]:
+            for group in optimizer["param_groups"]:
+                for name in ("lr", "initial_lr"):
+                    if name in group:
+                        group[name] *= ratio
+        for schedule in checkpoint["lr_schedulers"]:
+            for name in ("base_lrs", "_last_lr"):
+                if name in schedule:
+                    schedule[name] = [ratio * rate for rate in schedule[name]]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store in the checkpoint which scans and settings it belongs to, and the parameters."""

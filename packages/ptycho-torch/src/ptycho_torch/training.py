@@ -11,7 +11,8 @@ from ptycho_core.checkpoints import check_room, replacing
 from ptycho_core.network_training import Fitted, TrainingJob, train_network
 from ptycho_core.ranks import is_first_process
 from ptycho_core.results import TrainingResult
-from ptycho_core.resuming import resumed_state
+from ptycho_core.resuming import CHANGES, resumed_state
+from ptycho_core.stopping import Patience
 
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.checkpoints import FILES, checkpoint_bytes, load_weights, resume_from
@@ -50,12 +51,15 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
         seed=config.seed,
         execution=execution,
     )
+    rate = execution.rate(model.network.recommended_rate)
+    patience = Patience(execution.early_stop_patience, execution.checkpoint_mode, rate)
     start = time.perf_counter()
     # Processes that a launcher starts together would move the folder away from each other.
     first = is_first_process(execution.device_count)
     files = job.checkpoints
     with replacing(files, keep=job.resume) if first else nullcontext():
-        path, before = resume_from(files, module.state) if job.resume else (None, 0)
+        path, before, changes = resume_from(files, module.state) if job.resume else (None, 0, [])
+        module.state[CHANGES] = changes
         epochs = max(config.nepochs, before)  # never fewer than already done
         if execution.enable_checkpointing and first:
             check_room(files, checkpoint_bytes(module), execution, epochs)
@@ -65,13 +69,14 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
                 evolve(config, nepochs=epochs),
                 execution,
                 monitor,
+                patience,
+                job.tracker,
                 validated=validated,
-                resume=job.resume,
                 unused=len(job.scans) > 1
                 and bool(model.probe_changes() or model.position_shifts()),
             )
             interrupted = fit(trainer, module, batches, path)
-        done = len(history.epochs)
+        done = len(history.record.epochs)
         if interrupted and (not done or (saved is not None and not files.found())):
             raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")
         if saved is not None and first:
@@ -80,11 +85,12 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
             load_weights(saved.epochs.best, model)
         yield Fitted(
             model=model,
-            history=history.columns(),
+            history=history.record.columns(),
             epochs=done,
             epochs_before=before,
             seconds=time.perf_counter() - start,
-            interrupted=interrupted,
+            stopped=patience.reason(done, epochs, interrupted=interrupted),
+            changes=changes,
             main_process=trainer.is_global_zero,
         )
     trainer.strategy.barrier()  # the bundle is complete before any process returns

@@ -109,5 +109,6 @@ def run_training(run: TrainingRun) -> TrainedModel:
     if model.main_process:
         seconds = run.clock.seconds["train"]
         done = f"trained in {seconds:.1f} s" if model.written else "all epochs already done"
-        say(f"{model.path}: {done}, kept {model.kept}")
+        end = "; early stopping" if model.stopped == "plateau" else ""
+        say(f"{model.path}: {done}, kept {model.kept}{end}")
     return model

@@ -193,6 +193,7 @@ class FakeBackend(Backend):
             history=self.history,
             seconds=0.5,
             epochs=len(self.history["train_loss"]),
+            stopped="interrupted" if self.interrupted else "epochs",
             written=not (self.finished and more["resume"]),
         )
         if result.written:

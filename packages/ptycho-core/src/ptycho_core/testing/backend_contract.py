@@ -11,6 +11,7 @@ from ptycho_core.testing.backend_contract import BackendContract
 The tests go through the registry of backends alone. Importing this module needs pytest.
 """
 
+import csv
 import importlib.util
 import inspect
 import json
@@ -183,17 +184,59 @@ class BackendContract:
         assert stored == 2
 
     def test_resumed_training_ends_as_an_unbroken_one(self, train: Any, config: Any) -> None:
-        """Two epochs at once, and one after the other, give the same weights, losses and logs."""
+        """Two epochs at once, and one after the other, give the same weights, losses and table."""
         # The rate of this schedule does not depend on nepochs.
         steady = _execution(scheduler="ReduceLROnPlateau", logger_backend="csv")
         whole = train(SCAN, config(nepochs=2), output="whole", execution=steady)
-        first = train(SCAN, config(), execution=steady)
+        train(SCAN, config(), execution=steady)
         resumed = train(SCAN, config(nepochs=2), resume=True, execution=steady)
         assert resumed.history == whole.history
         assert _same_weights(resumed, whole)
-        logs = first.bundle_path.parent / "logs"
-        for file in (logs / "metrics.csv", logs / "resumed-1" / "metrics.csv"):
-            assert "train_loss" in file.read_text().splitlines()[0]
+        assert resumed.changes == [{"epoch": 2, "nepochs": [1, 2]}]
+        tables = [run.bundle_path.parent / "logs" / "metrics.csv" for run in (whole, resumed)]
+        one, other = (list(csv.DictReader(path.read_text().splitlines())) for path in tables)
+        assert list(one[0]) == [
+            "epoch", "train_loss", "val_loss", "learning_rate", "seconds", "train_nll"
+        ]  # fmt: skip
+        assert [row["epoch"] for row in one] == ["1", "2"]
+        for row in (*one, *other):
+            assert float(row.pop("seconds")) > 0
+        assert one == other
+
+    @pytest.mark.parametrize("scheduler", ["ReduceLROnPlateau", "Exponential", "WarmupCosine"])
+    def test_a_resumed_training_may_change_its_learning_rate(
+        self, train: Any, config: Any, scheduler: str
+    ) -> None:
+        """The rate is the base that the schedule scales; changes are recorded, others refused."""
+        old, new = (_execution(scheduler=scheduler, learning_rate=r) for r in (2e-3, 1e-3))
+        train(SCAN, config(n_groups=8), execution=old)
+        made = train(SCAN, config(nepochs=3, n_groups=8), resume=True, execution=new)
+        assert made.changes == [{"epoch": 2, "nepochs": [1, 3], "learning_rate": [2e-3, 1e-3]}]
+        whole = train(SCAN, config(nepochs=3, n_groups=8), output="whole", execution=new)
+        wanted = whole.history["learning_rate"]
+        np.testing.assert_allclose(made.history["learning_rate"][1:], wanted[1:], rtol=1e-5)
+        again = train(SCAN, config(nepochs=4, n_groups=8), resume=True, execution=new)
+        assert again.changes == [*made.changes, {"epoch": 4, "nepochs": [3, 4]}]
+
+    def test_early_stopping_keeps_the_best_epoch(
+        self, train: Any, config: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It ends two epochs after the best one; a resumed training goes on if asked to."""
+        # losses fall, so one of the first is the largest
+        waits = _execution(
+            scheduler="ReduceLROnPlateau", early_stop_patience=2, checkpoint_mode="max"
+        )
+        many = config(nepochs=8)
+        made = train(SCAN, many, execution=waits)
+        best = 1 + int(np.argmax(made.history["train_loss"]))
+        assert (made.epochs, made.stopped) == (best + 2, "plateau")
+        assert list((made.bundle_path.parent / "checkpoints").glob(f"best-*{best:03}.*"))
+        with caplog.at_level("INFO", "ptycho_core"):
+            again = train(SCAN, many, execution=waits, resume=True)
+        assert (again.epochs, again.stopped, again.written) == (made.epochs, "plateau", False)
+        assert "raise early_stop_patience" in caplog.messages.pop()
+        more = train(SCAN, many, execution=evolve(waits, early_stop_patience=3), resume=True)
+        assert more.epochs > made.epochs
 
     def test_a_finished_training_leaves_its_bundle_alone(
         self, train: Any, config: Any, caplog: pytest.LogCaptureFixture
@@ -223,7 +266,7 @@ class BackendContract:
             ("gridsize", SCAN, {"model": {"gridsize": 2}}, {}),
             ("probe_trainable", SCAN, {"probe_trainable": True}, {}),
             ("average_weights", SCAN, {"average_weights": True}, {}),
-            ("learning_rate", SCAN, {}, {"learning_rate": 1e-3}),
+            ("scheduler", SCAN, {}, {"scheduler": "Exponential"}),
             ("scans", simulated_scan(seed=5), {}, {}),
         ]
         for name, scan, settings, execution in cases:
