@@ -3,7 +3,7 @@ import signal
 import threading
 
 import pytest
-from ptycho_tf.callbacks import EarlyStopping, Interrupts
+from ptycho_tf.callbacks import Interrupts
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -32,23 +32,3 @@ def test_only_the_main_thread_can_watch():
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGINT)]
-
-
-def test_patience_goes_on_after_a_resume():
-    class Model:
-        stop_training = False
-
-    def stopping(losses, state=None):
-        callback = EarlyStopping("loss", patience=3, mode="min")
-        callback.set_model(Model())
-        if state is not None:
-            callback.restore(state)
-        callback.on_train_begin()
-        for epoch, loss in enumerate(losses):
-            callback.on_epoch_end(epoch + 1, {"loss": loss})
-        return callback
-
-    half = stopping([1.0, 2.0, 2.0])
-    assert not half.model.stop_training
-    assert stopping([2.0], half.state()).model.stop_training
-    assert not stopping([2.0]).model.stop_training

@@ -39,7 +39,7 @@ def test_resuming_after_a_signal_gives_the_identical_end_result(
 
     class Kill(LossHistory):
         def on_train_batch_begin(self, batch, logs=None):  # noqa: ARG002 - Keras's signature
-            if len(self.epochs) == 2 and batch == 1:  # in the middle of the third epoch
+            if len(self.record.epochs) == 2 and batch == 1:  # in the middle of the third epoch
                 signal.raise_signal(signal.SIGTERM)
 
     config = training(**asked)
@@ -75,7 +75,7 @@ def test_the_best_epochs_are_kept(train, scan, training, execution):
     folder = train.folder / "checkpoints"
     found = {path.name for path in folder.iterdir()}
     order = np.argsort(history["val_loss"])[::-1]  # the mode makes the largest loss the best
-    assert found == {"last.npz", *(f"best-{epoch:03}.npz" for epoch in order[:2])}
+    assert found == {"last.npz", *(f"best-{epoch + 1:03}.npz" for epoch in order[:2])}
     with (train.folder / "logs" / "metrics.csv").open() as file:
         losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
     assert losses == history["val_loss"]

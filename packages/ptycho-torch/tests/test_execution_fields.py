@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.accelerators import CPUAccelerator
-from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from ptycho_config import InvalidValueError, PyTorchExecutionConfig, Scheduler
 from ptycho_core.groups import prepare
 from ptycho_torch import fitting
 from ptycho_torch.bundles import bundle_of
+from ptycho_torch.callbacks import EarlyStopping
 from ptycho_torch.data import ScanDataModule
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
@@ -285,7 +286,7 @@ def test_monitored_value_decides_which_is_best(trained, metric, mode):
     best = seen["trainer"].checkpoint_callback
     assert best.epochs.kept[0][0] == pytest.approx({"min": min, "max": max}[mode](losses))
     (stopping,) = [c for c in seen["trainer"].callbacks if isinstance(c, EarlyStopping)]
-    assert (stopping.monitor, stopping.mode) == (metric, mode)
+    assert (stopping.monitor, stopping.patience.mode) == (metric, mode)
 
 
 @proves("early_stop_patience")

@@ -159,5 +159,5 @@ def test_a_folder_that_was_moved_is_resumed_with_its_best_epoch(
     losses = result.history["train_loss"]
     assert losses[0] == max(losses)
     names = {path.name for path in (tmp_path / "after" / "checkpoints").iterdir()}
-    assert names == {"best-epoch=000.ckpt", "last.ckpt"}
+    assert names == {"best-epoch=001.ckpt", "last.ckpt"}
     assert not (tmp_path / "before").exists()

@@ -113,7 +113,7 @@ class Fitted:
     stopped : {"epochs", "plateau", "interrupted"}
         Why it ended.
     changes : list of dict
-        Settings that were changed on resuming, see `ptycho_core.resuming.check_resumed`.
+        Settings that were changed on resuming, see `ptycho_core.resuming.resumed_changes`.
     main_process : bool
         Whether this process writes, if there are several.
     """
@@ -207,8 +207,8 @@ def train_network(
     dose = config.asked_photons(overrides)
     scans = [with_photons(scan, dose) for scan in scans]
     data = gather(scans, test_scan and with_photons(test_scan, dose), config, probe)
-    other = _several(execution) and not is_first_process()
-    logger = "none" if other else execution.logger_backend
+    first = is_first_process(execution.device_count)
+    logger = execution.logger_backend if first else "none"
     described = settings_of(config, execution, scans)
     with tracked(logger, output, described, resumed=resume) as tracker:
         job = TrainingJob(
@@ -249,11 +249,6 @@ def train_network(
     return result
 
 
-def _several(execution: PyTorchExecutionConfig) -> bool:
-    """Return whether several processes may train."""
-    return execution.devices * execution.num_nodes > 1
-
-
 def _write(
     job: TrainingJob,
     model: TrainableModel,
@@ -279,7 +274,7 @@ def _track(job: TrainingJob, bundle: Bundle, files: Sequence[Path]) -> None:
     """Give a tracker the files of the model, and pictures if it takes any."""
     pictures: dict[str, bytes] = {}
     # other processes of the training wait meanwhile, and would be asked to reconstruct, too
-    if job.tracker.pictures and not _several(job.execution):
+    if job.tracker.pictures and job.execution.device_count == 1:
         with sparing_results("no pictures for the logger"):
             pictures = training_pictures(bundle, job.scans[0], job.execution)
     job.tracker.results(files, pictures)

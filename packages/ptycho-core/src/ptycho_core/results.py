@@ -35,7 +35,7 @@ class TrainingResult:
     stopped : {"epochs", "plateau", "interrupted"}
         Why it ended: all epochs are done, early stopping, or a signal.
     changes : list of dict
-        Settings that were changed on resuming, see `ptycho_core.resuming.check_resumed`.
+        Settings that were changed on resuming, see `ptycho_core.resuming.resumed_changes`.
     main_process : bool
         Whether this process reports and writes, if there are several.
     written : bool

@@ -16,6 +16,7 @@ __all__ = [
     "Changes",
     "check_resumed",
     "rate_ratio",
+    "resumed_changes",
     "resumed_state",
     "scan_fingerprint",
 ]
@@ -53,46 +54,51 @@ def scan_fingerprint(scan: Scan) -> str:
     return f"{scan.n} patterns of {scan.intensity_totals.mean():.4g} at {where}"
 
 
-def check_resumed(
-    path: Path, epochs: int, before: Mapping[str, Any], now: Mapping[str, Any]
-) -> Changes:
+def check_resumed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuse to resume from a checkpoint of other scans or of other settings.
 
-    The number of epochs and the learning rate may differ.
+    The number of epochs and the learning rate of a training may differ, see `resumed_changes`.
 
     Parameters
     ----------
     path
         The checkpoint.
-    epochs
-        Its number of finished epochs.
     before, now
         Results of `resumed_state` for the checkpoint and for this training.
-
-    Returns
-    -------
-    list of dict
-        What was changed on resuming, this time and earlier; see `Changes`.
 
     Raises
     ------
     InvalidValueError
         Naming the first setting that differs.
     """
-    for name in (n for n in now if n not in (*CHANGEABLE, CHANGES)):
-        if name not in before or before[name] != now[name]:
+    for name, value in now.items():
+        if name in (*CHANGEABLE, CHANGES):
+            continue
+        if name not in before or before[name] != value:
             raise InvalidValueError(
                 name,
                 f"as in {path}, {before.get(name, 'unknown')}",
-                str(now[name]),
+                str(value),
                 "start again with --overwrite, or resume with the same",
             )
+
+
+def resumed_changes(epochs: int, before: Mapping[str, Any], now: Mapping[str, Any]) -> Changes:
+    """Return what was changed on resuming, this time and earlier.
+
+    Parameters
+    ----------
+    epochs
+        Finished epochs of the checkpoint.
+    before, now
+        As for `check_resumed`.
+    """
     changed = {
         name: [before[name], now[name]]
         for name in CHANGEABLE
         if name in before and before[name] != now[name]
     }
-    earlier = list(before.get(CHANGES, []))
+    earlier: Changes = list(before.get(CHANGES, []))
     return [*earlier, {"epoch": epochs + 1, **changed}] if changed else earlier
 
 

@@ -52,9 +52,9 @@ class TensorBoardEvents(Tracker):
         self.step = len(epochs)
         if self.file is None:
             self.file = self._open()
-        scalar = import_module("tensorboard.plugins.scalar.summary_v2").scalar_pb
-        for name, value in epochs[-1].items():
-            self._write(summary=scalar(name, value))
+        summary = self.summaries.Summary
+        values = [summary.Value(tag=k, simple_value=v) for k, v in epochs[-1].items()]
+        self._write(summary=summary(value=values))
         self.file.flush()
 
     def results(self, files: Sequence[Path], pictures: Mapping[str, bytes]) -> None:  # noqa: ARG002 - the tracker's signature

@@ -21,7 +21,7 @@ from ptycho_core.checkpoints import (
     newest_whole,
     write_sealed,
 )
-from ptycho_core.resuming import CHANGES, check_resumed
+from ptycho_core.resuming import CHANGES, check_resumed, resumed_changes
 from ptycho_data import load_arrays
 
 from ptycho_tf.frameworks import keras
@@ -143,7 +143,9 @@ class Checkpoints(keras.callbacks.Callback):
             If there is none, or it belongs to a training of other variables.
         """
         path, finished, state = newest_whole(self.epochs.files, read)
-        self.of[CHANGES] = check_resumed(path, finished, state.get("of", {}), self.of)
+        before = state.get("of", {})
+        check_resumed(path, before, self.of)
+        self.of[CHANGES] = resumed_changes(finished, before, self.of)
         _assign(path, model, state[VARIABLES])
         self.epochs.restore(state["kept"])
         for part, callback in self.parts.items():

@@ -18,7 +18,7 @@ from ptycho_core.checkpoints import (
     newest_whole,
     write_sealed,
 )
-from ptycho_core.resuming import Changes, check_resumed
+from ptycho_core.resuming import Changes, check_resumed, resumed_changes
 
 from ptycho_torch.callbacks import LossHistory
 from ptycho_torch.model import PtychoModel
@@ -116,7 +116,9 @@ def resume_from(files: CheckpointFiles, of: dict[str, Any]) -> tuple[Path, int, 
         If there is none, or it belongs to a training of other variables than ``of``.
     """
     path, epochs, state = newest_whole(files, read)
-    return path, epochs, check_resumed(path, epochs, state.get("of", {}), of)
+    before = state.get("of", {})
+    check_resumed(path, before, of)
+    return path, epochs, resumed_changes(epochs, before, of)
 
 
 def load_weights(path: Path, model: PtychoModel) -> None:
