@@ -17,6 +17,15 @@ def test_a_missing_logger_is_named_with_the_pip_command(name, monkeypatch):
         check_logger(name)
 
 
+def test_a_database_needs_more_than_the_client_of_mlflow(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr("ptycho_config.loggers.find_spec", lambda name: name == "mlflow" or None)
+    with pytest.raises(MissingPackageError, match="pip install mlflow, or set MLFLOW_TRACKING_URI"):
+        check_logger("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://example.org")
+    check_logger("mlflow")
+
+
 def test_an_unknown_logger_is_refused():
     with pytest.raises(InvalidValueError) as refused:
         check_logger("paper")

@@ -11,7 +11,13 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_core.checks import check_fit, check_trained_on, warn_if_few
 from ptycho_core.probe_choice import choose_probe
 from ptycho_core.results import TrainingInterrupted, TrainingResult
-from ptycho_core.resuming import check_resumed, resumed_state
+from ptycho_core.resuming import (
+    CHANGES,
+    check_resumed,
+    rate_ratio,
+    resumed_changes,
+    resumed_state,
+)
 from ptycho_core.testing import random_scan
 from ptycho_data import Bundle
 
@@ -126,7 +132,6 @@ def test_other_scans_are_told_from_the_same_ones(scan):
         ("positions_trainable", True),
         ("average_weights", True),
         ("intensity_scale_trainable", False),
-        ("learning_rate", 1e-2),
         ("scheduler", "Exponential"),
     ],
 )
@@ -143,3 +148,20 @@ def test_a_training_resumes_with_the_settings_it_began_with(scan, name, value):
     with pytest.raises(InvalidValueError) as refused:
         check_resumed(Path("last"), before, resumed_state(config, execution, [scan]))
     assert (refused.value.name, refused.value.got) == (name, str(value))
+
+
+def test_epochs_and_learning_rate_may_change_on_resuming(scan):
+    def state(nepochs, rate):
+        config = TrainingConfig(model=ModelConfig(N=64), nepochs=nepochs)
+        return resumed_state(config, PyTorchExecutionConfig(learning_rate=rate), [scan])
+
+    first, second, third = state(20, 1e-3), state(40, 1e-3), state(40, 5e-4)
+    check_resumed(Path("last"), first, third)
+    assert resumed_changes(20, first, first) == []
+    second[CHANGES] = resumed_changes(20, first, second)
+    assert second[CHANGES] == [{"epoch": 21, "nepochs": [20, 40]}]
+    check_resumed(Path("last"), second, third)
+    third[CHANGES] = resumed_changes(30, second, third)
+    assert third[CHANGES][1:] == [{"epoch": 31, "learning_rate": [1e-3, 5e-4]}]
+    assert rate_ratio(second, third) == 0.5
+    assert rate_ratio({}, third) == 1  # of a checkpoint that has no settings

@@ -176,15 +176,16 @@ class PyTorchExecutionConfig:
     early_stop_patience: int = attrs.field(
         default=100,
         metadata=_about(
-            "Epochs without improvement of the monitored value after which training stops.",
+            "Epochs without improvement of the monitored value after which training stops; it "
+            "acts only if smaller than nepochs.",
             minimum=1,
         ),
     )
     logger_backend: LoggerBackend = attrs.field(
         default="csv",
         metadata=_about(
-            "Logger for the losses of each epoch. mlflow writes to MLFLOW_TRACKING_URI, else to "
-            "mlflow.db in the output folder."
+            "Logger for the losses of each epoch; tensorboard and mlflow also take settings and "
+            "pictures. mlflow writes to MLFLOW_TRACKING_URI, else to mlflow.db in the output folder."
         ),
     )
     inference_batch_size: int | None = attrs.field(

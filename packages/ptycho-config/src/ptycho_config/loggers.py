@@ -12,6 +12,7 @@ from ptycho_config.types import LoggerBackend
 
 __all__ = ["MlflowStore", "check_logger", "mlflow_store"]
 
+_URI = "MLFLOW_TRACKING_URI"
 _PACKAGES = ("tensorboard", "mlflow")  # loggers that need a package of their name
 
 
@@ -29,6 +30,12 @@ def check_logger(name: str) -> None:
         raise InvalidValueError("logger_backend", "csv, tensorboard, mlflow or none", repr(name))
     if name in _PACKAGES and find_spec(name) is None:
         msg = f"logger_backend {name} needs a package that is missing: pip install {name}"
+        raise MissingPackageError(msg)
+    if name == "mlflow" and not os.environ.get(_URI) and find_spec("sqlalchemy") is None:
+        msg = (
+            "logger_backend mlflow needs a package that mlflow-skinny lacks: pip install mlflow, "
+            f"or set {_URI} to the address of a server"
+        )
         raise MissingPackageError(msg)
 
 
@@ -58,7 +65,7 @@ def mlflow_store(output_dir: Path) -> MlflowStore:
     runs are in the database ``mlflow.db`` of the folder.
     """
     folder = output_dir.resolve()
-    given = os.environ.get("MLFLOW_TRACKING_URI")
+    given = os.environ.get(_URI)
     return MlflowStore(
         uri=given or f"sqlite:///{folder / 'mlflow.db'}",
         experiment=os.environ.get("MLFLOW_EXPERIMENT_NAME") or "ptycho",

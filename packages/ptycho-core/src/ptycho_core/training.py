@@ -441,9 +441,13 @@ class TrainingRun:
     ) -> None:
         final = {name: values[-1] for name, values in result.history.items() if len(values)}
         epoch = kept_epoch(result, resolved.execution)[0]
-        metrics = {"epochs": result.epochs, "stopped": result.stopped, "kept_epoch": epoch}
-        metrics["final"] = final
-        metrics["history"] = result.history
+        metrics = {
+            "epochs": result.epochs,
+            "stopped": result.stopped,
+            "kept_epoch": epoch,
+            "final": final,
+            "history": result.history,
+        }
         write_json(folder / "metrics.json", metrics)
         record = run_record(
             "train",

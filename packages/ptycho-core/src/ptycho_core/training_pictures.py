@@ -33,8 +33,9 @@ def training_pictures(
     backend = require(bundle.backend)
     config = InferenceConfig(backend=bundle.backend)
     found = backend.reconstruct(bundle, scan, config, execution, progress=None).reconstruction
+    left, top = found.origin.tolist()
     views = {
-        "object": object_views(found.object, found.coverage, origin=found.origin),
+        "object": object_views(found.object, found.coverage, origin=(left, top)),
         "probe": object_views(found.probe[0], suffix=" of the probe"),
     }
     return {name: _png(pair) for name, pair in views.items()}
