@@ -185,7 +185,8 @@ class PyTorchExecutionConfig:
         default="csv",
         metadata=_about(
             "Logger for the losses of each epoch; tensorboard and mlflow also take settings and "
-            "pictures. mlflow writes to MLFLOW_TRACKING_URI, else to mlflow.db in the output folder."
+            "pictures. mlflow writes to MLFLOW_TRACKING_URI, else to mlflow.db in the output "
+            "folder."
         ),
     )
     inference_batch_size: int | None = attrs.field(
