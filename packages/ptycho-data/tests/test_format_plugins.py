@@ -7,11 +7,20 @@ import h5py
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
-from ptycho_data import ScanFormatWarning, format_named, format_of, known_formats, load_scan
+from ptycho_data import (
+    ScanFormatWarning,
+    format_named,
+    format_of,
+    formats,
+    known_formats,
+    load_scan,
+)
 from ptycho_data.formats import FORMATS
+from ptycho_data.raw import Names, read_raw
 from ptycho_data.units import object_pixel
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "beamline_format.py"
+FRAMES_EXAMPLE = EXAMPLE.with_name("frames_format.py")
 
 
 @pytest.fixture
@@ -25,10 +34,10 @@ def install(tmp_path, monkeypatch):
         (info / "entry_points.txt").write_text(f"[ptycho.formats]\n{name} = {entry}\n")
         shutil.copy(module, tmp_path)
         monkeypatch.syspath_prepend(tmp_path)
-        known_formats.cache_clear()
+        formats._added.cache_clear()
 
     yield add
-    known_formats.cache_clear()
+    formats._added.cache_clear()
 
 
 @pytest.fixture
@@ -53,6 +62,19 @@ def test_the_example_reads_a_scan(install, beamline_file):
         x_m = file["scan/x_um"][()] * 1e-6
         np.testing.assert_array_equal(scan.diffraction[:], file["scan/frames"][()])
     np.testing.assert_allclose(scan.xcoords, x_m / scan.pixel_size_m)
+
+
+def test_the_example_of_frames_is_read_alone_and_in_series(install, tmp_path):
+    install("counter", "frames_format:FORMAT", FRAMES_EXAMPLE)
+    frames = np.random.default_rng(0).poisson(5, (12, 16, 18)).astype("<u2")
+    for number, part in ((9, frames[:5]), (10, frames[5:])):
+        header = np.array([*part.shape], "<u4").tobytes() + np.array(2500, "<f4").tobytes()
+        (tmp_path / f"run_{number}.cnt").write_bytes(header + part.tobytes())
+    paths = [tmp_path / "run_10.cnt", tmp_path / "run_9.cnt"]
+    raw = read_raw(paths, Names(energy="9keV", detector_pixel="1um", raster=(3, 4), step="1um"))
+    np.testing.assert_array_equal(raw.frames[:], frames)
+    assert (raw.layout, raw.distance_m) == ("files of our counting detector", 2.5)
+    assert known_formats() == FORMATS
 
 
 def test_without_the_package_the_format_is_unknown():

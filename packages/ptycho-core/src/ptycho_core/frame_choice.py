@@ -10,7 +10,15 @@ from attrs import define, evolve, field
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 from ptycho_data import LazyStack, Scan
-from ptycho_data.raw import Frames, RawScan, Window, first_probe, largest_size
+from ptycho_data.raw import (
+    Frames,
+    RawScan,
+    Window,
+    countable,
+    first_probe,
+    largest_size,
+    require_countable,
+)
 
 from ptycho_core.beam_centre import BeamCentre, find_beam_centre, in_corners
 from ptycho_core.cautions import ScanFacts
@@ -60,6 +68,7 @@ class FrameChoice:
         """
         good = {"good": True, "bad": False}.get(self.recipe.mask_is or "auto")
         mask = mask_of(self.raw, self.sample, good)
+        require_countable(self.sample, mask.bad)
         window = self._window(mask)
         raw = self.raw
         frames = Frames(
@@ -81,10 +90,10 @@ class FrameChoice:
         """Return the mean intensity (H, W) of frames (k, H, W)."""
         total = np.zeros(values.shape[1:])
         for frame in values:
-            wide = frame.astype(np.float64)
+            wide = countable(frame)
             if self.raw.domain == "amplitude":
                 wide **= 2
-            total += wide if frame.dtype.kind != "f" else np.nan_to_num(wide)
+            total += wide
         return total / len(values)
 
     def _window(self, mask: FrameMask) -> Window:

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._changes import changed
 from ptycho_data._contract import Findings
@@ -15,10 +16,18 @@ from ptycho_data._fill import constant_negative, filled
 from ptycho_data._measure import DAMAGED, Checksum, StackStatistics, measure
 from ptycho_data._stack import Stack
 
-__all__ = ["NEGATIVES", "CheckedPatterns", "Negative", "check_patterns"]
+__all__ = [
+    "NEGATIVES",
+    "CheckedPatterns",
+    "Negative",
+    "check_patterns",
+    "countable",
+    "require_countable",
+]
 
 BRIGHTEST = (1e-15, 1e15)
 """Bounds of the largest count or amplitude: single precision must hold its square, summed."""
+
 
 Negative = Literal["refuse", "clip"]
 """What to do with values below zero."""
@@ -115,6 +124,22 @@ def check_patterns(
         totals=totals,
         cautions=cautions,
     )
+
+
+def countable(frames: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the values of frames, 0 for what is no number or too large for counts."""
+    wide = frames.astype(np.float64)
+    return wide if frames.dtype.kind != "f" else np.where(np.abs(wide) <= BRIGHTEST[1], wide, 0.0)
+
+
+def require_countable(frames: NDArray[Any], bad_pixels: NDArray[np.bool_] | None = None) -> None:
+    """Raise an InvalidValueError if good pixels of frames hold what is too large for counts."""
+    if frames.dtype.kind != "f":
+        return
+    counted = np.isfinite(frames) if bad_pixels is None else np.isfinite(frames) & ~bad_pixels
+    highest = float(np.max(frames, initial=0.0, where=counted))
+    if highest > BRIGHTEST[1]:
+        raise InvalidValueError("patterns", f"of values up to {BRIGHTEST[1]:g}", f"{highest:g}")
 
 
 def _without_value(

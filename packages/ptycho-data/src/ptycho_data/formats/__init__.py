@@ -3,7 +3,8 @@
 A format is one module with a `Format`: whether a file is of it (``matches``), how to read it
 (``read``) and, for some, how to write it (``write``). The formats of this package are in
 `FORMATS`; installed packages add theirs by an entry point of the group ``ptycho.formats``, whose
-value is a `Format`. `known_formats` lists all; the first that matches reads a file.
+value is a `Format`. `known_formats` lists all; the first that matches reads a file. Files that have
+frames and no scan, for ``ptycho prepare``, have a `FrameFormat` in the same group.
 """
 
 import contextlib
@@ -30,6 +31,7 @@ from ptycho_data.formats._base import (
     has_all,
     open_container,
 )
+from ptycho_data.formats._frames import FrameFormat, ImageFile
 from ptycho_data.formats._metres import ScanInMetres
 
 __all__ = [
@@ -37,9 +39,12 @@ __all__ = [
     "FORMATS",
     "Container",
     "Format",
+    "FrameFormat",
+    "ImageFile",
     "Opened",
     "Raw",
     "ScanInMetres",
+    "added_frame_formats",
     "detect",
     "find_partner",
     "format_named",
@@ -62,17 +67,26 @@ FORMATS: tuple[Format, ...] = (
 """The formats of this package, the more particular ones first."""
 
 
-@functools.cache
 def known_formats() -> tuple[Format, ...]:
-    """Return all formats: those of other packages, then those of this one.
+    """Return all formats of scans: those of other packages, then those of this one.
 
     Entry points are looked up once per process.
 
     Warns
     -----
     ScanFormatWarning
-        If an entry point cannot be loaded or is no `Format`; it is left out.
+        If an entry point cannot be loaded or is no format; it is left out.
     """
+    return (*(one for one in _added() if isinstance(one, Format)), *FORMATS)
+
+
+def added_frame_formats() -> tuple[FrameFormat, ...]:
+    """Return the formats of frames of other packages; warns as `known_formats`."""
+    return tuple(one for one in _added() if isinstance(one, FrameFormat))
+
+
+@functools.cache
+def _added() -> tuple[Format | FrameFormat, ...]:
     added = []
     for point in entry_points(group=ENTRY_POINTS):
         try:
@@ -80,12 +94,13 @@ def known_formats() -> tuple[Format, ...]:
         except Exception as error:  # code of another package may raise anything
             text = f"{ENTRY_POINTS}: {point.name} ({point.value}) left out: {error}"
             warnings.warn(text, ScanFormatWarning, stacklevel=2)
-    return (*added, *FORMATS)
+    return tuple(added)
 
 
-def _loaded(value: object) -> Format:
-    if not isinstance(value, Format):
-        raise InvalidValueError("the entry point", "a Format", type(value).__name__)
+def _loaded(value: object) -> Format | FrameFormat:
+    if not isinstance(value, Format | FrameFormat):
+        rule = "a Format or a FrameFormat"
+        raise InvalidValueError("the entry point", rule, type(value).__name__)
     return value
 
 

@@ -5,6 +5,7 @@ as they are read.
 """
 
 from ptycho_data._build import first_probe
+from ptycho_data._patterns import countable, require_countable
 from ptycho_data.raw._detector import Frames, Window, largest_size, patterns
 from ptycho_data.raw._faults import NoValue, no_value, polarity
 from ptycho_data.raw._layouts import LAYOUTS, Layout
@@ -23,6 +24,7 @@ __all__ = [
     "Watched",
     "Window",
     "added_by_place",
+    "countable",
     "first_probe",
     "largest_size",
     "layout_named",
@@ -30,4 +32,5 @@ __all__ = [
     "patterns",
     "polarity",
     "read_raw",
+    "require_countable",
 ]

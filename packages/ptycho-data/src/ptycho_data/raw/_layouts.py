@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from ptycho_data._domain import Domain
+from ptycho_data.raw._image_files import FRAMES
 from ptycho_data.units import Particle
 
 __all__ = ["FIELDS", "LAYOUTS", "At", "Layout"]
@@ -61,7 +62,7 @@ class Layout:
     Attributes
     ----------
     name, title
-        For recipes, and in words.
+        For recipes, and in words; empty where the format of the files has a title.
     marks
         Paths that all files of this layout have; without any, the fields decide.
     where
@@ -314,6 +315,17 @@ LAYOUTS: tuple[Layout, ...] = (
         where=_NEXUS | _MOTORS | {"patterns": (At("*/data/data_00*"),)},
         joined=True,
         note="Eiger, Pilatus, Arina: data files in the same folder",
+    ),
+    Layout(
+        name="frames",
+        title="",
+        marks=(FRAMES,),
+        where={
+            name: (At(FRAMES if name == "patterns" else name),)
+            for name in FIELDS
+            if name not in ("x", "y", "mask")
+        },
+        note="TIFF, EDF, CBF and other files of frames; positions are elsewhere",
     ),
     Layout(
         name="nexus",

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_data._domain import Domain
+from ptycho_data._patterns import require_countable
 from ptycho_data._stack import LazyStack
 
 __all__ = ["Watched", "added_by_place"]
@@ -105,6 +106,7 @@ class Watched:
             They are to become narrow, and a value is too large for that.
         """
         read = self.stack[rows]
+        require_countable(read)
         if self.wide and len(rows):
             read = self._checked(read)
         self.totals[rows] = self._sums(read)

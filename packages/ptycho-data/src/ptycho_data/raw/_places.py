@@ -1,5 +1,6 @@
 """Where values are: datasets, parts of them, columns of tables, in the files of a scan."""
 
+import functools
 import re
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,17 +12,20 @@ from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 from ptycho_config.paths import expanded
 
-from ptycho_data._contract import ScanFormatError
+from ptycho_data._contract import WHOLE_FILE, MissingScanError, ScanFormatError
 from ptycho_data._hdf5 import H5File, is_hdf5
 from ptycho_data._npz import Archive
 from ptycho_data._stack import Stack
 from ptycho_data._untrusted import require_file
 from ptycho_data.formats._base import open_container
+from ptycho_data.raw._image_files import FrameFiles
+from ptycho_data.raw._image_formats import frame_format
+from ptycho_data.raw._series import in_order
 from ptycho_data.raw._tables import NpyFile, TextTable
 
 __all__ = ["FOLLOWED", "Place", "RawFile", "RawFiles"]
 
-RawFile = H5File | Archive | TextTable | NpyFile
+RawFile = H5File | Archive | TextTable | NpyFile | FrameFiles
 """A file that values are read from."""
 #: Links from file to file that are followed: master, link, virtual dataset, data, and one to spare.
 FOLLOWED = 4
@@ -101,6 +105,8 @@ class Place:
         """Give access to frames (n, H, W) without reading them, rasters line by line."""
         if isinstance(self.file, H5File):
             return self.file.stack(self.name, raster=True)
+        if isinstance(self.file, FrameFiles):
+            return self.file.stack()
         header = self.file.header(self.name)
         if len(header.shape) < 3 or 0 in header.shape:
             self.fail("a stack of three axes or more, none of them 0", header.describe())
@@ -118,7 +124,7 @@ class Place:
         raise ScanFormatError.of(self.file.path, self.name or "the file", rule, got, advice)
 
 
-@define(kw_only=True, eq=False)
+@define(kw_only=True, eq=False, slots=False)
 class RawFiles:
     """The files of a scan, and those that are named beside them; each is opened once.
 
@@ -150,6 +156,9 @@ class RawFiles:
             return TextTable(path)
         if suffix == ".npy":
             return NpyFile(path)
+        format_ = frame_format(path)
+        if format_ is not None:
+            return FrameFiles([path], format_)
         require_file(path, "a file of a scan")
         if is_hdf5(path):
             return H5File(path, follow=FOLLOWED, within=self.within)
@@ -157,8 +166,36 @@ class RawFiles:
 
     @property
     def files(self) -> list[RawFile]:
-        """The files of the scan."""
-        return [self.open(path) for path in self.paths]
+        """The files of the scan; those of frames alone are one, in the order of their numbers."""
+        return [
+            *([self._series] if self._series else []),
+            *(self.open(path) for path in self.paths if frame_format(path) is None),
+        ]
+
+    @functools.cached_property
+    def _series(self) -> FrameFiles | None:
+        images = [path for path in self.paths if frame_format(path) is not None]
+        if not images:
+            return None
+        ordered = in_order(images)
+        format_ = frame_format(ordered[0])
+        assert format_ is not None  # noqa: S101 - chosen so
+        for path in ordered:
+            if not path.exists():
+                raise MissingScanError.of(path, WHOLE_FILE, "a file of a scan", "no such file")
+        return FrameFiles(ordered, format_)
+
+    @property
+    def cautions(self) -> list[str]:
+        """Doubts about the files."""
+        return list(self._series.cautions) if self._series else []
+
+    @property
+    def named(self) -> str:
+        """The files of the scan in words, not too many of them."""
+        names = [path.name for path in self.paths]
+        few = " or ".join(names[:3])
+        return few if len(names) <= 3 else f"{few} or {len(names) - 3} more"
 
     @property
     def used(self) -> tuple[Path, ...]:
@@ -189,7 +226,8 @@ class RawFiles:
         """
         text, pick = _split_indices(option, text.replace("{stem}", self.paths[0].stem))
         file, separator, name = text.partition("::")
-        if not separator and text.lower().endswith(_SINGLE):
+        single = text.lower().endswith(_SINGLE) or frame_format(Path(text)) is not None
+        if not separator and single:
             file, name, separator = text, "", "::"
         if separator:
             opened = self.open(self._beside(expanded(file)))
@@ -203,8 +241,7 @@ class RawFiles:
             name = text.strip("/") if isinstance(one, H5File) else text
             if not isinstance(one, NpyFile) and name in one:
                 return Place(file=one, name=name, pick=pick, unit_if_none=unit)
-        named = " or ".join(path.name for path in self.paths)
-        raise InvalidValueError(option, f"a dataset of {named}", text, self.contents())
+        raise InvalidValueError(option, f"a dataset of {self.named}", text, self.contents())
 
     def _beside(self, path: Path) -> Path:
         """Return a named file, which may lie beside the scan instead of in the working folder."""

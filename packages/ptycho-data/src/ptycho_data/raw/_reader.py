@@ -16,6 +16,7 @@ from ptycho_data._domain import Domain
 from ptycho_data._hdf5 import H5File
 from ptycho_data._stack import Stack
 from ptycho_data.raw import _quantities as quantities
+from ptycho_data.raw._image_formats import named_files
 from ptycho_data.raw._joined import joined
 from ptycho_data.raw._motors import in_metres, matched
 from ptycho_data.raw._places import Place, RawFiles
@@ -36,7 +37,9 @@ def read_raw(
     Parameters
     ----------
     paths
-        The files: the first has the patterns; names without a file are looked for in all.
+        The files: the first has the patterns; names without a file are looked for in all. Files
+        of frames alone make one series, in the order of their numbers; a folder stands for those
+        in it.
     names
         What the user says; it wins over the layout.
     within
@@ -57,7 +60,7 @@ def read_raw(
     if not paths:
         raise InvalidValueError("RAW", "one file or more", "none")
     with ExitStack() as closing:
-        files = RawFiles(paths=tuple(paths), closing=closing, within=within)
+        files = RawFiles(paths=tuple(named_files(paths)), closing=closing, within=within)
         return _Reader(names or Names(), files).read()
 
 
@@ -68,7 +71,7 @@ class _Reader:
         self.names, self.files = names, files
         self.found: Recognised = recognise(files, names.layout)
         self.remarks: list[str] = []
-        self.cautions: list[str] = []
+        self.cautions: list[str] = files.cautions
         self.places: dict[str, str] = {}
 
     def read(self) -> RawScan:
@@ -78,7 +81,7 @@ class _Reader:
         if names.domain not in (None, *_DOMAINS):
             raise InvalidValueError("domain", "counts or amplitude", repr(names.domain))
         frames, grid = self._frames()
-        particle = names.particle or (layout and layout.particle) or "photon"
+        particle = names.particle or self.found.particle or "photon"
         energy = self._energy(particle)
         x, y = self._positions(len(frames), grid)
         mask, good = self._mask()
@@ -111,7 +114,7 @@ class _Reader:
         else:
             places = self.found.patterns()
         if not places:
-            named = " or ".join(path.name for path in self.files.paths)
+            named = self.files.named
             advice = f"name the dataset with --patterns; {self.files.contents()}"
             raise InvalidValueError("patterns", f"in {named}", "no known layout", advice)
         stacks = [place.stack() for place in places]
@@ -329,8 +332,9 @@ class _Reader:
             step_x, step_y = quantities.lengths("step", self.names.step)
         else:
             step_x, step_y = (self._stated_step(axis) for axis in "xy")
-        if not (step_x and step_y):
-            raise InvalidValueError("step", "not zero", f"{step_x:g}, {step_y:g} m")
+        for step in (step_x, step_y):
+            if not quantities.SMALLEST < abs(step) < quantities.LARGEST:
+                raise InvalidValueError("step", "a length that is not zero", f"{step:g} m")
         y, x = np.divmod(np.arange(rows * columns), columns)
         if self.names.snake:
             x = np.where(y % 2 == 1, columns - 1 - x, x)
@@ -350,7 +354,7 @@ class _Reader:
 
 def _angle_of(unit: str, raw: RawScan) -> float | None:
     """Return the radians in a unit of angle, or of spatial frequency."""
-    text = unit.strip()
+    text = unit.strip().removeprefix("1")
     for ending in ("^-1", "**-1", "-1"):
         if text.endswith(ending):
             text = "/" + text[: -len(ending)]

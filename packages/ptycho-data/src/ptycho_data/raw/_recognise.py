@@ -8,8 +8,11 @@ from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._contract import ScanFormatError
 from ptycho_data._hdf5 import H5File
+from ptycho_data.formats import FrameFormat
+from ptycho_data.raw._image_files import FrameFiles
 from ptycho_data.raw._layouts import LAYOUTS, At, Layout
 from ptycho_data.raw._places import Place, RawFiles
+from ptycho_data.units import Particle
 
 __all__ = ["Recognised", "layout_named", "recognise"]
 
@@ -34,8 +37,11 @@ def layout_named(name: str) -> Layout:
     raise InvalidValueError("layout", rule, repr(name))
 
 
-def expand(file: H5File, pattern: str) -> Iterator[str]:
+def expand(file: H5File | FrameFiles, pattern: str) -> Iterator[str]:
     """Yield the paths in a file that a pattern stands for, in the order of the file."""
+    if isinstance(file, FrameFiles):
+        yield from (name for name in file.names if name == pattern)
+        return
     for alternative in pattern.split("|"):
         yield from _below(file, "", alternative.split("/"))
 
@@ -77,22 +83,39 @@ class Recognised:
     @property
     def title(self) -> str:
         """Name of the layout in words."""
-        return "unknown layout" if self.layout is None else self.layout.title
+        if self.layout is None:
+            return "unknown layout"
+        return self.layout.title or next(one.title for one in self._formats)
+
+    @property
+    def particle(self) -> Particle | None:
+        """What is diffracted, if layout or format tell."""
+        known = [self.layout and self.layout.particle, *(one.particle for one in self._formats)]
+        return next((particle for particle in known if particle), None)
+
+    @property
+    def _formats(self) -> list[FrameFormat]:
+        return [file.format for file in self.files.files if isinstance(file, FrameFiles)]
+
+    @property
+    def joined(self) -> bool:
+        """Whether patterns are in several datasets."""
+        return self.layout is not None and self.layout.joined
 
     def ways(self, name: str) -> tuple[At, ...]:
         """Return where the layout may have a quantity."""
         return () if self.layout is None else tuple(self.layout.where.get(name, ()))
 
-    def at(self, way: At) -> list[tuple[Place, At]]:
-        """Return the datasets that one way stands for, in all files."""
+    def at(self, way: At, *, broken: bool = False) -> list[tuple[Place, At]]:
+        """Return the datasets that one way stands for, in all files; broken links if wanted."""
         found = []
         for file in self.files.files:
-            if not isinstance(file, H5File):
+            if not isinstance(file, H5File | FrameFiles):
                 continue
             found += [
                 (Place(file=file, name=path, pick=way.pick, unit_if_none=way.unit), way)
                 for path in expand(file, way.path)
-                if path in file
+                if broken or path in file
             ]
         return found
 
@@ -103,12 +126,11 @@ class Recognised:
     def patterns(self) -> list[Place]:
         """Return the places of the patterns: one, or several that follow each other."""
         for way in self.ways("patterns"):
+            if self.joined:
+                series = _series([place for place, _ in self.at(way, broken=True)])
+                if any(map(_is_stack, series)):
+                    return series  # one that is no stack is told when it is read
             places = [place for place, _ in self.at(way) if _is_stack(place)]
-            if places and self.layout is not None and self.layout.joined:
-                # The same data may be there under two names of the top group.
-                top = places[0].name.partition("/")[0]
-                alike = [place for place in places if place.name.partition("/")[0] == top]
-                return sorted(alike, key=lambda place: _counted(place.name))
             if places:
                 return places[:1]
         return []
@@ -121,16 +143,24 @@ class Recognised:
             ys = [place for place, _ in self.at(way_y)]
             if not xs or len(xs) != len(ys):
                 continue
-            if self.layout is not None and self.layout.joined and len(xs) > 1:
-
-                def key(place: Place) -> tuple[object, ...]:
-                    return _counted(place.name)
-
-                pairs.append((sorted(xs, key=key), sorted(ys, key=key)))
+            if self.joined and len(xs) > 1:
+                pairs.append((_series(xs), _series(ys)))
             pairs += [([x], [y]) for x, y in zip(xs, ys, strict=True)]
         lists = [pair for pair in pairs if all(_is_list(place) for part in pair for place in part)]
         exact = [pair for pair in lists if _values(pair[0]) == n]
         return next(iter(exact or lists), ([], []))
+
+
+def _series(places: list[Place]) -> list[Place]:
+    """Return the datasets of a series in the order of their numbers.
+
+    The same data may be there under two names of the top group.
+    """
+    if not places:
+        return []
+    top = places[0].name.partition("/")[0]
+    alike = [place for place in places if place.name.partition("/")[0] == top]
+    return sorted(alike, key=lambda place: _counted(place.name))
 
 
 def _values(places: list[Place]) -> int:
@@ -191,7 +221,7 @@ def recognise(files: RawFiles, name: str | None = None) -> Recognised:
 
 
 def _marked(files: RawFiles, layout: Layout) -> bool:
-    hdf5 = [file for file in files.files if isinstance(file, H5File)]
+    named = [file for file in files.files if isinstance(file, H5File | FrameFiles)]
     return any(
-        all(next(expand(file, mark), None) is not None for mark in layout.marks) for file in hdf5
+        all(next(expand(file, mark), None) is not None for mark in layout.marks) for file in named
     )

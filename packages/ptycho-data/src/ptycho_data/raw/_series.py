@@ -1,0 +1,48 @@
+"""Files of frames that follow each other: which belong together, their order, what is missing."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from ptycho_data._contract import WHOLE_FILE, ScanFormatError
+
+__all__ = ["in_order", "missing_numbers", "natural"]
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+def natural(name: str) -> tuple[tuple[str, int], ...]:
+    """Sort key that puts ``frame_10`` after ``frame_9``."""
+    parts = _DIGITS.split(name)
+    numbers = [*map(int, parts[1::2]), -1]
+    return tuple(zip(parts[::2], numbers, strict=True))
+
+
+def in_order(paths: Sequence[Path]) -> list[Path]:
+    """Return the files of a series in the order of the numbers in their names.
+
+    Raises
+    ------
+    ScanFormatError
+        Their names differ in more than numbers.
+    """
+    kinds = Counter(_DIGITS.sub("*", path.name) for path in paths)
+    if len(kinds) > 1:
+        named = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(4))
+        folder = paths[0].parent
+        rule = "of files whose names differ in numbers alone"
+        advice = "name the files of one series"
+        raise ScanFormatError.of(folder, WHOLE_FILE, rule, named, advice)
+    return sorted(paths, key=lambda path: natural(path.name))
+
+
+def missing_numbers(paths: Sequence[Path]) -> list[int]:
+    """Return the numbers that a series in order leaves out; none if several numbers vary."""
+    columns = list(zip(*(natural(path.name)[:-1] for path in paths), strict=True))
+    varying = [column for column in columns if len(set(column)) > 1]
+    if len(varying) != 1:
+        return []
+    numbers = [number for _, number in varying[0]]
+    return [absent for low, high in pairwise(numbers) for absent in range(low + 1, high)]
