@@ -75,6 +75,8 @@ class Layout:
         Whether patterns are in several datasets, one after the other.
     turned
         Whether rows and columns of the patterns are exchanged, as MATLAB writes them.
+    images
+        Whether it is that of files with frames alone.
     note
         What is worth knowing about files of this layout.
     """
@@ -87,6 +89,7 @@ class Layout:
     particle: Particle | None = None
     joined: bool = False
     turned: bool = False
+    images: bool = False
     note: str = ""
 
 
@@ -319,7 +322,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(
         name="frames",
         title="",
-        marks=(FRAMES,),
+        images=True,
         where={
             name: (At(FRAMES if name == "patterns" else name),)
             for name in FIELDS

@@ -109,9 +109,7 @@ class Recognised:
     def at(self, way: At, *, broken: bool = False) -> list[tuple[Place, At]]:
         """Return the datasets that one way stands for, in all files; broken links if wanted."""
         found = []
-        for file in self.files.files:
-            if not isinstance(file, H5File | FrameFiles):
-                continue
+        for file in _those_of(self.files, self.layout):
             found += [
                 (Place(file=file, name=path, pick=way.pick, unit_if_none=way.unit), way)
                 for path in expand(file, way.path)
@@ -221,7 +219,14 @@ def recognise(files: RawFiles, name: str | None = None) -> Recognised:
 
 
 def _marked(files: RawFiles, layout: Layout) -> bool:
-    named = [file for file in files.files if isinstance(file, H5File | FrameFiles)]
     return any(
-        all(next(expand(file, mark), None) is not None for mark in layout.marks) for file in named
+        all(next(expand(file, mark), None) is not None for mark in layout.marks)
+        for file in _those_of(files, layout)
     )
+
+
+def _those_of(files: RawFiles, layout: Layout | None) -> list[H5File | FrameFiles]:
+    """Return the files that may be of a layout: those with frames alone have one of their own."""
+    images = layout is not None and layout.images
+    kind = FrameFiles if images else H5File
+    return [file for file in files.files if isinstance(file, kind)]
