@@ -1,8 +1,6 @@
 """The checkpoint of a run of the solver: its state, and what it is a state of."""
 
 import hashlib
-import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,12 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
-from ptycho_data import Scan, jsonable, load_arrays
+from ptycho_data import Scan, jsonable
 from ptycho_physics import State
 
-from ptycho_core.checkpoints import check_whole, write_sealed
+from ptycho_core.checkpoints import check_whole
 from ptycho_core.resuming import check_resumed, scan_fingerprint
+from ptycho_core.state_files import read_state, write_state
 
 __all__ = ["CHECKPOINT_FILE", "SolverCheckpoint", "solver_identity"]
 
@@ -79,10 +78,7 @@ class SolverCheckpoint:
         """
         about = {name: getattr(state, name) for name in _NUMBERS} | {"identity": self.identity}
         about["generator"] = dict(state.generator)
-        arrays = {name: getattr(state, name) for name in _ARRAYS}
-        content = io.BytesIO()
-        np.savez(content, **arrays, state=np.frombuffer(json.dumps(about).encode(), np.uint8))
-        write_sealed(self.path, content.getbuffer())
+        write_state(self.path, {name: getattr(state, name) for name in _ARRAYS}, about)
 
     def read(self) -> State:
         """Read the state back.
@@ -95,8 +91,7 @@ class SolverCheckpoint:
         """
         check_whole(self.path)
         try:
-            arrays = load_arrays(self.path)
-            about = json.loads(arrays.pop("state").tobytes())
+            arrays, about = read_state(self.path)
             state = State(
                 **{name: arrays[name].astype(dtype) for name, dtype in _ARRAYS.items()},
                 r_factors=[float(value) for value in about["r_factors"]],

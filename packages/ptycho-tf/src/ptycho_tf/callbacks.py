@@ -1,12 +1,8 @@
 """Training callbacks: partition of the epoch, history, logs, early stopping, interrupts."""
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
+from ptycho_core import interrupts
 from ptycho_core.loss_record import LossRecord
 from ptycho_core.stopping import Patience
 from ptycho_core.tracker import Tracker
@@ -124,27 +120,9 @@ class Interrupts(keras.callbacks.Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self.arrived = False
-
-    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's signature
-        if self.arrived:  # a second signal stops at once
-            raise KeyboardInterrupt
-        self.arrived = True
-
-    @contextmanager
-    def watch(self) -> Iterator[None]:
-        """Handle the signals; only the main thread can."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self.signals = interrupts.Interrupts()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
         """Stop if a signal has arrived."""
-        if self.arrived:
+        if self.signals.arrived:
             raise KeyboardInterrupt

@@ -4,32 +4,22 @@ A checkpoint is an NPZ file with all variables, in order, and a JSON text with t
 state. It contains no code, is read without pickle, and is replaced atomically.
 """
 
-import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig
 from ptycho_config.errors import InvalidValueError
-from ptycho_core.checkpoints import (
-    CheckpointFiles,
-    KeptEpochs,
-    check_whole,
-    newest_whole,
-    write_sealed,
-)
+from ptycho_core.checkpoints import CheckpointFiles, KeptEpochs, check_whole, newest_whole
 from ptycho_core.resuming import CHANGES, check_resumed, resumed_changes
-from ptycho_data import load_arrays
+from ptycho_core.state_files import read_state, write_state
 
 from ptycho_tf.frameworks import keras
 from ptycho_tf.learning import LearningModel
 
 FILES = CheckpointFiles("last.npz", "best-{:03}.npz")
 VARIABLES = "variables"
-_STATE = "state"
 
 
 def _variables(model: LearningModel) -> list[Any]:
@@ -39,10 +29,7 @@ def _variables(model: LearningModel) -> list[Any]:
 def save(path: Path, model: LearningModel, state: Mapping[str, Any]) -> None:
     """Write a checkpoint, atomically."""
     arrays = {f"variable_{k:04}": v.numpy() for k, v in enumerate(_variables(model))}
-    arrays[_STATE] = np.frombuffer(json.dumps(state).encode(), np.uint8)
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    write_sealed(path, content.getbuffer())
+    write_state(path, arrays, state)
 
 
 def read(path: Path) -> tuple[int, dict[str, Any]]:
@@ -54,8 +41,7 @@ def read(path: Path) -> tuple[int, dict[str, Any]]:
         If it is not a checkpoint.
     """
     try:
-        arrays = load_arrays(path)
-        state: dict[str, Any] = json.loads(arrays.pop(_STATE).tobytes())
+        arrays, state = read_state(path)
         state[VARIABLES] = [arrays[name] for name in sorted(arrays)]
         return int(state["finished"]), state
     except (LookupError, OSError, TypeError, ValueError) as error:

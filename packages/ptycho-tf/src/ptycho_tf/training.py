@@ -81,7 +81,7 @@ class _Run:
     def fit(self, epochs: int, first: int, *, bar: bool) -> bool:
         """Train; return whether it was interrupted (Ctrl-C or SIGTERM)."""
         validation = self.validation
-        with self.interrupts.watch():
+        with self.interrupts.signals.watch():
             try:
                 self.model.fit(
                     self.devices.share(self.train.dataset()),
