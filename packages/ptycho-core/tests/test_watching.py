@@ -196,6 +196,13 @@ def test_a_scan_of_several_files_needs_all_kinds(folder, clock):
     (folder / "s7" / "s7_pos.csv").write_text("0,0\n")
     (arrival,) = settled(watched, clock).ready
     assert [path.name for path in arrival.files] == ["frames_9.h5", "frames_10.h5", "s7_pos.csv"]
+    known = {"s7": arrival.stamps}
+    assert len(known["s7"]) == 2  # one of all frames
+    assert not watched.look(known).waiting
+    frames(folder / "s7" / "frames_11.h5")
+    assert "s7" in watched.look(known).waiting
+    frames(folder / "s7" / "frames_9.h5")
+    assert not watched.unchanged(arrival)
 
 
 def test_two_files_of_one_name_are_told(folder, clock):

@@ -2,14 +2,16 @@
 
 import os
 import re
-import stat
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from attrs import define, field, frozen
 from ptycho_data import wholeness
+from ptycho_data.raw import natural
 
+from ptycho_core.watching.listing import Stamp, Stamps, list_files
 from ptycho_core.watching.patterns import ANY_SCAN, FilePattern
 
 __all__ = [
@@ -21,10 +23,6 @@ __all__ = [
     "Stamps",
 ]
 
-#: Size of a file, and the time of its last change in nanoseconds.
-Stamp = tuple[int, int]
-#: Of each file, by its name in the folder.
-Stamps = dict[str, Stamp]
 
 #: Files of frames that a Dectris master file links to are no scans of their own.
 _FRAMES = re.compile(r".*_data_\d{6}\.h5")
@@ -49,11 +47,14 @@ class Arrival:
         Those that the patterns name; the first has the frames.
     stamps
         Of these and of the files that they link to, as they were when they were found complete.
+    names
+        Names of the files by pattern.
     """
 
     name: str
     files: tuple[Path, ...]
     stamps: Stamps
+    names: list[list[str]]
 
 
 @frozen(kw_only=True)
@@ -139,7 +140,7 @@ class Arrivals:
         OSError
             The folder cannot be read.
         """
-        listed = dict(_listed(self.folder, self._depth, self.skipped))
+        listed = dict(list_files(self.folder, self._depth, self.skipped))
         if listed == self._before and not (self._tracked or self._loose):
             return Look(ready=[], waiting=self._waiting, soon=False, changed=False)
         self._before, self._loose, self._changed, self._soon = listed, False, False, False
@@ -147,28 +148,50 @@ class Arrivals:
         scans, parts = self._scans(listed), self._linked(known)
         self._tracked = {name: one for name, one in self._tracked.items() if name in scans}
         ready = []
-        for name in sorted(scans, key=_natural):
-            files = {one: listed[one] for of_pattern in scans[name] for one in of_pattern}
-            paths = tuple(self.folder / one for one in files)
-            if (paths and paths[0] in parts) or self._is_known(files, known.get(name)):
+        for name in sorted(scans, key=natural):
+            files = tuple(one for of_pattern in scans[name] for one in of_pattern)
+            stamps = self._stamps(name, scans[name], listed.__getitem__)
+            is_part = bool(files) and self.folder / files[0] in parts
+            if is_part or self._is_known(stamps, known.get(name)):
                 self._tracked.pop(name, None)
-            elif why := self._wrong_number(name, scans[name]) or self._wait(name, files, listed):
+            elif (why := self._wrong_number(name, scans[name])) or (
+                why := self._wait(name, files, stamps)
+            ):
                 self._waiting[name] = why
             else:
-                stamps = self._tracked[name].stamps
-                ready.append(Arrival(name=name, files=paths, stamps=stamps))
+                ready.append(
+                    Arrival(
+                        name=name,
+                        files=tuple(self.folder / one for one in files),
+                        stamps=self._tracked[name].stamps,
+                        names=scans[name],
+                    )
+                )
         parts = self._linked(known)  # of masters that were just looked at, too
         ready = [one for one in ready if one.files[0] not in parts]
         return Look(ready=ready, waiting=self._waiting, soon=self._soon, changed=self._changed)
 
     def unchanged(self, arrival: Arrival) -> bool:
         """Whether the files of a scan are still as they were found complete."""
-        return all(self._stamp(name) == stamp for name, stamp in arrival.stamps.items())
+        now = self._stamps(arrival.name, arrival.names, self._stamp)
+        return now.items() <= arrival.stamps.items()
+
+    def _stamps(self, scan: str, names: list[list[str]], stamp: Callable[[str], Stamp]) -> Stamps:
+        """Return the stamps of the files of a scan; of several of one pattern, one for them all."""
+        stamps: Stamps = {}
+        for pattern, of_pattern in zip(self.patterns, names, strict=True):
+            found = {name: stamp(name) for name in of_pattern}
+            if len(found) > 1:
+                text = repr(sorted(found.items())).encode("utf-8", "surrogateescape")
+                total = sum(size for size, _ in found.values())
+                found = {pattern.of(scan): (total, zlib.crc32(text))}
+            stamps |= found
+        return stamps
 
     def _scans(self, listed: Stamps) -> dict[str, list[list[str]]]:
         """Return for each scan the names of its files, by pattern."""
         scans: dict[str, list[list[str]]] = {}
-        for file in sorted(listed, key=_natural):
+        for file in sorted(listed, key=natural):
             if file.endswith(_UNFINISHED):
                 continue
             for number, pattern in enumerate(self.patterns):
@@ -215,15 +238,15 @@ class Arrivals:
             return _MISSING
         return status.st_size, status.st_mtime_ns
 
-    def _wait(self, name: str, files: Stamps, listed: Stamps) -> str:
+    def _wait(self, name: str, files: tuple[str, ...], stamps: Stamps) -> str:
         """Say what a scan waits for; nothing if it is complete."""
-        if self._is_changing(name, files):
+        if self._is_changing(name, stamps):
             return CHANGING
         if self.trigger is not None:
-            wanted = self.trigger.of(name)
-            if not any(self.trigger.scan_of(file) == name for file in listed):
-                return f"no file {wanted} yet"
-        return self._lacking(name, files)
+            triggers = (self.trigger.scan_of(file) for file in self._before or ())
+            if name not in triggers:
+                return f"no file {self.trigger.of(name)} yet"
+        return self._lacking(name, files, stamps)
 
     def _is_changing(self, name: str, files: Stamps) -> bool:
         """Whether files of a scan changed a moment ago; new ones are taken for changing."""
@@ -239,13 +262,13 @@ class Arrivals:
         self._soon |= waiting
         return waiting
 
-    def _lacking(self, name: str, files: Stamps) -> str:
+    def _lacking(self, name: str, files: tuple[str, ...], own: Stamps) -> str:
         """Say what is missing in files that do not change."""
         now, tracked = self.clock(), self._tracked[name]
         found = {one: wholeness(self.folder / one) for one in files}
         links = tuple(dict.fromkeys(path for one in found.values() for path in one.links))
         if links != tracked.links:  # they may be changing
-            stamps = self._with_links(files, links)
+            stamps = self._with_links(own, links)
             self._tracked[name] = _Tracked(stamps=stamps, since=now, links=links)
             self._soon = True
             return CHANGING
@@ -262,43 +285,3 @@ class Arrivals:
     def _with_links(self, files: Stamps, links: tuple[Path, ...]) -> Stamps:
         names = (os.path.relpath(path, self.folder) for path in links)
         return files | {name: self._stamp(name) for name in names}
-
-
-def _listed(folder: Path, deepest: int, skipped: Path | None) -> Iterator[tuple[str, Stamp]]:
-    """Yield name and stamp of the regular files in a folder, and in folders of it, but hidden ones.
-
-    What vanishes meanwhile is left out.
-
-    Raises
-    ------
-    OSError
-        The folder itself cannot be read.
-    """
-    folders = [("", 0)]
-    while folders:
-        inside, depth = folders.pop()
-        try:
-            entries = list(os.scandir(folder / inside))
-        except OSError:
-            if not inside:
-                raise
-            continue
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    if depth < deepest and Path(entry.path).resolve() != skipped:
-                        folders.append((f"{inside}{entry.name}/", depth + 1))
-                    continue
-                status = entry.stat()
-            except OSError:  # gone since, or a link that leads nowhere
-                continue
-            if stat.S_ISREG(status.st_mode):
-                yield inside + entry.name, (status.st_size, status.st_mtime_ns)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key by which ``scan_9`` comes before ``scan_10``."""
-    parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if index % 2 else (-1, part) for index, part in enumerate(parts)]

@@ -8,7 +8,7 @@ from ptycho_config.errors import InvalidValueError
 __all__ = ["ANY_SCAN", "FilePattern"]
 
 #: Names of scans where no pattern says more.
-ANY_SCAN = "{scan}.{h5,hdf5,hdf,he5,nxs,cxi,npz,mat,emd,ptyd}"
+ANY_SCAN = "{scan}.{h5,hdf5,hdf,he5,nxs,cxi,npz,mat,emd,ptyd,raw,mib,hspy,dm3,dm4}"
 _WILDCARDS = {"**/": r"(?:[^/]+/)*", "*": r"[^/]*", "?": r"[^/]"}
 _TOKEN = re.compile(r"\{scan\}|\{[^{}]*,[^{}]*\}|\*\*/|\*|\?")
 

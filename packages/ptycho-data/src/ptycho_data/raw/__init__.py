@@ -13,6 +13,7 @@ from ptycho_data.raw._passing import Watched, added_by_place
 from ptycho_data.raw._reader import read_raw
 from ptycho_data.raw._recognise import layout_named
 from ptycho_data.raw._scan import Names, RawScan
+from ptycho_data.raw._series import natural
 
 __all__ = [
     "LAYOUTS",
@@ -28,6 +29,7 @@ __all__ = [
     "first_probe",
     "largest_size",
     "layout_named",
+    "natural",
     "no_value",
     "patterns",
     "polarity",
