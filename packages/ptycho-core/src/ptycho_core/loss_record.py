@@ -59,7 +59,7 @@ class LossRecord:
         losses
             Its losses and their terms, ``train_loss`` among them.
         rate
-            Learning rate of its last step.
+            Learning rate at its end.
         total
             Number of epochs of the training.
         tell

@@ -21,15 +21,30 @@ from ptycho_core.tracker import LOG_FOLDER, Epochs, Settings, Tracker
 __all__ = ["MlflowRun"]
 
 #: Used unless the user has set them. A server that is gone should not hold the training up for
-#: minutes, and nobody asked for MLflow's messages about the use of it.
+#: minutes; nobody asked for reports about the use of MLflow, and standard output is ours.
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 #: Most parameters, and most characters of one, that a request may have.
 PARAMETERS, CHARACTERS = 100, 500
 _STATUS = {"epochs": "FINISHED", "plateau": "FINISHED", "interrupted": "KILLED", None: "FAILED"}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence messages about the tables of a new database, and about requests that are repeated."""
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 class MlflowRun(Tracker):
@@ -78,6 +93,7 @@ class MlflowRun(Tracker):
                     f"it says: {without_password(reason)}",
                 ) from error
 
+    @_quiet()
     def epoch(self, epochs: Epochs) -> None:
         """Write the values of an epoch as metrics, at its number."""
         if not self.note.exists() or self.note.read_text("utf-8") != self.run:
@@ -87,6 +103,7 @@ class MlflowRun(Tracker):
         metrics = [self.entities.Metric(k, v, now, step) for k, v in epochs[-1].items()]
         self.client.log_batch(self.run, metrics=metrics)
 
+    @_quiet()
     def results(self, files: Sequence[Path], pictures: Mapping[str, bytes]) -> None:
         """Store the files of the model and the pictures as artifacts."""
         for path in files:
@@ -97,6 +114,7 @@ class MlflowRun(Tracker):
                 path.write_bytes(content)
                 self.client.log_artifact(self.run, str(path), "pictures")
 
+    @_quiet()
     def close(self, stopped: StopReason | None) -> None:
         """End the run with its status."""
         self.client.set_terminated(self.run, _STATUS[stopped])
@@ -136,17 +154,3 @@ class MlflowRun(Tracker):
 def without_password(text: str) -> str:
     """Return a text without user and password in its addresses."""
     return re.sub(r"://[^/@\s]+@", "://", text)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the messages about the tables of a new database."""
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

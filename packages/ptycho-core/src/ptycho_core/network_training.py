@@ -267,7 +267,8 @@ def _write(
         save_bundle(place / BUNDLE_NAME, bundle)
         if finish is not None:
             finish(place, result)
-        return [path.relative_to(place) for path in sorted(place.rglob("*")) if path.is_file()]
+        # hidden ones belong to the writing
+        return [path.relative_to(place) for path in sorted(place.rglob("[!.]*")) if path.is_file()]
 
 
 def _track(job: TrainingJob, bundle: Bundle, files: Sequence[Path]) -> None:
@@ -275,6 +276,7 @@ def _track(job: TrainingJob, bundle: Bundle, files: Sequence[Path]) -> None:
     pictures: dict[str, bytes] = {}
     # other processes of the training wait meanwhile, and would be asked to reconstruct, too
     if job.tracker.pictures and job.execution.device_count == 1:
+        log.info("reconstructing %s for the pictures of the logger", job.scans[0].label)
         with sparing_results("no pictures for the logger"):
             pictures = training_pictures(bundle, job.scans[0], job.execution)
     job.tracker.results(files, pictures)
