@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ptycho_config import ConfigError, InvalidValueError
 from ptycho_config.errors import describe
 from ptycho_config.log_format import PlainFormatter
-from ptycho_config.plain_text import printable, printable_lines, shortened
+from ptycho_config.plain_text import array_text, printable, printable_lines, shortened
 
 anything = st.text(st.characters(codec=None, categories=None))
 
@@ -59,3 +59,8 @@ def test_log_records_are_lines():
 
     assert formatted("ptycho_data.scan", "a\nb\x1b") == "a\\nb\\x1b"
     assert formatted("lightning", "a\nb\x1b") == "a\nb\\x1b"
+
+
+def test_an_array_is_described_by_its_shape():
+    assert array_text(memoryview(b"abc")) == "(3,)"
+    assert array_text(None) == "None"

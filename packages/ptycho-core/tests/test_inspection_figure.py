@@ -4,13 +4,13 @@ import pytest
 from ptycho_core import inspection_figure
 from ptycho_core.cautions import ScanFacts
 from ptycho_core.testing import simulated_scan
-from ptycho_data import OutputExistsError
+from ptycho_data import OutputExistsError, plots
 from ptycho_data.figures import new_figure
 
 
 @pytest.mark.parametrize("positions", [10, 100])
 def test_picture_of_counts_and_amplitudes(tmp_path, monkeypatch, positions):
-    monkeypatch.setattr(inspection_figure, "MAX_POSITIONS", positions)
+    monkeypatch.setattr(plots, "MAX_POSITIONS", positions)
     scan = simulated_scan(20)
     amplitude = np.sqrt(scan.diffraction) / np.sqrt(scan.diffraction.max())
     amplitudes = attrs.evolve(

@@ -5,6 +5,7 @@ that reverse the direction of writing. `printable` shows all of these as escapes
 """
 
 import unicodedata
+from typing import Any
 
 NAME_LENGTH = 300
 """Longest name or value in a message; the middle of a longer one is left out."""
@@ -54,3 +55,16 @@ def shortened(text: str, length: int = NAME_LENGTH) -> str:
         return text
     half = (length - 3) // 2
     return f"{text[:half]}...{text[-half:]}"
+
+
+def array_text(values: Any) -> str:
+    """Describe an array by type and shape, as ``complex64 (1, 64, 64)``; or None.
+
+    Examples
+    --------
+    >>> array_text(memoryview(b"ab"))
+    '(2,)'
+    """
+    if values is None:
+        return "None"
+    return f"{getattr(values, 'dtype', '')} {tuple(values.shape)}".strip()

@@ -4,13 +4,14 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import PtychoError
 from ptycho_data import Reconstruction, Scan, finish_commit, result_set, write_json
+from ptycho_data.display import Displayed
 from ptycho_data.figures import save_figure
 from ptycho_physics.metrics import Comparison, compare
 
@@ -25,6 +26,9 @@ from ptycho_core.comparison import (
 from ptycho_core.evaluation_figure import draw_evaluation
 from ptycho_core.formatting import table
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 __all__ = ["EVALUATION_FILES", "Evaluation", "evaluate", "is_evaluated", "reference_metrics"]
 
 log = logging.getLogger(__name__)
@@ -33,8 +37,8 @@ log = logging.getLogger(__name__)
 EVALUATION_FILES = ("evaluation.json", "evaluation.png")
 
 
-@frozen(kw_only=True, eq=False)
-class Evaluation:
+@frozen(kw_only=True, eq=False, repr=False)
+class Evaluation(Displayed):
     """A comparison over the rectangle that reconstruction and reference share.
 
     Attributes
@@ -108,12 +112,30 @@ class Evaluation:
             write_json(place / EVALUATION_FILES[0], record)
             self.save_figure(place / EVALUATION_FILES[1])
 
-    def save_figure(self, path: Path, *, overwrite: bool = False) -> None:
-        """Draw both objects, their differences and the Fourier ring correlation."""
-        figure = draw_evaluation(
+    def _facts(self) -> dict[str, str]:
+        metrics = self.metrics
+        return {
+            "correlation": f"{metrics['correlation']:.4f}",
+            "with the mean removed": f"{metrics['mean_removed_correlation']:.4f}",
+            "amplitude SSIM": f"{metrics['amplitude_ssim']:.4f}",
+            "phase SSIM": f"{metrics['phase_ssim']:.4f}",
+        }
+
+    def plot(self) -> "Figure":
+        """Draw both objects, their differences and the Fourier ring correlation.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        return draw_evaluation(
             self.comparison, self.box, self.table(), pixel_size_m=self.pixel_size_m
         )
-        save_figure(figure, path, overwrite=overwrite)
+
+    def save_figure(self, path: Path, *, overwrite: bool = False) -> None:
+        """Write the figure of `plot` to a file."""
+        save_figure(self.plot(), path, overwrite=overwrite)
 
 
 def evaluate(

@@ -7,7 +7,7 @@ up to which spatial frequency they agree (M. van Heel and M. Schatz, J. Struct. 
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import frozen
@@ -20,6 +20,9 @@ from ptycho_core.comparison import canvas_of
 from ptycho_core.outputs import CURVE_FILE
 from ptycho_core.ring_correlation import plot_ring_correlation, ring_metrics
 from ptycho_core.sparing import sparing_results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["HalfScanFRC", "Indices", "half_scan_frc", "sparing_half_scan_frc", "write_curve"]
 
@@ -49,8 +52,14 @@ class HalfScanFRC:
         metrics = ring_metrics(self.ring, self.pixel_size_m)
         return {**metrics, "patterns": list(self.patterns)}
 
-    def save_figure(self, path: Path, *, overwrite: bool = False) -> None:
-        """Plot the curve with its thresholds into a picture file."""
+    def plot(self) -> "Figure":
+        """Draw the curve with its thresholds.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
         figure = new_figure(5.2, 5.2)
         plot_ring_correlation(
             figure.subplots(),
@@ -58,7 +67,11 @@ class HalfScanFRC:
             title="Fourier ring correlation of half scans",
             pixel_size_m=self.pixel_size_m,
         )
-        save_figure(figure, path, overwrite=overwrite)
+        return figure
+
+    def save_figure(self, path: Path, *, overwrite: bool = False) -> None:
+        """Write the figure of `plot` to a file."""
+        save_figure(self.plot(), path, overwrite=overwrite)
 
 
 def half_scan_frc(

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_data import Scan, fixture_indices, read_patterns
+from ptycho_data import Scan, read_patterns
 from ptycho_data.figures import draw, new_figure, object_views, save_figure
+from ptycho_data.plots import draw_positions
 
 from ptycho_core.cautions import ScanFacts
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["save_inspection_figure"]
 
-#: Positions to plot, at most: more of them only hide each other.
-MAX_POSITIONS = 20_000
 #: Patterns to average, at most.
 AVERAGED_PATTERNS = 256
 
@@ -35,14 +34,7 @@ def save_inspection_figure(scan: Scan, path: Path, *, overwrite: bool = False) -
     for panel, (title, image) in zip(axes[0], patterns.items(), strict=True):
         _draw_pattern(panel, image, title, facts)
     draw(axes[1, 0], object_views(scan.probe[0], suffix=" of the probe")[0], scan.pixel_size_m)
-    shown = fixture_indices(scan.positions, min(scan.n, MAX_POSITIONS))
-    dots = axes[1, 1].scatter(
-        scan.xcoords[shown], scan.ycoords[shown], c=totals[shown], s=6 if scan.n < 2000 else 1
-    )
-    title = "Positions" if len(shown) == scan.n else f"{len(shown)} of {scan.n} positions"
-    axes[1, 1].set(title=title, xlabel="x / pixel", ylabel="y / pixel", aspect="equal")
-    axes[1, 1].invert_yaxis()
-    figure.colorbar(dots, ax=axes[1, 1], label="sum of the pattern", fraction=0.046, pad=0.03)
+    draw_positions(axes[1, 1], scan, totals, "sum of the pattern")
     save_figure(figure, path, overwrite=overwrite)
 
 

@@ -17,6 +17,7 @@ from attrs import asdict, define, evolve, field, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 from ptycho_config.paths import expanded
+from ptycho_config.plain_text import array_text
 from ptycho_data import LazyStack, Scan, atomic_path, load_arrays, places, save_scan
 from ptycho_data.raw import (
     Frames,
@@ -59,8 +60,8 @@ class View:
         The part that becomes a pattern.
     """
 
-    mean: NDArray[np.float64]
-    bad: NDArray[np.bool_]
+    mean: NDArray[np.float64] = field(repr=array_text)
+    bad: NDArray[np.bool_] = field(repr=array_text)
     window: Window
 
 

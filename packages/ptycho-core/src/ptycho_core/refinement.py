@@ -1,12 +1,15 @@
 """Refinement of any reconstruction by the iterative solver."""
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_data import Reconstruction, Scan
+from ptycho_data.display import Displayed
+from ptycho_data.plots import plot_object
 from ptycho_physics import (
     Canvas,
     expected_counts,
@@ -18,6 +21,10 @@ from ptycho_physics import (
 )
 
 from ptycho_core.comparison import canvas_of
+from ptycho_core.results import result_facts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["RefinementResult", "initial_object", "r_factor_at_best_scale", "refine"]
 
@@ -27,8 +34,8 @@ CHUNK = 64
 POSITION_START = 5
 
 
-@frozen(kw_only=True)
-class RefinementResult:
+@frozen(kw_only=True, eq=False, repr=False)
+class RefinementResult(Displayed):
     """A refined reconstruction.
 
     Attributes
@@ -47,6 +54,22 @@ class RefinementResult:
     r_factor: float
     r_factors: list[float]
     photon_warning: str
+
+    def _facts(self) -> dict[str, str]:
+        return result_facts(self.reconstruction, self.r_factor, None, None) | {
+            "epochs": f"{len(self.r_factors)}",
+            "photons": self.photon_warning,
+        }
+
+    def plot(self) -> "Figure":
+        """Draw amplitude and phase where they were measured, and the R-factor of each epoch.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        return plot_object(self.reconstruction, {"R-factor": self.r_factors})
 
 
 def refine(

@@ -1,5 +1,6 @@
 """Results of a training and of a reconstruction, for all backends."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,19 +8,30 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 from ptycho_data import Reconstruction
+from ptycho_data.display import Displayed
+from ptycho_data.plots import losses, plot_curves, plot_object
 
 from ptycho_core.resuming import Changes
 from ptycho_core.stopping import StopReason
 
 if TYPE_CHECKING:  # the checks import SciPy, which a backend alone does not need
+    from matplotlib.figure import Figure
+
     from ptycho_core.cautions import Caution
     from ptycho_core.verdict import Verdict
 
-__all__ = ["InferenceInterrupted", "InferenceResult", "TrainingInterrupted", "TrainingResult"]
+__all__ = [
+    "InferenceInterrupted",
+    "InferenceResult",
+    "TrainingInterrupted",
+    "TrainingResult",
+    "last_losses",
+    "result_facts",
+]
 
 
-@frozen(kw_only=True)
-class TrainingResult:
+@frozen(kw_only=True, repr=False)
+class TrainingResult(Displayed):
     """The result of a training.
 
     Attributes
@@ -51,6 +63,30 @@ class TrainingResult:
     main_process: bool = True
     written: bool = True
 
+    def _facts(self) -> dict[str, str]:
+        return {
+            "epochs": f"{self.epochs}",
+            "last losses": last_losses(self.history),
+            "time": f"{self.seconds:.0f} s",
+            "file": str(self.bundle_path),
+        }
+
+    def plot(self) -> "Figure":
+        """Draw the losses of each epoch.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        return plot_curves(losses(self.history))
+
+
+def last_losses(history: Mapping[str, Sequence[float]]) -> str:
+    """Write the losses of the last epoch."""
+    shown = losses(history).items()
+    return ", ".join(f"{name} {values[-1]:.4g}" for name, values in shown if len(values))
+
 
 class TrainingInterrupted(KeyboardInterrupt):
     """Training was interrupted; holds the result so far.
@@ -67,8 +103,23 @@ class TrainingInterrupted(KeyboardInterrupt):
         self.result = result
 
 
-@frozen(kw_only=True, eq=False)
-class InferenceResult:
+def result_facts(
+    rec: Reconstruction, r_factor: float, verdict: "Verdict | None", path: Path | None
+) -> dict[str, str]:
+    """Return what is said of a reconstruction, whichever method made it."""
+    height, width = rec.object.shape
+    ratio = None if verdict is None else verdict.ratio
+    return {
+        "object": f"{height} x {width} pixels",
+        "R-factor": f"{r_factor:.4f}",
+        "over photon noise": "" if ratio is None else f"{ratio:.2f}",
+        "patterns": f"{len(rec.indices)}",
+        "folder": "" if path is None else str(path),
+    }
+
+
+@frozen(kw_only=True, eq=False, repr=False)
+class InferenceResult(Displayed):
     """A reconstruction and how it was made.
 
     Attributes
@@ -105,6 +156,22 @@ class InferenceResult:
     path: Path | None = None
     verdict: "Verdict | None" = None
     cautions: "list[Caution]" = field(factory=list)
+
+    def _facts(self) -> dict[str, str]:
+        return result_facts(self.reconstruction, self.r_factor, self.verdict, self.path) | {
+            "backend": self.backend,
+            "speed": f"{self.patterns_per_second:.3g} patterns/s",
+        }
+
+    def plot(self) -> "Figure":
+        """Draw amplitude and phase where they were measured.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        return plot_object(self.reconstruction)
 
     @property
     def object(self) -> NDArray[np.complex64]:

@@ -10,6 +10,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError, MissingFileError
+from ptycho_config.plain_text import array_text
 from ptycho_data import load_experiment, load_parts, load_probe
 from ptycho_physics import objects, probes, scans
 
@@ -66,9 +67,9 @@ class SimulationParts:
         What the file of the parts states of experiment and stage, by the fields of a scan.
     """
 
-    object: NDArray[np.complex64] | None = None
-    probe: NDArray[np.complex64] | None = None
-    positions: NDArray[np.float64] | None = None
+    object: NDArray[np.complex64] | None = field(default=None, repr=array_text)
+    probe: NDArray[np.complex64] | None = field(default=None, repr=array_text)
+    positions: NDArray[np.float64] | None = field(default=None, repr=array_text)
     stated: Mapping[str, Any] = field(factory=dict)
 
     @classmethod

@@ -1,20 +1,26 @@
 """Results of the iterative solver."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 from ptycho_data import Reconstruction
+from ptycho_data.display import Displayed
+from ptycho_data.plots import plot_object
 
 from ptycho_core.cautions import Caution
 from ptycho_core.record import UNFINISHED
+from ptycho_core.results import result_facts
 from ptycho_core.verdict import Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["SolverInterrupted", "SolverResult"]
 
 
-@frozen(kw_only=True, eq=False)
-class SolverResult:
+@frozen(kw_only=True, eq=False, repr=False)
+class SolverResult(Displayed):
     """A reconstruction by the solver.
 
     Attributes
@@ -49,6 +55,21 @@ class SolverResult:
     metrics: dict[str, Any] = field(factory=dict)
     patterns_per_second: float
     path: Path | None = None
+
+    def _facts(self) -> dict[str, str]:
+        return result_facts(self.reconstruction, self.r_factor, self.verdict, self.path) | {
+            "epochs": f"{len(self.r_factors)}, stopped by {self.stopped}",
+        }
+
+    def plot(self) -> "Figure":
+        """Draw amplitude and phase where they were measured, and the R-factor of each epoch.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        return plot_object(self.reconstruction, {"R-factor": self.r_factors})
 
     @property
     def r_factor(self) -> float:

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -30,6 +30,8 @@ from ptycho_data import (
     load_probe,
     write_json,
 )
+from ptycho_data.display import Displayed
+from ptycho_data.plots import plot_model
 
 from ptycho_core.backends import require
 from ptycho_core.cautions import Caution, check_scan, report
@@ -39,7 +41,7 @@ from ptycho_core.outputs import config_files, held_folder, output_set
 from ptycho_core.progress import log_to_stderr
 from ptycho_core.record import RUN_FILE, Inputs, Stopwatch, run_record
 from ptycho_core.refined_scans import write_refined
-from ptycho_core.results import TrainingResult
+from ptycho_core.results import TrainingResult, last_losses
 from ptycho_core.run_settings import (
     AnyPath,
     call_layers,
@@ -54,6 +56,9 @@ from ptycho_core.stopping import StopReason
 from ptycho_core.training_data import separate
 from ptycho_core.twin import note_twin
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 __all__ = ["TRAINING_FILES", "TrainedModel", "TrainingRun", "train"]
 
 log = logging.getLogger(__name__)
@@ -64,8 +69,8 @@ TRAINING_FILES = ("wts.h5.zip", "metrics.json", RUN_FILE, MANIFEST)
 Probe = NDArray[np.complexfloating[Any, Any]]
 
 
-@frozen(kw_only=True, eq=False)
-class TrainedModel:
+@frozen(kw_only=True, eq=False, repr=False)
+class TrainedModel(Displayed):
     """A trained network and how it was trained.
 
     Attributes
@@ -114,6 +119,27 @@ class TrainedModel:
     main_process: bool = True
     cautions: list[Caution] = field(factory=list)
     probes: list[ProbeRefinement] = field(factory=list)
+
+    def _facts(self) -> dict[str, str]:
+        model = self.config.model
+        return {
+            "network": f"{model.architecture}, N {model.N}, gridsize {model.gridsize}",
+            "epochs": f"{self.epochs}",
+            "last losses": last_losses(self.history),
+            "weights kept": self.kept,
+            "time": f"{self.seconds:.0f} s",
+            "file": "" if self.path is None else str(self.path),
+        }
+
+    def plot(self) -> "Figure":
+        """Draw the probe and the losses of each epoch.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        return plot_model(self.bundle.probe, self.history)
 
 
 def train(

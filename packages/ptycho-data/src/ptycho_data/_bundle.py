@@ -45,7 +45,7 @@ import zipfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,10 @@ from ptycho_data._bundle_file import (
 from ptycho_data._files import atomic_path, json_bytes, write_npy, zip_member
 from ptycho_data._sets import MODEL_SET, result_set
 from ptycho_data._untrusted import HeaderError, read_header
+from ptycho_data.display import Displayed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = [
     "BUNDLE_NAME",
@@ -233,8 +237,8 @@ def _as_probe(probe: npt.ArrayLike) -> npt.NDArray[np.complex64]:
     return np.asarray(probe).astype(np.complex64, copy=False)
 
 
-@frozen(kw_only=True, eq=False)
-class Bundle:
+@frozen(kw_only=True, eq=False, repr=False)
+class Bundle(Displayed):
     """A trained model with all that is needed to use it.
 
     Parameters
@@ -273,6 +277,31 @@ class Bundle:
     history: dict[str, list[float]] = Factory(dict)
     versions: dict[str, str] = Factory(dict)
     created: str = Factory(_now)
+
+    def _facts(self) -> dict[str, str]:
+        model = self.config.get("model", {})
+        modes, side = len(self.probe), self.probe.shape[-1]
+        numbers = sum(values.size for values in self.weights.values())
+        epochs = max(map(len, self.history.values()), default=0)
+        return {
+            "network": f"{model.get('architecture', '')}, {numbers} weights",
+            "patterns": f"{side} x {side}, gridsize {model.get('gridsize', '')}",
+            "probe": f"{modes} mode{'s' * (modes > 1)}",
+            "trained": f"{epochs} epochs with {self.backend}",
+            "created": self.created,
+        }
+
+    def plot(self) -> "Figure":
+        """Draw the probe and the losses.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        from ptycho_data.plots import plot_model
+
+        return plot_model(self.probe, self.history)
 
     @cached_property
     def training_config(self) -> TrainingConfig:

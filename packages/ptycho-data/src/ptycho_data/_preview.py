@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
+from ptycho_config.plain_text import array_text
 
 from ptycho_data._contract import (
     REQUIRED,
@@ -131,7 +132,7 @@ class StoredObject:
         Object pixel in metres, if known.
     """
 
-    values: NDArray[Any]
+    values: NDArray[Any] = field(repr=array_text)
     origin: tuple[float, float] = (0.0, 0.0)
     origin_m: tuple[float, float] | None = None
     pixel_size_m: float | None = None

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 from ptycho_config.paths import expanded
+from ptycho_config.plain_text import array_text
 
 from ptycho_data._contract import ScanFormatError, as_modes
 from ptycho_data._hdf5 import H5File, is_hdf5
@@ -36,7 +37,7 @@ class StoredProbe:
         Its pixel, if the file states it.
     """
 
-    modes: NDArray[np.complex64]
+    modes: NDArray[np.complex64] = field(repr=array_text)
     pixel_size_m: float | None = None
 
 

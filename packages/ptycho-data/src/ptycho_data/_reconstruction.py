@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,11 @@ from ptycho_data._npz import load_arrays
 from ptycho_data._scan import Scan
 from ptycho_data._sets import RECONSTRUCTION_SET, read_set
 from ptycho_data._statements import read_metadata, read_statements, statements
+from ptycho_data.display import Displayed
 from ptycho_data.units import Particle
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Reconstruction", "ReconstructionError", "load_reconstruction", "save_reconstruction"]
 
@@ -78,8 +82,8 @@ def _int64(value: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return _cast(value, np.int64)
 
 
-@frozen(kw_only=True, eq=False)
-class Reconstruction:
+@frozen(kw_only=True, eq=False, repr=False)
+class Reconstruction(Displayed):
     """An object on its canvas.
 
     Coordinates are pixels, pairs in order (x, y) = (column, row). A position is the canvas
@@ -168,6 +172,31 @@ class Reconstruction:
         problems = _kind_problems(self) or _shape_problems(self) or _value_problems(self)
         if problems:
             raise ReconstructionError("; ".join(problems))
+
+    def _facts(self) -> dict[str, str]:
+        height, width = self.object.shape
+        modes = f"{len(self.probe)} mode{'s' * (len(self.probe) > 1)} of {self.N} x {self.N}"
+        pixel = self.pixel_size_m
+        return {
+            "object": f"{height} x {width} pixels",
+            "patterns": f"{len(self.indices)}",
+            "probe": modes,
+            "object pixel": "" if pixel is None else f"{pixel * 1e9:.4g} nm",
+            "scan": self.name,
+            "made by": str((self.run or {}).get("command", "")),
+        }
+
+    def plot(self) -> "Figure":
+        """Draw amplitude and phase where they were measured.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        from ptycho_data.plots import plot_object
+
+        return plot_object(self)
 
     @property
     def N(self) -> int:  # noqa: N802 - the field's own name for it

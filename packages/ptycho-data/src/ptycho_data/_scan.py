@@ -4,7 +4,7 @@ import math
 import warnings
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import evolve, field, fields, frozen
@@ -32,7 +32,11 @@ from ptycho_data._stack import (
     some_of,
 )
 from ptycho_data._statements import statements
+from ptycho_data.display import Displayed
 from ptycho_data.units import PARTICLES, Particle
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def _positions(values: ArrayLike) -> NDArray[np.float64]:
@@ -59,8 +63,8 @@ def _modes(probe: ArrayLike) -> NDArray[np.complex64]:
     return modes.astype(np.complex64, copy=False) if modes.dtype.kind == "c" else modes
 
 
-@frozen(eq=False, kw_only=True)
-class Scan:
+@frozen(eq=False, kw_only=True, repr=False)
+class Scan(Displayed):
     """Diffraction patterns with the positions and the probe that made them.
 
     Shapes and dtypes are checked when a scan is made; values are checked by `load_scan` and
@@ -245,6 +249,32 @@ class Scan:
             return ""
         usual = self.source.stem in ("diffraction", "patterns")
         return (self.source.absolute().parent.name if usual else "") or self.source.stem
+
+    def _facts(self) -> dict[str, str]:
+        modes = f"{len(self.probe)} mode{'s' * (len(self.probe) > 1)}"
+        pixel, energy = self.pixel_size_m, self.photon_energy_ev
+        kind = f"{self.domain} in {self.diffraction.dtype}"
+        return {
+            "patterns": f"{self.n} of {self.N} x {self.N}, {kind}",
+            "probe": modes + ", an estimate" * self.probe_made,
+            "object pixel": "" if pixel is None else f"{pixel * 1e9:.4g} nm",
+            "energy": "" if energy is None else f"{energy / 1e3:.4g} keV, {self.particle}s",
+            "photons per pattern": "" if self.nphotons is None else f"{self.nphotons:.4g}",
+            "bad pixels": "" if self.bad_pixels is None else f"{np.count_nonzero(self.bad_pixels)}",
+            "file": "" if self.source is None else str(self.source),
+        }
+
+    def plot(self) -> "Figure":
+        """Draw the mean of some patterns, the probe and the positions.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        from ptycho_data.plots import plot_scan
+
+        return plot_scan(self)
 
     @property
     def n(self) -> int:

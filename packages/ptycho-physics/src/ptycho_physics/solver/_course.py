@@ -8,6 +8,7 @@ import numpy as np
 from attrs import define, field, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
+from ptycho_config.plain_text import array_text
 
 from ptycho_physics._namespace import as_like, to_numpy
 from ptycho_physics.solver._alignment import align_phase, move_positions
@@ -36,9 +37,9 @@ class State:
         State of the random generator before the order of that epoch was drawn; fit for JSON.
     """
 
-    canvas: NDArray[np.complex64]
-    probe: NDArray[np.complex64]
-    positions: NDArray[np.float64]
+    canvas: NDArray[np.complex64] = field(repr=array_text)
+    probe: NDArray[np.complex64] = field(repr=array_text)
+    positions: NDArray[np.float64] = field(repr=array_text)
     r_factors: list[float]
     batches: int
     misfit: float

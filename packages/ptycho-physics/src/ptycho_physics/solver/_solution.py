@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
+from ptycho_config.plain_text import array_text
 
 from ptycho_physics._forward import centring, probe_intensity
 from ptycho_physics._geometry import Canvas
@@ -40,10 +41,10 @@ class Solution:
         "caller" (``between`` returned True).
     """
 
-    object: Array
-    coverage: Array
-    probe: Array
-    positions: NDArray[np.float64]
+    object: Array = field(repr=array_text)
+    coverage: Array = field(repr=array_text)
+    probe: Array = field(repr=array_text)
+    positions: NDArray[np.float64] = field(repr=array_text)
     canvas: Canvas
     r_factors: list[float]
     stopped: str
