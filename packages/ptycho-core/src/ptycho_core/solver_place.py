@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 ACCELERATORS = ("auto", "numpy", "cpu", "gpu", "cuda")
 #: Backend whose arrays the solver accepts.
 _BACKEND = "pytorch"
-#: Pixels of all patterns in all epochs from which a GPU is worth its start: NumPy needs 10 s for
-#: them on one core, which is about what it takes to import PyTorch and to start a GPU.
+#: Pixels of all patterns in all epochs from which a GPU is worth its start: NumPy needs 12 s for
+#: them on one core (``bench_solver.py``); below, the import of PyTorch would not be made up for.
 _WORTH_A_GPU = 3e8
 
 
