@@ -31,7 +31,7 @@ CLIENT = ROOT / "tests" / "client"  # ptychodus, as its users have it, and our p
 FRAMEWORKS = {"lightning", "tensorflow", "tensorflow-cpu", "torch"}
 ARCHIVES = ("*.whl", "*.tar.gz")
 ARRAY_LIBRARIES = {"array-api-strict", "jax", "numpy", "tensorflow", "tensorflow-cpu", "torch"}
-TEST_TOOLS = ["hypothesis", "pytest", "pytest-xdist"]
+TEST_TOOLS = ["hypothesis", "pyte", "pytest", "pytest-xdist"]
 WORKSPACE_TOOLS = [*TEST_TOOLS, "hatchling", "import-linter", "nox"]  # for the tests at the top
 STUBS = ["scipy-stubs", "types-PyYAML"]
 #: A framework has some ten thousand modules. Python compiles those that the tests import.

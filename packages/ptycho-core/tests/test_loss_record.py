@@ -14,19 +14,17 @@ class Heard(Tracker):
         self.lengths.append(len(epochs))
 
 
-def test_epochs_are_kept_tracked_and_restored(caplog):
+def test_epochs_are_kept_tracked_and_restored():
     record = LossRecord(Heard())
-    with caplog.at_level("INFO", "ptycho_core"):
-        for tell in (True, False):
-            record.begin()
-            record.end({"train_loss": 0.5}, 1e-3, total=4, tell=tell)
-    assert len(caplog.messages) == 1
+    for tell in (True, False):
+        record.begin()
+        record.end({"train_loss": 0.5}, 1e-3, tell=tell)
     assert record.tracker.lengths == [1]
     assert record.columns() == {"learning_rate": [1e-3, 1e-3], "train_loss": [0.5, 0.5]}
     assert all(epoch["seconds"] >= 0 for epoch in record.epochs)
     resumed = LossRecord(Heard())
     resumed.restore(record.state())
-    resumed.end({"train_loss": 0.25, "val_loss": 0.75}, 1e-3, total=4, tell=True)
+    resumed.end({"train_loss": 0.25, "val_loss": 0.75}, 1e-3, tell=True)
     assert resumed.tracker.lengths == [3]
     assert resumed.columns()["val_loss"] == pytest.approx([float("nan")] * 2 + [0.75], nan_ok=True)
 

@@ -13,7 +13,7 @@ from ptycho_config import InvalidValueError, PyTorchExecutionConfig, Scheduler
 from ptycho_core.groups import prepare
 from ptycho_torch import fitting
 from ptycho_torch.bundles import bundle_of
-from ptycho_torch.callbacks import EarlyStopping
+from ptycho_torch.callbacks import EarlyStopping, EpochDisplay
 from ptycho_torch.data import ScanDataModule
 from ptycho_torch.model import PtychoModel
 from ptycho_torch.module import PtychoModule
@@ -248,14 +248,13 @@ def test_scheduler(scan, training, trainer, name):
 
 
 @proves("enable_progress_bar")
-def test_progress_bar_on_a_terminal_only(trainer, monkeypatch):
+def test_progress_bar(trainer):
     def bars(**fields):
-        return [c for c in trainer(**fields).callbacks if isinstance(c, ProgressBar)]
+        return [c for c in trainer(**fields).callbacks if isinstance(c, EpochDisplay | ProgressBar)]
 
-    assert bars(enable_progress_bar=True) == []
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    assert len(bars(enable_progress_bar=True)) == 1
-    assert bars(enable_progress_bar=False) == []
+    for shown in (True, False):
+        (ours,) = bars(enable_progress_bar=shown)
+        assert ours.progress.shown == shown
 
 
 @proves("enable_checkpointing")

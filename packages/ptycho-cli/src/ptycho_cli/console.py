@@ -7,13 +7,13 @@ and settings may come from anywhere, so both pass through `printable`; nothing e
 import logging
 import os
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import click
 from attrs import define
+from ptycho_config.log_format import time_stamp
 from ptycho_config.plain_text import printable, printable_lines
 
 __all__ = [
@@ -30,9 +30,6 @@ __all__ = [
 ]
 
 log = logging.getLogger("ptycho_cli")
-
-#: Seconds between two progress lines if there is no terminal.
-LOG_INTERVAL = 10.0
 
 
 @define
@@ -78,10 +75,10 @@ class _StderrHandler(logging.Handler):
             show_traceback(record.exc_info[1])
         kind = record.levelname.lower() if record.levelno >= logging.WARNING else ""
         if record.name.startswith("ptycho"):
-            tell(text, kind)
+            tell(text, kind, timed=True)
         else:
             first, *rest = text.split("\n")  # frameworks warn in paragraphs
-            tell(first, kind)
+            tell(first, kind, timed=True)
             for line in rest:
                 tell(line)
 
@@ -123,10 +120,14 @@ def say(*lines: str) -> None:
         click.echo(shown.decode(encoding))
 
 
-def tell(text: str, kind: str = "", *, color: str = "yellow") -> None:
-    """Print one line on standard error, after its kind (``warning``); as `say`."""
+def tell(text: str, kind: str = "", *, color: str = "yellow", timed: bool = False) -> None:
+    """Print one line on standard error, after its kind (``warning``); as `say`.
+
+    Lines about the course of a run are ``timed``: where there is no terminal, with a time stamp.
+    """
     start = click.style(f"{kind}: ", fg=color, bold=color == "red") if kind else ""
-    click.echo(start + printable(text), err=True, color=allowed_color())
+    stamp = time_stamp() if timed else ""
+    click.echo(stamp + start + printable(text), file=sys.stderr, color=allowed_color())
 
 
 def show_traceback(error: BaseException | None) -> None:
@@ -145,9 +146,8 @@ def note(text: str) -> None:
     log.info(text)
 
 
-@contextmanager
-def progress(total: int, label: str) -> Iterator[Callable[[int, str], None]]:
-    """Show a bar on a terminal, otherwise an occasional log line; nothing if quiet.
+def progress(total: int, label: str) -> AbstractContextManager[Callable[[int, str], None]]:
+    """Return the display of `ptycho_core.progress`; it shows nothing if quiet.
 
     Parameters
     ----------
@@ -155,29 +155,7 @@ def progress(total: int, label: str) -> Iterator[Callable[[int, str], None]]:
         Number of steps.
     label
         Description of the work.
-
-    Yields
-    ------
-    Callable
-        ``update(done, remark)`` with the number of steps done.
     """
-    if current_state().verbosity >= 0 and sys.stderr.isatty():
-        with click.progressbar(
-            length=total, label=label, file=sys.stderr, item_show_func=lambda item: item or None
-        ) as bar:
+    from ptycho_core.progress import no_progress, show_progress
 
-            def advance(done: int, remark: str = "") -> None:
-                bar.update(done - bar.pos, remark)
-
-            yield advance
-        return
-    last = time.monotonic()
-
-    def update(done: int, remark: str = "") -> None:
-        nonlocal last
-        now = time.monotonic()
-        if done >= total or now - last >= LOG_INTERVAL:
-            last = now
-            note(f"{label}: {done}/{total} {remark}".rstrip())
-
-    yield update
+    return (no_progress if current_state().verbosity < 0 else show_progress)(total, label)

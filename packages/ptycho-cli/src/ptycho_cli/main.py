@@ -75,7 +75,8 @@ def _telling_once(state: State) -> Callable[..., None]:
         if text in shown or state.verbosity < -1:
             return
         shown.add(text)
-        tell(text, "deprecated" if issubclass(category, DeprecationWarning) else "warning")
+        kind = "deprecated" if issubclass(category, DeprecationWarning) else "warning"
+        tell(text, kind, timed=True)
 
     return show
 

@@ -1,6 +1,5 @@
-"""The losses of a training, epoch by epoch: checked, kept, reported and tracked."""
+"""The losses of a training, epoch by epoch: checked, kept and tracked."""
 
-import logging
 import math
 import time
 from collections.abc import Mapping
@@ -12,8 +11,6 @@ from ptycho_physics import DivergenceError
 from ptycho_core.tracker import SECONDS, Tracker
 
 __all__ = ["LossRecord", "check_losses"]
-
-log = logging.getLogger(__name__)
 
 
 def check_losses(epoch: int, values: Mapping[str, float]) -> None:
@@ -51,7 +48,7 @@ class LossRecord:
         """Begin an epoch."""
         self._start = time.perf_counter()
 
-    def end(self, losses: Mapping[str, float], rate: float, *, total: int, tell: bool) -> None:
+    def end(self, losses: Mapping[str, float], rate: float, *, tell: bool) -> None:
         """Record an epoch that has just ended, after its validation.
 
         Parameters
@@ -60,8 +57,6 @@ class LossRecord:
             Its losses and their terms, ``train_loss`` among them.
         rate
             Learning rate at its end.
-        total
-            Number of epochs of the training.
         tell
             Whether this process reports, if there are several.
 
@@ -70,14 +65,11 @@ class LossRecord:
         DivergenceError
             If a loss is not finite.
         """
-        number = len(self.epochs) + 1
-        check_losses(number, losses)
+        check_losses(len(self.epochs) + 1, losses)
         seconds = time.perf_counter() - self._start
         self.epochs.append({**losses, "learning_rate": rate, SECONDS: seconds})
         if tell:
             self.tracker.epoch(self.epochs)
-            named = ", ".join(f"{k} {v:.5g}" for k, v in losses.items() if k.endswith("_loss"))
-            log.info("epoch %d/%d: %s", number, total, named)
 
     def columns(self) -> dict[str, list[float]]:
         """Return name -> one value per epoch; an epoch without the value has NaN.

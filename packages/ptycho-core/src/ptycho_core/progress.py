@@ -1,4 +1,4 @@
-"""Progress of a run: a bar on a terminal, otherwise an occasional log line.
+"""Progress of a run, as the two calls and the command show it.
 
 A progress display is a function ``progress(total, label)`` that returns a context manager. It
 yields ``update(done, remark)``, which reports how many of the `total` steps are done.
@@ -6,42 +6,46 @@ yields ``update(done, remark)``, which reports how many of the `total` steps are
 
 import logging
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextvars import ContextVar
 
-__all__ = ["Progress", "counter", "log_to_stderr", "no_progress", "text_progress"]
+from ptycho_config.log_format import PlainFormatter
+
+from ptycho_core.displays import displayed
+from ptycho_core.progress_bar import Bar
+
+__all__ = [
+    "Progress",
+    "counter",
+    "current_work",
+    "log_to_stderr",
+    "no_progress",
+    "part_of",
+    "show_progress",
+]
 
 log = logging.getLogger(__name__)
 
 Update = Callable[[int, str], None]
 Progress = Callable[[int, str], AbstractContextManager[Update]]
 
-LOG_INTERVAL = 10.0
-"""Seconds between two log lines where there is no terminal."""
-
-BAR = 30
-"""Length of a full bar, in characters."""
+_work: ContextVar[str] = ContextVar("work", default="")
 
 
 @contextmanager
-def text_progress(total: int, label: str) -> Iterator[Update]:
-    """Show a bar on a terminal, else a log line every `LOG_INTERVAL` seconds and at the end."""
-    terminal = sys.stderr.isatty()
-    last = time.monotonic()
+def show_progress(total: int, label: str) -> Iterator[Update]:
+    """Show a bar on a terminal or in a notebook, else a log line now and then; one at the end."""
+    bar = Bar(label, total, within=current_work())
 
     def update(done: int, remark: str = "") -> None:
-        nonlocal last
-        if terminal:
-            bar = "#" * (BAR * done // max(total, 1))
-            sys.stderr.write(f"\r{label} [{bar:<{BAR}}] {done}/{total} {remark}\x1b[K")
-        elif done >= total or time.monotonic() - last >= LOG_INTERVAL:
-            last = time.monotonic()
-            log.info("%s: %d/%d %s", label, done, total, remark)
+        bar.move(done, [f"{done}/{total}", remark])
+        draw()
 
-    yield update
-    if terminal:
-        sys.stderr.write("\n")
+    with displayed(bar) as draw:
+        yield update
+    if bar.done:
+        log.info("%s", bar.sentence(ended=True))
 
 
 @contextmanager
@@ -52,6 +56,21 @@ def no_progress(_total: int, _label: str) -> Iterator[Update]:
         pass
 
     yield update
+
+
+@contextmanager
+def part_of(work: str) -> Iterator[None]:
+    """Say of every progress shown meanwhile which larger work it is a part of: ``3/50 scan_7``."""
+    token = _work.set(work)
+    try:
+        yield
+    finally:
+        _work.reset(token)
+
+
+def current_work() -> str:
+    """Return the larger work that `part_of` has named; empty if none is."""
+    return _work.get()
 
 
 @contextmanager
@@ -88,7 +107,7 @@ def log_to_stderr(*packages: str) -> Iterator[None]:
         yield
         return
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(PlainFormatter("%(message)s"))
     loggers = [logging.getLogger(name) for name in packages]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

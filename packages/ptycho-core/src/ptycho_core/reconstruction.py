@@ -29,7 +29,7 @@ from ptycho_core.interrupts import Interrupts
 from ptycho_core.memory import of_inference
 from ptycho_core.networks import trust_network
 from ptycho_core.outputs import check_result_folder, config_files, held_folder
-from ptycho_core.progress import Progress, counter, log_to_stderr, no_progress, text_progress
+from ptycho_core.progress import Progress, counter, log_to_stderr, no_progress, show_progress
 from ptycho_core.record import ASKED, RUN_FILE, Inputs, Stopwatch, run_record, with_run
 from ptycho_core.refinement import RefinementResult, refine
 from ptycho_core.results import InferenceInterrupted, InferenceResult
@@ -202,7 +202,7 @@ def reconstruct(
         ),
         pictures=pictures,
         overwrite=overwrite,
-        progress=text_progress if progress else no_progress,
+        progress=show_progress if progress else no_progress,
     )
     run.check()
     with log_to_stderr("ptycho_core", run.backend.package) if progress else nullcontext():

@@ -8,7 +8,7 @@ from typing import Any
 from ptycho_config.paths import expanded
 from ptycho_data import Domain, Scan
 
-from ptycho_core.progress import log_to_stderr, no_progress, text_progress
+from ptycho_core.progress import log_to_stderr, no_progress, show_progress
 from ptycho_core.run_settings import AnyPath
 from ptycho_core.solutions import reconstruction_of
 from ptycho_core.solver_results import SolverInterrupted, SolverResult
@@ -121,7 +121,7 @@ def solve_scan(
         pictures=pictures,
         resume=resume,
         overwrite=overwrite,
-        progress=text_progress if progress else no_progress,
+        progress=show_progress if progress else no_progress,
         callback=callback,
     )
     run.check()

@@ -6,6 +6,7 @@ from ptycho_core import interrupts
 from ptycho_core.loss_record import LossRecord
 from ptycho_core.stopping import Patience
 from ptycho_core.tracker import Tracker
+from ptycho_core.training_progress import TrainingProgress
 
 from ptycho_tf.data import BatchSource
 from ptycho_tf.frameworks import keras
@@ -44,8 +45,6 @@ class LossHistory(keras.callbacks.Callback):
 
     Parameters
     ----------
-    total
-        Number of epochs.
     tracker
         Where they are also written to.
 
@@ -55,9 +54,8 @@ class LossHistory(keras.callbacks.Callback):
         The losses, also saved in the checkpoint.
     """
 
-    def __init__(self, total: int, tracker: Tracker) -> None:
+    def __init__(self, tracker: Tracker) -> None:
         super().__init__()
-        self.total = total
         self.record = LossRecord(tracker)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
@@ -74,7 +72,7 @@ class LossHistory(keras.callbacks.Callback):
         """
         losses = {k if k.startswith("val_") else f"train_{k}": float(v) for k, v in logs.items()}
         rate = float(self.model.optimizer.learning_rate.numpy())
-        self.record.end(losses, rate, total=self.total, tell=True)
+        self.record.end(losses, rate, tell=True)
 
     def state(self) -> dict[str, Any]:
         """Return the state to be saved in a checkpoint."""
@@ -83,6 +81,41 @@ class LossHistory(keras.callbacks.Callback):
     def restore(self, state: dict[str, Any]) -> None:
         """Restore the state of a checkpoint."""
         self.record.restore(state)
+
+
+class EpochDisplay(keras.callbacks.Callback):
+    """Shows the training.
+
+    Parameters
+    ----------
+    record
+        The losses; the callback that records them is called before this one.
+    progress
+        What shows it; whoever calls `fit` closes it.
+    """
+
+    def __init__(self, record: LossRecord, progress: TrainingProgress) -> None:
+        super().__init__()
+        self.record = record
+        self.progress = progress
+        self.epoch = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
+        """Show the bar."""
+        done = len(self.record.epochs)
+        self.progress.begin(self.params["epochs"], done, self.params["steps"])
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
+        """Note the number of the epoch."""
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
+        """Move the bar."""
+        self.progress.step(self.epoch + 1, batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
+        """Log the losses."""
+        self.progress.end_epoch(self.record.epochs[-1])
 
 
 class EarlyStopping(keras.callbacks.Callback):

@@ -1,9 +1,8 @@
 """Training: from a scan to a bundle."""
 
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from attrs import frozen
@@ -15,10 +14,18 @@ from ptycho_core.resuming import CHANGES, resumed_state
 from ptycho_core.schedules import chosen_scheduler
 from ptycho_core.stopping import Patience
 from ptycho_core.training_data import TrainingData
+from ptycho_core.training_progress import TrainingProgress
 
 from ptycho_tf import checkpoints
 from ptycho_tf.bundles import bundle_of
-from ptycho_tf.callbacks import EarlyStopping, EpochStart, Interrupts, LossHistory, MeanOfWeights
+from ptycho_tf.callbacks import (
+    EarlyStopping,
+    EpochDisplay,
+    EpochStart,
+    Interrupts,
+    LossHistory,
+    MeanOfWeights,
+)
 from ptycho_tf.checkpoints import Checkpoints
 from ptycho_tf.data import BatchSource
 from ptycho_tf.devices import Devices, be_deterministic, open_devices
@@ -76,12 +83,13 @@ class _Run:
     patience: Patience
     interrupts: Interrupts
     saved: Checkpoints | None
+    progress: TrainingProgress
     callbacks: list[keras.callbacks.Callback]
 
-    def fit(self, epochs: int, first: int, *, bar: bool) -> bool:
+    def fit(self, epochs: int, first: int) -> bool:
         """Train; return whether it was interrupted (Ctrl-C or SIGTERM)."""
         validation = self.validation
-        with self.interrupts.signals.watch():
+        with self.interrupts.signals.watch(), closing(self.progress):
             try:
                 self.model.fit(
                     self.devices.share(self.train.dataset()),
@@ -89,7 +97,7 @@ class _Run:
                     epochs=epochs,
                     initial_epoch=first,
                     callbacks=self.callbacks,
-                    verbose=1 if bar else 0,
+                    verbose=0,  # `EpochDisplay` shows a bar
                     shuffle=False,  # the source of batches does
                 )
             except KeyboardInterrupt:
@@ -108,7 +116,9 @@ def _set_up(
     execution = job.execution.at_rate(model.network.recommended_rate)
     # Keras calls the losses of training by their bare names.
     monitor = execution.monitor(validated=validation is not None).removeprefix("train_")
-    history = LossHistory(config.nepochs, job.tracker)
+    history = LossHistory(job.tracker)
+    progress = TrainingProgress(shown=execution.enable_progress_bar)
+    display = EpochDisplay(history.record, progress)
     rate = execution.rate(model.network.recommended_rate)
     schedule = Schedule(
         chosen_scheduler(execution.scheduler, model.network.recommended_scheduler),
@@ -126,7 +136,7 @@ def _set_up(
         of = resumed_state(config, execution, [part.scan for part in train.parts])
         saved = Checkpoints(job.checkpoints, execution, monitor, parts, of)
     # Checkpoints come last: they hold the state of the other callbacks after the epoch.
-    everything = [EpochStart(train), MeanOfWeights(), *parts.values(), saved, interrupts]
+    everything = [EpochStart(train), MeanOfWeights(), *parts.values(), display, saved, interrupts]
     return _Run(
         model=LearningModel(model, config, execution),
         train=train,
@@ -136,6 +146,7 @@ def _set_up(
         patience=patience,
         interrupts=interrupts,
         saved=saved,
+        progress=progress,
         callbacks=[callback for callback in everything if callback is not None],
     )
 
@@ -157,7 +168,6 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
     be_deterministic(execution.deterministic)
     devices = open_devices(execution)
     batches, validation = _sources(job.data, config, execution, devices)
-    bar = execution.enable_progress_bar and sys.stderr.isatty()
     start = time.perf_counter()
     with replacing(job.checkpoints, keep=job.resume):
         with devices.scope():
@@ -169,7 +179,7 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
                 size = checkpoints.checkpoint_bytes(run.model)
                 check_room(job.checkpoints, size, execution, config.nepochs)
             ended = run.patience.exhausted  # before it was resumed
-            interrupted = run.fit(first if ended else config.nepochs, first, bar=bar)
+            interrupted = run.fit(first if ended else config.nepochs, first)
             done = len(run.history.record.epochs)
             if interrupted and (not done or (saved is not None and not job.checkpoints.found())):
                 raise KeyboardInterrupt("interrupted in the first epoch: nothing was saved")

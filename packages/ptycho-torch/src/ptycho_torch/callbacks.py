@@ -1,4 +1,4 @@
-"""Training callbacks: the history of losses, early stopping and the averaging of weights."""
+"""Training callbacks: history of losses, display, early stopping, averaging of weights."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from ptycho_core.averaging import averaging_share
 from ptycho_core.loss_record import LossRecord
 from ptycho_core.stopping import Patience
 from ptycho_core.tracker import Tracker
+from ptycho_core.training_progress import TrainingProgress
 from torch import Tensor
 
 
@@ -53,7 +54,7 @@ class LossHistory(pl.Callback):
             if name.startswith(("train_", "val_"))
         }
         rate = float(pl_module.optimizers().param_groups[0]["lr"])
-        self.record.end(losses, rate, total=trainer.max_epochs, tell=trainer.is_global_zero)
+        self.record.end(losses, rate, tell=trainer.is_global_zero)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state to be saved in a checkpoint."""
@@ -62,6 +63,58 @@ class LossHistory(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the history from a checkpoint."""
         self.record.restore(state_dict)
+
+
+class EpochDisplay(pl.Callback):
+    """Shows the training on the process that reports, if there are several.
+
+    Parameters
+    ----------
+    record
+        The losses; the callback that records them is called before this one.
+    shown
+        Whether there is a bar.
+    """
+
+    def __init__(self, record: LossRecord, *, shown: bool) -> None:
+        self.record = record
+        self.progress = TrainingProgress(shown=shown)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002 - Lightning's signature
+        """Show the bar."""
+        if trainer.is_global_zero:
+            epochs, steps = trainer.max_epochs or 0, int(trainer.num_training_batches)
+            self.progress.begin(epochs, trainer.current_epoch, steps)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,  # noqa: ARG002 - Lightning's signature
+        outputs: Any,  # noqa: ARG002
+        batch: Any,  # noqa: ARG002
+        batch_idx: int,
+    ) -> None:
+        """Move the bar."""
+        if trainer.is_global_zero:
+            self.progress.step(trainer.current_epoch + 1, batch_idx + 1)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002 - Lightning's signature
+        """Log the losses."""
+        if trainer.is_global_zero:
+            self.progress.end_epoch(self.record.epochs[-1])
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
+        """Remove the bar."""
+        self.progress.close()
+
+    def on_exception(
+        self,
+        trainer: pl.Trainer,  # noqa: ARG002 - Lightning's signature
+        pl_module: pl.LightningModule,  # noqa: ARG002
+        exception: BaseException,  # noqa: ARG002
+    ) -> None:
+        """Remove the bar."""
+        self.progress.close()
 
 
 class EarlyStopping(pl.Callback):

@@ -1,7 +1,6 @@
 """The training loop run by Lightning: trainer, signals."""
 
 import signal
-import sys
 import threading
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_core.stopping import Patience
 from ptycho_core.tracker import Tracker
 
-from ptycho_torch.callbacks import EarlyStopping, LossHistory, MeanOfWeights
+from ptycho_torch.callbacks import EarlyStopping, EpochDisplay, LossHistory, MeanOfWeights
 from ptycho_torch.checkpoints import FILES, Checkpoints, CheckpointWriter
 from ptycho_torch.data import ScanDataModule
 from ptycho_torch.lightning_log import make, quiet_lightning
@@ -61,7 +60,11 @@ def make_trainer(
     """
     history = LossHistory(tracker)
     saved: Checkpoints | None = None
-    callbacks: list[Callback] = [history, EarlyStopping(monitor, patience)]
+    callbacks: list[Callback] = [
+        history,
+        EpochDisplay(history.record, shown=execution.enable_progress_bar),
+        EarlyStopping(monitor, patience),
+    ]
     if config.average_weights:
         callbacks.append(MeanOfWeights())
     if execution.enable_checkpointing:
@@ -81,7 +84,7 @@ def make_trainer(
         plugins=[CheckpointWriter()],
         logger=False,
         enable_checkpointing=execution.enable_checkpointing,
-        enable_progress_bar=execution.enable_progress_bar and sys.stderr.isatty(),
+        enable_progress_bar=False,  # `EpochDisplay` shows one
         enable_model_summary=False,
         use_distributed_sampler=False,  # the batches are distributed by their own sampler
         num_sanity_val_steps=0,

@@ -8,7 +8,7 @@ from ptycho_core.testing.backend_contract import BackendContract
     class TestContract(BackendContract):
         backend = "pytorch"
 
-The tests go through the registry of backends alone. Importing this module needs pytest.
+The tests go through the registry of backends alone. Importing this module needs pytest and pyte.
 """
 
 import csv
@@ -41,6 +41,7 @@ from ptycho_core.backends import Backend, require
 from ptycho_core.bundles import LOG_SCALE, NETWORK
 from ptycho_core.results import TrainingResult
 from ptycho_core.testing import simulated_scan
+from ptycho_core.testing.terminal import recorded_terminal
 
 __all__ = ["BackendContract"]
 
@@ -237,6 +238,21 @@ class BackendContract:
         assert "raise early_stop_patience" in caplog.messages.pop()
         more = train(SCAN, many, execution=evolve(waits, early_stop_patience=3), resume=True)
         assert more.epochs > made.epochs
+
+    @pytest.mark.parametrize("columns", [60, 100])
+    def test_a_terminal_shows_the_losses_of_every_epoch(
+        self, train: Any, config: Any, columns: int
+    ) -> None:
+        """Nothing else stays on the screen, and one bar covers all epochs."""
+        with recorded_terminal(columns) as terminal:
+            losses = train(SCAN, config(nepochs=3, n_groups=48)).history
+        pair = losses["train_loss"], losses["val_loss"]
+        rows = [f"{t:.5g}, val_loss {v:.5g}" for t, v in zip(*pair, strict=True)]
+        expected = [f"epoch {n}/3: train_loss {row}" for n, row in enumerate(rows, start=1)]
+        assert [line for line in terminal.lines if "epoch" in line] == expected
+        assert not [line for line in terminal.lines if "to go" in line or "step" in line]
+        assert "━".encode() in terminal.seen
+        assert terminal.cursor
 
     def test_a_finished_training_leaves_its_bundle_alone(
         self, train: Any, config: Any, caplog: pytest.LogCaptureFixture
