@@ -1,4 +1,5 @@
 import logging
+import time
 import unicodedata
 
 import pytest
@@ -52,13 +53,18 @@ def test_long_text_keeps_both_ends():
     assert shortened("a" * 1000 + "z" * 1000, 99) == "a" * 48 + "..." + "z" * 48
 
 
-def test_log_records_are_lines():
+def test_log_records_are_lines(monkeypatch):
     def formatted(name, text):
         record = logging.LogRecord(name, logging.INFO, "", 0, text, None, None)
         return PlainFormatter("%(message)s").format(record)
 
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     assert formatted("ptycho_data.scan", "a\nb\x1b") == "a\\nb\\x1b"
     assert formatted("lightning", "a\nb\x1b") == "a\nb\\x1b"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False)
+    stamp, text = formatted("lightning", "said").split(" ")
+    time.strptime(stamp, "%Y-%m-%dT%H:%M:%S")
+    assert text == "said"
 
 
 def test_an_array_is_described_by_its_shape():
