@@ -1,5 +1,6 @@
 """Small scans, the command in this process, and a backend that needs no framework."""
 
+import re
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,6 +10,11 @@ from attrs import frozen
 from ptycho_cli.main import main
 from ptycho_core.testing import FakeBackend, registered
 from ptycho_data import load_scan, save_scan
+
+
+def without_times(text: str) -> str:
+    """Lines on standard error without the time at which they came."""
+    return re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d ", "", text, flags=re.MULTILINE)
 
 
 @frozen
@@ -39,9 +45,20 @@ def ptycho(capsys):
         capsys.readouterr()
         code = main([str(arg) for arg in args])
         captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
+        return Outcome(code, captured.out, without_times(captured.err))
 
     return run
+
+
+@pytest.fixture
+def said(capsys):
+    """Return what was printed on standard output and, without times, on standard error."""
+
+    def read() -> tuple[str, str]:
+        out, err = capsys.readouterr()
+        return out, without_times(err)
+
+    return read
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 from ptycho_core import displays
 from ptycho_core.progress import counter, no_progress, part_of, show_progress
 from ptycho_core.progress_bar import Bar
-from ptycho_core.testing.terminal import recorded_terminal
+from ptycho_core.testing.terminal import logged_terminal
 from ptycho_core.training_progress import TrainingProgress
 from rich.cells import cell_len
 
@@ -40,7 +40,7 @@ def train(progress: TrainingProgress, epochs: int = 3, steps: int = 2):
 
 @pytest.mark.parametrize("columns", [20, 40, 60, 100])
 def test_a_line_of_losses_stays_of_every_epoch(columns):
-    with recorded_terminal(columns) as terminal:
+    with logged_terminal(columns) as terminal:
         list(train(TrainingProgress(shown=True)))
     assert "".join(terminal.lines) == "".join(f"epoch {n}/3: {LOSSES}" for n in (1, 2, 3))
     assert terminal.cursor
@@ -51,7 +51,7 @@ def test_other_lines_stand_above_the_bar():
     early = logging.StreamHandler()
     logger = logging.getLogger("framework")
     logger.addHandler(early)
-    with recorded_terminal(60) as terminal:
+    with logged_terminal(60) as terminal:
         early.setStream(sys.stderr)
         try:
             for epoch, step in train(TrainingProgress(shown=True)):
@@ -74,7 +74,7 @@ def test_an_exception_removes_the_bar():
             update(2, "R-factor 0.4")
             raise KeyboardInterrupt
 
-    with recorded_terminal(60) as terminal, pytest.raises(KeyboardInterrupt):
+    with logged_terminal(60) as terminal, pytest.raises(KeyboardInterrupt):
         fail()
     assert terminal.lines == []
     assert b"2/5, R-factor 0.4" in terminal.seen
@@ -82,7 +82,7 @@ def test_an_exception_removes_the_bar():
 
 
 def test_a_bar_within_another_is_left_out():
-    with recorded_terminal(60) as terminal, show_progress(2, "outer") as outer:
+    with logged_terminal(60) as terminal, show_progress(2, "outer") as outer:
         outer(1, "")
         with show_progress(2, "inner") as inner:
             inner(2, "found")
@@ -91,7 +91,7 @@ def test_a_bar_within_another_is_left_out():
 
 
 def test_the_width_is_that_of_the_moment():
-    with recorded_terminal(100) as terminal, show_progress(9, "solving") as update:
+    with logged_terminal(100) as terminal, show_progress(9, "solving") as update:
         for done in range(1, 9):
             terminal.resize(100 - 10 * done)
             update(done, "x" * 60)
@@ -123,7 +123,7 @@ def test_losses_count_as_lines(clock, caplog):
 
 
 def test_a_bar_can_be_declined():
-    with recorded_terminal(100) as terminal:
+    with logged_terminal(100) as terminal:
         list(train(TrainingProgress(shown=False)))
         with no_progress(3, "solving") as update:
             update(3, "")

@@ -41,7 +41,7 @@ from ptycho_core.backends import Backend, require
 from ptycho_core.bundles import LOG_SCALE, NETWORK
 from ptycho_core.results import TrainingResult
 from ptycho_core.testing import simulated_scan
-from ptycho_core.testing.terminal import recorded_terminal
+from ptycho_core.testing.terminal import logged_terminal
 
 __all__ = ["BackendContract"]
 
@@ -244,7 +244,7 @@ class BackendContract:
         self, train: Any, config: Any, columns: int
     ) -> None:
         """Nothing else stays on the screen, and one bar covers all epochs."""
-        with recorded_terminal(columns) as terminal:
+        with logged_terminal(columns) as terminal:
             losses = train(SCAN, config(nepochs=3, n_groups=48)).history
         pair = losses["train_loss"], losses["val_loss"]
         rows = [f"{t:.5g}, val_loss {v:.5g}" for t, v in zip(*pair, strict=True)]

@@ -14,7 +14,7 @@ from threading import Thread
 import pyte
 from ptycho_config.log_format import PlainFormatter
 
-__all__ = ["Terminal", "recorded_terminal", "terminal"]
+__all__ = ["Terminal", "logged_terminal", "recorded_terminal", "terminal"]
 
 #: Rows of the screen: as many as a test writes, so that nothing scrolls away.
 ROWS = 400
@@ -85,21 +85,31 @@ def terminal(columns: int) -> Iterator[Terminal]:
 
 @contextmanager
 def recorded_terminal(columns: int) -> Iterator[Terminal]:
-    """Open a terminal as standard error of this process, where `ptycho_core` logs its lines."""
-    before, term, log = sys.stderr, os.environ.get("TERM"), logging.getLogger("ptycho_core")
-    level = log.level
+    """Open a terminal as standard error of this process."""
+    stderr, term = sys.stderr, os.environ.get("TERM")
     with terminal(columns) as opened, os.fdopen(os.dup(opened.descriptor), "w", 1) as stream:
-        handler = logging.StreamHandler(stream)
-        handler.setFormatter(PlainFormatter())
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
         sys.stderr, os.environ["TERM"] = stream, "xterm-256color"
         try:
             yield opened
         finally:
-            sys.stderr = before
+            sys.stderr = stderr
             os.environ.pop("TERM")
             if term is not None:
                 os.environ["TERM"] = term
+
+
+@contextmanager
+def logged_terminal(columns: int) -> Iterator[Terminal]:
+    """Open a terminal as standard error, where `ptycho_core` logs its lines."""
+    log = logging.getLogger("ptycho_core")
+    level = log.level
+    with recorded_terminal(columns) as opened:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(PlainFormatter())
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        try:
+            yield opened
+        finally:
             log.removeHandler(handler)
             log.setLevel(level)
