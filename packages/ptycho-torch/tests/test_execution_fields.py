@@ -11,6 +11,8 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from ptycho_config import InvalidValueError, PyTorchExecutionConfig, Scheduler
 from ptycho_core.groups import prepare
+from ptycho_core.stopping import Patience
+from ptycho_core.tracker import Tracker
 from ptycho_torch import fitting
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.callbacks import EarlyStopping, EpochDisplay
@@ -51,7 +53,10 @@ def trainer(training, tmp_path):
 
     def make(**fields):
         execution = PyTorchExecutionConfig(**{"logger_backend": "none", **fields})
-        made = fitting.make_trainer(tmp_path, training(), execution, "train_loss", validated=False)
+        patience = Patience(execution.early_stop_patience, execution.checkpoint_mode, 1e-3)
+        made = fitting.make_trainer(
+            tmp_path, training(), execution, "train_loss", patience, Tracker(), validated=False
+        )
         return made[0]
 
     return make
