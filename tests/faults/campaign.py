@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import batches
 import disks
 import kills
 import mutations
@@ -38,6 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--mutations", type=int, default=500)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--watches", type=int, default=0, help="watches that are killed")
+    parser.add_argument("--batches", type=int, default=0, help="batches that are killed")
     parser.add_argument("--disks", type=int, default=0)
     parser.add_argument("--only", default="", help="families whose name begins so")
     parser.add_argument("--scenes", default="", help="kills and disks of this command alone")
@@ -106,6 +108,7 @@ def main() -> int:
     for name, number, run in (
         ("kill", given.kills, kills.run),
         ("kill", given.watches, watches.run),
+        ("kill", given.batches, batches.run),
         ("disk", given.disks, disks.run),
     ):
         if name == "disk" and number and not disks.mountable():

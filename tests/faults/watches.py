@@ -53,12 +53,12 @@ def run(
         label = f"kill | watch, at last {moment}, {killed} in all | seed {seed}"
         if not answer.killed and answer.code not in (0, 1):
             return label, ("other end", f"{answer.code}: {answer.err[-300:]}")
-        if twice := _changed(folder, first):
+        if twice := changed(folder, first):
             return label, ("done twice", str(twice))
     answer = _watch(samples, folder)
     if answer.code not in (0, 1):
         return label, ("other end", f"{answer.code}: {answer.err[-300:]}")
-    if twice := _changed(folder, first):
+    if twice := changed(folder, first):
         return label, ("done twice", str(twice))
     return label, _judge(folder, whole)
 
@@ -75,7 +75,7 @@ def _undisturbed(samples: Samples, folder: Path) -> tuple[int, float]:
     return changes, seconds
 
 
-def _changed(folder: Path, first: dict[str, bytes]) -> list[str]:
+def changed(folder: Path, first: dict[str, bytes]) -> list[str]:
     """Return results that are not as they were when they were first seen."""
     seen = {path.parent.name: path.read_bytes() for path in folder.glob("out/*/SHA256SUMS")}
     changed = [name for name, lines in first.items() if seen.get(name) != lines]
