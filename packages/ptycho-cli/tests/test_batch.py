@@ -149,6 +149,20 @@ def test_settings_of_all_scans_are_refused_once(ptycho, model, scans, tmp_path, 
     assert not stand_in.reconstructions
 
 
+def test_a_training_has_one_line_of_json(ptycho, scans, tmp_path, stand_in):  # noqa: ARG001
+    command = ("train", scans / "s_9.npz", "-o", tmp_path / "m", "--json")
+    (line,) = lines(ptycho(*command))
+    assert (line["name"], line["state"], line["inputs"]) == ("m", "done", [str(scans / "s_9.npz")])
+    assert line["metrics"]["epochs"] == 2
+    assert line["metrics"]["val_loss"] == 1.5
+    assert line["metrics"]["kept"].startswith("epoch 2 of")
+    with registered(FakeBackend(name="pytorch", interrupted=True)):
+        done = ptycho(*command, "--overwrite")
+    assert done.code == 130
+    assert [(line["state"], line["code"]) for line in lines(done)] == [("interrupted", 130)]
+    assert ptycho(*command).code == 3
+
+
 class Interrupted(FakeBackend):
     """Is interrupted while it reconstructs the second scan."""
 
@@ -173,13 +187,18 @@ def test_after_an_interruption_the_same_command_goes_on(ptycho, model, scans, tm
     assert "3 scans: 2 done, 1 skipped" in done.out
 
 
-HEAVY = {"scipy", "matplotlib", "torch", "ptycho_core.reconstruction", "ptycho_core.solving"}
+HEAVY = {"scipy", "matplotlib", "torch", "ptycho_physics", "ptycho_core.reconstruction"}
 
 
-@pytest.mark.parametrize("command", ["infer", "reconstruct"])
+@pytest.mark.parametrize("command", ["infer", "reconstruct", "train"])
 def test_what_exists_is_refused_before_anything_heavy_is_imported(scan_file, solved, command):
     inputs = [scan_file, scan_file] if command == "infer" else [scan_file]  # a model is not read
-    argv = list(map(str, [command, *inputs, "-o", solved]))
+    output = solved
+    if command == "train":
+        output = scan_file.parent / "model"
+        output.mkdir()
+        (output / "wts.h5.zip").touch()
+    argv = list(map(str, [command, *inputs, "-o", output]))
     code = (
         "import sys; from ptycho_cli.main import main; "
         f"print(main({argv}), sorted({HEAVY} & set(sys.modules)))"

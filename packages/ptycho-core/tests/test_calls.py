@@ -11,11 +11,11 @@ import pytest
 from attrs import evolve
 from ptycho_config import ConfigError, InvalidValueError
 from ptycho_core import reconstruct, solve_scan, train
+from ptycho_core.outputs import TRAINING_FILES
 from ptycho_core.refinement import initial_object
 from ptycho_core.results import InferenceInterrupted, TrainingInterrupted
 from ptycho_core.starting_probe import similarity
 from ptycho_core.testing import FakeBackend, registered, simulated_scan
-from ptycho_core.training import TRAINING_FILES
 from ptycho_data import (
     OutputExistsError,
     jsonable,

@@ -3,9 +3,9 @@ import re
 
 import numpy as np
 import pytest
+from ptycho_core.outputs import TRAINING_FILES
 from ptycho_core.sampling import with_photons
 from ptycho_core.testing import FakeBackend, registered
-from ptycho_core.training import TRAINING_FILES
 from ptycho_data import load_bundle
 
 

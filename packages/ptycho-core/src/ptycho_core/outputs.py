@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from ptycho_config import Layer
 from ptycho_data import (
+    BUNDLE_NAME,
+    MANIFEST,
     RECONSTRUCTION_SET,
     RESULT_FILES,
     OutputExistsError,
@@ -32,6 +34,7 @@ from ptycho_core.record import RUN_FILE
 __all__ = [
     "CURVE_FILE",
     "RECONSTRUCTION_FILES",
+    "TRAINING_FILES",
     "check_result_folder",
     "config_files",
     "held_folder",
@@ -42,6 +45,8 @@ __all__ = [
 
 #: Files that a reconstruction writes into its folder.
 RECONSTRUCTION_FILES = (*RESULT_FILES, RUN_FILE)
+#: Files that a training writes into its folder, besides checkpoints and logs.
+TRAINING_FILES = (BUNDLE_NAME, "metrics.json", RUN_FILE, MANIFEST)
 #: Picture of the half-scan FRC in it, where it was asked for.
 CURVE_FILE = "half_scan_frc.png"
 #: Objects of more pixels on a side are refused by other checks, which name the position.

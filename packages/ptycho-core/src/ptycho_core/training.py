@@ -21,7 +21,6 @@ from ptycho_config import (
 from ptycho_config.paths import expanded
 from ptycho_config.text_files import read_table
 from ptycho_data import (
-    MANIFEST,
     MODEL_SET,
     Bundle,
     Scan,
@@ -37,7 +36,7 @@ from ptycho_core.backends import require
 from ptycho_core.cautions import Caution, check_scan, report
 from ptycho_core.first_probe import GUESSED_PROBE, FirstProbe, searched_probes
 from ptycho_core.memory import of_training
-from ptycho_core.outputs import config_files, held_folder, output_set
+from ptycho_core.outputs import TRAINING_FILES, config_files, held_folder, output_set
 from ptycho_core.progress import log_to_stderr
 from ptycho_core.record import RUN_FILE, Inputs, Stopwatch, run_record
 from ptycho_core.refined_scans import write_refined
@@ -59,12 +58,9 @@ from ptycho_core.twin import note_twin
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["TRAINING_FILES", "TrainedModel", "TrainingRun", "train"]
+__all__ = ["TrainedModel", "TrainingRun", "train"]
 
 log = logging.getLogger(__name__)
-
-#: Files that a training writes into its folder, besides checkpoints and logs.
-TRAINING_FILES = ("wts.h5.zip", "metrics.json", RUN_FILE, MANIFEST)
 
 Probe = NDArray[np.complexfloating[Any, Any]]
 

@@ -145,11 +145,16 @@ def infer(
     if current_state().debug:
         fixed["debug"] = True
     layers = gather(ctx, InferenceConfig, config_file, fixed)
-    resolve_inference(layers)
+    processes = resolve_inference(layers).execution.device_count
 
     def check(job: Job) -> None:
-        read = [bundle, config_file, *job.inputs]
-        check_result_folder(job.output, curve=half_scan_frc, overwrite=overwrite, inputs=read)
+        check_result_folder(
+            job.output,
+            curve=half_scan_frc,
+            overwrite=overwrite,
+            inputs=[bundle, config_file, *job.inputs],
+            processes=processes,
+        )
 
     batch.check(check)
 

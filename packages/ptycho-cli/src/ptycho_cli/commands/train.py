@@ -1,12 +1,21 @@
 """``ptycho train``: train a network on one scan or several."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from ptycho_config import ModelConfig, PyTorchExecutionConfig, RunFiles, TrainingConfig
-from ptycho_core.training import TrainedModel, TrainingRun
+from ptycho_config import (
+    ModelConfig,
+    PyTorchExecutionConfig,
+    RunFiles,
+    TrainingConfig,
+    resolve_training,
+)
+from ptycho_core.batch import Finished, Job
+from ptycho_core.outputs import TRAINING_FILES, output_set
+from ptycho_data import MODEL_SET
 
+from ptycho_cli.batch import Batch, json_option
 from ptycho_cli.console import say
 from ptycho_cli.layers import INFERENCE_ONLY, first_process_speaks, gather, refusals_as_usage
 from ptycho_cli.options import field_options
@@ -14,12 +23,15 @@ from ptycho_cli.reading import given_reading, reading_options
 from ptycho_cli.sections import Command, section
 from ptycho_cli.values import INPUT, PATH
 
+if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
+    from ptycho_core.training import TrainedModel, TrainingRun
+
 __all__ = ["run_training", "train"]
 
 #: Options that `--help` shows.
 BASIC = (
     "output config_file overwrite resume dry_run refine_probe nepochs batch_size n_groups N "
-    "gridsize nphotons accelerator backend"
+    "gridsize nphotons accelerator backend as_json"
 )
 
 
@@ -54,6 +66,7 @@ BASIC = (
     is_flag=True,
     help="First refine the probe of each scan with the solver; train and infer with the result.",
 )
+@json_option
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -65,6 +78,7 @@ def train(
     resume: bool,
     refine_probe: bool,
     dry_run: bool,
+    as_json: bool,
     **more: Any,
 ) -> None:
     r"""Train a network on one SCAN or several; no ground truth is needed.
@@ -83,6 +97,18 @@ def train(
     """
     fixed = {"train_data_file": scans[0], "output_dir": output}
     layers = gather(ctx, TrainingConfig, config_file, fixed)
+    with refusals_as_usage():
+        output_set(
+            output,
+            MODEL_SET,
+            TRAINING_FILES,
+            overwrite=overwrite or resume,
+            inputs=[*scans, config_file],
+            processes=resolve_training(layers).execution.device_count,
+        )
+
+    from ptycho_core.training import TrainingRun
+
     run = TrainingRun(
         layers=layers,
         scans=scans,
@@ -96,19 +122,37 @@ def train(
         with refusals_as_usage():
             run.check()
         say(*run.plan())
-    else:
-        run_training(run)
+        return
+    job = Job(name=output.name, inputs=scans, output=output)
+    batch = Batch(jobs=[job], as_json=as_json)
+
+    def work(job: Job) -> Finished:
+        model = _trained(run)
+        if model.main_process:
+            batch.tell(job, _summary(run, model))
+        last = {name: losses[-1] for name, losses in model.history.items() if losses}
+        metrics = {**last, "epochs": model.epochs, "kept": model.kept}
+        return Finished(metrics=metrics, main_process=model.main_process)
+
+    batch.run(work)
 
 
-def run_training(run: TrainingRun) -> TrainedModel:
-    """Train, and print a summary on standard output."""
+def _trained(run: "TrainingRun") -> "TrainedModel":
     with refusals_as_usage():
         run.check()
     first_process_speaks(run.processes)
-    model = run.run()
+    return run.run()
+
+
+def _summary(run: "TrainingRun", model: "TrainedModel") -> str:
+    seconds = run.clock.seconds["train"]
+    done = f"trained in {seconds:.1f} s" if model.written else "all epochs already done"
+    end = "; early stopping" if model.stopped == "plateau" else ""
+    return f"{model.path}: {done}, kept {model.kept}{end}"
+
+
+def run_training(run: "TrainingRun") -> None:
+    """Train, and print a summary on standard output."""
+    model = _trained(run)
     if model.main_process:
-        seconds = run.clock.seconds["train"]
-        done = f"trained in {seconds:.1f} s" if model.written else "all epochs already done"
-        end = "; early stopping" if model.stopped == "plateau" else ""
-        say(f"{model.path}: {done}, kept {model.kept}{end}")
-    return model
+        say(_summary(run, model))
