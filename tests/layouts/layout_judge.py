@@ -29,11 +29,12 @@ RIGHT, LESS, REFUSED, WRONG = "right", "other value", "refused", "WRONG"
 _READ_FOR = (
     (r"center|centre", {"centre"}),
     (r"pixel_mask|weight|fmask", {"mask"}),
-    (r"pixel_size|psize|pixel_um|dxd|fast_|slow_", {"pixel", "angle"}),
     (r"dim\d|calibration", {"x", "y", "angle"}),
+    (r"pixel_size|psize|pixel_um|dxd|fast_|slow_", {"pixel", "angle"}),
     (r"distance|zo$|z_m|det_z", {"distance", "angle"}),
     (r"wavelength|lambda|energy", {"energy", "angle"}),
     (r"samx|samy|sx$|sy$|/x$|/y$|points|encoder|positions|translation|pp[XY]", {"x", "y"}),
+    (r"datacube.*/data$", {"frames", "x", "y"}),  # which lie on the raster of the data
     (r"frames|data|diffamp|ptychogram|dp$", {"frames"}),
 )
 

@@ -196,7 +196,7 @@ def soft_link(file: h5py.File, name: str, rng: Random) -> str:
 def external_link(file: h5py.File, name: str, rng: Random) -> str:
     """The dataset is in a file beside this one, or in one that is not there, or outside."""
     folder = Path(file.filename).parent
-    turn = int(rng.integers(4))
+    turn = int(rng.integers(2, 4) if file[name].is_virtual else rng.integers(4))
     target = ["beside.h5", "beside.h5", "missing.h5", "../outside.h5"][turn]
     if turn != 2:
         with h5py.File(folder / target, "a") as other:

@@ -360,6 +360,17 @@ class H5File(UntrustedFile):
             self._fail(key, "one number", "no single number")
         return float(value.reshape(()))
 
+    def numbers(self, name: str, attribute: str) -> NDArray[np.float64] | None:
+        """Read a few numbers in an attribute of a dataset or group; None if there are none."""
+        with self._guard(f"{name}@{attribute}", "numbers"):
+            item = self._find(name)
+            if item is None or attribute not in item.attrs:
+                return None
+            made = item.attrs.get_id(attribute)
+            if made.dtype.kind in "iuf" and math.prod(made.shape or (1,)) <= LIMITS.axes:
+                return np.asarray(item.attrs[attribute], np.float64)
+        return None
+
     def by_matlab(self, name: str) -> bool:
         """Tell whether MATLAB wrote a dataset, and so reversed its axes: it says so in both cases.
 

@@ -67,7 +67,12 @@ def nxmx(folder: Path):
             axis.attrs["units"], axis.attrs["vector"] = "mm", vector
             axis.attrs["transformation_type"] = "translation"
     return [folder / "scan.nxs"], Expected(
-        layout="NeXus (NXmx, NXdata)", frames=FRAMES, x=X, y=Y, bad=MASK, centre=(7, 9)
+        layout="NeXus (NXmx, NXdata)",
+        frames=FRAMES,
+        x=-X,  # samx moves the sample to the right, so that the beam goes to the left on it
+        y=Y,  # samy moves it upwards, and rows count downwards
+        bad=MASK,
+        centre=(7, 9),
     )
 
 

@@ -119,8 +119,14 @@ _NEXUS = {
         At("*/instrument*/*/detector_distance", "m"),
         At("*/instrument*/*/distance", "m"),
     ),
-    "pixel_x": (At("*/instrument*/*/x_pixel_size", "m"),),
-    "pixel_y": (At("*/instrument*/*/y_pixel_size", "m"),),
+    "pixel_x": (
+        At("*/instrument*/*/x_pixel_size", "m"),
+        At("*/instrument*/*/module*/fast_pixel_direction", "m"),
+    ),
+    "pixel_y": (
+        At("*/instrument*/*/y_pixel_size", "m"),
+        At("*/instrument*/*/module*/slow_pixel_direction", "m"),
+    ),
     "centre_x": (At("*/instrument*/*/beam_center_x"),),
     "centre_y": (At("*/instrument*/*/beam_center_y"),),
 }

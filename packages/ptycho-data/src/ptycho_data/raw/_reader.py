@@ -22,6 +22,7 @@ from ptycho_data.raw._motors import in_metres, matched
 from ptycho_data.raw._places import Place, RawFiles
 from ptycho_data.raw._recognise import Recognised, recognise
 from ptycho_data.raw._scan import Names, RawScan
+from ptycho_data.raw._transformations import motors_of_sample, scanned
 from ptycho_data.units import PARTICLES, Particle, energy_ev, ev_per, metres_per, wavelength
 
 __all__ = ["read_raw"]
@@ -299,6 +300,8 @@ class _Reader:
         else:
             lists = self.found.positions(n)
         if not lists[0]:
+            lists = self._motors_of_sample()
+        if not lists[0]:
             steps = [self._place(f"step_{axis}", None) for axis in "xy"]
             if None not in steps and len(grid) == 2:
                 return self._raster(n, grid)
@@ -309,7 +312,21 @@ class _Reader:
             got = f"none known in the layout {self.found.title}"
             raise InvalidValueError("positions", "known", got, advice)
         x, y = (self._axis(name, places) for name, places in zip("xy", lists, strict=True))
-        return matched(x, y, n, grid, lists)
+        x, y = matched(x, y, n, grid, lists)
+        turned = None if names.x is not None else scanned(lists, x, y)
+        if turned is None:
+            return x, y
+        self.remarks.append("positions along rows and columns of the detector, by vectors of axes")
+        return turned
+
+    def _motors_of_sample(self) -> tuple[list[Place], list[Place]]:
+        """Return the axes that NeXus says the sample is moved by."""
+        for file in self.files.files:
+            if isinstance(file, H5File):
+                found = motors_of_sample(file)
+                if found[0]:
+                    return found
+        return [], []
 
     def _axis(self, name: str, places: list[Place]) -> NDArray[np.float64]:
         parts = [in_metres(place, self.names.unit) for place in places]
