@@ -28,6 +28,7 @@ WHEELS = ROOT / "dist"
 CONSTRAINTS = ROOT / "constraints.txt"
 LOCK = ROOT / "requirements.lock"  # the same versions, with the hashes of their files
 CLIENT = ROOT / "tests" / "client"  # ptychodus, as its users have it, and our packages
+PROGRAMS = ROOT / "tests" / "programs"  # other programs, which write files for our reader
 FRAMEWORKS = {"lightning", "tensorflow", "tensorflow-cpu", "torch"}
 ARCHIVES = ("*.whl", "*.tar.gz")
 ARRAY_LIBRARIES = {"array-api-strict", "jax", "numpy", "tensorflow", "tensorflow-cpu", "torch"}
@@ -344,6 +345,25 @@ def client(session: nox.Session) -> None:
     install(session, *wanted, tools=tools, constraints=constraints)
     session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
     pytest(session, "tests/client", "tests/backends", marks="not gpu and not slow")
+
+
+@nox.session(requires=["build"], default=False, tags=["cpu"])
+def programs(session: nox.Session) -> None:
+    """Read files that py4DSTEM, cdtools, RosettaSciIO and fabio write themselves.
+
+    RosettaSciIO and py4DSTEM have the licence GPL-3.0: they are installed here, and required
+    nowhere. py4DSTEM needs an older NumPy and has an environment of its own.
+    """
+    written = Path(session.create_tmp()) / "written"
+    writer = Path(session.create_tmp()) / "py4dstem"
+    session.run("python", "-m", "venv", str(writer), external=True)
+    python = str(writer / "bin" / "python")
+    session.run(python, "-m", "pip", "install", "-q", "py4DSTEM==0.14.18", external=True)
+    session.run(python, str(PROGRAMS / "write_py4dstem.py"), str(written), external=True)
+    tools = [*TEST_TOOLS, "cdtools-py==0.3.2", "rosettasciio==0.15.0", "torch"]
+    install(session, "ptycho-data[frames,pictures]", tools=tools)
+    session.env["PTYCHO_WRITTEN"] = str(written)
+    pytest(session, "tests/programs", marks="not gpu", options=("-W", "default"))
 
 
 @nox.session(requires=["build"], default=False, tags=["cpu"])

@@ -210,7 +210,7 @@ def virtual(file: h5py.File, name: str, rng: Random) -> str:
     """A virtual dataset of parts of the values, all or not all of them."""
     item = file[name]
     values, attributes = item[()], dict(item.attrs)
-    if np.ndim(values) == 0 or len(values) < 2 or _is_text(file, name):
+    if np.ndim(values) == 0 or len(values) < 2 or _is_text(file, name) or item.is_virtual:
         return store(file, name, rng)
     file.move(name, "kept/part")
     layout = h5py.VirtualLayout(values.shape, values.dtype)

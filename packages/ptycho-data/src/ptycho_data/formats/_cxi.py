@@ -279,7 +279,7 @@ def _read(opened: Opened) -> Raw:
     axes = USUAL_AXES
     with opened.collecting("xcoords"):
         if isinstance(patterns, H5File):
-            axes = read_axes(patterns, found)
+            axes = read_axes(patterns, found.cautions)
     _read_patterns(patterns, axes, opened, found)
     _read_product(product, axes, opened, found)
     with opened.collecting("_metadata"):

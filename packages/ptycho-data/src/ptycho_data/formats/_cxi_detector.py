@@ -32,6 +32,7 @@ from ptycho_data.formats._quantities import length, scale
 from ptycho_data.units import metres_per
 
 __all__ = [
+    "BASIS",
     "DETECTOR",
     "USUAL_AXES",
     "DetectorAxes",
@@ -44,7 +45,7 @@ __all__ = [
 DETECTOR = "entry_1/instrument_1/detector_1"
 DISTANCE = f"{DETECTOR}/distance"
 _DARK = f"{DETECTOR}/data_dark"
-_BASIS = f"{DETECTOR}/basis_vectors"
+BASIS = f"{DETECTOR}/basis_vectors"
 _CORNER = f"{DETECTOR}/corner_position"
 _MASKS = (f"{DETECTOR}/mask", "entry_1/data_1/mask")
 _OTHER_MASK = f"{DETECTOR}/detector_mask"
@@ -135,34 +136,41 @@ def _in_plane(translation: NDArray[Any], cautions: list[str]) -> NDArray[Any]:
 USUAL_AXES = DetectorAxes(slow=np.array([0.0, -1.0, 0.0]), fast=np.array([-1.0, 0.0, 0.0]))
 
 
-def read_axes(file: H5File, found: ScanInMetres) -> DetectorAxes:
+def read_axes(file: H5File, cautions: list[str]) -> DetectorAxes:
     """Read the axes of the detector, the usual ones where the file has none.
+
+    Parameters
+    ----------
+    file
+        A file of CXI.
+    cautions
+        Receives what is unusual.
 
     Raises
     ------
     ScanFormatError
         They are no two directions.
     """
-    if _BASIS not in file:
+    if BASIS not in file:
         return USUAL_AXES
-    values = file.read(_BASIS)
+    values = file.read(BASIS)
     vectors = values.T if values.shape == (3, 2) else values
     if vectors.ndim == 3 and len(vectors):
         if (vectors != vectors[0]).any():
-            found.cautions.append("basis_vectors differ from pattern to pattern: the first ones "
+            cautions.append("basis_vectors differ from pattern to pattern: the first ones "
                                   "were taken for all")  # fmt: skip
         vectors = vectors[0]
     if vectors.shape != (2, 3) or vectors.dtype.kind not in "iuf":
         rule = "accompanied by basis_vectors of shape (2, 3), along columns and along rows"
-        raise ScanFormatError.of(file.path, _BASIS, rule, describe_array(values))
-    vectors = vectors * (scale(file, _BASIS, metres_per) or 1.0)
+        raise ScanFormatError.of(file.path, BASIS, rule, describe_array(values))
+    vectors = vectors * (scale(file, BASIS, metres_per) or 1.0)
     lengths = np.linalg.norm(vectors, axis=1)
     if not (np.isfinite(lengths).all() and lengths.all()):
         rule = "accompanied by basis_vectors that are directions"
-        raise ScanFormatError.of(file.path, _BASIS, rule, f"{vectors.tolist()}")
+        raise ScanFormatError.of(file.path, BASIS, rule, f"{vectors.tolist()}")
     slow, fast = vectors / lengths[:, np.newaxis]
     if abs(slow @ fast) > _SKEW or max(abs(slow[2]), abs(fast[2])) > _SKEW:
-        found.cautions.append(
+        cautions.append(
             "basis_vectors are not perpendicular to each other and to the beam: positions are "
             "projected on them, which is exact only if they are"
         )

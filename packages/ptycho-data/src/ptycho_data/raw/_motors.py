@@ -51,7 +51,7 @@ def matched(
 def _one_per_frame(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """Average readings (n, k); flatten what is on a raster."""
     values = np.squeeze(values) if values.ndim > 1 else values
-    if values.ndim < 2 or values.size == n:
+    if values.ndim < 2 or values.size in (0, n):
         return values.reshape(-1)
     if len(values) == n:
         return np.asarray(values.reshape(n, -1).mean(axis=1))

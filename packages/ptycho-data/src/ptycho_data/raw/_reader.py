@@ -313,10 +313,12 @@ class _Reader:
             raise InvalidValueError("positions", "known", got, advice)
         x, y = (self._axis(name, places) for name, places in zip("xy", lists, strict=True))
         x, y = matched(x, y, n, grid, lists)
-        turned = None if names.x is not None else scanned(lists, x, y)
+        turned = None if names.x is not None else scanned(lists, x, y, self.cautions)
         if turned is None:
             return x, y
-        self.remarks.append("positions along rows and columns of the detector, by vectors of axes")
+        self.remarks.append(
+            "positions along the rows and columns of frames, by the vectors of axes"
+        )
         return turned
 
     def _motors_of_sample(self) -> tuple[list[Place], list[Place]]:
@@ -383,7 +385,8 @@ def _step(place: Place) -> float:
     """Step of a calibration: a number, or the values along an axis."""
     values = np.asarray(place.read(), np.float64).reshape(-1)
     if len(values) > 1:
-        return float(values[1] - values[0])
+        with np.errstate(invalid="ignore"):  # infinite ones are refused as a step
+            return float(values[1] - values[0])
     return float(values[0]) if len(values) else 0.0
 
 

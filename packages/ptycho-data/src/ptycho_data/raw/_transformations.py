@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from ptycho_data._contract import ScanFormatError
 from ptycho_data._hdf5 import H5File
+from ptycho_data.formats._cxi_detector import BASIS, read_axes
 from ptycho_data.raw._motors import in_metres
 from ptycho_data.raw._places import Place
 from ptycho_data.units import metres_per
@@ -234,9 +235,12 @@ def along_detector(
 
 
 def scanned(
-    lists: tuple[list[Place], list[Place]], x: NDArray[np.float64], y: NDArray[np.float64]
+    lists: tuple[list[Place], list[Place]],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    cautions: list[str],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Return positions along the axes of the detector; None if the motors state no vectors.
+    """Return positions along the axes of the detector; None if the file states no vectors.
 
     Parameters
     ----------
@@ -244,6 +248,8 @@ def scanned(
         Datasets of the two motors.
     x, y : (n,)
         What they say, in metres, one value for each frame.
+    cautions
+        Receives what is unusual.
     """
     if len(lists[0]) != 1 or len(lists[1]) != 1:
         return None
@@ -251,6 +257,9 @@ def scanned(
     file = place_x.file
     if not isinstance(file, H5File) or place_y.file is not file:
         return None
+    if BASIS in file:
+        axes_of_cxi = read_axes(file, cautions)
+        return axes_of_cxi.along(np.stack([x, y], axis=1), cautions)
     names = place_x.name, place_y.name
     if any(file.numbers(name, "vector") is None for name in names):
         return None
