@@ -48,8 +48,10 @@ def write_frames(path: Path, n: int) -> str:
         data = file.create_dataset(
             "data", (n, SIDE, SIDE), np.uint32, chunks=(1, SIDE, SIDE), **how
         )
-        for start in range(0, n, len(frames)):
-            data[start : start + len(frames)] = frames[: n - start]
+        data[: len(frames)] = frames
+        chunks = [data.id.read_direct_chunk((k, 0, 0))[1] for k in range(len(frames))]
+        for index in range(len(frames), n):  # compressed already
+            data.id.write_direct_chunk((index, 0, 0), chunks[index % len(frames)])
         side = int(np.ceil(np.sqrt(n)))
         rows, columns = np.divmod(np.arange(n), side)
         file["x"], file["y"] = columns * 0.1, rows * 0.1

@@ -25,9 +25,10 @@ import h5py
 import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
-from ptycho_core.first_probe import FirstProbe, find_first_probe
+from ptycho_core.first_probe import FirstProbe, find_first_probe, judged_probe
 from ptycho_core.orientation import find_orientation, oriented
 from ptycho_core.probe_sources import first_probe_of
+from ptycho_core.rotation import find_rotation, turned
 from ptycho_core.solving import solve_scan
 from ptycho_data import Reconstruction, Scan
 from ptycho_data.units import object_pixel
@@ -57,7 +58,7 @@ class Case:
     correlation, ratio
         Bounds of the correlation and of R-factor over noise.
     source
-        Argument of ``--first-probe``, or ``orientation`` for both together.
+        Argument of ``--first-probe``, or ``orientation`` or ``rotation`` for both together.
     epochs
         Of the solver, after the probe was found.
     """
@@ -116,6 +117,12 @@ def electron_cases() -> Iterator[Case]:
             name = f"electrons, {counts:g} per pixel, {source.partition(':')[0]}"
             yield Case(name=name, scan=blind(scan), truth=seen, source=source, epochs=12,
                        correlation=0.9)  # fmt: skip
+        for degrees in (17, -83):
+            stage = turned(scan, -degrees)
+            for how, one in (("auto", blind(stage)), ("electron", stage)):
+                name = f"electrons, {counts:g} per pixel, turned by {degrees}, {how}"
+                yield Case(name=name, scan=one, truth=seen, source="rotation", epochs=12,
+                           correlation=0.9)  # fmt: skip
 
 
 def real_cases(folder: Path) -> Iterator[Case]:
@@ -191,6 +198,11 @@ def found_probe(case: Case) -> tuple[Scan, FirstProbe | None]:
     """Return the scan with its found orientation, and the probe."""
     if case.source == "auto":
         return case.scan, find_first_probe(case.scan)
+    if case.source == "rotation":
+        turn = find_rotation(case.scan)
+        right = turned(case.scan, turn.degrees, mirrored=turn.mirrored)
+        known = None if case.scan.probe_made else judged_probe(right, right.probe)
+        return right, turn.first_probe or known
     if case.source != "orientation":
         return case.scan, first_probe_of(case.scan, case.source)
     found = find_orientation(case.scan)

@@ -17,6 +17,8 @@ from ptycho_physics.scans import fermat_scan
 N, CENTRE, SHAPE, ENERGY, DISTANCE, PIXEL = 64, (41, 56), (90, 110), 9000.0, 2.0, 75e-6
 OBJECT_PIXEL = 1.239841984e-6 / ENERGY * DISTANCE / (N * PIXEL)
 HOT = (20, 70)
+UNSEEN = int(np.setdiff1d(np.arange(90), np.linspace(0, 89, 64).astype(int))[0])
+"""A frame that is not among those that are looked at."""
 
 
 @pytest.fixture(scope="module")
@@ -252,8 +254,7 @@ def test_patterns_at_one_place_are_added_up(tmp_path, truth, frames):
 
 def test_a_pixel_without_a_value_in_a_frame_that_was_not_looked_at(tmp_path, truth, frames):
     late = frames.copy()
-    unseen = np.setdiff1d(np.arange(90), np.linspace(0, 89, 64).astype(int))[0]
-    late[unseen, CENTRE[0] + 5, CENTRE[1] + 7] = 2**32 - 1
+    late[UNSEEN, CENTRE[0] + 5, CENTRE[1] + 7] = 2**32 - 1
     path = write(tmp_path / "raw.h5", late, truth[0])
     prepared = prepare([path], Recipe(**NAMES))
     assert not prepared.scan.bad_pixels[37, 39]
@@ -261,15 +262,18 @@ def test_a_pixel_without_a_value_in_a_frame_that_was_not_looked_at(tmp_path, tru
     assert load_scan(tmp_path / "scan.npz").bad_pixels[37, 39]
 
 
-@pytest.mark.parametrize(("largest", "dtype"), [(65534, np.uint16), (65535, np.uint32)])
-def test_counts_that_fit_are_written_in_two_bytes(tmp_path, truth, frames, largest, dtype):
-    bright = frames.copy()
-    bright[-2, CENTRE[0] + 5, CENTRE[1] + 7] = largest
+@pytest.mark.parametrize(
+    ("most", "largest", "dtype"),
+    [(120, 254, np.uint8), (120, 255, np.uint32), (400, 65534, np.uint16), (400, 65535, np.uint32)],
+)
+def test_counts_are_written_in_the_bytes_they_need(tmp_path, truth, frames, most, largest, dtype):
+    bright = np.where(frames < 1000, np.minimum(frames, most), frames)
+    bright[UNSEEN, CENTRE[0] + 5, CENTRE[1] + 7] = largest
     path = write(tmp_path / "raw.h5", bright, truth[0])
     scan = write_prepared(prepare([path], Recipe(**NAMES)), tmp_path / "scan.npz")
     read = load_scan(tmp_path / "scan.npz")
     assert read.diffraction.dtype == dtype
-    assert read.diffraction[-2, 37, 39] == largest
+    assert read.diffraction[UNSEEN, 37, 39] == largest
     np.testing.assert_array_equal(read.counts(), scan.counts())
 
 

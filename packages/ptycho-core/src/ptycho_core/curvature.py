@@ -21,12 +21,14 @@ from ptycho_physics import (
     solve,
 )
 from ptycho_physics.optics import curved_probe
+from ptycho_physics.probe_sampling import resample_probe
 
 from ptycho_core.starting_probe import neighbourhood
 
 __all__ = [
     "CentralPart",
     "Trial",
+    "curvatures",
     "defocus_of",
     "far_field_amplitude",
     "search_curvature",
@@ -63,6 +65,8 @@ class CentralPart:
         Bad pixels.
     background, subtracted : (M, M) float32 array or None
         As of a `Scan`.
+    known : (m, M, M) complex64 array or None
+        Probe of the scan, if it is right: no curvature is tried then.
     amplitude : (M, M) float64 array
         Root of the mean pattern, bad pixels interpolated.
     shrink : float
@@ -76,10 +80,11 @@ class CentralPart:
     shrink: float
     background: NDArray[np.float32] | None = None
     subtracted: NDArray[np.float32] | None = None
+    known: NDArray[np.complex64] | None = None
 
     @classmethod
-    def of(cls, scan: Scan, number: int = TRIED) -> "CentralPart":
-        """Return the part of a scan around its middle."""
+    def of(cls, scan: Scan, number: int = TRIED, *, known: bool = False) -> "CentralPart":
+        """Return the part of a scan around its middle, with its probe if that is right."""
         amplitude = far_field_amplitude(scan)
         M = _middle(amplitude)
         part = neighbourhood(scan, number)
@@ -91,12 +96,15 @@ class CentralPart:
             shrink=scan.N / M,
             background=None if scan.background is None else _cropped(scan.background, M),
             subtracted=None if scan.subtracted is None else _cropped(scan.subtracted, M),
+            known=resample_probe(scan.probe, M, scale=scan.N / M) if known else None,
         )
 
-    def turned(self, symmetry: int) -> "CentralPart":
-        """Return it with mirrored or swapped positions: see `apply_symmetry_to_positions`."""
-        positions = np.asarray(apply_symmetry_to_positions(self.positions, symmetry))
-        return evolve(self, positions=positions)
+    def turned(self, trial: "Trial") -> "CentralPart":
+        """Return it with the positions of a trial."""
+        positions = np.asarray(apply_symmetry_to_positions(self.positions, trial.symmetry))
+        angle = math.radians(trial.degrees)
+        cos, sin = math.cos(angle), math.sin(angle)
+        return evolve(self, positions=positions @ np.array([[cos, sin], [-sin, cos]]))
 
     @property
     def M(self) -> int:  # noqa: N802 (a size, as N)
@@ -109,7 +117,9 @@ class CentralPart:
         return _width(self.amplitude**2)
 
     def probe(self, diameter: float) -> NDArray[np.complex64]:
-        """Return the probe (1, M, M) of a beam so wide in pixels; negative: it converges."""
+        """Return the probe (m, M, M) of a beam so wide in pixels; negative: it converges."""
+        if self.known is not None:
+            return self.known
         return curved_probe(self.amplitude, diameter / self.aperture)
 
 
@@ -124,6 +134,8 @@ class Trial:
         negative if the beam converges.
     symmetry : int
         Of the positions: see `apply_symmetry_to_positions`.
+    degrees : float
+        By which positions are turned after that, from x to y.
     r_factor : float
         Infinite if the solver diverged.
     solution : Solution or None
@@ -131,6 +143,7 @@ class Trial:
 
     diameter: float
     symmetry: int = 0
+    degrees: float = 0.0
     r_factor: float = math.inf
     solution: Solution | None = field(default=None, repr=False)
 
@@ -156,6 +169,13 @@ def far_field_amplitude(scan: Scan) -> Real:
     return np.sqrt(total / len(np.unique(chosen)))
 
 
+def curvatures(part: CentralPart) -> list[float]:
+    """Return the diameters to try, as fractions of the patch: evenly spaced, of both signs."""
+    step = min(STEP, RIM_STEP * 4 / (math.pi * part.M * part.aperture))
+    count = round(WIDEST / step)
+    return [step * k for k in range(-count, count + 1)]
+
+
 def search_curvature(part: CentralPart, symmetries: Sequence[int] = (0,)) -> list[Trial]:
     """Try curvatures of both signs, with some orientations of the positions.
 
@@ -170,9 +190,8 @@ def search_curvature(part: CentralPart, symmetries: Sequence[int] = (0,)) -> lis
     list of Trial
         Those of the last round, the best first: the best of each orientation among them.
     """
-    step = min(STEP, RIM_STEP * 4 / (math.pi * part.M * part.aperture))
-    count = round(WIDEST / step)
-    grid = [step * k for k in range(-count, count + 1)]
+    grid = curvatures(part)
+    step = grid[1] - grid[0]
     starts = [Trial(diameter=d, symmetry=s) for s in symmetries for d in grid]
     first = sorted(tried(part, starts, EPOCHS[0]), key=_r_factor)
     kept = _with_each(_different(first, KEPT, step), first)
@@ -253,7 +272,7 @@ def unrefined(part: CentralPart, trial: Trial) -> Trial | None:
 
 
 def _one(part: CentralPart, trial: Trial, epochs: int, *, refine: bool = True) -> Trial:
-    turned = part.turned(trial.symmetry)
+    turned = part.turned(trial)
     try:
         solution = solve(
             turned.counts,

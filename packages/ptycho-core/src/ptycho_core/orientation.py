@@ -262,7 +262,7 @@ def _over_noise(scan: Scan, part: CentralPart, trial: Trial) -> float | None:
     """R-factor of a trial over that of photon noise of its own rates."""
     if trial.solution is None or (scan.domain == "amplitude" and scan.nphotons is None):
         return None
-    positions = part.turned(trial.symmetry).positions
+    positions = part.turned(trial).positions
     small = Scan(
         diffraction=part.counts,
         xcoords=positions[:, 0],

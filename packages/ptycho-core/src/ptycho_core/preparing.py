@@ -298,9 +298,9 @@ def write_prepared(
 ) -> Scan:
     """Write a prepared scan as NPZ, in one pass over the frames.
 
-    Counts that fit are written as uint16. Where they do not, or where a pixel holds the largest
-    value of its type in a frame that was not looked at before, so that it becomes a bad pixel, the
-    frames are read once more.
+    Counts are written as uint8 or uint16 if some of the patterns fit easily. If others do not, or
+    if a pixel holds the largest value of its type in a frame that was not looked at before, so that
+    it becomes a bad pixel, the frames are read once more.
 
     Parameters
     ----------
@@ -332,12 +332,12 @@ def write_prepared(
         stack = scan.diffraction
         assert isinstance(stack, LazyStack)  # noqa: S101 - made so by `prepare`
         bad = scan.bad_pixels
-        for narrow in (True, False, False):
-            watched = Watched(stack, scan.domain, progress, narrow=narrow)
+        for dtype in [*_narrow_types(stack), stack.dtype, stack.dtype]:
+            watched = Watched(stack, scan.domain, progress, dtype=dtype)
             try:
                 written = evolve(scan, diffraction=LazyStack(watched), bad_pixels=bad)
                 save_scan(temporary, written, overwrite=True, run=run)
-            except OverflowError:  # in most files with the first patterns
+            except OverflowError:
                 continue
             known = np.zeros_like(watched.without_value) if bad is None else bad
             late = watched.without_value & ~known
@@ -348,6 +348,17 @@ def write_prepared(
         if not watched.totals.any():  # known now; nothing is left of the file
             raise InvalidValueError(f"{path}", "patterns with photons", "zeros only")
     return evolve(scan, bad_pixels=bad, known_totals=watched.totals)
+
+
+def _narrow_types(stack: LazyStack) -> list[np.dtype[Any]]:
+    """Return the narrowest type that patterns will fit in, if it is narrower than theirs."""
+    if stack.dtype.kind not in "iu":
+        return []
+    spread = np.unique(np.linspace(0, len(stack) - 1, SAMPLED).astype(np.int64))
+    highest = max(int(stack[some].max()) for some in np.array_split(spread, len(spread) // 8 + 1))
+    types = (np.dtype(np.uint8), np.dtype(np.uint16))
+    fit = (t for t in types if t.itemsize < stack.dtype.itemsize and 2 * highest < np.iinfo(t).max)
+    return list(fit)[:1]
 
 
 def request_of(paths: Sequence[Path], recipe: Recipe) -> Request:

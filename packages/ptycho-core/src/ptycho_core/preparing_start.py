@@ -13,8 +13,9 @@ from ptycho_core.orientation import find_orientation, options_of
 from ptycho_core.preparing import Prepared
 from ptycho_core.probe_sources import first_probe_of
 from ptycho_core.recipe import Recipe, merge
+from ptycho_core.rotation import MIRRORED, find_rotation, still_turned
 
-__all__ = ["find_start", "with_symmetry"]
+__all__ = ["find_start", "with_rotation", "with_symmetry"]
 
 
 def find_start(prepared: Prepared) -> None:
@@ -29,7 +30,11 @@ def find_start(prepared: Prepared) -> None:
     """
     recipe = prepared.recipe
     try:
-        found = _oriented(prepared) if recipe.orientation_wanted else None
+        found = None
+        if recipe.rotation_wanted(prepared.scan.particle):
+            found = _turned(prepared)
+        elif recipe.orientation_wanted:
+            found = _oriented(prepared)
         if recipe.first_probe == "none":
             return
         if recipe.probe_source is not None:
@@ -39,7 +44,7 @@ def find_start(prepared: Prepared) -> None:
             found = find_first_probe(prepared.scan)
             prepared.remarks.append(found.describe())
     except (InvalidValueError, DivergenceError) as error:
-        if "auto" in (recipe.first_probe, recipe.orientation):
+        if "auto" in (recipe.first_probe, recipe.orientation, recipe.rotate):
             raise
         prepared.cautions.append(f"no first probe was found: {error}")
         return
@@ -62,7 +67,42 @@ def _oriented(prepared: Prepared) -> FirstProbe | None:
     prepared.scan = prepared.positioned(prepared.recipe)
     if found.first_probe is not None:
         prepared.remarks.append(found.first_probe.describe())
+        turned = still_turned(evolve(prepared.scan, probe=found.first_probe.probe))
+        if turned is not None:
+            prepared.cautions.append(turned)
     return found.first_probe
+
+
+def _turned(prepared: Prepared) -> FirstProbe | None:
+    """Turn, and mirror if signs are not said, the positions by an angle that is clearly right."""
+    found = find_rotation(prepared.scan, mirrors=prepared.recipe.orientation_wanted)
+    prepared.remarks += found.describe().splitlines()
+    if not found.decided:
+        prepared.cautions.append(
+            "the rotation between scan and detector was not decided; positions stay as they are: "
+            "give --first-probe, or --rotate and --flip-y, and check centre, mask and units"
+        )
+        return None
+    prepared.recipe = with_rotation(prepared.recipe, found.degrees, mirrored=found.mirrored)
+    prepared.scan = prepared.positioned(prepared.recipe)
+    if found.first_probe is not None:
+        prepared.remarks.append(found.first_probe.describe())
+    return found.first_probe
+
+
+def with_rotation(recipe: Recipe, degrees: float, *, mirrored: bool) -> Recipe:
+    """Return a recipe whose positions are turned after all it does, and mirrored before that.
+
+    Parameters
+    ----------
+    recipe
+        Without a rotation or a matrix.
+    degrees, mirrored
+        As in `ptycho_core.rotation.turned`.
+    """
+    plain = evolve(recipe, rotate=None)
+    signed = with_symmetry(plain, MIRRORED) if mirrored else plain
+    return merge(signed, {"orientation": "as-is", "rotate": f"{degrees:.2f}"})
 
 
 def with_symmetry(recipe: Recipe, symmetry: int) -> Recipe:
@@ -76,7 +116,7 @@ def with_symmetry(recipe: Recipe, symmetry: int) -> Recipe:
     """
     turn = _matrix(*options_of(symmetry))
     changes: dict[str, Any] = {"orientation": "as-is"}
-    if recipe.rotate is None and recipe.affine is None:
+    if not recipe.degrees and recipe.affine is None:
         first = _matrix(bool(recipe.swap_xy), bool(recipe.flip_x), bool(recipe.flip_y))
         total = turn @ first
         swap = bool(total[0, 0] == 0)

@@ -51,8 +51,8 @@ def stage_positions(raw: RawScan, recipe: Recipe) -> NDArray[np.float64]:
     """Return positions (p, 2) in metres, as (x, y): axes, signs, turn and matrix applied."""
     x, y = (raw.y_m, raw.x_m) if recipe.swap_xy else (raw.x_m, raw.y_m)
     places = np.stack([-x if recipe.flip_x else x, -y if recipe.flip_y else y], axis=1)
-    if recipe.rotate is not None:
-        turn = math.radians(float(recipe.rotate))
+    if recipe.degrees:
+        turn = math.radians(recipe.degrees)
         cos, sin = math.cos(turn), math.sin(turn)
         places = places @ np.array([[cos, sin], [-sin, cos]])
     if recipe.matrix is not None:

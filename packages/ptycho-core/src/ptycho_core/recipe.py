@@ -180,7 +180,10 @@ class Recipe:
         "Change the sign of y, after --swap-xy.", _POSITIONS, kind="switch"
     )
     rotate: str | None = _setting(
-        "Turn the positions by so many degrees, from x to y.", _POSITIONS, metavar="DEGREES"
+        "Turn the positions by so many degrees, from x to y, after all signs; auto finds the angle "
+        "(the default for electrons, if axes and signs are found, too).",
+        _POSITIONS,
+        metavar="DEGREES|auto",
     )
     affine: str | None = _setting(
         "Matrix a,b,c,d: x becomes a x + b y, y becomes c x + d y, after all else.",
@@ -253,6 +256,17 @@ class Recipe:
             return self.orientation == "auto"
         stated = (self.swap_xy, self.flip_x, self.flip_y)
         return self.first_probe in (None, "auto") and all(one is None for one in stated)
+
+    def rotation_wanted(self, particle: str) -> bool:
+        """Whether the angle between scan and detector is to be found."""
+        if self.rotate is not None or self.affine is not None:
+            return self.rotate == "auto"
+        return particle == "electron" and self.orientation_wanted
+
+    @property
+    def degrees(self) -> float:
+        """By how much the positions are turned, as far as that is known."""
+        return 0.0 if self.rotate in (None, "auto") else float(self.rotate or 0)
 
     def given(self) -> dict[str, Any]:
         """Return the settings that are not None."""
@@ -342,9 +356,11 @@ def _affine_rule(recipe: Recipe) -> str | None:
 
 
 def _rotate_rule(recipe: Recipe) -> str | None:
-    if recipe.rotate is None or _numbers(recipe.rotate, 1):
+    if recipe.rotate == "auto" and recipe.affine is not None:
+        return "rotate must be a number of degrees beside affine, got auto"
+    if recipe.rotate in (None, "auto") or _numbers(recipe.rotate or "", 1):
         return None
-    return f"rotate must be a number of degrees, got {describe(recipe.rotate)}"
+    return f"rotate must be a number of degrees or auto, got {describe(recipe.rotate)}"
 
 
 def _probe_rule(recipe: Recipe) -> str | None:

@@ -12,7 +12,8 @@ from ptycho_data._stack import LazyStack
 
 __all__ = ["Watched", "added_by_place"]
 
-_NARROW = np.dtype(np.uint16)
+#: Bytes of integer types whose largest value stands for none.
+_WIDE = 4
 
 
 class _AddedSource:
@@ -76,8 +77,8 @@ class Watched:
         Counts or amplitudes.
     progress
         Called with the number of patterns read.
-    narrow
-        Whether counts become uint16, which takes half the space of uint32.
+    dtype
+        Type that they get: a narrow one takes less space. By default their own.
     """
 
     def __init__(
@@ -86,12 +87,11 @@ class Watched:
         domain: Domain,
         progress: Callable[[int], None] | None = None,
         *,
-        narrow: bool = False,
+        dtype: np.dtype[Any] | None = None,
     ) -> None:
         self.stack, self.domain, self.progress = stack, domain, progress
         self.shape = stack.shape
-        self.wide = stack.dtype.kind in "iu" and stack.dtype.itemsize > _NARROW.itemsize
-        self.dtype: np.dtype[Any] = _NARROW if narrow and self.wide else stack.dtype
+        self.dtype: np.dtype[Any] = dtype or stack.dtype
         self.block_rows: int = stack.source.block_rows
         self.totals = np.zeros(len(stack))
         #: Pixels (N, N) that held the largest value of a wide integer type in some pattern.
@@ -103,11 +103,11 @@ class Watched:
         Raises
         ------
         OverflowError
-            They are to become narrow, and a value is too large for that.
+            A value is too large for a narrow type.
         """
         read = self.stack[rows]
         require_countable(read)
-        if self.wide and len(rows):
+        if self.stack.dtype.kind in "iu" and len(rows):
             read = self._checked(read)
         self.totals[rows] = self._sums(read)
         if self.progress is not None and len(rows):
@@ -121,7 +121,7 @@ class Watched:
             if highest >= np.iinfo(self.dtype).max:
                 raise OverflowError(f"{highest} in {self.dtype}")
             return read.astype(self.dtype)
-        if highest == np.iinfo(self.dtype).max:
+        if highest == np.iinfo(self.dtype).max and self.dtype.itemsize >= _WIDE:
             self.without_value |= (read == highest).any(axis=0)
         return read
 
