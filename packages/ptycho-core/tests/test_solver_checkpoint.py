@@ -74,6 +74,13 @@ def test_without_an_output_the_result_is_in_the_exception(scan):
     assert "--resume" not in str(caught.value)
 
 
+def test_a_signal_in_the_last_epoch_finds_the_run_complete(scan, whole, tmp_path):
+    with pytest.raises(SolverInterrupted, match=r"the reconstruction is complete$"):
+        interrupted_in(scan, 5, output=tmp_path / "r")
+    assert_same(tmp_path / "r", whole)
+    assert not (tmp_path / "r" / CHECKPOINT_FILE).exists()
+
+
 def test_the_epochs_may_grow(scan, whole, tmp_path):
     with pytest.raises(SolverInterrupted):
         interrupted_in(scan, 2, output=tmp_path / "r", epochs=3)
@@ -141,7 +148,7 @@ def test_an_interrupted_half_scan_keeps_the_whole(scan, tmp_path):
             os.kill(os.getpid(), signal.SIGINT)
 
     options = {**OPTIONS, "epochs": 2, "half_scan_frc": True, "callback": send}
-    with pytest.raises(SolverInterrupted, match="is complete, but not the half-scan FRC"):
+    with pytest.raises(SolverInterrupted, match="complete, but without its half-scan FRC"):
         solve_scan(scan, output=tmp_path / "r", **options)
     metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert (metrics["stopped"], metrics["half_scan_frc"]) == ("epochs", None)

@@ -94,7 +94,9 @@ class SolverInterrupted(KeyboardInterrupt):
         done = len(result.r_factors)
         after = f"interrupted after {done} epoch{'' if done == 1 else 's'}"
         if result.complete:
-            rest = "the reconstruction is complete, but not the half-scan FRC"
+            rest = "the reconstruction is complete"
+            if result.metrics.get("half_scan_frc", True) is None:
+                rest += ", but without its half-scan FRC"
         else:
             rest = "the result so far was kept"
             rest = rest if result.path is None else f"{rest}; continue with --resume"

@@ -166,15 +166,10 @@ class SolverRun:
             scan = read_scan(self.scan, **self.reading).single(self.scan_index)
             described = {} if self.output is None else inputs.described()
         with self.clock.stage("check"):
-            answered = () if self.first_probe is None else (GUESSED_PROBE,)
+            answered = (GUESSED_PROBE,) if self.first_probe or self.start else ()
             cautions = check_scan(scan, but=answered)
             self.check_output(scan)
-        start = None
-        if self.start is not None:
-            with self.clock.stage("start"):
-                start = warm_start(self.start, scan)
-                probe = scan.probe if self.reading.get("probe_file") else start.reconstruction.probe
-                scan = evolve(start.scan(scan), probe=probe)
+        start, scan = self._started(scan)
         checkpoint, state = self._saved(scan, start)
         found = None
         if self.first_probe is not None:
@@ -193,14 +188,7 @@ class SolverRun:
             deadline=None if self.max_time is None else begun + 60 * self.max_time,
             checkpoint=checkpoint,
         )
-        work = SolverWork(
-            settings=self.settings,
-            nphotons=self.nphotons,
-            place=place,
-            progress=self.progress,
-            callback=self.callback,
-            attendance=attendance,
-        )
+        work = self._work(place, attendance)
         with self.clock.stage("solve"), interrupts.watch():
             solution = work.whole(scan, None if start is None else start.reconstruction, state)
         stopped = attendance.stopped or solution.stopped
@@ -220,7 +208,7 @@ class SolverRun:
             metrics["positions_moved_rms"] = moved
         curve = None
         if self.half_scan_frc:
-            if not attendance.stopped:
+            if not (attendance.stopped or interrupts.arrived):
                 with self.clock.stage("half scans"):
                     curve = work.halves(scan)
             metrics["half_scan_frc"] = None if curve is None else curve.metrics
@@ -243,6 +231,27 @@ class SolverRun:
         if interrupts.arrived:
             raise SolverInterrupted(result)
         return result
+
+    def _started(self, scan: Scan) -> tuple[WarmStart | None, Scan]:
+        """Return the result to start from, and the scan with its probe and positions."""
+        if self.start is None:
+            return None, scan
+        with self.clock.stage("start"):
+            start = warm_start(self.start, scan)
+        probe = start.reconstruction.probe
+        if self.reading.get("probe_file") is not None:
+            probe = scan.probe
+        return start, evolve(start.scan(scan), probe=probe)
+
+    def _work(self, place: Place, attendance: Attendance) -> SolverWork:
+        return SolverWork(
+            settings=self.settings,
+            nphotons=self.nphotons,
+            place=place,
+            progress=self.progress,
+            callback=self.callback,
+            attendance=attendance,
+        )
 
     def _saved(
         self, scan: Scan, start: WarmStart | None

@@ -29,8 +29,8 @@ __all__ = ["reconstruct"]
 
 #: Options that `--help` shows.
 BASIC = (
-    "output overwrite dry_run first_probe epochs update_probe modes refine_positions "
-    "tolerance accelerator fail_above "
+    "output overwrite resume dry_run first_probe start "
+    "epochs max_time update_probe modes refine_positions tolerance accelerator fail_above "
     "name skip_done keep_going as_json pictures"
 )
 
