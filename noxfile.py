@@ -370,7 +370,7 @@ def programs(session: nox.Session) -> None:
 def nightly(session: nox.Session) -> None:
     """Run the tests marked slow, in all packages, with both backends."""
     wanted = [*everything("torch", "tf"), *test_group("ptycho-physics")]
-    install(session, *wanted, tools=[*WORKSPACE_TOOLS, "mlflow"])
+    install(session, *wanted, tools=[*WORKSPACE_TOOLS, "mlflow", "tensorboard"])
     session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
     pytest(session, "packages", "tests", "tests/backends", marks="slow and not gpu", options=())
 

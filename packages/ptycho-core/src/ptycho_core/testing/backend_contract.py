@@ -544,7 +544,7 @@ class BackendContract:
     @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore")  # MLflow's, of the packages that it stands on
     @pytest.mark.parametrize("elsewhere", [False, True])
-    def test_mlflow_keeps_the_losses_where_it_is_told(
+    def test_mlflow_keeps_a_training_where_it_is_told(
         self,
         train: Any,
         config: Any,
@@ -552,7 +552,7 @@ class BackendContract:
         monkeypatch: pytest.MonkeyPatch,
         elsewhere: bool,
     ) -> None:
-        """In the output folder, or where the environment says; nothing in the working folder."""
+        """In the output folder, or where the environment says."""
         monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         mlflow = pytest.importorskip("mlflow")
         (tmp_path / "here").mkdir()
@@ -563,15 +563,42 @@ class BackendContract:
         if elsewhere:
             uri = f"sqlite:///{tmp_path / 'server.db'}"
             monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        result = train(SCAN, config(nepochs=2), execution=_execution(logger_backend="mlflow"))
+        tracked = _execution(logger_backend="mlflow")
+        train(SCAN, config(nepochs=2), execution=tracked)
+        result = train(SCAN, config(nepochs=3), execution=tracked, resume=True)
         client = mlflow.MlflowClient(uri)
         experiment = client.get_experiment_by_name("beamtime")
         (run,) = client.search_runs([experiment.experiment_id])
-        losses = [m.value for m in client.get_metric_history(run.info.run_id, "train_loss")]
-        np.testing.assert_allclose(losses, result.history["train_loss"], rtol=1e-5)
+        for name in ("train_loss", "learning_rate"):
+            found = client.get_metric_history(run.info.run_id, name)
+            assert [metric.step for metric in found] == [1, 2, 3]
+            wanted = result.history[name]
+            np.testing.assert_allclose([metric.value for metric in found], wanted, rtol=1e-5)
         assert run.info.status == "FINISHED"
-        assert not list((tmp_path / "here").iterdir())
+        assert (run.data.params["nepochs"], run.data.params["batch_size"]) == ("2", "8")
+        assert run.data.tags["resumed.nepochs"] == "3"
         assert (tmp_path / "model" / "mlflow.db").exists() is not elsewhere
+        if not elsewhere:
+            assert not list((tmp_path / "here").iterdir())
+            inside = {file.path for file in client.list_artifacts(run.info.run_id)}
+            assert inside == {"wts.h5.zip", "pictures"}
+            drawn = client.list_artifacts(run.info.run_id, "pictures")
+            assert {Path(file.path).name for file in drawn} == {"object.png", "probe.png"}
+
+    @pytest.mark.slow
+    def test_tensorboard_shows_a_training(self, train: Any, config: Any) -> None:
+        """Values at their epochs, settings and pictures."""
+        reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+        tracked = _execution(logger_backend="tensorboard")
+        made = train(SCAN, config(nepochs=2), execution=tracked)
+        events = reading.EventAccumulator(str(made.bundle_path.parent / "logs"))
+        events.Reload()
+        for name, wanted in made.history.items():
+            found = events.Scalars(name)
+            assert [event.step for event in found] == [1, 2]
+            np.testing.assert_allclose([event.value for event in found], wanted, rtol=1e-5)
+        assert set(events.Tags()["images"]) == {"object", "probe"}
+        assert b"| nepochs | 2 |" in events.Tensors("settings")[0].tensor_proto.string_val[0]
 
     def test_declared_features_work_and_others_are_refused(
         self, door: Backend, train: Any, config: Any
