@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
 from ptycho_core import attended
-from ptycho_core.outputs import RECONSTRUCTION_FILES
-from ptycho_core.solver_checkpoint import CHECKPOINT_FILE
+from ptycho_core.outputs import CHECKPOINT_FILE, RECONSTRUCTION_FILES
 from ptycho_core.solving import SolverInterrupted, solve_scan
 from ptycho_core.testing import simulated_scan
 from ptycho_core.testing.kills import Moment, watch

@@ -1,4 +1,3 @@
-import contextlib
 import json
 import os
 import signal
@@ -6,6 +5,7 @@ import signal
 import h5py
 import numpy as np
 import pytest
+from ptycho_core.attended import Attendance
 from ptycho_core.outputs import RECONSTRUCTION_FILES
 from ptycho_data import PICTURE_FILES, load_reconstruction, load_scan, save_scan
 
@@ -178,17 +178,15 @@ def test_a_dry_run_says_what_is_needed_and_writes_nothing(ptycho, scan_file, tmp
 def test_an_interrupt_keeps_the_result_and_resume_completes_it(
     ptycho, scan_file, solved, tmp_path, monkeypatch
 ):
-    @contextlib.contextmanager
-    def interrupting(_total, _label):
-        def update(done, _remark=""):
-            if done == 2:
-                os.kill(os.getpid(), signal.SIGTERM)
+    def interrupted(self, state):
+        if len(state().r_factors) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return between(self, state)
 
-        yield update
-
+    between = Attendance.between
     command = ("reconstruct", scan_file, "-o", tmp_path / "r", "--epochs", "6")
     with monkeypatch.context() as patched:
-        patched.setattr("ptycho_cli.commands.reconstruct.progress", interrupting)
+        patched.setattr(Attendance, "between", interrupted)
         ended = ptycho(*command)
     assert ended.code == 130
     assert "interrupted after epoch 2 of 6: continue with --resume" in ended.out
@@ -200,7 +198,7 @@ def test_an_interrupt_keeps_the_result_and_resume_completes_it(
 
 
 def test_a_time_limit_is_no_error(ptycho, scan_file, tmp_path, monkeypatch):
-    monkeypatch.setattr("ptycho_core.attended.Attendance.between", _out_of_time)
+    monkeypatch.setattr(Attendance, "between", _out_of_time)
     done = ptycho("reconstruct", scan_file, "-o", tmp_path / "r", "--max-time", "1e-6")
     assert done.code == 0
     assert "stopped by --max-time after epoch 1 of 20:" in done.out

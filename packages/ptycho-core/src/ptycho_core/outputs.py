@@ -32,6 +32,7 @@ from ptycho_core.ranks import is_first_process
 from ptycho_core.record import RUN_FILE
 
 __all__ = [
+    "CHECKPOINT_FILE",
     "CURVE_FILE",
     "RECONSTRUCTION_FILES",
     "TRAINING_FILES",
@@ -41,6 +42,7 @@ __all__ = [
     "output_file",
     "output_folder",
     "output_set",
+    "refuse_checkpoint",
 ]
 
 #: Files that a reconstruction writes into its folder.
@@ -49,6 +51,8 @@ RECONSTRUCTION_FILES = (*RESULT_FILES, RUN_FILE)
 TRAINING_FILES = (BUNDLE_NAME, "metrics.json", RUN_FILE, MANIFEST)
 #: Picture of the half-scan FRC in it, where it was asked for.
 CURVE_FILE = "half_scan_frc.png"
+#: Checkpoint of the solver in it, of a run that is not complete.
+CHECKPOINT_FILE = "checkpoint.npz"
 #: Objects of more pixels on a side are refused by other checks, which name the position.
 _LARGEST_SIDE = 20_000
 
@@ -204,6 +208,20 @@ def check_result_folder(
     if (sides < _LARGEST_SIDE).all():
         shape = tuple(int(side) for side in sides)
         need_space(folder, result_bytes(shape, len(scan.probe), scan.N, scan.n))
+
+
+def refuse_checkpoint(folder: Path | None) -> None:
+    """Refuse a folder with the checkpoint of a run that can be resumed.
+
+    Raises
+    ------
+    OutputExistsError
+        It is there.
+    """
+    if folder is not None and (folder / CHECKPOINT_FILE).exists():
+        raise OutputExistsError(
+            folder / CHECKPOINT_FILE, "or --resume (resume=True) to continue from it"
+        )
 
 
 def held_folder(folder: Path | None, processes: int = 1) -> AbstractContextManager[None]:

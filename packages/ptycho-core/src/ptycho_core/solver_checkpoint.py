@@ -16,10 +16,7 @@ from ptycho_core.checkpoints import check_whole
 from ptycho_core.resuming import check_resumed, scan_fingerprint
 from ptycho_core.state_files import read_state, write_state
 
-__all__ = ["CHECKPOINT_FILE", "SolverCheckpoint", "solver_identity"]
-
-#: The file, beside the results of a run that is not complete.
-CHECKPOINT_FILE = "checkpoint.npz"
+__all__ = ["SolverCheckpoint", "solver_identity"]
 
 _ARRAYS = {"canvas": np.complex64, "probe": np.complex64, "positions": np.float64}
 _NUMBERS = ("r_factors", "batches", "misfit", "total", "generator")

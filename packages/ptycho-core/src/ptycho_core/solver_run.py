@@ -11,7 +11,6 @@ from attrs import evolve, field, frozen
 from ptycho_config.errors import InvalidValueError
 from ptycho_config.paths import expanded
 from ptycho_data import (
-    OutputExistsError,
     Scan,
     write_json,
     write_results,
@@ -26,13 +25,18 @@ from ptycho_core.first_probe import GUESSED_PROBE
 from ptycho_core.half_scans import HalfScanFRC, write_curve
 from ptycho_core.interrupts import Interrupts
 from ptycho_core.memory import Estimate, of_solver
-from ptycho_core.outputs import check_result_folder, held_folder
+from ptycho_core.outputs import (
+    CHECKPOINT_FILE,
+    check_result_folder,
+    held_folder,
+    refuse_checkpoint,
+)
 from ptycho_core.probe_sources import first_probe_of, probe_source
 from ptycho_core.progress import Progress, no_progress
 from ptycho_core.record import ASKED, RUN_FILE, Inputs, Stopwatch, run_record, with_run
 from ptycho_core.run_settings import AnyPath, is_path, read_scan
 from ptycho_core.solutions import reconstruction_of
-from ptycho_core.solver_checkpoint import CHECKPOINT_FILE, SolverCheckpoint, solver_identity
+from ptycho_core.solver_checkpoint import SolverCheckpoint, solver_identity
 from ptycho_core.solver_place import Place, check_accelerator, solver_place
 from ptycho_core.solver_results import SolverInterrupted, SolverResult
 from ptycho_core.solver_work import SolverWork
@@ -128,9 +132,8 @@ class SolverRun:
         files = (self.scan, self.start, *(self.reading.get(name) for name in names))
         read = [expanded(path) for path in files if is_path(path)]  # type: ignore[arg-type]  # is_path says that it is one
         read += self.scan.files if isinstance(self.scan, Scan) else ()
-        path = self._checkpoint
-        if path is not None and path.exists() and not self._replaces:
-            raise OutputExistsError(path, "or --resume (resume=True) to continue")
+        if not self._replaces:
+            refuse_checkpoint(self.output)
         check_result_folder(
             self.output,
             curve=self.half_scan_frc,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from ptycho_core.batch import Finished, Job, is_done
-from ptycho_core.outputs import check_result_folder
+from ptycho_core.outputs import CHECKPOINT_FILE, check_result_folder, refuse_checkpoint
 from ptycho_core.solver_place import ACCELERATORS
 from ptycho_data import Domain
 
@@ -173,6 +173,8 @@ def reconstruct(
         raise click.UsageError(msg)
 
     def check(job: Job) -> None:
+        if not (overwrite or resume or batch.skip_done):
+            refuse_checkpoint(job.output)
         check_result_folder(
             job.output,
             curve=half_scan_frc,
@@ -183,7 +185,6 @@ def reconstruct(
     batch.check(check)
 
     # These import SciPy, which refusing an existing folder does not need.
-    from ptycho_core.solver_checkpoint import CHECKPOINT_FILE
     from ptycho_core.solver_results import SolverInterrupted
     from ptycho_core.solver_run import SolverRun
 
