@@ -454,7 +454,15 @@ def test_a_damaged_ledger_is_refused(folder):
     put(folder, "a")
     out = folder.parent / "out"
     out.mkdir()
-    for text in ("{}\n", "[]\n", "no\n", '{"scan": 1}\n', "\xff\n"):
+    line = {"time": "", "scan": "a", "state": "done", "files": {}, "result": None, "attempt": 1}
+    changes = (
+        {"scan": "../a"},
+        {"state": "best"},
+        {"seconds": "1"},
+        {"files": {"a": 1}},
+        {"files": 0},
+    )
+    for text in ("{}\n", "[]\n", "no\n", "\xff\n", *(json.dumps(line | c) + "\n" for c in changes)):
         (out / LEDGER_FILE).write_text(text, "latin-1")
         with pytest.raises(LedgerError, match="line 1"):
             watch(folder, Worker()).run(once=True)

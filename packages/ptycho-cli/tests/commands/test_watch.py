@@ -80,7 +80,8 @@ def test_with_a_network(ptycho, tmp_path, incoming, scan_file):
     out = tmp_path / "out"
     call = ("watch", incoming, tmp_path / "model", "-o", out, *QUICK)
     done = ptycho(*call, "--fail-above", "0.01")
-    assert "R-factor over photon noise must be at most 0.01" in done.out
+    assert "scan_1: below quality: R-factor over photon noise must be at most 0.01" in done.out
+    assert done.code == 4
     assert json.loads((out / "scan_1" / "run.json").read_text())["command"] == "infer"
     assert ptycho(*call).code == 0  # it is not done again
 

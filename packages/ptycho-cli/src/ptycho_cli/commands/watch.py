@@ -1,19 +1,17 @@
 """``ptycho watch``: reconstruct every scan that arrives in a folder."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import time
 from pathlib import Path
 from typing import Any
 
 import click
-from ptycho_config import InferenceConfig, Layer
+from ptycho_config import InferenceConfig
 from ptycho_core.batch import Finished, Job
 from ptycho_core.exit_codes import OK
 from ptycho_core.formatting import table
 from ptycho_core.recipe import load_recipe
-from ptycho_core.reconstruction import Extras, OpenedModel, ReconstructionRun
-from ptycho_core.results import InferenceResult
-from ptycho_core.solving import SolverResult, SolverRun
+from ptycho_core.solver_place import ACCELERATORS
 from ptycho_core.verdict import describe_fit
 from ptycho_core.watching import (
     ANY_SCAN,
@@ -28,20 +26,19 @@ from ptycho_core.watching import (
     scan_of,
 )
 
-from ptycho_cli.console import note, progress, say, tell
-from ptycho_cli.layers import gather, refusals_as_usage
+from ptycho_cli.batch import json_option
+from ptycho_cli.console import note, say, tell
+from ptycho_cli.layers import gather
 from ptycho_cli.reading import given_reading, reading_options
-from ptycho_cli.results import fail_above_option, fail_if_above
+from ptycho_cli.results import fail_above_option, fail_if_above, pictures_option
 from ptycho_cli.sections import Command, section
 from ptycho_cli.values import INPUT, PATH, Number, Whole
+from ptycho_cli.watch_work import with_network, with_solver
 
 __all__ = ["watch"]
 
 #: Options that `--help` shows.
 BASIC = "output recipe solver patterns trigger once retry fail_above refine_steps epochs as_json"
-
-#: Reconstructs a scan into a folder, with arguments for its reading.
-Run = Callable[[Path, Path, Mapping[str, Any], Attempt], Finished]
 
 
 class _Pattern(click.ParamType[FilePattern]):
@@ -69,13 +66,11 @@ _arrival, _work, _end = section("Arrival"), section("Reconstruction"), section("
 @section("Output")(
     "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
 )
-@section("Output")("--json", "as_json", is_flag=True, help="Print one line of JSON for each scan.")
+@json_option
 @section("Output")(
     "--list", "listed", is_flag=True, help="Print what became of all scans so far, and end."
 )
-@section("Output")(
-    "--pictures/--no-pictures", default=True, help="Draw the results.  [default: --pictures]"
-)
+@pictures_option
 @_arrival(
     "--pattern",
     "patterns",
@@ -127,6 +122,12 @@ _arrival, _work, _end = section("Arrival"), section("Reconstruction"), section("
     type=Whole(1, 1_000_000),
     help="With --solver: maximum number of passes over a scan.  [default: 20]",
 )
+@_work(
+    "--accelerator",
+    type=click.Choice(ACCELERATORS),
+    help="With --solver: NumPy, or PyTorch on a device; auto takes a GPU if it is worth it.  "
+    "[default: auto]",
+)
 @_work("--update-probe", is_flag=True, help="With --solver: refine the probe as well.")
 @_end("--once", is_flag=True, help="Do the scans that are complete, and end.")
 @_end(
@@ -158,6 +159,7 @@ def watch(
     config_file: Path | None,
     refine_steps: int | None,
     epochs: int | None,
+    accelerator: str | None,
     update_probe: bool,
     once: bool,
     idle: float | None,
@@ -187,15 +189,16 @@ def watch(
     if solver:
         _refuse({"MODEL": model, "--config": config_file, "--refine": refine_steps}, "without")
         settings = {"epochs": epochs or 20, "update_probe": update_probe}
-        run = _solving(settings, pictures=pictures)
+        run = with_solver(settings, accelerator or "auto", pictures=pictures)
     else:
         if model is None:
             msg = "name a MODEL, or give --solver to reconstruct with the iterative solver"
             raise click.UsageError(msg)
-        _refuse({"--epochs": epochs, "--update-probe": update_probe or None}, "with")
+        named = {"--epochs": epochs, "--accelerator": accelerator}
+        _refuse({**named, "--update-probe": update_probe or None}, "with")
         fixed = {"model_path": model, **({"domain": domain} if domain else {})}
         layers = gather(ctx, InferenceConfig, config_file, fixed)
-        run = _inferring(layers, model, refine_steps or 0, pictures=pictures)
+        run = with_network(layers, model, refine_steps or 0, pictures=pictures)
     known_recipe = None if recipe is None else load_recipe(recipe)
     given = given_reading(reading) | ({"domain": domain} if solver and domain else {})
 
@@ -238,59 +241,6 @@ def _refuse(given: dict[str, object], when: str) -> None:
             raise click.UsageError(f"{name} applies {when} --solver only")
 
 
-def _solving(settings: dict[str, Any], *, pictures: bool) -> Run:
-    def run(scan: Path, output: Path, reading: Mapping[str, Any], attempt: Attempt) -> Finished:
-        one = SolverRun(
-            scan=scan,
-            output=output,
-            reading=reading,
-            settings=settings,
-            pictures=pictures,
-            resume=attempt.resume,
-            overwrite=attempt.replace,
-            progress=progress,
-        )
-        one.check()
-        return _finished(one.run())
-
-    return run
-
-
-def _inferring(layers: Sequence[Layer], model: Path, refine: int, *, pictures: bool) -> Run:
-    opened = OpenedModel.read(model)
-    with refusals_as_usage():
-        ReconstructionRun(layers=layers, model=opened, scan=model).check()
-
-    def run(scan: Path, output: Path, reading: Mapping[str, Any], attempt: Attempt) -> Finished:
-        one = ReconstructionRun(
-            layers=layers,
-            model=opened,
-            scan=scan,
-            output=output,
-            reading=reading,
-            extras=Extras(refine=refine),
-            pictures=pictures,
-            overwrite=attempt.replace,
-            progress=progress,
-        )
-        one.check()
-        result = one.run()
-        failed = refine and "r_factor_network" not in result.metrics
-        lost = "not refined; the results are those of the network" if failed else ""
-        return _finished(result, lost)
-
-    return run
-
-
-def _finished(result: SolverResult | InferenceResult, problem: str = "") -> Finished:
-    return Finished(
-        metrics=result.metrics,
-        patterns=len(result.reconstruction.indices),
-        patterns_per_second=result.patterns_per_second,
-        problem=problem,
-    )
-
-
 def _json_line(entry: Entry) -> None:
     say(json.dumps(entry.to_dict()))
 
@@ -298,7 +248,8 @@ def _json_line(entry: Entry) -> None:
 def _line(entry: Entry) -> None:
     said = entry.reason or (describe_fit(entry.metrics) if entry.metrics else "")
     took = "" if entry.seconds is None else f", {entry.seconds:.1f} s"
-    say(f"{entry.time} {entry.scan}: {entry.state}{f': {said}' if said else ''}{took}")
+    now = time.strftime("%Y-%m-%dT%H:%M:%S")  # as log lines
+    say(f"{now} {entry.scan}: {entry.state}{f': {said}' if said else ''}{took}")
 
 
 def _list(path: Path, *, as_json: bool) -> None:

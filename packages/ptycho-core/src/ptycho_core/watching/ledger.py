@@ -95,19 +95,26 @@ class Entry:
     def of(cls, line: Mapping[str, Any]) -> "Entry":
         """Return the entry of a line; raises KeyError, TypeError or ValueError for another."""
         files = {str(k): (int(size), int(ns)) for k, (size, ns) in line["files"].items()}
-        if line["state"] not in _STATES or not isinstance(line["scan"], str):
-            raise ValueError(line["state"])
+        scan, state = str(line["scan"]), str(line["state"])
+        if state not in _STATES or Path(scan).name != scan:  # a folder of the output, no other
+            raise ValueError(f"{state} {scan}")
         return cls(
-            scan=line["scan"],
-            state=line["state"],
+            scan=scan,
+            state=state,
             files=files,
             reason=str(line.get("reason", "")),
-            seconds=line.get("seconds"),
-            metrics={name: line[name] for name in _METRICS if name in line},
-            result=line["result"],
+            seconds=_number(line.get("seconds")),
+            metrics={name: _number(line[name]) for name in _METRICS if name in line},
+            result=None if line["result"] is None else str(line["result"]),
             attempt=int(line["attempt"]),
             time=str(line["time"]),
         )
+
+
+def _number(value: object) -> float | None:
+    if value is None or isinstance(value, int | float):
+        return value
+    raise TypeError(value)
 
 
 def read_ledger(path: Path) -> tuple[dict[str, Entry], int]:
