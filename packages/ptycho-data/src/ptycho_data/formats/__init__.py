@@ -20,7 +20,7 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_data._contract import WHOLE_FILE, Findings, ScanFormatError, ScanFormatWarning
 from ptycho_data._experiment import Experiment
 from ptycho_data._sets import finish_commit
-from ptycho_data.formats import _cxi, _fold_slice, _lcls, _npz, _ptychodus
+from ptycho_data.formats import _cxi, _fold_slice, _lcls, _npz, _ptychodus, _ptyr
 from ptycho_data.formats._base import (
     Container,
     Format,
@@ -62,6 +62,7 @@ FORMATS: tuple[Format, ...] = (
     _cxi.FORMAT,
     _fold_slice.FORMAT,
     _lcls.FORMAT,
+    _ptyr.FORMAT,
     _npz.FORMAT,  # takes every NPZ file
 )
 """The formats of this package, the more particular ones first."""

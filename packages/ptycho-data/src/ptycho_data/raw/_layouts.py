@@ -245,8 +245,15 @@ LAYOUTS: tuple[Layout, ...] = (
         marks=("chunks/*/data", "chunks/*/positions"),
         where={
             "patterns": (At("chunks/*/data"),),
-            "x": (At("chunks/*/positions", "m", _SECOND),),
-            "y": (At("chunks/*/positions", "m", _FIRST),),
+            # a result beside the patterns has better positions
+            "x": (
+                At("content/positions/*", "m", _SECOND),
+                At("chunks/*/positions", "m", _SECOND),
+            ),
+            "y": (
+                At("content/positions/*", "m", _FIRST),
+                At("chunks/*/positions", "m", _FIRST),
+            ),
             "mask": (
                 At("meta/weight2d", good=True),
                 At("info/weight2d", good=True),
