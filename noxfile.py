@@ -323,7 +323,7 @@ def integration(session: nox.Session) -> None:
     A package that asks for the framework itself has met it in its own session. The others that
     compute with arrays run again, now with every backend present, and a missing one is an error.
     """
-    wanted = everything("torch")
+    wanted = everything("torch", "cluster")
     install(session, *wanted, tools=WORKSPACE_TOOLS)
     session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
     again = [

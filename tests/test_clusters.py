@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -119,6 +120,19 @@ def test_one_task_starts_the_processes_of_its_devices_itself(farmed, scan, tmp_p
     env = clean(**task(0, of=1))
     finish(start(*PTYCHO, "infer", farmed[0], scan, "-o", tmp_path / "two", *two, env=env))
     assert json.loads((tmp_path / "two" / "run.json").read_text("utf-8"))["patterns"] == 60
+
+
+def test_the_signal_of_slurm_before_the_end_of_the_time_ends_a_command_cleanly(scan, tmp_path):
+    """With ``--signal=USR1@60``: as after Ctrl-C, with what was reached so far."""
+    words = ["reconstruct", scan, "-o", tmp_path / "result", "--epochs", "100000"]
+    running = start(*PTYCHO, *words, env=clean(**task(0, of=1)))
+    assert running.stderr is not None
+    assert any("/100000" in line for line in running.stderr)  # it tells how far it is
+    running.send_signal(signal.SIGUSR1)
+    _, error = running.communicate(timeout=300)
+    assert running.returncode == 130, error
+    assert "continue with --resume" in error
+    assert (tmp_path / "result" / "reconstruction.npz").is_file()
 
 
 def test_tasks_that_do_not_fit_the_devices_are_refused(scan, tmp_path, monkeypatch, capsys):

@@ -36,6 +36,8 @@ COMMANDS = {
     "infer": ("infer:infer", "Reconstruct a scan with a trained network."),
     "reconstruct": ("reconstruct:reconstruct", "Reconstruct a scan with the iterative solver."),
     "watch": ("watch:watch", "Reconstruct every scan that arrives in a folder."),
+    "submit": ("submit:submit", "Reconstruct many scans as tasks of a cluster."),
+    "jobs": ("jobs:jobs", "Show the states of submitted scans."),
     "evaluate": ("evaluate:evaluate", "Compare a reconstruction with a reference."),
     "bundle": ("bundle:bundle", "Show or check a trained model."),
     "config": ("config:config", "Show settings and their origins; schema, template."),
@@ -85,6 +87,8 @@ def _telling_once(state: State) -> Callable[..., None]:
 def _sigterm_as_ctrl_c() -> Iterator[None]:
     """Make SIGTERM end a command like Ctrl-C: clean up, print one line, exit with code 130.
 
+    SIGUSR1, which Slurm can send before the time of a job ends, does what SIGTERM does then.
+
     A handler of the calling program is kept, and so is one that a framework installs around
     ours while it trains, because it ends the training itself.
     """
@@ -98,10 +102,15 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
         yield
         return
     signal.signal(signal.SIGTERM, interrupt)
+    free = signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+    if free:
+        signal.signal(signal.SIGUSR1, lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if free:
+            signal.signal(signal.SIGUSR1, signal.SIG_DFL)
 
 
 @contextmanager

@@ -1,0 +1,148 @@
+"""Files that tell what became of submitted scans: one for the plan, one for each scan."""
+
+import json
+import platform
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, frozen
+from ptycho_config.errors import InvalidValueError
+from ptycho_core.batch import State
+from ptycho_data import write_json
+
+from ptycho_cli.cluster.queues import gone
+
+__all__ = ["FINAL", "HIDDEN", "LOST", "RUNNING", "WAITING", "Board", "Entry"]
+
+#: Folder in the output folder of a submission.
+HIDDEN = ".ptycho-jobs"
+WAITING, RUNNING, LOST = "waiting", "running", "lost"
+#: States of scans that need not be submitted again.
+FINAL = (State.DONE.value, State.SKIPPED.value, State.BELOW_QUALITY.value)
+_LARGEST_FILE = 10_000_000
+#: Number of a process, or of a job of an array.
+_TASK = re.compile(r"[0-9]{1,18}(_[0-9]{1,9})?")
+
+
+@frozen(kw_only=True)
+class Entry:
+    """What is known of one submitted scan.
+
+    Attributes
+    ----------
+    name, state : str
+    task : str
+        Name of its task in the queue.
+    log : Path
+        What its task wrote to standard error.
+    known : dict
+        What the task has noted: attempts, seconds, exit code, reason, metrics.
+    """
+
+    name: str
+    state: str
+    task: str
+    log: Path
+    known: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for a line of JSON."""
+        ours = {"name": self.name, "state": self.state, "task": self.task, "log": str(self.log)}
+        return {**self.known, **ours}
+
+
+@frozen
+class Board:
+    """The notes of a submission.
+
+    Attributes
+    ----------
+    output : Path
+        Folder of the results.
+    """
+
+    output: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where plan, states and logs are."""
+        return self.output / HIDDEN
+
+    @property
+    def logs(self) -> Path:
+        """Folder of submitit: its scripts, pickles and logs."""
+        return self.folder / "logs"
+
+    def write_plan(self, cluster: str, tasks: Mapping[str, Sequence[str]]) -> None:
+        """Note which scans each task has, in addition to earlier ones."""
+        place = {"cluster": cluster, "host": platform.node()}
+        new = {name: {"id": task, **place} for task, names in tasks.items() for name in names}
+        write_json(self.folder / "plan.json", self._plan() | new, overwrite=True)
+
+    def note(self, name: str, state: str, **more: Any) -> None:
+        """Note what becomes of a scan."""
+        here = {"state": state, "time": round(time.time(), 3), **more}
+        write_json(self._file(name), here, overwrite=True)
+
+    def forget(self, name: str) -> None:
+        """Remove what is noted of a scan that is submitted again."""
+        self._file(name).unlink(missing_ok=True)
+
+    def attempts(self, name: str) -> int:
+        """Return how often a scan was begun."""
+        number = _read(self._file(name)).get("attempts")
+        return number if isinstance(number, int) else 0
+
+    def entries(self) -> list[Entry]:
+        """Return what is known of every scan, in the order in which they were submitted.
+
+        Raises
+        ------
+        InvalidValueError
+            The folder has none.
+        """
+        plan = self._plan()
+        if not plan:
+            rule = "the output folder of a submission"
+            raise InvalidValueError(str(self.output), rule, "a folder without one")
+        entries = [self._entry(name, str(task["id"])) for name, task in plan.items()]
+        open_ = [entry for entry in entries if entry.state in (WAITING, RUNNING)]
+        ended = gone(self.logs, [plan[entry.name] for entry in open_])
+        return [self._lost(e) if e in open_ and e.task in ended else e for e in entries]
+
+    def _lost(self, entry: Entry) -> Entry:
+        """Return what is known of a scan after its task has ended."""
+        last = self._entry(entry.name, entry.task)  # it may have been noted meanwhile
+        return evolve(last, state=LOST) if last.state in (WAITING, RUNNING) else last
+
+    def _entry(self, name: str, task: str) -> Entry:
+        known = _read(self._file(name))
+        state = known.get("state")
+        log = self.logs / f"{task}_0_log.err"
+        shown = state if isinstance(state, str) else WAITING
+        return Entry(name=name, state=shown, task=task, log=log, known=known)
+
+    def _file(self, name: str) -> Path:
+        return self.folder / "states" / f"{name}.json"
+
+    def _plan(self) -> dict[str, dict[str, Any]]:
+        plan = _read(self.folder / "plan.json")
+        tables = {name: task for name, task in plan.items() if isinstance(task, dict)}
+        return {
+            name: task
+            for name, task in tables.items()
+            if Path(name).name == name and _TASK.fullmatch(str(task.get("id")))
+        }
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            return {}
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

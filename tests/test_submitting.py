@@ -1,0 +1,174 @@
+"""Scans as tasks of a cluster: submitit's local executor, and its scripts for Slurm."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ptycho_cli.main import main
+from ptycho_data import load_bundle, load_reconstruction
+
+LOCAL = ["--cluster", "local", "--parallel", "2"]
+SOLVE = ["reconstruct", "--epochs", "1", "--no-pictures"]
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    """Return a folder with two scans."""
+    folder = tmp_path_factory.mktemp("scans")
+    for number in (1, 2):
+        size = ["--n-patterns", "20", "--size", "80", "--seed", str(number), "-q"]
+        assert main(["simulate", "-o", str(folder / f"scan_{number}.npz"), *size]) == 0
+    return folder
+
+
+def run(*words):
+    """Run the command; return its exit code, and what it wrote to both outputs."""
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "ptycho_cli", *map(str, words)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def states(folder):
+    lines = run("jobs", folder, "--json")[1].splitlines()
+    return {line["name"]: line for line in map(json.loads, lines)}
+
+
+def ended(folder, seconds=240):
+    """Wait until all tasks have ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = states(folder)
+        if not {entry["state"] for entry in found.values()} & {"waiting", "running"}:
+            return found
+        time.sleep(0.2)
+    raise TimeoutError(found)
+
+
+def test_every_scan_is_a_task_and_a_repeated_submission_adds_what_is_missing(scans, tmp_path):
+    bad = scans.parent / "bad.npz"
+    bad.write_bytes(b"junk")
+    submit = ["submit", "-o", tmp_path, *LOCAL, "--retries", "1", "--wait", "--", *SOLVE]
+    code, shown, _ = run(*submit, scans / "*.npz", bad)
+    assert code == 1
+    assert "3 scans: 1 failed, 2 done" in shown
+    found = states(tmp_path)
+    assert found["scan_1"]["attempts"] == 1
+    assert found["bad"]["attempts"] == 2  # the retry
+    assert str(bad) in found["bad"]["reason"]
+    for name in ("scan_1", "scan_2"):
+        assert len(load_reconstruction(tmp_path / name).indices) == 20
+        assert "R-factor" in Path(found[name]["log"]).read_text("utf-8")
+    bad.write_bytes((scans / "scan_1.npz").read_bytes())  # mended
+    code, shown, _ = run(*submit, scans / "*.npz", bad)
+    assert code == 0
+    assert "1 of 3 scans submitted" in shown
+    assert "nothing to submit" in run(*submit, scans / "*.npz", bad)[1]
+
+
+def test_a_task_whose_time_ends_goes_on_in_the_queue(scans, tmp_path):
+    words = ["train", scans / "scan_1.npz", "--n-filters-scale", "1", "--nepochs", "40"]
+    assert run("submit", "-o", tmp_path, *LOCAL, "--retries", "2", "--", *words)[0] == 0
+    checkpoints = tmp_path / "scan_1" / "checkpoints"
+    deadline = time.monotonic() + 240
+    while not list(checkpoints.glob("*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (entry,) = states(tmp_path).values()
+    os.kill(entry["process"], signal.SIGUSR2)  # as the cluster does before the end of the time
+    (entry,) = ended(tmp_path).values()
+    assert entry["state"] == "done"
+    assert entry["attempts"] == 2
+    assert len(load_bundle(tmp_path / "scan_1").history["train_loss"]) == 40
+    assert "interrupted" in Path(entry["log"]).read_text("utf-8")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="Linux lists children there")
+def test_a_task_that_is_killed_is_lost_and_submitted_again(scans, tmp_path):
+    words = ["reconstruct", scans / "scan_1.npz", "--epochs", "5000", "--no-pictures"]
+    assert run("submit", "-o", tmp_path, *LOCAL, "--", *words)[0] == 0
+    deadline = time.monotonic() + 240
+    while "process" not in (entry := states(tmp_path)["scan_1"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    inside = Path(f"/proc/{entry['process']}/task/{entry['process']}/children")
+    for process in [entry["process"], *map(int, inside.read_text("ascii").split())]:
+        os.kill(process, signal.SIGKILL)
+    assert ended(tmp_path)["scan_1"]["state"] == "lost"
+    assert run("jobs", tmp_path)[0] == 1
+    again = ["reconstruct", scans / "scan_1.npz", "--epochs", "1", "--no-pictures"]
+    assert run("submit", "-o", tmp_path, *LOCAL, "--wait", "--", *again)[0] == 0
+
+
+def test_the_script_for_slurm(scans, tmp_path, monkeypatch):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sbatch", "srun"):
+        tool = tools / name
+        tool.write_text(f'#!/bin/sh\ncp "$1" "{tmp_path}/script"\necho Submitted batch job 4711\n')
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    asked = ["--parallel", "1", "--time", "30", "--cores", "4", "--gpus", "1", "--memory", "16"]
+    queue = ["--slurm", "account=beamline", "--slurm", "partition=gpu"]
+    out = tmp_path / "out"
+    words = ["submit", "-o", out, *asked, *queue, "--", *SOLVE, scans / "*.npz"]
+    assert run(*words)[0] == 0
+    script = (tmp_path / "script").read_text("utf-8").splitlines()
+    lines = {line.removeprefix("#SBATCH --") for line in script if line.startswith("#SBATCH")}
+    assert {
+        "array=0-1%1",
+        "time=30",
+        "cpus-per-task=4",
+        "gpus-per-node=1",
+        "mem=16GB",
+        "account=beamline",
+        "partition=gpu",
+        "signal=USR2@90",
+    } <= lines
+    found = states(out)
+    assert {name: entry["state"] for name, entry in found.items()} == {
+        "scan_1": "waiting",
+        "scan_2": "waiting",
+    }
+    assert found["scan_2"]["task"] == "4711_1"
+    assert "nothing to submit" in run(*words)[1]  # they wait
+    sacct = tools / "sacct"
+    answer = "JobID|State|NodeList\\n4711_0|NODE_FAIL|n1\\n4711_1|RUNNING|n2\\n"
+    sacct.write_text(f"#!/bin/sh\nprintf '{answer}'\n")
+    sacct.chmod(0o755)
+    assert [entry["state"] for entry in states(out).values()] == ["lost", "waiting"]
+    assert "1 of 2 scans submitted" in run(*words)[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--", "evaluate", "{scan}"],
+        ["--", "reconstruct", "{scan}", "--skip-done"],
+        ["--", "reconstruct", "{scan}", "-o", "elsewhere"],
+        ["--", "reconstruct", "{scan}", "--epochs", "0"],
+        ["--", "reconstruct", "missing.npz"],
+        ["--", "reconstruct", "{scan}", "{scan}"],
+        ["--slurm", "account", "--", "reconstruct", "{scan}"],
+        ["--slurm", "a\nb=c", "--", "reconstruct", "{scan}"],
+        ["--scans-per-task", "2", "--name", "{number}", "--", "reconstruct", "{scan}"],
+    ],
+)
+def test_what_cannot_be_submitted_is_wrong_usage(scans, tmp_path, words):
+    filled = [word.replace("{scan}", str(scans / "scan_1.npz")) for word in words]
+    assert run("submit", "-o", tmp_path / "out", *filled)[0] == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_submission(tmp_path):
+    code, _, error = run("jobs", tmp_path)
+    assert code == 1
+    assert "must be the output folder of a submission" in error
