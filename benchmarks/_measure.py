@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 
-def parse(description: str | None) -> argparse.Namespace:
-    """Read the options that every program takes: output, quick, threads."""
+def parse(description: str | None, **numbers: int) -> argparse.Namespace:
+    """Read the options that every program takes, and its own numbers with their defaults."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     parser.add_argument(
         "--quick", action="store_true", help="smallest sizes, one run: does it still work?"
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch [default: 1]")
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"[default: {default}]")
     return parser.parse_args()
 
 
