@@ -64,6 +64,10 @@ def test_lines_of_json_alone_are_on_standard_output(ptycho, scans, tmp_path):
         assert line["patterns"] == 60
         assert not (tmp_path / "out" / line["name"] / PICTURE_FILES[0]).exists()
         assert (tmp_path / "out" / line["name"] / "reconstruction.npz").is_file()
+    again = ptycho("reconstruct", scans / "*.npz", "-o", tmp_path / "out", *args, "--skip-done")
+    assert again.code == 4  # what is poor stays poor
+    assert [line["metrics"] for line in lines(again)] == [line["metrics"] for line in lines(done)]
+    assert lines(again)[0]["patterns"] == 60
 
 
 def test_one_scan_has_a_line_and_the_error_of_one(ptycho, scans, tmp_path):

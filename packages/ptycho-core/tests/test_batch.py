@@ -114,10 +114,16 @@ def test_what_is_done_is_skipped(tmp_path):
     def done(job):
         if job.name == "c":
             raise OutputExistsError(job.output)
-        return job.name == "a"
+        return Finished(metrics={"r_factor": 0.3}) if job.name == "a" else None
+
+    def judge(finished):
+        if finished.metrics["r_factor"] > 0.2:
+            raise BelowQualityError("R-factor", "at most 0.2", str(finished.metrics["r_factor"]))
 
     outcomes = run_jobs(jobs, work_that(), skip_done=done)
     assert states(outcomes) == [(State.SKIPPED, 0), (State.DONE, 0), (State.FAILED, 3)]
+    judged = run_jobs(jobs[:2], work_that(), skip_done=done, judge=judge)
+    assert states(judged) == [(State.BELOW_QUALITY, 4), (State.DONE, 0)]
 
 
 def test_quality_does_not_end_it(tmp_path):

@@ -157,7 +157,7 @@ class Batch:
         self,
         work: Callable[[Job], Finished],
         *,
-        done: Callable[[Job], bool] | None = None,
+        done: Callable[[Job], Finished | None] | None = None,
         fail_above: float | None = None,
         columns: Columns = FIT,
     ) -> None:
@@ -168,7 +168,7 @@ class Batch:
         work
             Does one job.
         done
-            Tells whether one is done already, for ``--skip-done``.
+            Returns what is there of one that is done already, for ``--skip-done``.
         fail_above
             Largest R-factor over that of photon noise that counts as good.
         columns

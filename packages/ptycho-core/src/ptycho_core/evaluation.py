@@ -29,7 +29,14 @@ from ptycho_core.formatting import table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["EVALUATION_FILES", "Evaluation", "evaluate", "is_evaluated", "reference_metrics"]
+__all__ = [
+    "EVALUATION_FILES",
+    "Evaluation",
+    "evaluate",
+    "evaluated_metrics",
+    "is_evaluated",
+    "reference_metrics",
+]
 
 log = logging.getLogger(__name__)
 
@@ -176,20 +183,24 @@ def evaluate(
     return Evaluation(comparison=comparison, box=box, pixel_size_m=ours.pixel_size_m)
 
 
+def evaluated_metrics(folder: Path) -> dict[str, Any]:
+    """Read the figures of merit that a folder holds; empty where they cannot be read."""
+    try:
+        metrics = json.loads((folder / EVALUATION_FILES[0]).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return metrics if isinstance(metrics, dict) else {}
+
+
 def is_evaluated(folder: Path, request: Request, *, overwrite: bool = False) -> bool:
     """Tell whether a folder holds an evaluation that was made as asked.
 
     Parameters and errors are those of `ptycho_core.batch.is_done`.
     """
     finish_commit(folder)
-    path = folder / EVALUATION_FILES[0]
-    if not path.is_file():
+    if not (folder / EVALUATION_FILES[0]).is_file():
         return False
-    try:
-        metrics = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        metrics = None
-    run = metrics.get("run") if isinstance(metrics, dict) else None
+    run = evaluated_metrics(folder).get("run")
     return made_as_asked(folder, run if isinstance(run, dict) else {}, request, overwrite=overwrite)
 
 

@@ -21,7 +21,7 @@ from ptycho_data import (
 )
 
 from ptycho_core.backends import Backend, require
-from ptycho_core.batch.finished import Request
+from ptycho_core.batch.finished import NOT_REFINED, Request
 from ptycho_core.cautions import check_scan, report
 from ptycho_core.evaluation import reference_metrics
 from ptycho_core.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc, write_curve
@@ -395,7 +395,7 @@ class ReconstructionRun:
         refined, interrupts = None, Interrupts()
         with (
             interrupts.watch(),
-            sparing_results("not refined; the results are those of the network"),
+            sparing_results(NOT_REFINED),
         ):
             refined = work.refine(rec, scan, stop=lambda: interrupts.arrived)
         if refined is not None and not refined.r_factors:  # interrupted in the first epoch

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from attrs import evolve
 from ptycho_core.batch import Finished, Job, Request
-from ptycho_core.evaluation import EVALUATION_FILES, is_evaluated
+from ptycho_core.evaluation import EVALUATION_FILES, evaluated_metrics, is_evaluated
 from ptycho_core.evaluation import evaluate as evaluate_reconstruction
 from ptycho_core.outputs import output_set
 
@@ -82,9 +82,13 @@ def evaluate(
             evaluation.save(job.output, overwrite=overwrite, run=run)
         return Finished(metrics=evaluation.metrics)
 
+    def done(job: Job) -> Finished | None:
+        there = is_evaluated(job.output, request(job), overwrite=overwrite)
+        return Finished(metrics=evaluated_metrics(job.output)) if there else None
+
     batch.check(check)
     batch.run(
         work,
-        done=lambda job: is_evaluated(job.output, request(job), overwrite=overwrite),
+        done=done,
         columns=COLUMNS,
     )

@@ -14,7 +14,7 @@ from ptycho_config import (
     option_specs,
     resolve_inference,
 )
-from ptycho_core.batch import Finished, Job, is_done
+from ptycho_core.batch import NOT_REFINED, Finished, Job, finished_result, is_done
 from ptycho_core.exit_codes import FAILED
 from ptycho_core.outputs import check_result_folder
 from ptycho_core.results import InferenceInterrupted, InferenceResult
@@ -210,11 +210,13 @@ def infer(
             metrics=result.metrics,
             patterns=len(result.reconstruction.indices),
             patterns_per_second=result.patterns_per_second,
-            problem="not refined; the results are those of the network"
-            if _refining_failed(run, result)
-            else "",
+            problem=NOT_REFINED if _refining_failed(run, result) else "",
             main_process=result.main_process,
         )
+
+    def done(job: Job) -> Finished | None:
+        there = is_done(job.output, run_of(job).request(), overwrite=overwrite)
+        return finished_result(job.output) if there else None
 
     if dry_run:
         for job in batch.jobs:
@@ -225,7 +227,7 @@ def infer(
         return
     batch.run(
         work,
-        done=lambda job: is_done(job.output, run_of(job).request(), overwrite=overwrite),
+        done=done,
         fail_above=fail_above,
     )
 

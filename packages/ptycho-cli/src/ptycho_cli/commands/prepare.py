@@ -152,14 +152,16 @@ def prepare_command(
         batch.tell(job, f"next: ptycho reconstruct {job.output} --update-probe -o {result}")
         return Finished(patterns=scan.n)
 
+    def done(job: Job) -> Finished | None:
+        there = is_prepared(job.output, request_of(job.inputs, settled), overwrite=overwrite)
+        return Finished() if there else None
+
     batch.check(check)
     if picture:
         require_matplotlib()
     batch.run(
         work,
-        done=lambda job: is_prepared(
-            job.output, request_of(job.inputs, settled), overwrite=overwrite
-        ),
+        done=done,
         columns={"patterns": _patterns},
     )
 

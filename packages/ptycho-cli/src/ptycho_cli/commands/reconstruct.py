@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from ptycho_core.batch import Finished, Job, is_done
+from ptycho_core.batch import Finished, Job, finished_result, is_done
 from ptycho_core.outputs import CHECKPOINT_FILE, check_result_folder, refuse_checkpoint
 from ptycho_core.solver_place import ACCELERATORS
 from ptycho_data import Domain
@@ -241,6 +241,11 @@ def reconstruct(
 
     with refusals_as_usage():
         run_of(batch.jobs[0]).check_settings()
+
+    def done(job: Job) -> Finished | None:
+        there = is_done(job.output, run_of(job).request(), overwrite=overwrite)
+        return finished_result(job.output) if there else None
+
     if dry_run:
         for job in batch.jobs:
             run = run_of(job)
@@ -249,7 +254,7 @@ def reconstruct(
         return
     batch.run(
         work,
-        done=lambda job: is_done(job.output, run_of(job).request(), overwrite=overwrite),
+        done=done,
         fail_above=fail_above,
     )
 

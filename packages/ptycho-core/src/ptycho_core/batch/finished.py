@@ -11,10 +11,20 @@ from ptycho_config.errors import PtychoError, describe, sentence
 from ptycho_config.plain_text import shortened
 from ptycho_data import RECONSTRUCTION_SET, ResultSetError, jsonable, read_set
 
+from ptycho_core.batch.outcomes import Finished
 from ptycho_core.record import ASKED, RUN_FILE, UNFINISHED, Inputs
 
-__all__ = ["OtherResultError", "Request", "is_done", "made_as_asked"]
+__all__ = [
+    "NOT_REFINED",
+    "OtherResultError",
+    "Request",
+    "finished_result",
+    "is_done",
+    "made_as_asked",
+]
 
+#: What a result lacks whose refinement failed.
+NOT_REFINED = "not refined; the results are those of the network"
 #: Roles of inputs in messages.
 _ROLES = {"model_path": "model", "test_data_file": "scan", "probe_file": "probe"}
 
@@ -87,6 +97,19 @@ def is_done(folder: str | os.PathLike[str], request: Request, *, overwrite: bool
     record = _record(path / RUN_FILE)
     same = made_as_asked(path, record, request, overwrite=overwrite)
     return same and record.get("stopped") not in UNFINISHED
+
+
+def finished_result(folder: str | os.PathLike[str]) -> Finished:
+    """Return what a reconstruction that is done has to tell."""
+    path = Path(folder)
+    record, metrics = _record(path / RUN_FILE), _record(path / "metrics.json")
+    refined = _table(record, "refinement")
+    return Finished(
+        metrics=dict(metrics),
+        patterns=record.get("patterns"),
+        patterns_per_second=record.get("patterns_per_second"),
+        problem=NOT_REFINED if refined.get("failed") else "",
+    )
 
 
 def made_as_asked(

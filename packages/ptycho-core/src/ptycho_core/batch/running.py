@@ -27,7 +27,7 @@ def run_jobs(
     jobs: Iterable[Job],
     work: Callable[[Job], Finished],
     *,
-    skip_done: Callable[[Job], bool] | None = None,
+    skip_done: Callable[[Job], Finished | None] | None = None,
     judge: Callable[[Finished], None] | None = None,
     keep_going: bool = False,
     fatal: tuple[type[Exception], ...] = (NoSpaceError,),
@@ -42,7 +42,8 @@ def run_jobs(
     work
         Does one, and writes its results.
     skip_done
-        Tells whether one is done already; see `ptycho_core.batch.is_done`.
+        Returns what is there of one that is done already, else None; see
+        `ptycho_core.batch.is_done`. It is judged like what is made now.
     judge
         Raises `BelowQualityError` for results that do not reach the quality asked for. The batch
         goes on.
@@ -75,21 +76,22 @@ def run_jobs(
 def _run(
     job: Job,
     work: Callable[[Job], Finished],
-    skip_done: Callable[[Job], bool] | None,
+    skip_done: Callable[[Job], Finished | None] | None,
     judge: Callable[[Finished], None] | None,
 ) -> tuple[Outcome, BaseException | None]:
     start, finished = time.perf_counter(), Finished()
     state, code, reason = State.DONE, OK, ""
     error: BaseException | None = None
     try:
-        if skip_done is not None and skip_done(job):
-            state, reason = State.SKIPPED, "done already"
-        else:
+        there = None if skip_done is None else skip_done(job)
+        if there is None:
             finished = work(job)
-            if finished.problem:
-                state, code, reason = State.FAILED, FAILED, finished.problem
-            elif judge is not None:
-                judge(finished)
+        else:
+            finished, state, reason = there, State.SKIPPED, "done already"
+        if finished.problem:
+            state, code, reason = State.FAILED, FAILED, finished.problem
+        elif judge is not None:
+            judge(finished)
     except BelowQualityError as found:
         state, code, reason, error = State.BELOW_QUALITY, BELOW_QUALITY, str(found), found
     except KeyboardInterrupt as found:
