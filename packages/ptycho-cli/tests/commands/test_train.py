@@ -229,6 +229,16 @@ def test_an_interrupted_training_leaves_its_records(ptycho, scan_file, tmp_path,
     assert json.loads((tmp_path / "m" / "run.json").read_text())["command"] == "train"
 
 
+def test_early_stopping_is_told(ptycho, scan_file, tmp_path, backend_that):
+    backend_that(early=True, finished=True)
+    args = ["train", scan_file, "-o", tmp_path / "m"]
+    assert ptycho(*args).out.rstrip().endswith("kept epoch 2 of 2: val_loss 1.5, early stopping")
+    metrics = json.loads((tmp_path / "m" / "metrics.json").read_text())
+    assert (metrics["stopped"], metrics["kept_epoch"]) == ("plateau", 2)
+    assert json.loads((tmp_path / "m" / "run.json").read_text())["stopped"] == "plateau"
+    assert "ended before by early stopping" in ptycho(*args, "--resume").out
+
+
 def test_nothing_left_to_resume_leaves_the_records_alone(ptycho, scan_file, tmp_path, backend_that):
     backend_that(finished=True)
     args = ["train", scan_file, "-o", tmp_path / "m"]

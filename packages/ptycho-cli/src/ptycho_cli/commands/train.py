@@ -131,7 +131,7 @@ def train(
         if model.main_process:
             batch.tell(job, _summary(run, model))
         last = {name: losses[-1] for name, losses in model.history.items() if losses}
-        metrics = {**last, "epochs": model.epochs, "kept": model.kept}
+        metrics = {**last, "epochs": model.epochs, "kept": model.kept, "stopped": model.stopped}
         return Finished(metrics=metrics, main_process=model.main_process)
 
     batch.run(work)
@@ -146,8 +146,10 @@ def _trained(run: "TrainingRun") -> "TrainedModel":
 
 def _summary(run: "TrainingRun", model: "TrainedModel") -> str:
     seconds = run.clock.seconds["train"]
-    done = f"trained in {seconds:.1f} s" if model.written else "all epochs already done"
-    end = "; early stopping" if model.stopped == "plateau" else ""
+    early = model.stopped == "plateau"
+    left = "ended before by early stopping" if early else "all epochs already done"
+    done = f"trained in {seconds:.1f} s" if model.written else left
+    end = ", early stopping" if early and model.written else ""
     return f"{model.path}: {done}, kept {model.kept}{end}"
 
 

@@ -133,6 +133,8 @@ class FakeBackend(Backend):
         Losses that a training reports.
     interrupted
         Whether a training ends as after Ctrl-C, with its bundle written.
+    early
+        Whether a training ends by early stopping.
     finished
         Whether a resumed training is already complete.
     trainings, reconstructions
@@ -147,6 +149,7 @@ class FakeBackend(Backend):
         factory=lambda: {"train_loss": [2.0, 1.0], "val_loss": [3.0, 1.5]}
     )
     interrupted: bool = False
+    early: bool = False
     finished: bool = False
     trainings: list[dict[str, Any]] = field(factory=list)
     reconstructions: list[dict[str, Any]] = field(factory=list)
@@ -193,7 +196,7 @@ class FakeBackend(Backend):
             history=self.history,
             seconds=0.5,
             epochs=len(self.history["train_loss"]),
-            stopped="interrupted" if self.interrupted else "epochs",
+            stopped="interrupted" if self.interrupted else "plateau" if self.early else "epochs",
             written=not (self.finished and more["resume"]),
         )
         if result.written:
