@@ -1,6 +1,7 @@
 """The iterative solver on tensors."""
 
 import json
+import math
 import os
 import signal
 
@@ -51,10 +52,10 @@ def test_a_run_goes_on_with_the_same_bits_or_with_numpy(scan, tmp_path):
 
 
 def test_arrays_that_must_not_be_written_to_are_copied():
-    device, put = solver_arrays("cpu")
+    device, free, put = solver_arrays("cpu")
     values = np.arange(3.0)[::-1]
     values.flags.writeable = False
-    assert device == "cpu"
+    assert (device, free) == ("cpu", math.inf)
     assert put(values).tolist() == [2.0, 1.0, 0.0]
 
 

@@ -159,10 +159,16 @@ class Backend:
         result: InferenceResult = self._call("reconstruction", "reconstruct")(*what, **arguments)
         return result
 
-    def arrays(self, accelerator: str) -> tuple[str, Callable[[Any], Any]]:
-        """Return the name of a device, and the function that brings a NumPy array to it.
+    def arrays(self, accelerator: str) -> tuple[str, float, Callable[[Any], Any]]:
+        """Return a device for the iterative solver.
 
-        For the iterative solver.
+        Returns
+        -------
+        device : str
+        free : float
+            Bytes of its own memory that are free; infinite for a CPU.
+        put : callable
+            Brings a NumPy array to it.
 
         Raises
         ------
@@ -171,9 +177,8 @@ class Backend:
         """
         if not self.solver_arrays:
             self._refuse("accelerator", "numpy", accelerator, "solver_arrays")
-        found: tuple[str, Callable[[Any], Any]] = self._call("devices", "solver_arrays")(
-            accelerator
-        )
+        found: tuple[str, float, Callable[[Any], Any]]
+        found = self._call("devices", "solver_arrays")(accelerator)
         return found
 
     def devices(self) -> list[str]:

@@ -98,6 +98,8 @@ class SolverCheckpoint:
                 generator=about["generator"],
             )
             np.random.default_rng(0).bit_generator.state = state.generator
+            if not (state.batches == 0 or (state.batches > 0 and state.total > 0)):
+                raise ValueError
             identity = dict(about["identity"])
         except (LookupError, OSError, TypeError, ValueError, OverflowError) as error:
             rule = "a checkpoint of the solver"

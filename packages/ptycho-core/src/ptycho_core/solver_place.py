@@ -53,31 +53,38 @@ class Place:
 _NUMPY = Place(backend="numpy", device="cpu", put=np.asarray)
 
 
-def solver_place(accelerator: str, work: float) -> Place:
+def solver_place(accelerator: str, work: float, needed: float) -> Place:
     """Choose where to solve.
 
     Parameters
     ----------
     accelerator
         One of `ACCELERATORS`. ``auto`` is a GPU where PyTorch is installed, NVIDIA's driver finds
-        one and there is enough work, otherwise NumPy, which is faster than PyTorch on a CPU.
+        one, and work and memory are enough, otherwise NumPy, which is faster than PyTorch on a CPU.
     work
         Pixels of all patterns, times epochs.
+    needed
+        Bytes of counts, batch and object.
 
     Raises
     ------
     InvalidValueError
-        If it is none of these, or this machine has no such device.
+        If it is none of these, or this machine has no such device, or that has too little memory.
     MissingPackageError
         If PyTorch is asked for and not installed.
     """
     check_accelerator(accelerator)
-    if accelerator == "auto":
-        usable = work >= _WORTH_A_GPU and not find_backend(_BACKEND).missing() and _has_gpu()
-        accelerator = "gpu" if usable else "numpy"
-    if accelerator == "numpy":
+    auto = accelerator == "auto"
+    if accelerator == "numpy" or (auto and not _worth_a_gpu(work)):
         return _NUMPY
-    device, put = require(_BACKEND).arrays(accelerator)
+    device, free, put = require(_BACKEND).arrays("gpu" if auto else accelerator)
+    if needed > free:
+        got = f"{needed / 2**30:.3g} GiB where {free / 2**30:.3g} GiB are free"
+        if auto:
+            log.info("solving with NumPy: too much for the memory of the GPU, %s", got)
+            return _NUMPY
+        rule = "small enough for the memory of the GPU"
+        raise InvalidValueError("scan", rule, got, "solve with --accelerator numpy")
     place = Place(backend=_BACKEND, device=device, put=put)
     log.info("solving with %s", place.name)
     return place
@@ -90,6 +97,10 @@ def check_accelerator(accelerator: str) -> None:
         raise InvalidValueError("accelerator", rule, describe(accelerator))
     if accelerator not in ("auto", "numpy"):
         require(_BACKEND)
+
+
+def _worth_a_gpu(work: float) -> bool:
+    return work >= _WORTH_A_GPU and not find_backend(_BACKEND).missing() and _has_gpu()
 
 
 def _has_gpu() -> bool:

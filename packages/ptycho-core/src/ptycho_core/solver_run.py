@@ -182,7 +182,7 @@ class SolverRun:
             scan = evolve(scan, probe=found.probe, probe_made=False)
             cautions += report(found.cautions, f"{scan.label}: ")
         place = self._place(scan)
-        self._memory(scan, place).require(
+        self._memory(scan, place.backend).require(
             "scan", "reconstruct with a network, whose patterns stay on disk, or use fewer patterns"
         )
         interrupts = Interrupts()
@@ -286,14 +286,16 @@ class SolverRun:
         check_scan(scan)
         todo = f"{scan.n} patterns of {scan.N} pixels, {self.settings['epochs']} epochs"
         place = self._place(scan)
-        return [f"{todo} with {place.name}", *self._memory(scan, place).lines()]
+        return [f"{todo} with {place.name}", *self._memory(scan, place.backend).lines()]
 
     def _place(self, scan: Scan) -> Place:
-        return solver_place(self.accelerator, scan.n * scan.N**2 * self.settings["epochs"])
+        parts = self._memory(scan, "numpy").parts
+        needed = parts["counts"] + parts["batch"] + parts["object"]
+        return solver_place(self.accelerator, scan.n * scan.N**2 * self.settings["epochs"], needed)
 
-    def _memory(self, scan: Scan, place: Place) -> Estimate:
+    def _memory(self, scan: Scan, backend: str) -> Estimate:
         size, modes = self.settings.get("batch_size") or 16, self.settings.get("modes")
-        return of_solver(scan, batch_size=size, modes=modes, backend=place.backend)
+        return of_solver(scan, batch_size=size, modes=modes, backend=backend)
 
     def _stated(self) -> dict[str, Any]:
         """Return what was given about the file, but for other files."""

@@ -119,8 +119,8 @@ def check_device(accelerator: str) -> torch.device:
     raise InvalidValueError("accelerator", f"one that this machine has ({available})", repr(name))
 
 
-def solver_arrays(accelerator: str) -> tuple[str, Callable[[NDArray[Any]], Tensor]]:
-    """Return the device of an accelerator, and what brings NumPy arrays there for the solver.
+def solver_arrays(accelerator: str) -> tuple[str, float, Callable[[NDArray[Any]], Tensor]]:
+    """Return a device for the solver, as `ptycho_core.backends.Backend.arrays` describes.
 
     Raises
     ------
@@ -140,7 +140,8 @@ def solver_arrays(accelerator: str) -> tuple[str, Callable[[NDArray[Any]], Tenso
         own = values if flags.writeable and flags.c_contiguous else values.copy()
         return torch.from_numpy(own).to(device)
 
-    return device.type, put
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
+    return device.type, free, put
 
 
 @contextmanager
