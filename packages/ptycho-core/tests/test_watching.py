@@ -201,6 +201,9 @@ def test_a_scan_of_several_files_needs_all_kinds(folder, clock):
     assert not watched.look(known).waiting
     frames(folder / "s7" / "frames_11.h5")
     assert "s7" in watched.look(known).waiting
+    for number in (10, 11):  # removed after they were done
+        (folder / "s7" / f"frames_{number}.h5").unlink()
+    assert not watched.look(known).waiting
     frames(folder / "s7" / "frames_9.h5")
     assert not watched.unchanged(arrival)
 
@@ -448,6 +451,13 @@ def test_a_watch_ends_when_nothing_has_happened(folder):
     put(folder, "a")
     assert watch(folder, Worker()).run(idle=0.05) == OK
     assert states(folder) == {"a": "done"}
+
+
+def test_a_folder_that_is_gone_for_a_while_is_waited_for(folder):
+    folder.rename(folder.parent / "elsewhere")
+    assert watch(folder, Worker()).run(idle=0.05) == OK
+    with pytest.raises(FileNotFoundError):
+        watch(folder, Worker()).run(once=True)
 
 
 def test_a_damaged_ledger_is_refused(folder):

@@ -177,11 +177,11 @@ class Arrivals:
         return now.items() <= arrival.stamps.items()
 
     def _stamps(self, scan: str, names: list[list[str]], stamp: Callable[[str], Stamp]) -> Stamps:
-        """Return the stamps of the files of a scan; of several of one pattern, one for them all."""
+        """Return the stamps of the files of a scan, one for all those of a pattern for several."""
         stamps: Stamps = {}
         for pattern, of_pattern in zip(self.patterns, names, strict=True):
             found = {name: stamp(name) for name in of_pattern}
-            if len(found) > 1:
+            if found and pattern.several:
                 text = repr(sorted(found.items())).encode("utf-8", "surrogateescape")
                 total = sum(size for size, _ in found.values())
                 found = {pattern.of(scan): (total, zlib.crc32(text))}
@@ -223,9 +223,13 @@ class Arrivals:
         return linked | {self.folder / one for files in known.values() for one in list(files)[1:]}
 
     def _is_known(self, stamps: Stamps, known: Stamps | None) -> bool:
-        """Whether files are as they were, and links that led nowhere still do."""
-        if known is None or not stamps or not stamps.items() <= known.items():
+        """Whether files are as they were, but for some that were removed, and so are links."""
+        if known is None or not stamps or not stamps.keys() <= known.keys():
             return False
+        for name, (size, changed) in stamps.items():
+            fewer = _is_of_several(name) and size < known[name][0]
+            if (size, changed) != known[name] and not fewer:
+                return False
         missing = [name for name in known.keys() - stamps.keys() if known[name] == _MISSING]
         self._loose |= bool(missing)
         return all(self._stamp(name) == _MISSING for name in missing)
@@ -285,3 +289,8 @@ class Arrivals:
     def _with_links(self, files: Stamps, links: tuple[Path, ...]) -> Stamps:
         names = (os.path.relpath(path, self.folder) for path in links)
         return files | {name: self._stamp(name) for name in names}
+
+
+def _is_of_several(name: str) -> bool:
+    """Whether a stamp is one of several files, by the name that `Arrivals` gives it."""
+    return "*" in name or "?" in name

@@ -9,8 +9,8 @@ __all__ = ["Stamp", "Stamps", "list_files"]
 
 #: Size of a file, and the time of its last change in nanoseconds.
 Stamp = tuple[int, int]
-#: Of each file by its name in the folder; of several files of one pattern, by the pattern, the sum
-#: of their sizes and a checksum of all stamps.
+#: Of each file by its name in the folder; of the files of a pattern for several, by the pattern,
+#: the sum of their sizes and a checksum of all stamps.
 Stamps = dict[str, Stamp]
 
 

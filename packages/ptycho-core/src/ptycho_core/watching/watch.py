@@ -157,7 +157,7 @@ class Watch:
             if once:
                 raise
             self._tell({"": f"{self.arrivals.folder}: cannot be read ({error.strerror})"})
-            return False
+            return self._is_idle(idle)
         self._tell({name: f"{name}: {why}" for name, why in look.waiting.items()})
         for arrival in look.ready:
             if self.arrivals.unchanged(arrival):
@@ -166,7 +166,10 @@ class Watch:
             self._active = time.monotonic()
         if once:
             return not look.ready and not look.soon
-        return idle is not None and time.monotonic() - self._active >= idle
+        return self._is_idle(idle)
+
+    def _is_idle(self, seconds: float | None) -> bool:
+        return seconds is not None and time.monotonic() - self._active >= seconds
 
     def _known(self) -> dict[str, Stamps]:
         """Return the files of the scans whose end is known."""
