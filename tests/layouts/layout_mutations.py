@@ -7,6 +7,7 @@ A mutation changes one dataset of an HDF5 file and returns its effect:
   be as before.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def wrap(file: h5py.File, name: str, rng: Random) -> str:
 def repeat(file: h5py.File, name: str, rng: Random) -> str:
     """One number, once for each frame."""
     values = file[name][()]
-    if np.size(values) != 1 or _is_text(file, name) or "dim" in name:
+    if np.size(values) != 1 or _is_text(file, name) or re.search("dim|calibration", name):
         return store(file, name, rng)
     replace(file, name, np.full(int(rng.choice([3, 12])), np.reshape(values, -1)[0]))
     return SAME

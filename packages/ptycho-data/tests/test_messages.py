@@ -94,7 +94,7 @@ MESSAGES = [
     ),
     (
         lambda: format_named("tiff"),
-        "format must be one of ptychodus, cxi, fold-slice, lcls, npz, got 'tiff'",
+        "format must be one of ptychodus, cxi, fold-slice, lcls, ptyr, npz, got 'tiff'",
     ),
     (
         lambda: _amplitudes().counts(),
