@@ -112,7 +112,7 @@ def of_solver(
     fields = min(batch_size, scan.n) * max(modes or 1, len(scan.probe))
     return Estimate(
         {
-            "program": PROGRAM + PICTURES + FRAMEWORK.get(backend, 0),
+            "program": FRAMEWORK.get(backend, PROGRAM + PICTURES),
             "checks": _checks(scan),
             "counts": SOLVER_COUNTS * scan.n * scan.N**2,
             "batch": SOLVER_BATCH * fields * scan.N**2,

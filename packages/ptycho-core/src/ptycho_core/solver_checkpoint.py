@@ -86,7 +86,11 @@ class SolverCheckpoint:
             If the file is damaged, no checkpoint of the solver, or that of another run: it then
             names what differs.
         """
-        check_whole(self.path)
+        advice = "start again with --overwrite (overwrite=True)"
+        try:
+            check_whole(self.path)
+        except InvalidValueError as error:
+            raise InvalidValueError(error.name, error.rule, error.got, advice) from None
         try:
             arrays, about = read_state(self.path)
             state = State(
@@ -103,7 +107,7 @@ class SolverCheckpoint:
             identity = dict(about["identity"])
         except (LookupError, OSError, TypeError, ValueError, OverflowError) as error:
             rule = "a checkpoint of the solver"
-            raise InvalidValueError(str(self.path), rule, "another file") from error
+            raise InvalidValueError(str(self.path), rule, "another file", advice) from error
         check_resumed(self.path, identity, self.identity)
         return state
 
