@@ -15,7 +15,6 @@ from ptycho_config.options import (
     SMALLEST_NUMBER,
     parse_number,
 )
-from ptycho_core.batch.jobs import is_glob
 
 __all__ = [
     "ABOVE_ZERO",
@@ -151,6 +150,8 @@ class ScanValue(PathValue):
         click.BadParameter
             The text is empty or no path, or names neither a file nor a pattern.
         """
+        from ptycho_core.batch.jobs import is_glob  # imports HDF5, which `ptycho --help` need not
+
         if isinstance(value, str) and "\0" not in value and is_glob(value):
             return Path(value)
         return super().convert(value, param, ctx)
