@@ -240,7 +240,9 @@ def train_network(
                     result = evolve(result, written=True)
                 if result.written:
                     names = _write(job, fitted.model, bundle, result, overwrite, finish)
-                    _track(job, bundle, [output / name for name in names])
+                    # who interrupts is not kept waiting for pictures
+                    pictures = {} if fitted.stopped == "interrupted" else _pictures(job, bundle)
+                    tracker.results([output / name for name in names], pictures)
                 else:
                     log.info("%s; bundle unchanged", _why_done(fitted))
         tracker.close(fitted.stopped)
@@ -271,15 +273,15 @@ def _write(
         return [path.relative_to(place) for path in sorted(place.rglob("[!.]*")) if path.is_file()]
 
 
-def _track(job: TrainingJob, bundle: Bundle, files: Sequence[Path]) -> None:
-    """Give a tracker the files of the model, and pictures if it takes any."""
+def _pictures(job: TrainingJob, bundle: Bundle) -> dict[str, bytes]:
+    """Return the pictures for a tracker, if it takes any."""
     pictures: dict[str, bytes] = {}
     # other processes of the training wait meanwhile, and would be asked to reconstruct, too
     if job.tracker.pictures and job.execution.device_count == 1:
         log.info("reconstructing %s for the pictures of the logger", job.scans[0].label)
         with sparing_results("no pictures for the logger"):
             pictures = training_pictures(bundle, job.scans[0], job.execution)
-    job.tracker.results(files, pictures)
+    return pictures
 
 
 def _why_done(fitted: Fitted) -> str:
