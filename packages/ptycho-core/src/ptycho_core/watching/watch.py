@@ -232,6 +232,7 @@ class Watch:
             result=result,
         )
         if error is not None and stopped:
+            self._ends[entry.scan] = (str(entry.state), outcome.code)
             with contextlib.suppress(OSError):  # on a full disk, the next watch knows that it began
                 self._ledger.write(entry)
             raise error
