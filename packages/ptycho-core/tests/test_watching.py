@@ -479,6 +479,27 @@ def test_a_damaged_ledger_is_refused(folder):
         assert (out / LEDGER_FILE).read_text("latin-1") == text
 
 
+def test_a_last_line_without_its_end_counts_if_it_is_whole(folder):
+    put(folder, "a")
+    watch(folder, Worker()).run(once=True)
+    ledger = folder.parent / "out" / LEDGER_FILE
+    lines = ledger.read_bytes()
+    ledger.write_bytes(lines.rstrip(b"\n"))
+    put(folder, "b")
+    worker = Worker()
+    watch(folder, worker).run(once=True)
+    assert worker.done == ["b"]
+    assert ledger.read_bytes().startswith(lines)
+
+
+def test_a_ledger_that_is_no_file_is_refused(folder):
+    put(folder, "a")
+    (folder.parent / "out").mkdir()
+    os.mkfifo(folder.parent / "out" / LEDGER_FILE)
+    with pytest.raises(InvalidValueError, match="FIFO"):
+        watch(folder, Worker()).run(once=True)
+
+
 def test_names_in_any_encoding_survive_the_ledger(folder):
     (folder / os.fsdecode(b"a\xff\n.cxi")).write_text("good")
     worker = Worker()

@@ -16,7 +16,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 from ptycho_config.errors import PtychoError, sentence
-from ptycho_data import NoSpaceError
+from ptycho_data import NoSpaceError, refuse_irregular
 
 from ptycho_core.batch import State
 from ptycho_core.watching.arrivals import Stamps
@@ -131,26 +131,29 @@ def read_ledger(path: Path) -> tuple[dict[str, Entry], int]:
     ------
     LedgerError
         A line is not one of a ledger.
+    InvalidValueError
+        It is not a regular file.
     OSError
         It cannot be read; a ledger that is missing has no entries.
     """
     entries: dict[str, Entry] = {}
     length = 0
+    refuse_irregular(path)
     try:
         file = path.open("rb")
     except FileNotFoundError:
         return entries, length
     with file:
         for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                break
-            length += len(line)
             try:
                 entry = Entry.of(json.loads(line))
             except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+                if not line.endswith(b"\n"):  # its writer was killed
+                    break
                 got = f"something else in line {number}"
                 raise LedgerError(sentence(f"{path}", _RULE, got, _ADVICE)) from error
             entries[entry.scan] = entry
+            length += len(line)
     return entries, length
 
 
@@ -173,8 +176,12 @@ class Ledger:
     def open(cls, path: Path) -> "Ledger":
         """Read a ledger, or begin one; errors as for `read_ledger`."""
         entries, length = read_ledger(path)
-        if path.exists() and path.stat().st_size > length:  # of a process that was killed
-            os.truncate(path, length)
+        if path.exists():
+            with path.open("r+b") as file:
+                file.truncate(length)  # without the part of a line of a writer that was killed
+                file.seek(max(0, length - 1))
+                if file.read() not in (b"", b"\n"):
+                    file.write(b"\n")
         return cls(path=path, entries=entries)
 
     def write(self, entry: Entry) -> None:
