@@ -17,9 +17,17 @@ def test_two_processes_train_like_one(train, scan, training, execution, tmp_path
         from pathlib import Path
         import torch
         from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
+        from ptycho_core import tracking
         from ptycho_data import load_scan
         from ptycho_torch.training import train
 
+        class Counted(tracking.LossesTable):
+            def epoch(self, epochs):
+                with open(sys.argv[2] + ".txt", "a") as file:
+                    file.write("epoch ")
+                super().epoch(epochs)
+
+        tracking.LossesTable = Counted
         torch.set_num_threads(1)
         scan, out, joint = load_scan(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "True"
         config = TrainingConfig(
@@ -27,7 +35,7 @@ def test_two_processes_train_like_one(train, scan, training, execution, tmp_path
             backend="pytorch", nepochs=1, batch_size=8, n_groups=32,
         )
         execution = PyTorchExecutionConfig(
-            learning_rate=1e-3, logger_backend="none", devices=2, strategy="ddp"
+            learning_rate=1e-3, logger_backend="csv", devices=2, strategy="ddp"
         )
         train(scan, config, execution, output=out)
     """)
@@ -42,6 +50,8 @@ def test_two_processes_train_like_one(train, scan, training, execution, tmp_path
     one, two = (load_bundle(tmp_path / name).weights for name in ("one", "two"))
     for name in one:
         np.testing.assert_allclose(two[name], one[name], atol=2e-4, err_msg=name)
+    assert (tmp_path / "two.txt").read_text() == "epoch "  # one process tracks
+    assert (tmp_path / "two" / "logs" / "metrics.csv").is_file()
 
 
 def test_training_works_in_a_thread(train, scan, training, execution):
