@@ -234,7 +234,7 @@ class Batch:
                 show(f"{outcome.job.name}: {outcome.reason}")
         if outcomes and outcomes[-1].state is State.INTERRUPTED:
             tell("interrupted; the same command with --skip-done goes on")
-        elif rest:
+        elif rest and not self.keep_going:
             tell("ended by the first failure; --keep-going goes on to the next scan")
 
 
