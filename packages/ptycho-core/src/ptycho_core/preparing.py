@@ -20,6 +20,8 @@ from ptycho_config.paths import expanded
 from ptycho_config.plain_text import array_text
 from ptycho_data import LazyStack, Scan, atomic_path, load_arrays, places, save_scan
 from ptycho_data.raw import (
+    BRIGHTEST,
+    SMALLEST_SPAN,
     Frames,
     RawScan,
     Watched,
@@ -195,9 +197,11 @@ class _Preparation:
         raw, window = self.raw, frames.window
         pixel = self._object_pixels(window)
         origin = stage.min(axis=0)
-        xy = (stage - origin) / pixel
-        if not np.abs(xy).max(initial=0) < FARTHEST:
-            got = f"positions over {np.ptp(stage, axis=0).max():g} m, in pixels of {pixel[0]:g} m"
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            xy = (stage - origin) / pixel
+            span, metres = (np.ptp(places, axis=0).max() for places in (xy, stage))
+        if not ((len(xy) == 1 or span >= SMALLEST_SPAN) and span < FARTHEST):
+            got = f"positions over {metres:g} m, in pixels of {pixel[0]:g} m"
             raise InvalidValueError("positions", "of one scan", got, "check --unit")
         square = abs(pixel[0] / pixel[1] - 1) < 1e-9
         margin_bad = self.recipe.pad != "dark"
@@ -345,8 +349,9 @@ def write_prepared(
                 break
             bad = known | late
             prepared.remarks.append(f"{int(late.sum())} more pixels without a value in some frames")
-        if not watched.totals.any():  # known now; nothing is left of the file
-            raise InvalidValueError(f"{path}", "patterns with photons", "zeros only")
+        if watched.highest < BRIGHTEST[0]:  # known now; nothing is left of the file
+            got = f"no value above {watched.highest:g}"
+            raise InvalidValueError(f"{path}", "patterns with photons", got)
     return evolve(scan, bad_pixels=bad, known_totals=watched.totals)
 
 

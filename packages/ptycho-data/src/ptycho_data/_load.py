@@ -230,6 +230,8 @@ def save_scan(
     ------
     OutputExistsError
         If the file exists and `overwrite` is false.
+    ScanFormatError
+        If `load_scan` would refuse anything but the patterns; they are not looked at.
     """
     write_npz(
         path, contract_members(scan, None if run is None else {"run": run}), overwrite=overwrite

@@ -137,9 +137,13 @@ def require_countable(frames: NDArray[Any], bad_pixels: NDArray[np.bool_] | None
     if frames.dtype.kind != "f":
         return
     counted = np.isfinite(frames) if bad_pixels is None else np.isfinite(frames) & ~bad_pixels
-    highest = float(np.max(frames, initial=0.0, where=counted))
-    if highest > BRIGHTEST[1]:
-        raise InvalidValueError("patterns", f"of values up to {BRIGHTEST[1]:g}", f"{highest:g}")
+    largest = (
+        np.max(frames, initial=0.0, where=counted),
+        np.min(frames, initial=0.0, where=counted),
+    )
+    for value in map(float, largest):
+        if abs(value) > BRIGHTEST[1]:
+            raise InvalidValueError("patterns", f"of values up to {BRIGHTEST[1]:g}", f"{value:g}")
 
 
 def _without_value(

@@ -7,12 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from ptycho_data._contract import STACK_KEYS, ScanFormatError, resolve_aliases
+from ptycho_data._contract import (
+    STACK_KEYS,
+    Findings,
+    ScanFormatError,
+    check_layout,
+    resolve_aliases,
+)
 from ptycho_data._files import jsonable, write_npz
 from ptycho_data._measure import Checksum
 from ptycho_data._npz import Archive, Member
 from ptycho_data._order import AXES
 from ptycho_data._scan import Scan
+from ptycho_data._statements import read_statements
+from ptycho_data._values import check_small
 from ptycho_data.formats._base import Container, Format, Loaded, Opened, Raw
 
 __all__ = ["FORMAT", "contract_members", "read_contract", "write_scan_npz"]
@@ -34,7 +42,19 @@ def contract_members(scan: Scan, more: Mapping[str, Any] | None = None) -> dict[
     metadata: dict[str, object] = {"axes": AXES, "domain": scan.domain}
     metadata |= scan.experiment() | ({"probe_made": True} if scan.probe_made else {})
     arrays["_metadata"] = np.array(json.dumps(jsonable({**(more or {}), **metadata})))
+    _require_readable(arrays, str(scan.source or "scan"))
     return arrays
+
+
+def _require_readable(arrays: Mapping[str, Any], name: str) -> None:
+    """Refuse what `read_contract` would: everything but the patterns is looked at."""
+    findings = Findings(name)
+    layout = check_layout(arrays, findings)
+    small = {key: arrays[key] for key in layout.usable if key not in STACK_KEYS}
+    read_statements(small, findings)
+    check_small(small, findings)
+    if findings.violations:
+        raise ScanFormatError(findings.violations)
 
 
 def write_scan_npz(path: str | PathLike[str], scan: Scan, overwrite: bool = False) -> list[str]:

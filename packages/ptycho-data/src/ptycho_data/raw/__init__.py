@@ -5,7 +5,8 @@ as they are read.
 """
 
 from ptycho_data._build import first_probe
-from ptycho_data._patterns import countable, require_countable
+from ptycho_data._patterns import BRIGHTEST, countable, require_countable
+from ptycho_data._values import SMALLEST_SPAN
 from ptycho_data.raw._detector import Frames, Window, largest_size, patterns
 from ptycho_data.raw._faults import NoValue, no_value, polarity
 from ptycho_data.raw._layouts import LAYOUTS, Layout
@@ -16,7 +17,9 @@ from ptycho_data.raw._scan import Names, RawScan
 from ptycho_data.raw._series import natural
 
 __all__ = [
+    "BRIGHTEST",
     "LAYOUTS",
+    "SMALLEST_SPAN",
     "Frames",
     "Layout",
     "Names",

@@ -94,6 +94,8 @@ class Watched:
         self.dtype: np.dtype[Any] = dtype or stack.dtype
         self.block_rows: int = stack.source.block_rows
         self.totals = np.zeros(len(stack))
+        #: Largest value of all.
+        self.highest = 0.0
         #: Pixels (N, N) that held the largest value of a wide integer type in some pattern.
         self.without_value = np.zeros(stack.shape[1:], bool)
 
@@ -107,16 +109,18 @@ class Watched:
         """
         read = self.stack[rows]
         require_countable(read)
-        if self.stack.dtype.kind in "iu" and len(rows):
-            read = self._checked(read)
+        if len(rows):
+            highest = read.max()
+            self.highest = max(self.highest, float(highest))
+            if self.stack.dtype.kind in "iu":
+                read = self._checked(read, int(highest))
         self.totals[rows] = self._sums(read)
         if self.progress is not None and len(rows):
             self.progress(int(rows[-1]) + 1)
         return read
 
-    def _checked(self, read: NDArray[Any]) -> NDArray[Any]:
-        """Look for the largest value, which stands for none, and make patterns narrow."""
-        highest = read.max()
+    def _checked(self, read: NDArray[Any], highest: int) -> NDArray[Any]:
+        """Look for the largest value of a type, which stands for none; make patterns narrow."""
         if self.dtype != self.stack.dtype:
             if highest >= np.iinfo(self.dtype).max:
                 raise OverflowError(f"{highest} in {self.dtype}")
