@@ -50,7 +50,8 @@ MESSAGES = [
     (lambda: load_scan("gone.npz"), f"gone.npz must be {FILE}, got no such file"),
     (
         lambda: load_scan("text.npz"),
-        f"text.npz must be {FILE}, got neither a zip archive nor HDF5",
+        f"text.npz must be {FILE}, got neither a zip archive nor HDF5; ptycho prepare FILE -o "
+        "scan.npz makes a scan of the file of an instrument",
     ),
     (
         lambda: load_scan("empty"),

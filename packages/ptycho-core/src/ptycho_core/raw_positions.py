@@ -37,11 +37,12 @@ def matched_rows(raw: RawScan, recipe: Recipe) -> tuple[slice, slice, list[str]]
     elif recipe.drop_first:
         kept, ends = slice(more - fewer, more), "first"
     else:
+        advice = f"--drop-last leaves out the last {more - fewer} {what}, --drop-first the first"
         raise InvalidValueError(
             f"{raw.places.get('x', 'positions')}",
             f"as many positions as there are frames, {n}",
             f"{p}",
-            f"--drop-last leaves out the last {more - fewer} {what}, --drop-first the first",
+            "; ".join([advice, *raw.cautions]),  # numbers that a series of files lacks, for one
         )
     text = f"the {ends} {more - fewer} of {more} {what} left out"
     return (kept, slice(None), [text]) if n > p else (slice(None), kept, [text])

@@ -1,5 +1,6 @@
 """``ptycho prepare``: from the files of an instrument to a scan."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def prepare_command(
         check(job)
         request = request_of(job.inputs, settled)
         prepared = prepare(job.inputs, settled)
-        batch.tell(job, f"read {', '.join(path.name for path in job.inputs)}")
+        batch.tell(job, f"read {_named(job.inputs)}")
         told = _tell(batch, job, prepared)
         find_start(prepared)
         told = _tell(batch, job, prepared, told)
@@ -191,6 +192,13 @@ def _tell(batch: Batch, job: Job, prepared: Prepared, told: int = 0) -> int:
     """Print what was found, from some line on; returns the number of lines."""
     batch.tell(job, *(f"  {line}" for line in prepared.remarks[told:]))
     return len(prepared.remarks)
+
+
+def _named(paths: Sequence[Path]) -> str:
+    """Name files, of a long series the first ones."""
+    names = [path.name for path in paths]
+    few = ", ".join(names[:3])
+    return ", ".join(names) if len(names) < 5 else f"{few} and {len(names) - 3} more"
 
 
 def _beside(output: Path) -> Path:

@@ -22,6 +22,7 @@ from ptycho_data._experiment import Experiment
 from ptycho_data._sets import finish_commit
 from ptycho_data.formats import _cxi, _fold_slice, _lcls, _npz, _ptychodus, _ptyr
 from ptycho_data.formats._base import (
+    PREPARE,
     Container,
     Format,
     Opened,
@@ -105,8 +106,6 @@ def _loaded(value: object) -> Format | FrameFormat:
     return value
 
 
-#: What to do with the file of an instrument.
-PREPARE = "ptycho prepare FILE -o scan.npz makes a scan of the file of an instrument"
 #: Names of files of patterns that are looked for first in a folder.
 _USUAL = ("diffraction.h5", "diffraction.cxi", "diffraction.npz")
 

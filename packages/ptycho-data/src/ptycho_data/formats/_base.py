@@ -36,6 +36,8 @@ Container = Archive | H5File
 Loaded = tuple[dict[str, Any], dict[str, Checksum]]
 """Arrays under the keys of the contract, and the checksums that mapped stacks must reach."""
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+#: What to do with the file of an instrument.
+PREPARE = "ptycho prepare FILE -o scan.npz makes a scan of the file of an instrument"
 _EXPECTED = "an NPZ or HDF5 file, complete and undamaged"
 
 
@@ -54,8 +56,8 @@ def open_container(path: Path, *, follow_links: bool = False) -> Container:
         If there is no such file, it cannot be read, or is neither an NPZ nor an HDF5 file.
     """
 
-    def fail(got: str) -> ScanFormatError:
-        return ScanFormatError.of(path, WHOLE_FILE, _EXPECTED, got)
+    def fail(got: str, advice: str = "") -> ScanFormatError:
+        return ScanFormatError.of(path, WHOLE_FILE, _EXPECTED, got, advice)
 
     try:
         require_file(path, _EXPECTED)
@@ -69,7 +71,9 @@ def open_container(path: Path, *, follow_links: bool = False) -> Container:
         raise
     except OSError as error:
         raise fail(f"a file that cannot be read ({error.strerror})") from None
-    raise fail("neither a zip archive nor HDF5" if start else "an empty file")
+    if not start:
+        raise fail("an empty file")
+    raise fail("neither a zip archive nor HDF5", PREPARE)
 
 
 @define(kw_only=True)
