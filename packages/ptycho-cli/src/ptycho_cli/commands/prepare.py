@@ -30,7 +30,7 @@ __all__ = ["prepare_command"]
 BASIC = (
     "output overwrite recipe save_recipe patterns x y unit energy distance detector_pixel "
     "raster step centre size first_probe orientation "
-    "each name skip_done keep_going as_json picture"
+    "each skip_done keep_going"
 )
 
 
