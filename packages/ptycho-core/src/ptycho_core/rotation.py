@@ -94,7 +94,7 @@ def turned(scan: Scan, degrees: float, *, mirrored: bool = False) -> Scan:
     Parameters
     ----------
     scan : Scan
-        Its object and patches, if it has any, belong to the old positions and are left out.
+        What belongs to the old positions is left out: object, patches, nominal positions.
     degrees
         From x to y.
     mirrored
@@ -139,23 +139,19 @@ def find_rotation(scan: Scan, *, probe_known: bool | None = None, mirrors: bool 
     near = _around(_distinct(first, KEPT, coarse), coarse)
     second = sorted(tried(coarse, near, EPOCHS[1]), key=_r_factor)
     table = _distinct(second, KEPT, coarse)
-    decided = _is_clear(first, coarse)
-    if not decided:
-        return Rotation(degrees=0.0, mirrored=False, decided=False, twin=not known, table=table)
+    undecided = Rotation(degrees=0.0, mirrored=False, decided=False, twin=not known, table=table)
+    if not _is_clear(first, coarse):
+        return undecided
     best = table[0]
     for offsets in LAST:
         best = _lowest(part, best, offsets)
-    mirrored = best.symmetry == MIRRORED
-    found = None
+    mirrored, found = best.symmetry == MIRRORED, None
     if not known:
         found = refined_trial(turned(scan, best.degrees, mirrored=mirrored), part, [best])
-    return Rotation(
-        degrees=best.degrees,
-        mirrored=mirrored,
-        decided=found is None or not found.verdict.doubtful,
-        twin=not known,
-        table=table,
-        first_probe=found,
+        if found.verdict.doubtful:  # the best of all, and wrong all the same
+            return undecided
+    return evolve(
+        undecided, degrees=best.degrees, mirrored=mirrored, decided=True, first_probe=found
     )
 
 
