@@ -25,6 +25,7 @@ def file(tmp_path):
         target["energy"] = 9.0
         target["energy"].attrs["units"] = "keV"
         target["mask"] = np.eye(10, 14, dtype=np.uint8)
+        target["complex"] = np.zeros((12, 10, 14), np.complex64)
         target["darks"] = np.full((5, 10, 14), 3.0)
     return path
 
@@ -102,6 +103,7 @@ def test_rasters(file):
         ({"energy": "3 apples"}, "energy must be in a unit of energy"),
         ({"unit": "foot"}, "unit must be a unit of length"),
         ({"patterns": "m/x"}, "a stack of three axes"),
+        ({"patterns": "complex"}, "complex must be plain numbers, got complex64"),
         ({"layout": "none"}, "layout must be one of"),
         ({"particle": "muon"}, "particle must be photon or electron"),
     ],

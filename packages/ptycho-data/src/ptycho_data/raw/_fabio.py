@@ -47,13 +47,12 @@ def open_fabio(path: Path) -> ImageFile:
         n, numbers = int(file.nframes), _numbers(file.header)
         first: NDArray[Any] = file.data
     shape = (n, *map(int, first.shape))
-    return ImageFile(shape=shape, dtype=first.dtype, take=partial(_take, path), numbers=numbers)
+    take = partial(_take, path) if n > 1 else partial(np.take, first[np.newaxis], axis=0)
+    return ImageFile(shape=shape, dtype=first.dtype, take=take, numbers=numbers)
 
 
 def _take(path: Path, rows: NDArray[np.int64]) -> NDArray[Any]:
     with _opened(path) as file:
-        if int(file.nframes) == 1:
-            return np.asarray(file.data)[None][rows]
         return np.stack([file.get_frame(int(row)).data for row in rows])
 
 

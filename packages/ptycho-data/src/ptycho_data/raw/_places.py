@@ -103,15 +103,15 @@ class Place:
 
     def stack(self) -> Stack:
         """Give access to frames (n, H, W) without reading them, rasters line by line."""
+        header = self.file.header(self.name)
+        if header.dtype.kind not in "biuf":
+            self.fail("plain numbers", header.describe())
         if isinstance(self.file, H5File):
             return self.file.stack(self.name, raster=True)
         if isinstance(self.file, FrameFiles):
             return self.file.stack()
-        header = self.file.header(self.name)
         if len(header.shape) < 3 or 0 in header.shape:
             self.fail("a stack of three axes or more, none of them 0", header.describe())
-        if header.dtype.kind not in "biuf":
-            self.fail("plain numbers", header.describe())
         mapped = (
             self.file.map(self.name)[0]
             if isinstance(self.file, Archive)
