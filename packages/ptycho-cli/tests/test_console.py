@@ -4,7 +4,6 @@ import time
 
 import pytest
 from ptycho_cli.console import State, log, logging_to_stderr, progress, say, tell
-from ptycho_core.progress import counter
 from ptycho_core.testing.terminal import recorded_terminal
 
 
@@ -37,16 +36,6 @@ def test_progress_without_a_terminal_is_a_line_at_the_end(said):
         for done in (1, 2, 3):
             update(done, f"step {done}")
     assert said()[1] == "working: 3/3, step 3\n"
-
-
-def test_counter_learns_its_length_late(said):
-    with logging_to_stderr(State()):
-        with counter(progress, "counting") as update:
-            update(1, 2)
-            update(2, 2)
-        with counter(progress, "nothing"):
-            pass
-    assert said()[1] == "counting: 2/2\n"
 
 
 def test_lines_have_a_time_where_there_is_no_terminal(capsys):

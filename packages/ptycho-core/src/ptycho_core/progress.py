@@ -8,7 +8,6 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from contextvars import ContextVar
 
 from ptycho_config.log_format import PlainFormatter
 
@@ -18,10 +17,8 @@ from ptycho_core.progress_bar import Bar
 __all__ = [
     "Progress",
     "counter",
-    "current_work",
     "log_to_stderr",
     "no_progress",
-    "part_of",
     "show_progress",
 ]
 
@@ -30,13 +27,11 @@ log = logging.getLogger(__name__)
 Update = Callable[[int, str], None]
 Progress = Callable[[int, str], AbstractContextManager[Update]]
 
-_work: ContextVar[str] = ContextVar("work", default="")
-
 
 @contextmanager
 def show_progress(total: int, label: str) -> Iterator[Update]:
     """Show a bar on a terminal or in a notebook, else a log line now and then; one at the end."""
-    bar = Bar(label, total, within=current_work())
+    bar = Bar(label, total)
 
     def update(done: int, remark: str = "") -> None:
         bar.move(done, [f"{done}/{total}", remark])
@@ -56,21 +51,6 @@ def no_progress(_total: int, _label: str) -> Iterator[Update]:
         pass
 
     yield update
-
-
-@contextmanager
-def part_of(work: str) -> Iterator[None]:
-    """Say of every progress shown meanwhile which larger work it is a part of: ``3/50 scan_7``."""
-    token = _work.set(work)
-    try:
-        yield
-    finally:
-        _work.reset(token)
-
-
-def current_work() -> str:
-    """Return the larger work that `part_of` has named; empty if none is."""
-    return _work.get()
 
 
 @contextmanager

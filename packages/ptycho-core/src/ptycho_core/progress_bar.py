@@ -20,13 +20,11 @@ class Bar:
     Attributes
     ----------
     label : str
-        What is done.
+        What is done, after the larger work that it is a part of: ``3/50 scan_7: solving``.
     total : int
         Number of steps of the whole work.
     facts : sequence of str
         What else is known, the most important first: a narrow terminal shows the first ones.
-    within : str
-        The larger work that this is a part of.
     done : int
         Number of steps done.
     told : float
@@ -36,7 +34,6 @@ class Bar:
     label: str
     total: int
     facts: Sequence[str] = ()
-    within: str = ""
     done: int = 0
     told: float = field(factory=time.monotonic)
     _first: tuple[float, int] | None = None
@@ -51,11 +48,6 @@ class Bar:
         self.done, self.facts = done, facts
 
     @property
-    def name(self) -> str:
-        """What is done, after the larger work that it is a part of."""
-        return f"{self.within} {self.label}".lstrip()
-
-    @property
     def to_go(self) -> str:
         """Time to go for the whole work; empty where it is unknown."""
         began, before = self._first or (0.0, self.done)
@@ -68,7 +60,7 @@ class Bar:
         """Say it in words, for a log."""
         facts = self.facts if ended else (*self.facts, self.to_go)
         known = ", ".join(filter(None, facts))
-        return f"{self.name}: {known}"
+        return f"{self.label}: {known}"
 
     def line(self, width: int, *, full: str = "━", empty: str = "─") -> tuple[str, str, str, str]:
         """Draw it on at most `width` columns of a terminal.
@@ -82,9 +74,9 @@ class Bar:
 
         share = min(1.0, self.done / max(self.total, 1))
         end = ", ".join(filter(None, [f"{int(100 * share)} %", self.to_go]))
-        room = width - len(self.label) - len(end) - 1
-        outer = _cut(printable(self.within), min(room - 1, width // 3))
-        start = f"{outer} {self.label}".lstrip()
+        outer, colon, label = printable(self.label).rpartition(": ")
+        room = width - cell_len(label) - len(end) - 1
+        start = _cut(outer, min(room - 2, width // 3)) + colon + label
         room = width - cell_len(start) - len(end) - 1
         for fact in filter(None, map(printable, self.facts)):
             room -= cell_len(fact) + 2

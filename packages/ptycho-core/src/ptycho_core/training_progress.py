@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 from ptycho_core.displays import Draw, displayed
-from ptycho_core.progress import current_work
 from ptycho_core.progress_bar import Bar
 
 __all__ = ["TrainingProgress"]
@@ -34,7 +33,7 @@ class TrainingProgress:
     def begin(self, epochs: int, before: int, steps: int) -> None:
         """Begin with this number of epochs, of which some are done, and of steps in each."""
         self._epochs, self._steps = epochs, steps
-        self._bar = Bar("", epochs * steps, within=current_work())
+        self._bar = Bar("", epochs * steps)
         self._move(before + 1, 0)
         if self.shown and before < epochs:
             self._draw = self._stack.enter_context(displayed(self._bar))
@@ -56,8 +55,8 @@ class TrainingProgress:
         self._losses = [f"{short[k]} {values[k]:.5g}" for k in short if k in values]
         names = sorted(name for name in values if name.endswith("_loss"))  # train_loss first
         losses = ", ".join(f"{name} {values[name]:.5g}" for name in names)
-        log.info("%s: %s", self._bar.name, losses)
-        self._bar.told = time.monotonic()
+        log.info("%s: %s", self._bar.label, losses)
+        self._bar.facts, self._bar.told = self._losses, time.monotonic()
 
     def close(self) -> None:
         """Remove the bar."""
