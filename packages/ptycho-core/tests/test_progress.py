@@ -1,6 +1,9 @@
 import logging
+import os
+import pty
 import re
 import sys
+from contextlib import suppress
 
 import pytest
 from ptycho_core import displays
@@ -79,6 +82,21 @@ def test_an_exception_removes_the_bar():
     assert terminal.lines == []
     assert b"2/5, R-factor 0.4" in terminal.seen
     assert terminal.cursor
+
+
+def test_the_work_goes_on_without_its_terminal(monkeypatch):
+    end, other = pty.openpty()
+    stream = os.fdopen(other, "w", 1)
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    with show_progress(2, "solving") as update:
+        update(1, "")
+        os.close(end)
+        update(2, "")
+    with pytest.raises(OSError, match="error"):
+        stream.write("nothing\n")
+    with suppress(OSError):
+        stream.close()
 
 
 def test_a_bar_within_another_is_left_out():

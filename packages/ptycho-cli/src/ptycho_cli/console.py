@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import click
 from attrs import define
@@ -127,7 +127,8 @@ def tell(text: str, kind: str = "", *, color: str = "yellow", timed: bool = Fals
     """
     start = click.style(f"{kind}: ", fg=color, bold=color == "red") if kind else ""
     stamp = time_stamp() if timed else ""
-    click.echo(stamp + start + printable(text), file=sys.stderr, color=allowed_color())
+    with suppress(OSError):  # who closes the pipe or fills the disk of a log ends no work
+        click.echo(stamp + start + printable(text), file=sys.stderr, color=allowed_color())
 
 
 def show_traceback(error: BaseException | None) -> None:

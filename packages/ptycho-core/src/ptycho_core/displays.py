@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from threading import Lock
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 from ptycho_core.progress_bar import Bar
 
@@ -97,7 +97,7 @@ def _on_terminal(bar: Bar) -> Iterator[Draw]:
 
     stream = sys.stderr
     console = Terminal(
-        file=stream,
+        file=cast("TextIO", _Lasting(stream)),
         force_terminal=True,
         force_jupyter=False,
         soft_wrap=True,  # the terminal wraps: names of files can be copied
@@ -122,6 +122,33 @@ def _on_terminal(bar: Bar) -> Iterator[Draw]:
     with live, _following(stream):
         live.refresh()
         yield _seldom(live.refresh, INTERVAL)
+
+
+class _Lasting:
+    """A terminal that may be closed while the work goes on: what comes later is dropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._open = True
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        self._do(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush."""
+        self._do(self._stream.flush)
+
+    def _do(self, write: Callable[[], object]) -> None:
+        if self._open:
+            try:
+                write()
+            except OSError:
+                self._open = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _seldom(draw: Draw, interval: float) -> Draw:
