@@ -73,7 +73,7 @@ def main() -> None:
     results = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        save_scan(folder / "scan.npz", make_scan(12 if options.quick else 300, 64))
+        save_scan(folder / "scan.npz", make_scan(12 if options.quick else 100, 64))
         with busy(0 if options.quick else os.cpu_count() or 1):
             for command in ["reconstruct"] if options.quick else COMMANDS:
                 for label, (threads, policy) in cases.items():

@@ -4,7 +4,7 @@ import json
 import platform
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +76,10 @@ class Board:
         """Folder of submitit: its scripts, pickles and logs."""
         return self.folder / "logs"
 
-    def write_plan(self, cluster: str, tasks: Mapping[str, Sequence[str]]) -> None:
-        """Note which scans each task has, in addition to earlier ones."""
+    def write_plan(self, cluster: str, tasks: Mapping[str, str]) -> None:
+        """Note the task of each scan, in addition to earlier ones."""
         place = {"cluster": cluster, "host": platform.node()}
-        new = {name: {"id": task, **place} for task, names in tasks.items() for name in names}
+        new = {name: {"id": task, **place} for name, task in tasks.items()}
         write_json(self.folder / "plan.json", self._plan() | new, overwrite=True)
 
     def note(self, name: str, state: str, **more: Any) -> None:
@@ -90,6 +90,11 @@ class Board:
     def forget(self, name: str) -> None:
         """Remove what is noted of a scan that is submitted again."""
         self._file(name).unlink(missing_ok=True)
+
+    def state(self, name: str) -> str:
+        """Return what was noted last of a scan."""
+        state = _read(self._file(name)).get("state")
+        return state if isinstance(state, str) else WAITING
 
     def attempts(self, name: str) -> int:
         """Return how often a scan was begun."""
@@ -119,11 +124,8 @@ class Board:
         return evolve(last, state=LOST) if last.state in (WAITING, RUNNING) else last
 
     def _entry(self, name: str, task: str) -> Entry:
-        known = _read(self._file(name))
-        state = known.get("state")
-        log = self.logs / f"{task}_0_log.err"
-        shown = state if isinstance(state, str) else WAITING
-        return Entry(name=name, state=shown, task=task, log=log, known=known)
+        log, known = self.logs / f"{task}_0_log.err", _read(self._file(name))
+        return Entry(name=name, state=self.state(name), task=task, log=log, known=known)
 
     def _file(self, name: str) -> Path:
         return self.folder / "states" / f"{name}.json"

@@ -100,9 +100,12 @@ def submit_tasks(submitted: Submitted, output: Path, wanted: Resources) -> tuple
         ]
         with _detached(), executor.batch():
             queued = [executor.submit(task) for task in tasks]
-        names = [[job.name for job in task.jobs] for task in tasks]
-        ids = [str(job.job_id) for job in queued]
-        board.write_plan(wanted.cluster, dict(zip(ids, names, strict=True)))
+        task_of = {
+            job.name: str(place.job_id)
+            for task, place in zip(tasks, queued, strict=True)
+            for job in task.jobs
+        }
+        board.write_plan(wanted.cluster, {job.name: task_of[job.name] for job in todo})
         return len(todo), len(tasks)
 
 

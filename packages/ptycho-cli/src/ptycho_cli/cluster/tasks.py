@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 from ptycho_core.batch import Job, State
-from ptycho_core.exit_codes import BELOW_QUALITY, EXISTS, INTERRUPTED, OK, USAGE
+from ptycho_core.exit_codes import BELOW_QUALITY, EXISTS, FAILED, INTERRUPTED, OK, USAGE
 
 from ptycho_cli.cluster.arguments import Submitted
 from ptycho_cli.cluster.states import FINAL, RUNNING, WAITING, Board
@@ -70,10 +70,11 @@ class Task:
     def __call__(self) -> dict[str, str]:
         """Work on the scans; return their states."""
         ends: dict[str, _End] = {}
-        todo = list(self.jobs)
+        board = Board(self.output)  # in the queue again, a part may be done
+        todo = [job for job in self.jobs if board.state(job.name) not in FINAL]
         try:
-            for _ in range(1 + self.retries):
-                ends |= self._attempt(todo)
+            for left in reversed(range(1 + self.retries)):
+                ends |= self._attempt(todo, again=left > 0)
                 todo = [job for job in todo if ends[job.name].again]
                 if not todo:
                     break
@@ -95,20 +96,29 @@ class Task:
 
     def _note(self, before: str, now: str, **more: Any) -> None:
         """Note another state of those scans of this task that are in some state."""
-        board, names = Board(self.output), {job.name for job in self.jobs}
-        for entry in board.entries():
-            if entry.name in names and entry.state == before:
-                board.note(entry.name, now, attempts=board.attempts(entry.name), **more)
-
-    def _attempt(self, jobs: Sequence[Job]) -> dict[str, _End]:
-        if self.submitted.command == "train":
-            found = [self._run([job]) for job in jobs]
-            return {name: end for ends in found for name, end in ends.items()}
-        return self._run(jobs)
-
-    def _run(self, jobs: Sequence[Job]) -> dict[str, _End]:
-        """Run the command once; note what its lines, or its exit code, say of each scan."""
         board = Board(self.output)
+        for job in self.jobs:
+            if board.state(job.name) == before:
+                board.note(job.name, now, attempts=board.attempts(job.name), **more)
+
+    def _attempt(self, jobs: Sequence[Job], *, again: bool) -> dict[str, _End]:
+        if self.submitted.command == "train":
+            found = [self._run([job], again=again) for job in jobs]
+            return {name: end for ends in found for name, end in ends.items()}
+        return self._run(jobs, again=again)
+
+    def _run(self, jobs: Sequence[Job], *, again: bool) -> dict[str, _End]:
+        """Run the command once; note what its lines, or its exit code, say of each scan.
+
+        A failure is not the end of a scan if there is another attempt.
+        """
+        board = Board(self.output)
+
+        def note(name: str, end: _End, **more: Any) -> None:
+            ends[name] = end
+            state = WAITING if again and end.again else end.state
+            board.note(name, state, attempts=attempts[name], code=end.code, **more)
+
         attempts = {job.name: board.attempts(job.name) + 1 for job in jobs}
         here = {"process": os.getpid()}
         for name, number in attempts.items():
@@ -120,17 +130,15 @@ class Task:
                 outcome = _outcome(line)
                 if (name := outcome.pop("name", None)) in attempts:
                     state = str(outcome.pop("state", State.FAILED))
-                    code = outcome.get("code")
-                    ends[name] = _End(state=state, code=code if isinstance(code, int) else 1)
-                    board.note(name, state, attempts=attempts[name], **outcome)
+                    code = outcome.pop("code", None)
+                    end = _End(state=state, code=code if isinstance(code, int) else FAILED)
+                    note(name, end, **outcome)
             code = process.wait()
         seconds = round(time.monotonic() - start, 3)
         for name in attempts.keys() - ends.keys():
             state = _STATES.get(code, State.FAILED)
             reason = "" if state.value in FINAL else f"the command ended with code {code}"
-            ends[name] = _End(state=state, code=code)
-            about = {"code": code, "reason": reason, "seconds": seconds}
-            board.note(name, state, attempts=attempts[name], **about)
+            note(name, _End(state=state, code=code), reason=reason, seconds=seconds)
         return ends
 
     @contextmanager
