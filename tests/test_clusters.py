@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from ptycho_cli.main import main
@@ -101,9 +103,13 @@ def test_processes_of_every_launcher_train_alike(scan, tmp_path):
         two = ["--devices", "2", "--accelerator", "cpu"]
         return ["train", scan, "-o", tmp_path / name, *SMALL, *two]
 
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    page = (Path(__file__).parents[1] / "docs" / "clusters.md").read_text("utf-8")
+    (words,) = re.findall(
+        r"^torchrun (.*) train scan.npz -o model --devices 2$", page, re.MULTILINE
+    )
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *words.split()]
     finish(start(*PTYCHO, *command("lightning"), env=clean()))
-    finish(start(*torchrun, "-m", "ptycho_cli", *command("torchrun"), env=clean()))
+    finish(start(*torchrun, *command("torchrun"), env=clean()))
     per_node = {"SLURM_NTASKS_PER_NODE": "2"}
     tasks = [clean(**task(k, of=2), **per_node) for k in range(2)]
     first, second = finish(*(start(*PTYCHO, *command("srun"), env=env) for env in tasks))

@@ -151,10 +151,8 @@ def test_options_in_the_text_exist():
     # old flags, which test_historical_surface.py checks; the others: other programs
     old = {"docs/migration.md", "docs/torch-surface.md"}
     for name in EVERY.keys() - old - {"CONTRIBUTING.md", "benchmarks/README.md"}:
-        others = (
-            "pip install.*|`(tensorboard|mlflow server) .*|#SBATCH .*|(srun|torchrun) .*?ptycho"
-        )
-        others += "|`--ntasks-per-node`"
+        others = "pip install.*|`(tensorboard|mlflow server) .*"
+        others += "|#SBATCH .*|(srun|torchrun) .*?ptycho|`--ntasks-per-node`"
         text = re.sub(others, "", EVERY[name].read_text("utf-8"))
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - {"--help"}
         assert named <= known, name
