@@ -342,6 +342,8 @@ def write_prepared(
                 written = evolve(scan, diffraction=LazyStack(watched), bad_pixels=bad)
                 save_scan(temporary, written, overwrite=True, run=run)
             except OverflowError:
+                if dtype == stack.dtype:
+                    raise
                 continue
             known = np.zeros_like(watched.without_value) if bad is None else bad
             late = watched.without_value & ~known
