@@ -95,9 +95,10 @@ def prepare_command(
     r"""Make a scan of the files RAW of an instrument or of another program.
 
     Layouts of NeXus, Dectris, NanoMAX, HXN, PtyLab, ptypy, fold_slice and py4DSTEM are recognised;
-    in other files the datasets are named. The beam is found, patterns are cut out around it, and
-    bad pixels are masked. Orientation and first probe are found from the patterns, unless they are
-    given. Frames are read one after the other: files may be larger than memory.
+    in other files the datasets are named. Frames may also be TIFF, EDF or CBF files, or the folder
+    of such a series. The beam is found, patterns are cut out around it, and bad pixels are masked.
+    Orientation and first probe are found from the patterns, unless they are given. Frames are read
+    one after the other: files may be larger than memory.
 
     \b
     ptycho prepare scan_0042.h5 -o scan.npz
