@@ -31,6 +31,8 @@ CALLS = {
     "infer": "model scan.npz -o OUT",
     "reconstruct": "scan.npz -o OUT --epochs 1",
     "watch": "incoming model -o OUT --once --settle 0",
+    "submit": "-o OUT -- reconstruct scan.npz",  # refused in the end: there is no Slurm
+    "jobs": "incoming",
     "evaluate": "result scan.npz",
     "bundle show": "model",
     "bundle check": "model",
@@ -62,7 +64,9 @@ def words_with(command, param, value, words):
         place = [p for p in command.params if isinstance(p, click.Argument)].index(param)
         return [*words[:place], value, *words[place + 1 :]]
     flag = max(param.opts, key=len)
-    return [*words, f"{flag}={value}"] if flag.startswith("--") else [*words, flag, value]
+    option = [f"{flag}={value}"] if flag.startswith("--") else [flag, value]
+    end = words.index("--") if "--" in words else len(words)  # what follows is another command
+    return [*words[:end], *option, *words[end:]]
 
 
 @pytest.fixture
