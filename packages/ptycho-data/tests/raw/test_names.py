@@ -17,6 +17,7 @@ def file(tmp_path):
     path = tmp_path / "scan_7.h5"
     with h5py.File(path, "w") as target:
         target["a/frames"] = FRAMES
+        target["a/fewer"] = FRAMES[:11]
         target["a/cube"] = FRAMES.reshape(3, 4, 10, 14)
         target["m/x"], target["m/y"] = X, Y
         target["m/x"].attrs["units"] = "mm"
@@ -26,6 +27,7 @@ def file(tmp_path):
         target["energy"].attrs["units"] = "keV"
         target["mask"] = np.eye(10, 14, dtype=np.uint8)
         target["complex"] = np.zeros((12, 10, 14), np.complex64)
+        target["bits"] = FRAMES > 3
         target["darks"] = np.full((5, 10, 14), 3.0)
     return path
 
@@ -62,6 +64,11 @@ def test_parts_of_datasets_and_readings_of_encoders(file):
     np.testing.assert_allclose(read(file, x="m/readings[:, 1]").x_m, (X + 0.5) * 1e-6)
     with pytest.raises(ScanFormatError, match="indices fit"):
         read(file, x="m/both[7]")
+
+
+def test_readings_stay_readings_where_frames_are_missing(file):
+    raw = read(file, patterns="a/fewer", x="m/readings")
+    np.testing.assert_allclose(raw.x_m, X * 1e-6)
 
 
 def test_other_files_are_named_with_two_colons(file, tmp_path):
@@ -104,6 +111,7 @@ def test_rasters(file):
         ({"unit": "foot"}, "unit must be a unit of length"),
         ({"patterns": "m/x"}, "a stack of three axes"),
         ({"patterns": "complex"}, "complex must be plain numbers, got complex64"),
+        ({"patterns": "bits"}, "bits must be plain numbers, got bool"),
         ({"layout": "none"}, "layout must be one of"),
         ({"particle": "muon"}, "particle must be photon or electron"),
     ],

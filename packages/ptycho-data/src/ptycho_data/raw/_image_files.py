@@ -170,7 +170,7 @@ def open_image(path: Path, format: FrameFormat) -> ImageFile:  # noqa: A002
         check_extents(opened.shape)
     except HeaderError as error:
         raise ScanFormatError.of(path, WHOLE_FILE, error.rule, error.got) from None
-    if len(opened.shape) < 3 or 0 in opened.shape or opened.dtype.kind not in "biuf":
+    if len(opened.shape) < 3 or 0 in opened.shape or opened.dtype.kind not in "iuf":
         raise ScanFormatError.of(path, WHOLE_FILE, rule, header.describe())
     size = path.stat().st_size
     if path.is_file() and LIMITS.inflates_absurdly(header.nbytes, size):

@@ -49,12 +49,17 @@ def matched(
 
 
 def _one_per_frame(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Average readings (n, k); flatten what is on a raster."""
+    """Average readings (p, k) or (k, p), flatten what is on a raster: whatever comes nearest to n.
+
+    Where nothing comes to n, the counts are told, and ends may be left out by name.
+    """
     values = np.squeeze(values) if values.ndim > 1 else values
     if values.ndim < 2 or values.size in (0, n):
         return values.reshape(-1)
-    if len(values) == n:
-        return np.asarray(values.reshape(n, -1).mean(axis=1))
-    if values.shape[-1] == n:
-        return np.asarray(values.reshape(-1, n).mean(axis=0))
+    first, last = len(values), values.shape[-1]
+    nearest = min((first, last, values.size), key=lambda count: abs(count - n))
+    if nearest == first:
+        return np.asarray(values.reshape(first, -1).mean(axis=1))
+    if nearest == last:
+        return np.asarray(values.reshape(-1, last).mean(axis=0))
     return values.reshape(-1)

@@ -104,7 +104,7 @@ class Place:
     def stack(self) -> Stack:
         """Give access to frames (n, H, W) without reading them, rasters line by line."""
         header = self.file.header(self.name)
-        if header.dtype.kind not in "biuf":
+        if header.dtype.kind not in "iuf":
             self.fail("plain numbers", header.describe())
         if isinstance(self.file, H5File):
             return self.file.stack(self.name, raster=True)
