@@ -93,6 +93,7 @@ def test_a_task_that_reconstructs_is_a_run_of_its_own(
     assert taken.returncode == 1, error
 
 
+@pytest.mark.slow
 def test_processes_of_every_launcher_train_alike(scan, tmp_path):
     def weights(name):
         run = json.loads((tmp_path / name / "run.json").read_text("utf-8"))

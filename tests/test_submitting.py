@@ -89,6 +89,17 @@ def test_the_page_and_what_a_repeated_submission_adds(tmp_path):
     assert "nothing to submit" in run(*submit)[1]
 
 
+def test_several_scans_of_one_task_keep_their_names(scans, tmp_path):
+    submit = ["submit", "-o", tmp_path, *LOCAL, "--parallel", "1", "--name", "day_{stem}", "--wait"]
+    assert run(*submit, "--", *SOLVE, scans / "*.npz")[0] == 0
+    found = states(tmp_path)
+    assert list(found) == ["day_scan_1", "day_scan_2"]
+    assert len({entry["task"] for entry in found.values()}) == 1
+    for name, entry in found.items():
+        assert entry["metrics"]["r_factor"] > 0
+        assert (tmp_path / name / "reconstruction.npz").is_file()
+
+
 def test_a_task_whose_time_ends_goes_on_in_the_queue(scans, tmp_path):
     words = ["train", scans / "scan_1.npz", "--n-filters-scale", "1", "--nepochs", "40"]
     assert run("submit", "-o", tmp_path, *LOCAL, "--retries", "2", "--", *words)[0] == 0

@@ -33,11 +33,14 @@ class Submitted:
         Its arguments without the scans.
     jobs : list of Job
         The scans and their outputs.
+    pattern : str
+        For the names of the outputs.
     """
 
     command: str
     arguments: tuple[str, ...]
     jobs: list[Job]
+    pattern: str = "{stem}"
 
     def line(self, jobs: Sequence[Job]) -> list[str]:
         """Return the arguments of `ptycho` for some of the scans, one for a training."""
@@ -48,7 +51,7 @@ class Submitted:
             resume = ["--resume"] if (job.output / "checkpoints").is_dir() else []
             return [*words, str(job.output), *resume]
         names = [job.name.replace("{", "{{").replace("}", "}}") for job in jobs]
-        name = names[0] if len(jobs) == 1 else "{stem}"
+        name = names[0] if len(jobs) == 1 else self.pattern  # a number is that among all scans
         each = ["--each"] if self.command == "prepare" else []
         rest = ["--name", name, *each, "--skip-done", "--keep-going", "--json"]
         return [*words, str(jobs[0].output.parent), *rest]
@@ -88,11 +91,12 @@ def read_command(
         _refuse_ours(ctx, arguments)
         given, rest = _split(found, ctx, arguments, SCANS[command])
     suffix = ".npz" if command == "prepare" else ""
+    pattern = "{stem}" if name is None else name
     try:
-        jobs = plan_jobs(given, output.absolute(), name or "{stem}", suffix=suffix)
+        jobs = plan_jobs(given, output.absolute(), pattern, suffix=suffix)
     except PtychoError as error:
         raise click.UsageError(str(error)) from error
-    return Submitted(command=command, arguments=tuple(rest), jobs=jobs)
+    return Submitted(command=command, arguments=tuple(rest), jobs=jobs, pattern=pattern)
 
 
 def _refuse_ours(ctx: click.Context, arguments: Sequence[str]) -> None:
