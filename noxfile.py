@@ -369,7 +369,7 @@ def programs(session: nox.Session) -> None:
 @nox.session(requires=["build"], default=False, tags=["cpu"])
 def nightly(session: nox.Session) -> None:
     """Run the tests marked slow, in all packages, with both backends."""
-    wanted = [*everything("torch", "tf"), *test_group("ptycho-physics")]
+    wanted = [*everything("torch", "tf", "frames"), *test_group("ptycho-physics")]
     install(session, *wanted, tools=[*WORKSPACE_TOOLS, "mlflow", "tensorboard"])
     session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
     pytest(session, "packages", "tests", "tests/backends", marks="slow and not gpu", options=())
@@ -415,7 +415,7 @@ def run_benchmarks(session: nox.Session) -> None:
 @nox.parametrize("job", ["tests", "bench", "demo"])
 def gpu(session: nox.Session, job: str) -> None:
     """Do on a GPU what the sessions of the same names do on a CPU, with PyTorch."""
-    install(session, *everything("torch"), tools=WORKSPACE_TOOLS)
+    install(session, *everything("torch", "frames"), tools=WORKSPACE_TOOLS)
     check = "import sys, torch; torch.cuda.is_available() or sys.exit('PyTorch sees no GPU here')"
     session.run("python", "-c", check)
     if job == "tests":

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
-from ptycho_data import MissingScanError
+from ptycho_data import MissingScanError, ScanFormatError
 from ptycho_data.raw import LAYOUTS, Names, read_raw
 from ptycho_data.raw._layouts import FIELDS
 
@@ -60,6 +60,35 @@ def test_a_data_file_that_is_missing_is_named(tmp_path):
     (tmp_path / "series_3_data_000002.h5").unlink()
     with pytest.raises(MissingScanError, match=r"series_3_data_000002\.h5"):
         read_raw(paths)
+
+
+@pytest.mark.parametrize("kind", ["gone", "group"])
+def test_a_data_file_without_frames_is_told(tmp_path, kind):
+    paths, _ = files.dectris(tmp_path)
+    with h5py.File(tmp_path / "series_3_data_000002.h5", "a") as file:
+        del file["entry/data/data"]
+        if kind == "group":
+            file["entry/data/data/inside"] = 1.0
+    with pytest.raises(ScanFormatError, match="data_000002 must be a dataset"):
+        read_raw(paths)
+
+
+def test_spatial_frequencies_of_pixels_are_read_in_any_spelling(tmp_path):
+    paths, _ = files.py4dstem_older(tmp_path)
+    for unit in ("1/nm", "nm^-1", "/nm"):
+        with h5py.File(paths[0], "a") as file:
+            axis = file["4DSTEM_experiment/data/datacubes/datacube_0/dim3"]
+            axis[...] = np.arange(len(axis)) * 0.2
+            axis.attrs["units"] = unit
+        raw = read_raw(paths, Names(energy="300kV"))
+        assert raw.pixel_angle == pytest.approx((0.2e9 * 1.96874e-12,) * 2, rel=1e-5)
+
+
+def test_the_layout_of_frames_named_for_another_file_is_no_crash(tmp_path):
+    paths, expected = files.ptylab(tmp_path)
+    said = Names(layout="frames", patterns="ptychogram", x="encoder[:, 1]", y="encoder[:, 0]",
+                 unit="m")  # fmt: skip
+    np.testing.assert_array_equal(read_raw(paths, said).frames[:], expected.frames)
 
 
 def test_links_that_leave_the_folder_need_permission(tmp_path):

@@ -85,7 +85,7 @@ class Recognised:
         """Name of the layout in words."""
         if self.layout is None:
             return "unknown layout"
-        return self.layout.title or next(one.title for one in self._formats)
+        return self.layout.title or next((one.title for one in self._formats), "no files of frames")
 
     @property
     def particle(self) -> Particle | None:
