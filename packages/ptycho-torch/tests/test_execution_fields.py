@@ -154,7 +154,8 @@ def test_strategy(trainer):
 
 @proves("precision")
 def test_precision(trained, reconstructed):
-    full, half = (trained(precision=p)[0].history for p in ("32-true", "bf16-mixed"))
+    # The first step of an untrained network, whose heads are zero, is the same in any precision.
+    full, half = (trained(nepochs=3, precision=p)[0].history for p in ("32-true", "bf16-mixed"))
     assert full["train_loss"] != half["train_loss"]
     np.testing.assert_allclose(half["train_loss"], full["train_loss"], rtol=0.05)
     full, half = (reconstructed(precision=p).object for p in ("32-true", "bf16-mixed"))
