@@ -2,9 +2,9 @@
 
 A file of frames 512 x 512 uint32, compressed by bitshuffle and LZ4 where the package hdf5plugin is
 installed (as Dectris detectors write them), else by gzip, is made on the fly. Its frames are read
-once by h5py, chunk after chunk, and once by `ptycho_core.preparing`, which cuts out 256 x 256
-pixels and writes them as a scan. `BENCH_FRAMES` sets how many there are; 100 000 are 100 GB without
-compression.
+once by h5py, chunk after chunk, and once by `ptycho_core.preparing.preparation`, which cuts out
+256 x 256 pixels and writes them as a scan. `BENCH_FRAMES` sets how many there are; 100 000 are 100
+GB without compression.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import h5py
 import numpy as np
 from _measure import parse, report, summarise
 from _memory import Peaks
-from ptycho_core.preparing import prepare, write_prepared
-from ptycho_core.recipe import Recipe
+from ptycho_core.preparing.preparation import prepare, write_prepared
+from ptycho_core.preparing.recipe import Recipe
 
 SIDE, DIFFERENT, BLOCK = 512, 64, 32
 FRAMES, QUICK_FRAMES = 4000, 48

@@ -15,7 +15,7 @@ from pathlib import Path
 from _measure import parse, report, summarise
 from _scans import make_scan
 from ptycho_core.batch import Finished, Job
-from ptycho_core.solving import SolverRun
+from ptycho_core.solving.call import SolverRun
 from ptycho_core.watching import ANY_SCAN, Arrivals, Attempt, Entry, FilePattern, Watch
 from ptycho_data import save_scan
 

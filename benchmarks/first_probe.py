@@ -25,11 +25,11 @@ import h5py
 import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
-from ptycho_core.first_probe import FirstProbe, find_first_probe, judged_probe
-from ptycho_core.orientation import find_orientation, oriented
-from ptycho_core.probe_sources import first_probe_of
-from ptycho_core.rotation import find_rotation, turned
-from ptycho_core.solving import solve_scan
+from ptycho_core.first_probe.search import FirstProbe, find_first_probe, judged_probe
+from ptycho_core.first_probe.sources import first_probe_of
+from ptycho_core.preparing.orientation import find_orientation, oriented
+from ptycho_core.preparing.rotation import find_rotation, turned
+from ptycho_core.solving.call import solve_scan
 from ptycho_data import Reconstruction, Scan
 from ptycho_data.units import object_pixel
 from ptycho_physics import compare, random_cells, simulate_counts, snake_scan

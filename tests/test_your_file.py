@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from ptycho_cli.main import main
-from ptycho_core.recipe import recipe_from, settings
+from ptycho_core.preparing.recipe import recipe_from, settings
 from ptycho_data.raw import LAYOUTS
 
 PAGE = (Path(__file__).parents[1] / "docs/your-file.md").read_text("utf-8")

@@ -12,8 +12,8 @@ import layout_mutations as mutations
 import numpy as np
 from attrs import frozen
 from ptycho_config.errors import PtychoError
-from ptycho_core.preparing import prepare
-from ptycho_core.recipe import recipe_from
+from ptycho_core.preparing.preparation import prepare
+from ptycho_core.preparing.recipe import recipe_from
 from ptycho_data import ScanFormatWarning
 from ptycho_data.raw import Names, RawScan, read_raw
 

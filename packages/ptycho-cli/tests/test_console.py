@@ -52,7 +52,7 @@ def test_lines_have_a_time_where_there_is_no_terminal(capsys):
 
 
 def test_a_terminal_shows_no_times_and_no_torn_lines(monkeypatch):
-    monkeypatch.setattr("ptycho_core.displays.INTERVAL", 0.0)
+    monkeypatch.setattr("ptycho_core.progress.displays.INTERVAL", 0.0)
     with recorded_terminal(60) as terminal, logging_to_stderr(State()):
         with progress(3, "working") as update:
             for done in (1, 2, 3):

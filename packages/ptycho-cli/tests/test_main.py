@@ -149,8 +149,8 @@ def test_signals_end_the_process_with_130(scan_file, tmp_path, name):
         # a process started in the background of a script inherits that it ignores Ctrl-C
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from ptycho_cli.main import main\n"
-        "from ptycho_core import solver_run\n"
-        f"solver_run.read_scan = lambda *a, **k: os.kill(os.getpid(), signal.{name})\n"
+        "from ptycho_core.solving import run\n"
+        f"run.read_scan = lambda *a, **k: os.kill(os.getpid(), signal.{name})\n"
         f"sys.exit(main(['reconstruct', {str(scan_file)!r}, '-o', {str(tmp_path / 'r')!r}]))"
     )
     done = python("-c", code)

@@ -6,7 +6,7 @@ from ptycho_config import Layer
 from ptycho_core.batch import OtherResultError, is_done
 from ptycho_core.exit_codes import EXISTS, code_of
 from ptycho_core.reconstruction import Extras, OpenedModel, ReconstructionRun
-from ptycho_core.solving import SolverRun
+from ptycho_core.solving.call import SolverRun
 from ptycho_core.testing import FakeBackend, registered, simulated_scan
 from ptycho_core.training import train
 from ptycho_data import MANIFEST, PICTURE_FILES, ResultSetError, file_sha256, save_scan

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ptycho_core.beam_centre import find_beam_centre, in_corners
+from ptycho_core.preparing.beam_centre import find_beam_centre, in_corners
 
 SHAPE = (120, 150)
 NONE = np.zeros(SHAPE, bool)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from ptycho_core.analysis.inspection import inspect_scan
+from ptycho_core.analysis.recommendation import recommend
+from ptycho_core.analysis.scan_statistics import lit_diameter, overlap, probe_diameter
 from ptycho_core.cautions import CHECKS, ScanFacts, positions
-from ptycho_core.inspection import inspect_scan
-from ptycho_core.recommendation import recommend
-from ptycho_core.scan_statistics import lit_diameter, overlap, probe_diameter
 from ptycho_core.simulation_parts import SCANS
 from ptycho_data import Scan
 from ptycho_physics import defocused_probe, disk_probe, gaussian_probe

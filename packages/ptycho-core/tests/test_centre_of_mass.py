@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ptycho_core.centre_of_mass import centres_of_mass, curl_free_angle
+from ptycho_core.preparing.centre_of_mass import centres_of_mass, curl_free_angle
 
 RNG = np.random.default_rng(0)
 PLACES = RNG.uniform(0, 20, (200, 2))

@@ -2,13 +2,13 @@ import attrs
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
-from ptycho_core.comparison import (
+from ptycho_core.analysis.comparison import (
     PlacedObject,
     common_box,
     read_reconstruction,
     read_reference,
 )
-from ptycho_core.evaluation import evaluate
+from ptycho_core.analysis.evaluation import evaluate
 from ptycho_data import Reconstruction, save_product, save_reconstruction
 
 

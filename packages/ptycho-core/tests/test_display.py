@@ -4,7 +4,7 @@ import attrs
 import numpy as np
 import pytest
 from ptycho_core import evaluate, half_scan_frc, refine, solve_scan
-from ptycho_core.preparing import View
+from ptycho_core.preparing.preparation import View
 from ptycho_core.results import InferenceResult, TrainingResult
 from ptycho_core.simulation_parts import SimulationParts
 from ptycho_core.testing import simulated_scan

@@ -4,8 +4,8 @@ import attrs
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
-from ptycho_core.evaluation import EVALUATION_FILES, evaluate, reference_metrics
-from ptycho_core.solving import solve_scan
+from ptycho_core.analysis.evaluation import EVALUATION_FILES, evaluate, reference_metrics
+from ptycho_core.solving.call import solve_scan
 from ptycho_core.testing import simulated_scan
 from ptycho_data import OutputExistsError, save_reconstruction, save_scan
 

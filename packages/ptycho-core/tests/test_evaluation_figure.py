@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ptycho_core.evaluation_figure import SIDE, draw_evaluation
+from ptycho_core.analysis.evaluation_figure import SIDE, draw_evaluation
 from ptycho_physics.metrics import compare
 
 SHAPES = [(330, 165), (165, 165), (120, 300), (400, 60), (50, 300)]

@@ -7,10 +7,16 @@ import attrs
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
-from ptycho_core.curvature import CentralPart, Trial, defocus_of, far_field_amplitude, unrefined
-from ptycho_core.first_probe import FirstProbe, find_first_probe, searched_probes
-from ptycho_core.orientation import find_orientation, oriented, variant_name
-from ptycho_core.solving import solve_scan
+from ptycho_core.first_probe.curvature import (
+    CentralPart,
+    Trial,
+    defocus_of,
+    far_field_amplitude,
+    unrefined,
+)
+from ptycho_core.first_probe.search import FirstProbe, find_first_probe, searched_probes
+from ptycho_core.preparing.orientation import find_orientation, oriented, variant_name
+from ptycho_core.solving.call import solve_scan
 from ptycho_core.starting_probe import similarity
 from ptycho_data import Scan
 from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan

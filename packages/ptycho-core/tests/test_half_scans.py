@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from ptycho_config.errors import PtychoError
-from ptycho_core.half_scans import half_scan_frc, sparing_half_scan_frc
-from ptycho_core.ring_correlation import describe_resolution
+from ptycho_core.analysis.half_scans import half_scan_frc, sparing_half_scan_frc
+from ptycho_core.analysis.ring_correlation import describe_resolution
 from ptycho_core.testing import reconstruction_at
 from ptycho_physics import DivergenceError
 from scipy.ndimage import gaussian_filter

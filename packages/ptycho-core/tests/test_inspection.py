@@ -1,8 +1,8 @@
 import attrs
 import numpy as np
 import pytest
-from ptycho_core import inspection, scan_statistics
-from ptycho_core.centring import RegionIntensities
+from ptycho_core.analysis import inspection, scan_statistics
+from ptycho_core.analysis.centring import RegionIntensities
 from ptycho_core.testing import scan_on_raster
 from ptycho_data import _stack
 

@@ -1,7 +1,7 @@
 import attrs
 import numpy as np
 import pytest
-from ptycho_core import inspection_figure
+from ptycho_core.analysis import inspection_figure
 from ptycho_core.cautions import ScanFacts
 from ptycho_core.testing import simulated_scan
 from ptycho_data import OutputExistsError, plots

@@ -2,7 +2,7 @@
 
 import pytest
 from ptycho_core.loss_record import LossRecord, check_losses
-from ptycho_core.tracker import Tracker
+from ptycho_core.tracking.base import Tracker
 from ptycho_physics import DivergenceError
 
 

@@ -2,7 +2,7 @@
 
 import csv
 
-from ptycho_core.losses_table import LossesTable
+from ptycho_core.tracking.losses_table import LossesTable
 
 
 def rows(path):

@@ -9,14 +9,14 @@ from ptycho_config import ModelConfig, TrainingConfig
 from ptycho_config.errors import InvalidValueError
 from ptycho_core import memory
 from ptycho_core.simulation_parts import SimulationParts
-from ptycho_core.solving import SolverRun
+from ptycho_core.solving.call import SolverRun
 from ptycho_core.testing import simulated_scan
 
 SCAN = simulated_scan()
 PROGRAM = """
 from ptycho_core.simulation import simulate_scan
 from ptycho_core.simulation_parts import SimulationParts
-from ptycho_core.solving import solve_scan
+from ptycho_core.solving.call import solve_scan
 import sys
 n, N, size = map(int, sys.argv[2:])
 parts = SimulationParts().completed(N=N, n_patterns=n, object_size=size)

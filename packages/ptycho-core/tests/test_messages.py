@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ptycho_config.errors import PtychoError
-from ptycho_core.comparison import PlacedObject, common_box
+from ptycho_core.analysis.comparison import PlacedObject, common_box
 from ptycho_core.file_arrays import complex_array, position_array
 from ptycho_core.simulation_parts import SimulationParts, make_object
 from ptycho_core.testing import random_scan

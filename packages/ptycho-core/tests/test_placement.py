@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ptycho_core.placement import Placement
+from ptycho_core.analysis.placement import Placement
 
 RASTER = np.stack(np.meshgrid(np.arange(4.0), np.arange(3.0)), axis=-1).reshape(-1, 2)
 

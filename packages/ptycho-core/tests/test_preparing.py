@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from attrs import evolve
 from ptycho_config.errors import InvalidValueError
-from ptycho_core.preparing import prepare, write_prepared
-from ptycho_core.recipe import Recipe
-from ptycho_core.solutions import reconstruction_of
-from ptycho_core.verdict import judge
+from ptycho_core.analysis.verdict import judge
+from ptycho_core.preparing.preparation import prepare, write_prepared
+from ptycho_core.preparing.recipe import Recipe
+from ptycho_core.solving.solutions import reconstruction_of
 from ptycho_data import OutputExistsError, load_scan
 from ptycho_physics import defocused_probe, simulate_counts, solve
 from ptycho_physics.objects import random_cells

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from ptycho_config import ConfigError
-from ptycho_core.orientation import options_of
-from ptycho_core.preparing_start import with_symmetry
-from ptycho_core.raw_positions import stage_positions
-from ptycho_core.recipe import Recipe
+from ptycho_core.preparing.orientation import options_of
+from ptycho_core.preparing.positions import stage_positions
+from ptycho_core.preparing.recipe import Recipe
+from ptycho_core.preparing.start import with_symmetry
 from ptycho_data.raw import RawScan
 from ptycho_physics import apply_symmetry_to_positions
 

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
-from ptycho_core.probe_sources import first_probe_of, probe_source
+from ptycho_core.first_probe.sources import first_probe_of, probe_source
 from ptycho_core.starting_probe import similarity
 from ptycho_core.testing import simulated_scan
 from ptycho_data import Scan, ScanFormatError, load_stored_probe, save_product

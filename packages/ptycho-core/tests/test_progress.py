@@ -6,11 +6,11 @@ import sys
 from contextlib import suppress
 
 import pytest
-from ptycho_core import displays
-from ptycho_core.progress import counter, no_progress, show_progress
-from ptycho_core.progress_bar import Bar
+from ptycho_core.progress import displays
+from ptycho_core.progress.bar import Bar
+from ptycho_core.progress.base import counter, no_progress, show_progress
+from ptycho_core.progress.training import TrainingProgress
 from ptycho_core.testing.terminal import logged_terminal
-from ptycho_core.training_progress import TrainingProgress
 from rich.cells import cell_len
 
 VALUES = {"val_loss": 0.25, "train_loss": 0.5, "learning_rate": 1e-3, "val_nll": 7.0}

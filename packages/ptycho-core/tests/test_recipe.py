@@ -1,7 +1,14 @@
 import attrs
 import pytest
 from ptycho_config.errors import ConfigError
-from ptycho_core.recipe import Recipe, load_recipe, merge, recipe_from, save_recipe, settings
+from ptycho_core.preparing.recipe import (
+    Recipe,
+    load_recipe,
+    merge,
+    recipe_from,
+    save_recipe,
+    settings,
+)
 from ptycho_data import OutputExistsError
 from ptycho_data.raw import Names
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from ptycho_core.inspection import inspect_scan
-from ptycho_core.recommendation import network_sizes, recommend
+from ptycho_core.analysis.inspection import inspect_scan
+from ptycho_core.analysis.recommendation import network_sizes, recommend
 from ptycho_core.testing import scan_on_raster
 
 

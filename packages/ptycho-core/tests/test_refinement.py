@@ -5,7 +5,7 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_core.refinement import r_factor_at_best_scale, refine
 from ptycho_core.simulation import simulate_scan
 from ptycho_core.simulation_parts import SimulationParts
-from ptycho_core.solving import solve_scan
+from ptycho_core.solving.call import solve_scan
 from ptycho_physics import Canvas
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ptycho_core.ring_correlation import plot_ring_correlation
+from ptycho_core.analysis.ring_correlation import plot_ring_correlation
 from ptycho_data.figures import new_figure
 from ptycho_physics.metrics import frc
 from scipy.ndimage import gaussian_filter

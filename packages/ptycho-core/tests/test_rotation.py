@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 from attrs import evolve
-from ptycho_core.preparing_start import with_rotation
-from ptycho_core.raw_positions import stage_positions
-from ptycho_core.recipe import Recipe
-from ptycho_core.rotation import find_rotation, still_turned, turned
+from ptycho_core.preparing.positions import stage_positions
+from ptycho_core.preparing.recipe import Recipe
+from ptycho_core.preparing.rotation import find_rotation, still_turned, turned
+from ptycho_core.preparing.start import with_rotation
 from ptycho_data import Scan
 from ptycho_data.raw import RawScan
 from ptycho_physics import random_cells, simulate_counts, snake_scan

@@ -2,7 +2,11 @@ import attrs
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
-from ptycho_core.scan_corrections import correct_positions, shift_patterns, with_positions_from
+from ptycho_core.analysis.scan_corrections import (
+    correct_positions,
+    shift_patterns,
+    with_positions_from,
+)
 from ptycho_core.testing import random_scan
 
 

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
-from ptycho_core import attended
 from ptycho_core.outputs import CHECKPOINT_FILE, RECONSTRUCTION_FILES
-from ptycho_core.solving import SolverInterrupted, solve_scan
+from ptycho_core.solving import attended
+from ptycho_core.solving.call import SolverInterrupted, solve_scan
 from ptycho_core.testing import simulated_scan
 from ptycho_core.testing.kills import Moment, watch
 from ptycho_data import OutputExistsError, load_reconstruction

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from attrs import frozen
 from ptycho_config.errors import InvalidValueError, MissingPackageError
-from ptycho_core import solver_place as module
-from ptycho_core.solver_place import check_accelerator, solver_place
+from ptycho_core.solving import place as module
+from ptycho_core.solving.place import check_accelerator, solver_place
 from ptycho_core.testing import FakeBackend, registered
 
 MUCH, LITTLE = 1e12, 1e3

@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 from ptycho_config import InvalidValueError
 from ptycho_core.outputs import RECONSTRUCTION_FILES
-from ptycho_core.solving import solve_scan
+from ptycho_core.solving.call import solve_scan
 from ptycho_core.testing import simulated_scan
 from ptycho_data import NoSpaceError, OutputExistsError, load_reconstruction, load_scan, save_scan
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_core.testing import simulated_scan
-from ptycho_core.tracker import SparingTracker, Tracker
-from ptycho_core.tracking import settings_of, tracked
+from ptycho_core.tracking.base import SparingTracker, Tracker
+from ptycho_core.tracking.choice import settings_of, tracked
 
 SETTINGS = {"nepochs": 3, "learning_rate": 1e-3, "architecture": "cnn", "probe_mask": False}
 
@@ -94,7 +94,7 @@ def test_a_resumed_training_adds_events_and_another_one_replaces_them(tmp_path):
 def test_tensorboard_loads_no_framework(tmp_path):
     pytest.importorskip("tensorboard", reason="writes the events")
     program = (
-        "import sys; from pathlib import Path; from ptycho_core.tracking import tracked\n"
+        "import sys; from pathlib import Path; from ptycho_core.tracking.choice import tracked\n"
         "with tracked('tensorboard', Path(sys.argv[1]), {'a': 1}, resumed=False) as tracker:\n"
         "    tracker.epoch([{'train_loss': 1.0}]); tracker.close('epochs')\n"
         "sys.exit(bool({'tensorflow', 'torch', 'jax'} & set(sys.modules)))"

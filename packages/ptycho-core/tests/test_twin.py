@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ptycho_core.twin import beam_at_sample, wavefront_curvature
+from ptycho_core.analysis.twin import beam_at_sample, wavefront_curvature
 from ptycho_physics import apply_symmetry, fresnel_propagate, gaussian_probe
 
 PIXEL, WAVELENGTH = 50e-9, 1.4e-10

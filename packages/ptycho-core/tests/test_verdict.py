@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from ptycho_config import InvalidValueError
 from ptycho_core import solve_scan
-from ptycho_core.verdict import Verdict, judge
+from ptycho_core.analysis.verdict import Verdict, judge
 from ptycho_data import Scan
 from ptycho_physics import defocused_probe, fermat_scan, random_cells, simulate_counts
 

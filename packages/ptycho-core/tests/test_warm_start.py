@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from attrs import evolve
 from ptycho_config.errors import InvalidValueError
-from ptycho_core.solving import solve_scan
+from ptycho_core.solving.call import solve_scan
+from ptycho_core.solving.warm_start import warm_start
 from ptycho_core.testing import simulated_scan
-from ptycho_core.warm_start import warm_start
 from ptycho_data import (
     ReconstructionError,
     load_reconstruction,

@@ -12,7 +12,7 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from ptycho_config import InvalidValueError, PyTorchExecutionConfig, Scheduler
 from ptycho_core.groups import prepare
 from ptycho_core.stopping import Patience
-from ptycho_core.tracker import Tracker
+from ptycho_core.tracking.base import Tracker
 from ptycho_torch import fitting
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.callbacks import EarlyStopping, EpochDisplay

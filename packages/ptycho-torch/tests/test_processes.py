@@ -17,17 +17,17 @@ def test_two_processes_train_like_one(train, scan, training, execution, tmp_path
         from pathlib import Path
         import torch
         from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
-        from ptycho_core import tracking
+        from ptycho_core.tracking import choice
         from ptycho_data import load_scan
         from ptycho_torch.training import train
 
-        class Counted(tracking.LossesTable):
+        class Counted(choice.LossesTable):
             def epoch(self, epochs):
                 with open(sys.argv[2] + ".txt", "a") as file:
                     file.write("epoch ")
                 super().epoch(epochs)
 
-        tracking.LossesTable = Counted
+        choice.LossesTable = Counted
         torch.set_num_threads(1)
         scan, out, joint = load_scan(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "True"
         config = TrainingConfig(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from ptycho_config import InvalidValueError
-from ptycho_core.solving import SolverInterrupted, solve_scan
+from ptycho_core.solving.call import SolverInterrupted, solve_scan
 from ptycho_core.testing import simulated_scan
 from ptycho_torch.devices import solver_arrays
 

@@ -12,7 +12,7 @@ from ptycho_config.errors import PtychoError
 from ptycho_core.batch import Finished, Job, Outcome, State, plan_jobs, run_jobs
 from ptycho_core.exit_codes import OK, worst_code
 from ptycho_core.formatting import format_number, table
-from ptycho_core.progress import Progress
+from ptycho_core.progress.base import Progress
 from ptycho_data import NoSpaceError, jsonable
 
 from ptycho_cli.console import log, note, progress, say, tell

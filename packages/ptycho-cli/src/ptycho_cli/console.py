@@ -148,7 +148,7 @@ def note(text: str) -> None:
 
 
 def progress(total: int, label: str) -> AbstractContextManager[Callable[[int, str], None]]:
-    """Return the display of `ptycho_core.progress`; it shows nothing if quiet.
+    """Return the display of `ptycho_core.progress.base`; it shows nothing if quiet.
 
     Parameters
     ----------
@@ -157,6 +157,6 @@ def progress(total: int, label: str) -> AbstractContextManager[Callable[[int, st
     label
         Description of the work.
     """
-    from ptycho_core.progress import no_progress, show_progress
+    from ptycho_core.progress.base import no_progress, show_progress
 
     return (no_progress if current_state().verbosity < 0 else show_progress)(total, label)

@@ -55,7 +55,7 @@ def fail_if_above(metrics: Mapping[str, Any], limit: float | None) -> None:
 
 def summary(folder: Path, metrics: Mapping[str, Any], rate: float, patterns: int) -> str:
     """One line for the end of a reconstruction."""
-    from ptycho_core.verdict import describe_fit  # imports SciPy
+    from ptycho_core.analysis.verdict import describe_fit  # imports SciPy
 
     parts = [describe_fit(metrics)]
     if "correlation" in metrics:
@@ -66,7 +66,7 @@ def summary(folder: Path, metrics: Mapping[str, Any], rate: float, patterns: int
 
 def resolution_summary(metrics: Mapping[str, Any] | None) -> str:
     """Return one line about the resolution by the half-scan FRC."""
-    from ptycho_core.ring_correlation import CRITERIA, describe_resolution
+    from ptycho_core.analysis.ring_correlation import CRITERIA, describe_resolution
 
     if metrics is None:
         return "half-scan FRC: not available"

@@ -7,11 +7,11 @@ from typing import Any
 import click
 from ptycho_config import Layer
 from ptycho_core.batch import Finished
-from ptycho_core.progress import Progress
+from ptycho_core.progress.base import Progress
 from ptycho_core.reconstruction import Extras, OpenedModel, ReconstructionRun
 from ptycho_core.results import InferenceResult
-from ptycho_core.solver_results import SolverResult
-from ptycho_core.solver_run import SolverRun
+from ptycho_core.solving.results import SolverResult
+from ptycho_core.solving.run import SolverRun
 from ptycho_core.watching import Attempt
 
 from ptycho_cli.console import progress

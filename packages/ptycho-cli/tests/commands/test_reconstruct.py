@@ -5,8 +5,8 @@ import signal
 import h5py
 import numpy as np
 import pytest
-from ptycho_core.attended import Attendance
 from ptycho_core.outputs import RECONSTRUCTION_FILES
+from ptycho_core.solving.attended import Attendance
 from ptycho_data import PICTURE_FILES, load_reconstruction, load_scan, save_scan
 
 

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 from ptycho_core.__about__ import __version__
 
 if TYPE_CHECKING:
-    from ptycho_core.evaluation import evaluate
-    from ptycho_core.half_scans import half_scan_frc
-    from ptycho_core.inspection import inspect_scan
-    from ptycho_core.recommendation import recommend
+    from ptycho_core.analysis.evaluation import evaluate
+    from ptycho_core.analysis.half_scans import half_scan_frc
+    from ptycho_core.analysis.inspection import inspect_scan
+    from ptycho_core.analysis.recommendation import recommend
     from ptycho_core.reconstruction import reconstruct
     from ptycho_core.refinement import refine
     from ptycho_core.simulation import simulate_scan
     from ptycho_core.simulation_parts import SimulationParts
-    from ptycho_core.solving import solve_scan
+    from ptycho_core.solving.call import solve_scan
     from ptycho_core.training import TrainedModel, train
 
 __all__ = [
@@ -47,14 +47,14 @@ __all__ = [
 _MODULES = {
     "SimulationParts": "simulation_parts",
     "TrainedModel": "training",
-    "evaluate": "evaluation",
-    "half_scan_frc": "half_scans",
-    "inspect_scan": "inspection",
-    "recommend": "recommendation",
+    "evaluate": "analysis.evaluation",
+    "half_scan_frc": "analysis.half_scans",
+    "inspect_scan": "analysis.inspection",
+    "recommend": "analysis.recommendation",
     "reconstruct": "reconstruction",
     "refine": "refinement",
     "simulate_scan": "simulation",
-    "solve_scan": "solving",
+    "solve_scan": "solving.call",
     "train": "training",
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 from ptycho_physics import DivergenceError
 
-from ptycho_core.tracker import SECONDS, Tracker
+from ptycho_core.tracking.base import SECONDS, Tracker
 
 __all__ = ["LossRecord", "check_losses"]
 

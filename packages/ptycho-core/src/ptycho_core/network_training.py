@@ -35,10 +35,10 @@ from ptycho_core.resuming import Changes
 from ptycho_core.sampling import with_photons
 from ptycho_core.sparing import sparing_results
 from ptycho_core.stopping import StopReason
-from ptycho_core.tracker import Tracker
-from ptycho_core.tracking import settings_of, tracked
+from ptycho_core.tracking.base import Tracker
+from ptycho_core.tracking.choice import settings_of, tracked
+from ptycho_core.tracking.pictures import training_pictures
 from ptycho_core.training_data import TrainingData, gather, separate
-from ptycho_core.training_pictures import training_pictures
 
 __all__ = ["Fitted", "TrainableModel", "TrainingJob", "train_network"]
 

@@ -20,16 +20,18 @@ from ptycho_data import (
     write_results,
 )
 
+from ptycho_core.analysis.evaluation import reference_metrics
+from ptycho_core.analysis.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc, write_curve
+from ptycho_core.analysis.twin import note_twin
+from ptycho_core.analysis.verdict import judge, picture_caption
 from ptycho_core.backends import Backend, require
 from ptycho_core.batch.finished import NOT_REFINED, Request
 from ptycho_core.cautions import check_scan, report
-from ptycho_core.evaluation import reference_metrics
-from ptycho_core.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc, write_curve
 from ptycho_core.interrupts import Interrupts
 from ptycho_core.memory import of_inference
 from ptycho_core.networks import trust_network
 from ptycho_core.outputs import check_result_folder, config_files, held_folder
-from ptycho_core.progress import Progress, counter, log_to_stderr, no_progress, show_progress
+from ptycho_core.progress.base import Progress, counter, log_to_stderr, no_progress, show_progress
 from ptycho_core.record import ASKED, RUN_FILE, Inputs, Stopwatch, run_record, with_run
 from ptycho_core.refinement import RefinementResult, refine
 from ptycho_core.results import InferenceInterrupted, InferenceResult
@@ -43,8 +45,6 @@ from ptycho_core.run_settings import (
 )
 from ptycho_core.sparing import sparing_results
 from ptycho_core.training import Probe, TrainedModel, given_probe
-from ptycho_core.twin import note_twin
-from ptycho_core.verdict import judge, picture_caption
 
 __all__ = ["Extras", "OpenedModel", "ReconstructionRun", "reconstruct"]
 
@@ -234,7 +234,7 @@ class ReconstructionRun:
     overwrite
         Replace results.
     progress
-        Progress display: see `ptycho_core.progress`.
+        Progress display: see `ptycho_core.progress.base`.
     """
 
     layers: Sequence[Layer]

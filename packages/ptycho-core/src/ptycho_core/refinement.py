@@ -20,7 +20,7 @@ from ptycho_physics import (
     solve,
 )
 
-from ptycho_core.comparison import canvas_of
+from ptycho_core.analysis.comparison import canvas_of
 from ptycho_core.results import result_facts
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from ptycho_core.stopping import StopReason
 if TYPE_CHECKING:  # the checks import SciPy, which a backend alone does not need
     from matplotlib.figure import Figure
 
+    from ptycho_core.analysis.verdict import Verdict
     from ptycho_core.cautions import Caution
-    from ptycho_core.verdict import Verdict
 
 __all__ = [
     "InferenceInterrupted",

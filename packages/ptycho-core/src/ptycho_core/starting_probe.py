@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from ptycho_data import Scan
 from ptycho_physics import Solution, solve
 
+from ptycho_core.analysis.verdict import DOUBTFUL_EXCESS, Verdict, describe_fit, judge
 from ptycho_core.cautions import Caution
-from ptycho_core.solutions import reconstruction_of
-from ptycho_core.verdict import DOUBTFUL_EXCESS, Verdict, describe_fit, judge
+from ptycho_core.solving.solutions import reconstruction_of
 
 __all__ = ["ProbeRefinement", "refine_probe", "start_cautions"]
 

@@ -32,12 +32,13 @@ from ptycho_data import (
 from ptycho_data.display import Displayed
 from ptycho_data.plots import plot_model
 
+from ptycho_core.analysis.twin import note_twin
 from ptycho_core.backends import require
 from ptycho_core.cautions import Caution, check_scan, report
-from ptycho_core.first_probe import GUESSED_PROBE, FirstProbe, searched_probes
+from ptycho_core.first_probe.search import GUESSED_PROBE, FirstProbe, searched_probes
 from ptycho_core.memory import of_training
 from ptycho_core.outputs import TRAINING_FILES, config_files, held_folder, output_set
-from ptycho_core.progress import log_to_stderr
+from ptycho_core.progress.base import log_to_stderr
 from ptycho_core.record import RUN_FILE, Inputs, Stopwatch, run_record
 from ptycho_core.refined_scans import write_refined
 from ptycho_core.results import TrainingResult, last_losses
@@ -53,7 +54,6 @@ from ptycho_core.run_settings import (
 from ptycho_core.starting_probe import ProbeRefinement, refine_probe, start_cautions
 from ptycho_core.stopping import StopReason
 from ptycho_core.training_data import separate
-from ptycho_core.twin import note_twin
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,9 +4,9 @@ from typing import Any
 
 from ptycho_core import interrupts
 from ptycho_core.loss_record import LossRecord
+from ptycho_core.progress.training import TrainingProgress
 from ptycho_core.stopping import Patience
-from ptycho_core.tracker import Tracker
-from ptycho_core.training_progress import TrainingProgress
+from ptycho_core.tracking.base import Tracker
 
 from ptycho_tf.data import BatchSource
 from ptycho_tf.frameworks import keras

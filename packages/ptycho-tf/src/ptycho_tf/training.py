@@ -9,12 +9,12 @@ from attrs import frozen
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_core.checkpoints import check_room, replacing
 from ptycho_core.network_training import Fitted, TrainingJob, train_network
+from ptycho_core.progress.training import TrainingProgress
 from ptycho_core.results import TrainingResult
 from ptycho_core.resuming import CHANGES, resumed_state
 from ptycho_core.schedules import chosen_scheduler
 from ptycho_core.stopping import Patience
 from ptycho_core.training_data import TrainingData
-from ptycho_core.training_progress import TrainingProgress
 
 from ptycho_tf import checkpoints
 from ptycho_tf.bundles import bundle_of

@@ -6,9 +6,9 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import WeightAveraging
 from ptycho_core.averaging import averaging_share
 from ptycho_core.loss_record import LossRecord
+from ptycho_core.progress.training import TrainingProgress
 from ptycho_core.stopping import Patience
-from ptycho_core.tracker import Tracker
-from ptycho_core.training_progress import TrainingProgress
+from ptycho_core.tracking.base import Tracker
 from torch import Tensor
 
 

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_core.stopping import Patience
-from ptycho_core.tracker import Tracker
+from ptycho_core.tracking.base import Tracker
 
 from ptycho_torch.callbacks import EarlyStopping, EpochDisplay, LossHistory, MeanOfWeights
 from ptycho_torch.checkpoints import FILES, Checkpoints, CheckpointWriter

@@ -5,9 +5,13 @@ from typing import Any
 
 import attrs
 import click
+from ptycho_core.analysis.scan_corrections import (
+    correct_positions,
+    shift_patterns,
+    with_positions_from,
+)
 from ptycho_core.cautions import require_near
 from ptycho_core.outputs import output_file, output_set
-from ptycho_core.scan_corrections import correct_positions, shift_patterns, with_positions_from
 from ptycho_data import Domain, Format, Scan, format_named, format_of, known_formats, load_scan
 
 from ptycho_cli.console import say

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 from ptycho_config import Layer
+from ptycho_core.analysis.evaluation import EVALUATION_FILES, evaluate
 from ptycho_core.backends import require
-from ptycho_core.evaluation import EVALUATION_FILES, evaluate
 from ptycho_core.outputs import RECONSTRUCTION_FILES, TRAINING_FILES, output_folder
 from ptycho_core.reconstruction import ReconstructionRun
 from ptycho_core.simulation import simulate_scan

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 from attrs import evolve
+from ptycho_core.analysis.evaluation import EVALUATION_FILES, evaluated_metrics, is_evaluated
+from ptycho_core.analysis.evaluation import evaluate as evaluate_reconstruction
 from ptycho_core.batch import Finished, Job, Request
-from ptycho_core.evaluation import EVALUATION_FILES, evaluated_metrics, is_evaluated
-from ptycho_core.evaluation import evaluate as evaluate_reconstruction
 from ptycho_core.outputs import output_set
 
 from ptycho_cli.batch import Batch, batch_options, metric

@@ -8,12 +8,12 @@ from typing import Any
 
 import attrs
 import click
+from ptycho_core.analysis.inspection import inspect_scan
+from ptycho_core.analysis.inspection_figure import save_inspection_figure
+from ptycho_core.analysis.recommendation import recommend
+from ptycho_core.analysis.scan_statistics import probe_diameter
 from ptycho_core.formatting import table
-from ptycho_core.inspection import inspect_scan
-from ptycho_core.inspection_figure import save_inspection_figure
 from ptycho_core.outputs import output_file
-from ptycho_core.recommendation import recommend
-from ptycho_core.scan_statistics import probe_diameter
 from ptycho_data import (
     Domain,
     Scan,

@@ -11,11 +11,17 @@ from ptycho_core.batch import Finished, Job, Outcome
 from ptycho_core.batch.jobs import matching
 from ptycho_core.cautions import scan_cautions
 from ptycho_core.outputs import output_file
-from ptycho_core.preparing import Prepared, is_prepared, prepare, request_of, write_prepared
-from ptycho_core.preparing_figure import quick_look, save_preparing_figure
-from ptycho_core.preparing_start import find_start
-from ptycho_core.recipe import Recipe, Setting, load_recipe, merge, settings
-from ptycho_core.recipe import save_recipe as write_recipe
+from ptycho_core.preparing.figure import quick_look, save_preparing_figure
+from ptycho_core.preparing.preparation import (
+    Prepared,
+    is_prepared,
+    prepare,
+    request_of,
+    write_prepared,
+)
+from ptycho_core.preparing.recipe import Recipe, Setting, load_recipe, merge, settings
+from ptycho_core.preparing.recipe import save_recipe as write_recipe
+from ptycho_core.preparing.start import find_start
 from ptycho_data import Scan, refuse_inputs
 from ptycho_data.figures import require_matplotlib
 

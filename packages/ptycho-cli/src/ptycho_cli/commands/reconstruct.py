@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from ptycho_core.batch import Finished, Job, finished_result, is_done
 from ptycho_core.outputs import CHECKPOINT_FILE, check_result_folder, refuse_checkpoint
-from ptycho_core.solver_place import ACCELERATORS
+from ptycho_core.solving.place import ACCELERATORS
 from ptycho_data import Domain
 
 from ptycho_cli.batch import Batch, batch_options
@@ -23,7 +23,7 @@ from ptycho_cli.sections import Command, section
 from ptycho_cli.values import INPUT, PATH, SCAN, SEED, Number, Whole
 
 if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
-    from ptycho_core.solver_results import SolverResult
+    from ptycho_core.solving.results import SolverResult
 
 __all__ = ["reconstruct"]
 
@@ -185,8 +185,8 @@ def reconstruct(
     batch.check(check)
 
     # These import SciPy, which refusing an existing folder does not need.
-    from ptycho_core.solver_results import SolverInterrupted
-    from ptycho_core.solver_run import SolverRun
+    from ptycho_core.solving.results import SolverInterrupted
+    from ptycho_core.solving.run import SolverRun
 
     def run_of(job: Job) -> SolverRun:
         begun = (job.output / CHECKPOINT_FILE).exists()

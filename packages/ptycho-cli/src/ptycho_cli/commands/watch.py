@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 from ptycho_config import InferenceConfig
+from ptycho_core.analysis.verdict import describe_fit
 from ptycho_core.batch import Finished, Job
 from ptycho_core.exit_codes import OK
 from ptycho_core.formatting import table
-from ptycho_core.recipe import load_recipe
-from ptycho_core.solver_place import ACCELERATORS
-from ptycho_core.verdict import describe_fit
+from ptycho_core.preparing.recipe import load_recipe
+from ptycho_core.solving.place import ACCELERATORS
 from ptycho_core.watching import (
     ANY_SCAN,
     LEDGER_FILE,

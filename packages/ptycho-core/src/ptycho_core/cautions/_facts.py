@@ -8,15 +8,15 @@ from attrs import define, field
 from numpy.typing import NDArray
 from ptycho_data import Scan, read_patterns
 
+from ptycho_core.analysis.centring import RegionIntensities, region_intensities
+from ptycho_core.analysis.placement import Placement
+from ptycho_core.analysis.scan_statistics import Overlap, overlap
 from ptycho_core.cautions._pixel_faults import (
     DeadPixels,
     dead_pixels,
     hot_pixels,
     stuck_pixels,
 )
-from ptycho_core.centring import RegionIntensities, region_intensities
-from ptycho_core.placement import Placement
-from ptycho_core.scan_statistics import Overlap, overlap
 
 __all__ = ["SAMPLED_PATTERNS", "ScanFacts"]
 

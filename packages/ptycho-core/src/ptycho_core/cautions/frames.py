@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from ptycho_data import read_patterns
 from scipy.spatial import cKDTree
 
+from ptycho_core.analysis.scan_statistics import probe_diameter
 from ptycho_core.cautions._caution import Caution
 from ptycho_core.cautions._facts import ScanFacts
-from ptycho_core.scan_statistics import probe_diameter
 
 __all__ = ["bright_frames", "dim_frames", "frozen_frames", "unsteady_light"]
 

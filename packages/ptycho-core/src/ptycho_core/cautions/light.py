@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from ptycho_data import read_patterns
 from scipy.spatial import cKDTree
 
+from ptycho_core.analysis.centring import corner_centring_advice
+from ptycho_core.analysis.scan_statistics import photon_statistics
 from ptycho_core.cautions._caution import Caution
 from ptycho_core.cautions._facts import ScanFacts
 from ptycho_core.cautions._light_shape import (
@@ -19,9 +21,7 @@ from ptycho_core.cautions._light_shape import (
     movement,
     offset,
 )
-from ptycho_core.centring import corner_centring_advice
 from ptycho_core.formatting import format_number
-from ptycho_core.scan_statistics import photon_statistics
 
 __all__ = ["background", "corner_centred", "few_photons", "near_field", "off_centre"]
 

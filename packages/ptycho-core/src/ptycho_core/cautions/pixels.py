@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ptycho_core.analysis.scan_statistics import saturation_of
 from ptycho_core.cautions._caution import Caution
 from ptycho_core.cautions._facts import ScanFacts
-from ptycho_core.scan_statistics import saturation_of
 
 __all__ = ["dead", "hot", "inverted_mask", "saturated", "stuck"]
 

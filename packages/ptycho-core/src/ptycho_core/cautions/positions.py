@@ -11,9 +11,9 @@ import numpy as np
 from attrs import evolve
 from ptycho_physics.memory import misplaced
 
+from ptycho_core.analysis.placement import Placement
 from ptycho_core.cautions._caution import Caution
 from ptycho_core.cautions._facts import ScanFacts
-from ptycho_core.placement import Placement
 
 __all__ = [
     "coarse_numbers",

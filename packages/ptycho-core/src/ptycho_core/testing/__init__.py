@@ -25,7 +25,7 @@ from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake
 from ptycho_core import backends
 from ptycho_core.backends import Backend
 from ptycho_core.results import InferenceResult, TrainingInterrupted, TrainingResult
-from ptycho_core.solving import reconstruction_of
+from ptycho_core.solving.call import reconstruction_of
 
 __all__ = [
     "FakeBackend",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ptycho_data import ScanFormatError, format_of
 
-from ptycho_core.preparing import prepare, write_prepared
-from ptycho_core.preparing_start import find_start
-from ptycho_core.recipe import Recipe
+from ptycho_core.preparing.preparation import prepare, write_prepared
+from ptycho_core.preparing.recipe import Recipe
+from ptycho_core.preparing.start import find_start
 
 __all__ = ["SCAN_SUFFIX", "scan_of"]
 
@@ -39,7 +39,7 @@ def scan_of(files: Sequence[Path], folder: Path, recipe: Recipe | None = None) -
     Raises
     ------
     ScanFormatError, InvalidValueError
-        As `ptycho_core.preparing.prepare`.
+        As `ptycho_core.preparing.preparation.prepare`.
     """
     if recipe is None and _is_scan(files[0]):
         return files[0]

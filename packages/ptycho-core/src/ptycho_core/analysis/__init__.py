@@ -1,0 +1,1 @@
+"""Properties of scans, and the quality of results."""

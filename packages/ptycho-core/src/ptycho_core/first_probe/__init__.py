@@ -1,0 +1,1 @@
+"""The first probe of a scan that has none: from its patterns, a file or optics."""

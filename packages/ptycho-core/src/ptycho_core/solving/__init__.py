@@ -1,0 +1,1 @@
+"""Runs of the iterative solver: the call, its work, checkpoints and results."""

@@ -1,0 +1,129 @@
+"""Reconstruct a scan with the iterative solver in one call, without a network."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from ptycho_config.paths import expanded
+from ptycho_data import Domain, Scan
+
+from ptycho_core.progress.base import log_to_stderr, no_progress, show_progress
+from ptycho_core.run_settings import AnyPath
+from ptycho_core.solving.results import SolverInterrupted, SolverResult
+from ptycho_core.solving.run import SolverRun
+from ptycho_core.solving.solutions import reconstruction_of
+
+__all__ = ["SolverInterrupted", "SolverResult", "SolverRun", "reconstruction_of", "solve_scan"]
+
+
+def solve_scan(
+    scan: Scan | AnyPath,
+    *,
+    output: AnyPath | None = None,
+    domain: Domain | None = None,
+    probe_file: AnyPath | None = None,
+    first_probe: str | None = None,
+    start: AnyPath | None = None,
+    scan_index: int | None = None,
+    epochs: int = 20,
+    accelerator: str = "auto",
+    max_time: float | None = None,
+    nphotons: float | None = None,
+    half_scan_frc: bool = False,
+    pictures: bool = True,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    callback: Callable[[int, float], None] | None = None,
+    **settings: Any,
+) -> SolverResult:
+    """Reconstruct a scan iteratively, starting from a uniform object.
+
+    Does what ``ptycho reconstruct`` does, with the same defaults and the same records.
+
+    Parameters
+    ----------
+    scan
+        A scan, or a file of any known format.
+    output
+        Folder for the object, pictures, metrics and the record of the run. Without it nothing is
+        written.
+    domain
+        ``counts`` or ``amplitude``, if the file does not state it.
+    probe_file
+        NPZ with ``probe`` or ``probeGuess``, which replaces the probe in the scan's file.
+    first_probe
+        Where the probe comes from instead: ``auto`` finds it from the patterns; see
+        `ptycho_core.first_probe.sources` for files of other programs and optics.
+    start
+        Result to start from, its object, probe and positions: see `ptycho_core.solving.warm_start`.
+        The probe is another one if it is given.
+    scan_index
+        Which scan to reconstruct, if the file holds several; see `Scan.scan_index`.
+    epochs
+        Maximum number of passes over the patterns.
+    accelerator
+        ``numpy``; ``cpu``, ``gpu`` or ``cuda`` with PyTorch; or ``auto``: a GPU where there is one
+        and enough work, else NumPy.
+    max_time
+        Minutes after which the solver ends with what it has, to be resumed; results are written
+        after that.
+    nphotons
+        Mean photons per pattern if the scan does not state it. It affects the verdict only, because
+        the solver works on relative counts.
+    half_scan_frc
+        Whether to reconstruct two halves of the patterns too, for ``metrics["half_scan_frc"]``.
+    pictures
+        Whether pictures are among the files in the output folder.
+    resume
+        Go on from the checkpoint in the output folder, with the same bits as without the
+        interruption; from the beginning where there is none. `epochs` may be larger than before.
+    overwrite
+        Replace existing results in the output folder.
+    progress
+        Show progress and log lines on standard error. A program that has configured `logging`
+        gets the lines there.
+    callback
+        Called with (epoch counted from 1, its R-factor).
+    **settings
+        Further arguments of `ptycho_physics.solve`, e.g. ``update_probe``, ``refine_positions``,
+        ``modes``, ``tolerance``, ``batch_size``, ``seed``.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file is not a valid scan.
+    UnusableScanError
+        If no method can reconstruct the scan.
+    OutputExistsError
+        If the folder holds results, and `overwrite` is not set.
+    InvalidValueError
+        If all patterns are zero, settings contradict each other or the checkpoint, this machine has
+        no such accelerator, or there are several scans and none is chosen.
+    DivergenceError
+        If the solver diverges.
+    SolverInterrupted
+        After Ctrl-C or SIGTERM, with the result so far.
+    """
+    run = SolverRun(
+        scan=scan,
+        output=None if output is None else expanded(output),
+        reading={"domain": domain, "probe_file": None if probe_file is None else Path(probe_file)},
+        first_probe=first_probe,
+        start=None if start is None else Path(start),
+        scan_index=scan_index,
+        settings={"epochs": epochs, **settings},
+        accelerator=accelerator,
+        max_time=max_time,
+        nphotons=nphotons,
+        half_scan_frc=half_scan_frc,
+        pictures=pictures,
+        resume=resume,
+        overwrite=overwrite,
+        progress=show_progress if progress else no_progress,
+        callback=callback,
+    )
+    run.check()
+    with log_to_stderr("ptycho_core") if progress else nullcontext():
+        return run.run()

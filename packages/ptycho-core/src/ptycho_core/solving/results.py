@@ -1,0 +1,104 @@
+"""Results of the iterative solver."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+from ptycho_data import Reconstruction
+from ptycho_data.display import Displayed
+from ptycho_data.plots import plot_object
+
+from ptycho_core.analysis.verdict import Verdict
+from ptycho_core.cautions import Caution
+from ptycho_core.record import UNFINISHED
+from ptycho_core.results import result_facts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["SolverInterrupted", "SolverResult"]
+
+
+@frozen(kw_only=True, eq=False, repr=False)
+class SolverResult(Displayed):
+    """A reconstruction by the solver.
+
+    Attributes
+    ----------
+    reconstruction : Reconstruction
+        With the refined probe and positions, if they were refined.
+    r_factors : list of float
+        ``sum|sqrt(rate) - sqrt(counts)| / sum sqrt(counts)`` during each epoch, before its updates.
+    stopped : str
+        "epochs" if all epochs were completed, "plateau" if the R-factor stopped falling,
+        "interrupted", or "max_time" if the time was over.
+    positions_moved_rms : float
+        Root mean square displacement of the positions, in pixels; 0 if they were not refined.
+    verdict : Verdict
+        Comparison with photon noise.
+    cautions : list of Caution
+        Doubts about the scan and about the result.
+    metrics : dict
+        Figures of merit, as in ``metrics.json``.
+    patterns_per_second : float
+        Number of patterns divided by the time of the solver.
+    path : Path or None
+        Folder of the results; None if nothing was written.
+    """
+
+    reconstruction: Reconstruction
+    r_factors: list[float]
+    stopped: str
+    positions_moved_rms: float
+    verdict: Verdict
+    cautions: list[Caution] = field(factory=list)
+    metrics: dict[str, Any] = field(factory=dict)
+    patterns_per_second: float
+    path: Path | None = None
+
+    def _facts(self) -> dict[str, str]:
+        return result_facts(self.reconstruction, self.r_factor, self.verdict, self.path) | {
+            "epochs": f"{len(self.r_factors)}, stopped by {self.stopped}",
+        }
+
+    def plot(self) -> "Figure":
+        """Draw amplitude and phase where they were measured, and the R-factor of each epoch.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        return plot_object(self.reconstruction, {"R-factor": self.r_factors})
+
+    @property
+    def r_factor(self) -> float:
+        """R-factor of the last epoch."""
+        return self.r_factors[-1]
+
+    @property
+    def complete(self) -> bool:
+        """Whether it ended by itself, so that there is nothing to resume."""
+        return self.stopped not in UNFINISHED
+
+
+class SolverInterrupted(KeyboardInterrupt):
+    """The solver was interrupted; holds the result so far, which is written if an output was given.
+
+    Attributes
+    ----------
+    result : SolverResult
+    """
+
+    def __init__(self, result: SolverResult) -> None:
+        done = len(result.r_factors)
+        after = f"interrupted after {done} epoch{'' if done == 1 else 's'}"
+        if result.complete:
+            rest = "the reconstruction is complete"
+            if result.metrics.get("half_scan_frc", True) is None:
+                rest += ", but without its half-scan FRC"
+        else:
+            rest = "the result so far was kept"
+            rest = rest if result.path is None else f"{rest}; continue with --resume"
+        super().__init__(f"{after}: {rest}")
+        self.result = result

@@ -1,0 +1,372 @@
+"""A run of the iterative solver on a scan, from the file to results and the record of the run."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import evolve, field, frozen
+from ptycho_config.errors import InvalidValueError
+from ptycho_config.paths import expanded
+from ptycho_data import (
+    Scan,
+    write_json,
+    write_results,
+)
+from ptycho_physics import State
+
+from ptycho_core.analysis.evaluation import reference_metrics
+from ptycho_core.analysis.half_scans import HalfScanFRC, write_curve
+from ptycho_core.analysis.twin import note_twin
+from ptycho_core.analysis.verdict import judge, picture_caption
+from ptycho_core.batch.finished import Request
+from ptycho_core.cautions import check_scan, report
+from ptycho_core.first_probe.search import GUESSED_PROBE
+from ptycho_core.first_probe.sources import first_probe_of, probe_source
+from ptycho_core.interrupts import Interrupts
+from ptycho_core.memory import Estimate, of_solver
+from ptycho_core.outputs import (
+    CHECKPOINT_FILE,
+    check_result_folder,
+    held_folder,
+    refuse_checkpoint,
+)
+from ptycho_core.progress.base import Progress, no_progress
+from ptycho_core.record import ASKED, RUN_FILE, Inputs, Stopwatch, run_record, with_run
+from ptycho_core.run_settings import AnyPath, is_path, read_scan
+from ptycho_core.solving.attended import Attendance
+from ptycho_core.solving.checkpoint import SolverCheckpoint, solver_identity
+from ptycho_core.solving.place import Place, check_accelerator, solver_place
+from ptycho_core.solving.results import SolverInterrupted, SolverResult
+from ptycho_core.solving.solutions import reconstruction_of
+from ptycho_core.solving.warm_start import WarmStart, warm_start
+from ptycho_core.solving.work import SolverWork
+
+__all__ = ["SolverRun"]
+
+log = logging.getLogger(__name__)
+
+
+@frozen(kw_only=True, eq=False)
+class SolverRun:
+    """A prepared reconstruction by the solver: `check` it before any work, then `run` it.
+
+    Attributes
+    ----------
+    scan
+        A scan, or its file.
+    output
+        Folder to write to; None writes nothing.
+    reading
+        Arguments of `ptycho_core.run_settings.read_scan`, for a file.
+    settings
+        Arguments of `ptycho_physics.solve`, with ``epochs``.
+    first_probe, start, scan_index, accelerator, max_time, nphotons, half_scan_frc, pictures,
+    resume, overwrite, callback
+        As for `solve_scan`.
+    progress
+        Progress display: see `ptycho_core.progress.base`.
+    """
+
+    scan: Scan | AnyPath
+    output: Path | None = None
+    reading: Mapping[str, Any] = field(factory=dict)
+    first_probe: str | None = None
+    start: Path | None = None
+    scan_index: int | None = None
+    settings: Mapping[str, Any]
+    accelerator: str = "auto"
+    max_time: float | None = None
+    nphotons: float | None = None
+    half_scan_frc: bool = False
+    pictures: bool = True
+    resume: bool = False
+    overwrite: bool = False
+    progress: Progress = no_progress
+    callback: Callable[[int, float], None] | None = None
+    clock: Stopwatch = field(factory=Stopwatch)
+
+    def check(self) -> None:
+        """Refuse settings that cannot work, and an output folder that holds results or inputs.
+
+        Raises
+        ------
+        OutputExistsError, InvalidValueError, FolderInUseError, OSError
+            As `ptycho_core.outputs.check_result_folder`; and for a text for the first probe that
+            says nothing known, an accelerator that does not exist, or nowhere to resume from.
+        MissingPackageError
+            If the accelerator needs PyTorch, and it is not installed.
+        """
+        self.check_settings()
+        self.check_output()
+
+    def check_settings(self) -> None:
+        """Refuse settings that cannot work; the part of `check` that all scans have in common."""
+        if self.first_probe is not None:
+            if self.reading.get("probe_file") is not None:
+                rule = "given without probe_file, which it replaces"
+                raise InvalidValueError("first_probe", rule, self.first_probe)
+            probe_source(self.first_probe)
+        check_accelerator(self.accelerator)
+        if self.max_time is not None and not self.max_time > 0:
+            raise InvalidValueError("max_time", "minutes > 0", f"{self.max_time}")
+        if self.resume and self.output is None:
+            raise InvalidValueError("output", "the folder to resume from", "none")
+
+    @property
+    def _checkpoint(self) -> Path | None:
+        """The checkpoint file of this run, where results are written."""
+        return None if self.output is None else self.output / CHECKPOINT_FILE
+
+    @property
+    def _replaces(self) -> bool:
+        """Whether results in the folder are replaced: those of the run that is resumed are."""
+        path = self._checkpoint
+        return self.overwrite or (self.resume and path is not None and path.exists())
+
+    def check_output(self, scan: Scan | None = None) -> None:
+        """Refuse an output folder that cannot be written to, or holds results or inputs."""
+        names = ("probe_file", "companion")
+        files = (self.scan, self.start, *(self.reading.get(name) for name in names))
+        read = [expanded(path) for path in files if is_path(path)]  # type: ignore[arg-type]  # is_path says that it is one
+        read += self.scan.files if isinstance(self.scan, Scan) else ()
+        if not self._replaces:
+            refuse_checkpoint(self.output)
+        check_result_folder(
+            self.output,
+            curve=self.half_scan_frc,
+            overwrite=self._replaces,
+            inputs=read,
+            scan=scan,
+        )
+
+    def request(self) -> Request:
+        """Say what the result is made from, without reading anything; for `is_done`."""
+        more = {
+            **self._stated(),
+            "first_probe": self.first_probe,
+            "scan_index": self.scan_index,
+            "half_scan_frc": self.half_scan_frc or None,
+        }
+        settings = {**self.settings, **more}
+        return Request(
+            command="reconstruct",
+            inputs=self._files(),
+            settings={name: value for name, value in settings.items() if value is not None},
+        )
+
+    def run(self) -> SolverResult:
+        """Reconstruct; errors as for `solve_scan`."""
+        with held_folder(self.output):
+            return self._run()
+
+    def _run(self) -> SolverResult:
+        begun = time.monotonic()
+        with self.clock.stage("read"):
+            inputs = Inputs(self._files())
+            scan = read_scan(self.scan, **self.reading).single(self.scan_index)
+            described = {} if self.output is None else inputs.described()
+        with self.clock.stage("check"):
+            answered = (GUESSED_PROBE,) if self.first_probe or self.start else ()
+            cautions = check_scan(scan, but=answered)
+            self.check_output(scan)
+        start, scan = self._started(scan)
+        checkpoint, state = self._saved(scan, start)
+        found = None
+        if self.first_probe is not None:
+            with self.clock.stage("first probe"):
+                found = first_probe_of(scan, self.first_probe)
+            log.info("%s", found.describe())
+            scan = evolve(scan, probe=found.probe, probe_made=False)
+            cautions += report(found.cautions, f"{scan.label}: ")
+        place = self._place(scan)
+        self._memory(scan, place.backend).require(
+            "scan", "reconstruct with a network, whose patterns stay on disk, or use fewer patterns"
+        )
+        interrupts = Interrupts()
+        attendance = Attendance(
+            interrupts=interrupts,
+            deadline=None if self.max_time is None else begun + 60 * self.max_time,
+            checkpoint=checkpoint,
+        )
+        work = self._work(place, attendance)
+        with self.clock.stage("solve"), interrupts.watch():
+            solution = work.whole(scan, None if start is None else start.reconstruction, state)
+        stopped = attendance.stopped or solution.stopped
+        if not solution.r_factors:
+            rest = "continue with --resume" if checkpoint else "nothing was saved"
+            raise KeyboardInterrupt(f"interrupted in the first epoch: {rest}")
+        rec = reconstruction_of(solution, scan)
+        with self.clock.stage("evaluate"):
+            verdict = judge(rec, scan, self.nphotons)
+            cautions += report(verdict.cautions())
+            metrics = {"r_factor": solution.r_factors[-1], **reference_metrics(rec, scan)}
+        metrics |= {**verdict.metrics, "r_factors": solution.r_factors, "stopped": stopped}
+        if found is not None:
+            metrics["first_probe"] = found.record
+        moved = float(np.sqrt(np.mean((solution.positions - scan.positions) ** 2)))
+        if self.settings.get("refine_positions"):
+            metrics["positions_moved_rms"] = moved
+        curve = None
+        if self.half_scan_frc:
+            if not (attendance.stopped or interrupts.arrived):
+                with self.clock.stage("half scans"):
+                    curve = work.halves(scan)
+            metrics["half_scan_frc"] = None if curve is None else curve.metrics
+        result = SolverResult(
+            reconstruction=rec,
+            r_factors=solution.r_factors,
+            stopped=stopped,
+            positions_moved_rms=moved,
+            verdict=verdict,
+            cautions=cautions,
+            metrics=metrics,
+            patterns_per_second=scan.n / self.clock.seconds["solve"],
+        )
+        if self.settings.get("update_probe"):
+            note_twin(rec.probe)
+        if self.output is not None:
+            result = self._written(self.output, scan, result, described, curve, place, start, state)
+            if checkpoint is not None and result.complete:
+                checkpoint.remove()
+        if interrupts.arrived:
+            raise SolverInterrupted(result)
+        return result
+
+    def _started(self, scan: Scan) -> tuple[WarmStart | None, Scan]:
+        """Return the result to start from, and the scan with its probe and positions."""
+        if self.start is None:
+            return None, scan
+        with self.clock.stage("start"):
+            start = warm_start(self.start, scan)
+        probe = start.reconstruction.probe
+        if self.reading.get("probe_file") is not None:
+            probe = scan.probe
+        return start, evolve(start.scan(scan), probe=probe)
+
+    def _work(self, place: Place, attendance: Attendance) -> SolverWork:
+        return SolverWork(
+            settings=self.settings,
+            nphotons=self.nphotons,
+            place=place,
+            progress=self.progress,
+            callback=self.callback,
+            attendance=attendance,
+        )
+
+    def _saved(
+        self, scan: Scan, start: WarmStart | None
+    ) -> tuple[SolverCheckpoint | None, State | None]:
+        """Return the checkpoint of this run, and the state in it if it is resumed."""
+        path = self._checkpoint
+        if path is None:
+            return None, None
+        settings = {**self.settings, "first_probe": self.first_probe}
+        initial = None if start is None else start.reconstruction.object
+        identity = solver_identity(scan, settings, initial)
+        checkpoint = SolverCheckpoint(path=path, identity=identity)
+        if not self.resume:
+            return checkpoint, None
+        if not path.exists():
+            log.info("%s: no checkpoint yet: starting from the beginning", path)
+            return checkpoint, None
+        state = checkpoint.read()
+        done, epochs = len(state.r_factors), self.settings["epochs"]
+        if done >= epochs:
+            rule = f"more than the {done} epochs that are done"
+            raise InvalidValueError("epochs", rule, f"{epochs}", "raise it to resume")
+        log.info("resuming after %d epochs", done)
+        return checkpoint, state
+
+    def plan(self) -> list[str]:
+        """Read and check the scan, and say what `run` would do; nothing is written."""
+        scan = read_scan(self.scan, **self.reading).single(self.scan_index)
+        check_scan(scan)
+        todo = f"{scan.n} patterns of {scan.N} pixels, {self.settings['epochs']} epochs"
+        place = self._place(scan)
+        return [f"{todo} with {place.name}", *self._memory(scan, place.backend).lines()]
+
+    def _place(self, scan: Scan) -> Place:
+        parts = self._memory(scan, "numpy").parts
+        needed = parts["counts"] + parts["batch"] + parts["object"]
+        return solver_place(self.accelerator, scan.n * scan.N**2 * self.settings["epochs"], needed)
+
+    def _memory(self, scan: Scan, backend: str) -> Estimate:
+        size, modes = self.settings.get("batch_size") or 16, self.settings.get("modes")
+        return of_solver(scan, batch_size=size, modes=modes, backend=backend)
+
+    def _stated(self) -> dict[str, Any]:
+        """Return what was given about the file, but for other files."""
+        files = ("probe_file", "companion")
+        stated = {name: value for name, value in self.reading.items() if name not in files}
+        return {name: value for name, value in stated.items() if value is not None}
+
+    def _files(self) -> dict[str, Path]:
+        """Return the input files by role; a scan in memory has none."""
+        files = {
+            "scan": self.scan,
+            "probe_file": self.reading.get("probe_file"),
+            "start": self.start,
+        }
+        return {role: Path(path) for role, path in files.items() if is_path(path)}  # type: ignore[arg-type]  # is_path says that it is one
+
+    def _written(
+        self,
+        folder: Path,
+        scan: Scan,
+        result: SolverResult,
+        inputs: Mapping[str, Mapping[str, Any]],
+        curve: HalfScanFRC | None,
+        place: Place,
+        start: WarmStart | None,
+        state: State | None,
+    ) -> SolverResult:
+        """Write results and the record of the run."""
+        method = f"solver, {len(result.r_factors)} epochs"
+        if not result.complete:
+            method += ", not complete"
+        record = run_record(
+            "reconstruct",
+            inputs=inputs,
+            clock=self.clock,
+            configuration={
+                **self.settings,
+                **self._stated(),
+                "first_probe": self.first_probe,
+                "accelerator": self.accelerator,
+                "domain": scan.domain,
+                "scan_index": self.scan_index,
+            },
+            **{ASKED: self.request().settings},
+            backend=place.backend,
+            device=place.device,
+            max_time=self.max_time,
+            stopped=result.stopped,
+            start=None if start is None else start.record,
+            resumed_after=None if state is None else len(state.r_factors),
+            patterns=scan.n,
+            patterns_per_second=result.patterns_per_second,
+            cautions=[caution.to_dict() for caution in result.cautions],
+            r_factor=result.metrics["r_factor"],
+            r_over_noise=result.metrics["r_over_noise"],
+        )
+        result = evolve(result, reconstruction=with_run(result.reconstruction, record))
+
+        def also(staged: Path) -> None:
+            write_curve(curve if self.pictures else None, staged)
+            record["timings_s"] = self.clock.rounded()
+            write_json(staged / RUN_FILE, record)
+
+        write_results(
+            folder,
+            result.reconstruction,
+            metrics=result.metrics,
+            caption=picture_caption(scan, result.metrics, scan.n, method),
+            pictures=self.pictures,
+            overwrite=self._replaces,
+            stage=self.clock.stage,
+            also=also,
+        )
+        return evolve(result, path=folder)

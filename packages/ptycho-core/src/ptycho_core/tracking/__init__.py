@@ -1,0 +1,1 @@
+"""Trackers of trainings, such as MLflow and TensorBoard."""
