@@ -5,6 +5,8 @@ Usage: python -B worker.py VALID_FOLDER MEGABYTES. Each line of the input is a J
 the output says what became of it.
 """
 
+import contextlib
+import importlib
 import json
 import os
 import resource
@@ -119,6 +121,8 @@ def main() -> None:
     originals = {path.parent.name: load_scan(path) for path in folder.glob("*/scan.npz")}
     for path in sorted(folder.glob("*/*")):  # what is imported late is imported now
         read(path, None)
+    with contextlib.suppress(ImportError):
+        importlib.import_module("hdf5plugin")  # a file with a filter that is missing asks for it
     watch = Watch()
     allocated = int((megabytes("VmData") + limit) * 2**20)
     resource.setrlimit(resource.RLIMIT_DATA, (allocated, allocated))

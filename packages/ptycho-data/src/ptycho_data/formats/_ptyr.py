@@ -2,7 +2,8 @@
 
 ================================  ===============================================================
 ``content/obj/ID/data``           (layers, H, W); the first one is read
-``content/obj/ID/_psize``         (2,) size of its pixels in metres, along y and x
+``content/obj/ID/_psize``         (2,) size of its pixels in metres, along y and x; or that of the
+                                  probe, whose pixels are the same
 ``content/obj/ID/grids``          (2, layers, H, W) where its pixels are, in metres, y and then x
 ``content/probe/ID/data``         (modes, N, N)
 ``content/positions/ID``          (p, 2) in metres, y and then x, of the pixel ``[N//2, N//2]`` of
@@ -58,7 +59,9 @@ def _read(opened: Opened) -> Raw:
         found.object = file.read(places["objectGuess"])[:1]
     storage = places["objectGuess"].rpartition("/")[0]
     with opened.collecting("pixel_size_m"):
-        height, width = file.read(f"{storage}/_psize").ravel()[:2].astype(float)
+        beside = [f"{place.rpartition('/')[0]}/_psize" for place in reversed(places.values())]
+        stated = next((name for name in beside if name in file), beside[0])
+        height, width = file.read(stated).ravel()[:2].astype(float)
         found.pixel_m = (float(width), float(height))
     with opened.collecting("objectGuess"):
         grids = file.read(f"{storage}/grids")
