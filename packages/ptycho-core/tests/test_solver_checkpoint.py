@@ -1,5 +1,6 @@
 """Runs of the solver that are interrupted, limited or killed, and go on with the same bits."""
 
+import io
 import json
 import os
 import signal
@@ -8,9 +9,11 @@ import sys
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
+from ptycho_core.checkpoints import write_sealed
 from ptycho_core.outputs import CHECKPOINT_FILE, RECONSTRUCTION_FILES
 from ptycho_core.solving import attended
 from ptycho_core.solving.call import SolverInterrupted, solve_scan
+from ptycho_core.solving.checkpoint import SolverCheckpoint
 from ptycho_core.testing import simulated_scan
 from ptycho_core.testing.kills import Moment, watch
 from ptycho_data import OutputExistsError, load_reconstruction
@@ -90,7 +93,8 @@ def test_the_epochs_may_grow(scan, whole, tmp_path):
 
 
 def test_what_has_no_time_is_saved(scan, whole, tmp_path):
-    with pytest.raises(KeyboardInterrupt, match="in the first epoch: continue with --resume"):
+    rule = "max_time must be minutes enough for the first epoch, got 1e-09; continue with --resume"
+    with pytest.raises(InvalidValueError, match=rule):
         solve_scan(scan, output=tmp_path / "r", max_time=1e-9, **OPTIONS)
     assert [path.name for path in (tmp_path / "r").iterdir()] == [CHECKPOINT_FILE]
     solve_scan(scan, output=tmp_path / "r", resume=True, **OPTIONS)
@@ -129,6 +133,14 @@ def test_a_run_of_something_else_is_not_resumed(scan, tmp_path):
     assert not path.exists()
 
 
+def test_a_text_nested_too_deeply_is_no_checkpoint(tmp_path):
+    content = io.BytesIO()
+    np.savez(content, state=np.frombuffer(b"[" * 200_000, np.uint8))
+    write_sealed(tmp_path / "c.npz", content.getbuffer())
+    with pytest.raises(InvalidValueError, match=r"c\.npz must be a checkpoint of the solver"):
+        SolverCheckpoint(path=tmp_path / "c.npz", identity={}).read()
+
+
 def test_resume_begins_where_there_is_nothing_yet(scan, whole, tmp_path):
     solve_scan(scan, output=tmp_path / "r", resume=True, **OPTIONS)
     assert_same(tmp_path / "r", whole)
@@ -152,6 +164,20 @@ def test_an_interrupted_half_scan_keeps_the_whole(scan, tmp_path):
     metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert (metrics["stopped"], metrics["half_scan_frc"]) == ("epochs", None)
     assert not (tmp_path / "r" / CHECKPOINT_FILE).exists()
+
+
+def test_the_time_is_that_of_the_half_scans_too(scan, tmp_path, monkeypatch, caplog):
+    now = [0.0]
+    monkeypatch.setattr(attended.time, "monotonic", lambda: now[0])
+
+    def take_a_minute(_epoch, _r_factor):
+        now[0] += 60.0
+
+    options = {**OPTIONS, "epochs": 2, "half_scan_frc": True, "callback": take_a_minute}
+    result = solve_scan(scan, output=tmp_path / "r", max_time=2.5, **options)
+    assert (result.stopped, result.metrics["half_scan_frc"]) == ("epochs", None)
+    assert "no half-scan FRC: max_time is over" in caplog.text
+    assert now[0] == 180.0  # no time for the other half
 
 
 def solve_in_a_child(scan, folder, moment):

@@ -50,6 +50,16 @@ def test_what_is_asked_for_is_taken_or_refused():
         solver_place("tpu", LITTLE, LITTLE)
 
 
+def test_a_gpu_that_pytorch_cannot_use_is_left_alone(monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(module, "_has_gpu", lambda: True)
+    with registered(FakeBackend(name="pytorch")):  # refuses, as PyTorch built for a CPU does
+        assert solver_place("auto", MUCH, LITTLE).name == "NumPy"
+        with pytest.raises(InvalidValueError):
+            solver_place("gpu", MUCH, LITTLE)
+    assert "cannot use it" in caplog.text
+
+
 def test_without_a_gpu_auto_is_numpy(monkeypatch):
     monkeypatch.setattr(module, "_has_gpu", lambda: False)
     with registered(Device(name="pytorch")):

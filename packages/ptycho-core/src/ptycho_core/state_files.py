@@ -50,5 +50,8 @@ def read_state(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         If it is another file.
     """
     arrays = load_arrays(path)
-    state = json.loads(arrays.pop(_STATE).tobytes())
+    try:
+        state = json.loads(arrays.pop(_STATE).tobytes())
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     return arrays, dict(state)

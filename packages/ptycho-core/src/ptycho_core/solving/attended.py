@@ -42,12 +42,17 @@ class Attendance:
     def _after_the_first_interval(self) -> float:
         return time.monotonic() + EVERY_S
 
+    @property
+    def overdue(self) -> bool:
+        """Whether the time is over."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
     def between(self, state: Callable[[], State]) -> bool:
         """Argument ``between`` of `ptycho_physics.solve`."""
         now = time.monotonic()
         if self.interrupts.arrived:
             self.stopped = "interrupted"
-        elif self.deadline is not None and now >= self.deadline:
+        elif self.overdue:
             self.stopped = "max_time"
         if self.checkpoint is not None and (self.stopped or now >= self._due):
             with sparing_results("no checkpoint"):

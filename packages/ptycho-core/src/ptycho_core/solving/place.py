@@ -59,8 +59,9 @@ def solver_place(accelerator: str, work: float, needed: float) -> Place:
     Parameters
     ----------
     accelerator
-        One of `ACCELERATORS`. ``auto`` is a GPU where PyTorch is installed, NVIDIA's driver finds
-        one, and work and memory are enough, otherwise NumPy, which is faster than PyTorch on a CPU.
+        One of `ACCELERATORS`. ``auto`` is a GPU where NVIDIA's driver finds one, PyTorch is
+        installed and can use it, and work and memory are enough, otherwise NumPy, which is faster
+        than PyTorch on a CPU.
     work
         Pixels of all patterns, times epochs.
     needed
@@ -77,7 +78,13 @@ def solver_place(accelerator: str, work: float, needed: float) -> Place:
     auto = accelerator == "auto"
     if accelerator == "numpy" or (auto and not _worth_a_gpu(work)):
         return _NUMPY
-    device, free, put = require(_BACKEND).arrays("gpu" if auto else accelerator)
+    try:
+        device, free, put = require(_BACKEND).arrays("gpu" if auto else accelerator)
+    except InvalidValueError:
+        if not auto:
+            raise
+        log.info("solving with NumPy: there is a GPU, but this PyTorch cannot use it")
+        return _NUMPY
     if needed > free:
         got = f"{needed / 2**30:.3g} GiB where {free / 2**30:.3g} GiB are free"
         if auto:

@@ -197,6 +197,9 @@ class SolverRun:
         stopped = attendance.stopped or solution.stopped
         if not solution.r_factors:
             rest = "continue with --resume" if checkpoint else "nothing was saved"
+            if stopped == "max_time":
+                rule = "minutes enough for the first epoch"
+                raise InvalidValueError("max_time", rule, f"{self.max_time}", rest)
             raise KeyboardInterrupt(f"interrupted in the first epoch: {rest}")
         rec = reconstruction_of(solution, scan)
         with self.clock.stage("evaluate"):

@@ -55,15 +55,20 @@ class SolverWork:
 
         Both start from a flat object: one that was made of all patterns would be in both.
         """
-        interrupts = self.attendance.interrupts
+        attendance, interrupts = self.attendance, self.attendance.interrupts
 
         def half(part: Indices) -> Reconstruction:
             patterns = scan.select(part)
             solution = self._solve(
-                patterns, "half of the scan", None, between=lambda _: interrupts.arrived
+                patterns,
+                "half of the scan",
+                None,
+                between=lambda _: interrupts.arrived or attendance.overdue,
             )
             if interrupts.arrived:
                 raise KeyboardInterrupt
+            if solution.stopped == "caller":
+                raise TimeoutError("max_time is over; raise it to have one")
             return reconstruction_of(solution, patterns)
 
         remove_ramp = bool(self.settings.get("update_probe"))
