@@ -131,7 +131,7 @@ def test_suggested_size(ptycho, scan_file, tmp_path):
 
 
 def test_a_long_scan_is_plotted_in_part(ptycho, scan_file, tmp_path, monkeypatch):
-    monkeypatch.setattr("ptycho_core.analysis.inspection_figure.MAX_POSITIONS", 25)
+    monkeypatch.setattr("ptycho_data.plots.MAX_POSITIONS", 25)
     assert ptycho("inspect", scan_file, "--plot", tmp_path / "a.png").code == 0
     assert (tmp_path / "a.png").stat().st_size > 10_000
 

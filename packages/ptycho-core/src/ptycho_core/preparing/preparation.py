@@ -352,7 +352,7 @@ def write_prepared(
             bad = known | late
             prepared.remarks.append(f"{int(late.sum())} more pixels without a value in some frames")
         if watched.highest < BRIGHTEST[0]:  # known now; nothing is left of the file
-            got = f"no value above {watched.highest:g}"
+            got = f"no value above {watched.highest:g}" if watched.highest > 0 else "zeros only"
             raise InvalidValueError(f"{path}", "patterns with photons", got)
     return evolve(scan, bad_pixels=bad, known_totals=watched.totals)
 
