@@ -10,8 +10,8 @@ import urllib.request
 
 import pytest
 from ptycho_config import InvalidValueError
+from ptycho_core.tracking.base import without_password
 from ptycho_core.tracking.choice import tracked
-from ptycho_core.tracking.mlflow import without_password
 
 pytestmark = [
     pytest.mark.slow,

@@ -140,6 +140,20 @@ def test_losses_count_as_lines(clock, caplog):
     assert caplog.messages == [f"epoch {n}/3: {LOSSES}" for n in (1, 2, 3)]
 
 
+def test_the_first_step_is_no_part_of_the_time_to_go(clock, caplog):
+    caplog.set_level(logging.INFO)
+    progress = TrainingProgress(shown=True)
+    progress.begin(1, 0, 50)
+    for step in range(1, 13):
+        clock[0] += 100.0 if step == 1 else 1.0
+        progress.step(1, step)
+    progress.close()
+    assert caplog.messages == [
+        "epoch 1/1: step 1/50",
+        "epoch 1/1: step 11/50, 0:00:39 to go",
+    ]
+
+
 def test_a_bar_can_be_declined():
     with logged_terminal(100) as terminal:
         list(train(TrainingProgress(shown=False)))

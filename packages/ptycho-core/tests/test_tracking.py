@@ -20,7 +20,7 @@ class Failing(Tracker):
     def epoch(self, epochs):
         self.calls += 1
         if len(epochs) == 2:
-            raise ConnectionError("the server\nis gone")
+            raise ConnectionError("the server\nhttp://me:secret@there/api is gone")
 
 
 def test_a_tracker_that_fails_is_one_warning(caplog):
@@ -33,7 +33,8 @@ def test_a_tracker_that_fails_is_one_warning(caplog):
     assert failing.calls == 2
     (warning,) = caplog.messages
     assert warning == (
-        "logger_backend mlflow failed, and the training continues without it: the server is gone"
+        "logger_backend mlflow failed, and the training continues without it: "
+        "the server http://there/api is gone"
     )
 
 

@@ -33,8 +33,8 @@ class TrainingProgress:
     def begin(self, epochs: int, before: int, steps: int) -> None:
         """Begin with this number of epochs, of which some are done, and of steps in each."""
         self._epochs, self._steps = epochs, steps
-        self._bar = Bar("", epochs * steps)
-        self._move(before + 1, 0)
+        # not moved yet: the first step, which may compile, is no part of the time to go
+        self._bar = Bar(f"epoch {before + 1}/{epochs}", epochs * steps, done=before * steps)
         if self.shown and before < epochs:
             self._draw = self._stack.enter_context(displayed(self._bar))
 

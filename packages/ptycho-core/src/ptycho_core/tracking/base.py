@@ -1,13 +1,22 @@
 """Base class of trackers, which write what a training measures where people look at it."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from ptycho_core.stopping import StopReason
 
-__all__ = ["LOG_FOLDER", "SECONDS", "Epochs", "Settings", "SparingTracker", "Tracker"]
+__all__ = [
+    "LOG_FOLDER",
+    "SECONDS",
+    "Epochs",
+    "Settings",
+    "SparingTracker",
+    "Tracker",
+    "without_password",
+]
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +82,11 @@ class SparingTracker(Tracker):
             yield self.tracker or Tracker()
         except Exception as error:  # a tracker is no reason to lose hours of work
             self.tracker, self.pictures = None, False
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = without_password(" ".join(str(error).split())) or type(error).__name__
             message = "logger_backend %s failed, and the training continues without it: %s"
             log.warning(message, self.name, reason, exc_info=error)
+
+
+def without_password(text: str) -> str:
+    """Return a text without user and password in its addresses."""
+    return re.sub(r"://[^/@\s]+@", "://", text)

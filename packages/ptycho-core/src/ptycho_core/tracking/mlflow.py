@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from ptycho_config.loggers import MlflowStore, mlflow_store
 from ptycho_data import atomic_path
 
 from ptycho_core.stopping import StopReason
-from ptycho_core.tracking.base import LOG_FOLDER, Epochs, Settings, Tracker
+from ptycho_core.tracking.base import LOG_FOLDER, Epochs, Settings, Tracker, without_password
 
 __all__ = ["MlflowRun"]
 
@@ -149,8 +148,3 @@ class MlflowRun(Tracker):
         for name, value in now.items():
             if before.get(name, value) != value:
                 self.client.set_tag(self.run, f"resumed.{name}", value)
-
-
-def without_password(text: str) -> str:
-    """Return a text without user and password in its addresses."""
-    return re.sub(r"://[^/@\s]+@", "://", text)
