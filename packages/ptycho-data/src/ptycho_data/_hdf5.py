@@ -328,6 +328,13 @@ class H5File(UntrustedFile):
             return np.asarray(values["real"] + 1j * values["imag"])
         return values
 
+    def same(self, name: str, other: str) -> bool:
+        """Tell whether two paths lead to one dataset, by links."""
+        with self._guard(name):
+            item = self._find(name)
+            return item is not None and bool(item == self._find(other))
+        return False
+
     def number(self, name: str, attribute: str | None = None) -> float | None:
         """Read a single number, from a dataset or from an attribute of a dataset or the file.
 

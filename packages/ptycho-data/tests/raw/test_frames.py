@@ -85,6 +85,12 @@ def test_numbers_that_are_missing_are_told(tmp_path):
     assert caution == "scan_7_1.tif to scan_7_14.tif: 2 numbers are missing: 4, 7"
 
 
+def test_times_in_names_are_no_list_of_what_is_missing(tmp_path):
+    series(tmp_path, "tif", [*range(11), 10**18])
+    (caution,) = read(tmp_path).cautions
+    assert caution.endswith(f"{10**18 - 11} numbers are missing: 11, 12, 13, 14, 15, ...")
+
+
 def test_files_of_another_kind_in_a_folder_are_told(tmp_path):
     series(tmp_path, "tif")
     write_tiff(str(tmp_path / "dark.tif"), FRAMES[0])

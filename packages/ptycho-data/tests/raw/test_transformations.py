@@ -76,6 +76,38 @@ def test_a_turned_detector_has_other_rows_and_columns(file):
     np.testing.assert_allclose(y, -B, atol=1e-12)
 
 
+@pytest.mark.parametrize("on", ["b", f"/{SAMPLE}/b"])
+@pytest.mark.parametrize("soft", [True, False])
+@pytest.mark.parametrize("found", ["from the sample", "by target"])
+def test_axes_that_data_links_to_are_those_of_the_sample(file, on, soft, found):
+    with h5py.File(file, "a") as target:
+        change("a", vector=(-1, 0, 0), depends_on=on)(target)
+        if found == "by target":
+            del target["entry/sample/depends_on"]
+        for name, link in (("a", "x"), ("b", "y")):
+            target[f"{SAMPLE}/{name}"].attrs["target"] = f"/{SAMPLE}/{name}"
+            linked = h5py.SoftLink(f"/{SAMPLE}/{name}") if soft else target[f"{SAMPLE}/{name}"]
+            target[f"entry/data/{link}"] = linked
+    x, y = positions(file)
+    np.testing.assert_allclose(x, -A)
+    np.testing.assert_allclose(y, B)
+
+
+def test_other_axes_that_move_count_frame_by_frame(file):
+    fine, along = np.random.default_rng(2).uniform(-1, 1, (2, 12))
+    with h5py.File(file, "a") as target:
+        for name, link in (("a", "x"), ("b", "y")):
+            target[f"entry/data/{link}"] = h5py.SoftLink(f"/{SAMPLE}/{name}")
+        change("b", depends_on="fine")(target)
+        axis(target, f"{SAMPLE}/fine", fine, (1, 0, 0), on="along")
+        axis(target, f"{SAMPLE}/along", along, (0, 0, 1), on="phi")
+        noise = np.linspace(-0.005, 0.005, 12)
+        axis(target, f"{SAMPLE}/phi", 90 + noise, (0, 0, 1), "rotation", unit="deg")
+    x, y = positions(file)
+    np.testing.assert_allclose(x, -B, atol=1e-12)
+    np.testing.assert_allclose(y, A + fine, atol=1e-12)
+
+
 def test_motors_with_names_of_their_own_are_taken_as_they_are(file):
     x, y = positions(file, x=f"{SAMPLE}/a", y=f"{SAMPLE}/b")
     np.testing.assert_allclose(x, A)
@@ -101,15 +133,30 @@ def tilted(target):
     axis(target, f"{MODULE}/slow_pixel_direction", 5e-5, (0, -1, 0), unit="m")
 
 
+def standing(values, **attributes):
+    def apply(target):
+        change("b", depends_on="z")(target)
+        axis(target, f"{SAMPLE}/z", values, (0, 0, 1))
+        for name, link in (("a", "x"), ("b", "y")):
+            target[f"entry/data/{link}"] = h5py.SoftLink(f"/{SAMPLE}/{name}")
+        target[f"{SAMPLE}/z"].attrs.update(attributes)
+
+    return apply
+
+
 @pytest.mark.parametrize(
     ("apply", "found"),
     [
+        (standing(3.0, units=""), r"z must be in a unit of length.*--x and --y"),
+        (standing([np.nan]), r"z must be of finite values"),
+        (standing([]), r"z must be of finite values"),
+        (standing([1.0, 2.0, 3.0]), r"z must be one value, or 12, got shape \(3,\)"),
         (change("b", depends_on="a"), r"transformations/a must be an axis of a chain with an end"),
         (change("b", depends_on="gone"), r"transformations/gone must be an axis that others"),
         (change("b", transformation_type="general"), r"b must be a translation or a rotation"),
         (change("b", vector=(0, 0, 0)), r"b must be an axis with a vector of three numbers"),
         (change("a", offset=(1, 0, 0), offset_units="foot"), r"a must be with offset_units in"),
-        (turning, r"phi must be one value for all frames.*--x and --y"),
+        (turning, r"phi must be one angle for all frames, got 11 degrees.*--x and --y"),
         (tilted, r"fast_pixel_direction must be perpendicular to the beam, got .* 53.1 degrees"),
     ],
 )

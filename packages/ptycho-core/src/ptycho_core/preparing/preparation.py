@@ -354,7 +354,9 @@ def write_prepared(
         if watched.highest < BRIGHTEST[0]:  # known now; nothing is left of the file
             got = f"no value above {watched.highest:g}" if watched.highest > 0 else "zeros only"
             raise InvalidValueError(f"{path}", "patterns with photons", got)
-    return evolve(scan, bad_pixels=bad, known_totals=watched.totals)
+    # what was read before a pixel became bad counts with it: sums are made again when needed
+    known_totals = watched.totals if bad is scan.bad_pixels else None
+    return evolve(scan, bad_pixels=bad, known_totals=known_totals)
 
 
 def _narrow_types(stack: LazyStack) -> list[np.dtype[Any]]:

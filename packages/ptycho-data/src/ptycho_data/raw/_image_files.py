@@ -86,11 +86,11 @@ class FrameFiles:
 
 
 def _told(paths: Sequence[Path]) -> list[str]:
-    absent = missing_numbers(paths)
-    if not absent:
+    count, first = missing_numbers(paths)
+    if not count:
         return []
-    some = ", ".join(map(str, absent[:5])) + (", ..." if len(absent) > 5 else "")
-    return [f"{paths[0].name} to {paths[-1].name}: {len(absent)} numbers are missing: {some}"]
+    some = ", ".join(map(str, first)) + (", ..." if count > len(first) else "")
+    return [f"{paths[0].name} to {paths[-1].name}: {count} numbers are missing: {some}"]
 
 
 class FrameSource:

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 from ptycho_data._contract import WHOLE_FILE, ScanFormatError
@@ -38,11 +38,16 @@ def in_order(paths: Sequence[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: natural(path.name))
 
 
-def missing_numbers(paths: Sequence[Path]) -> list[int]:
-    """Return the numbers that a series in order leaves out; none if several numbers vary."""
+def missing_numbers(paths: Sequence[Path], most: int = 5) -> tuple[int, list[int]]:
+    """Return how many numbers a series in order leaves out, and the first of them.
+
+    None if several numbers vary. Times in names are far apart: not all that lies between is listed.
+    """
     columns = list(zip(*(natural(path.name)[:-1] for path in paths), strict=True))
     varying = [column for column in columns if len(set(column)) > 1]
     if len(varying) != 1:
-        return []
+        return 0, []
     numbers = [number for _, number in varying[0]]
-    return [absent for low, high in pairwise(numbers) for absent in range(low + 1, high)]
+    gaps = [range(low + 1, high) for low, high in pairwise(numbers)]
+    count = sum(max(0, gap.stop - gap.start) for gap in gaps)
+    return count, list(islice(chain.from_iterable(gaps), most))

@@ -6,8 +6,7 @@ on the axis that it depends on. Vectors are those of McStas: z along the beam, y
 left of who looks along the beam.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from attrs import frozen
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 from scipy.spatial.transform import Rotation
 
-from ptycho_data._contract import ScanFormatError
 from ptycho_data._hdf5 import H5File
 from ptycho_data.formats._cxi_detector import BASIS, read_axes
 from ptycho_data.raw._motors import in_metres
@@ -26,6 +24,8 @@ __all__ = ["motors_of_sample", "scanned"]
 
 #: A detector that faces the beam, its rows from top to bottom.
 _FAST, _SLOW = np.array([-1.0, 0.0, 0.0]), np.array([0.0, -1.0, 0.0])
+#: Degrees within which a rotation stands still.
+_STEADY = 0.02
 #: Cosine that the beam may have with an axis of the detector: 3 degrees.
 _UPRIGHT = 0.05
 _MOST_AXES = 64
@@ -59,22 +59,29 @@ class NamedAxis:
         return int(np.prod(self.place.shape)) > 1
 
     def turn(self) -> Rotation:
-        """Return the rotation, which must be one for all frames."""
+        """Return the rotation, which must be one for all frames, but for noise of an encoder."""
         unit = (self.place.unit or "deg").strip().lower()
         if unit not in _DEGREES:
             self.place.fail("in degrees or radians", f"units {unit!r}", _ADVICE)
-        with _with_advice(self.place):
-            angle = self.place.number() * _DEGREES[unit]
-        return Rotation.from_rotvec(np.radians(angle) * self.vector)
+        angles = np.asarray(self.place.read(), np.float64).reshape(-1) * _DEGREES[unit]
+        if not (angles.size and np.isfinite(angles).all() and np.ptp(angles) < _STEADY):
+            finite = angles[np.isfinite(angles)]
+            got = f"{np.ptp(finite):g} degrees between them" if finite.size else "no finite number"
+            self.place.fail("one angle for all frames", got, _ADVICE)
+        return Rotation.from_rotvec(np.radians(angles.mean()) * self.vector)
 
-
-@contextlib.contextmanager
-def _with_advice(place: Place) -> Iterator[None]:
-    try:
-        yield
-    except ScanFormatError:
-        got = f"shape {place.shape} with several, or none"
-        place.fail("one value for all frames", got, _ADVICE)
+    def shifts(self, count: int) -> NDArray[np.float64]:
+        """Return where it stands in metres: (count,) for each frame, or (1,) for all."""
+        if not self.place.unit:
+            self.place.fail("in a unit of length", "no attribute units", _ADVICE)
+        values = in_metres(self.place).reshape(-1)
+        if not values.size or not np.isfinite(values).all():
+            self.place.fail("of finite values", "others, or none", _ADVICE)
+        if np.ptp(values) == 0:
+            return values[:1]
+        if values.size != count:
+            self.place.fail(f"one value, or {count}", f"shape {self.place.shape}", _ADVICE)
+        return values
 
 
 def chain(file: H5File, name: str) -> list[NamedAxis]:
@@ -216,7 +223,7 @@ def along_detector(
     Raises
     ------
     ScanFormatError
-        Another axis moves, too.
+        A rotation moves, or another axis has no value, or no unit.
     """
     count = max(len(values) for values in moved.values())
     places = np.zeros((count, 3))
@@ -226,9 +233,7 @@ def along_detector(
         elif axis.place.name in moved:
             places = places + moved[axis.place.name][:, None] * axis.vector
         else:
-            with _with_advice(axis.place):
-                axis.place.number()  # where it stands changes nothing, that it stands does
-            places = places + float(in_metres(axis.place).reshape(-1)[0]) * axis.vector
+            places = places + axis.shifts(count)[:, None] * axis.vector
         places = places + axis.offset
     x, y = (-(places @ direction) for direction in directions)
     return x, y
@@ -260,14 +265,21 @@ def scanned(
     if BASIS in file:
         axes_of_cxi = read_axes(file, cautions)
         return axes_of_cxi.along(np.stack([x, y], axis=1), cautions)
-    names = place_x.name, place_y.name
-    if any(file.numbers(name, "vector") is None for name in names):
+    if any(file.numbers(place.name, "vector") is None for place in (place_x, place_y)):
         return None
     axes = sample_axes(file)
+    names = [_original(file, place.name, axes) for place in (place_x, place_y)]
     for name in names:
         if name not in {axis.place.name for axis in axes}:
             axes = _joined(chain(file, name), axes)
     return along_detector(axes, dict(zip(names, (x, y), strict=True)), detector_axes(file))
+
+
+def _original(file: H5File, name: str, axes: Sequence[NamedAxis]) -> str:
+    """Return the path under which others depend on an axis: NXdata has links to axes."""
+    known = [axis.place.name for axis in axes]
+    target = (file.text(name, "target") or "").strip("/")
+    return next((path for path in (*known, target) if path and file.same(path, name)), name)
 
 
 def _joined(first: list[NamedAxis], then: list[NamedAxis]) -> list[NamedAxis]:
