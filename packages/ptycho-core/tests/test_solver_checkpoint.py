@@ -124,6 +124,11 @@ def test_a_run_of_something_else_is_not_resumed(scan, tmp_path):
     with pytest.raises(InvalidValueError, match=r"scan must be as in .*checkpoint"):
         solve_scan(simulated_scan(24, seed=5), **again)
     path = tmp_path / "r" / CHECKPOINT_FILE
+    before = path.read_bytes()
+    other = {**again, "seed": 1, "overwrite": True}
+    assert len(solve_scan(scan, **other).r_factors) == OPTIONS["epochs"]
+    assert not path.exists()
+    path.write_bytes(before)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)

@@ -217,7 +217,8 @@ def reconstruct(
             half_scan_frc=half_scan_frc,
             pictures=pictures,
             resume=resume or (batch.skip_done and begun),
-            overwrite=overwrite or batch.skip_done,  # what is there and not done is unfinished
+            # what is there and not done is unfinished; a checkpoint of something else is not
+            overwrite=overwrite or (batch.skip_done and not begun),
             progress=batch.progress(job),
         )
 

@@ -80,7 +80,7 @@ def solve_scan(
         Go on from the checkpoint in the output folder, with the same bits as without the
         interruption; from the beginning where there is none. `epochs` may be larger than before.
     overwrite
-        Replace existing results in the output folder.
+        Replace existing results in the output folder, and a checkpoint that does not fit.
     progress
         Show progress and log lines on standard error. A program that has configured `logging`
         gets the lines there.

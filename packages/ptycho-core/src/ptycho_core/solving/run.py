@@ -275,7 +275,13 @@ class SolverRun:
         if not path.exists():
             log.info("%s: no checkpoint yet: starting from the beginning", path)
             return checkpoint, None
-        state = checkpoint.read()
+        try:
+            state = checkpoint.read()
+        except InvalidValueError:
+            if not self.overwrite:
+                raise
+            log.info("%s: damaged or of another run: starting from the beginning", path)
+            return checkpoint, None
         done, epochs = len(state.r_factors), self.settings["epochs"]
         if done >= epochs:
             rule = f"more than the {done} epochs that are done"
