@@ -8,9 +8,10 @@ import h5py
 import numpy as np
 import pytest
 from attrs import define
-from ptycho_config.errors import InvalidValueError
+from ptycho_config.errors import InvalidValueError, MissingFileError
 from ptycho_core.batch import Finished
 from ptycho_core.exit_codes import BELOW_QUALITY, FAILED, OK, BelowQualityError
+from ptycho_core.record import RUN_FILE
 from ptycho_core.testing import reconstruction_at
 from ptycho_core.watching import (
     ANY_SCAN,
@@ -249,6 +250,8 @@ def test_patterns_without_scan_or_out_of_the_folder_are_refused(text):
         ("**/{scan}.h5", "x/y/a.h5", "a"),
         ("{scan}.h5", "x/a.h5", None),
         ("{scan}?.h5", "a(+1.h5", "a(+"),
+        ("m_{scan}.h5", "m_...h5", None),  # the folder of its results would be ".."
+        ("m_{scan}.h5", "m_.a.h5", None),
     ],
 )
 def test_names_by_pattern(text, name, scan):
@@ -353,6 +356,56 @@ def test_the_result_of_somebody_else_is_never_replaced(folder):
     assert watch(folder, worker, retry=True).run(once=True) == 3
     assert not worker.done
     assert json.loads((folder.parent / "out/a/metrics.json").read_text())["r_factor"] == 7
+
+
+def test_files_of_somebody_else_are_never_replaced(folder):
+    put(folder, "a")
+    theirs = folder.parent / "out" / "a" / "reconstruction.npz"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("theirs")
+    for retry in (False, True):
+        assert watch(folder, Worker(), retry=retry).run(once=True) == 3
+    assert theirs.read_text() == "theirs"
+
+
+def test_a_scan_that_goes_while_it_is_read_ends_no_watch(folder):
+    put(folder, "a")
+    put(folder, "b")
+    worker = Worker()
+
+    def take_away(job, attempt):
+        if job.name == "a":
+            job.scan.unlink()
+            raise MissingFileError(f"{job.scan}: no such file")
+        return worker(job, attempt)
+
+    assert watch(folder, take_away).run(once=True) == FAILED
+    assert states(folder) == {"a": "failed", "b": "done"}
+
+
+def test_a_missing_model_ends_the_watch(folder):
+    put(folder, "a")
+
+    def without_model(*_):
+        raise MissingFileError("model: no such file")
+
+    with pytest.raises(MissingFileError):
+        watch(folder, without_model).run(once=True)
+    assert states(folder) == {"a": "interrupted"}
+
+
+def test_an_unrefined_result_that_was_written_when_the_process_died_has_failed(folder):
+    put(folder, "a")
+
+    def die(job, _):
+        also = lambda place: write_json(place / RUN_FILE, {"refinement": {"failed": "x"}})  # noqa: E731
+        write_results(job.output, REC, metrics={"r_factor": 0.1}, pictures=False, also=also)
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        watch(folder, die).run(once=True)
+    assert watch(folder, Worker()).run(once=True) == FAILED
+    assert states(folder) == {"a": "failed"}
 
 
 def test_a_result_that_was_complete_when_the_process_died_is_not_made_again(folder):

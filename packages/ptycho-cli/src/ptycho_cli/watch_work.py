@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 from ptycho_config import Layer
-from ptycho_core.batch import Finished
+from ptycho_core.batch import NOT_REFINED, Finished
 from ptycho_core.progress.base import Progress
 from ptycho_core.reconstruction import Extras, OpenedModel, ReconstructionRun
 from ptycho_core.results import InferenceResult
@@ -76,8 +76,7 @@ def with_network(layers: Sequence[Layer], model: Path, refine: int, *, pictures:
         one.check()
         result = one.run()
         failed = refine and "r_factor_network" not in result.metrics
-        lost = "not refined; the results are those of the network" if failed else ""
-        return _finished(result, lost)
+        return _finished(result, NOT_REFINED if failed else "")
 
     return run
 

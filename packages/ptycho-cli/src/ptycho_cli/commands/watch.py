@@ -25,6 +25,7 @@ from ptycho_core.watching import (
     read_ledger,
     scan_of,
 )
+from ptycho_data import jsonable
 
 from ptycho_cli.batch import json_option
 from ptycho_cli.console import note, say, tell
@@ -242,7 +243,7 @@ def _refuse(given: dict[str, object], when: str) -> None:
 
 
 def _json_line(entry: Entry) -> None:
-    say(json.dumps(entry.to_dict()))
+    say(json.dumps(jsonable(entry.to_dict())))
 
 
 def _line(entry: Entry) -> None:

@@ -96,7 +96,8 @@ class Entry:
         """Return the entry of a line; raises KeyError, TypeError or ValueError for another."""
         files = {str(k): (int(size), int(ns)) for k, (size, ns) in line["files"].items()}
         scan, state = str(line["scan"]), str(line["state"])
-        if state not in _STATES or Path(scan).name != scan:  # a folder of the output, no other
+        of_output = Path(scan).name == scan and not scan.startswith(".")  # its folder, no other
+        if state not in _STATES or not of_output:
             raise ValueError(f"{state} {scan}")
         return cls(
             scan=scan,

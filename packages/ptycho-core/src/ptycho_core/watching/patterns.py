@@ -17,8 +17,8 @@ _TOKEN = re.compile(r"\{scan\}|\{[^{}]*,[^{}]*\}|\*\*/|\*|\?")
 class FilePattern:
     """Names of files in a folder, such as ``{scan}_master.h5`` or ``{scan}/frames_*.h5``.
 
-    ``{scan}`` stands for the name of the scan, ``*`` and ``?`` for any letters, ``{h5,nxs}`` for
-    one of the texts, and ``**/`` for any folders.
+    ``{scan}`` stands for the name of the scan, which does not begin with a dot, ``*`` and ``?`` for
+    any letters, ``{h5,nxs}`` for one of the texts, and ``**/`` for any folders.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def _compiled(text: str) -> re.Pattern[str]:
         parts.append(re.escape(text[at : token.start()]))
         at = token.end()
         if token[0] == "{scan}":
-            parts.append("(?P=scan)" if named else "(?P<scan>[^/]+)")
+            parts.append("(?P=scan)" if named else "(?P<scan>[^/.][^/]*)")
             named = True
         elif token[0].startswith("{"):
             choices = token[0][1:-1].split(",")

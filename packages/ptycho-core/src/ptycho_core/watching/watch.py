@@ -6,7 +6,6 @@ notes what became of them in a ledger. A watch that was killed is simply started
 
 import contextlib
 import hashlib
-import json
 import logging
 import time
 from collections import Counter
@@ -26,8 +25,17 @@ from ptycho_data import (
     read_set,
 )
 
-from ptycho_core.batch import Finished, Job, OtherResultError, Outcome, State, run_jobs
+from ptycho_core.batch import (
+    Finished,
+    Job,
+    OtherResultError,
+    Outcome,
+    State,
+    finished_result,
+    run_jobs,
+)
 from ptycho_core.exit_codes import FAILED, worst_code
+from ptycho_core.outputs import CHECKPOINT_FILE
 from ptycho_core.record import UNFINISHED
 from ptycho_core.watching.arrivals import CHANGING, Arrival, Arrivals, Stamps
 from ptycho_core.watching.ledger import LEDGER_FILE, STARTED, Entry, Ledger
@@ -207,7 +215,9 @@ class Watch:
                 raise OtherResultError(sentence(f"{folder}", rule, "another result", advice))
             self._ledger.write(evolve(started, result=before))
             unfinished = last is not None and last.state in (STARTED, State.INTERRUPTED)
-            return self.work(job, Attempt(replace=last is not None, resume=again and unfinished))
+            begun = before is not None or (folder / CHECKPOINT_FILE).exists()
+            replace = last is not None and begun  # of anything else, nothing is replaced
+            return self.work(job, Attempt(replace=replace, resume=again and unfinished))
 
         errors: list[BaseException | None] = []
         job = Job(name=arrival.name, inputs=arrival.files, output=folder)
@@ -218,6 +228,8 @@ class Watch:
 
     def _end(self, arrival: Arrival, outcome: Outcome, error: BaseException | None) -> None:
         stopped = isinstance(error, (KeyboardInterrupt, *_STOPPING))
+        if isinstance(error, MissingFileError) and not self.arrivals.unchanged(arrival):
+            stopped = False  # the scan itself has gone
         last = self._ledger.entries.get(arrival.name)
         result = None if last is None else last.result
         if last is not None and last.state == STARTED:  # what is there now is of this watch
@@ -258,10 +270,9 @@ class Watch:
         result = _result_of(folder)
         if not whole or result in (None, entry.result):
             return
-        metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
-        if metrics.get("stopped") in UNFINISHED:
+        found = finished_result(folder)
+        if found.metrics.get("stopped") in UNFINISHED:
             return
-        found = Finished(metrics=metrics)
         job = Job(name=entry.scan, inputs=(folder,), output=folder)
         (outcome,) = run_jobs([job], lambda _: found, judge=self.judge)
         adopted = Entry(
