@@ -10,7 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from ptycho_cli.cluster.arguments import Submitted
+from ptycho_cli.cluster.states import HIDDEN, Board
+from ptycho_cli.cluster.tasks import Task
 from ptycho_cli.main import main
+from ptycho_core.batch import Job
 from ptycho_data import load_bundle, load_reconstruction
 
 LOCAL = ["--cluster", "local", "--parallel", "2"]
@@ -87,6 +91,11 @@ def test_the_page_and_what_a_repeated_submission_adds(tmp_path):
     assert code == 0
     assert "1 of 3 scans submitted" in printed
     assert "nothing to submit" in run(*submit)[1]
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / "a.npz").write_bytes((scans / "b.npz").read_bytes())
+    code, _, error = run(*submit[:-3], tmp_path / "later" / "a.npz")
+    assert code == 1
+    assert "names of the results must be different" in error
 
 
 def test_several_scans_of_one_task_keep_their_names(scans, tmp_path):
@@ -171,6 +180,15 @@ def test_the_script_for_slurm(scans, tmp_path, monkeypatch):
     sacct.chmod(0o755)
     assert [entry["state"] for entry in states(out).values()] == ["lost", "waiting"]
     assert "1 of 2 scans submitted" in run(*words)[1]
+
+
+def test_a_task_whose_scans_are_all_done_has_nothing_to_do(tmp_path):
+    """As when its time ends between the last result and its own end."""
+    job = Job(name="a", inputs=(tmp_path / "a.npz",), output=tmp_path / "a")
+    (tmp_path / HIDDEN / "states").mkdir(parents=True)
+    Board(tmp_path).note("a", "done")
+    submitted = Submitted(command="reconstruct", arguments=(), jobs=[job])
+    assert Task(output=tmp_path, submitted=submitted, jobs=[job])() == {}
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ import json
 import platform
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
 from ptycho_config.errors import InvalidValueError
-from ptycho_core.batch import State
+from ptycho_core.batch import Job, State
 from ptycho_data import write_json
 
 from ptycho_cli.cluster.queues import gone
@@ -34,6 +34,8 @@ class Entry:
     Attributes
     ----------
     name, state : str
+    scan : str
+        Its file.
     task : str
         Name of its task in the queue.
     log : Path
@@ -44,6 +46,7 @@ class Entry:
 
     name: str
     state: str
+    scan: str
     task: str
     log: Path
     known: Mapping[str, Any]
@@ -76,10 +79,12 @@ class Board:
         """Folder of submitit: its scripts, pickles and logs."""
         return self.folder / "logs"
 
-    def write_plan(self, cluster: str, tasks: Mapping[str, str]) -> None:
+    def write_plan(self, cluster: str, tasks: Iterable[tuple[Job, str]]) -> None:
         """Note the task of each scan, in addition to earlier ones."""
         place = {"cluster": cluster, "host": platform.node()}
-        new = {name: {"id": task, **place} for name, task in tasks.items()}
+        new = {
+            job.name: {"id": task, "scan": str(job.scan.absolute()), **place} for job, task in tasks
+        }
         write_json(self.folder / "plan.json", self._plan() | new, overwrite=True)
 
     def note(self, name: str, state: str, **more: Any) -> None:
@@ -113,19 +118,21 @@ class Board:
         if not plan:
             rule = "the output folder of a submission"
             raise InvalidValueError(str(self.output), rule, "a folder without one")
-        entries = [self._entry(name, str(task["id"])) for name, task in plan.items()]
+        entries = [self._entry(name, task) for name, task in plan.items()]
         open_ = [entry for entry in entries if entry.state in (WAITING, RUNNING)]
         ended = gone(self.logs, [plan[entry.name] for entry in open_])
         return [self._lost(e) if e in open_ and e.task in ended else e for e in entries]
 
     def _lost(self, entry: Entry) -> Entry:
         """Return what is known of a scan after its task has ended."""
-        last = self._entry(entry.name, entry.task)  # it may have been noted meanwhile
-        return evolve(last, state=LOST) if last.state in (WAITING, RUNNING) else last
+        state, known = self.state(entry.name), _read(self._file(entry.name))  # noted meanwhile
+        return evolve(entry, state=LOST if state in (WAITING, RUNNING) else state, known=known)
 
-    def _entry(self, name: str, task: str) -> Entry:
+    def _entry(self, name: str, planned: Mapping[str, Any]) -> Entry:
+        task, scan = str(planned["id"]), str(planned.get("scan", ""))
         log, known = self.logs / f"{task}_0_log.err", _read(self._file(name))
-        return Entry(name=name, state=self.state(name), task=task, log=log, known=known)
+        state = self.state(name)
+        return Entry(name=name, state=state, scan=scan, task=task, log=log, known=known)
 
     def _file(self, name: str) -> Path:
         return self.folder / "states" / f"{name}.json"

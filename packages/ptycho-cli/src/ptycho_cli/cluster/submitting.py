@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
-from ptycho_config.errors import InvalidValueError, MissingPackageError
+from ptycho_config.errors import InvalidValueError, MissingPackageError, describe
 from ptycho_config.install import SOURCE, install_command
 from ptycho_core.batch import Job
 from ptycho_core.threads import usable_cores
@@ -77,7 +77,8 @@ def submit_tasks(submitted: Submitted, output: Path, wanted: Resources) -> tuple
     MissingPackageError
         submitit is not installed.
     InvalidValueError
-        The cluster is not available here, or does not know an option.
+        The cluster is not available here, or does not know an option; or the result of another
+        scan has the name of one of these.
     FolderInUseError
         Another process submits to the folder.
     """
@@ -85,9 +86,7 @@ def submit_tasks(submitted: Submitted, output: Path, wanted: Resources) -> tuple
     executor = _executor(board, wanted)
     board.folder.mkdir(parents=True, exist_ok=True)
     with folder_lock(board.folder):
-        known = {entry.name: entry.state for entry in board.entries()} if _begun(board) else {}
-        passed = (*FINAL, RUNNING, WAITING)
-        todo = [job for job in submitted.jobs if known.get(job.name) not in passed]
+        todo = _todo(board, submitted.jobs)
         if not todo:
             return 0, 0
         for job in todo:
@@ -105,7 +104,7 @@ def submit_tasks(submitted: Submitted, output: Path, wanted: Resources) -> tuple
             for task, place in zip(tasks, queued, strict=True)
             for job in task.jobs
         }
-        board.write_plan(wanted.cluster, {job.name: task_of[job.name] for job in todo})
+        board.write_plan(wanted.cluster, [(job, task_of[job.name]) for job in todo])
         return len(todo), len(tasks)
 
 
@@ -126,8 +125,19 @@ def _detached() -> Iterator[None]:
             os.close(old)
 
 
-def _begun(board: Board) -> bool:
-    return (board.folder / "plan.json").is_file()
+def _todo(board: Board, jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs that are not done, nor being worked on."""
+    if not (board.folder / "plan.json").is_file():
+        return list(jobs)
+    passed = (*FINAL, RUNNING, WAITING)
+    there = {entry.name: entry.scan for entry in board.entries() if entry.state in passed}
+    for job in jobs:
+        scan = str(job.scan.absolute())
+        if there.get(job.name, scan) != scan:
+            got = f"{describe(job.name)} for {there[job.name]} and {scan}"
+            advice = "give --name with {parent}, or choose another output folder"
+            raise InvalidValueError("names of the results", "different", got, advice)
+    return [job for job in jobs if job.name not in there]
 
 
 def _shares(jobs: Sequence[Job], wanted: Resources) -> list[list[Job]]:

@@ -74,10 +74,10 @@ class Task:
         todo = [job for job in self.jobs if board.state(job.name) not in FINAL]
         try:
             for left in reversed(range(1 + self.retries)):
-                ends |= self._attempt(todo, again=left > 0)
-                todo = [job for job in todo if ends[job.name].again]
                 if not todo:
                     break
+                ends |= self._attempt(todo, again=left > 0)
+                todo = [job for job in todo if ends[job.name].again]
         except RuntimeError as error:  # of submitit, after `checkpoint`: not in the queue again
             self._note(WAITING, State.INTERRUPTED, code=INTERRUPTED, reason=str(error))
             raise
