@@ -81,6 +81,13 @@ def test_one_scan_has_a_line_and_the_error_of_one(ptycho, scans, tmp_path):
     assert [(line["state"], line["code"]) for line in lines(broken)] == [("failed", 1)]
 
 
+def test_the_home_folder_holds_the_result_of_one_scan(ptycho, scan_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = ptycho("reconstruct", scan_file, "-o", "~/solved", *SOLVE)
+    assert done.code == 0
+    assert done.out.startswith(f"{tmp_path}/solved: R-factor")
+
+
 def test_a_name_puts_even_one_scan_below_the_output(ptycho, scans, tmp_path):
     args = ("-o", tmp_path / "out", *SOLVE, "--name", "{parent}.{number:02d}")
     assert ptycho("reconstruct", scans / "s_9.npz", *args).code == 0

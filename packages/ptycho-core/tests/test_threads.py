@@ -34,12 +34,13 @@ def test_idle_threads_sleep_unless_the_user_wants_otherwise():
 def test_usable_cores(monkeypatch, granted, of_task, cores):
     monkeypatch.setattr(threads, "_bound_cores", lambda: 8)
     monkeypatch.setattr(threads, "_granted_cores", lambda: granted)
-    environment = {"SLURM_CPUS_PER_TASK": of_task}
+    environment = {"SLURM_CPUS_PER_TASK": of_task, "MKL_NUM_THREADS": ""}
     assert usable_cores(environment) == cores
     assert threads_in_use(environment) == cores
     use_threads_sparingly(environment)
     # Where the libraries see as many themselves, they decide, also for several processes.
     assert environment.get("OMP_NUM_THREADS") == (None if cores == 8 else str(cores))
+    assert environment["MKL_NUM_THREADS"] == ("" if cores == 8 else str(cores))
     assert threads_in_use({**environment, "OMP_NUM_THREADS": "5,2"}) == 5
 
 

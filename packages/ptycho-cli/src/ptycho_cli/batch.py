@@ -9,6 +9,7 @@ from typing import Any
 import click
 from attrs import frozen
 from ptycho_config.errors import PtychoError
+from ptycho_config.paths import expanded
 from ptycho_core.batch import Finished, Job, Outcome, State, plan_jobs, run_jobs
 from ptycho_core.exit_codes import OK, worst_code
 from ptycho_core.formatting import format_number, table
@@ -117,7 +118,8 @@ class Batch:
         except PtychoError as error:
             raise click.UsageError(str(error)) from error
         flags = {key: options[key] for key in ("skip_done", "keep_going", "as_json")}
-        return cls(jobs=jobs, single=len(jobs) == 1 and jobs[0].output == output, **flags)
+        single = len(jobs) == 1 and jobs[0].output == expanded(output)
+        return cls(jobs=jobs, single=single, **flags)
 
     def check(self, check: Callable[[Job], None]) -> None:
         """Check every output before any work, unless the batch is to cope with what is there."""

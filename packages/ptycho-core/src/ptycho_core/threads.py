@@ -55,7 +55,8 @@ def use_threads_sparingly(environment: Environment = os.environ) -> None:
     cores = usable_cores(environment)
     if "OMP_NUM_THREADS" not in given and cores < _bound_cores():  # what the libraries do not see
         for name in _COUNTS:
-            environment.setdefault(name, str(cores))
+            if name not in given:  # an empty text says nothing
+                environment[name] = str(cores)
 
 
 def threads_in_use(environment: Environment = os.environ) -> int:
