@@ -29,6 +29,11 @@ def test_a_file_gives_the_same_result_as_its_scan(scan, tmp_path):
     np.testing.assert_array_equal(again.reconstruction.object, result.reconstruction.object)
 
 
+def test_there_is_an_epoch_at_least(scan):
+    with pytest.raises(InvalidValueError, match="epochs must be a whole number >= 1, got 0"):
+        solve_scan(scan, epochs=0)
+
+
 def test_refined_positions_are_in_the_reconstruction(scan):
     result = solve_scan(scan, epochs=7, refine_positions=True)
     rec = result.reconstruction

@@ -135,6 +135,10 @@ def test_what_does_not_fit_is_refused(scan, first, tmp_path):
         warm_start(first.path, unknown)
     with pytest.raises(InvalidValueError, match="under at least half of the scan"):
         warm_start(first.path, evolve(scan, origin_m=(1e-3 + 300 * PIXEL, -2e-3)))
+    dark = evolve(first.reconstruction, object=np.zeros_like(first.reconstruction.object))
+    save_reconstruction(tmp_path / "dark.npz", dark)
+    with pytest.raises(InvalidValueError, match="object must be nonzero where the probe shines"):
+        solve_scan(scan, start=tmp_path / "dark.npz", **OPTIONS)
     np.save(tmp_path / "probe.npy", scan.probe)
     with pytest.raises(InvalidValueError, match="take a probe alone with --first-probe"):
         warm_start(tmp_path / "probe.npy", scan)

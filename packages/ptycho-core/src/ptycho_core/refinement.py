@@ -7,6 +7,7 @@ import attrs
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
 from ptycho_data import Reconstruction, Scan
 from ptycho_data.display import Displayed
 from ptycho_data.plots import plot_object
@@ -200,11 +201,18 @@ def r_factor_at_best_scale(
         ``sum|scale * modulus - sqrt(counts)| / sum sqrt(counts)``.
     scale : float
         The factor on the modulus with the least squared error.
+
+    Raises
+    ------
+    InvalidValueError
+        If the object is zero wherever the probe shines.
     """
     cross = power = numerator = denominator = 0.0
     for predicted, measured in _amplitudes(rec, counts, bad):
         cross += float(np.sum(predicted * measured, dtype=np.float64))
         power += float(np.sum(predicted**2, dtype=np.float64))
+    if not power > 0:
+        raise InvalidValueError("object", "nonzero where the probe shines", "zeros only")
     scale = cross / power
     for predicted, measured in _amplitudes(rec, counts, bad):
         sums = r_factor_sums(scale * predicted, measured)

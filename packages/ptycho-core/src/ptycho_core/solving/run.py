@@ -110,6 +110,8 @@ class SolverRun:
                 raise InvalidValueError("first_probe", rule, self.first_probe)
             probe_source(self.first_probe)
         check_accelerator(self.accelerator)
+        if not self.settings["epochs"] >= 1:
+            raise InvalidValueError("epochs", "a whole number >= 1", f"{self.settings['epochs']}")
         if self.max_time is not None and not self.max_time > 0:
             raise InvalidValueError("max_time", "minutes > 0", f"{self.max_time}")
         if self.resume and self.output is None:
