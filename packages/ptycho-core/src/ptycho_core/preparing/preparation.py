@@ -322,7 +322,7 @@ def write_prepared(
     Returns
     -------
     Scan
-        The same scan, with the sums of all patterns known.
+        The same scan; the sums of its patterns are known, unless more pixels became bad.
 
     Raises
     ------
@@ -336,14 +336,16 @@ def write_prepared(
         stack = scan.diffraction
         assert isinstance(stack, LazyStack)  # noqa: S101 - made so by `prepare`
         bad = scan.bad_pixels
-        for dtype in [*_narrow_types(stack), stack.dtype, stack.dtype]:
-            watched = Watched(stack, scan.domain, progress, dtype=dtype)
+        types = [*_narrow_types(stack), stack.dtype]
+        while True:
+            watched = Watched(stack, scan.domain, progress, dtype=types[0])
             try:
                 written = evolve(scan, diffraction=LazyStack(watched), bad_pixels=bad)
                 save_scan(temporary, written, overwrite=True, run=run)
             except OverflowError:
-                if dtype == stack.dtype:
+                if len(types) == 1:
                     raise
+                del types[0]
                 continue
             known = np.zeros_like(watched.without_value) if bad is None else bad
             late = watched.without_value & ~known
@@ -354,7 +356,7 @@ def write_prepared(
         if watched.highest < BRIGHTEST[0]:  # known now; nothing is left of the file
             got = f"no value above {watched.highest:g}" if watched.highest > 0 else "zeros only"
             raise InvalidValueError(f"{path}", "patterns with photons", got)
-    # what was read before a pixel became bad counts with it: sums are made again when needed
+    # sums of patterns count a pixel that became bad late: they are made again when needed
     known_totals = watched.totals if bad is scan.bad_pixels else None
     return evolve(scan, bad_pixels=bad, known_totals=known_totals)
 

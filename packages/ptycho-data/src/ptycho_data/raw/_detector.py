@@ -21,6 +21,8 @@ __all__ = ["Frames", "Window", "largest_size", "patterns"]
 #: Patterns made together, and the frames that they may be made of: files are opened for each
 #: reading, so that many should share it.
 _READ_BYTES, _FRAME_BYTES = 16 << 20, 64 << 20
+#: Bytes of integer types whose largest value stands for none.
+_WIDE = 4
 
 
 @frozen(kw_only=True)
@@ -249,7 +251,11 @@ def largest_size(shape: tuple[int, int], centre: tuple[float, float], binning: i
 
 
 class PatternSource(ChangedSource):
-    """Patterns that are made from frames as they are read; what lies around them is not copied."""
+    """Patterns that are made from frames as they are read; what lies around them is not copied.
+
+    Where a frame has the largest value of a wide integer type there is none: it becomes zero, and
+    the pixel is noted, before anything is subtracted or added up.
+    """
 
     change: Frames
 
@@ -261,13 +267,33 @@ class PatternSource(ChangedSource):
         most = min(_READ_BYTES // pattern, _FRAME_BYTES // frame)
         together = self.stack.source.block_rows
         self.block_rows = max(1, most // together) * together
+        self._lost = np.zeros((change.window.span,) * 2, bool)
+
+    @property
+    def without_value(self) -> NDArray[np.bool_]:
+        """Pixels (N, N) without a value in some pattern that was read."""
+        window = self.change.window
+        return np.ascontiguousarray(window.turn(window.binned(self._lost) > 0))
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Read the windows of these frames, and make patterns of them."""
         window = self.change.window
         if window.corner:
-            return self.change(self.stack[rows])
-        return self.change.of_parts(window.padded(self.stack.window(rows, window.inside)))
+            part = np.array(window.cut(self.stack[rows]))
+        else:
+            part = window.padded(self.stack.window(rows, window.inside))
+        self._leave_out(part)
+        return self.change.of_parts(part)
+
+    def _leave_out(self, part: NDArray[Any]) -> None:
+        """Note values that stand for none, and make them zero."""
+        if part.dtype.kind not in "iu" or part.dtype.itemsize < _WIDE or not part.size:
+            return
+        largest = np.iinfo(part.dtype).max
+        if part.max() == largest:
+            lost = part == largest
+            self._lost |= lost.any(axis=0)
+            part[lost] = 0
 
 
 def patterns(frames: Stack, change: Frames) -> LazyStack:

@@ -12,9 +12,6 @@ from ptycho_data._stack import LazyStack
 
 __all__ = ["Watched", "added_by_place"]
 
-#: Bytes of integer types whose largest value stands for none.
-_WIDE = 4
-
 
 class _AddedSource:
     """Sums of the patterns of each group, made as they are read."""
@@ -26,6 +23,11 @@ class _AddedSource:
         self.shape: tuple[int, ...] = (len(groups), *stack.shape[1:])
         self.block_rows: int = max(1, stack.source.block_rows // max(map(len, groups)))
 
+    @property
+    def without_value(self) -> NDArray[np.bool_]:
+        """Pixels (N, N) without a value in some pattern that was read."""
+        return _without_value(self.stack)
+
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the sums of these groups; of amplitudes, the roots of sums of squares."""
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
@@ -36,6 +38,11 @@ class _AddedSource:
             else:
                 out[index] = patterns.sum(axis=0)
         return out
+
+
+def _without_value(stack: LazyStack) -> NDArray[np.bool_]:
+    found = getattr(stack.source, "without_value", None)
+    return np.zeros(stack.shape[1:], bool) if found is None else found
 
 
 def added_by_place(
@@ -96,8 +103,11 @@ class Watched:
         self.totals = np.zeros(len(stack))
         #: Largest value of all.
         self.highest = 0.0
-        #: Pixels (N, N) that held the largest value of a wide integer type in some pattern.
-        self.without_value = np.zeros(stack.shape[1:], bool)
+
+    @property
+    def without_value(self) -> NDArray[np.bool_]:
+        """Pixels (N, N) without a value in some pattern that was read."""
+        return _without_value(self.stack)
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Read patterns, and add them to what is known of all.
@@ -112,22 +122,18 @@ class Watched:
         if len(rows):
             highest = read.max()
             self.highest = max(self.highest, float(highest))
-            if self.stack.dtype.kind in "iu":
-                read = self._checked(read, int(highest))
+            if self.dtype != self.stack.dtype:
+                read = self._narrow(read, int(highest))
         self.totals[rows] = self._sums(read)
         if self.progress is not None and len(rows):
             self.progress(int(rows[-1]) + 1)
         return read
 
-    def _checked(self, read: NDArray[Any], highest: int) -> NDArray[Any]:
-        """Look for the largest value of a type, which stands for none; make patterns narrow."""
-        if self.dtype != self.stack.dtype:
-            if highest >= np.iinfo(self.dtype).max:
-                raise OverflowError(f"{highest} in {self.dtype}")
-            return read.astype(self.dtype)
-        if highest == np.iinfo(self.dtype).max and self.dtype.itemsize >= _WIDE:
-            self.without_value |= (read == highest).any(axis=0)
-        return read
+    def _narrow(self, read: NDArray[Any], highest: int) -> NDArray[Any]:
+        """Make patterns narrow; the largest value of a type is left for pixels without one."""
+        if highest >= np.iinfo(self.dtype).max:
+            raise OverflowError(f"{highest} in {self.dtype}")
+        return read.astype(self.dtype)
 
     def _sums(self, read: NDArray[Any]) -> NDArray[Any]:
         """Return counts of patterns; of amplitudes, sums of squares."""
