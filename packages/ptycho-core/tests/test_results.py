@@ -150,7 +150,9 @@ def test_a_training_resumes_with_the_settings_it_began_with(scan, name, value):
     assert (refused.value.name, refused.value.got) == (name, str(value))
 
 
-def test_epochs_and_learning_rate_may_change_on_resuming(scan):
+def test_epochs_and_learning_rate_may_change_on_resuming(scan, caplog):
+    caplog.set_level("INFO")
+
     def state(nepochs, rate):
         config = TrainingConfig(model=ModelConfig(N=64), nepochs=nepochs)
         return resumed_state(config, PyTorchExecutionConfig(learning_rate=rate), [scan])
@@ -163,5 +165,9 @@ def test_epochs_and_learning_rate_may_change_on_resuming(scan):
     check_resumed(Path("last"), second, third)
     third[CHANGES] = resumed_changes(30, second, third)
     assert third[CHANGES][1:] == [{"epoch": 31, "learning_rate": [1e-3, 5e-4]}]
+    assert caplog.messages == [
+        "resuming with nepochs 40 instead of 20",
+        "resuming with learning_rate 0.0005 instead of 0.001",
+    ]
     assert rate_ratio(second, third) == 0.5
     assert rate_ratio({}, third) == 1  # of a checkpoint that has no settings

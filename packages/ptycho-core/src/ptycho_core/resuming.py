@@ -1,6 +1,7 @@
 """Check that a checkpoint belongs to the run that resumes from it."""
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ __all__ = [
     "resumed_state",
     "scan_fingerprint",
 ]
+
+log = logging.getLogger(__name__)
 
 #: Settings that a resumed training may change.
 CHANGEABLE = ("nepochs", "learning_rate")
@@ -84,7 +87,7 @@ def check_resumed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any])
 
 
 def resumed_changes(epochs: int, before: Mapping[str, Any], now: Mapping[str, Any]) -> Changes:
-    """Return what was changed on resuming, this time and earlier.
+    """Return what was changed on resuming, this time and earlier; this time's is logged.
 
     Parameters
     ----------
@@ -98,6 +101,8 @@ def resumed_changes(epochs: int, before: Mapping[str, Any], now: Mapping[str, An
         for name in CHANGEABLE
         if name in before and before[name] != now[name]
     }
+    for name, (then, value) in changed.items():
+        log.info("resuming with %s %s instead of %s", name, value, then)
     earlier: Changes = list(before.get(CHANGES, []))
     return [*earlier, {"epoch": epochs + 1, **changed}] if changed else earlier
 
