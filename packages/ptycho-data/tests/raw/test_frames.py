@@ -138,6 +138,10 @@ def test_headers_of_detectors_state_the_experiment(tmp_path):
     EdfImage(data=FRAMES[0], header=header).write(str(tmp_path / "a.edf"))
     raw = read(tmp_path / "a.edf", **said)
     assert (raw.distance_m, raw.detector_pixel_m) == (2.25, (5e-5, 5e-5))
+    header = {"SampleDistance": "225 cm", "PSize_1": "50 um", "PSize_2": "70_um"}
+    EdfImage(data=FRAMES[0], header=header).write(str(tmp_path / "a.edf"))
+    raw = read(tmp_path / "a.edf", **said)
+    assert (raw.distance_m, raw.detector_pixel_m) == (2.25, pytest.approx((7e-5, 5e-5)))
 
 
 def test_dark_frame_and_mask_may_be_images(tmp_path):

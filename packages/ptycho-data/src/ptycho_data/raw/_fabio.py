@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
 
 from ptycho_data.formats import FrameFormat, ImageFile
 from ptycho_data.raw._image_ends import require_end
+from ptycho_data.raw._quantities import length
 
 __all__ = ["FORMAT"]
 
@@ -95,12 +97,15 @@ def _numbers(header: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
         str(header.get(key, "")) for key in ("_array_data.header_contents", "imageDescription")
     )
     stated = {name: form.search(comments) for name, form in _COMMENTS.items()}
-    texts = {name: (found[1], found[2]) for name, found in stated.items() if found}
-    texts |= {name: (str(header[key]), "m") for name, key in _KEYS.items() if key in header}
     numbers = {}
-    for name, (text, unit) in texts.items():
+    for name, found in stated.items():
         with contextlib.suppress(ValueError):
-            numbers[name] = (float(text), unit)
+            if found:
+                numbers[name] = (float(found[1]), found[2])
+    for name, key in _KEYS.items():
+        with contextlib.suppress(InvalidValueError):
+            if key in header:  # in metres, or with a unit: "50 um", "50_um"
+                numbers[name] = (length(name, str(header[key]).replace("_", " ")), "m")
     return numbers
 
 
