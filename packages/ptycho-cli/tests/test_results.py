@@ -1,4 +1,14 @@
-from ptycho_cli.results import resolution_summary, summary
+import pytest
+from ptycho_cli.results import fail_if_above, resolution_summary, summary
+from ptycho_core.exit_codes import BelowQualityError
+
+
+@pytest.mark.parametrize("ratio", [2.1, float("nan"), None])
+def test_what_fits_worse_or_is_unknown_is_below_quality(ratio):
+    fail_if_above({"r_over_noise": 2.0}, 2.0)
+    fail_if_above({"r_over_noise": ratio}, None)
+    with pytest.raises(BelowQualityError):
+        fail_if_above({"r_over_noise": ratio}, 2.0)
 
 
 def test_summary(tmp_path):

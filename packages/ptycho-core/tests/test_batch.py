@@ -41,6 +41,8 @@ def test_names_by_pattern(folder):
     every = [str(folder / "**/*_*.npz")]
     named = plan_jobs(every, folder / "out", "{parent}-{stem}-{number:03d}", suffix=".npz")
     assert outputs(named) == ["a-scan_2-001.npz", "a-scan_10-002.npz", "b-scan_2-003.npz"]
+    (one,) = plan_jobs([folder / "a/scan_2.npz"], folder / "out", "2026-{stem}")
+    assert one.output.name == "2026-scan_2"
     (one,) = plan_jobs([folder / "a/scan_2.npz"], folder / "out", "{name}")
     assert one.output == folder / "out" / "scan_2.npz"
 

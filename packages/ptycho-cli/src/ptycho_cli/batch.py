@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from attrs import frozen
 from ptycho_config.errors import PtychoError
 from ptycho_config.paths import expanded
-from ptycho_core.batch import Finished, Job, Outcome, State, plan_jobs, run_jobs
+from ptycho_core.batch import NOT_REFINED, Finished, Job, Outcome, State, plan_jobs, run_jobs
 from ptycho_core.exit_codes import OK, worst_code
 from ptycho_core.formatting import format_number, table
 from ptycho_core.progress.base import Progress
@@ -21,7 +21,11 @@ from ptycho_cli.layers import refusals_as_usage
 from ptycho_cli.results import fail_if_above
 from ptycho_cli.sections import section
 
-__all__ = ["Batch", "batch_options", "json_option", "metric"]
+if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
+    from ptycho_core.results import InferenceResult
+    from ptycho_core.solving.results import SolverResult
+
+__all__ = ["Batch", "batch_options", "finished", "json_option", "metric"]
 
 TITLE = "Many scans"
 
@@ -53,6 +57,17 @@ json_option = section("Output")(
     is_flag=True,
     help="Print one line of JSON for each scan on standard output, and nothing else there.",
 )
+
+
+def finished(result: "SolverResult | InferenceResult", refine: int = 0) -> Finished:
+    """Return what a reconstruction has to tell, and whether its refinement, if any, failed."""
+    failed = refine and "r_factor_network" not in result.metrics
+    return Finished(
+        metrics=result.metrics,
+        patterns=len(result.reconstruction.indices),
+        patterns_per_second=result.patterns_per_second,
+        problem=NOT_REFINED if failed else "",
+    )
 
 
 def batch_options(callback: Any) -> Any:

@@ -47,7 +47,7 @@ def fail_if_above(metrics: Mapping[str, Any], limit: float | None) -> None:
     if ratio is None:
         advice = "state the photons per pattern of these amplitudes"
         raise BelowQualityError("R-factor over photon noise", "known", "no photon scale", advice)
-    if ratio > limit:
+    if not ratio <= limit:  # nor is NaN good
         advice = "the results are written"
         rule = f"at most {limit:g}, as --fail-above asks"
         raise BelowQualityError("R-factor over photon noise", rule, f"{ratio:.3g}", advice)

@@ -6,14 +6,13 @@ from typing import Any
 
 import click
 from ptycho_config import Layer
-from ptycho_core.batch import NOT_REFINED, Finished
+from ptycho_core.batch import Finished
 from ptycho_core.progress.base import Progress
 from ptycho_core.reconstruction import Extras, OpenedModel, ReconstructionRun
-from ptycho_core.results import InferenceResult
-from ptycho_core.solving.results import SolverResult
 from ptycho_core.solving.run import SolverRun
 from ptycho_core.watching import Attempt
 
+from ptycho_cli.batch import finished
 from ptycho_cli.console import progress
 from ptycho_cli.layers import refusals_as_usage
 
@@ -39,7 +38,7 @@ def with_solver(settings: Mapping[str, Any], accelerator: str, *, pictures: bool
             progress=_progress_of(output.name),
         )
         one.check()
-        return _finished(one.run())
+        return finished(one.run())
 
     return run
 
@@ -74,21 +73,10 @@ def with_network(layers: Sequence[Layer], model: Path, refine: int, *, pictures:
             progress=_progress_of(output.name),
         )
         one.check()
-        result = one.run()
-        failed = refine and "r_factor_network" not in result.metrics
-        return _finished(result, NOT_REFINED if failed else "")
+        return finished(one.run(), refine)
 
     return run
 
 
 def _progress_of(scan: str) -> Progress:
     return lambda total, label: progress(total, f"{scan}: {label}")
-
-
-def _finished(result: SolverResult | InferenceResult, problem: str = "") -> Finished:
-    return Finished(
-        metrics=result.metrics,
-        patterns=len(result.reconstruction.indices),
-        patterns_per_second=result.patterns_per_second,
-        problem=problem,
-    )

@@ -54,6 +54,6 @@ def code_of(error: BaseException) -> int:
 
 
 def worst_code(codes: Iterable[int]) -> int:
-    """Return the code of a batch: interrupted, else failed, exists, below quality, else done."""
+    """Return the code of a batch: the first of 130, 2, 1, 3 and 4 among its codes, else 0."""
     found = set(codes)
     return next((code for code in _WORST_FIRST if code in found), OK)

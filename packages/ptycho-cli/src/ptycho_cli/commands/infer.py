@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import evolve
 from ptycho_config import (
     InferenceConfig,
     Layer,
@@ -14,12 +15,12 @@ from ptycho_config import (
     option_specs,
     resolve_inference,
 )
-from ptycho_core.batch import NOT_REFINED, Finished, Job, finished_result, is_done
+from ptycho_core.batch import Finished, Job, finished_result, is_done
 from ptycho_core.exit_codes import FAILED
 from ptycho_core.outputs import check_result_folder
 from ptycho_core.results import InferenceInterrupted, InferenceResult
 
-from ptycho_cli.batch import Batch, batch_options
+from ptycho_cli.batch import Batch, batch_options, finished
 from ptycho_cli.console import current_state, say
 from ptycho_cli.layers import TRAINING_ONLY, first_process_speaks, gather, refusals_as_usage
 from ptycho_cli.options import field_options
@@ -206,13 +207,7 @@ def infer(
             raise
         if result.main_process:
             batch.tell(job, *_summaries(run, result))
-        return Finished(
-            metrics=result.metrics,
-            patterns=len(result.reconstruction.indices),
-            patterns_per_second=result.patterns_per_second,
-            problem=NOT_REFINED if _refining_failed(run, result) else "",
-            main_process=result.main_process,
-        )
+        return evolve(finished(result, refine_steps), main_process=result.main_process)
 
     def done(job: Job) -> Finished | None:
         there = is_done(job.output, run_of(job).request(), overwrite=overwrite)
@@ -241,11 +236,6 @@ def _summaries(run: "ReconstructionRun", result: InferenceResult) -> list[str]:
     return lines
 
 
-def _refining_failed(run: "ReconstructionRun", result: InferenceResult) -> bool:
-    """Tell whether the network's results alone were kept, which a script must notice."""
-    return bool(run.extras.refine) and "r_factor_network" not in result.metrics
-
-
 def run_inference(run: "ReconstructionRun") -> None:
     """Reconstruct, and print a summary on standard output."""
     with refusals_as_usage():
@@ -258,5 +248,5 @@ def run_inference(run: "ReconstructionRun") -> None:
         raise
     if result.main_process:
         say(*_summaries(run, result))
-    if _refining_failed(run, result):
+    if finished(result, run.extras.refine).problem:  # a script must notice
         raise click.exceptions.Exit(FAILED)

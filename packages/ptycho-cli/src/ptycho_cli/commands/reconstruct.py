@@ -9,7 +9,7 @@ from ptycho_core.outputs import CHECKPOINT_FILE, check_result_folder, refuse_che
 from ptycho_core.solving.place import ACCELERATORS
 from ptycho_data import Domain
 
-from ptycho_cli.batch import Batch, batch_options
+from ptycho_cli.batch import Batch, batch_options, finished
 from ptycho_cli.console import note, say
 from ptycho_cli.layers import refusals_as_usage
 from ptycho_cli.reading import given_reading, reading_options, scan_index_option
@@ -231,11 +231,7 @@ def reconstruct(
             tell(job, stop.result)
             raise
         tell(job, result)
-        return Finished(
-            metrics=result.metrics,
-            patterns=len(result.reconstruction.indices),
-            patterns_per_second=result.patterns_per_second,
-        )
+        return finished(result)
 
     def tell(job: Job, result: "SolverResult") -> None:
         batch.tell(job, *_summaries(job.output, result, epochs, half_scan_frc=half_scan_frc))

@@ -140,8 +140,7 @@ def _checked(pattern: str) -> str:
     try:
         parts = list(Formatter().parse(pattern))
         known = all(f is None or f in NAME_FIELDS for _, f, _, _ in parts)
-        plain = known and all("{" not in (spec or "") and not how for _, _, spec, how in parts)
-        if plain and _LONGEST_WIDTH.search(pattern) is None:
+        if known and all(_is_plain(spec or "") and not how for _, _, spec, how in parts):
             pattern.format(stem="a", name="a", parent="a", number=1)
             return pattern
     except (ValueError, IndexError, KeyError):
@@ -149,8 +148,9 @@ def _checked(pattern: str) -> str:
     raise InvalidValueError("name", rule, describe(pattern), "for example '{parent}_{stem}'")
 
 
-#: A format such as ``{number:999999999}`` would fill the memory.
-_LONGEST_WIDTH = re.compile(r"\d{3}")
+def _is_plain(spec: str) -> bool:
+    """Whether a format has no fields of its own, and no width such as 999999999, of such a text."""
+    return "{" not in spec and re.search(r"\d{3}", spec) is None
 
 
 def _named(pattern: str, path: Path, number: int) -> str:
