@@ -80,6 +80,23 @@ def test_the_caller_ends_a_run_and_may_ask_for_more_epochs_later(experiment):
     np.testing.assert_array_equal(longer.object, whole.object)
 
 
+def test_the_probe_has_unit_power_wherever_a_run_ends(experiment):
+    counts, positions, probe = experiment
+    bent = probe * np.exp(2j * np.linspace(-1, 1, N) ** 2).astype(np.complex64)
+    states = []
+    solution = solve(
+        counts,
+        positions,
+        bent,
+        batch_size=30,
+        update_probe=True,
+        probe_start=0,
+        between=lambda state: bool(states.append(state())) or True,
+    )
+    assert np.sum(np.abs(states[0].probe) ** 2) < 0.99  # a batch changes it
+    assert np.sum(np.abs(solution.probe) ** 2) == pytest.approx(1, abs=1e-5)
+
+
 def test_a_state_goes_on_with_another_library_up_to_rounding(experiment, torch):
     counts, positions, probe = experiment
     kept = []

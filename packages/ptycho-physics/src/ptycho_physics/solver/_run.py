@@ -129,6 +129,8 @@ def solve(
         course.restore(state)
     raise_mmap_threshold()
     stopped = course.run(epochs, callback, between or never)
+    if stopped == "caller":  # within an epoch, at whose end this is done
+        estimate.fix_gauge()
     refined = positions + (estimate.positions - course.first)
     return solution_of(estimate, refined, course.watch.r_factors, stopped)
 
