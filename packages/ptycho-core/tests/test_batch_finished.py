@@ -5,10 +5,12 @@ import pytest
 from ptycho_config import Layer
 from ptycho_core.batch import OtherResultError, is_done
 from ptycho_core.exit_codes import EXISTS, code_of
-from ptycho_core.reconstruction import Extras, OpenedModel, ReconstructionRun
+from ptycho_core.reconstruction.model import OpenedModel
+from ptycho_core.reconstruction.run import ReconstructionRun
+from ptycho_core.reconstruction.work import Extras
 from ptycho_core.solving.call import SolverRun
 from ptycho_core.testing import FakeBackend, registered, simulated_scan
-from ptycho_core.training import train
+from ptycho_core.training.call import train
 from ptycho_data import MANIFEST, PICTURE_FILES, ResultSetError, file_sha256, save_scan
 
 

@@ -221,7 +221,7 @@ def interrupting(number):
 @pytest.mark.usefixtures("fake")
 @pytest.mark.parametrize(("number", "epochs"), [(2, 2), (4, 3)])
 def test_an_interrupted_step_keeps_what_there_is(scan, tmp_path, monkeypatch, number, epochs):
-    monkeypatch.setattr("ptycho_core.reconstruction.show_progress", interrupting(number))
+    monkeypatch.setattr("ptycho_core.reconstruction.call.show_progress", interrupting(number))
     more = {"refine": 3, "half_scan_frc": True, "output": tmp_path / "r", "pictures": False}
     with pytest.raises(InferenceInterrupted, match=f"after {epochs} epochs of the solver") as stop:
         reconstruct(train(scan), scan, **more)

@@ -8,7 +8,9 @@ import click
 from ptycho_config import Layer
 from ptycho_core.batch import Finished
 from ptycho_core.progress.base import Progress
-from ptycho_core.reconstruction import Extras, OpenedModel, ReconstructionRun
+from ptycho_core.reconstruction.model import OpenedModel
+from ptycho_core.reconstruction.run import ReconstructionRun
+from ptycho_core.reconstruction.work import Extras
 from ptycho_core.solving.run import SolverRun
 from ptycho_core.watching import Attempt
 

@@ -148,7 +148,7 @@ def test_results_are_not_lost_to_a_refinement_that_fails(
         msg = "solver: diverged in epoch 3"
         raise DivergenceError(msg)
 
-    monkeypatch.setattr("ptycho_core.reconstruction.refine", diverging)
+    monkeypatch.setattr("ptycho_core.reconstruction.work.refine", diverging)
     args = ("-o", tmp_path / "r", "--refine", "4", "--half-scan-frc")
     done = ptycho("infer", model, scan_file, *args)
     assert done.code == 1  # a script that goes on must know

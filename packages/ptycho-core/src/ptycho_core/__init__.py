@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from ptycho_core.analysis.half_scans import half_scan_frc
     from ptycho_core.analysis.inspection import inspect_scan
     from ptycho_core.analysis.recommendation import recommend
-    from ptycho_core.reconstruction import reconstruct
+    from ptycho_core.reconstruction.call import reconstruct
     from ptycho_core.refinement import refine
     from ptycho_core.simulation import simulate_scan
     from ptycho_core.simulation_parts import SimulationParts
     from ptycho_core.solving.call import solve_scan
-    from ptycho_core.training import TrainedModel, train
+    from ptycho_core.training.call import train
+    from ptycho_core.training.model import TrainedModel
 
 __all__ = [
     "SimulationParts",
@@ -46,16 +47,16 @@ __all__ = [
 
 _MODULES = {
     "SimulationParts": "simulation_parts",
-    "TrainedModel": "training",
+    "TrainedModel": "training.model",
     "evaluate": "analysis.evaluation",
     "half_scan_frc": "analysis.half_scans",
     "inspect_scan": "analysis.inspection",
     "recommend": "analysis.recommendation",
-    "reconstruct": "reconstruction",
+    "reconstruct": "reconstruction.call",
     "refine": "refinement",
     "simulate_scan": "simulation",
     "solve_scan": "solving.call",
-    "train": "training",
+    "train": "training.call",
 }
 
 

@@ -1,16 +1,20 @@
-"""Choose the probe of a reconstruction: that of a file, of the bundle, or of the scan."""
+"""The probe that a user gave, and the one to reconstruct with: given, the bundle's, the scan's."""
 
 import logging
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_data import Bundle, Scan
+from ptycho_data import Bundle, Scan, load_probe
 
 from ptycho_core.checks import check_probe
 
-__all__ = ["choose_probe"]
+__all__ = ["Probe", "choose_probe", "given_probe"]
 
 log = logging.getLogger(__name__)
+
+Probe = NDArray[np.complexfloating[Any, Any]]
 
 ALIKE = 0.5
 """Normalised inner product of two probes below which they differ too much. On measured data a rough
@@ -73,3 +77,17 @@ def _warn_of_another(kept: NDArray[np.complex64], own: NDArray[np.complex64]) ->
             "changed since the training, give the scan's with --probe-file",
             overlap,
         )
+
+
+def given_probe(probe: Probe | None, file: Path | None, N: int) -> NDArray[np.complex64] | None:
+    """Return the probe (M, N, N) that the user gave, in memory or as a file; None if neither.
+
+    Raises
+    ------
+    ScanFormatError
+        There is no probe of N pixels in the file.
+    """
+    if probe is not None:
+        modes = np.asarray(probe, dtype=np.complex64)
+        return modes[np.newaxis] if modes.ndim == 2 else modes
+    return None if file is None else load_probe(file, N)

@@ -5,11 +5,11 @@ It contains nothing about the machine or its user: no host, no user name, no fol
 
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 from ptycho_config import RunFiles, option_specs
@@ -17,6 +17,9 @@ from ptycho_config.paths import expanded
 from ptycho_data import Reconstruction, Stamp, file_sha256, finish_commit
 
 from ptycho_core.threads import threads_in_use
+
+if TYPE_CHECKING:  # they import SciPy
+    from ptycho_core.cautions import Caution
 
 __all__ = [
     "ASKED",
@@ -172,6 +175,8 @@ def run_record(
     clock: Stopwatch,
     configuration: Mapping[str, Any],
     overrides: Mapping[str, Any] | None = None,
+    reading: Mapping[str, Any] | None = None,
+    cautions: Iterable["Caution"] = (),
     **more: object,
 ) -> dict[str, Any]:
     """Build the content of ``run.json``.
@@ -188,13 +193,19 @@ def run_record(
         The resolved configuration.
     overrides
         ``overrides_applied`` of the resolved configuration.
+    reading
+        What was stated about the files; no entry if nothing was.
+    cautions : iterable of Caution
+        Doubts about the data and the result.
     more
         Further entries, e.g. ``backend``.
     """
     return {
         "command": command,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **({"reading": dict(reading)} if reading else {}),
         **more,
+        "cautions": [caution.to_dict() for caution in cautions],
         "inputs": dict(inputs),
         "configuration": portable(configuration),
         "overrides_applied": portable(overrides or {}),

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import attrs
 from ptycho_config import (
@@ -26,6 +26,7 @@ __all__ = [
     "check_size",
     "is_path",
     "log_settings",
+    "paths_in",
     "read_scan",
     "resolve_with_bundle",
     "scan_facts",
@@ -37,9 +38,16 @@ AnyPath = str | PathLike[str]
 C = TypeVar("C", TrainingConfig, InferenceConfig)
 
 
-def is_path(value: object) -> bool:
+def is_path(value: object) -> TypeGuard[AnyPath]:
     """Whether an argument names a file, rather than being what a file holds."""
     return isinstance(value, str | PathLike)
+
+
+def paths_in(arguments: Iterable[object]) -> list[Path]:
+    """Return the files that arguments name, and those that scans in memory came from."""
+    values = list(arguments)
+    named = [expanded(value) for value in values if is_path(value)]
+    return named + [file for scan in values if isinstance(scan, Scan) for file in scan.files]
 
 
 def call_layers(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ptycho_config import InferenceConfig, Layer, PyTorchExecutionConfig, RunFiles
-from ptycho_core.reconstruction import ReconstructionRun
+from ptycho_core.reconstruction.run import ReconstructionRun
 
 from ptycho_torch._moved import MOVED
 from ptycho_torch.config_factory import BACKEND, legacy_defaults

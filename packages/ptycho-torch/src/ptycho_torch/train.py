@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from ptycho_config import Layer, ModelConfig, PyTorchExecutionConfig, RunFiles, TrainingConfig
-from ptycho_core.training import TrainingRun
+from ptycho_core.training.run import TrainingRun
 
 from ptycho_torch.config_factory import legacy_defaults
 from ptycho_torch.entry import Parser, run

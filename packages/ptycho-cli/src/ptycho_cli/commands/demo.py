@@ -8,10 +8,10 @@ from ptycho_config import Layer
 from ptycho_core.analysis.evaluation import EVALUATION_FILES, evaluate
 from ptycho_core.backends import require
 from ptycho_core.outputs import RECONSTRUCTION_FILES, TRAINING_FILES, output_folder
-from ptycho_core.reconstruction import ReconstructionRun
+from ptycho_core.reconstruction.run import ReconstructionRun
 from ptycho_core.simulation import simulate_scan
 from ptycho_core.simulation_parts import SimulationParts
-from ptycho_core.training import TrainingRun
+from ptycho_core.training.run import TrainingRun
 from ptycho_data import PICTURE_FILES, load_scan, save_scan
 
 from ptycho_cli.commands.infer import run_inference

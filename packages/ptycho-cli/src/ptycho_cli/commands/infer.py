@@ -35,7 +35,7 @@ from ptycho_cli.sections import Command, section
 from ptycho_cli.values import INPUT, PATH, SCAN, Whole
 
 if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
-    from ptycho_core.reconstruction import ReconstructionRun
+    from ptycho_core.reconstruction.run import ReconstructionRun
 
 __all__ = ["infer", "run_inference"]
 
@@ -159,7 +159,9 @@ def infer(
 
     batch.check(check)
 
-    from ptycho_core.reconstruction import Extras, OpenedModel, ReconstructionRun
+    from ptycho_core.reconstruction.model import OpenedModel
+    from ptycho_core.reconstruction.run import ReconstructionRun
+    from ptycho_core.reconstruction.work import Extras
     from ptycho_core.run_settings import log_settings
 
     @cache

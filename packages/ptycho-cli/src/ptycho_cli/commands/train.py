@@ -24,7 +24,8 @@ from ptycho_cli.sections import Command, section
 from ptycho_cli.values import INPUT, PATH
 
 if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
-    from ptycho_core.training import TrainedModel, TrainingRun
+    from ptycho_core.training.model import TrainedModel
+    from ptycho_core.training.run import TrainingRun
 
 __all__ = ["run_training", "train"]
 
@@ -107,7 +108,7 @@ def train(
             processes=resolve_training(layers).execution.device_count,
         )
 
-    from ptycho_core.training import TrainingRun
+    from ptycho_core.training.run import TrainingRun
 
     run = TrainingRun(
         layers=layers,

@@ -9,18 +9,13 @@ from typing import Any
 import numpy as np
 from attrs import evolve, field, frozen
 from ptycho_config.errors import InvalidValueError
-from ptycho_config.paths import expanded
-from ptycho_data import (
-    Scan,
-    write_json,
-    write_results,
-)
+from ptycho_data import Scan
 from ptycho_physics import State
 
 from ptycho_core.analysis.evaluation import reference_metrics
-from ptycho_core.analysis.half_scans import HalfScanFRC, write_curve
+from ptycho_core.analysis.half_scans import HalfScanFRC
 from ptycho_core.analysis.twin import note_twin
-from ptycho_core.analysis.verdict import judge, picture_caption
+from ptycho_core.analysis.verdict import judge
 from ptycho_core.batch.finished import Request
 from ptycho_core.cautions import check_scan, report
 from ptycho_core.first_probe.search import GUESSED_PROBE
@@ -34,8 +29,9 @@ from ptycho_core.outputs import (
     refuse_checkpoint,
 )
 from ptycho_core.progress.base import Progress, no_progress
-from ptycho_core.record import ASKED, RUN_FILE, Inputs, Stopwatch, run_record, with_run
-from ptycho_core.run_settings import AnyPath, is_path, read_scan
+from ptycho_core.record import ASKED, Inputs, Stopwatch, run_record, with_run
+from ptycho_core.result_folder import write_result_folder
+from ptycho_core.run_settings import AnyPath, is_path, paths_in, read_scan
 from ptycho_core.solving.attended import Attendance
 from ptycho_core.solving.checkpoint import SolverCheckpoint, solver_identity
 from ptycho_core.solving.place import Place, check_accelerator, solver_place
@@ -132,15 +128,13 @@ class SolverRun:
         """Refuse an output folder that cannot be written to, or holds results or inputs."""
         names = ("probe_file", "companion")
         files = (self.scan, self.start, *(self.reading.get(name) for name in names))
-        read = [expanded(path) for path in files if is_path(path)]  # type: ignore[arg-type]  # is_path says that it is one
-        read += self.scan.files if isinstance(self.scan, Scan) else ()
         if not self._replaces:
             refuse_checkpoint(self.output)
         check_result_folder(
             self.output,
             curve=self.half_scan_frc,
             overwrite=self._replaces,
-            inputs=read,
+            inputs=paths_in(files),
             scan=scan,
         )
 
@@ -321,7 +315,7 @@ class SolverRun:
             "probe_file": self.reading.get("probe_file"),
             "start": self.start,
         }
-        return {role: Path(path) for role, path in files.items() if is_path(path)}  # type: ignore[arg-type]  # is_path says that it is one
+        return {role: Path(path) for role, path in files.items() if is_path(path)}
 
     def _written(
         self,
@@ -359,25 +353,21 @@ class SolverRun:
             resumed_after=None if state is None else len(state.r_factors),
             patterns=scan.n,
             patterns_per_second=result.patterns_per_second,
-            cautions=[caution.to_dict() for caution in result.cautions],
+            cautions=result.cautions,
             r_factor=result.metrics["r_factor"],
             r_over_noise=result.metrics["r_over_noise"],
         )
-        result = evolve(result, reconstruction=with_run(result.reconstruction, record))
-
-        def also(staged: Path) -> None:
-            write_curve(curve if self.pictures else None, staged)
-            record["timings_s"] = self.clock.rounded()
-            write_json(staged / RUN_FILE, record)
-
-        write_results(
+        rec = with_run(result.reconstruction, record)
+        write_result_folder(
             folder,
-            result.reconstruction,
+            rec,
+            scan,
+            method=method,
             metrics=result.metrics,
-            caption=picture_caption(scan, result.metrics, scan.n, method),
+            record=record,
+            curve=curve,
             pictures=self.pictures,
             overwrite=self._replaces,
-            stage=self.clock.stage,
-            also=also,
+            clock=self.clock,
         )
-        return evolve(result, path=folder)
+        return evolve(result, reconstruction=rec, path=folder)

@@ -1,0 +1,68 @@
+"""Write the results of a reconstruction and the record of its run, whichever method made it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ptycho_data import Reconstruction, Scan, write_json, write_results
+
+from ptycho_core.analysis.half_scans import HalfScanFRC, write_curve
+from ptycho_core.analysis.verdict import picture_caption
+from ptycho_core.record import RUN_FILE, Stopwatch
+
+__all__ = ["write_result_folder"]
+
+
+def write_result_folder(
+    folder: Path,
+    rec: Reconstruction,
+    scan: Scan,
+    *,
+    method: str,
+    metrics: Mapping[str, Any],
+    record: Mapping[str, Any],
+    curve: HalfScanFRC | None,
+    pictures: bool,
+    overwrite: bool,
+    clock: Stopwatch,
+) -> None:
+    """Write object, metrics, pictures and record, which appear together.
+
+    Parameters
+    ----------
+    folder
+        See `ptycho_core.outputs.check_result_folder`.
+    rec : Reconstruction
+        With its part of the record, see `ptycho_core.record.with_run`.
+    scan : Scan
+        For the caption of the pictures.
+    method
+        What made the reconstruction, for the caption.
+    metrics
+        Content of ``metrics.json``.
+    record
+        Content of ``run.json``; the timings in it are replaced by those at the end.
+    curve
+        The half-scan FRC; None draws none.
+    pictures
+        Whether pictures are among the files.
+    overwrite
+        Replace results.
+    clock
+        Timings of the run.
+    """
+
+    def also(staged: Path) -> None:
+        write_curve(curve if pictures else None, staged)
+        write_json(staged / RUN_FILE, {**record, "timings_s": clock.rounded()})
+
+    write_results(
+        folder,
+        rec,
+        metrics=metrics,
+        caption=picture_caption(scan, metrics, len(rec.indices), method),
+        pictures=pictures,
+        overwrite=overwrite,
+        stage=clock.stage,
+        also=also,
+    )
