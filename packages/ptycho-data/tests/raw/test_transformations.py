@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from ptycho_data import ScanFormatError
+from ptycho_data import ScanFormatError, load_scan
 from ptycho_data.raw import Names, read_raw
 
 FRAMES = np.random.default_rng(0).poisson(5, (12, 10, 14)).astype(np.uint16)
@@ -166,3 +166,33 @@ def test_what_cannot_be_honoured_is_told_by_name(file, apply, found):
     with pytest.raises(ScanFormatError, match=found) as caught:
         positions(file)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("still", "basis"),
+    [(1, None), (0, None), (1, [[0, -1, 0], [1, 0, 0]]), (None, [[0, -1, 0], [-0.96, 0, 0.28]])],
+)
+@pytest.mark.filterwarnings("default")  # of a file without a probe
+def test_a_translation_of_cxi_with_z_is_read_as_load_scan_reads_it(tmp_path, still, basis):
+    places = np.random.default_rng(3).uniform(-2e-6, 2e-6, (12, 3))
+    if still is not None:
+        places[:, still] = 0
+    path, detector = tmp_path / "scan.cxi", "entry_1/instrument_1/detector_1"
+    with h5py.File(path, "w") as target:
+        target[f"{detector}/data"] = FRAMES[:, :10, :10]
+        target[f"{detector}/distance"] = 2.0
+        target[f"{detector}/x_pixel_size"] = target[f"{detector}/y_pixel_size"] = 5e-5
+        if basis is not None:
+            target[f"{detector}/basis_vectors"] = 5e-5 * np.array(basis)
+        target["entry_1/instrument_1/beam_1/energy"] = 9000 * 1.602176634e-19
+        target["entry_1/sample_1/geometry_1/translation"] = places
+        target["entry_1/data_1/data"] = h5py.SoftLink(f"/{detector}/data")
+    raw, scan = read_raw([path]), load_scan(path, domain="counts")
+    for metres, pixels in ((raw.x_m, scan.xcoords), (raw.y_m, scan.ycoords)):
+        shift = metres / scan.pixel_size_m - pixels
+        assert np.ptp(pixels) > 1
+        np.testing.assert_allclose(shift, shift.mean(), atol=1e-6)
+    with h5py.File(path, "a") as target:
+        target["entry_1/sample_1/geometry_1/translation"][5, 2] = np.nan
+    with pytest.raises(ScanFormatError, match="must be finite, got NaN or infinity in z"):
+        read_raw([path])

@@ -313,7 +313,8 @@ class _Reader:
             raise InvalidValueError("positions", "known", got, advice)
         x, y = (self._axis(name, places) for name, places in zip("xy", lists, strict=True))
         x, y = matched(x, y, n, grid, lists)
-        turned = None if names.x is not None else scanned(lists, x, y, self.cautions)
+        known = names.x is not None
+        turned = None if known else scanned(lists, x, y, names.unit, self.cautions)
         if turned is None:
             return x, y
         self.remarks.append(

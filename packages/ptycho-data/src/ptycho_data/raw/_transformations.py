@@ -9,7 +9,7 @@ left of who looks along the beam.
 from collections.abc import Sequence
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 from scipy.spatial.transform import Rotation
@@ -243,6 +243,7 @@ def scanned(
     lists: tuple[list[Place], list[Place]],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
+    unit: str | None,
     cautions: list[str],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return positions along the axes of the detector; None if the file states no vectors.
@@ -253,6 +254,8 @@ def scanned(
         Datasets of the two motors.
     x, y : (n,)
         What they say, in metres, one value for each frame.
+    unit
+        Unit that wins over that of the file.
     cautions
         Receives what is unusual.
     """
@@ -262,9 +265,10 @@ def scanned(
     file = place_x.file
     if not isinstance(file, H5File) or place_y.file is not file:
         return None
-    if BASIS in file:
-        axes_of_cxi = read_axes(file, cautions)
-        return axes_of_cxi.along(np.stack([x, y], axis=1), cautions)
+    third = _third(place_x, unit) if place_x.name == place_y.name else []
+    if BASIS in file or third:
+        translation = np.stack([x, y, *third], axis=1)
+        return read_axes(file, cautions).along(translation, cautions)
     if any(file.numbers(place.name, "vector") is None for place in (place_x, place_y)):
         return None
     axes = sample_axes(file)
@@ -273,6 +277,17 @@ def scanned(
         if name not in {axis.place.name for axis in axes}:
             axes = _joined(chain(file, name), axes)
     return along_detector(axes, dict(zip(names, (x, y), strict=True)), detector_axes(file))
+
+
+def _third(place: Place, unit: str | None) -> list[NDArray[np.float64]]:
+    """Return z (n,) in metres of a ``translation`` of CXI that has it: some stages scan in z."""
+    if not place.name.endswith("/translation") or place.shape[1:] != (3,):
+        return []
+    z = evolve(place, pick=(slice(None), 2))
+    values = in_metres(z, unit)
+    if not np.isfinite(values).all():
+        z.fail("finite", "NaN or infinity in z", _ADVICE)
+    return [values]
 
 
 def _original(file: H5File, name: str, axes: Sequence[NamedAxis]) -> str:
