@@ -160,6 +160,15 @@ def test_settings_of_all_scans_are_refused_once(ptycho, model, scans, tmp_path, 
     assert not stand_in.reconstructions
 
 
+def test_a_damaged_model_ends_the_batch(ptycho, scans, tmp_path):
+    model = tmp_path / "model.zip"
+    model.write_bytes(b"PK no zip")
+    done = ptycho("infer", model, scans / "*.npz", "-o", tmp_path / "out", "--keep-going")
+    assert done.code == 1
+    assert "3 scans: 1 failed, 2 not begun" in done.out
+    assert "not a bundle" in done.err
+
+
 def test_a_training_has_one_line_of_json(ptycho, scans, tmp_path, stand_in):  # noqa: ARG001
     command = ("train", scans / "s_9.npz", "-o", tmp_path / "m", "--json")
     (line,) = lines(ptycho(*command))

@@ -14,7 +14,7 @@ from ptycho_core.batch import NOT_REFINED, Finished, Job, Outcome, State, plan_j
 from ptycho_core.exit_codes import OK, worst_code
 from ptycho_core.formatting import format_number, table
 from ptycho_core.progress.base import Progress
-from ptycho_data import NoSpaceError, jsonable
+from ptycho_data import BundleError, NoSpaceError, jsonable
 
 from ptycho_cli.console import log, note, progress, say, tell
 from ptycho_cli.layers import refusals_as_usage
@@ -208,7 +208,7 @@ class Batch:
             skip_done=done if self.skip_done else None,
             judge=lambda finished: fail_if_above(finished.metrics, fail_above),
             keep_going=self.keep_going,
-            fatal=(NoSpaceError, click.ClickException),
+            fatal=(NoSpaceError, BundleError, click.ClickException),
             on_done=report,
         )
         code = worst_code(outcome.code for outcome in outcomes)
