@@ -364,7 +364,9 @@ def test_files_of_somebody_else_are_never_replaced(folder):
     theirs.parent.mkdir(parents=True)
     theirs.write_text("theirs")
     for retry in (False, True):
-        assert watch(folder, Worker(), retry=retry).run(once=True) == 3
+        seen = []
+        assert watch(folder, Worker(), retry=retry, on_done=seen.append).run(once=True) == 3
+        assert seen[0].reason.endswith("got other files; move it away")
     assert theirs.read_text() == "theirs"
 
 

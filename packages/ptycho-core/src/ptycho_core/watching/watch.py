@@ -19,6 +19,7 @@ from ptycho_data import (
     RECONSTRUCTION_SET,
     BundleError,
     NoSpaceError,
+    OutputExistsError,
     ResultSetError,
     finish_commit,
     folder_lock,
@@ -211,13 +212,15 @@ class Watch:
             before = _result_of(folder)
             ours = last is not None and (last.state == STARTED or before == last.result)
             if before is not None and not ours:
-                rule, advice = "free, or hold a result of this watch", "move it away"
-                raise OtherResultError(sentence(f"{folder}", rule, "another result", advice))
+                raise _taken(folder, "another result")
             self._ledger.write(evolve(started, result=before))
             unfinished = last is not None and last.state in (STARTED, State.INTERRUPTED)
             begun = before is not None or (folder / CHECKPOINT_FILE).exists()
             replace = last is not None and begun  # of anything else, nothing is replaced
-            return self.work(job, Attempt(replace=replace, resume=again and unfinished))
+            try:
+                return self.work(job, Attempt(replace=replace, resume=again and unfinished))
+            except OutputExistsError as error:
+                raise _taken(folder, "other files") from error
 
         errors: list[BaseException | None] = []
         job = Job(name=arrival.name, inputs=arrival.files, output=folder)
@@ -284,6 +287,11 @@ class Watch:
             result=result,
         )
         self._note(adopted, outcome.code)
+
+
+def _taken(folder: Path, found: str) -> OtherResultError:
+    rule = "free, or hold a result of this watch"
+    return OtherResultError(sentence(f"{folder}", rule, found, "move it away"))
 
 
 def _result_of(folder: Path) -> str | None:
