@@ -30,8 +30,9 @@ def test_a_file_gives_the_same_result_as_its_scan(scan, tmp_path):
 
 
 def test_there_is_an_epoch_at_least(scan):
-    with pytest.raises(InvalidValueError, match="epochs must be a whole number >= 1, got 0"):
-        solve_scan(scan, epochs=0)
+    for number in (0, "3", 2.5):
+        with pytest.raises(InvalidValueError, match="epochs must be a whole number >= 1, got"):
+            solve_scan(scan, epochs=number)
 
 
 def test_refined_positions_are_in_the_reconstruction(scan):

@@ -168,6 +168,26 @@ def test_what_does_not_fit_is_refused(change, name):
     assert caught.value.name == name
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 2.5),
+        ("epochs", -1),
+        ("batch_size", 0),
+        ("relaxation", 0.0),
+        ("relaxation", 1.1),
+        ("tolerance", float("nan")),
+        ("patience", 0),
+        ("modes", 0),
+        ("seed", -1),
+    ],
+)
+def test_options_have_a_range(experiment, name, value):
+    _, positions, probe, counts = experiment
+    with pytest.raises(InvalidValueError, match=f"{name} must be .*, got {value}"):
+        solve(counts, positions, probe, **{name: value})
+
+
 def test_divergence_is_an_error_and_never_a_result():
     counts = np.ones((4, 8, 8), np.float32)
     initial = np.full((14, 14), np.nan, np.complex64)

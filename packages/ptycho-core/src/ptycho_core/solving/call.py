@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 from ptycho_config.paths import expanded
@@ -109,9 +108,12 @@ def solve_scan(
     run = SolverRun(
         scan=scan,
         output=None if output is None else expanded(output),
-        reading={"domain": domain, "probe_file": None if probe_file is None else Path(probe_file)},
+        reading={
+            "domain": domain,
+            "probe_file": None if probe_file is None else expanded(probe_file),
+        },
         first_probe=first_probe,
-        start=None if start is None else Path(start),
+        start=None if start is None else expanded(start),
         scan_index=scan_index,
         settings={"epochs": epochs, **settings},
         accelerator=accelerator,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from attrs import evolve, field, frozen
-from ptycho_config.errors import InvalidValueError
+from ptycho_config.errors import InvalidValueError, describe
 from ptycho_data import Scan
 from ptycho_physics import State
 
@@ -106,8 +106,9 @@ class SolverRun:
                 raise InvalidValueError("first_probe", rule, self.first_probe)
             probe_source(self.first_probe)
         check_accelerator(self.accelerator)
-        if not self.settings["epochs"] >= 1:
-            raise InvalidValueError("epochs", "a whole number >= 1", f"{self.settings['epochs']}")
+        epochs = self.settings["epochs"]
+        if not isinstance(epochs, int) or epochs < 1:
+            raise InvalidValueError("epochs", "a whole number >= 1", describe(epochs))
         if self.max_time is not None and not self.max_time > 0:
             raise InvalidValueError("max_time", "minutes > 0", f"{self.max_time}")
         if self.resume and self.output is None:

@@ -10,7 +10,12 @@ from ptycho_physics._gradients import raise_mmap_threshold
 from ptycho_physics._namespace import Array, namespace
 from ptycho_physics.solver._course import Between, Course, State
 from ptycho_physics.solver._solution import Solution, solution_of
-from ptycho_physics.solver._start import check_arguments, first_estimate, with_modes
+from ptycho_physics.solver._start import (
+    check_arguments,
+    check_options,
+    first_estimate,
+    with_modes,
+)
 from ptycho_physics.solver._stopping import Watch
 
 ALIGNED = 2
@@ -92,8 +97,9 @@ def solve(
     Raises
     ------
     InvalidValueError
-        If shapes or options disagree, all counts are zero, ``initial`` does not fit the canvas,
-        ``state`` is that of another run, or the positions span more than fits into memory.
+        If an option is out of its range, shapes or options disagree, all counts are zero,
+        ``initial`` does not fit the canvas, ``state`` is that of another run, or the positions span
+        more than fits into memory.
     DivergenceError
         If the residual is no longer finite, or the R-factor rises to several times its best.
 
@@ -110,6 +116,14 @@ def solve(
     xp = namespace(counts, probe, xp=xp)
     positions = np.array(positions, dtype=np.float64)
     check_arguments(counts, positions, probe, initial)
+    whole = {
+        "epochs": (epochs, 0),
+        "batch_size": (batch_size, 1),
+        "modes": (1 if modes is None else modes, 1),
+        "patience": (patience, 1),
+        "seed": (seed, 0),
+    }
+    check_options(whole, relaxation, tolerance)
     probe = with_modes(probe, modes, update_probe, xp)
     margin = counts.shape[-1] // 8 if refine_positions else 0
     estimate = first_estimate(counts, positions, probe, initial, mask, relaxation, margin, xp)

@@ -1,10 +1,11 @@
 """The start of a run: checked arguments, scale of the counts, probe modes, first estimate."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_config.errors import InvalidValueError
+from ptycho_config.errors import InvalidValueError, describe
 
 from ptycho_physics._forward import centring, normalise_probe
 from ptycho_physics._geometry import Canvas
@@ -34,6 +35,19 @@ def check_arguments(
     if initial is not None and tuple(initial.shape) != shape:
         rule = f"a {shape} array, the canvas that the positions cover"
         raise InvalidValueError("initial", rule, f"shape {tuple(initial.shape)}")
+
+
+def check_options(
+    whole: Mapping[str, tuple[int, int]], relaxation: float, tolerance: float | None
+) -> None:
+    """Refuse options out of range; of whole numbers, by name, with the smallest allowed."""
+    for name, (value, least) in whole.items():
+        if not isinstance(value, int | np.integer) or value < least:
+            raise InvalidValueError(name, f"a whole number >= {least}", describe(value))
+    if not 0 < relaxation <= 1:
+        raise InvalidValueError("relaxation", "in (0, 1]", describe(relaxation))
+    if tolerance is not None and not tolerance >= 0:
+        raise InvalidValueError("tolerance", "a number >= 0", describe(tolerance))
 
 
 def with_modes(probe: Array, modes: int | None, update_probe: bool, xp: Any) -> Array:
