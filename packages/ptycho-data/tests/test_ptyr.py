@@ -44,8 +44,13 @@ def test_a_result_has_no_patterns(result):
         load_scan(result)
 
 
-def test_positions_of_a_result_win_over_those_of_the_patterns(result, tmp_path):
+@pytest.mark.parametrize("modes", [1, 2, 3])
+def test_positions_of_a_result_win_over_those_of_the_patterns(result, tmp_path, modes):
     path = tmp_path / "scan.ptyd"
+    with h5py.File(result, "a") as file:  # a view of the object for each mode of the probe
+        positions = file["content/positions/SMFG00"][()]
+        del file["content/positions/SMFG00"]
+        file["content/positions/SMFG00"] = np.repeat(positions, modes, axis=0)
     frames = RNG.poisson(5, (12, N, N)).astype(np.uint16)
     with h5py.File(path, "w") as file:
         file["chunks/0/data"], file["chunks/0/positions"] = frames, np.zeros((12, 2))

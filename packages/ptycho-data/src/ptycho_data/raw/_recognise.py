@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from attrs import define, field
+from attrs import define, evolve, field
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._contract import ScanFormatError
@@ -144,7 +144,11 @@ class Recognised:
             if self.joined and len(xs) > 1:
                 pairs.append((_series(xs), _series(ys)))
             pairs += [([x], [y]) for x, y in zip(xs, ys, strict=True)]
-        lists = [pair for pair in pairs if all(_is_list(place) for part in pair for place in part)]
+        lists = [
+            (_once(xs, n), _once(ys, n))
+            for xs, ys in pairs
+            if all(_is_list(place) for place in (*xs, *ys))
+        ]
         exact = [pair for pair in lists if _values(pair[0]) == n]
         return next(iter(exact or lists), ([], []))
 
@@ -161,9 +165,28 @@ def _series(places: list[Place]) -> list[Place]:
     return sorted(alike, key=lambda place: _counted(place.name))
 
 
+def _once(places: list[Place], n: int) -> list[Place]:
+    """Return a column without what it repeats: ptypy has positions once for each mode."""
+    (place, *others), times = places, _values(places) // max(n, 1)
+    column = not others and len(place.shape) == 2 and place.pick[:1] == (slice(None),)
+    if not column or times < 2 or place.shape[0] != n * times:
+        return places
+    values = place.read().reshape(n, times)
+    if not (values == values[:, :1]).all():
+        return places
+    return [evolve(place, pick=(slice(None, None, times), *place.pick[1:]))]
+
+
 def _values(places: list[Place]) -> int:
     """Return the number of positions that places state: the length of their longest axis."""
-    return sum(max(place.shape) if place.shape else 1 for place in places)
+    total = 0
+    for place in places:
+        first = place.pick[0] if place.pick else None
+        if isinstance(first, slice):
+            total += len(range(*first.indices(place.shape[0])))
+        else:
+            total += max(place.shape) if place.shape else 1
+    return total
 
 
 def _is_list(place: Place) -> bool:

@@ -66,10 +66,9 @@ def _take(stack: Any, rows: NDArray[np.int64]) -> NDArray[Any]:
 
 def _numbers(signal: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
     """Return the steps of the raster, the angle of a pixel and the energy, where they are known."""
-    axes = sorted(signal["axes"], key=lambda axis: int(axis["index_in_array"]))
-    names = ("step_y", "step_x", "", "angle")[-len(axes) :]
+    axes = sorted(signal["axes"], key=lambda axis: int(axis["index_in_array"]), reverse=True)
     numbers = {}
-    for name, axis in zip(names, axes, strict=len(axes) <= len(names)):
+    for name, axis in zip(("angle", "", "step_x", "step_y"), axes, strict=False):
         unit = axis.get("units")
         if name and isinstance(unit, str) and unit and "scale" in axis:
             numbers[name] = (abs(float(axis["scale"])), unit)
