@@ -1,5 +1,6 @@
 """Settings of every test in the workspace."""
 
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -8,6 +9,10 @@ from hypothesis import settings
 # Time limits per example measure the machine, not the code: test machines are small and shared.
 settings.register_profile("workspace", parent=settings(), deadline=None)
 settings.load_profile("workspace")
+
+# A script that starts the tests in its background makes them ignore Ctrl-C, which some send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
