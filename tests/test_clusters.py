@@ -123,7 +123,7 @@ def test_processes_of_every_launcher_train_alike(scan, tmp_path):
 
 
 def test_one_task_starts_the_processes_of_its_devices_itself(farmed, scan, tmp_path):
-    two = ["--devices", "2", "--accelerator", "cpu"]
+    two = ["--devices", "2", "--accelerator", "cpu", "--no-pictures"]
     env = clean(**task(0, of=1))
     finish(start(*PTYCHO, "infer", farmed[0], scan, "-o", tmp_path / "two", *two, env=env))
     assert json.loads((tmp_path / "two" / "run.json").read_text("utf-8"))["patterns"] == 60
@@ -131,7 +131,8 @@ def test_one_task_starts_the_processes_of_its_devices_itself(farmed, scan, tmp_p
 
 def test_the_signal_of_slurm_before_the_end_of_the_time_ends_a_command_cleanly(scan, tmp_path):
     """With ``--signal=USR1@60``: as after Ctrl-C, with what was reached so far."""
-    words = ["reconstruct", scan, "-o", tmp_path / "result", "--epochs", "100000"]
+    words = ["reconstruct", scan, "-o", tmp_path / "result", "--epochs", "100000",
+             "--no-pictures"]  # fmt: skip
     running = start(*PTYCHO, *words, env=clean(**task(0, of=1)))
     assert running.stderr is not None
     assert any("/100000" in line for line in running.stderr)  # it tells how far it is
