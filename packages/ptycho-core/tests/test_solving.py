@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from attrs import evolve
 from ptycho_config import InvalidValueError
+from ptycho_core.batch.finished import OtherResultError, made_as_asked
 from ptycho_core.outputs import RECONSTRUCTION_FILES
-from ptycho_core.solving.call import solve_scan
+from ptycho_core.solving.call import SolverRun, solve_scan
 from ptycho_core.testing import simulated_scan
 from ptycho_data import NoSpaceError, OutputExistsError, load_reconstruction, load_scan, save_scan
 
@@ -33,6 +34,21 @@ def test_there_is_an_epoch_at_least(scan):
     for number in (0, "3", 2.5):
         with pytest.raises(InvalidValueError, match="epochs must be a whole number >= 1, got"):
             solve_scan(scan, epochs=number)
+
+
+def test_a_result_of_another_companion_is_not_done(scan, tmp_path):
+    file, others = tmp_path / "scan.npz", [tmp_path / "a.npz", tmp_path / "b.npz"]
+    save_scan(file, scan)
+    for other, part in zip(others, (scan, scan.select([0, 1])), strict=True):
+        save_scan(other, part)
+    first, second = (
+        SolverRun(scan=file, reading={"companion": other}, settings={"epochs": 1}).request()
+        for other in others
+    )
+    record = {**first.record(), "stopped": "epochs"}
+    assert made_as_asked(tmp_path, record, first)
+    with pytest.raises(OtherResultError, match="another companion"):
+        made_as_asked(tmp_path, record, second)
 
 
 def test_refined_positions_are_in_the_reconstruction(scan):

@@ -313,6 +313,7 @@ class SolverRun:
         """Return the input files by role; a scan in memory has none."""
         files = {
             "scan": self.scan,
+            "companion": self.reading.get("companion"),
             "probe_file": self.reading.get("probe_file"),
             "start": self.start,
         }
