@@ -36,6 +36,18 @@ def test_there_is_an_epoch_at_least(scan):
             solve_scan(scan, epochs=number)
 
 
+def test_the_file_of_the_first_probe_is_an_input(scan, tmp_path):
+    out = tmp_path / "r"
+    solve_scan(scan, output=out, epochs=1, pictures=False, progress=False)
+    for text in (f"{out / 'reconstruction.npz'}", f"file:{out / 'reconstruction.npz'}::probe"):
+        with pytest.raises(InvalidValueError, match="inputs are never replaced"):
+            solve_scan(scan, output=out, first_probe=text, epochs=1, overwrite=True)
+    more = {"epochs": 1, "pictures": False, "progress": False}
+    solve_scan(scan, output=tmp_path / "s", first_probe=f"{out / 'reconstruction.npz'}", **more)
+    run = json.loads((tmp_path / "s" / "run.json").read_text())
+    assert run["inputs"]["first_probe"]["name"] == "reconstruction.npz"
+
+
 def test_a_result_of_another_companion_is_not_done(scan, tmp_path):
     file, others = tmp_path / "scan.npz", [tmp_path / "a.npz", tmp_path / "b.npz"]
     save_scan(file, scan)

@@ -135,6 +135,11 @@ class ProbeSource:
     file: str = ""
     values: dict[str, float]
 
+    @property
+    def path(self) -> Path | None:
+        """The file without the name of an array; None for other kinds."""
+        return Path(self.file.partition("::")[0]) if self.file else None
+
     def make(self, scan: Scan) -> Probe:
         """Return the probe (M, N, N) for a scan; not for ``auto``.
 

@@ -127,15 +127,13 @@ class SolverRun:
 
     def check_output(self, scan: Scan | None = None) -> None:
         """Refuse an output folder that cannot be written to, or holds results or inputs."""
-        names = ("probe_file", "companion")
-        files = (self.scan, self.start, *(self.reading.get(name) for name in names))
         if not self._replaces:
             refuse_checkpoint(self.output)
         check_result_folder(
             self.output,
             curve=self.half_scan_frc,
             overwrite=self._replaces,
-            inputs=paths_in(files),
+            inputs=paths_in([self.scan, *self._files().values()]),
             scan=scan,
         )
 
@@ -311,10 +309,12 @@ class SolverRun:
 
     def _files(self) -> dict[str, Path]:
         """Return the input files by role; a scan in memory has none."""
+        probe = None if self.first_probe is None else probe_source(self.first_probe).path
         files = {
             "scan": self.scan,
             "companion": self.reading.get("companion"),
             "probe_file": self.reading.get("probe_file"),
+            "first_probe": probe,
             "start": self.start,
         }
         return {role: Path(path) for role, path in files.items() if is_path(path)}
