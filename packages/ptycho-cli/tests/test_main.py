@@ -223,39 +223,3 @@ def test_shell_completion_offers_commands_and_values():
 def test_commands_return_nothing():
     # With standalone_mode off click hands return values on: they would become exit codes.
     assert cli.main(["env", "--json"], standalone_mode=False) is None
-
-
-#: A command that lets go of an object of h5py, and of another, that cannot be closed.
-CLOSES_BADLY = """
-import sys
-from types import SimpleNamespace
-from ptycho_cli import main as module
-
-def tell(name):
-    error = OSError("cannot be closed")
-    seen = {"exc_type": OSError, "exc_value": error, "exc_traceback": None, "err_msg": None}
-    sys.unraisablehook(SimpleNamespace(object=name, **seen))
-
-def run(*_, **__):
-    tell("h5py._objects.ObjectID.__dealloc__")
-    tell("another")
-    if sys.argv[1] == "fails":
-        raise OSError(28, "No space left on device", "out.h5")
-
-sys.unraisablehook = lambda seen: print("unraisable", seen.object)
-module.cli.main = run
-sys.exit(module.main([]))
-"""
-
-
-@pytest.mark.parametrize("how", ["fails", "succeeds"])
-def test_an_object_of_hdf5_that_cannot_be_closed_is_told_once(how):
-    done = python("-c", CLOSES_BADLY, how)
-    shown = ["unraisable another"]
-    if how == "fails":
-        assert done.returncode == 1
-        assert done.stderr.startswith("error: out.h5")
-    else:
-        assert done.returncode == 0
-        shown.append("unraisable h5py._objects.ObjectID.__dealloc__")
-    assert done.stdout.splitlines() == shown

@@ -6,9 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import click
 from ptycho_core.exit_codes import EXIT_CODES, OK
@@ -113,40 +111,10 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
             signal.signal(signal.SIGUSR1, signal.SIG_DFL)
 
 
-@contextmanager
-def _closing_quietly() -> Iterator[list[Callable[[], Any]]]:
-    """Collect what h5py fails to close, instead of a traceback for each of its objects.
-
-    On a full disk, it tries to write again whenever it lets go of one, after the error was raised.
-    Python prints what happens then (`sys.excepthook`), and that it was ignored
-    (`sys.unraisablehook`).
-
-    Yields
-    ------
-    list of callable
-        Each shows what was hidden.
-    """
-    ignored, printed = sys.unraisablehook, sys.excepthook
-    hidden: list[Callable[[], Any]] = []
-
-    def ignore(seen: Any) -> None:
-        ours = str(seen.object).startswith("h5py.")
-        hidden.append(partial(ignored, seen)) if ours else ignored(seen)
-
-    def show(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        ours = trace is not None and trace.tb_frame.f_code.co_filename.startswith("h5py/")
-        hidden.append(partial(printed, kind, error, trace)) if ours else printed(kind, error, trace)
-
-    sys.unraisablehook, sys.excepthook = ignore, show
-    try:
-        yield hidden
-    finally:
-        sys.unraisablehook, sys.excepthook = ignored, printed
-
-
 def _prepare_libraries(arguments: Sequence[str]) -> None:
     """Set threads before the command is known, whose module loads the numerical libraries."""
-    use_threads_sparingly()
+    if "submit" not in arguments:  # the environment goes to the tasks, which have other cores
+        use_threads_sparingly()
     words = [word for argument in arguments for word in argument.split("=", 1)]
     number = next((b for a, b in pairwise(words) if a == "--threads"), "")
     if number.isdecimal() and int(number):  # anything else is refused later
@@ -169,15 +137,6 @@ def main(args: Sequence[str] | None = None) -> int:
     if args is None:
         _prepare_libraries(sys.argv[1:])
     state = State()
-    with _closing_quietly() as hidden:
-        code = _run(args, state)
-    if code == OK:  # no error has said it
-        for show in hidden:
-            show()
-    return code
-
-
-def _run(args: Sequence[str] | None, state: State) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _telling_once(state)
         # Python hides deprecation warnings from users, who should see those of our options.

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SolverInterrupted", "SolverResult"]
 
+#: What is said of a run that did not complete all epochs, or of one that did.
+_ENDINGS = {
+    "epochs": "",
+    "plateau": ", ended at a plateau",
+    "interrupted": ", interrupted",
+    "max_time": ", out of time",
+}
+
 
 @frozen(kw_only=True, eq=False, repr=False)
 class SolverResult(Displayed):
@@ -58,7 +66,7 @@ class SolverResult(Displayed):
 
     def _facts(self) -> dict[str, str]:
         return result_facts(self.reconstruction, self.r_factor, self.verdict, self.path) | {
-            "epochs": f"{len(self.r_factors)}, stopped by {self.stopped}",
+            "epochs": f"{len(self.r_factors)}{_ENDINGS[self.stopped]}",
         }
 
     def plot(self) -> "Figure":
