@@ -72,9 +72,8 @@ class TrainedModel(Displayed):
     probes: list[ProbeRefinement] = field(factory=list)
 
     def _facts(self) -> dict[str, str]:
-        model = self.config.model
         return {
-            "network": f"{model.architecture}, N {model.N}, gridsize {model.gridsize}",
+            "network": self.config.model.architecture,
             "epochs": f"{self.epochs}",
             "last losses": last_losses(self.history),
             "weights kept": self.kept,
