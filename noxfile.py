@@ -179,7 +179,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types: strictly, and leniently in the packages that stand on a framework."""
     outside = [r for r in closure(*PACKAGES)[1] if canonicalize_name(r.name) not in FRAMEWORKS]
-    tools = ["mypy", "pytest", *STUBS]
+    tools = ["mypy", "pyte", "pytest", *STUBS]
     session.install(*QUICKLY, "-c", str(CONSTRAINTS), *tools, *map(str, outside))
     sources = [f"packages/{name}/src" for name in PACKAGES]
     session.run("mypy", *sources, env={"MYPYPATH": ":".join(sources)})
