@@ -19,7 +19,12 @@ from numpy.typing import NDArray
 from ptycho_data import Scan
 
 from ptycho_core.first_probe.curvature import EPOCHS, CentralPart, Trial, curvatures, tried
-from ptycho_core.first_probe.search import FirstProbe, refined_trial, require_patterns
+from ptycho_core.first_probe.search import (
+    FirstProbe,
+    judged_probe,
+    refined_trial,
+    require_patterns,
+)
 from ptycho_core.preparing.centre_of_mass import centres_of_mass, curl_free_angle
 
 __all__ = ["MIRRORED", "Rotation", "find_rotation", "still_turned", "turned"]
@@ -147,7 +152,11 @@ def find_rotation(scan: Scan, *, probe_known: bool | None = None, mirrors: bool 
         best = _lowest(part, best, offsets)
     mirrored, found = best.symmetry == MIRRORED, None
     if not known:
-        found = refined_trial(turned(scan, best.degrees, mirrored=mirrored), part, [best])
+        right = turned(scan, best.degrees, mirrored=mirrored)
+        found = refined_trial(right, part, [best])
+        if found.verdict.doubtful:  # the curvature alone is not the whole probe
+            refined = judged_probe(right, found.probe)
+            found = evolve(found, probe=refined.probe, verdict=refined.verdict)
         if found.verdict.doubtful:  # the best of all, and wrong all the same
             return undecided
     return evolve(
