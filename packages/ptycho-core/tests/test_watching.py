@@ -205,7 +205,8 @@ def test_a_scan_of_several_files_needs_all_kinds(folder, clock):
     for number in (10, 11):  # removed after they were done
         (folder / "s7" / f"frames_{number}.h5").unlink()
     assert not watched.look(known).waiting
-    frames(folder / "s7" / "frames_9.h5")
+    (folder / "s7" / "frames_9.h5").write_bytes(b"new")  # and smaller
+    assert "s7" in watched.look(known).waiting
     assert not watched.unchanged(arrival)
 
 

@@ -3,7 +3,6 @@
 import os
 import re
 import time
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -182,9 +181,8 @@ class Arrivals:
         for pattern, of_pattern in zip(self.patterns, names, strict=True):
             found = {name: stamp(name) for name in of_pattern}
             if found and pattern.several:
-                text = repr(sorted(found.items())).encode("utf-8", "surrogateescape")
-                total = sum(size for size, _ in found.values())
-                found = {pattern.of(scan): (total, zlib.crc32(text))}
+                sizes, changed = zip(*found.values(), strict=True)
+                found = {pattern.of(scan): (sum(sizes), max(changed))}
             stamps |= found
         return stamps
 
@@ -227,8 +225,9 @@ class Arrivals:
         if known is None or not stamps or not stamps.keys() <= known.keys():
             return False
         for name, (size, changed) in stamps.items():
-            fewer = _is_of_several(name) and size < known[name][0]
-            if (size, changed) != known[name] and not fewer:
+            before = known[name]
+            fewer = _is_of_several(name) and size < before[0] and changed <= before[1]
+            if (size, changed) != before and not fewer:
                 return False
         missing = [name for name in known.keys() - stamps.keys() if known[name] == _MISSING]
         self._loose |= bool(missing)
