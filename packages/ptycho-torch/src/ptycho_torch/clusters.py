@@ -11,6 +11,8 @@ from lightning.fabric.plugins.environments import (
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from ptycho_config import InvalidValueError, PyTorchExecutionConfig
 
+__all__ = ["cluster_environment"]
+
 
 def cluster_environment(execution: PyTorchExecutionConfig) -> ClusterEnvironment | None:
     """Return who starts the processes of a run, and numbers them; None lets Lightning find out.

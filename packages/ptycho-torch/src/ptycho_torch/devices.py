@@ -134,9 +134,8 @@ def solver_arrays(accelerator: str) -> tuple[str, float, Callable[[NDArray[Any]]
     keep_freed_memory()
 
     def put(values: NDArray[Any]) -> Tensor:
-        flags = (
-            values.flags
-        )  # PyTorch shares the memory of arrays, so it warns of some and refuses some
+        # PyTorch shares the memory of arrays: it warns of those that are read only, and refuses some.
+        flags = values.flags
         own = values if flags.writeable and flags.c_contiguous else values.copy()
         return torch.from_numpy(own).to(device)
 
