@@ -134,7 +134,7 @@ def solver_arrays(accelerator: str) -> tuple[str, float, Callable[[NDArray[Any]]
     keep_freed_memory()
 
     def put(values: NDArray[Any]) -> Tensor:
-        # PyTorch shares the memory of arrays: it warns of those that are read only, and refuses some.
+        # PyTorch shares the memory of arrays: it warns of read-only ones, and refuses some.
         flags = values.flags
         own = values if flags.writeable and flags.c_contiguous else values.copy()
         return torch.from_numpy(own).to(device)
