@@ -225,14 +225,15 @@ def release(session: nox.Session) -> None:
 
 
 def locked(session: nox.Session) -> Path:
-    """Return the lines of requirements.lock for all but the frameworks, and what they bring.
+    """Return the lines of requirements.lock for all but the frameworks and two tools.
 
-    Their builds for a CPU and for GPUs have other files, and there may be one on this machine.
+    Builds of the frameworks for a CPU and for GPUs are other files, and one may be on this machine.
+    The list does not have all that the tools require.
     """
     entries = re.split(r"^(?=[A-Za-z])", LOCK.read_text("utf-8"), flags=re.MULTILINE)
-    heavy = re.compile(rf"({'|'.join(sorted(FRAMEWORKS))})==")
+    others = re.compile(rf"({'|'.join(sorted(FRAMEWORKS | {'mlflow', 'nox'}))})==")
     path = Path(session.create_tmp()) / "locked.txt"
-    path.write_text("".join(e for e in entries if not heavy.match(e.replace("_", "-"))), "utf-8")
+    path.write_text("".join(e for e in entries if not others.match(e.replace("_", "-"))), "utf-8")
     return path
 
 
