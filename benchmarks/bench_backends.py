@@ -61,7 +61,7 @@ def work(backend: str, architecture: str, n: int, epochs: int, threads: int) -> 
     reconstruct = import_module(f"{package}.reconstruction").reconstruct
     loaded = time.process_time() - before
     handler = EpochTimes()
-    log = logging.getLogger(package)
+    log = logging.getLogger("ptycho_core.progress.training")
     log.setLevel(logging.INFO)
     log.addHandler(handler)
     with tempfile.TemporaryDirectory() as folder:

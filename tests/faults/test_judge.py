@@ -21,6 +21,7 @@ def test_what_is_right():
 
 def test_what_is_refused():
     assert verdict(code=1, err="error: N must be 64, got 16\n") == judge.REFUSED
+    assert verdict(code=3, err="error: r must be free, got results\n") == judge.REFUSED
     assert verdict(code=2, err="error: no such option\n  see `ptycho --help`\n") == judge.REFUSED
     assert verdict("inspect", code=1, out="1 violation\n") == judge.REFUSED
 
@@ -43,7 +44,7 @@ def test_what_is_refused():
         ("no clear error", {"code": 1, "err": "error: a is wrong\nerror: b is wrong\n"}),
         ("no clear error", {"code": 1, "err": "error: a is wrong\nand so on\n"}),
         ("no clear error", {"code": 1, "err": "error: \n"}),
-        ("no clear error", {"code": 3, "err": "error: a is wrong\n"}),
+        ("no clear error", {"code": 5, "err": "error: a is wrong\n"}),
         ("no clear error", {"code": 0, "err": "error: a is wrong\n"}),
     ],
 )

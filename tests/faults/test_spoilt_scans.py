@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from ptycho_core.exit_codes import BELOW_QUALITY
 
 SEED = 4
 
@@ -110,7 +111,7 @@ def test_inspect_and_reconstruct_tell(name, samples, folder):
 def test_a_bad_fit_can_be_an_error(name, samples, folder):
     argv = ["reconstruct", f"{name}.npz", "-o", f"f-{name}", "--epochs", "12"]
     answer = samples.server("none").call([*argv, "--fail-above", "1.5"], folder)
-    assert answer.code == 1
+    assert answer.code == BELOW_QUALITY
     assert "error: " in answer.err
 
 
