@@ -74,3 +74,12 @@ def test_what_is_too_small_to_be_read_is_not_written(tmp_path, frames, places):
     with pytest.raises(InvalidValueError):
         written(tmp_path, frames, places)
     assert not (tmp_path / "scan.npz").exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dark", ["none", "3"])
+def test_frames_without_any_value_are_refused(tmp_path, value, dark):
+    frames = np.full(FRAMES.shape, value, np.float32)
+    with pytest.raises(InvalidValueError) as caught:
+        written(tmp_path, frames, PLACES, dark=dark)
+    assert caught.value.name == "patterns"

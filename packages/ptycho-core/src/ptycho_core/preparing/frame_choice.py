@@ -69,6 +69,9 @@ class FrameChoice:
         good = {"good": True, "bad": False}.get(self.recipe.mask_is or "auto")
         mask = mask_of(self.raw, self.sample, good)
         require_countable(self.sample, mask.bad)
+        if not np.isfinite(self.sample[:, ~mask.bad]).all():  # all pixels, or they would be bad
+            rule = "finite in pixels that have a value in every frame"
+            raise InvalidValueError("patterns", rule, "NaN or infinity in all of them")
         window = self._window(mask)
         raw = self.raw
         frames = Frames(
