@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_physics._gradients import PIXELS_AT_ONCE
-from ptycho_physics._namespace import Array, abs2, as_like, fft2, to_numpy
-from ptycho_physics.solver._estimate import SMALLEST_MODULUS, Estimate, over_modes
+from ptycho_physics._namespace import Array, abs2, as_like, to_numpy
+from ptycho_physics.solver._estimate import SMALLEST_MODULUS, Estimate
+from ptycho_physics.solver._propagator import over_modes
 
 Slopes = Callable[[Array, Any], tuple[Array, Array]]
 """From patches (b, N, N) to their derivatives (b, N, N) by two numbers."""
@@ -64,13 +65,13 @@ def fit_patterns(estimate: Estimate, slopes: Slopes) -> NDArray[np.float64]:
 def _fit(estimate: Estimate, batch: NDArray[np.int64], slopes: Slopes) -> NDArray[np.float64]:
     xp, probe = estimate.xp, estimate.probe
     patches = estimate.patches(batch)
-    fields = fft2(patches[:, None] * probe, xp)
+    fields, _ = estimate.propagator.forward(patches, probe, xp)
     modulus = xp.sqrt(over_modes(abs2(fields, xp), xp))
     missing = estimate.missing(estimate.measured.amplitude(batch), modulus)
     modulus += SMALLEST_MODULUS
     responses = []
     for slope in slopes(patches, xp):
-        change = fft2(slope[:, None] * probe, xp)
+        change, _ = estimate.propagator.forward(slope, probe, xp)
         response = over_modes(
             xp.real(fields) * xp.real(change) + xp.imag(fields) * xp.imag(change), xp
         )

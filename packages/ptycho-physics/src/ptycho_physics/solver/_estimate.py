@@ -25,10 +25,11 @@ from ptycho_physics._blocks import (
     patches_to_blocks,
 )
 from ptycho_physics._forward import probe_intensity
-from ptycho_physics._namespace import Array, abs2, as_like, fft2, ifft2, scatter_add
+from ptycho_physics._namespace import Array, abs2, as_like, scatter_add
 from ptycho_physics._patches import extract_patches
 from ptycho_physics.metrics import r_factor_sums
 from ptycho_physics.solver._measurement import Measurement
+from ptycho_physics.solver._propagator import FarField, Propagator, over_modes
 
 SMALLEST_MODULUS = 1e-6
 """Predicted modulus below which the phase of a pixel is undefined; counts are of order one."""
@@ -50,6 +51,8 @@ class Estimate:
         Multiplied by `centring`, so that no pattern has to be shifted.
     relaxation : float
         ``a`` of the formulas above.
+    propagator : Propagator
+        From patches and probe to the waves on the detector.
     misfit, total : float
         ``sum |sqrt(rate) - sqrt(counts)|`` and ``sum sqrt(counts)`` of the batches since both were
         set to zero.
@@ -61,6 +64,7 @@ class Estimate:
     probe: Array
     relaxation: float
     xp: Any
+    propagator: Propagator = FarField()
     misfit: float = 0.0
     total: float = 0.0
     _weight: Array = field(init=False)  # (H*W,) real scratch, zero between batches
@@ -89,17 +93,18 @@ class Estimate:
         rows, columns, fx, fy = corners(where, N, shape, self.canvas, xp)
         blocks = gather(self.canvas, rows, columns, N, xp)
         patches = blocks_to_patches(blocks, fx, fy, xp)
-        residual = self._residual(patches[:, None] * self.probe, self.measured.amplitude(batch))
-        gradient = over_modes(xp.conj(self.probe) * residual, xp)
+        fields, kept = self.propagator.forward(patches, self.probe, xp)
+        on_patches, on_probe = self.propagator.backward(
+            self._change(fields, batch), patches, self.probe, kept, xp, probe_too=update_probe
+        )
         index = block_index(rows, columns, N, shape, xp)
-        self._update_object(patches_to_blocks(gradient, fx, fy, xp), index)
-        if update_probe:
-            self._update_probe(patches, residual)
+        self._update_object(patches_to_blocks(on_patches, fx, fy, xp), index)
+        if on_probe is not None:
+            self._update_probe(patches, on_probe)
 
-    def _residual(self, waves: Array, amplitude: Array) -> Array:
-        """Return the change of the exit waves that gives their patterns the measured modulus."""
-        xp = self.xp
-        fields = fft2(waves, xp)
+    def _change(self, fields: Array, batch: NDArray[np.int64]) -> Array:
+        """Turn waves on the detector into the change that gives them the measured modulus."""
+        xp, amplitude = self.xp, self.measured.amplitude(batch)
         modulus = xp.sqrt(over_modes(abs2(fields, xp), xp))
         missing = self.missing(amplitude, modulus)
         misfit, total = r_factor_sums(modulus, amplitude, self.measured.bad, xp=xp)
@@ -108,7 +113,7 @@ class Estimate:
         modulus += SMALLEST_MODULUS
         missing /= modulus
         fields *= missing[:, None]
-        return ifft2(fields, xp)
+        return fields
 
     def _update_object(self, numerator: Array, index: Array) -> None:
         xp, a = self.xp, self.relaxation
@@ -128,10 +133,10 @@ class Estimate:
         flat /= weight
         scatter_add(xp.reshape(self.canvas, (-1,)), index, flat)
 
-    def _update_probe(self, patches: Array, residual: Array) -> None:
+    def _update_probe(self, patches: Array, on_probe: Array) -> None:
         xp, a = self.xp, self.relaxation
         weight = xp.sum(abs2(patches, xp), axis=0)
-        gradient = xp.sum(xp.conj(patches)[:, None] * residual, axis=0)
+        gradient = xp.sum(on_probe, axis=0)
         self.probe = self.probe + gradient / ((1 - a) * weight + a * xp.max(weight))
 
     def fix_gauge(self) -> None:
@@ -139,8 +144,3 @@ class Estimate:
         power = float(self.xp.sum(abs2(self.probe, self.xp)))
         self.probe = self.probe / math.sqrt(power)
         self.canvas = self.canvas * math.sqrt(power)
-
-
-def over_modes(values: Array, xp: Any) -> Array:
-    """Sum (b, M, N, N) over the modes; a single mode is not copied."""
-    return values[:, 0] if values.shape[1] == 1 else xp.sum(values, axis=1)
