@@ -1,0 +1,1 @@
+"""The process that serves the page of a run."""
