@@ -23,7 +23,10 @@ from ptycho_physics._gradients import canvas_gradient, likelihood_gradient
 from ptycho_physics._low_counts import few_photons, modulus_ratio, own_share
 from ptycho_physics._modes import orthogonal_modes, orthogonalise_modes
 from ptycho_physics._mosaic import Mosaic
+from ptycho_physics._multislice import MultiSlice, Slices
+from ptycho_physics._near_field import NearField, NearFieldGeometry
 from ptycho_physics._patches import extract_patches, merge_patches
+from ptycho_physics._propagated import propagated_gradient, propagated_intensity
 from ptycho_physics._propagation import angular_spectrum_propagate, fresnel_propagate
 from ptycho_physics._scaling import (
     departure_from_beam,
@@ -62,6 +65,10 @@ __all__ = [
     "Canvas",
     "DivergenceError",
     "Mosaic",
+    "MultiSlice",
+    "NearField",
+    "NearFieldGeometry",
+    "Slices",
     "Solution",
     "State",
     "__version__",
@@ -104,6 +111,8 @@ __all__ = [
     "probe_intensity",
     "probe_weight",
     "propagate",
+    "propagated_gradient",
+    "propagated_intensity",
     "r_factor",
     "r_factor_sums",
     "random_cells",

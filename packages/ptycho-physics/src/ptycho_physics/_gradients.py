@@ -111,7 +111,7 @@ def likelihood_gradient(
     rate = _over_modes(abs2(field, xp), xp)
     if not number:
         rate *= photons
-    loss, excess = _misfit(rate, counts, mask, background, deviance, xp)
+    loss, excess = misfit(rate, counts, mask, background, deviance, xp)
     weight = -2 if deviance else -1
     if not number:
         excess *= photons
@@ -135,7 +135,7 @@ def _scaled(field: Array, factor: Array, xp: Any) -> Array:
     return times(field, factor, xp)
 
 
-def _misfit(
+def misfit(
     rate: Array, counts: Array, mask: Array | None, background: float, deviance: bool, xp: Any
 ) -> tuple[Array, Array]:
     """Return the loss of each pattern, and ``counts / rate - 1``: minus the slope of the NLL."""
