@@ -42,6 +42,22 @@ def test_round_trip(tmp_path, pixel_size_m):
     np.testing.assert_array_equal(back.positions[1], [5.25, 4.5])
 
 
+def test_standard_errors_are_kept_with_the_pixels_that_have_none(tmp_path):
+    phase = np.linspace(0, 1, 108).reshape(9, 12)
+    phase[0] = np.nan
+    rec = Reconstruction(**arrays(amplitude_error=np.full((9, 12), 0.25), phase_error=phase))
+    back = load_reconstruction(save_reconstruction(tmp_path / "r.npz", rec))
+    assert back.amplitude_error.dtype == back.phase_error.dtype == np.float32
+    np.testing.assert_array_equal(back.amplitude_error, np.float32(0.25))
+    np.testing.assert_array_equal(back.phase_error, phase.astype(np.float32))
+
+
+def test_a_file_of_an_older_version_has_no_errors(tmp_path):
+    np.savez(tmp_path / "old.npz", **arrays())
+    back = load_reconstruction(tmp_path / "old.npz")
+    assert (back.amplitude_error, back.phase_error) == (None, None)
+
+
 def test_plain_numpy_opens_the_file(tmp_path):
     path = save_reconstruction(tmp_path / "r.npz", Reconstruction(**arrays()))
     with np.load(path, allow_pickle=False) as file:
@@ -86,6 +102,8 @@ BROKEN = {
     "indices": (np.arange(4), np.array([0.5, 1, 2])),
     "probe": (np.ones((8, 8)), np.ones((1, 8, 7)), np.zeros((1, 8, 8)), np.full((1, 8, 8), np.inf)),
     "origin": (np.array([1, 2, 3]), np.array([0.5, 1.5])),
+    "amplitude_error": (np.ones((9, 11)), np.full((9, 12), -1.0), np.full((9, 12), 1j)),
+    "phase_error": (np.ones(3), np.full((9, 12), np.inf)),
 }
 
 

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from ptycho_config.errors import MissingPackageError
-from ptycho_data import NoSpaceError, OutputExistsError, load_reconstruction
+from ptycho_data import NoSpaceError, OutputExistsError, load_object, load_reconstruction
 from ptycho_data._reconstruction import Reconstruction
 from ptycho_data._results import PICTURE_FILES, RESULT_FILES, write_pictures, write_results
 
@@ -48,6 +48,19 @@ def test_all_files_are_written(rec, tmp_path):
     with h5py.File(folder / "product.h5") as file:
         assert file.attrs["probe_photon_count"] == 1e6
     assert json.loads((folder / "metrics.json").read_text()) == {"r_factor": 0.1, "psnr": None}
+
+
+def test_standard_errors_are_in_both_files(rec, tmp_path):
+    error = np.full(rec.object.shape, 0.5, np.float32)
+    error[0, 0] = np.nan
+    rec = attrs.evolve(rec, amplitude_error=error / 2, phase_error=error)
+    write_results(tmp_path, rec, metrics={}, pictures=False)
+    np.testing.assert_array_equal(load_reconstruction(tmp_path).phase_error, error)
+    with h5py.File(tmp_path / "product.h5") as file:
+        np.testing.assert_array_equal(file["object_phase_error"], error)
+        np.testing.assert_array_equal(file["object_amplitude_error"], error / 2)
+    # whoever reads the object of the product is not disturbed
+    np.testing.assert_array_equal(load_object(tmp_path / "product.h5").values, rec.object)
 
 
 def test_photons_may_be_unknown(rec, tmp_path):

@@ -34,7 +34,8 @@ _ARRAYS = {
     "probe": "complex64",
     "origin": "int64",
 }
-
+#: Maps that files may lack: they are made only where they are asked for.
+_MAPS = {"amplitude_error": "float32", "phase_error": "float32"}
 
 _NUMBERS = (
     "pixel_size_m",
@@ -74,6 +75,10 @@ def _float32(value: npt.ArrayLike) -> npt.NDArray[np.float32]:
     return _cast(value, np.float32)
 
 
+def _float32_or_none(value: npt.ArrayLike | None) -> npt.NDArray[np.float32] | None:
+    return None if value is None else _float32(value)
+
+
 def _float64(value: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return _cast(value, np.float64)
 
@@ -104,6 +109,9 @@ class Reconstruction(Displayed):
         complex64 (M, N, N), modes first.
     origin
         int64 (2,), object-grid pixel of canvas pixel [0, 0], as (x, y).
+    amplitude_error, phase_error
+        float32 (H, W), standard errors of the amplitude and, in radians, of the phase; NaN where
+        they are not known. None where nobody asked for them.
     pixel_size_m
         Size of an object pixel in metres, where known.
     origin_m
@@ -120,7 +128,8 @@ class Reconstruction(Displayed):
     Raises
     ------
     ReconstructionError
-        Wrong kinds, shapes that do not fit together, NaN or inf, negative coverage, a zero probe.
+        Wrong kinds, shapes that do not fit together, NaN or inf, negative coverage or errors, a
+        zero probe.
     """
 
     object: npt.NDArray[np.complex64] = field(converter=_complex64)
@@ -130,6 +139,10 @@ class Reconstruction(Displayed):
     indices: npt.NDArray[np.int64] = field(converter=_int64)
     probe: npt.NDArray[np.complex64] = field(converter=_complex64)
     origin: npt.NDArray[np.int64] = field(converter=_int64)
+    amplitude_error: npt.NDArray[np.float32] | None = field(
+        default=None, converter=_float32_or_none
+    )
+    phase_error: npt.NDArray[np.float32] | None = field(default=None, converter=_float32_or_none)
     pixel_size_m: float | None = None
     origin_m: tuple[float, float] | None = None
     photon_energy_ev: float | None = None
@@ -212,8 +225,8 @@ class Reconstruction(Displayed):
 def _kind_problems(rec: Reconstruction) -> list[str]:
     return [
         sentence(name, dtype, f"{getattr(rec, name).dtype}")
-        for name, dtype in _ARRAYS.items()
-        if getattr(rec, name).dtype != dtype
+        for name, dtype in {**_ARRAYS, **_MAPS}.items()
+        if getattr(rec, name) is not None and getattr(rec, name).dtype != dtype
     ]
 
 
@@ -221,9 +234,11 @@ def _shape_problems(rec: Reconstruction) -> list[str]:
     problems = []
     if rec.object.ndim != 2 or rec.object.size == 0:
         problems.append(sentence("object", "of shape (H, W)", f"{rec.object.shape}"))
-    if rec.coverage.shape != rec.object.shape:
-        rule = f"of shape {rec.object.shape} like the object"
-        problems.append(sentence("coverage", rule, f"{rec.coverage.shape}"))
+    for name in ("coverage", *_MAPS):
+        values = getattr(rec, name)
+        if values is not None and values.shape != rec.object.shape:
+            rule = f"of shape {rec.object.shape} like the object"
+            problems.append(sentence(name, rule, f"{values.shape}"))
     if rec.xcoords.ndim != 1:
         problems.append(sentence("xcoords", "of shape (k,)", f"{rec.xcoords.shape}"))
     for name in ("ycoords", "indices"):
@@ -247,6 +262,10 @@ def _value_problems(rec: Reconstruction) -> list[str]:
     ]
     if (rec.coverage < 0).any():
         problems.append(sentence("coverage", "at least 0", f"{rec.coverage.min():g}"))
+    for name in _MAPS:
+        values = getattr(rec, name)
+        if values is not None and ((values < 0) | np.isinf(values)).any():
+            problems.append(sentence(name, "at least 0 and finite, or NaN", "other values"))
     if not rec.probe.any():
         problems.append(sentence("probe", "nonzero somewhere", "zeros only"))
     for name in _NUMBERS:
@@ -282,6 +301,7 @@ def save_reconstruction(
         As :func:`ptycho_data.atomic_path`.
     """
     arrays: dict[str, npt.ArrayLike] = {name: getattr(rec, name) for name in _ARRAYS}
+    arrays |= {name: getattr(rec, name) for name in _MAPS if getattr(rec, name) is not None}
     for name in ("pixel_size_m", "nphotons"):
         if getattr(rec, name) is not None:
             arrays[name] = np.float64(getattr(rec, name))
@@ -315,7 +335,7 @@ def load_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
         path = read_set(path, RECONSTRUCTION_SET)
     try:
-        arrays: dict[str, Any] = load_arrays(Path(path), _ARRAYS, optional=_SCALARS)
+        arrays: dict[str, Any] = load_arrays(Path(path), _ARRAYS, optional=(*_MAPS, *_SCALARS))
     except MissingScanError:
         raise MissingReconstructionError(
             f"{path} must be a reconstruction, got no such file"
@@ -326,7 +346,8 @@ def load_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
         )
         raise ReconstructionError(f"{path}: not a reconstruction: {problems}") from error
     try:
-        return Reconstruction(**{name: arrays[name] for name in _ARRAYS}, **_stated(arrays))
+        fields = {name: arrays[name] for name in (*_ARRAYS, *_MAPS) if name in arrays}
+        return Reconstruction(**fields, **_stated(arrays))
     except ReconstructionError as error:
         raise ReconstructionError(f"{path}: {error}") from error
 

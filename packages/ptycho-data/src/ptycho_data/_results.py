@@ -15,7 +15,7 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_data._files import atomic_path, write_json
 from ptycho_data._geometry import center_m
 from ptycho_data._manifest import MANIFEST
-from ptycho_data._protected import put_text, write_hdf5
+from ptycho_data._protected import put, put_text, write_hdf5
 from ptycho_data._reconstruction import Reconstruction, save_reconstruction
 from ptycho_data._sets import RECONSTRUCTION_SET, result_set
 from ptycho_data.figures import (
@@ -62,7 +62,8 @@ def save_product(
         photons of their wavelength is written, from which ptychodus computes it, and their own
         energy as the attribute ``electron_energy_eV``. ptychodus keeps the photons per pattern as
         the power of the probe, so the probe is written scaled to ``sum |P|^2 = nphotons``, where
-        they are known. ``run`` becomes the attribute ``run``, as JSON.
+        they are known. ``run`` becomes the attribute ``run``, as JSON; standard errors become
+        ``object_amplitude_error`` and ``object_phase_error`` (H, W), which ptychodus passes over.
     overwrite
         Replace an existing file.
     nominal_pixel_size_m
@@ -126,6 +127,9 @@ def save_product(
             photons=photons,
             losses=losses,
         )
+        for part, values in (("amplitude", rec.amplitude_error), ("phase", rec.phase_error)):
+            if values is not None:
+                put(file, f"object_{part}_error", values)
         if rec.run is not None:
             put_text(file, "run", json.dumps(dict(rec.run)))
 
@@ -239,6 +243,7 @@ def write_results(
     if pictures:
         require_matplotlib()
     size = result_bytes(rec.object.shape, len(rec.probe), rec.N, len(rec.indices))
+    size += 2 * rec.object.nbytes if rec.phase_error is not None else 0
     with result_set(
         folder, RECONSTRUCTION_SET, overwrite=overwrite, names=RESULT_FILES, size=size
     ) as place:
