@@ -1,4 +1,3 @@
-import math
 import struct
 import subprocess
 import sys
@@ -6,7 +5,8 @@ import sys
 import numpy as np
 import pytest
 from ptycho_config.install import install_command
-from ptycho_data import OutputExistsError, figures
+from ptycho_data import OutputExistsError, figures, views
+from ptycho_data._rulers import Ruler, scale_bar_length
 
 
 @pytest.fixture
@@ -21,98 +21,68 @@ def png_size(path):
     return struct.unpack(">II", data[16:24])
 
 
-def test_limits_ignore_outliers():
-    values = np.linspace(0, 1, 10_000)
-    values[0], values[1] = 1e9, np.nan
-    low, high = figures.robust_limits(values)
-    assert 0 < low < 0.01
-    assert 0.99 < high < 1
-
-
-def test_limits_of_flat_and_empty_images():
-    low, high = figures.robust_limits(np.full(10, 3.0))
-    assert low < 3 < high
-    assert figures.robust_limits(np.array([])) == (0.0, 1.0)
-
-
-def test_views_mask_what_is_not_covered_and_crop_to_the_rest(field):
-    coverage = np.zeros(field.shape)
-    coverage[10:20, 5:25] = 1
-    coverage[12, 7] = 0
-    coverage[0, 0] = 1e-3  # lit, but hardly
-    amplitude, phase = figures.object_views(field, coverage, origin=(100, 200))
-    assert amplitude.image.shape == phase.image.shape == (10, 20)
-    assert amplitude.image.mask.sum() == 1
-    assert amplitude.image.mask[2, 2]
-    # Pixel centres lie at whole numbers of the object grid.
-    assert amplitude.extent == (104.5, 124.5, 219.5, 209.5)
-
-
-def test_large_objects_are_averaged_over_blocks(field, monkeypatch):
-    coverage = np.ones(field.shape)
-    coverage[:5, :4] = 0  # five rows of the first block of six by six
-    coverage[:, 59] = 0
-    whole = figures.object_views(field, coverage, origin=(100, 200))
-    monkeypatch.setattr(figures, "LONGEST_SIDE", 10)
-    amplitude, phase = figures.object_views(field, coverage, origin=(100, 200))
-    assert amplitude.image.shape == phase.image.shape == (7, 10)  # 40 x 59 pixels, 6 x 6 each
-    assert amplitude.extent == (99.5, 159.5, 241.5, 199.5)
-    assert np.argwhere(amplitude.image.mask[:6]).tolist() == [[0, 0]]
-    inner = np.s_[6:36, 6:54]
-    for small, large in zip((amplitude, phase), whole, strict=True):
-        expected = large.image.data[inner].reshape(5, 6, 8, 6).mean(axis=(1, 3))
-        # Means of the phase and of phasors differ by its spread within a block, cubed.
-        np.testing.assert_allclose(small.image.data[1:6, 1:9], expected, atol=0.06)
-    expected = np.abs(field[36:40, 6:12]).mean()  # an incomplete block
-    assert amplitude.image.data[6, 1] == pytest.approx(expected, rel=1e-5)
-
-
-def test_amplitude_survives_a_steep_phase(monkeypatch):
-    monkeypatch.setattr(figures, "LONGEST_SIDE", 10)
-    steep = np.exp(1j * np.arange(40) * 1.5) * np.ones((40, 1))
-    amplitude, _ = figures.object_views(steep)
-    np.testing.assert_allclose(amplitude.image, 1, rtol=1e-6)
-
-
-def test_phase_is_centred_and_perceptual(field):
-    _, phase = figures.object_views(field * np.exp(2.5j))
-    assert phase.colours == "viridis"
-    assert -0.6 < phase.limits[0] < phase.limits[1] < 0.6
-
-
-def test_phase_around_the_circle_is_cyclic():
-    ramp = np.exp(1j * np.linspace(0, 40, 1000)).reshape(10, 100)
-    _, phase = figures.object_views(ramp)
-    assert phase.limits == (-math.pi, math.pi)
-    assert phase.colours == "twilight_shifted"
-
-
 @pytest.mark.parametrize(
     ("width", "length", "text"),
     [(1e-6, 2e-7, "200 nm"), (9e-6, 2e-6, "2 µm"), (4e-9, 1e-9, "1 nm"), (2.1e-3, 5e-4, "500 µm")],
 )
 def test_scale_bar_is_round(width, length, text):
-    found, shown = figures.scale_bar_length(width)
+    found, shown = scale_bar_length(width)
     assert found == pytest.approx(length)
     assert shown == text
 
 
-def test_scale_bar_is_drawn_where_the_pixel_size_is_known(field):
-    view = figures.object_views(field)[0]
+def test_scale_bar_is_drawn_above_the_picture_where_the_pixel_size_is_known(field):
+    view = views.object_views(field)[0]
     axes = figures.new_figure(4, 4).subplots()
     figures.draw(axes, view, 10e-9)
     assert [text.get_text() for text in axes.texts] == ["100 nm"]
-    assert axes.patches[0].get_width() == pytest.approx(10)  # pixels
+    (bar,) = axes.patches
+    assert bar.get_width() == pytest.approx(10 / 60)  # of a width of 60 pixels
+    assert bar.get_y() > 1  # no pixel lies below it
+    assert not axes.get_xticks().size
     plain = figures.new_figure(4, 4).subplots()
     figures.draw(plain, view)
     assert not plain.texts
     assert plain.get_xlabel() == "x / pixel"
 
 
+def test_axes_show_the_place_on_the_stage(field):
+    view = views.object_views(field, origin=(100, 200))[0]
+    axes = figures.new_figure(4, 4).subplots()
+    figures.draw(axes, view, 10e-9, (5e-6, -3e-6), lengths=True)
+    assert axes.get_xlabel() == "x / µm on the stage"
+    # pixel (100, 200) lies at (5 + 1, -3 + 2) µm, and its left edge half a pixel before
+    assert axes.images[0].get_extent() == pytest.approx((5.995, 6.595, -0.605, -1.005))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "pixel_m", "unit"),
+    [(100, None, "pixel"), (100, 1e-8, "µm"), (100, 2e-11, "nm"), (1000, 1e-6, "mm")],
+)
+def test_units_of_axes(pixels, pixel_m, unit):
+    assert Ruler.of((pixels, 10), pixel_m).unit == unit
+
+
+def test_a_picture_by_itself_has_its_caption_and_what_was_removed(field, tmp_path):
+    positions = np.array([[20.0, 15.0], [40.0, 15.0], [40.0, 25.0]])
+    area = views.ScannedArea.of(positions, 16)
+    view = views.object_views(field, area=area, level=True)[1]
+    figure = figures.object_figure(view, 10e-9, caption="scan.npz: R-factor 0.1")
+    (caption,) = [text.get_text().replace("\n", " ") for text in figure.texts]
+    assert caption.startswith("scan.npz: R-factor 0.1; mean phase and ramp")
+    outlines = [artist for artist in figure.axes[0].get_children() if hasattr(artist, "get_xy")]
+    corners = [np.asarray(one.get_xy()) for one in outlines]
+    assert any(len(one) == 4 and np.allclose(one[0], one[-1]) for one in corners)
+    figures.save_figure(figure, tmp_path / "a.png", overwrite=False, dpi=200, tight=False)
+    width, height = png_size(tmp_path / "a.png")
+    assert width == round(figure.get_figwidth() * 200)
+    assert height > 400
+
+
 def test_saved_pictures_are_whole_and_repeatable(field, tmp_path):
     for name in ("a.png", "b.png"):
         figure = figures.new_figure(4, 3)
-        figures.draw(figure.subplots(), figures.object_views(field)[1])
+        figures.draw(figure.subplots(), views.object_views(field)[1])
         figures.save_figure(figure, tmp_path / name, overwrite=False)
     assert min(png_size(tmp_path / "a.png")) > 200
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

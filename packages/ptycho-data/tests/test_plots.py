@@ -88,7 +88,9 @@ def test_a_bundle_is_one_line(bundle):
 def test_a_notebook_shows_picture_and_facts(request, name, panels):
     shown = request.getfixturevalue(name)
     assert np.ptp(picture(shown)) > 100
-    titles = [axes.get_title() for axes in shown.plot().axes if axes.get_title()]
+    places = ("left", "center")
+    titles = [axes.get_title(loc=place) for axes in shown.plot().axes for place in places]
+    titles = [title for title in titles if title]
     assert len(titles) == panels
 
 

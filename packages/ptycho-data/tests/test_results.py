@@ -14,6 +14,7 @@ from ptycho_config.errors import MissingPackageError
 from ptycho_data import NoSpaceError, OutputExistsError, load_object, load_reconstruction
 from ptycho_data._reconstruction import Reconstruction
 from ptycho_data._results import PICTURE_FILES, RESULT_FILES, write_pictures, write_results
+from ptycho_data.views import ScannedArea
 
 
 @pytest.fixture
@@ -133,15 +134,19 @@ def test_stages_enclose_their_part(rec, tmp_path):
     }
 
 
-def test_pictures_are_cropped_to_what_is_covered(rec, tmp_path):
+def test_pictures_show_the_frame_of_the_scan(rec, tmp_path):
+    """Whatever of it was covered; the page follows its shape."""
+    narrow = attrs.evolve(rec, coverage=rec.coverage * (np.arange(48) < 15))
+    tall = ScannedArea.of(np.array([[15.0, 0.0], [20.0, 25.0]]), 8)
     write_pictures(tmp_path / "part", rec)
-    write_pictures(
-        tmp_path / "narrow", attrs.evolve(rec, coverage=rec.coverage * (np.arange(48) < 15))
-    )
+    write_pictures(tmp_path / "narrow", narrow)
+    write_pictures(tmp_path / "tall", rec, area=tall)
     for name in PICTURE_FILES:
-        # The page follows the shape of what is shown: 30 x 40, then 30 x 15.
-        wide, tall = (png_size(tmp_path / folder / name) for folder in ("part", "narrow"))
-        assert tall[1] / tall[0] > 1.5 * wide[1] / wide[0]
+        part, narrow_one, tall_one = (
+            png_size(tmp_path / folder / name) for folder in ("part", "narrow", "tall")
+        )
+        assert part == narrow_one
+        assert tall_one[1] / tall_one[0] > 1.5 * part[1] / part[0]
     with pytest.raises(OutputExistsError):
         write_pictures(tmp_path / "part", rec)
 

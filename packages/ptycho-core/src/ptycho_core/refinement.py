@@ -1,7 +1,6 @@
 """Refinement of any reconstruction by the iterative solver."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
@@ -9,8 +8,6 @@ from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 from ptycho_data import Reconstruction, Scan
-from ptycho_data.display import Displayed
-from ptycho_data.plots import plot_object
 from ptycho_physics import (
     Canvas,
     expected_counts,
@@ -22,10 +19,7 @@ from ptycho_physics import (
 )
 
 from ptycho_core.analysis.comparison import canvas_of
-from ptycho_core.results import result_facts
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from ptycho_core.results import ReconstructionResult, result_facts
 
 __all__ = ["RefinementResult", "initial_object", "r_factor_at_best_scale", "refine"]
 
@@ -36,7 +30,7 @@ POSITION_START = 5
 
 
 @frozen(kw_only=True, eq=False, repr=False)
-class RefinementResult(Displayed):
+class RefinementResult(ReconstructionResult):
     """A refined reconstruction.
 
     Attributes
@@ -62,15 +56,11 @@ class RefinementResult(Displayed):
             "photons": self.photon_warning,
         }
 
-    def plot(self) -> "Figure":
-        """Draw amplitude and phase where they were measured, and the R-factor of each epoch.
+    def _method(self) -> str:
+        return f"refined, {len(self.r_factors)} epochs of the solver"
 
-        Raises
-        ------
-        MissingPackageError
-            matplotlib is not installed.
-        """
-        return plot_object(self.reconstruction, {"R-factor": self.r_factors})
+    def _r_factors(self) -> list[float]:
+        return self.r_factors
 
 
 def refine(

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from ptycho_data import Reconstruction, Scan, write_json, write_results
+from ptycho_data.views import ScannedArea
 
 from ptycho_core.analysis.half_scans import HalfScanFRC, write_curve
-from ptycho_core.analysis.verdict import picture_caption
+from ptycho_core.analysis.verdict import file_name, picture_caption
 from ptycho_core.record import RUN_FILE, Stopwatch
 
 __all__ = ["write_result_folder"]
@@ -60,7 +61,10 @@ def write_result_folder(
         folder,
         rec,
         metrics=metrics,
-        caption=picture_caption(scan, metrics, len(rec.indices), method),
+        caption=picture_caption(
+            file_name(scan), metrics, len(rec.indices), method, rec.pixel_size_m
+        ),
+        area=ScannedArea.of(scan.positions, scan.N),
         pictures=pictures,
         overwrite=overwrite,
         stage=clock.stage,

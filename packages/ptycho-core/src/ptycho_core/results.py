@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # the checks import SciPy, which a backend alone does not nee
 __all__ = [
     "InferenceInterrupted",
     "InferenceResult",
+    "ReconstructionResult",
     "TrainingInterrupted",
     "TrainingResult",
     "last_losses",
@@ -118,8 +119,50 @@ def result_facts(
     }
 
 
+class ReconstructionResult(Displayed):
+    """Base of results that hold a reconstruction, whichever method made it: their figure.
+
+    Subclasses have `reconstruction` and `r_factor`.
+    """
+
+    __slots__ = ()
+
+    reconstruction: Reconstruction
+
+    @property
+    def r_factor(self) -> float:
+        """R-factor of the reconstruction."""
+        raise NotImplementedError
+
+    def _method(self) -> str:
+        """Name what made it, for the caption."""
+        raise NotImplementedError
+
+    def _r_factors(self) -> Sequence[float]:
+        """R-factor of each epoch of the solver, if it worked."""
+        return ()
+
+    def plot(self) -> "Figure":
+        """Draw amplitude and phase where they were measured, and the R-factor of each epoch.
+
+        The mean phase and a phase ramp are removed for the figure, which says so.
+
+        Raises
+        ------
+        MissingPackageError
+            matplotlib is not installed.
+        """
+        from ptycho_core.analysis.verdict import picture_caption
+
+        rec, verdict, curve = self.reconstruction, getattr(self, "verdict", None), self._r_factors()
+        fit = {"r_factor": self.r_factor, **({} if verdict is None else verdict.metrics)}
+        used = len(rec.indices)
+        caption = picture_caption(rec.name, fit, used, self._method(), rec.pixel_size_m)
+        return plot_object(rec, {"R-factor": curve} if len(curve) else None, caption=caption)
+
+
 @frozen(kw_only=True, eq=False, repr=False)
-class InferenceResult(Displayed):
+class InferenceResult(ReconstructionResult):
     """A reconstruction and how it was made.
 
     Attributes
@@ -163,15 +206,13 @@ class InferenceResult(Displayed):
             "speed": f"{self.patterns_per_second:.3g} patterns/s",
         }
 
-    def plot(self) -> "Figure":
-        """Draw amplitude and phase where they were measured.
+    def _method(self) -> str:
+        epochs = len(self._r_factors())
+        return f"network, {epochs} epochs of the solver" if epochs else "network"
 
-        Raises
-        ------
-        MissingPackageError
-            matplotlib is not installed.
-        """
-        return plot_object(self.reconstruction)
+    def _r_factors(self) -> Sequence[float]:
+        curve: Sequence[float] = self.metrics.get("r_factors_refining", ())
+        return curve
 
     @property
     def object(self) -> NDArray[np.complex64]:

@@ -18,17 +18,10 @@ from ptycho_data._manifest import MANIFEST
 from ptycho_data._protected import put, put_text, write_hdf5
 from ptycho_data._reconstruction import Reconstruction, save_reconstruction
 from ptycho_data._sets import RECONSTRUCTION_SET, result_set
-from ptycho_data.figures import (
-    View,
-    add_caption,
-    draw,
-    new_figure,
-    object_views,
-    require_matplotlib,
-    save_figure,
-)
+from ptycho_data.figures import object_figure, require_matplotlib, save_figure
 from ptycho_data.formats._ptychodus import ELECTRONS, fill_product
 from ptycho_data.formats._written_metres import NOMINAL_PIXEL_SIZE_M
+from ptycho_data.views import ScannedArea, reconstruction_views
 
 __all__ = [
     "PICTURE_FILES",
@@ -146,19 +139,10 @@ def _require(condition: bool, name: str, value: object) -> None:
 
 #: What :func:`write_pictures` writes.
 PICTURE_FILES = ("reconstructed_amplitude.png", "reconstructed_phase.png")
+#: Dots per inch of these, which gives them about 1100 pixels across.
+PICTURE_DPI = 200
 #: What :func:`write_results` writes.
 RESULT_FILES = ("reconstruction.npz", "product.h5", *PICTURE_FILES, "metrics.json", MANIFEST)
-
-
-def _picture(
-    view: View, pixel_size_m: float | None, path: Path, *, caption: str, overwrite: bool
-) -> None:
-    height, width = view.image.shape
-    ratio = min(max(height / width, 0.3), 2.0)
-    figure = new_figure(7.4, 6.2 * ratio + 0.8)
-    draw(figure.subplots(), view, pixel_size_m)
-    add_caption(figure, caption)
-    save_figure(figure, path, overwrite=overwrite)
 
 
 def write_pictures(
@@ -166,6 +150,7 @@ def write_pictures(
     rec: Reconstruction,
     *,
     caption: str = "",
+    area: ScannedArea | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write ``reconstructed_amplitude.png`` and ``reconstructed_phase.png``.
@@ -175,9 +160,13 @@ def write_pictures(
     folder
         Where to; made if missing.
     rec
-        The reconstruction. What it hardly covers is masked, and cropped away at the edges.
+        The reconstruction. What it hardly covers is masked. Its mean phase and phase ramp are
+        removed for the picture, which says so.
     caption
-        Line below each picture, which tells it from others.
+        Below each picture, which tells it from others.
+    area
+        Of the whole scan, so that all pictures of a scan show the same frame; by default of the
+        patterns of the reconstruction.
     overwrite
         Replace existing files.
 
@@ -188,11 +177,10 @@ def write_pictures(
     OutputExistsError, OSError
         As :func:`ptycho_data.atomic_path`.
     """
-    origin = (float(rec.origin[0]), float(rec.origin[1]))
-    views = object_views(rec.object, rec.coverage, origin)
-    for view, name in zip(views, PICTURE_FILES, strict=True):
-        path = Path(folder) / name
-        _picture(view, rec.pixel_size_m, path, caption=caption, overwrite=overwrite)
+    place = Path(folder)
+    for name, view in zip(PICTURE_FILES, reconstruction_views(rec, area), strict=True):
+        figure = object_figure(view, rec.pixel_size_m, rec.origin_m, caption=caption)
+        save_figure(figure, place / name, overwrite=overwrite, dpi=PICTURE_DPI, tight=False)
 
 
 def write_results(
@@ -201,6 +189,7 @@ def write_results(
     *,
     metrics: Mapping[str, Any],
     caption: str = "",
+    area: ScannedArea | None = None,
     pictures: bool = True,
     overwrite: bool = False,
     stage: Callable[[str], AbstractContextManager[object]] = nullcontext,
@@ -220,7 +209,9 @@ def write_results(
     metrics
         Content of ``metrics.json``.
     caption
-        Line below each picture.
+        Below each picture.
+    area
+        Of the whole scan, for the pictures; see `write_pictures`.
     pictures
         Whether to write them.
     overwrite
@@ -253,7 +244,7 @@ def write_results(
             write_json(place / "metrics.json", dict(metrics))
         if pictures:
             with stage("pictures"):
-                write_pictures(place, rec, caption=caption)
+                write_pictures(place, rec, caption=caption, area=area)
         if also is not None:
             also(place)
 

@@ -1,199 +1,52 @@
-"""Pictures of complex objects: robust contrast, honest masks, no global state.
+"""Pictures of complex objects, drawn without any global state.
 
 Figures are made with matplotlib's object interface and written by its Agg canvas: no window
 system, no pyplot, nothing to close.
 """
 
-import math
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError, MissingPackageError
 from ptycho_config.install import SOURCE, install_command
 from ptycho_config.plain_text import printable, shortened
 
 from ptycho_data._files import atomic_path
+from ptycho_data._rulers import Ruler, scale_bar_length
+from ptycho_data.views import View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
-    "View",
     "add_caption",
     "draw",
     "new_figure",
-    "object_views",
+    "object_figure",
     "require_matplotlib",
-    "robust_limits",
     "save_figure",
 ]
 
-#: Percentiles of the covered region that the colours span.
-PERCENTILES = (0.5, 99.5)
-#: A phase that fills more than this part of the circle is shown on a cyclic map.
-CYCLIC_SPAN = 0.85 * 2 * math.pi
-#: Pixels with less than this part of the largest coverage were not really measured.
-COVERED = 0.02
-#: Objects with longer sides are shown by averages over blocks of pixels: a picture has no more
-#: pixels than that, and drawing takes some hundred bytes for each.
-LONGEST_SIDE = 1200
-
 #: Small characters that fit side by side into an inch of a caption.
 CHARACTERS_PER_INCH = 13
+#: Behind what was not measured: a colour that no map contains.
+NOT_MEASURED = "#d9d2c5"
+CAPTION_COLOUR = "0.35"
+#: Intervals between the numbers on an axis, at most.
+TICKS = 6
 
-AnyArray = NDArray[Any]
-
-
-@frozen(kw_only=True, eq=False)
-class View:
-    """One picture, ready to be drawn.
-
-    Attributes
-    ----------
-    image : (H, W) masked float array
-        Masked where nothing was measured.
-    title, label
-        Above the picture; beside its colour bar.
-    limits
-        Values at the ends of the colour bar.
-    colours
-        Name of a matplotlib colour map.
-    extent
-        Left, right, bottom, top in object pixels.
-    """
-
-    image: "np.ma.MaskedArray[Any, Any]"
-    title: str
-    label: str
-    limits: tuple[float, float]
-    colours: str
-    extent: tuple[float, float, float, float]
-
-
-def robust_limits(values: AnyArray) -> tuple[float, float]:
-    """Colour limits that a few outliers do not move.
-
-    Parameters
-    ----------
-    values : float array
-        Non-finite values are ignored.
-
-    Returns
-    -------
-    (float, float)
-        Percentiles 0.5 and 99.5, widened to 1 % of the value (or 0.01) where an image is flat.
-    """
-    finite = np.asarray(values)[np.isfinite(values)]
-    if finite.size == 0:
-        return 0.0, 1.0
-    low, high = (float(value) for value in np.percentile(finite, PERCENTILES))
-    width = max(0.01 * abs(high), 1e-2)
-    if high - low < width:
-        centre = (low + high) / 2
-        return centre - width / 2, centre + width / 2
-    return low, high
-
-
-def covered_region(coverage: AnyArray) -> AnyArray:
-    """Where the coverage is worth looking at: bool, shape of ``coverage``."""
-    return np.asarray(coverage > COVERED * float(coverage.max(initial=0.0)))
-
-
-def _box(mask: AnyArray) -> tuple[slice, slice]:
-    """Smallest rows and columns that hold every True pixel; everything for an empty mask."""
-    if not mask.any():
-        return slice(0, mask.shape[0]), slice(0, mask.shape[1])
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-
-
-def _centred_phase(values: AnyArray, mask: AnyArray) -> AnyArray:
-    """Phase in radians with the mean direction of the covered region at zero."""
-    direction = np.sum(values[mask]) if mask.any() else 1.0
-    return np.asarray(np.angle(values * np.exp(-1j * np.angle(direction))))
-
-
-def _averaged(values: AnyArray, mask: AnyArray, side: int) -> tuple[AnyArray, AnyArray, AnyArray]:
-    """Average blocks of ``side`` x ``side`` pixels, those of the mask alone.
-
-    Returns amplitude, complex values and mask of the blocks; the last ones may be incomplete. Phase
-    goes round in circles, so it is the complex values that are averaged for it; their amplitude
-    would suffer where the phase is steep. Few rows are worked on at a time.
-    """
-    if side == 1:
-        return np.abs(values), values, mask
-    starts = np.arange(0, values.shape[1], side)
-    amplitude, field, share = [], [], []
-    for row in range(0, len(values), side):
-        seen = mask[row : row + side]
-        part = np.where(seen, values[row : row + side], 0)
-        count = np.add.reduceat(seen.sum(axis=0), starts)
-        divisor = np.maximum(count, 1)
-        amplitude.append(np.add.reduceat(np.abs(part).sum(axis=0), starts) / divisor)
-        field.append(np.add.reduceat(part.sum(axis=0), starts) / divisor)
-        share.append(count / side**2)
-    majority = 2 * np.array(share) >= 1
-    return np.array(amplitude, np.float32), np.array(field, np.complex64), majority
-
-
-def object_views(
-    values: AnyArray,
-    coverage: AnyArray | None = None,
-    origin: tuple[float, float] = (0, 0),
-    suffix: str = "",
-) -> tuple[View, View]:
-    """Amplitude and phase of an object as views, cropped to what is covered.
-
-    Parameters
-    ----------
-    values : (H, W) complex array
-        The object; one with more pixels than a picture shows is averaged over blocks of them.
-    coverage : (H, W) float array, optional
-        Weight sum; pixels with less than 2 % of the largest one are masked.
-    origin
-        Object-grid pixel ``(x, y)`` of ``values[0, 0]``.
-    suffix
-        Added to the titles.
-
-    Returns
-    -------
-    (View, View)
-        Amplitude on grey; phase, its mean direction at zero, on a perceptual map, or on a cyclic
-        one where it goes round the circle.
-    """
-    mask = np.ones(values.shape, bool) if coverage is None else covered_region(coverage)
-    rows, columns = _box(mask)
-    left, top = origin[0] + columns.start - 0.5, origin[1] + rows.start - 0.5
-    side = -(-max(rows.stop - rows.start, columns.stop - columns.start) // LONGEST_SIDE)
-    amplitude, field, mask = _averaged(values[rows, columns], mask[rows, columns], side)
-    extent = (left, left + side * mask.shape[1], top + side * mask.shape[0], top)
-    phase = _centred_phase(field, mask)
-    limits = robust_limits(phase[mask])
-    cyclic = limits[1] - limits[0] > CYCLIC_SPAN
-    return (
-        View(
-            image=np.ma.masked_array(amplitude, ~mask),
-            title=f"Amplitude{suffix}",
-            label="amplitude",
-            limits=robust_limits(amplitude[mask]),
-            colours="gray",
-            extent=extent,
-        ),
-        View(
-            image=np.ma.masked_array(phase, ~mask),
-            title=f"Phase{suffix}",
-            label="phase / rad",
-            limits=(-math.pi, math.pi) if cyclic else limits,
-            colours="twilight_shifted" if cyclic else "viridis",
-            extent=extent,
-        ),
-    )
+#: Of a picture by itself, in inches: it is shown 400 pixels wide as often as 1000, where text must
+#: still be read.
+PICTURE_WIDTH, PICTURE_HEIGHT, SMALLEST_WIDTH = 3.7, 7.0, 2.4
+#: Left, right, below without caption, above.
+MARGINS = (0.85, 1.0, 0.62, 0.4)
+BAR_WIDTH = 0.15
+CAPTION_LINE, CAPTION_SIZE = 0.165, 8.5
 
 
 def require_matplotlib() -> None:
@@ -229,8 +82,16 @@ def new_figure(width: float, height: float) -> "Figure":
     return figure
 
 
-def draw(axes: "Axes", view: View, pixel_size_m: float | None = None) -> None:
-    """Draw a view with its colour bar, and a scale bar when the pixel size is known.
+def draw(
+    axes: "Axes",
+    view: View,
+    pixel_size_m: float | None = None,
+    origin_m: tuple[float, float] | None = None,
+    *,
+    lengths: bool = False,
+    bar_axes: "Axes | None" = None,
+) -> None:
+    """Draw a view with its colour bar, and a scale bar above it when the pixel size is known.
 
     Parameters
     ----------
@@ -240,68 +101,151 @@ def draw(axes: "Axes", view: View, pixel_size_m: float | None = None) -> None:
         What to draw.
     pixel_size_m
         Object pixel in metres.
+    origin_m
+        (x, y) in metres of pixel (0, 0) of the object grid on the stage.
+    lengths
+        Label the axes with lengths where the pixel size is known; the place on the stage where that
+        is known. Otherwise the scale bar must do.
+    bar_axes
+        Where to draw the colour bar; beside the picture by default.
     """
     low, high = view.limits
+    left, right, bottom, top = view.extent
+    ruler = Ruler.of((right - left, bottom - top), pixel_size_m, origin_m)
+    if pixel_size_m and not lengths:
+        ruler = Ruler(unit="pixel")
+    x, y = ruler.x, ruler.y
     image = axes.imshow(
-        view.image, cmap=view.colours, vmin=low, vmax=high, extent=view.extent, origin="upper"
+        view.image,
+        cmap=view.colours,
+        vmin=low,
+        vmax=high,
+        extent=(x(left), x(right), y(bottom), y(top)),
+        origin="upper",
     )
-    axes.set_facecolor("#d9d2c5")  # what was not measured: a colour that no map here contains
-    axes.set_title(view.title)
-    axes.figure.colorbar(image, ax=axes, label=view.label, fraction=0.046, pad=0.03)
+    axes.set_facecolor(NOT_MEASURED)
+    axes.set_title(view.title, loc="left" if pixel_size_m else "center")
+    beside: dict[str, Any] = {"ax": axes, "fraction": 0.046, "pad": 0.03}
+    axes.figure.colorbar(image, label=view.label, **({"cax": bar_axes} if bar_axes else beside))
+    if view.outline is not None:
+        _outline(axes, np.stack([x(view.outline[:, 0]), y(view.outline[:, 1])], axis=-1))
     if pixel_size_m:
+        _scale_bar(axes, (right - left) * pixel_size_m)
+    if pixel_size_m and not lengths:
         axes.set_xticks([])
         axes.set_yticks([])
-        _scale_bar(axes, view, pixel_size_m)
     else:
-        axes.set_xlabel("x / pixel")
-        axes.set_ylabel("y / pixel")
+        axes.set_xlabel(f"x / {ruler.unit}{ruler.where}")
+        axes.set_ylabel(f"y / {ruler.unit}")
+        axes.locator_params(nbins=TICKS)
+
+
+def _outline(axes: "Axes", corners: NDArray[np.float64]) -> None:
+    """Draw the outline of a scan, to be seen on light and on dark; it changes no limits."""
+    from matplotlib.patches import Polygon
+
+    for colour, width in (("black", 1.6), ("white", 0.7)):
+        polygon = Polygon(corners, closed=True, fill=False, edgecolor=colour, linewidth=width)
+        axes.add_artist(polygon)
 
 
 def add_caption(figure: "Figure", text: str) -> None:
     """Write a small line below a figure, broken where it is wider; none if it is empty."""
     if text:
-        width = int(CHARACTERS_PER_INCH * figure.get_figwidth())
-        # Names of files may hold what no font can draw, and $, which begins a formula.
-        lines = "\n".join(wrap(shortened(printable(text)), width)).replace("$", r"\$")
-        figure.supxlabel(lines, fontsize="small", color="0.35")
+        figure.supxlabel(
+            "\n".join(_caption_lines(figure, text)), fontsize="small", color=CAPTION_COLOUR
+        )
 
 
-def scale_bar_length(width_m: float) -> tuple[float, str]:
-    """Round length of about a quarter of ``width_m`` metres, and its text."""
-    target = width_m / 4
-    decade = 10.0 ** math.floor(math.log10(target))
-    length = max(step * decade for step in (1, 2, 5) if step * decade <= target * (1 + 1e-9))
-    for unit, size in (("mm", 1e-3), ("µm", 1e-6), ("nm", 1e-9), ("pm", 1e-12)):
-        if length >= size * (1 - 1e-9):
-            return length, f"{length / size:.0f} {unit}"
-    return length, f"{length:.0e} m"
+def _caption_lines(figure: "Figure", text: str) -> list[str]:
+    width = int(CHARACTERS_PER_INCH * figure.get_figwidth())
+    # Names of files may hold what no font can draw, and $, which begins a formula.
+    return [line.replace("$", r"\$") for line in wrap(shortened(printable(text), 500), width)]
 
 
-def _scale_bar(axes: "Axes", view: View, pixel_size_m: float) -> None:
+def object_figure(
+    view: View,
+    pixel_size_m: float | None = None,
+    origin_m: tuple[float, float] | None = None,
+    *,
+    caption: str = "",
+) -> "Figure":
+    """Draw one view with a caption as a figure to be read at any size, also as a small one.
+
+    Places are computed here: a layout that is found by drawing several times takes three times as
+    long.
+
+    Parameters
+    ----------
+    view, pixel_size_m, origin_m
+        As for `draw`.
+    caption
+        Below the picture, with what was removed from it.
+    """
+    left, right, bottom, top = view.extent
+    ratio = (bottom - top) / (right - left)
+    width = min(PICTURE_WIDTH, PICTURE_HEIGHT / ratio)
+    height = width * ratio
+    across = MARGINS[0] + max(width, SMALLEST_WIDTH) + MARGINS[1]
+    figure = new_figure(across, 1)
+    figure.set_layout_engine("none")
+    text = "; ".join(part for part in (caption, view.note) if part)
+    lines = _caption_lines(figure, text) if text else []
+    below = MARGINS[2] + CAPTION_LINE * len(lines)
+    tall = below + height + MARGINS[3]
+    figure.set_figheight(tall)
+    start = MARGINS[0] + (max(width, SMALLEST_WIDTH) - width) / 2
+    axes = figure.add_axes((start / across, below / tall, width / across, height / tall))
+    bar = figure.add_axes(
+        ((start + width + 0.1) / across, below / tall, BAR_WIDTH / across, height / tall)
+    )
+    draw(axes, view, pixel_size_m, origin_m, lengths=True, bar_axes=bar)
+    if lines:
+        figure.text(
+            0.5, 0.06 / tall, "\n".join(lines),
+            ha="center", va="bottom", fontsize=CAPTION_SIZE, color=CAPTION_COLOUR,
+        )  # fmt: skip
+    return figure
+
+
+def _scale_bar(axes: "Axes", width_m: float) -> None:
+    """Draw a bar above the right end of a picture that is `width_m` wide, with its length."""
     from matplotlib.patches import Rectangle
 
-    left, right, bottom, top = view.extent
-    length, text = scale_bar_length((right - left) * pixel_size_m)
-    width = length / pixel_size_m
-    margin, height = 0.04 * (right - left), 0.012 * (bottom - top)
-    corner = (left + margin, bottom - margin - height)
-    axes.add_patch(
-        Rectangle(corner, width, height, facecolor="white", edgecolor="black", linewidth=0.8)
-    )
+    length, text = scale_bar_length(width_m)
+    share = length / width_m
+    place: Any = {"transform": axes.transAxes, "clip_on": False}
+    axes.add_artist(Rectangle((1 - share, 1.025), share, 0.012, color="0.15", **place))
     axes.annotate(
         text,
-        (corner[0] + width / 2, corner[1]),
-        xytext=(0, 3),
+        (1 - share, 1.03),
+        xycoords="axes fraction",
+        xytext=(-4, 0),
         textcoords="offset points",
-        ha="center",
-        va="bottom",
+        ha="right",
+        va="center",
         fontsize="small",
-        bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.0},
+        annotation_clip=False,
     )
 
 
-def save_figure(figure: "Figure", path: Path, *, overwrite: bool) -> Path:
+def save_figure(
+    figure: "Figure", path: Path, *, overwrite: bool, dpi: int = 150, tight: bool = True
+) -> Path:
     """Write a figure, atomically; the format follows the suffix (PNG where there is none).
+
+    Parameters
+    ----------
+    figure
+        What to write.
+    path
+        Where to.
+    overwrite
+        Replace an existing file.
+    dpi
+        Dots per inch.
+    tight
+        Cut off empty margins, for which everything is drawn once more.
 
     Raises
     ------
@@ -317,7 +261,11 @@ def save_figure(figure: "Figure", path: Path, *, overwrite: bool) -> Path:
     with atomic_path(path, overwrite=overwrite) as temporary:
         # PDF and SVG carry the time by default; equal content must give equal bytes.
         stamp = {"Software": None} if kind == "png" else None
-        figure.savefig(
-            temporary, format=kind, dpi=150, metadata=stamp, bbox_inches="tight", pad_inches=0.08
-        )
+        if tight or kind != "png":
+            cut: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.08} if tight else {}
+            figure.savefig(temporary, format=kind, dpi=dpi, metadata=stamp, **cut)
+        else:  # savefig would draw everything twice, for a layout
+            figure.set_dpi(dpi)
+            canvas: Any = figure.canvas
+            canvas.print_png(temporary, metadata=stamp)
     return path

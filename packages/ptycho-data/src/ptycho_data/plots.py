@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from ptycho_data._fixture import fixture_indices
 from ptycho_data._stack import read_patterns
-from ptycho_data.figures import add_caption, draw, new_figure, object_views
+from ptycho_data.figures import add_caption, draw, new_figure
+from ptycho_data.views import object_views, reconstruction_views
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,15 +85,25 @@ def draw_positions(
 def plot_object(
     rec: "Reconstruction", curves: Mapping[str, Sequence[float]] | None = None, *, caption: str = ""
 ) -> "Figure":
-    """Draw amplitude and phase of an object, and beside them curves over the epochs."""
+    """Draw amplitude and phase of an object, and beside them curves over the epochs.
+
+    Parameters
+    ----------
+    rec
+        The reconstruction, shown as in the pictures of its results.
+    curves
+        Values of each epoch by their name; none draws none.
+    caption
+        Below, with what was removed from the phase.
+    """
     figure = _row(3 if curves else 2)
     panels = figure.subplots(1, 3 if curves else 2)
-    origin = (float(rec.origin[0]), float(rec.origin[1]))
-    for axes, view in zip(panels, object_views(rec.object, rec.coverage, origin), strict=False):
-        draw(axes, view, rec.pixel_size_m)
+    views = reconstruction_views(rec)
+    for axes, view in zip(panels, views, strict=False):
+        draw(axes, view, rec.pixel_size_m, rec.origin_m, lengths=True)
     if curves:
         draw_curves(panels[2], curves)
-    add_caption(figure, caption)
+    add_caption(figure, "; ".join(part for part in (caption, views[1].note) if part))
     return figure
 
 

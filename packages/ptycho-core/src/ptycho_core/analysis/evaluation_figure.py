@@ -4,7 +4,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ptycho_data.figures import View, draw, new_figure, object_views, robust_limits
+from ptycho_data.figures import draw, new_figure
+from ptycho_data.views import View, object_views, robust_limits
 from ptycho_physics.metrics import Comparison
 
 from ptycho_core.analysis.comparison import Box

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from ptycho_data import Scan, read_patterns
-from ptycho_data.figures import draw, new_figure, object_views, save_figure
+from ptycho_data.figures import draw, new_figure, save_figure
 from ptycho_data.plots import draw_positions
+from ptycho_data.views import object_views
 
 from ptycho_core.cautions import ScanFacts
 

@@ -20,7 +20,7 @@ from ptycho_physics.metrics import noise_r_factor_sums, r_factor_sums
 
 from ptycho_core.cautions import Caution
 
-__all__ = ["Verdict", "describe_fit", "judge", "picture_caption"]
+__all__ = ["Verdict", "describe_fit", "file_name", "judge", "picture_caption"]
 
 #: Patterns that are compared, spread evenly over those of the reconstruction.
 JUDGED_PATTERNS = 128
@@ -106,22 +106,37 @@ def describe_fit(metrics: Mapping[str, Any]) -> str:
     return f"{text} ({ratio:.2f} times photon noise alone)"
 
 
-def picture_caption(scan: Scan, metrics: Mapping[str, Any], patterns: int, method: str) -> str:
-    """Return the line below the pictures of a reconstruction.
+def picture_caption(
+    name: str,
+    metrics: Mapping[str, Any],
+    patterns: int,
+    method: str,
+    pixel_size_m: float | None = None,
+) -> str:
+    """Return the caption of pictures of a reconstruction.
 
     Parameters
     ----------
-    scan : Scan
-        The scan, for its name.
+    name
+        Of the scan; may be empty.
     metrics
         R-factor and verdict.
     patterns
         Number of patterns that were used.
     method
         What made the reconstruction.
+    pixel_size_m
+        Object pixel in metres, if known.
     """
-    name = scan.source.name if scan.source is not None else "scan"
-    return f"{name}: {describe_fit(metrics)}, {patterns} patterns, {method}"
+    parts = [describe_fit(metrics), f"{patterns} patterns", method]
+    if pixel_size_m is not None:
+        parts.append(f"pixel {pixel_size_m * 1e9:.3g} nm")
+    return f"{name}: {', '.join(parts)}" if name else ", ".join(parts)
+
+
+def file_name(scan: Scan) -> str:
+    """Return what captions call a scan: the name of its file."""
+    return scan.source.name if scan.source is not None else "scan"
 
 
 def judge(rec: Reconstruction, scan: Scan, nphotons: float | None = None) -> Verdict:

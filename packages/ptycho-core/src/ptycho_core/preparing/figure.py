@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 from ptycho_data import Reconstruction, Scan, fixture_indices
-from ptycho_data.figures import add_caption, draw, new_figure, object_views, save_figure
+from ptycho_data.figures import add_caption, draw, new_figure, save_figure
+from ptycho_data.views import object_views
 from ptycho_physics import DivergenceError, solve
 
 from ptycho_core.analysis.scan_statistics import lit_diameter
-from ptycho_core.analysis.verdict import Verdict, describe_fit, judge
+from ptycho_core.analysis.verdict import Verdict, describe_fit, file_name, judge
 from ptycho_core.preparing.preparation import View
 from ptycho_core.solving.call import reconstruction_of
 from ptycho_core.starting_probe import neighbourhood
@@ -113,7 +114,7 @@ def save_preparing_figure(
         views = object_views(rec.object, rec.coverage, origin, " of the object")
         for panel, shown in zip(axes[1, 1:], views, strict=True):
             draw(panel, shown, scan.pixel_size_m)
-    name = scan.source.name if scan.source is not None else "scan"
+    name = file_name(scan)
     caption = f"{name}: {scan.n} patterns of {scan.N} x {scan.N}"
     add_caption(figure, caption if look is None else f"{caption}; {look.describe()}")
     save_figure(figure, path, overwrite=overwrite)

@@ -1,20 +1,15 @@
 """Results of the iterative solver."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import field, frozen
 from ptycho_data import Reconstruction
-from ptycho_data.display import Displayed
-from ptycho_data.plots import plot_object
 
 from ptycho_core.analysis.verdict import Verdict
 from ptycho_core.cautions import Caution
 from ptycho_core.record import UNFINISHED
-from ptycho_core.results import result_facts
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from ptycho_core.results import ReconstructionResult, result_facts
 
 __all__ = ["SolverInterrupted", "SolverResult"]
 
@@ -28,7 +23,7 @@ _ENDINGS = {
 
 
 @frozen(kw_only=True, eq=False, repr=False)
-class SolverResult(Displayed):
+class SolverResult(ReconstructionResult):
     """A reconstruction by the solver.
 
     Attributes
@@ -69,15 +64,11 @@ class SolverResult(Displayed):
             "epochs": f"{len(self.r_factors)}{_ENDINGS[self.stopped]}",
         }
 
-    def plot(self) -> "Figure":
-        """Draw amplitude and phase where they were measured, and the R-factor of each epoch.
+    def _method(self) -> str:
+        return f"solver, {len(self.r_factors)} epochs"
 
-        Raises
-        ------
-        MissingPackageError
-            matplotlib is not installed.
-        """
-        return plot_object(self.reconstruction, {"R-factor": self.r_factors})
+    def _r_factors(self) -> list[float]:
+        return self.r_factors
 
     @property
     def r_factor(self) -> float:

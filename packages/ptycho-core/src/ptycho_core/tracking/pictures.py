@@ -4,7 +4,8 @@ import io
 
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig
 from ptycho_data import Bundle, Scan
-from ptycho_data.figures import View, draw, new_figure, object_views
+from ptycho_data.figures import draw, new_figure
+from ptycho_data.views import View, object_views
 
 from ptycho_core.backends import require
 
