@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attrs import define, field
 from ptycho_data import save_product, save_reconstruction
-from ptycho_data.figures import covered_region
+from ptycho_data.views import covered_region
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 

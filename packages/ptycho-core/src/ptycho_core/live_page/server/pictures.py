@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from ptycho_data.figures import covered_region
+from ptycho_data.views import covered_region
 
 from ptycho_core.live_page.snapshot import Snapshot
 
