@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ptycho_config.errors import InvalidValueError, PtychoError
-from ptycho_core.preparing.preparation import prepare, write_prepared
+from ptycho_core.preparing.preparation import prepare
 from ptycho_core.preparing.recipe import Recipe
+from ptycho_core.preparing.writing import write_prepared
 from ptycho_data import load_scan
 
 FRAMES = np.random.default_rng(0).poisson(20, (9, 16, 18)) * (np.arange(9) + 1)[:, None, None]

@@ -6,8 +6,9 @@ import pytest
 from attrs import evolve
 from ptycho_config.errors import InvalidValueError
 from ptycho_core.analysis.verdict import judge
-from ptycho_core.preparing.preparation import prepare, write_prepared
+from ptycho_core.preparing.preparation import prepare
 from ptycho_core.preparing.recipe import Recipe
+from ptycho_core.preparing.writing import write_prepared
 from ptycho_core.solving.solutions import reconstruction_of
 from ptycho_data import OutputExistsError, load_scan
 from ptycho_physics import defocused_probe, simulate_counts, solve
@@ -270,6 +271,37 @@ def test_a_pixel_without_a_value_in_a_frame_that_was_not_looked_at(tmp_path, tru
     assert read.bad_pixels[place]
     assert read.diffraction[:].max() < 1e6
     np.testing.assert_allclose(written.intensity_totals, read.intensity_totals, rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("said", [{}, {"dark": "1"}, {"bin": 2, "size": 32}], ids=str)
+def test_a_pixel_that_is_no_number_in_a_frame_that_was_not_looked_at(
+    tmp_path, truth, frames, said, value
+):
+    late = np.where(frames > 1000, 0, frames).astype(np.float32)
+    late[UNSEEN, CENTRE[0] + 5, CENTRE[1] + 7] = value
+    path = write(tmp_path / "raw.h5", late, truth[0])
+    prepared = prepare([path], Recipe(**NAMES | said))
+    window = prepared.view.window
+    row, column = CENTRE[0] + 5 - window.start[0], CENTRE[1] + 7 - window.start[1]
+    write_prepared(prepared, tmp_path / "scan.npz")
+    read = load_scan(tmp_path / "scan.npz")
+    assert read.bad_pixels[row // window.binning, column // window.binning]
+    known = prepared.scan.bad_pixels
+    assert read.bad_pixels.sum() == 1 + (0 if known is None else known.sum())
+
+
+@pytest.mark.parametrize("value", [2**32 - 1, np.nan])
+def test_a_frame_without_any_value_makes_no_pixel_bad(tmp_path, truth, frames, value):
+    late = frames if value > 0 else np.where(frames > 1000, 0, frames).astype(np.float32)
+    late = late.copy()
+    late[UNSEEN] = value
+    path = write(tmp_path / "raw.h5", late, truth[0])
+    prepared = prepare([path], Recipe(**NAMES))
+    scan = write_prepared(prepared, tmp_path / "scan.npz")
+    assert scan.bad_pixels is prepared.scan.bad_pixels
+    assert scan.intensity_totals[UNSEEN] == 0
+    assert load_scan(tmp_path / "scan.npz").diffraction[UNSEEN].max() == 0
 
 
 @pytest.mark.parametrize(

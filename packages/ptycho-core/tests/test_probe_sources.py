@@ -127,6 +127,13 @@ def test_optics_take_energy_and_pixel_of_the_scan(scan: Scan) -> None:
     assert caught.value.name == "photon_energy_ev"
 
 
+def test_a_missing_pixel_size_is_explained_in_the_words_of_each_command(scan: Scan) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        made(attrs.evolve(scan, pixel_size_m=None), "pinhole:diameter=3um,distance=0.1m")
+    assert "--pixel-size-m" in str(caught.value)
+    assert "ptycho prepare" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [

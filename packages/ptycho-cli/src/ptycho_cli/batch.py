@@ -12,7 +12,7 @@ from ptycho_config.errors import PtychoError
 from ptycho_config.paths import expanded
 from ptycho_core.batch import NOT_REFINED, Finished, Job, Outcome, State, plan_jobs, run_jobs
 from ptycho_core.exit_codes import OK, worst_code
-from ptycho_core.formatting import format_number, table
+from ptycho_core.formatting import counted, format_number, table
 from ptycho_core.progress.base import Progress
 from ptycho_data import BundleError, NoSpaceError, jsonable
 
@@ -245,7 +245,7 @@ class Batch:
         if rest := len(self.jobs) - len(outcomes):
             counts.append(f"{rest} not begun")
         seconds = sum(outcome.seconds for outcome in outcomes)
-        show(f"{len(self.jobs)} scans: {', '.join(counts)}, in {seconds:.1f} s")
+        show(f"{counted(len(self.jobs), 'scan')}: {', '.join(counts)}, in {seconds:.1f} s")
         for outcome in outcomes:
             if outcome.state in (State.FAILED, State.BELOW_QUALITY):
                 show(f"{outcome.job.name}: {outcome.reason}")

@@ -112,3 +112,25 @@ def test_patterns_without_photons_leave_no_file(ptycho, raw_file):
     done = ptycho("prepare", raw_file, "-o", out, *NAMES, "--centre", "37,52")
     assert done.fails_with("zeros only")
     assert sorted(raw_file.parent.iterdir()) == before
+
+
+def test_a_scan_without_its_picture_is_not_done(ptycho, raw_file):
+    out, recipe = raw_file.with_name("out.npz"), raw_file.with_name("beamline.toml")
+    command = ("prepare", raw_file, "-o", out, *NAMES, "--save-recipe", recipe, "--skip-done")
+    assert ptycho(*command).code == 0
+    scan, picture = out.read_bytes(), out.with_suffix(".png")
+    picture.unlink()  # as after a kill, since the picture is drawn last
+    again = ptycho(*command)
+    assert again.code == 0, again.err
+    assert f"wrote {out}" in again.out
+    assert picture.exists()
+    assert out.read_bytes() == scan
+    assert "wrote" not in ptycho(*command).out
+    picture.unlink()
+    assert "wrote" not in ptycho(*command, "--no-picture").out
+    assert ptycho(*command[:-1]).fails_with("exists already")
+
+
+def test_of_one_scan_the_summary_says_so(ptycho, raw_file):
+    done = ptycho("prepare", raw_file, "--each", "-o", raw_file.with_name("scans"), *NAMES)
+    assert done.out.splitlines()[-1].startswith("1 scan: 1 done")

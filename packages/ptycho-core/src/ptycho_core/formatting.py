@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from ptycho_config.plain_text import printable, shortened
 
-__all__ = ["format_number", "table"]
+__all__ = ["counted", "format_number", "table"]
 
 
 def format_number(value: float, digits: int = 3) -> str:
@@ -16,6 +16,11 @@ def format_number(value: float, digits: int = 3) -> str:
     '1230'
     """
     return f"{float(f'{value:.{digits}g}'):g}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things: ``1 scan``, ``2 scans``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def table(rows: Iterable[Sequence[str]], indent: int = 2) -> str:

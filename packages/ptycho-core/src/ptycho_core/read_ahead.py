@@ -1,7 +1,7 @@
 """Load items with threads, a few ahead of the consumer."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ Loaded = TypeVar("Loaded")
 
 def read_ahead(
     load: Callable[[Item], Loaded], items: Iterable[Item], *, workers: int, per_worker: int
-) -> Iterator[Loaded]:
+) -> Generator[Loaded, None, None]:
     """Yield ``load(item)`` of every item, in order.
 
     Parameters

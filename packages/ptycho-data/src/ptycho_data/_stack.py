@@ -206,6 +206,24 @@ class LazyStack:
         take_part = getattr(self.source, "take_part", None)
         return self.source.take(rows)[:, *part] if take_part is None else take_part(rows, part)
 
+    def pieces(self, index: ArrayLike | slice) -> Iterator[NDArray[Any]]:
+        """Read patterns, and yield them a few at a time.
+
+        Parameters
+        ----------
+        index
+            Patterns, as in indexing.
+
+        Yields
+        ------
+        ndarray, (k, H, W)
+            The next patterns; in memory of their own. Where a source has ``pieces``, they are made
+            while they are in the cache of the processor.
+        """
+        rows = self._resolve(index)
+        pieces = getattr(self.source, "pieces", None)
+        yield from (self.source.take(rows),) if pieces is None else pieces(rows)
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Read all patterns into memory (for comparisons; mind the size)."""
         if copy is False:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "Ruler",
     "add_caption",
     "draw",
     "new_figure",

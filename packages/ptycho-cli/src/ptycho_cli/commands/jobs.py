@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from ptycho_core.batch import State
 from ptycho_core.exit_codes import BELOW_QUALITY, FAILED, OK, worst_code
-from ptycho_core.formatting import format_number, table
+from ptycho_core.formatting import counted, format_number, table
 from ptycho_data import jsonable
 
 from ptycho_cli.cluster.states import LOST, Board, Entry
@@ -51,7 +51,7 @@ def show_jobs(board: Board, *, as_json: bool = False) -> int:
     say(*table([head, *map(_row, entries)], 0).splitlines())
     states = [entry.state for entry in entries]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    say(f"{len(entries)} scans: {counts}")
+    say(f"{counted(len(entries), 'scan')}: {counts}")
     for entry in entries:
         if _CODES.get(entry.state, OK) != OK:
             reason = str(entry.known.get("reason") or entry.state)

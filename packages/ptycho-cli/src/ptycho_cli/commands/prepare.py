@@ -12,16 +12,11 @@ from ptycho_core.batch.jobs import matching
 from ptycho_core.cautions import scan_cautions
 from ptycho_core.outputs import output_file
 from ptycho_core.preparing.figure import quick_look, save_preparing_figure
-from ptycho_core.preparing.preparation import (
-    Prepared,
-    is_prepared,
-    prepare,
-    request_of,
-    write_prepared,
-)
+from ptycho_core.preparing.preparation import Prepared, prepare
 from ptycho_core.preparing.recipe import Recipe, Setting, load_recipe, merge, settings
 from ptycho_core.preparing.recipe import save_recipe as write_recipe
 from ptycho_core.preparing.start import find_start
+from ptycho_core.preparing.writing import is_prepared, request_of, write_prepared
 from ptycho_data import Scan, refuse_inputs
 from ptycho_data.figures import require_matplotlib
 
@@ -123,9 +118,15 @@ def prepare_command(
         paths = [job.output, save_recipe, _beside(job.output) if picture else None]
         return [path for path in paths if path is not None]
 
+    #: Scans that are there as asked, while files beside them are not: of a killed run.
+    begun: set[Path] = set()
+
+    def replaces(job: Job) -> bool:
+        return overwrite or job.output in begun
+
     def check(job: Job) -> None:
         for path in written(job):
-            output_file(path, overwrite=overwrite, inputs=[*job.inputs, recipe])
+            output_file(path, overwrite=replaces(job), inputs=[*job.inputs, recipe])
 
     def work(job: Job) -> Finished:
         check(job)
@@ -141,7 +142,7 @@ def prepare_command(
             scan = write_prepared(
                 prepared,
                 job.output,
-                overwrite=overwrite,
+                overwrite=replaces(job),
                 progress=lambda done: update(done, ""),
                 run=run,
             )
@@ -151,18 +152,23 @@ def prepare_command(
         what = f"{scan.n} patterns of {scan.N} x {scan.N}, {scan.domain}"
         batch.tell(job, f"wrote {job.output}: {what}")
         if save_recipe is not None:
-            write_recipe(save_recipe, prepared.recipe, overwrite=overwrite)
+            write_recipe(save_recipe, prepared.recipe, overwrite=replaces(job))
             batch.tell(job, f"wrote {save_recipe}: the recipe")
         if picture:
             path = _beside(job.output)
-            batch.tell(job, f"wrote {path}: {_drawn(path, prepared, scan, overwrite)}")
+            batch.tell(job, f"wrote {path}: {_drawn(path, prepared, scan, replaces(job))}")
         result = job.output.with_suffix("")
         batch.tell(job, f"next: ptycho reconstruct {job.output} --update-probe -o {result}")
         return Finished(patterns=scan.n)
 
     def done(job: Job) -> Finished | None:
         there = is_prepared(job.output, request_of(job.inputs, settled), overwrite=overwrite)
-        return Finished() if there else None
+        if not there:
+            return None
+        if all(path.exists() for path in written(job)):
+            return Finished()
+        begun.add(job.output)
+        return None
 
     batch.check(check)
     if picture:

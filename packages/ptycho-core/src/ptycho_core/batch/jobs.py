@@ -9,7 +9,7 @@ from string import Formatter
 
 from attrs import frozen
 from ptycho_config.errors import InvalidValueError, MissingFileError, describe
-from ptycho_config.paths import expanded
+from ptycho_config.paths import expanded, natural
 
 __all__ = ["NAME_FIELDS", "Job", "is_glob", "matching", "plan_jobs"]
 
@@ -81,7 +81,7 @@ def plan_jobs(
     if len(given) == 1 and name is None and not is_glob(given[0]):
         scan = _existing(given[0])
         return [Job(name=scan.stem or scan.name, inputs=(scan,), output=folder)]
-    found = sorted(matching(given), key=_natural)
+    found = sorted(matching(given), key=natural)
     _refuse_twice(found)
     pattern = _checked("{stem}" if name is None else name)
     names = [_named(pattern, path, number) for number, path in enumerate(found, 1)]
@@ -114,13 +114,7 @@ def _matches(text: str) -> Iterable[Path]:
     found = glob.glob(text, recursive=True)  # noqa: PTH207 - the pattern may be absolute
     if not found:
         raise MissingFileError(f"{text}: matches no file; check the pattern")
-    return sorted(map(Path, found), key=_natural)
-
-
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    """Sort numbers within names by their value."""
-    parts = re.split(r"(\d+)", str(path))
-    return [(1, int(p), p) if p.isdecimal() and p.isascii() else (0, 0, p) for p in parts]
+    return sorted(map(Path, found), key=natural)
 
 
 def _refuse_twice(paths: Iterable[Path]) -> None:

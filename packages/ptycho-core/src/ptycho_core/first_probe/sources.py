@@ -36,6 +36,11 @@ Values = Mapping[str, float]
 
 #: Radians in a unit of angle.
 _ANGLES = {"rad": 1.0, "mrad": 1e-3, "urad": 1e-6, "deg": math.pi / 180, "": 1.0}
+#: How to say what a scan does not; `ptycho prepare` has its own names of settings.
+_GIVEN = {
+    "photon_energy_ev": "give --photon-energy-ev",
+    "pixel_size_m": "give --pixel-size-m; ptycho prepare knows it where detector pixels are square",
+}
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S*)\s*")
 
 
@@ -264,9 +269,8 @@ def _wavelength(scan: Scan, text: str) -> float:
 
 def _known(value: float | None, name: str, text: str) -> float:
     if value is None:
-        option = "--" + name.replace("_", "-")
         rule = f"known to make a probe of {text.partition(':')[0]}"
-        raise InvalidValueError(name, rule, "nothing in the scan", f"give {option}")
+        raise InvalidValueError(name, rule, "nothing in the scan", _GIVEN[name])
     return value
 
 

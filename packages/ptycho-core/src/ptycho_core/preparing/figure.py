@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 from ptycho_data import Reconstruction, Scan, fixture_indices
-from ptycho_data.figures import add_caption, draw, new_figure, save_figure
+from ptycho_data.figures import Ruler, add_caption, draw, new_figure, save_figure
 from ptycho_data.views import object_views
 from ptycho_physics import DivergenceError, solve
 
@@ -152,11 +152,13 @@ def _draw_detector(axes: "Axes", view: View) -> None:
 
 
 def _draw_positions(axes: "Axes", scan: Scan) -> None:
-    """Draw positions, the probe's outline at the first of them, in micrometres if known."""
+    """Draw positions, the probe's outline at the first of them, in a unit of length if known."""
     from matplotlib.patches import Circle
 
     shown = fixture_indices(scan.positions, min(scan.n, MAX_POSITIONS))
-    unit, per = ("pixel", 1.0) if scan.pixel_size_m is None else ("µm", scan.pixel_size_m * 1e6)
+    width, height = np.ptp(scan.positions, axis=0)
+    ruler = Ruler.of((float(width), float(height)), scan.pixel_size_m)
+    unit, per = ruler.unit, ruler.per_pixel
     x, y = scan.xcoords[shown] * per, scan.ycoords[shown] * per
     axes.plot(x, y, "-", color="0.8", linewidth=0.5)
     dots = axes.scatter(x, y, c=np.arange(len(x)), s=6 if scan.n < 2000 else 1)

@@ -1,30 +1,26 @@
 """From the files of an instrument to a scan: what ``ptycho prepare`` does.
 
 `prepare` locates frames and positions, finds the beam and bad pixels on some frames, and makes a
-`Scan` whose patterns are made as they are read. `write_prepared` writes it in one pass over the
-frames, so that memory stays flat whatever the size of the files.
+`Scan` whose patterns are made as they are read.
 """
 
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
 import numpy as np
-from attrs import asdict, define, evolve, field, frozen
+from attrs import define, evolve, field, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 from ptycho_config.paths import expanded
 from ptycho_config.plain_text import array_text
-from ptycho_data import LazyStack, Scan, atomic_path, load_arrays, places, save_scan
+from ptycho_data import LazyStack, Scan, places
 from ptycho_data.raw import (
-    BRIGHTEST,
     SMALLEST_SPAN,
     Frames,
     RawScan,
-    Watched,
     Window,
     added_by_place,
     first_probe,
@@ -33,12 +29,11 @@ from ptycho_data.raw import (
 )
 from ptycho_data.units import LARGEST, SMALLEST, object_pixel
 
-from ptycho_core.batch.finished import Request, made_as_asked
 from ptycho_core.preparing.frame_choice import FrameChoice
 from ptycho_core.preparing.positions import matched_rows, stage_positions
 from ptycho_core.preparing.recipe import Recipe
 
-__all__ = ["Prepared", "View", "is_prepared", "prepare", "request_of", "write_prepared"]
+__all__ = ["SAMPLED", "Prepared", "View", "prepare"]
 
 log = logging.getLogger(__name__)
 
@@ -290,107 +285,3 @@ def _merged(scan: Scan) -> Scan:
         background=None if scan.background is None else added * scan.background,
         subtracted=None if scan.subtracted is None else added * scan.subtracted,
     )
-
-
-def write_prepared(
-    prepared: Prepared,
-    path: Path,
-    *,
-    overwrite: bool = False,
-    progress: Callable[[int], None] | None = None,
-    run: Mapping[str, Any] | None = None,
-) -> Scan:
-    """Write a prepared scan as NPZ, in one pass over the frames.
-
-    Counts are written as uint8 or uint16 if some of the patterns fit easily. If others do not, or
-    if a pixel holds the largest value of its type in a frame that was not looked at before, so that
-    it becomes a bad pixel, the frames are read once more.
-
-    Parameters
-    ----------
-    prepared
-        The scan.
-    path
-        File to write.
-    overwrite
-        Replace an existing file.
-    progress
-        Called with the number of patterns written.
-    run
-        What it was made of, see `is_prepared`.
-
-    Returns
-    -------
-    Scan
-        The same scan; the sums of its patterns are known, unless more pixels became bad.
-
-    Raises
-    ------
-    OutputExistsError
-        The file exists, and ``overwrite`` is not set; it stays as it is.
-    InvalidValueError
-        All patterns are zero.
-    """
-    scan = prepared.scan
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        stack = scan.diffraction
-        assert isinstance(stack, LazyStack)  # noqa: S101 - made so by `prepare`
-        bad = scan.bad_pixels
-        types = [*_narrow_types(stack), stack.dtype]
-        while True:
-            watched = Watched(stack, scan.domain, progress, dtype=types[0])
-            try:
-                written = evolve(scan, diffraction=LazyStack(watched), bad_pixels=bad)
-                save_scan(temporary, written, overwrite=True, run=run)
-            except OverflowError:
-                if len(types) == 1:
-                    raise
-                del types[0]
-                continue
-            known = np.zeros_like(watched.without_value) if bad is None else bad
-            late = watched.without_value & ~known
-            if not late.any():
-                break
-            bad = known | late
-            prepared.remarks.append(f"{int(late.sum())} more pixels without a value in some frames")
-        if watched.highest < BRIGHTEST[0]:  # known now; nothing is left of the file
-            got = f"no value above {watched.highest:g}" if watched.highest > 0 else "zeros only"
-            raise InvalidValueError(f"{path}", "patterns with photons", got)
-    # sums of patterns count a pixel that became bad late: they are made again when needed
-    known_totals = watched.totals if bad is scan.bad_pixels else None
-    return evolve(scan, bad_pixels=bad, known_totals=known_totals)
-
-
-def _narrow_types(stack: LazyStack) -> list[np.dtype[Any]]:
-    """Return the narrowest type that patterns will fit in, if it is narrower than theirs."""
-    if stack.dtype.kind not in "iu":
-        return []
-    spread = np.unique(np.linspace(0, len(stack) - 1, SAMPLED).astype(np.int64))
-    highest = max(int(stack[some].max()) for some in np.array_split(spread, len(spread) // 8 + 1))
-    types = (np.dtype(np.uint8), np.dtype(np.uint16))
-    fit = (t for t in types if t.itemsize < stack.dtype.itemsize and 2 * highest < np.iinfo(t).max)
-    return list(fit)[:1]
-
-
-def request_of(paths: Sequence[Path], recipe: Recipe) -> Request:
-    """Say what a prepared scan is made of, for `is_prepared` and for its own record."""
-    asked = {name: value for name, value in asdict(recipe).items() if value is not None}
-    inputs = {f"file {number}": path for number, path in enumerate(paths, 1)}
-    return Request(command="prepare", inputs=inputs, settings=asked)
-
-
-def is_prepared(path: Path, request: Request, *, overwrite: bool = False) -> bool:
-    """Tell whether a scan file exists and was prepared as asked, by the record in it.
-
-    Parameters and errors are those of `ptycho_core.batch.is_done`; a ScanFormatError for a file
-    that is no NPZ file.
-    """
-    if not path.exists():
-        return False
-    arrays = load_arrays(path, (), optional=("_metadata",))
-    try:
-        metadata = json.loads(str(arrays["_metadata"]))
-    except (KeyError, ValueError, RecursionError):
-        metadata = None
-    run = metadata.get("run") if isinstance(metadata, dict) else None
-    return made_as_asked(path, run if isinstance(run, dict) else {}, request, overwrite=overwrite)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from attrs import define, field, frozen
+from ptycho_config.paths import natural
 from ptycho_data import wholeness
-from ptycho_data.raw import natural
 
 from ptycho_core.watching.listing import Stamp, Stamps, list_files
 from ptycho_core.watching.patterns import ANY_SCAN, FilePattern

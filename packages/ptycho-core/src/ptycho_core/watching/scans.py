@@ -6,9 +6,10 @@ from pathlib import Path
 
 from ptycho_data import ScanFormatError, format_of
 
-from ptycho_core.preparing.preparation import prepare, write_prepared
+from ptycho_core.preparing.preparation import prepare
 from ptycho_core.preparing.recipe import Recipe
 from ptycho_core.preparing.start import find_start
+from ptycho_core.preparing.writing import write_prepared
 
 __all__ = ["SCAN_SUFFIX", "scan_of"]
 

@@ -14,7 +14,6 @@ from ptycho_data.raw._passing import Watched, added_by_place
 from ptycho_data.raw._reader import read_raw
 from ptycho_data.raw._recognise import layout_named
 from ptycho_data.raw._scan import Names, RawScan
-from ptycho_data.raw._series import natural
 
 __all__ = [
     "BRIGHTEST",
@@ -32,7 +31,6 @@ __all__ = [
     "first_probe",
     "largest_size",
     "layout_named",
-    "natural",
     "no_value",
     "patterns",
     "polarity",

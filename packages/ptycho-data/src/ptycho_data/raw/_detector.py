@@ -5,6 +5,7 @@ Rows, columns and the centre are those of the frames as they are stored; frames 
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ __all__ = ["Frames", "Window", "largest_size", "patterns"]
 #: Patterns made together, and the frames that they may be made of: files are opened for each
 #: reading, so that many should share it.
 _READ_BYTES, _FRAME_BYTES = 16 << 20, 64 << 20
+#: Bytes of windows that become patterns at once: so few stay in the cache of a processor.
+_PIECE_BYTES = 1 << 20
 #: Bytes of integer types whose largest value stands for none.
 _WIDE = 4
 
@@ -174,6 +177,12 @@ class Frames:
         return self.window.cut(self._whole(image), fill).astype(np.float32)
 
     @property
+    def window_bad(self) -> NDArray[np.bool_]:
+        """Bad pixels (span, span) of the window, as they are in a frame; True around the frame."""
+        bad: NDArray[np.bool_] = self._parts["bad"]
+        return bad
+
+    @property
     def corrected(self) -> bool:
         """Whether values change, so that they are no whole numbers any more."""
         return self.dark is not None or self.flat is not None
@@ -223,7 +232,7 @@ class Frames:
         part = self._corrected(part)
         if part.dtype.kind == "f":
             np.nan_to_num(part, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        np.copyto(part, 0, where=self._parts["bad"])
+        np.copyto(part, 0, where=self.window_bad)
         if part.dtype.kind in "if":
             np.maximum(part, 0, out=part)
         if self.window.binning > 1:
@@ -253,8 +262,8 @@ def largest_size(shape: tuple[int, int], centre: tuple[float, float], binning: i
 class PatternSource(ChangedSource):
     """Patterns that are made from frames as they are read; what lies around them is not copied.
 
-    Where a frame has the largest value of a wide integer type there is none: it becomes zero, and
-    the pixel is noted, before anything is subtracted or added up.
+    Where a frame has the largest value of a wide integer type, or no finite number, there is no
+    value: it becomes zero, and the pixel is noted, before anything is subtracted or added up.
     """
 
     change: Frames
@@ -277,23 +286,43 @@ class PatternSource(ChangedSource):
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Read the windows of these frames, and make patterns of them."""
+        made = list(self.pieces(rows))
+        if len(made) == 1:
+            return made[0]
+        return np.concatenate(made) if made else np.empty((0, *self.shape[1:]), self.dtype)
+
+    def pieces(self, rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+        """Read the windows of these frames, and yield the patterns of a few at a time."""
         window = self.change.window
         if window.corner:
             part = np.array(window.cut(self.stack[rows]))
         else:
             part = window.padded(self.stack.window(rows, window.inside))
-        self._leave_out(part)
-        return self.change.of_parts(part)
+        few = max(1, _PIECE_BYTES * len(part) // max(1, part.nbytes))
+        for start in range(0, len(part), few):
+            piece = part[start : start + few]
+            self._leave_out(piece)
+            yield self.change.of_parts(piece)
 
     def _leave_out(self, part: NDArray[Any]) -> None:
-        """Note values that stand for none, and make them zero."""
-        if part.dtype.kind not in "iu" or part.dtype.itemsize < _WIDE or not part.size:
+        """Note values that stand for none, and make them zero.
+
+        Of a frame that has no value at all the whole pattern is zero, and no pixel is noted.
+        """
+        good = ~self.change.window_bad
+        if part.dtype.kind == "f":
+            missing = ~np.isfinite(part)
+        elif part.dtype.kind in "iu" and part.dtype.itemsize >= _WIDE:
+            largest = np.iinfo(part.dtype).max
+            if not (good & (part.max(axis=0) == largest)).any():
+                return
+            missing = part == largest
+        else:
             return
-        largest = np.iinfo(part.dtype).max
-        if part.max() == largest:
-            lost = part == largest
-            self._lost |= lost.any(axis=0)
-            part[lost] = 0
+        if missing.any():
+            part[missing] = 0
+            some = ~missing.all(axis=(1, 2), where=good)
+            self._lost |= missing[some].any(axis=0) & good
 
 
 def patterns(frames: Stack, change: Frames) -> LazyStack:

@@ -1,6 +1,5 @@
 """Stacks of patterns that are added up by place, or watched as they are written."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -82,8 +81,6 @@ class Watched:
         Patterns.
     domain
         Counts or amplitudes.
-    progress
-        Called with the number of patterns read.
     dtype
         Type that they get: a narrow one takes less space. By default their own.
     """
@@ -92,11 +89,10 @@ class Watched:
         self,
         stack: LazyStack,
         domain: Domain,
-        progress: Callable[[int], None] | None = None,
         *,
         dtype: np.dtype[Any] | None = None,
     ) -> None:
-        self.stack, self.domain, self.progress = stack, domain, progress
+        self.stack, self.domain = stack, domain
         self.shape = stack.shape
         self.dtype: np.dtype[Any] = dtype or stack.dtype
         self.block_rows: int = stack.source.block_rows
@@ -117,28 +113,27 @@ class Watched:
         OverflowError
             A value is too large for a narrow type.
         """
-        read = self.stack[rows]
-        require_countable(read)
-        if len(rows):
-            highest = read.max()
+        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        done = 0
+        for piece in self.stack.pieces(rows):
+            require_countable(piece)
+            here = slice(done, done + len(piece))
+            done = here.stop
+            highest = piece.max()
+            if self.dtype != piece.dtype and int(highest) >= np.iinfo(self.dtype).max:
+                raise OverflowError(f"{highest} in {self.dtype}")  # which stands for no value
+            out[here] = piece
             self.highest = max(self.highest, float(highest))
-            if self.dtype != self.stack.dtype:
-                read = self._narrow(read, int(highest))
-        self.totals[rows] = self._sums(read)
-        if self.progress is not None and len(rows):
-            self.progress(int(rows[-1]) + 1)
-        return read
+            self.totals[rows[here]] = self._sums(piece, float(highest))
+        return out
 
-    def _narrow(self, read: NDArray[Any], highest: int) -> NDArray[Any]:
-        """Make patterns narrow; the largest value of a type is left for pixels without one."""
-        if highest >= np.iinfo(self.dtype).max:
-            raise OverflowError(f"{highest} in {self.dtype}")
-        return read.astype(self.dtype)
-
-    def _sums(self, read: NDArray[Any]) -> NDArray[Any]:
+    def _sums(self, piece: NDArray[Any], highest: float) -> NDArray[Any]:
         """Return counts of patterns; of amplitudes, sums of squares."""
-        values = read.reshape(len(read), -1)
+        values = piece.reshape(len(piece), -1)
         if self.domain == "amplitude":
             return np.asarray((values.astype(np.float64) ** 2).sum(axis=1))
-        kind = np.uint64 if values.dtype.kind == "u" else np.float64
-        return np.asarray(values.sum(axis=1, dtype=kind))
+        if values.dtype.kind != "u":
+            return np.asarray(values.sum(axis=1, dtype=np.float64))
+        # in their own type where the sums fit: no copy is made
+        fits = highest * values.shape[1] < np.iinfo(values.dtype).max
+        return np.asarray(values.sum(axis=1, dtype=values.dtype if fits else np.uint64))

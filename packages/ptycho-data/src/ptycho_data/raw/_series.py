@@ -6,18 +6,13 @@ from collections.abc import Sequence
 from itertools import chain, islice, pairwise
 from pathlib import Path
 
+from ptycho_config.paths import natural
+
 from ptycho_data._contract import WHOLE_FILE, ScanFormatError
 
-__all__ = ["in_order", "missing_numbers", "natural"]
+__all__ = ["in_order", "missing_numbers"]
 
 _DIGITS = re.compile(r"(\d+)")
-
-
-def natural(name: str) -> tuple[tuple[str, int], ...]:
-    """Sort key that puts ``frame_10`` after ``frame_9``."""
-    parts = _DIGITS.split(name)
-    numbers = [*map(int, parts[1::2]), -1]
-    return tuple(zip(parts[::2], numbers, strict=True))
 
 
 def in_order(paths: Sequence[Path]) -> list[Path]:
