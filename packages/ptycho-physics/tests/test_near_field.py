@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
 from ptycho_physics import NearField, NearFieldGeometry, fresnel_propagate, propagated_intensity
+from ptycho_physics.solver._optics import near_field_border
 
 LENGTHS = {"wavelength_m": 1e-10, "detector_pixel_m": 1e-6, "distance_m": 0.1}
 
@@ -58,5 +59,11 @@ def test_refuses_lengths_that_are_none(name):
 @pytest.mark.parametrize("number", [1 / 17, -1.0, np.inf, np.nan])
 def test_refuses_a_fresnel_number_that_the_pattern_cannot_hold(number):
     with pytest.raises(InvalidValueError) as caught:
-        NearField.of(number, 16, np.ones(1, complex), np)
+        near_field_border(number, 16)
     assert caught.value.name == "near_field"
+
+
+def test_light_comes_from_a_border_as_wide_as_it_travels():
+    assert near_field_border(None, 64) == 0
+    assert near_field_border(0.1, 64) == 5
+    assert near_field_border(1 / 64, 64) == 16  # a quarter of the pattern at most

@@ -12,6 +12,7 @@ from ptycho_physics.probes import (
     gaussian_probe,
     probe_from_array,
     smooth_probe,
+    speckle_probe,
     zone_plate_probe,
 )
 
@@ -180,3 +181,11 @@ def test_sizes_out_of_range_are_named(call, name):
     with pytest.raises(InvalidValueError) as caught:
         call()
     assert caught.value.name == name
+
+
+def test_speckle_of_the_size_that_was_asked_for():
+    field = speckle_probe(256, 8.0, seed=3)[0]
+    speckle = field - field.mean()
+    power = np.abs(np.fft.ifft2(np.abs(np.fft.fft2(speckle)) ** 2))
+    assert power[0, 4] / power[0, 0] == pytest.approx(0.5, abs=0.05)
+    assert abs(field.mean()) ** 2 == pytest.approx(np.mean(np.abs(speckle) ** 2), rel=0.1)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
+from ptycho_physics import Slices, angular_spectrum_propagate, fresnel_propagate
 from ptycho_physics._forward import intensity
 from ptycho_physics._modes import orthogonal_modes
 from ptycho_physics._patches import extract_patches
@@ -100,3 +101,40 @@ def test_bad_input_is_named(scene, change, name):
     with pytest.raises(InvalidValueError) as caught:
         simulate_counts(**{**arguments, "photons": 1e4, "seed": 0, **change})
     assert caught.value.name == name
+
+
+def test_slices_are_passed_one_after_the_other(scene):
+    made, probe, positions = scene
+    second = random_cells(made.shape, seed=5)
+    slices = Slices(number=2, thickness=30.0, wavelength=0.5, pixel_size=1.0)
+    counts = simulate_counts(
+        np.stack([made, second]), probe, positions, 1e7, 0, slices=slices, batch=7
+    )
+    first, then = (extract_patches(o, positions, N) for o in (made, second))
+    wave = angular_spectrum_propagate(first * probe, 30.0, wavelength=0.5, pixel_size=1.0)
+    rate = np.abs(np.fft.fftshift(np.fft.fft2(wave * then), axes=(-2, -1))) ** 2
+    rate = rate * 1e7 / rate.sum((1, 2)).mean()
+    assert counts.sum((1, 2)).mean() == pytest.approx(1e7, rel=1e-3)
+    assert abs(np.sqrt(counts) - np.sqrt(rate)).sum() / np.sqrt(rate).sum() < 0.02
+
+
+def test_near_field_is_an_image_that_light_from_outside_reaches():
+    number, border = 0.1, 5
+    made, n = random_cells((90, 90), seed=2), 32 + 2 * border
+    probe = gaussian_probe(n, 200.0)
+    at = np.array([[45.0, 45.0]])
+    counts = simulate_counts(made, probe, at, 1e7, 0, near_field=number, border=border)
+    assert counts.shape == (1, 32, 32)
+    field = made[45 - n // 2 : 45 + n // 2, 45 - n // 2 : 45 + n // 2] * probe[0]
+    image = np.abs(fresnel_propagate(field, 1 / number, wavelength=1.0, pixel_size=1.0)) ** 2
+    image = image[border:-border, border:-border]
+    image *= 1e7 / image.sum()
+    chi2 = np.mean((counts[0] - image) ** 2 / image)
+    assert chi2 == pytest.approx(1, abs=0.2)
+
+
+def test_refuses_slices_that_the_object_does_not_have(scene):
+    slices = Slices(number=3, thickness=30.0, wavelength=0.5, pixel_size=1.0)
+    with pytest.raises(InvalidValueError) as caught:
+        simulate_counts(*scene, 1e4, 0, slices=slices)
+    assert caught.value.name == "object"

@@ -55,6 +55,7 @@ from ptycho_physics.probes import (
     gaussian_probe,
     inscribed_circle,
     prepare_probe,
+    speckle_probe,
 )
 from ptycho_physics.scans import fermat_scan, random_scan, raster_scan, snake_scan, spiral_scan
 from ptycho_physics.solver import DivergenceError, Solution, State, solve
@@ -123,6 +124,7 @@ __all__ = [
     "smoothing_envelope",
     "snake_scan",
     "solve",
+    "speckle_probe",
     "spiral_scan",
     "stitched_object",
     "synchronise",

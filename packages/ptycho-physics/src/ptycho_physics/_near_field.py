@@ -102,19 +102,12 @@ class NearField:
         Parameters
         ----------
         fresnel_number
-            Of a pixel.
+            Of a pixel, at least 1/N: below, light of the smallest detail leaves the waves.
         N
-            Size of a pattern.
+            Size of the waves.
         like
             An array of the library, device and precision of the waves.
-
-        Raises
-        ------
-        InvalidValueError
-            If the pattern is too small: at a Fresnel number below 1/N the light of the smallest
-            detail spreads over more than the pattern.
         """
-        check_fresnel_number(fresnel_number, N)
         phase = fresnel_phase((N, N), 1.0, wavelength=1 / fresnel_number, pixel_size=1.0)
         return cls(FreeSpace.of(phase, like, xp, shifted=True))
 
@@ -143,14 +136,3 @@ class NearField:
         residual = self.space.back(change)
         on_probe = xp.conj(xp.expand_dims(patches, axis=1)) * residual if probe_too else None
         return xp.sum(xp.conj(probe) * residual, axis=1), on_probe
-
-
-def check_fresnel_number(fresnel_number: float, N: int) -> None:
-    """Refuse a Fresnel number that a pattern of N pixels cannot hold."""
-    if not (isinstance(fresnel_number, int | float) and 1 / N <= fresnel_number < math.inf):
-        raise InvalidValueError(
-            "near_field",
-            f"a Fresnel number of a pixel of at least 1/N = {1 / N:.3g}",
-            describe(fresnel_number),
-            "use larger patterns, or bin fewer pixels",
-        )

@@ -5,8 +5,11 @@ from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_physics._forward import intensity, probe_intensity
+from ptycho_physics._multislice import Slices
 from ptycho_physics._patches import extract_patches
+from ptycho_physics._propagated import propagated_intensity
 from ptycho_physics.noise import poisson_noise, read_out
+from ptycho_physics.solver._optics import propagator_of
 
 
 def simulate_counts(
@@ -19,6 +22,9 @@ def simulate_counts(
     read_noise: float = 0.0,
     saturation: float | None = None,
     bad_pixels: NDArray[np.bool_] | None = None,
+    near_field: float | None = None,
+    slices: Slices | None = None,
+    border: int = 0,
     batch: int = 64,
 ) -> NDArray[np.float32]:
     """Simulate the photon counts of a scan, with Poisson noise and the errors of a detector.
@@ -28,7 +34,7 @@ def simulate_counts(
 
     Parameters
     ----------
-    object : (H, W) complex array
+    object : (H, W) complex array; (L, H, W) of slices
         Transmission of the sample.
     probe : (M, N, N) complex array
         Probe modes; only their relative power matters.
@@ -40,13 +46,20 @@ def simulate_counts(
         Seed of the noise.
     read_noise, saturation, bad_pixels
         Properties of the detector, as in `read_out`.
+    near_field
+        Fresnel number of a pixel, for a detector in the near field: see `NearFieldGeometry`.
+    slices : Slices
+        The slices of a thick sample, as many as the ``object`` has.
+    border
+        Pixels at each side of a pattern that the detector does not have: from there, light reaches
+        a near-field pattern.
     batch
         Patterns computed at a time.
 
     Returns
     -------
     (n, N, N) float32 array
-        Counts; zero frequency at pixel ``[N//2, N//2]``.
+        Counts; zero frequency at pixel ``[N//2, N//2]``. N is smaller by twice the ``border``.
 
     Raises
     ------
@@ -64,17 +77,32 @@ def simulate_counts(
     ((20, 32, 32), '1.0e+04')
     """
     _check(object, probe, positions, photons, batch)
-    N, n = probe.shape[-1], len(positions)
+    _check_optics(object, probe, slices, border)
+    N, n = probe.shape[-1] - 2 * border, len(positions)
     centres = np.asarray(positions, dtype=np.float64)
-    scale = photons / _mean_transmitted(object, probe, centres, batch)
+    inner = slice(border, border + N)
+
+    def light(which: slice) -> NDArray[np.float64]:
+        if near_field is None and slices is None:
+            found = intensity(extract_patches(object, centres[which], probe.shape[-1]), probe)
+        else:
+            found = _behind(object, probe, centres[which], near_field, slices)
+        return np.asarray(found, dtype=np.float64)[:, inner, inner]
+
+    if near_field is None and slices is None and not border:
+        mean = _mean_transmitted(object, probe, centres, batch)
+    else:
+        mean = sum(float(light(slice(i, i + batch)).sum()) for i in range(0, n, batch)) / n
+    if not mean > 0:
+        rule = "nonzero somewhere under the probe"
+        raise InvalidValueError("object", rule, "no transmitted light at any position")
+    scale = photons / mean
     photon_noise, electronics = np.random.default_rng(seed), np.random.default_rng((seed, 1))
     counts = np.empty((n, N, N), dtype=np.float32)
     for start in range(0, n, batch):
         stop = min(start + batch, n)
-        patches = extract_patches(object, centres[start:stop], N)
-        rate = np.asarray(intensity(patches, probe), dtype=np.float64) * scale
         counts[start:stop] = read_out(
-            poisson_noise(rate, photon_noise),
+            poisson_noise(light(slice(start, stop)) * scale, photon_noise),
             electronics,
             read_noise=read_noise,
             saturation=saturation,
@@ -95,10 +123,36 @@ def _mean_transmitted(
     for start in range(0, len(positions), batch):
         patches = extract_patches(object, positions[start : start + batch], probe.shape[-1])
         total += float(np.einsum("nij,ij->", patches.real**2 + patches.imag**2, light))
-    if not total > 0:
-        rule = "nonzero somewhere under the probe"
-        raise InvalidValueError("object", rule, "no transmitted light at any position")
     return total / len(positions)
+
+
+def _behind(
+    object: NDArray[np.complexfloating],  # noqa: A002 -- the field's own word for it
+    probe: NDArray[np.complexfloating],
+    positions: NDArray[np.float64],
+    near_field: float | None,
+    slices: Slices | None,
+) -> NDArray[np.floating]:
+    """Return the intensity (b, N, N) behind a thick object, or in the near field."""
+    N = probe.shape[-1]
+    optics = propagator_of(N, probe, np, near_field=near_field, slices=slices)
+    levels = object if object.ndim == 3 else object[None]
+    patches = [extract_patches(level, positions, N) for level in levels]
+    several = np.stack(patches, axis=1) if len(patches) > 1 else patches[0]
+    return np.asarray(propagated_intensity(several, probe, optics))
+
+
+def _check_optics(
+    object: NDArray[np.complexfloating],  # noqa: A002 -- the field's own word for it
+    probe: NDArray[np.complexfloating],
+    slices: Slices | None,
+    border: int,
+) -> None:
+    shape = "(H, W)" if slices is None else f"({slices.number}, H, W)"
+    if object.shape[:-2] != (() if slices is None else (slices.number,)):
+        raise InvalidValueError("object", f"of shape {shape}", f"shape {object.shape}")
+    if not 0 <= 2 * border < probe.shape[-1]:
+        raise InvalidValueError("border", f"less than half of {probe.shape[-1]}", f"{border}")
 
 
 def _check(
@@ -108,7 +162,7 @@ def _check(
     photons: float,
     batch: int,
 ) -> None:
-    if np.ndim(object) != 2:
+    if np.ndim(object) not in (2, 3):
         raise InvalidValueError("object", "an (H, W) array", f"shape {np.shape(object)}")
     if np.ndim(probe) != 3 or probe.shape[-1] != probe.shape[-2]:
         raise InvalidValueError("probe", "an (M, N, N) array", f"shape {np.shape(probe)}")

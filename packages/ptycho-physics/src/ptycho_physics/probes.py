@@ -102,6 +102,37 @@ def gaussian_probe(N: int, fwhm: float | None = None) -> NDArray[np.complex64]:
     return modes_of(amplitude.astype(np.complex128))
 
 
+def speckle_probe(N: int, size: float | None = None, *, seed: int = 0) -> NDArray[np.complex64]:
+    """Return the field behind a diffuser, which lights the whole patch: a plane wave and speckle.
+
+    Parameters
+    ----------
+    N
+        Patch size in pixels.
+    size
+        Size of a speckle in pixels: full width at half maximum of the correlation of its field; 4
+        if not given. Plane wave and speckle have equal power.
+    seed
+        Seed of the speckle.
+
+    Returns
+    -------
+    (1, N, N) complex64 array of unit power
+
+    Raises
+    ------
+    InvalidValueError
+        If a size is outside its range.
+    """
+    _check_size(N)
+    size = 4.0 if size is None else size
+    check_above("size", size, 0, N)
+    random = np.random.default_rng(seed)
+    noise = random.normal(size=(N, N)) + 1j * random.normal(size=(N, N))
+    speckle = blur(noise, size / math.sqrt(16 * math.log(2)))
+    return modes_of(1 + speckle / np.sqrt(np.mean(np.abs(speckle) ** 2)))
+
+
 def defocused_probe(
     N: int,
     diameter: float | None = None,
