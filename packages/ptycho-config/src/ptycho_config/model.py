@@ -60,7 +60,8 @@ class ModelConfig:
         default="unrolled",
         metadata=about(
             "Network architecture: 'unrolled' alternates physics-based update steps with learned "
-            "corrections; 'cnn' is one encoder with two decoders; or one of another package, by "
+            "corrections; 'guided' does so from the object of a few epochs of the solver on all "
+            "patterns; 'cnn' is one encoder with two decoders; or one of another package, by "
             "name or as module:Class.",
             class_allowed=True,
         ),
@@ -83,7 +84,7 @@ class ModelConfig:
     joint_stages: bool = attrs.field(
         default=False,
         metadata=about(
-            "Merge the patches of a batch between the stages of 'unrolled' too. Better from few "
+            "Merge the patches of a batch between the stages of the network too. Better from few "
             "bright patterns of samples outside the training set; results depend slightly on "
             "the composition of the batch.",
             legacy=None,

@@ -17,6 +17,9 @@ A batch is a dictionary of arrays. Backends convert it to tensors in their own a
 ``apart`` (B, C, 2) float32
     in training with ``joint_stages``: patch centres for the network, at which patches overlap only
     within random teams of the batch: see `ptycho_core.batches.teams_apart`;
+``start`` (B, C, N, N) complex64, ``light`` (B, C, N, N) float32
+    for networks that start from an estimate of the whole scan: its patches, and how strongly all
+    patterns light each pixel, see `ptycho_core.scan_estimate`;
 ``truth`` (B, C, N, N) complex64
     ground-truth patches, for losses that need them; a modulus of one
     is the average transmission of the scan.
@@ -35,6 +38,7 @@ from ptycho_physics.memory import require_memory
 
 from ptycho_core.batches import teams_apart
 from ptycho_core.sampling import split_validation, training_groups, with_positions
+from ptycho_core.scan_estimate import ScanEstimate
 from ptycho_core.scan_scale import mean_counts, truth_gain, truth_patches
 
 __all__ = ["LARGEST_OFFSET", "ScanGroups", "canvas_for", "prepare"]
@@ -88,6 +92,8 @@ class ScanGroups:
         Index of the scan in the training, which selects its probe and bad pixels.
     margin : float
         Pixels around the patches on a batch's canvas, for positions that training refines.
+    start : ScanEstimate or None
+        For networks that start from an estimate of the whole scan; made from these groups alone.
     """
 
     scan: Scan
@@ -98,6 +104,7 @@ class ScanGroups:
     teams: bool = False
     number: int = 0
     margin: float = 0.0
+    start: ScanEstimate | None = None
 
     @property
     def centres(self) -> NDArray[np.float64]:
@@ -124,6 +131,8 @@ class ScanGroups:
             reach = scan.N + 1 + 2 * self.margin
             apart = teams_apart(positions.reshape(*groups.shape, 2), reach, seed=chosen)
             batch["apart"] = apart.astype(np.float32)
+        if self.start is not None:
+            batch["start"], batch["light"] = self.start.patches(groups)
         if self.truth_gain is not None:
             batch["truth"] = truth_patches(scan, flat).reshape(shape) / np.float32(self.truth_gain)
         return batch
@@ -136,6 +145,7 @@ def prepare(
     *,
     number: int = 0,
     split: bool = True,
+    from_scan: bool = False,
 ) -> tuple[ScanGroups, ScanGroups | None]:
     """Choose training and validation groups of a scan and fix its scale.
 
@@ -151,6 +161,8 @@ def prepare(
         Index of the scan in the training.
     split
         Set a part of the groups apart for validation, if there are enough.
+    from_scan
+        Estimate the object, for a network that starts from it.
 
     Returns
     -------
@@ -162,7 +174,8 @@ def prepare(
     groups = training_groups(scan, config)
     name = f"{scan.source.name}: " if scan.source is not None else ""
     chosen, held_back = split_validation(scan, groups) if split else (groups, None)
-    train = _scaled(scan, chosen, config, probe, number=number, teams=config.model.joint_stages)
+    options: dict[str, Any] = {"number": number, "from_scan": from_scan}
+    train = _scaled(scan, chosen, config, probe, teams=config.model.joint_stages, **options)
     few = few_photons(train.photons, probe)
     if few and config.model.object_big and config.model.model_type == "pinn":
         log.info("%s%s: low dose, patterns are predicted from neighbouring patches", name, few)
@@ -175,7 +188,7 @@ def prepare(
         len(chosen),
         len(held_back),
     )
-    return train, _scaled(scan, held_back, config, probe, photons=train.photons, number=number)
+    return train, _scaled(scan, held_back, config, probe, photons=train.photons, **options)
 
 
 def _scaled(
@@ -187,11 +200,15 @@ def _scaled(
     photons: float | None = None,
     number: int = 0,
     teams: bool = False,
+    from_scan: bool = False,
 ) -> ScanGroups:
     """Fix the scale of the groups of a scan, from its own counts unless ``photons`` is given."""
     used = np.unique(groups)
     if photons is None:
         photons = mean_counts(scan, used, config.nphotons, probe)
+    start = None
+    if from_scan:
+        start = ScanEstimate.of(scan, used, probe, photons=photons, nphotons=config.nphotons)
     return ScanGroups(
         scan=scan,
         groups=groups,
@@ -201,4 +218,5 @@ def _scaled(
         teams=teams,
         number=number,
         margin=LARGEST_OFFSET if config.positions_trainable else 0.0,
+        start=start,
     )

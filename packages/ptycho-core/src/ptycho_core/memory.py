@@ -51,8 +51,8 @@ SIMULATED_TOGETHER = 64
 SIMULATED_OBJECT = 40
 
 #: Networks: bytes per pixel of a batch for each unit of ``n_filters_scale``, training and not.
-TRAINED_PIXEL = {"unrolled": 750, "cnn": 1250}
-INFERRED_PIXEL = {"unrolled": 250, "cnn": 250}
+TRAINED_PIXEL = {"guided": 550, "unrolled": 750, "cnn": 1250}
+INFERRED_PIXEL = {"guided": 250, "unrolled": 250, "cnn": 250}
 #: A weight in training: itself, its gradient, and two averages of the optimiser, in float32.
 PER_TRAINED_WEIGHT = 16
 #: Patterns of 64 pixels in a step of inference where no size is given: see the backends.
@@ -175,5 +175,7 @@ def of_training(scans: Sequence[Scan], config: TrainingConfig) -> Estimate:
 
 def _weights(model: ModelConfig) -> float:
     """Return about how many weights a network has: those of `cnn` grow with its levels."""
-    count = {"unrolled": 3.7e5}.get(model.architecture, 2.3e6 * (model.N / 64) ** 2)
+    count = {"guided": 2.5e5, "unrolled": 3.7e5}.get(
+        model.architecture, 2.3e6 * (model.N / 64) ** 2
+    )
     return count * (model.n_filters_scale / 2) ** 2

@@ -19,6 +19,7 @@ from ptycho_core.networks import NetworkTraits
 from ptycho_core.probe_choice import choose_probe
 from ptycho_core.results import InferenceResult
 from ptycho_core.sampling import inference_groups, with_positions
+from ptycho_core.scan_estimate import ScanEstimate
 from ptycho_core.scan_scale import mean_counts
 
 __all__ = ["GroupsDone", "NetworkPass", "PassRequest", "reconstruct_in_one_pass"]
@@ -47,6 +48,8 @@ class PassRequest:
         Mean photons per pattern of a scan of amplitudes that does not state it.
     photons : float
         Mean counts per pattern of the scan.
+    start : ScanEstimate or None
+        For a network that starts from an estimate of the whole scan.
     execution : PyTorchExecutionConfig
         Devices, precision, batch size, loading, patch trim.
     """
@@ -58,6 +61,7 @@ class PassRequest:
     probe: NDArray[np.complex64]
     nphotons: float
     photons: float
+    start: ScanEstimate | None
     execution: PyTorchExecutionConfig
 
 
@@ -147,6 +151,10 @@ def reconstruct_in_one_pass(
     require_memory(scan.positions[indices], scan.N)
     warn_if_few(len(indices), "the quality of the object cannot be judged")
     probe = choose_probe(bundle, scan, probe)
+    photons = mean_counts(scan, indices, trained.nphotons, probe)
+    start = None
+    if network.starts_from_scan:
+        start = ScanEstimate.of(scan, indices, probe, photons=photons, nphotons=trained.nphotons)
     request = PassRequest(
         bundle=bundle,
         scan=scan,
@@ -154,7 +162,8 @@ def reconstruct_in_one_pass(
         indices=indices,
         probe=probe,
         nphotons=trained.nphotons,
-        photons=mean_counts(scan, indices, trained.nphotons, probe),
+        photons=photons,
+        start=start,
         execution=execution,
     )
     with open_pass(request) as work, _outputs_of_network():

@@ -28,6 +28,7 @@ from ptycho_physics import DivergenceError
 
 from ptycho_core.checkpoints import CheckpointFiles
 from ptycho_core.checks import check_outputs
+from ptycho_core.networks import NetworkTraits, trust_network
 from ptycho_core.ranks import is_first_process
 from ptycho_core.refined_scans import write_refined
 from ptycho_core.results import TrainingInterrupted, TrainingResult
@@ -132,6 +133,7 @@ def train_network(
     fit: Callable[[TrainingJob], AbstractContextManager[Fitted]],
     bundle_of: Callable[..., Bundle],
     checkpoints: CheckpointFiles,
+    network_class: Callable[[str], type[NetworkTraits]],
     scans: Scan | Sequence[Scan],
     config: TrainingConfig,
     execution: PyTorchExecutionConfig,
@@ -155,6 +157,8 @@ def train_network(
         `ptycho_core.bundles.make_bundle`.
     checkpoints
         Names of the checkpoints.
+    network_class
+        Returns the class of a network of the backend by its name.
     scans
         Patterns, positions and probe to train on. Several scans share the network and the
         intensity scale; each has its own probe, bad pixels, dose and validation strip. A scan
@@ -206,7 +210,10 @@ def train_network(
     overrides = dict(overrides_applied or {})
     dose = config.asked_photons(overrides)
     scans = [with_photons(scan, dose) for scan in scans]
-    data = gather(scans, test_scan and with_photons(test_scan, dose), config, probe)
+    trust_network(config.model.architecture)
+    from_scan = network_class(config.model.architecture).starts_from_scan
+    held = test_scan and with_photons(test_scan, dose)
+    data = gather(scans, held, config, probe, from_scan=from_scan)
     first = is_first_process(execution.device_count)
     logger = execution.logger_backend if first else "none"
     described = settings_of(config, execution, scans)

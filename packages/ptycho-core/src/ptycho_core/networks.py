@@ -65,6 +65,9 @@ class NetworkTraits:
     has_stages : bool
         Whether the network has stages between which ``joint_stages`` can average the patterns of a
         batch.
+    starts_from_scan : bool
+        Whether the network starts from an estimate of the whole scan: see
+        `ptycho_core.scan_estimate`.
     starts_blind : bool
         Whether training starts with the background-smoothed likelihood
         (`ptycho_physics.losses.likelihood_background`), for networks without built-in physics.
@@ -74,6 +77,7 @@ class NetworkTraits:
     recommended_rate: float = 1e-3
     any_size: bool = False
     has_stages: bool = False
+    starts_from_scan: bool = False
     starts_blind: bool = False
 
 

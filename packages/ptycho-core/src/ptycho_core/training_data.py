@@ -78,6 +78,8 @@ def gather(
     test_scan: Scan | None,
     config: TrainingConfig,
     probe: NDArray[np.complex64] | None = None,
+    *,
+    from_scan: bool = False,
 ) -> TrainingData:
     """Choose the groups of every scan, and collect its optics.
 
@@ -91,6 +93,8 @@ def gather(
         Sampling, grouping and losses.
     probe : (M, N, N) complex64, optional
         Probe that replaces that of every scan.
+    from_scan
+        Estimate the object of every scan, for a network that starts from it.
 
     Raises
     ------
@@ -113,13 +117,22 @@ def gather(
         for scan in scans
     ]
     parts = [
-        prepare(scan, config, own.probe, number=number, split=test_scan is None)
+        prepare(
+            scan,
+            config,
+            own.probe,
+            number=number,
+            split=test_scan is None,
+            from_scan=from_scan,
+        )
         for number, (scan, own) in enumerate(zip(scans, optics, strict=True))
     ]
     validation = [held for _, held in parts if held is not None]
     if test_scan is not None:
         own = _validated(test_scan, config, optics[0], given=probe is not None)
-        part, _ = prepare(test_scan, config, own.probe, number=len(optics), split=False)
+        part, _ = prepare(
+            test_scan, config, own.probe, number=len(optics), split=False, from_scan=from_scan
+        )
         optics.append(own)
         # nothing of it is trained: its positions are fixed, and it needs no teams
 

@@ -20,7 +20,7 @@ from ptycho_physics._forward import (
 )
 from ptycho_physics._geometry import Canvas
 from ptycho_physics._gradients import canvas_gradient, likelihood_gradient
-from ptycho_physics._low_counts import few_photons, modulus_ratio, own_share
+from ptycho_physics._low_counts import few_photons, lit_pixels, modulus_ratio, own_share
 from ptycho_physics._modes import orthogonal_modes, orthogonalise_modes
 from ptycho_physics._mosaic import Mosaic
 from ptycho_physics._multislice import MultiSlice, Slices
@@ -99,6 +99,7 @@ __all__ = [
     "intensity_scale",
     "likelihood_background",
     "likelihood_gradient",
+    "lit_pixels",
     "merge_patches",
     "modulus_ratio",
     "normalise_probe",

@@ -1,4 +1,4 @@
-r"""The physics of the network ``unrolled``: phase-retrieval steps with learned corrections between.
+r"""Physics of ``unrolled`` and ``guided``: phase-retrieval steps with learned corrections between.
 
 The probe is known, so the network need not learn to invert a Fourier transform. It starts from a
 flat object and repeats a stage `STAGES` times. A stage replaces the modulus of the predicted
@@ -38,6 +38,17 @@ must not depend on it. With :math:`u = O / \sqrt{|O|^2 + \epsilon^2}`, where :ma
 in this order. Here ``|O|`` is the square root above, the neighbours of a pixel are taken in the
 periodic patch, and P is the strongest probe mode with its maximum modulus at one (see
 `strongest_mode`). The output ``a`` and ``b`` of the U-Net is added as ``(a + i b) u``.
+
+**From an estimate of the whole scan.** The network ``guided`` has `GUIDED_STAGES` stages and starts
+from an object that a few epochs of the solver found from all patterns of the scan
+(`ptycho_core.scan_estimate`), which takes the place of L. Under a strongly divergent beam this is
+what determines the slow phases: a pattern, and even a neighbourhood, leaves them open. Its U-Nets
+also see how far the patterns can be trusted, with two planes after those above,
+
+    log10(1 + n |P|^2) / 4,  log10(1 + n I) / 4,
+
+where n is the mean counts per pattern and I the illumination of a pixel by all patterns: photons of
+the pattern, and of the scan, per pixel of the object.
 """
 
 import math
@@ -67,6 +78,12 @@ RELAXATION = 0.05
 
 PLANES = 9
 """Real planes that a U-Net sees: see the module."""
+
+GUIDED_STAGES = 2
+"""Number of stages, and of U-Nets, of ``guided``."""
+
+GUIDED_PLANES = PLANES + 2
+"""Real planes that a U-Net of ``guided`` sees."""
 
 SMALLEST_MODULUS = 3e-4
 """Modulus of a predicted field below which its phase is mostly rounding error (the rms over a
@@ -299,6 +316,7 @@ def run_stages(
     *,
     mode: Array,
     estimate: Array,
+    light: Array | None = None,
     join: Callable[[Array, Array], Array] | None = None,
     xp: Any | None = None,
 ) -> Array:
@@ -307,7 +325,8 @@ def run_stages(
     Parameters
     ----------
     corrections
-        The U-Net of each stage, from `PLANES` real planes (B, C, N, N) to a complex one.
+        The U-Net of each stage, from `PLANES` real planes (B, C, N, N) to a complex one; from
+        `GUIDED_PLANES` with ``light``.
     amplitude : (B, C, N, N) real array
     good : (N, N) real array
         Both from `detector_arrays`.
@@ -320,7 +339,10 @@ def run_stages(
     mode : (B, C, N, N) complex array
         `strongest_mode`, repeated for every patch.
     estimate : (B, C, N, N) complex array
-        `low_resolution_estimate`.
+        `low_resolution_estimate`, or with ``light`` an estimate of the whole scan, to start from.
+    light : (B, C, N, N) real array, optional
+        Illumination of each pixel by all patterns of the scan, in probes of unit power. Default:
+        the patches start from one everywhere.
     join
         Averages all patches of the batch between stages, given the weight of a patch's pixels.
 
@@ -330,7 +352,14 @@ def run_stages(
     """
     xp = namespace(amplitude, probe, xp=xp)
     illumination, weight = probe_intensity(probe, xp=xp), probe_weight(probe, xp=xp)
-    patches = xp.astype(xp.ones_like(amplitude), complex_dtype(amplitude, xp))
+    shown = list(_parts(mode, xp))
+    trust: list[Array] = []
+    if light is None:
+        patches = xp.astype(xp.ones_like(amplitude), complex_dtype(amplitude, xp))
+    else:
+        patches = estimate
+        own = illumination + xp.zeros_like(light)
+        trust = [xp.log(1 + photons * part) / (4 * math.log(10)) for part in (own, light)]
     for stage, correct in enumerate(corrections, 1):
         residual = modulus_residual(patches, amplitude, good, probe, photons, xp=xp)
         step = canvases.precondition(residual, illumination, RELAXATION)
@@ -338,7 +367,7 @@ def run_stages(
         modulus, factor = modulus_and_phase_factor(patches, xp=xp)
         right, below = (phase_difference(factor, axis, xp=xp) for axis in (-1, -2))
         planes = [modulus, *_parts(step * xp.conj(factor), xp), right, below]
-        planes += [*_parts(mode, xp), *_parts(estimate * xp.conj(factor), xp)]
+        planes += [*shown, *_parts(estimate * xp.conj(factor), xp), *trust]
         patches = canvases.agree(patches + correct(planes) * factor, weight)
         if join is not None and stage < len(corrections):  # the caller joins the last stage
             patches = join(patches, weight)

@@ -18,10 +18,14 @@ from ptycho_tf.model import PtychoModel
 
 Tensor = Any
 
+#: Images of the object in a batch, which are turned with it.
+_TURNED = ("truth", "start", "light")
+
 
 def synthetic_names(batch: Batch) -> list[str]:
     """Return the names of the arrays of a batch that `synthetic_batch` replaces."""
-    return [name for name in ("counts", "positions", "apart", "canvas", "truth") if name in batch]
+    names = ("counts", "positions", "apart", "canvas", *_TURNED)
+    return [name for name in names if name in batch]
 
 
 def synthetic_batch(model: PtychoModel, batch: Batch, patches: Tensor) -> Batch:
@@ -62,9 +66,10 @@ def _in_orientation(model: PtychoModel, batch: Batch, patches: Tensor, orientati
                 tf.transpose(batch[name], (0, 1, 3, 2)), orientation, xp=xp
             )
             made[name] = tf.transpose(xy, (0, 1, 3, 2))
-    if "truth" in batch:
-        truth = channels_first(batch["truth"])
-        made["truth"] = channels_last(apply_symmetry(truth, orientation, xp=xp))
+    for name in _TURNED:
+        if name in batch:
+            image = channels_first(batch[name])
+            made[name] = channels_last(apply_symmetry(image, orientation, xp=xp))
     xy = made["positions"]
     over = (0, 1, 3)
     xy = xy - tf.floor(tf.reduce_min(xy, axis=over, keepdims=True)) + N // 2

@@ -39,6 +39,9 @@ def batch_format(groups: ScanGroups) -> dict[str, tf.TensorSpec]:
     }
     if groups.teams:
         form["apart"] = form["positions"]
+    if groups.start is not None:
+        form["start"] = tf.TensorSpec((None, N, N, C), tf.complex64)
+        form["light"] = tf.TensorSpec((None, N, N, C), tf.float32)
     if groups.truth_gain is not None:
         form["truth"] = tf.TensorSpec((None, N, N, C), tf.complex64)
     return form
@@ -46,7 +49,7 @@ def batch_format(groups: ScanGroups) -> dict[str, tf.TensorSpec]:
 
 def channels_last_batch(batch: Batch) -> Batch:
     """Convert a batch, of arrays as well, from the axis order of the physics to that of Keras."""
-    images = [name for name in ("counts", "truth") if name in batch]
+    images = [name for name in ("counts", "truth", "start", "light") if name in batch]
     made: Batch = {name: np.moveaxis(batch[name], 1, -1) for name in images}
     for name in ("positions", "apart"):
         if name in batch:

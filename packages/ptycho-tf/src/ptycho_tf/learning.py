@@ -108,7 +108,8 @@ class LearningModel(keras.Model):
         photons = batch["photons"]
         x = tf.sqrt(batch["counts"]) * (input_scale(1.0, self.config.model.N) / tf.sqrt(photons))
         where = self.model.moved(batch.get("apart", batch["positions"]), batch)
-        return channels_first(self.model.diffraction_to_obj(x, where, photons))
+        start, light = batch.get("start"), batch.get("light")
+        return channels_first(self.model.diffraction_to_obj(x, where, photons, start, light))
 
     def _synthetic(self, batch: Batch) -> Batch:
         """Return a batch, or a batch simulated from it if its seed is not 0."""

@@ -140,9 +140,17 @@ class PtychoModel(keras.Model):
         offsets = tf.gather(tf.concat(parts, 0), tf.gather(starts, number) + rows)
         return positions + tf.transpose(offsets, (0, 2, 1))[:, None]
 
-    def diffraction_to_obj(self, x: Tensor, positions: Tensor, photons: Tensor | float) -> Tensor:
+    def diffraction_to_obj(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        photons: Tensor | float,
+        start: Tensor | None = None,
+        light: Tensor | None = None,
+    ) -> Tensor:
         """Reconstruct patches: see `ptycho_tf.networks.base.Network.call`."""
-        return self.network(x, positions, self.probe, self.bad_pixels, photons=photons)
+        begin = {} if start is None else {"start": start, "light": light}
+        return self.network(x, positions, self.probe, self.bad_pixels, photons=photons, **begin)
 
     def constrain(
         self,
@@ -190,7 +198,13 @@ class PtychoModel(keras.Model):
         return expected_counts(patches, self.probe, scale, xp=xp) * self.envelope
 
     def call(
-        self, x: Tensor, positions: Tensor, canvas: Tensor, photons: Tensor | float
+        self,
+        x: Tensor,
+        positions: Tensor,
+        canvas: Tensor,
+        photons: Tensor | float,
+        start: Tensor | None = None,
+        light: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Reconstruct a batch and predict its diffraction.
 
@@ -201,7 +215,7 @@ class PtychoModel(keras.Model):
         rate : (B, N, N, C) float32
             Expected counts.
         """
-        patches = channels_first(self.diffraction_to_obj(x, positions, photons))
+        patches = channels_first(self.diffraction_to_obj(x, positions, photons, start, light))
         patches = self.constrain(patches, positions, canvas)
         return channels_last(patches), channels_last(self.predict_counts(patches, photons))
 

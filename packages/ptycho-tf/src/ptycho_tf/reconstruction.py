@@ -120,21 +120,24 @@ class _Pass:
         """Positions (..., 2) of patterns on the canvas."""
         return self.canvas.local(self.request.scan.positions[chosen]).astype(np.float32)
 
-    def network(self, C: int) -> Callable[[Any, Any], Any]:
-        """Return a function of counts (B, C, N, N) and positions (B, C, 2) that gives patches."""
-        N, scale = self.request.scan.N, input_scale(self.request.photons, self.request.scan.N)
+    def network(self, C: int) -> Callable[..., Any]:
+        """Return a function of counts (B, C, N, N) and positions (B, C, 2) that gives patches.
 
-        @tf.function(
-            input_signature=[
-                tf.TensorSpec((None, C, N, N), tf.float32),
-                tf.TensorSpec((None, C, 2), tf.float32),
-            ],
-            autograph=False,
-        )
-        def patches_of(counts: Any, positions: Any) -> Any:
+        With an estimate of the scan it also takes start and light (B, C, N, N).
+        """
+        N, scale = self.request.scan.N, input_scale(self.request.photons, self.request.scan.N)
+        images = tf.TensorSpec((None, C, N, N), tf.float32)
+        signature = [images, tf.TensorSpec((None, C, 2), tf.float32)]
+        if self.request.start is not None:
+            signature += [tf.TensorSpec((None, C, N, N), tf.complex64), images]
+
+        @tf.function(input_signature=signature, autograph=False)
+        def patches_of(counts: Any, positions: Any, *start: Any) -> Any:
             x = channels_last(tf.sqrt(counts) * scale)
             where = tf.transpose(positions, (0, 2, 1))[:, None]
-            return channels_first(self.model.diffraction_to_obj(x, where, self.request.photons))
+            begin = map(channels_last, start)
+            photons = self.request.photons
+            return channels_first(self.model.diffraction_to_obj(x, where, photons, *begin))
 
         return patches_of
 
@@ -155,9 +158,10 @@ class _Pass:
             where, used = positions[rows], len(rows)
             # copies would affect the mean on a common canvas
             padding = size - used if execution.pad_eval and not joint else 0
-            counts = np.concatenate([counts, *padding * [counts[-1:]]]) if padding else counts
+            start = [] if request.start is None else [*request.start.patches(rows)]
+            counts, *begin = (_padded(part, padding) for part in (counts, *start))
             local = places_in_step(where, N, together=joint, padding=padding)
-            patches = network(counts, local)[:used].numpy()
+            patches = network(counts, local, *begin)[:used].numpy()
             mosaic.add(patches.reshape(-1, N, N), where.reshape(-1, 2), weight)
             done += used
             if progress is not None:
@@ -188,3 +192,8 @@ class _Pass:
         for chosen, counts in self.read(chunks(self.request.indices, self.step)):
             sums += [float(part) for part in misfit(counts, self.local(chosen))]
         return float(sums[0] / sums[1])
+
+
+def _padded(values: NDArray[Any], padding: int) -> NDArray[Any]:
+    """Append copies of the last group of a batch."""
+    return np.concatenate([values, *padding * [values[-1:]]]) if padding else values

@@ -32,6 +32,7 @@ from ptycho_tf.devices import Devices, be_deterministic, open_devices
 from ptycho_tf.frameworks import keras
 from ptycho_tf.learning import LearningModel
 from ptycho_tf.model import PtychoModel
+from ptycho_tf.networks import network_class
 from ptycho_tf.schedules import Schedule
 from ptycho_tf.settings import check_training
 
@@ -156,7 +157,9 @@ def train(scans: Any, *settings: Any, **options: Any) -> TrainingResult:
 
     Further parameters and errors are those of `ptycho_core.network_training.train_network`.
     """
-    return train_network(fit_job, bundle_of, checkpoints.FILES, scans, *settings, **options)
+    return train_network(
+        fit_job, bundle_of, checkpoints.FILES, network_class, scans, *settings, **options
+    )
 
 
 @contextmanager

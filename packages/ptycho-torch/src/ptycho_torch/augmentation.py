@@ -47,6 +47,7 @@ def synthetic_batch(model: PtychoModel, batch: Batch, patches: Tensor, seed: int
     width, height = (positions.amax(dim=(0, 1, 2)).ceil().long() - N // 2 + N + 1).tolist()
     counts = torch.poisson(rate, generator=generator)
     made |= {"counts": counts, "positions": positions, "canvas": (height, width)}
-    if "truth" in batch:
-        made["truth"] = apply_symmetry(batch["truth"], orientation).contiguous()
+    for name in ("truth", "start", "light"):
+        if name in batch:
+            made[name] = apply_symmetry(batch[name], orientation).contiguous()
     return {**batch, **made}

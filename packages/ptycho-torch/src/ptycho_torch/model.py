@@ -117,9 +117,11 @@ class PtychoModel(nn.Module):
         offsets = None if own.offsets is None else own.offsets.detach().cpu().numpy()
         return own.probe.detach().cpu().numpy(), offsets
 
-    def diffraction_to_obj(self, x: Tensor, positions: Tensor, photons: Tensor | float) -> Tensor:
+    def diffraction_to_obj(
+        self, x: Tensor, positions: Tensor, photons: Tensor | float, *start: Tensor
+    ) -> Tensor:
         """Reconstruct patches: see `ptycho_torch.networks.base.Network.forward`."""
-        return self.network(x, positions, self.probe, self.bad_pixels, photons)
+        return self.network(x, positions, self.probe, self.bad_pixels, photons, *start)
 
     def constrain(
         self,
@@ -173,7 +175,12 @@ class PtychoModel(nn.Module):
         return expected_counts(patches, used, scale) * self.envelope
 
     def forward(
-        self, x: Tensor, positions: Tensor, canvas: tuple[int, int], photons: Tensor | float
+        self,
+        x: Tensor,
+        positions: Tensor,
+        canvas: tuple[int, int],
+        photons: Tensor | float,
+        *start: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Reconstruct a batch and predict its diffraction.
 
@@ -184,7 +191,8 @@ class PtychoModel(nn.Module):
         rate : (B, C, N, N) float32
             Expected counts.
         """
-        patches = self.constrain(self.diffraction_to_obj(x, positions, photons), positions, canvas)
+        patches = self.diffraction_to_obj(x, positions, photons, *start)
+        patches = self.constrain(patches, positions, canvas)
         return patches, self.predict_counts(patches, photons)
 
 

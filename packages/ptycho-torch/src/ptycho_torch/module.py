@@ -90,7 +90,8 @@ class PtychoModule(pl.LightningModule):
         batch = {**batch, "positions": self.model.use(batch)}
         counts, photons = batch["counts"], batch["photons"]
         x = counts.sqrt() * (input_scale(1.0, counts.shape[-1]) / photons.sqrt())
-        patches = self.model.diffraction_to_obj(x, self._apart(batch), photons)
+        start = [batch[name] for name in ("start", "light") if name in batch]
+        patches = self.model.diffraction_to_obj(x, self._apart(batch), photons, *start)
         # Autocast reaches the network only; the physics below stays in float32.
         with torch.autocast(counts.device.type, enabled=False):
             return self._terms(batch, patches)

@@ -82,7 +82,8 @@ class _Pass:
         before = time.perf_counter()
         for rows, counts in read(self.data, mine, request.execution, live.runner.device):
             waiting += time.perf_counter() - before
-            live.stitch(live.predict(counts, positions[rows]), positions[rows])
+            start = None if request.start is None else request.start.patches(rows)
+            live.stitch(live.predict(counts, positions[rows], start), positions[rows])
             done += len(rows)
             if progress is not None:
                 progress(done, total)

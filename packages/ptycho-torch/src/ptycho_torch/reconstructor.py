@@ -11,6 +11,7 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_config.types import Domain
 from ptycho_core.batches import places_in_step
 from ptycho_core.sampling import covering_groups, inference_steps
+from ptycho_core.scan_estimate import ScanEstimate
 from ptycho_data import Bundle, Reconstruction, as_modes, load_bundle
 from ptycho_physics import Canvas, extract_patches, input_scale, probe_weight, r_factor_sums
 from torch import Tensor
@@ -174,10 +175,25 @@ class Reconstructor:
         self._sheet.reserve(where)
         self._light = known  # only now, because all of the above may refuse the batch
         with determinism(self.execution.deterministic, self.runner.device):
+            estimate = self._estimate(counts, where)
             for rows in self.steps(groups, where):
                 chosen = torch.from_numpy(rows).to(counts.device)
-                self.stitch(self.predict(counts[chosen], where[rows]), where[rows])
+                start = None if estimate is None else estimate.patches(rows)
+                self.stitch(self.predict(counts[chosen], where[rows], start), where[rows])
         self._centres.append(where)
+
+    def _estimate(self, counts: Tensor, positions: NDArray[np.float64]) -> ScanEstimate | None:
+        """Estimate the object from a batch, for a network that starts from it."""
+        if not self.model.network.starts_from_scan:
+            return None
+        bad = self.model.bad_pixels.cpu().numpy()
+        return ScanEstimate.of_patterns(
+            counts.cpu().numpy(),
+            positions,
+            self.model.probe.cpu().numpy(),
+            photons=self._light.reference,
+            bad_pixels=bad if bad.any() else None,
+        )
 
     def steps(
         self, groups: NDArray[np.int64], positions: NDArray[np.float64]
@@ -186,7 +202,12 @@ class Reconstructor:
         return inference_steps(groups, positions, self.groups_per_step, together=self.joint)
 
     @torch.inference_mode()
-    def predict(self, counts: Tensor, positions: NDArray[np.float64]) -> Tensor:
+    def predict(
+        self,
+        counts: Tensor,
+        positions: NDArray[np.float64],
+        start: tuple[NDArray[np.complex64], NDArray[np.float32]] | None = None,
+    ) -> Tensor:
         """Return the patches of groups of patterns, without adding them to the object.
 
         Parameters
@@ -195,6 +216,9 @@ class Reconstructor:
             Counts, or squared amplitudes, on the device.
         positions : (B, C, 2) float64 array
             Patch centres on the object grid.
+        start
+            Patches and light of `ptycho_core.scan_estimate.ScanEstimate.patches`, for a network
+            that starts from them.
 
         Returns
         -------
@@ -209,12 +233,13 @@ class Reconstructor:
         dose = self._dose or reference
         x = counts.sqrt() * input_scale(reference, self.N)
         padding = max(0, self.groups_per_step - len(x)) if self.padded else 0
-        x = torch.cat([x, x[-1:].expand(padding, *x.shape[1:])]) if padding else x
+        begin = [torch.from_numpy(part).to(self.runner.device) for part in start or ()]
+        x, *begin = (_padded(part, padding) for part in (x, *begin))
         places = places_in_step(positions, self.N, together=self.joint, padding=padding)
         local = torch.from_numpy(places)
         local = local.to(self.runner.device, non_blocking=True)
         with self.runner.autocast():
-            patches = self.model.diffraction_to_obj(x, local.unsqueeze(-2), dose)
+            patches = self.model.diffraction_to_obj(x, local.unsqueeze(-2), dose, *begin)
         return patches[: len(counts)]
 
     @torch.inference_mode()
@@ -305,6 +330,11 @@ class Reconstructor:
             origin=np.array(self.canvas.origin),
             **known,
         )
+
+
+def _padded(values: Tensor, padding: int) -> Tensor:
+    """Append copies of the last group of a batch."""
+    return torch.cat([values, values[-1:].expand(padding, *values.shape[1:])])
 
 
 def _trimmed(weight: Tensor, side: int) -> Tensor:

@@ -21,7 +21,7 @@ from ptycho_torch.fitting import fit, make_trainer
 from ptycho_torch.lightning_log import quiet_lightning
 from ptycho_torch.memory import keep_freed_memory
 from ptycho_torch.module import PtychoModule, model_to_train
-from ptycho_torch.networks import check_architecture
+from ptycho_torch.networks import check_architecture, network_class
 
 
 def train(scans: Any, *settings: Any, **options: Any) -> TrainingResult:
@@ -29,7 +29,7 @@ def train(scans: Any, *settings: Any, **options: Any) -> TrainingResult:
 
     Further parameters and errors are those of `ptycho_core.network_training.train_network`.
     """
-    return train_network(fit_job, bundle_of, FILES, scans, *settings, **options)
+    return train_network(fit_job, bundle_of, FILES, network_class, scans, *settings, **options)
 
 
 @contextmanager

@@ -155,6 +155,16 @@ class BackendContract:
             again = reconstruct(bundle, other).reconstruction
             np.testing.assert_allclose(again.object, rec.object, atol=0.03)
 
+    def test_a_network_from_an_estimate_of_the_scan_is_as_good_at_once(
+        self, train: Any, config: Any, reconstruct: Any
+    ) -> None:
+        """The untrained network `guided` improves the few epochs of the solver it starts from."""
+        model = {"architecture": "guided", "joint_stages": True}
+        made = train(SCAN, config(model), execution=_execution(learning_rate=1e-12))
+        rec = reconstruct(load_bundle(made.bundle_path), SCAN).reconstruction
+        patches = extract_patches(rec.object, rec.positions.astype(np.float32), SCAN.N)
+        assert _correlation(patches, SCAN, SCAN.object_guess) > 0.9
+
     def test_the_object_does_not_depend_on_the_batches_of_inference(
         self, door: Backend, train: Any, config: Any
     ) -> None:

@@ -7,10 +7,11 @@ from ptycho_core.networks import check_stages, find_network, trust_network
 
 from ptycho_tf.networks.base import Network
 from ptycho_tf.networks.cnn import CNN
-from ptycho_tf.networks.unrolled import Unrolled
+from ptycho_tf.networks.unrolled import Guided, Unrolled
 
 ARCHITECTURES: dict[str, type[Network]] = {
     "cnn": CNN,
+    "guided": Guided,
     "unrolled": Unrolled,
 }
 """The networks of this package; `ptycho_core.networks` finds those of others."""

@@ -53,6 +53,10 @@ class Network(NetworkTraits, keras.layers.Layer):
         photons
             Mean counts per pattern, which determine the uncertainty of an amplitude.
 
+        A network with `starts_from_scan` takes two more: ``start`` (B, N, N, C) complex64, the
+        patches of `ptycho_core.scan_estimate`, and ``light`` (B, N, N, C) float32, how strongly all
+        patterns of the scan light each pixel, in probes of unit power.
+
         Returns
         -------
         (B, N, N, C) complex64

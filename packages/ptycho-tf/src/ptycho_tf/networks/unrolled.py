@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from ptycho_config import ModelConfig
+from ptycho_config.errors import InvalidValueError
 from ptycho_core.networks import unrolled_channels
 from ptycho_physics import unrolled as physics
 
@@ -35,14 +36,14 @@ class Unrolled(Network):
     recommended_rate = 2e-3
     any_size = True
     has_stages = True
+    stages, planes = physics.STAGES, physics.PLANES
 
     def __init__(self, model: ModelConfig, dtype: Any = None) -> None:
         super().__init__()
         self.joint = model.joint_stages
-        width, shape = unrolled_channels(model), (model.N, model.N, physics.PLANES)
+        width, shape = unrolled_channels(model), (model.N, model.N, self.planes)
         self.parts = [
-            unet(shape, 2, width, name=f"corrections.{k}", dtype=dtype)
-            for k in range(physics.STAGES)
+            unet(shape, 2, width, name=f"corrections.{k}", dtype=dtype) for k in range(self.stages)
         ]
 
     def call(
@@ -59,16 +60,53 @@ class Unrolled(Network):
         measured = (*physics.detector_arrays(x, bad_pixels, xp=xp), probe, photons)
         coarse = GroupCanvases.of(positions / stride, N // stride)
         estimate = physics.low_resolution_estimate(*measured, coarse, xp=xp)
+        return self._run(measured, positions, estimate)
+
+    def _run(
+        self,
+        measured: tuple[Tensor, Tensor, Tensor, Tensor | float],
+        positions: Tensor,
+        estimate: Tensor,
+        light: Tensor | None = None,
+    ) -> Tensor:
+        """Run the stages on the detector's arrays, the probe and the mean counts per pattern."""
+        amplitude, _, probe, _ = measured
+        N = amplitude.shape[-1]
         patches = physics.run_stages(
             [partial(_correction, model) for model in self.parts],
             *measured,
             GroupCanvases.of(positions, N),
-            mode=tf.broadcast_to(physics.strongest_mode(probe, xp=xp), tf.shape(x)),
+            mode=tf.broadcast_to(physics.strongest_mode(probe, xp=xp), tf.shape(amplitude)),
             estimate=tf.stop_gradient(estimate),
+            light=light,
             join=_joint(positions, N) if self.joint else None,
             xp=xp,
         )
         return channels_last(patches)
+
+
+class Guided(Unrolled):
+    """`Unrolled` from an estimate of the whole scan, see `ptycho_physics.unrolled`."""
+
+    starts_from_scan = True
+    stages, planes = physics.GUIDED_STAGES, physics.GUIDED_PLANES
+
+    def call(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        probe: Tensor,
+        bad_pixels: Tensor,
+        photons: Tensor | float = math.inf,
+        start: Tensor | None = None,
+        light: Tensor | None = None,
+    ) -> Tensor:
+        """Reconstruct the patches of a batch of groups: see `Network.call`."""
+        if start is None or light is None:
+            raise InvalidValueError("start and light", "given to this network", "None")
+        x, start, light = channels_first(x), channels_first(start), channels_first(light)
+        measured = (*physics.detector_arrays(x, bad_pixels, xp=xp), probe, photons)
+        return self._run(measured, positions_of_patterns(positions), start, light)
 
 
 def _correction(model: keras.Model, planes: list[Tensor]) -> Tensor:

@@ -35,6 +35,10 @@ class Network(NetworkTraits, nn.Module, ABC):
         photons
             Mean counts per pattern, which determine the uncertainty of an amplitude.
 
+        A network with `starts_from_scan` takes two more: ``start`` (B, C, N, N) complex64, the
+        patches of `ptycho_core.scan_estimate`, and ``light`` (B, C, N, N) float32, how strongly all
+        patterns of the scan light each pixel, in probes of unit power.
+
         Returns
         -------
         (B, C, N, N) complex64

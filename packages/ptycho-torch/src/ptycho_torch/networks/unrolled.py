@@ -9,6 +9,7 @@ from functools import partial
 
 import torch
 from ptycho_config import ModelConfig
+from ptycho_config.errors import InvalidValueError
 from ptycho_core.networks import unrolled_channels
 from ptycho_physics import unrolled as physics
 from torch import Tensor, nn
@@ -31,14 +32,13 @@ class Unrolled(Network):
     recommended_rate = 2e-3
     any_size = True
     has_stages = True
+    stages, planes = physics.STAGES, physics.PLANES
 
     def __init__(self, model: ModelConfig) -> None:
         super().__init__()
         self.joint = model.joint_stages
         width = unrolled_channels(model)
-        self.corrections = nn.ModuleList(
-            UNet(physics.PLANES, 2, width) for _ in range(physics.STAGES)
-        )
+        self.corrections = nn.ModuleList(UNet(self.planes, 2, width) for _ in range(self.stages))
 
     def forward(
         self,
@@ -55,14 +55,49 @@ class Unrolled(Network):
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             coarse = GroupCanvases.of(positions / stride, N // stride)
             estimate = physics.low_resolution_estimate(*measured, coarse)
+        return self._run(measured, positions, estimate)
+
+    def _run(
+        self,
+        measured: tuple[Tensor, Tensor, Tensor, Tensor | float],
+        positions: Tensor,
+        estimate: Tensor,
+        light: Tensor | None = None,
+    ) -> Tensor:
+        """Run the stages on the detector's arrays, the probe and the mean counts per pattern."""
+        shape, N = measured[0].shape, measured[0].shape[-1]
         return physics.run_stages(
             [partial(_correction, unet) for unet in self.corrections],
             *measured,
             GroupCanvases.of(positions, N),
-            mode=physics.strongest_mode(probe).expand(x.shape),
+            mode=physics.strongest_mode(measured[2]).expand(shape),
             estimate=estimate,
+            light=light,
             join=_joint(positions, N) if self.joint else None,
         )
+
+
+class Guided(Unrolled):
+    """`Unrolled` from an estimate of the whole scan, see `ptycho_physics.unrolled`."""
+
+    starts_from_scan = True
+    stages, planes = physics.GUIDED_STAGES, physics.GUIDED_PLANES
+
+    def forward(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        probe: Tensor,
+        bad_pixels: Tensor,
+        photons: Tensor | float = math.inf,
+        start: Tensor | None = None,
+        light: Tensor | None = None,
+    ) -> Tensor:
+        """Reconstruct the patches of a batch of groups: see `Network.forward`."""
+        if start is None or light is None:
+            raise InvalidValueError("start and light", "given to this network", "None")
+        measured = (*physics.detector_arrays(x, bad_pixels), probe, photons)
+        return self._run(measured, positions, start, light)
 
 
 def _correction(unet: nn.Module, planes: list[Tensor]) -> Tensor:

@@ -1,0 +1,202 @@
+"""An estimate of the object from all patterns of a scan, for networks that start from one.
+
+A few epochs of the solver from a flat object. Neighbouring patterns leave slow phases open, above
+all under a strongly divergent beam; the whole scan determines them. The network then removes noise
+and what few epochs leave.
+
+A large scan is divided into compact parts, each with an estimate of its own, so that memory does
+not grow with the number of patterns.
+"""
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+from ptycho_data import Scan
+from ptycho_physics import (
+    Canvas,
+    extract_patches,
+    lit_pixels,
+    merge_patches,
+    normalise_probe,
+    probe_intensity,
+    solve,
+)
+
+from ptycho_core.batches import spatial_batches
+
+__all__ = ["ScanEstimate", "estimate_epochs", "estimate_relaxation"]
+
+BATCH = 8
+"""Patterns per update of the solver: small batches converge in the fewest epochs."""
+
+UPDATES = 400
+"""Updates that a scan needs; a short one therefore needs more epochs."""
+
+FEWEST, MOST = 4, 40
+"""Limits of the number of epochs."""
+
+LEAST_RELAXATION, MOST_RELAXATION = 0.1, 0.5
+"""Relaxation of the solver's step with many photons, and with few."""
+
+ENOUGH = 20.0
+"""Photons per pattern and lit pixel at which the relaxation is in the middle."""
+
+PART = 2**27
+"""Bytes of the counts (float32) of a part."""
+
+
+def estimate_epochs(patterns: int) -> int:
+    """Return the number of epochs for a number of patterns."""
+    return min(max(round(UPDATES * BATCH / patterns), FEWEST), MOST)
+
+
+def estimate_relaxation(photons: float, probe: NDArray[np.complex64]) -> float:
+    """Return the relaxation of the solver's step: large where photons are few, against noise.
+
+    Parameters
+    ----------
+    photons
+        Mean counts per pattern.
+    probe : (M, N, N) complex64
+    """
+    share = ENOUGH / (ENOUGH + photons / float(lit_pixels(probe)))
+    return LEAST_RELAXATION + (MOST_RELAXATION - LEAST_RELAXATION) * share
+
+
+@frozen(eq=False)
+class _Part:
+    """The estimate of the object from some patterns.
+
+    Attributes
+    ----------
+    canvas : Canvas
+    object_ : (H, W) complex64 array
+    light : (H, W) float32 array
+        Illumination by these patterns, with a probe of unit power.
+    """
+
+    canvas: Canvas
+    object_: NDArray[np.complex64]
+    light: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls,
+        counts: NDArray[np.float32],
+        positions: NDArray[np.float64],
+        probe: NDArray[np.complex64],
+        photons: float,
+        bad_pixels: NDArray[np.bool_] | None,
+    ) -> "_Part":
+        N = probe.shape[-1]
+        canvas = Canvas.covering(positions, N)
+        solution = solve(
+            counts,
+            positions,
+            probe,
+            epochs=estimate_epochs(len(counts)),
+            batch_size=BATCH,
+            relaxation=estimate_relaxation(photons, probe),
+            mask=bad_pixels,
+        )
+        beam = np.broadcast_to(probe_intensity(normalise_probe(probe)), counts.shape)
+        where = canvas.local(positions).astype(np.float32)
+        light = merge_patches(beam.astype(np.float32), where, canvas.shape)
+        return cls(canvas, np.asarray(solution.object), np.asarray(light))
+
+
+@frozen(eq=False)
+class ScanEstimate:
+    """Estimates of the object of a scan, of one or several compact parts of it.
+
+    Attributes
+    ----------
+    positions : (n, 2) float64 array
+        Positions of all patterns of the scan.
+    N : int
+        Side of a pattern.
+    part : (n,) int64 array
+        Number of the part of each pattern; -1 for one that was not used.
+    parts : list
+        The estimate of each part.
+    """
+
+    positions: NDArray[np.float64]
+    N: int
+    part: NDArray[np.int64]
+    parts: list[_Part]
+
+    @classmethod
+    def of(
+        cls,
+        scan: Scan,
+        indices: NDArray[np.int64],
+        probe: NDArray[np.complex64],
+        *,
+        photons: float,
+        nphotons: float | None = None,
+    ) -> "ScanEstimate":
+        """Estimate the object of a scan.
+
+        Parameters
+        ----------
+        scan
+            Patterns and positions.
+        indices : (k,) int64
+            Patterns to use.
+        probe : (M, N, N) complex64
+            Probe modes.
+        photons
+            Mean counts per pattern.
+        nphotons
+            Mean photons per pattern of a scan of amplitudes that does not state it.
+        """
+        positions = scan.positions
+        part, parts = np.full(len(positions), -1), []
+        most = max(1, PART // (4 * scan.N**2))
+        for number, rows in enumerate(spatial_batches(positions[indices], most)):
+            chosen = np.sort(indices[rows])
+            counts = scan.counts(chosen, nphotons)
+            parts.append(_Part.of(counts, positions[chosen], probe, photons, scan.bad_pixels))
+            part[chosen] = number
+        return cls(positions, scan.N, part, parts)
+
+    @classmethod
+    def of_patterns(
+        cls,
+        counts: NDArray[np.float32],
+        positions: NDArray[np.float64],
+        probe: NDArray[np.complex64],
+        *,
+        photons: float,
+        bad_pixels: NDArray[np.bool_] | None = None,
+    ) -> "ScanEstimate":
+        """Estimate the object from counts (n, N, N) at positions (n, 2), all in one part."""
+        part = _Part.of(counts, positions, probe, photons, bad_pixels)
+        return cls(positions, probe.shape[-1], np.zeros(len(positions), np.int64), [part])
+
+    def patches(
+        self, indices: NDArray[np.int64]
+    ) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
+        """Return what a network starts from: object and light under some patterns.
+
+        Parameters
+        ----------
+        indices : (...,) int64
+            Patterns, among those that were used.
+
+        Returns
+        -------
+        start : (..., N, N) complex64
+        light : (..., N, N) float32
+        """
+        flat, N = indices.reshape(-1), self.N
+        start = np.empty((len(flat), N, N), np.complex64)
+        light = np.empty((len(flat), N, N), np.float32)
+        for number in np.unique(self.part[flat]):
+            found, rows = self.parts[number], np.flatnonzero(self.part[flat] == number)
+            where = found.canvas.local(self.positions[flat[rows]]).astype(np.float32)
+            start[rows] = extract_patches(found.object_, where, N)
+            light[rows] = extract_patches(found.light, where, N)
+        shape = (*indices.shape, N, N)
+        return start.reshape(shape), light.reshape(shape)

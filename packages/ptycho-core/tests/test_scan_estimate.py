@@ -1,0 +1,102 @@
+"""Tests of `ptycho_core.scan_estimate`."""
+
+import numpy as np
+import pytest
+from ptycho_core import scan_estimate
+from ptycho_core.scan_estimate import ScanEstimate, estimate_epochs, estimate_relaxation
+from ptycho_data import Scan
+from ptycho_physics import (
+    defocused_probe,
+    extract_patches,
+    fermat_scan,
+    probe_weight,
+    random_cells,
+    simulate_counts,
+)
+
+N = 32
+
+
+@pytest.fixture(scope="module")
+def scan() -> Scan:
+    """Simulate 150 bright patterns."""
+    object_, probe = random_cells((90, 100), seed=1), defocused_probe(N)
+    positions = fermat_scan(object_.shape, N, number=150)
+    counts = simulate_counts(object_, probe, positions, photons=1e6, seed=0)
+    return Scan(
+        diffraction=counts,
+        xcoords=positions[:, 0],
+        ycoords=positions[:, 1],
+        probe=probe,
+        object_guess=object_,
+        domain="counts",
+    )
+
+
+def agreement(start: np.ndarray, scan: Scan, indices: np.ndarray) -> float:
+    """Correlation with the true patches, weighted by the light, after one global phase."""
+    assert scan.object_guess is not None
+    truth = np.asarray(extract_patches(scan.object_guess, scan.positions[indices], N))
+    weight = probe_weight(scan.probe)
+    products = (weight * start * truth.conj()).sum()
+    norms = [(weight * np.abs(part) ** 2).sum() for part in (start, truth)]
+    return float(abs(products) / np.sqrt(norms[0] * norms[1]))
+
+
+def test_patches_are_those_of_the_object(scan: Scan) -> None:
+    indices = np.arange(scan.n)
+    found = ScanEstimate.of(scan, indices, scan.probe, photons=1e6)
+    chosen = np.array([[3, 140], [77, 0]])
+    start, light = found.patches(chosen)
+    assert start.shape == light.shape == (2, 2, N, N)
+    assert start.dtype == np.complex64
+    assert light.dtype == np.float32
+    assert agreement(start.reshape(-1, N, N), scan, chosen.reshape(-1)) > 0.97
+
+
+def test_light_is_that_of_all_patterns(scan: Scan) -> None:
+    """Every pattern adds unit power, so the light of one alone is that of its probe."""
+    alone = ScanEstimate.of(scan, np.array([5]), scan.probe, photons=1e6)
+    _, own = alone.patches(np.array([5]))
+    assert own.sum() == pytest.approx(1, rel=0.01)
+    _, of_all = ScanEstimate.of(scan, np.arange(scan.n), scan.probe, photons=1e6).patches(
+        np.array([5])
+    )
+    assert (of_all >= own - 1e-6).all()
+    assert of_all.sum() > 5
+
+
+def test_a_large_scan_is_estimated_in_parts(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part has patterns of its own, at their own places."""
+    monkeypatch.setattr(scan_estimate, "PART", 4 * N**2 * 60)
+    indices = np.arange(1, scan.n)
+    found = ScanEstimate.of(scan, indices, scan.probe, photons=1e6)
+    assert len(found.parts) == 3
+    assert found.part[0] == -1
+    sizes = np.bincount(found.part[1:])
+    assert sizes.max() <= 60
+    for number in range(3):
+        members = np.flatnonzero(found.part == number)
+        assert agreement(found.patches(members)[0], scan, members) > 0.9
+
+
+def test_patterns_in_memory_give_the_same(scan: Scan) -> None:
+    indices = np.arange(scan.n)
+    of_scan = ScanEstimate.of(scan, indices, scan.probe, photons=1e6).patches(indices)
+    arrays = (scan.counts(indices), scan.positions, scan.probe)
+    of_arrays = ScanEstimate.of_patterns(*arrays, photons=1e6).patches(indices)
+    np.testing.assert_array_equal(of_scan[0], of_arrays[0])
+    np.testing.assert_array_equal(of_scan[1], of_arrays[1])
+
+
+def test_short_scans_need_more_epochs() -> None:
+    epochs = [estimate_epochs(patterns) for patterns in (1, 80, 160, 800, 10**6)]
+    assert epochs == [40, 40, 20, 4, 4]
+
+
+def test_few_photons_need_smaller_steps() -> None:
+    probe = defocused_probe(64)
+    relaxations = [estimate_relaxation(photons, probe) for photons in (1.0, 1e3, 1e5, 1e9)]
+    assert relaxations == sorted(relaxations, reverse=True)
+    assert relaxations[0] == pytest.approx(0.5, abs=0.01)
+    assert relaxations[-1] == pytest.approx(0.1, abs=0.01)
