@@ -58,13 +58,14 @@ from ptycho_physics.probes import (
     speckle_probe,
 )
 from ptycho_physics.scans import fermat_scan, random_scan, raster_scan, snake_scan, spiral_scan
-from ptycho_physics.solver import DivergenceError, Solution, State, solve
+from ptycho_physics.solver import DivergenceError, HeldOut, Solution, State, solve
 
 __all__ = [
     "SMALLEST_WEIGHT",
     "SYMMETRIES",
     "Canvas",
     "DivergenceError",
+    "HeldOut",
     "Mosaic",
     "MultiSlice",
     "NearField",

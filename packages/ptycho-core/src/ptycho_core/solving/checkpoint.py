@@ -19,7 +19,9 @@ from ptycho_core.state_files import read_state, write_state
 __all__ = ["SolverCheckpoint", "solver_identity"]
 
 _ARRAYS = {"canvas": np.complex64, "probe": np.complex64, "positions": np.float64}
-_NUMBERS = ("r_factors", "batches", "misfit", "total", "generator")
+_NUMBERS = ("r_factors", "batches", "misfit", "total")
+#: Arrays that not every run has, in the file with this prefix.
+_GROUPS = ("more", "best")
 #: Settings that may change when a run is resumed.
 _FREE = ("epochs", "tolerance", "patience")
 
@@ -45,6 +47,11 @@ def solver_identity(
         "probe": _hash(scan.probe),
         "initial object": None if initial is None else _hash(initial),
     }
+
+
+def _members(arrays: Mapping[str, NDArray[Any]], group: str) -> dict[str, NDArray[Any]]:
+    begin = f"{group}."
+    return {name[len(begin) :]: array for name, array in arrays.items() if name.startswith(begin)}
 
 
 def _hash(values: NDArray[Any]) -> str:
@@ -74,8 +81,11 @@ class SolverCheckpoint:
             Naming the file, if the disk is full, among others.
         """
         about = {name: getattr(state, name) for name in _NUMBERS} | {"identity": self.identity}
-        about["generator"] = dict(state.generator)
-        write_state(self.path, {name: getattr(state, name) for name in _ARRAYS}, about)
+        about["generator"], about["held_out"] = dict(state.generator), dict(state.held_out)
+        arrays = {name: getattr(state, name) for name in _ARRAYS}
+        for group in _GROUPS:
+            arrays |= {f"{group}.{name}": values for name, values in getattr(state, group).items()}
+        write_state(self.path, arrays, about)
 
     def read(self) -> State:
         """Read the state back.
@@ -93,8 +103,15 @@ class SolverCheckpoint:
             raise InvalidValueError(error.name, error.rule, error.got, advice) from None
         try:
             arrays, about = read_state(self.path)
+            groups = {group: _members(arrays, group) for group in _GROUPS}
             state = State(
                 **{name: arrays[name].astype(dtype) for name, dtype in _ARRAYS.items()},
+                more=groups["more"],
+                best=groups["best"],
+                held_out={
+                    name: [float(value) for value in values]
+                    for name, values in dict(about.get("held_out", {})).items()
+                },
                 r_factors=[float(value) for value in about["r_factors"]],
                 batches=int(about["batches"]),
                 misfit=float(about["misfit"]),

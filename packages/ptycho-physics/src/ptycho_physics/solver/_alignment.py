@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from ptycho_physics._gradients import PIXELS_AT_ONCE
 from ptycho_physics._namespace import Array, abs2, as_like, to_numpy
 from ptycho_physics.solver._estimate import SMALLEST_MODULUS, Estimate
+from ptycho_physics.solver._measurement import without
 from ptycho_physics.solver._propagator import over_modes
 
 Slopes = Callable[[Array, Any], tuple[Array, Array]]
@@ -55,19 +56,28 @@ def phase_slopes(patches: Array, xp: Any) -> tuple[Array, Array]:
 
 
 def fit_patterns(estimate: Estimate, slopes: Slopes) -> NDArray[np.float64]:
-    """Return the least-squares coefficients (n, 2) of the two derivatives for each pattern."""
-    n, N = len(estimate.measured), estimate.probe.shape[-1]
+    """Return the least-squares coefficients (n, 2) of the two derivatives for each pattern.
+
+    Of held-out patterns only the pixels count that may be fitted.
+    """
+    measured, N = estimate.measured, estimate.probe.shape[-1]
+    found = np.empty((len(measured), 2))
     size = max(PIXELS_AT_ONCE // N**2, 1)
-    pieces = np.array_split(np.arange(n), range(size, n, size))
-    return np.concatenate([_fit(estimate, batch, slopes) for batch in pieces])
+    for which, bad in ((measured.used, measured.bad), (measured.held_out, measured.unfitted)):
+        for batch in np.split(which, range(size, len(which), size)):
+            if len(batch):
+                found[batch] = _fit(estimate, batch, slopes, bad)
+    return found
 
 
-def _fit(estimate: Estimate, batch: NDArray[np.int64], slopes: Slopes) -> NDArray[np.float64]:
-    xp, probe = estimate.xp, estimate.probe
+def _fit(
+    estimate: Estimate, batch: NDArray[np.int64], slopes: Slopes, bad: Array | None
+) -> NDArray[np.float64]:
+    xp, probe = estimate.xp, estimate.probe_of(batch)
     patches = estimate.patches(batch)
     fields, _ = estimate.propagator.forward(patches, probe, xp)
-    modulus = xp.sqrt(over_modes(abs2(fields, xp), xp))
-    missing = estimate.missing(estimate.measured.amplitude(batch), modulus)
+    amplitude, modulus = estimate.compared(over_modes(abs2(fields, xp), xp), batch)
+    missing = without(amplitude - modulus, bad, xp)
     modulus += SMALLEST_MODULUS
     responses = []
     for slope in slopes(patches, xp):
@@ -75,10 +85,7 @@ def _fit(estimate: Estimate, batch: NDArray[np.int64], slopes: Slopes) -> NDArra
         response = over_modes(
             xp.real(fields) * xp.real(change) + xp.imag(fields) * xp.imag(change), xp
         )
-        response = response / modulus
-        if estimate.measured.bad is not None:
-            response = xp.where(estimate.measured.bad, xp.zeros_like(response), response)
-        responses.append(response)
+        responses.append(without(response / modulus, bad, xp))
     first, second = responses
     aa, ab, bb, a, b = (
         to_numpy(xp.sum(left * right, axis=(-2, -1))).astype(np.float64)

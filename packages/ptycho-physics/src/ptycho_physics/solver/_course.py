@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 from attrs import define, field, frozen
 from numpy.typing import NDArray
-from ptycho_config.errors import InvalidValueError
 from ptycho_config.plain_text import array_text
 
-from ptycho_physics._namespace import as_like, to_numpy
 from ptycho_physics.solver._alignment import align_phase, move_positions
-from ptycho_physics.solver._estimate import Estimate
+from ptycho_physics.solver._estimate import Estimate, Updates
+from ptycho_physics.solver._held_out import Record
 from ptycho_physics.solver._stopping import DivergenceError, Watch, diverged
+
+
+def _names(arrays: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(arrays))
 
 
 @frozen(kw_only=True, eq=False)
@@ -35,6 +38,12 @@ class State:
         Sums of the R-factor over these batches.
     generator : mapping
         State of the random generator before the order of that epoch was drawn; fit for JSON.
+    more : mapping of NumPy arrays
+        What else is estimated, such as the light of each pattern.
+    best : mapping of NumPy arrays
+        With held-out patterns, the estimate after the best epoch.
+    held_out : mapping of lists of float
+        Deviances and R-factors of the held-out patterns after each epoch.
     """
 
     canvas: NDArray[np.complex64] = field(repr=array_text)
@@ -45,6 +54,9 @@ class State:
     misfit: float
     total: float
     generator: Mapping[str, Any]
+    more: Mapping[str, NDArray[Any]] = field(factory=dict, repr=_names)
+    best: Mapping[str, NDArray[Any]] = field(factory=dict, repr=_names)
+    held_out: Mapping[str, list[float]] = field(factory=dict)
 
 
 Between = Callable[[Callable[[], State]], bool]
@@ -65,12 +77,16 @@ class Course:
     batch_size : int
     aligned : int
         First epochs that begin with the fit of a smooth phase.
-    probe_start, position_start : int or None
+    probe_start, light_start, background_start, position_start : int or None
         Epochs, counted from 0, in which refinement begins; None: there is none.
     first : (n, 2) float64 array
         Positions at the start, on the canvas.
     margin : int
         How far a position may move, in pixels.
+    patience : int
+        Epochs without a better prediction of the held-out patterns that end the run.
+    record : Record
+        Of the held-out patterns.
     batches : int
         Finished batches of the current epoch.
     """
@@ -81,9 +97,13 @@ class Course:
     batch_size: int
     aligned: int
     probe_start: int | None
+    light_start: int | None
+    background_start: int | None
     position_start: int | None
     first: NDArray[np.float64]
     margin: int
+    patience: int
+    record: Record = field(factory=Record)
     batches: int = 0
     _before: Mapping[str, Any] = field(init=False)
 
@@ -104,10 +124,14 @@ class Course:
             if not self._pass(between):
                 return "caller"
             converged = self.watch.add(self.estimate.misfit / self.estimate.total)
+            if len(self.estimate.measured.held_out):
+                self.record.add(self.estimate, self._updates(self.epoch - 1))
             if callback is not None:
                 callback(self.epoch, self.watch.r_factors[-1])
             if converged:
                 return "plateau"
+            if self._overfitted():
+                return "held-out"
             if _begun(self.position_start, self.epoch - 1):
                 move_positions(self.estimate, self.first, self.margin)
             self.batches, self._before = 0, self.random.bit_generator.state
@@ -115,38 +139,55 @@ class Course:
                 return "caller"
         return "epochs"
 
+    def _updates(self, epoch: int) -> Updates:
+        return Updates(
+            probe=_begun(self.probe_start, epoch),
+            light=_begun(self.light_start, epoch),
+            background=_begun(self.background_start, epoch),
+        )
+
+    def _overfitted(self) -> bool:
+        """Whether the held-out patterns are predicted worse, since all refinements are active."""
+        settled = self.epoch >= self.watch.settled + self.patience
+        return settled and bool(self.record.deviances) and self.record.overdue(self.patience)
+
     def _pass(self, between: Between) -> bool:
         """Pass over the patterns that are left in this epoch; False if the caller ended it."""
-        estimate, n = self.estimate, len(self.estimate.measured)
+        estimate, used = self.estimate, self.estimate.measured.used
         if not self.batches:
             if self.epoch < self.aligned:
                 align_phase(estimate)
             estimate.misfit = estimate.total = 0.0
-        with_probe = _begun(self.probe_start, self.epoch)
-        order = np.array_split(self.random.permutation(n), math.ceil(n / self.batch_size))
+        updates = self._updates(self.epoch)
+        order = np.array_split(
+            self.random.permutation(used), math.ceil(len(used) / self.batch_size)
+        )
         for batch in order[self.batches :]:
             if self.batches and between(self.state):
                 return False
-            estimate.step(batch, update_probe=with_probe)
+            estimate.step(batch, updates)
             self.batches += 1
             if not math.isfinite(estimate.misfit):
                 problem = "the residual is no longer finite"
                 raise DivergenceError(diverged(self.epoch + 1, problem))
-        if with_probe:
+        if updates.gauge:
             estimate.fix_gauge()
         return True
 
     def state(self) -> State:
         """Copy what is needed to go on from here."""
+        arrays, record = self.estimate.arrays(), self.record
+        held_out = {"deviances": list(record.deviances), "r_factors": list(record.r_factors)}
         return State(
-            canvas=np.array(to_numpy(self.estimate.canvas), order="C"),
-            probe=np.array(to_numpy(self.estimate.probe), order="C"),
-            positions=self.estimate.positions.copy(),
+            **{name: arrays.pop(name) for name in ("canvas", "probe", "positions")},
             r_factors=list(self.watch.r_factors),
             batches=self.batches,
             misfit=self.estimate.misfit,
             total=self.estimate.total,
             generator=self._before,
+            more=arrays,
+            best=dict(record.kept),
+            held_out=held_out if record.deviances else {},
         )
 
     def restore(self, state: State) -> None:
@@ -155,23 +196,22 @@ class Course:
         Raises
         ------
         InvalidValueError
-            If it is that of a run on other patterns, or of another probe.
+            If it is that of a run on other patterns, of another probe, or that refines others.
         """
         estimate = self.estimate
-        for name in ("canvas", "probe", "positions"):
-            mine, theirs = tuple(getattr(estimate, name).shape), getattr(state, name).shape
-            if mine != theirs:
-                rule = f"that of a run with {name} of shape {mine}"
-                raise InvalidValueError("state", rule, f"{theirs}")
-        xp, place = estimate.xp, estimate.canvas
-        estimate.canvas = as_like(xp.asarray(state.canvas.copy()), place, xp)
-        estimate.probe = as_like(xp.asarray(state.probe.copy()), place, xp)
-        estimate.positions = state.positions.copy()
+        arrays = {name: getattr(state, name) for name in ("canvas", "probe", "positions")}
+        estimate.set_arrays({**arrays, **state.more})
         estimate.misfit, estimate.total = state.misfit, state.total
         self.watch.r_factors[:] = state.r_factors
         self.batches = state.batches
         self.random.bit_generator.state = state.generator
         self._before = state.generator
+        if state.held_out:
+            self.record = Record(
+                deviances=list(state.held_out["deviances"]),
+                r_factors=list(state.held_out["r_factors"]),
+                kept=dict(state.best),
+            )
 
 
 def _begun(start: int | None, epoch: int) -> bool:

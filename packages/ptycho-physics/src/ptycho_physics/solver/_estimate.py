@@ -11,11 +11,13 @@ with sums over the batch: the regularised PIE of A. Maiden, D. Johnson and P. Li
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from attrs import define, field
+from attrs import define, field, frozen
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
 
 from ptycho_physics._blocks import (
     block_index,
@@ -25,14 +27,32 @@ from ptycho_physics._blocks import (
     patches_to_blocks,
 )
 from ptycho_physics._forward import probe_intensity
-from ptycho_physics._namespace import Array, abs2, as_like, scatter_add
+from ptycho_physics._namespace import Array, abs2, as_like, scatter_add, to_numpy
 from ptycho_physics._patches import extract_patches
 from ptycho_physics.metrics import r_factor_sums
-from ptycho_physics.solver._measurement import Measurement
+from ptycho_physics.solver._detector import UNBIASED, Background
+from ptycho_physics.solver._measurement import Measurement, without
 from ptycho_physics.solver._propagator import FarField, Propagator, over_modes
+
+LARGEST_CHANGE = 2.0
+"""Largest factor on the light of a pattern in one step."""
 
 SMALLEST_MODULUS = 1e-6
 """Predicted modulus below which the phase of a pixel is undefined; counts are of order one."""
+
+
+@frozen(kw_only=True)
+class Updates:
+    """What a step changes besides the object."""
+
+    probe: bool = False
+    light: bool = False
+    background: bool = False
+
+    @property
+    def gauge(self) -> bool:
+        """Whether factors are left to be shared out afterwards: see `Estimate.fix_gauge`."""
+        return self.probe or self.light or self.background
 
 
 @define(kw_only=True, eq=False)
@@ -53,6 +73,11 @@ class Estimate:
         ``a`` of the formulas above.
     propagator : Propagator
         From patches and probe to the waves on the detector.
+    light : (n,) float32 array, or None
+        Relative intensity of the beam in each pattern, of mean one; None: it is the same in all.
+    background : Background or None
+    saturation : float or None
+        Counts from which a pixel is censored, in the unit of `Measurement`.
     misfit, total : float
         ``sum |sqrt(rate) - sqrt(counts)|`` and ``sum sqrt(counts)`` of the batches since both were
         set to zero.
@@ -65,6 +90,9 @@ class Estimate:
     relaxation: float
     xp: Any
     propagator: Propagator = FarField()
+    light: Array | None = None
+    background: Background | None = None
+    saturation: float | None = None
     misfit: float = 0.0
     total: float = 0.0
     _weight: Array = field(init=False)  # (H*W,) real scratch, zero between batches
@@ -79,35 +107,46 @@ class Estimate:
         where = as_like(self.xp.asarray(self.positions[batch]), self.canvas, self.xp)
         return extract_patches(self.canvas, where, self.probe.shape[-1], xp=self.xp)
 
-    def missing(self, amplitude: Array, modulus: Array) -> Array:
-        """Return the measured minus the predicted modulus, zero at bad pixels."""
-        values = amplitude - modulus
-        bad = self.measured.bad
-        return values if bad is None else self.xp.where(bad, self.xp.zeros_like(values), values)
+    def probe_of(self, batch: NDArray[np.int64]) -> Array:
+        """Return the probe (M, N, N), or that of each of these patterns (b, M, N, N)."""
+        if self.light is None:
+            return self.probe
+        return self.probe * self.xp.sqrt(self._light_of(batch))[:, None, None, None]
 
-    def step(self, batch: NDArray[np.int64], *, update_probe: bool) -> None:
-        """Update the object, and optionally the probe, by the patterns of a batch."""
+    def _light_of(self, batch: NDArray[np.int64]) -> Array:
+        which = as_like(self.xp.asarray(batch), self.canvas, self.xp)
+        return self.xp.take(self.light, which, axis=0)
+
+    def step(self, batch: NDArray[np.int64], updates: Updates) -> None:
+        """Update the object, and what ``updates`` names, by the patterns of a batch."""
         xp, N = self.xp, self.probe.shape[-1]
         shape = tuple(self.canvas.shape)
         where = as_like(xp.asarray(self.positions[batch]), self.canvas, xp)
         rows, columns, fx, fy = corners(where, N, shape, self.canvas, xp)
         blocks = gather(self.canvas, rows, columns, N, xp)
         patches = blocks_to_patches(blocks, fx, fy, xp)
-        fields, kept = self.propagator.forward(patches, self.probe, xp)
+        probe = self.probe_of(batch)
+        fields, kept = self.propagator.forward(patches, probe, xp)
         on_patches, on_probe = self.propagator.backward(
-            self._change(fields, batch), patches, self.probe, kept, xp, probe_too=update_probe
+            self._change(fields, batch, updates), patches, probe, kept, xp, probe_too=updates.probe
         )
         index = block_index(rows, columns, N, shape, xp)
-        self._update_object(patches_to_blocks(on_patches, fx, fy, xp), index)
+        self._update_object(patches_to_blocks(on_patches, fx, fy, xp), index, batch)
         if on_probe is not None:
-            self._update_probe(patches, on_probe)
+            self._update_probe(patches, on_probe, batch)
 
-    def _change(self, fields: Array, batch: NDArray[np.int64]) -> Array:
+    def _change(self, fields: Array, batch: NDArray[np.int64], updates: Updates) -> Array:
         """Turn waves on the detector into the change that gives them the measured modulus."""
-        xp, amplitude = self.xp, self.measured.amplitude(batch)
-        modulus = xp.sqrt(over_modes(abs2(fields, xp), xp))
-        missing = self.missing(amplitude, modulus)
-        misfit, total = r_factor_sums(modulus, amplitude, self.measured.bad, xp=xp)
+        xp, bad = self.xp, self.measured.bad
+        light = over_modes(abs2(fields, xp), xp)
+        if updates.light or updates.background:
+            ratio = self.fit_patterns_alone(light, batch, updates, bad)
+            if updates.background and self.background is not None:
+                part = len(batch) / len(self.measured)
+                self.background.learn(xp.mean(ratio, axis=0), part)
+        amplitude, modulus = self.compared(light, batch)
+        missing = without(amplitude - modulus, bad, xp)
+        misfit, total = r_factor_sums(modulus, amplitude, bad, xp=xp)
         self.misfit += float(misfit)
         self.total += float(total)
         modulus += SMALLEST_MODULUS
@@ -115,13 +154,68 @@ class Estimate:
         fields *= missing[:, None]
         return fields
 
-    def _update_object(self, numerator: Array, index: Array) -> None:
+    def compared(self, light: Array, batch: NDArray[np.int64]) -> tuple[Array, Array]:
+        """Return measured and predicted amplitude (b, N, N) of patterns with this light."""
+        xp = self.xp
+        more = 0.0 if self.background is None else UNBIASED
+        amplitude = self.measured.amplitude(batch, more)
+        modulus = xp.sqrt(self.rate(light, batch))
+        if self.saturation is not None:
+            full = amplitude >= math.sqrt(self.saturation)
+            modulus = xp.where(full & (modulus > amplitude), amplitude, modulus)
+        return amplitude, modulus
+
+    def rate(self, light: Array, batch: NDArray[np.int64]) -> Array:
+        """Return the expected counts (b, N, N) of patterns with this light on the detector."""
+        return light if self.background is None else light + self.background.of(batch, self.xp)
+
+    def fit_patterns_alone(
+        self, light: Array, batch: NDArray[np.int64], updates: Updates, bad: Array | None
+    ) -> Array:
+        """Fit what belongs to each pattern alone: its light, its share of the background.
+
+        Parameters
+        ----------
+        light : (b, N, N) real array
+            On the detector; multiplied in place by the change of the light.
+        bad : (N, N) boolean array, or None
+            Pixels to ignore.
+
+        Returns
+        -------
+        (b, N, N) real array
+            Measured over expected counts before, one at ignored pixels.
+        """
+        xp = self.xp
+        counts, rate = self.measured.relative(batch), self.rate(light, batch)
+        if self.saturation is not None:
+            full = counts >= self.saturation
+            rate = xp.where(full & (rate > counts), counts, rate)
+        ratio = counts / (rate + SMALLEST_MODULUS**2)
+        if bad is not None:
+            ratio = xp.where(bad, xp.ones_like(ratio), ratio)
+        if updates.light and self.light is not None:
+            known = without(light, bad, xp)
+            weight = xp.sum(known, axis=(-2, -1)) + SMALLEST_MODULUS**2
+            step = xp.sum(known * ratio, axis=(-2, -1)) / weight
+            step = xp.clip(step, 1 / LARGEST_CHANGE, LARGEST_CHANGE)
+            which = as_like(xp.asarray(batch), self.canvas, xp)
+            self.light[which] = xp.take(self.light, which, axis=0) * step
+            light *= step[:, None, None]
+        if updates.background and self.background is not None:
+            self.background.learn_share(ratio, batch, xp)
+        return ratio
+
+    def _update_object(self, numerator: Array, index: Array, batch: NDArray[np.int64]) -> None:
         xp, a = self.xp, self.relaxation
         light = probe_intensity(self.probe, xp=xp)[None]
         # The light half-way between pixels is used for all patterns: it only scales the step.
         half = as_like(xp.full((1, 1, 1), 0.5, dtype=xp.float32), light, xp)
         block = xp.reshape(patches_to_blocks(light, half, half, xp), (1, -1))
-        lights = xp.broadcast_to(block, (numerator.shape[0], block.shape[1]))
+        if self.light is None:
+            lights = xp.broadcast_to(block, (numerator.shape[0], block.shape[1]))
+        else:
+            lights = block * self._light_of(batch)[:, None]
         scatter_add(self._weight, index, xp.reshape(lights, (-1,)))
         # Dividing each block before adding it equals dividing the sum, for illuminated pixels only.
         weight = xp.take(self._weight, index, axis=0)
@@ -133,14 +227,68 @@ class Estimate:
         flat /= weight
         scatter_add(xp.reshape(self.canvas, (-1,)), index, flat)
 
-    def _update_probe(self, patches: Array, on_probe: Array) -> None:
+    def _update_probe(self, patches: Array, on_probe: Array, batch: NDArray[np.int64]) -> None:
         xp, a = self.xp, self.relaxation
-        weight = xp.sum(abs2(patches, xp), axis=0)
-        gradient = xp.sum(on_probe, axis=0)
+        if self.light is None:
+            weight, gradient = xp.sum(abs2(patches, xp), axis=0), xp.sum(on_probe, axis=0)
+        else:
+            light = self._light_of(batch)
+            weight = xp.sum(abs2(patches, xp) * light[:, None, None], axis=0)
+            gradient = xp.sum(on_probe * xp.sqrt(light)[:, None, None, None], axis=0)
         self.probe = self.probe + gradient / ((1 - a) * weight + a * xp.max(weight))
 
     def fix_gauge(self) -> None:
-        """Normalise the probe to unit power; the object takes the factor, so the patterns stay."""
-        power = float(self.xp.sum(abs2(self.probe, self.xp)))
-        self.probe = self.probe / math.sqrt(power)
-        self.canvas = self.canvas * math.sqrt(power)
+        """Share out the factors that the patterns do not tell apart.
+
+        The probe gets unit power, light and share of the background get a mean of one over the
+        patterns that are used; the object takes the factors.
+        """
+        xp, used = self.xp, self.measured.used
+        factor = math.sqrt(float(xp.sum(abs2(self.probe, xp))))
+        self.probe = self.probe / factor
+        if self.light is not None:
+            mean = float(xp.mean(self._light_of(used)))
+            self.light = self.light / mean
+            factor *= math.sqrt(mean)
+        if self.background is not None:
+            self.background.fix_gauge(used, xp)
+        self.canvas = self.canvas * factor
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Copy all that is estimated, to NumPy."""
+        found = {"canvas": self.canvas, "probe": self.probe, "positions": self.positions}
+        if self.light is not None:
+            found["light"] = self.light
+        if self.background is not None:
+            found["background"] = self.background.values
+            if self.background.share is not None:
+                found["share"] = self.background.share
+        return {name: np.array(to_numpy(values), order="C") for name, values in found.items()}
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take what `arrays` gave.
+
+        Raises
+        ------
+        InvalidValueError
+            If it is that of another run: other names or shapes.
+        """
+        mine = {name: values.shape for name, values in self.arrays().items()}
+        for name in sorted(mine.keys() | arrays.keys()):
+            theirs = arrays[name].shape if name in arrays else None
+            if mine.get(name) != theirs:
+                rule = f"that of a run with {name} of shape {mine.get(name)}"
+                raise InvalidValueError("state", rule, f"{theirs}")
+
+        def put(name: str) -> Array:
+            values = self.xp.asarray(arrays[name].copy())
+            return as_like(values, self.canvas, self.xp)
+
+        self.canvas, self.probe = put("canvas"), put("probe")
+        self.positions = arrays["positions"].copy()
+        if self.light is not None:
+            self.light = put("light")
+        if self.background is not None:
+            self.background.values = put("background")
+            if self.background.share is not None:
+                self.background.share = put("share")

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from ptycho_physics._namespace import Array, as_like
@@ -25,12 +25,22 @@ class Measurement:
         Counts of a pattern behind an object of unit amplitude: see `photons_per_pattern`.
     bad : (N, N) boolean array, or None
         True where a pixel is bad.
+    held_out : (k,) int64 NumPy array
+        Patterns that object and probe are never fitted to, ascending.
+    unfitted : (N, N) boolean array, or None
+        Of held-out patterns, True at pixels that nothing is fitted to: bad ones, and those that
+        the prediction is compared with.
+    uncompared : (N, N) boolean array, or None
+        True at their other pixels: what belongs to these patterns alone is fitted there.
     """
 
     counts: Array
     photons: float
     bad: Array | None
     xp: Any
+    held_out: NDArray[np.int64] = field(factory=lambda: np.empty(0, dtype=np.int64))
+    unfitted: Array | None = None
+    uncompared: Array | None = None
 
     @classmethod
     def of(cls, counts: Array, probe: Array, mask: Array | None, xp: Any) -> "Measurement":
@@ -48,12 +58,29 @@ class Measurement:
         """Return the number of patterns."""
         return int(self.counts.shape[0])
 
-    def amplitude(self, batch: NDArray[np.int64]) -> Array:
-        """Measured amplitude (b, N, N), zero at bad pixels."""
+    @property
+    def used(self) -> NDArray[np.int64]:
+        """Patterns that are not held out, ascending."""
+        return np.setdiff1d(np.arange(len(self)), self.held_out, assume_unique=True)
+
+    def relative(self, batch: NDArray[np.int64]) -> Array:
+        """Measured counts (b, N, N), a new float32 array, at a mean of one per pattern."""
         xp = self.xp
         chosen = xp.take(self.counts, as_like(xp.asarray(batch), self.counts, xp), axis=0)
         values = xp.astype(chosen, xp.float32)
         values *= 1 / self.photons
+        return values
+
+    def amplitude(self, batch: NDArray[np.int64], more: float = 0.0) -> Array:
+        """Measured amplitude (b, N, N) of the counts, and ``more``; zero at bad pixels."""
+        xp, values = self.xp, self.relative(batch)
+        if more:
+            values += more / self.photons
         values = xp.sqrt(values)
         # a bad pixel may be NaN, which a product with zero would not remove
-        return values if self.bad is None else xp.where(self.bad, xp.zeros_like(values), values)
+        return without(values, self.bad, xp)
+
+
+def without(values: Array, bad: Array | None, xp: Any) -> Array:
+    """Set values (..., N, N) to zero at bad pixels (N, N)."""
+    return values if bad is None else xp.where(bad, xp.zeros_like(values), values)

@@ -9,9 +9,13 @@ from numpy.typing import NDArray
 from ptycho_physics._gradients import raise_mmap_threshold
 from ptycho_physics._namespace import Array, namespace
 from ptycho_physics.solver._course import Between, Course, State
+from ptycho_physics.solver._detector import Background
+from ptycho_physics.solver._held_out import check_held_out, hold_out
+from ptycho_physics.solver._measurement import Measurement
 from ptycho_physics.solver._solution import Solution, solution_of
 from ptycho_physics.solver._start import (
     check_arguments,
+    check_detector,
     check_options,
     first_estimate,
     with_modes,
@@ -36,7 +40,13 @@ def solve(
     modes: int | None = None,
     refine_positions: bool = False,
     position_start: int = 5,
+    refine_light: bool = False,
+    light_start: int = 1,
+    background: str | None = None,
+    background_start: int = 1,
+    saturation: float | None = None,
     mask: Array | None = None,
+    held_out: float = 0.0,
     tolerance: float | None = None,
     patience: int = 3,
     seed: int = 0,
@@ -73,8 +83,22 @@ def solve(
     refine_positions
         Refine the positions as well, starting in epoch ``position_start``, counted from 0. Each may
         move by N/8 pixels in x and y; their mean is fixed.
+    refine_light
+        Fit the intensity of the beam in each pattern as well, starting in epoch ``light_start``,
+        counted from 0; its mean is one.
+    background
+        Fit counts that come without light: "constant", a number for each pixel, or "scaled", the
+        same times a factor for each pattern, whose mean is one. It starts in epoch
+        ``background_start``, with the mean of the dimmest pixels, and is never negative.
+    saturation
+        Counts from which a pixel is saturated: it then only says that there were at least as many.
     mask : (N, N) boolean array, optional
         True where a detector pixel is bad.
+    held_out
+        Share of the patterns, up to one half, that object and probe are not fitted to. The run ends
+        when the best prediction of them is ``patience`` epochs ago and the last one is worse by
+        more than its noise, or after three times as many. The result is that of the epoch with the
+        best prediction.
     tolerance
         Stop when the R-factor has decreased by less than this fraction over ``patience`` epochs; by
         default all epochs are made.
@@ -121,13 +145,29 @@ def solve(
         "batch_size": (batch_size, 1),
         "modes": (1 if modes is None else modes, 1),
         "patience": (patience, 1),
+        "light_start": (light_start, 0),
+        "background_start": (background_start, 0),
         "seed": (seed, 0),
     }
     check_options(whole, relaxation, tolerance)
+    check_detector(background, saturation)
     probe = with_modes(probe, modes, update_probe, xp)
     margin = counts.shape[-1] // 8 if refine_positions else 0
-    estimate = first_estimate(counts, positions, probe, initial, mask, relaxation, margin, xp)
-    settled = max(update_probe * probe_start, refine_positions * position_start)
+    measured = Measurement.of(counts, probe, mask, xp)
+    measured = hold_out(measured, positions, check_held_out(held_out, len(measured)), seed)
+    estimate = first_estimate(measured, positions, probe, initial, relaxation, margin, xp)
+    if refine_light:
+        estimate.light = xp.astype(xp.ones_like(measured.counts[:, 0, 0]), xp.float32)
+    if background is not None:
+        estimate.background = Background.first(measured, scaled=background == "scaled")
+    if saturation is not None:
+        estimate.saturation = saturation / measured.photons
+    settled = max(
+        update_probe * probe_start,
+        refine_positions * position_start,
+        refine_light * light_start,
+        (background is not None) * background_start,
+    )
     course = Course(
         estimate=estimate,
         watch=Watch(tolerance=tolerance, patience=patience, settled=settled),
@@ -135,9 +175,12 @@ def solve(
         batch_size=batch_size,
         aligned=0 if initial is None else ALIGNED,
         probe_start=probe_start if update_probe else None,
+        light_start=light_start if refine_light else None,
+        background_start=None if background is None else background_start,
         position_start=position_start if refine_positions else None,
         first=estimate.positions,
         margin=margin,
+        patience=patience,
     )
     if state is not None:
         course.restore(state)
@@ -145,8 +188,9 @@ def solve(
     stopped = course.run(epochs, callback, between or never)
     if stopped == "caller":  # within an epoch, at whose end this is done
         estimate.fix_gauge()
+    predicted = course.record.result(estimate)
     refined = positions + (estimate.positions - course.first)
-    return solution_of(estimate, refined, course.watch.r_factors, stopped)
+    return solution_of(estimate, refined, course.watch.r_factors, stopped, predicted)
 
 
 def never(state: Callable[[], State]) -> bool:  # noqa: ARG001 - the signature of `Between`

@@ -13,6 +13,7 @@ from ptycho_physics._modes import orthogonalise_modes
 from ptycho_physics._namespace import Array, as_like, to_numpy
 from ptycho_physics._patches import merge_patches
 from ptycho_physics.solver._estimate import Estimate
+from ptycho_physics.solver._held_out import HeldOut
 from ptycho_physics.solver._measurement import CHUNK
 
 
@@ -37,8 +38,17 @@ class Solution:
         ``sum|sqrt(rate) - sqrt(counts)| / sum sqrt(counts)`` during each finished epoch, before its
         updates.
     stopped : str
-        Why the run ended: "epochs" (all were made), "plateau" (the R-factor fell no more) or
-        "caller" (``between`` returned True).
+        Why the run ended: "epochs" (all were made), "plateau" (the R-factor fell no more),
+        "held-out" (the held-out patterns were predicted no better) or "caller" (``between``
+        returned True).
+    light : (n,) float64 NumPy array, or None
+        Relative intensity of the beam in each pattern, of mean one, with ``refine_light``.
+    background : (N, N) float64 NumPy array, or None
+        Counts of each pixel without light, with ``background``.
+    background_share : (n,) float64 NumPy array, or None
+        Factor on it of each pattern, of mean one, with a scaled ``background``.
+    held_out : HeldOut or None
+        The prediction of patterns that were not used, with ``held_out``.
     """
 
     object: Array = field(repr=array_text)
@@ -48,10 +58,18 @@ class Solution:
     canvas: Canvas
     r_factors: list[float]
     stopped: str
+    light: NDArray[np.float64] | None = field(default=None, repr=array_text)
+    background: NDArray[np.float64] | None = field(default=None, repr=array_text)
+    background_share: NDArray[np.float64] | None = field(default=None, repr=array_text)
+    held_out: HeldOut | None = None
 
 
 def solution_of(
-    estimate: Estimate, positions: NDArray[np.float64], r_factors: list[float], stopped: str
+    estimate: Estimate,
+    positions: NDArray[np.float64],
+    r_factors: list[float],
+    stopped: str,
+    held_out: HeldOut | None,
 ) -> Solution:
     xp, N = estimate.xp, estimate.probe.shape[-1]
     canvas = Canvas.covering(positions, N)
@@ -60,6 +78,9 @@ def solution_of(
     if probe.shape[0] > 1:
         probe = as_like(xp.asarray(orthogonalise_modes(to_numpy(probe))), probe, xp)
     height, width = canvas.shape
+    names = ("light", "background", "share")
+    more = {k: v.astype(np.float64) for k, v in estimate.arrays().items() if k in names}
+    background = more.get("background")
     return Solution(
         object=estimate.canvas[row : row + height, column : column + width],
         coverage=_coverage(probe, canvas.local(positions), canvas, xp),
@@ -68,6 +89,10 @@ def solution_of(
         canvas=canvas,
         r_factors=r_factors,
         stopped=stopped,
+        light=more.get("light"),
+        background=None if background is None else background * estimate.measured.photons,
+        background_share=more.get("share"),
+        held_out=held_out,
     )
 
 

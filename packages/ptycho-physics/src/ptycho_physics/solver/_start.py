@@ -37,6 +37,18 @@ def check_arguments(
         raise InvalidValueError("initial", rule, f"shape {tuple(initial.shape)}")
 
 
+BACKGROUNDS = ("constant", "scaled")
+"""Values of ``background``."""
+
+
+def check_detector(background: str | None, saturation: float | None) -> None:
+    """Refuse a background of an unknown kind, and a saturation that is no number of counts."""
+    if background is not None and background not in BACKGROUNDS:
+        raise InvalidValueError("background", f"one of {', '.join(BACKGROUNDS)}", background)
+    if saturation is not None and not saturation > 0:
+        raise InvalidValueError("saturation", "counts > 0", describe(saturation))
+
+
 def check_options(
     whole: Mapping[str, tuple[int, int]], relaxation: float, tolerance: float | None
 ) -> None:
@@ -70,17 +82,16 @@ def with_modes(probe: Array, modes: int | None, update_probe: bool, xp: Any) -> 
 
 
 def first_estimate(
-    counts: Array,
+    measured: Measurement,
     positions: NDArray[np.float64],
     probe: Array,
     initial: Array | None,
-    mask: Array | None,
     relaxation: float,
     margin: int,
     xp: Any,
 ) -> Estimate:
-    """Set up the estimate: scale of the counts, normalised probe, flat or given object."""
-    measured = Measurement.of(counts, probe, mask, xp)
+    """Set up the estimate: normalised probe, flat or given object."""
+    counts = measured.counts
     covering = Canvas.covering(positions, counts.shape[-1])
     height, width = covering.shape
     shape = (height + 2 * margin, width + 2 * margin)
