@@ -137,7 +137,7 @@ class PyTorchExecutionConfig:
         metadata=_about(
             "Base learning rate of the optimiser, which the schedule scales.",
             above=0,
-            none_means="what the network recommends: 0.002 for unrolled, 0.001 for cnn",
+            none_means="what the network recommends: 0.002 for unrolled and guided, 0.001 for cnn",
             example=2e-3,
         ),
     )
