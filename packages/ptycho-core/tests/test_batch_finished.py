@@ -5,7 +5,7 @@ import pytest
 from ptycho_config import Layer
 from ptycho_core.batch import OtherResultError, is_done
 from ptycho_core.exit_codes import EXISTS, code_of
-from ptycho_core.reconstruction.model import OpenedModel
+from ptycho_core.models import OpenedModel
 from ptycho_core.reconstruction.run import ReconstructionRun
 from ptycho_core.reconstruction.work import Extras
 from ptycho_core.solving.call import SolverRun

@@ -1,6 +1,7 @@
 """The two calls, with a backend that needs no framework."""
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -9,14 +10,15 @@ import signal
 import numpy as np
 import pytest
 from attrs import evolve
-from ptycho_config import ConfigError, InvalidValueError
-from ptycho_core import reconstruct, solve_scan, train
+from ptycho_config import ConfigError, InvalidValueError, to_dict
+from ptycho_core import fine_tuning, reconstruct, solve_scan, train
 from ptycho_core.outputs import TRAINING_FILES
 from ptycho_core.refinement import initial_object
 from ptycho_core.results import InferenceInterrupted, TrainingInterrupted
 from ptycho_core.starting_probe import similarity
 from ptycho_core.testing import FakeBackend, registered, simulated_scan
 from ptycho_data import (
+    BundleError,
     OutputExistsError,
     jsonable,
     load_bundle,
@@ -335,3 +337,58 @@ def test_the_verdict_and_the_twin_of_a_reconstruction(fake, scan, caplog):
     refined = reconstruct(model, scan, refine=4, refine_probe=True)
     assert refined.verdict.ratio < plain.verdict.ratio
     assert caplog.text.count("a twin") == 1
+
+
+def test_a_training_starts_from_a_model(fake, scan, tmp_path):
+    """Its network, few epochs and a low rate are the defaults; record and bundle name it."""
+    old = train(scan, output=tmp_path / "old", joint_stages=True, n_filters_scale=1, seed=3)
+    for start in (old, old.bundle, tmp_path / "old", str(old.path)):
+        tuned = train(scan, start=start)
+        call = fake.trainings[-1]
+        np.testing.assert_array_equal(
+            call["start"].weights["layer.weight"], old.bundle.weights["layer.weight"]
+        )
+    assert origins(tuned.overrides_applied)["joint_stages"] == "bundle"
+    assert (tuned.config.model.joint_stages, tuned.config.model.n_filters_scale) == (True, 1)
+    assert (tuned.config.nepochs, tuned.config.seed) == (fine_tuning.EPOCHS, 0)
+    assert tuned.execution.learning_rate == fine_tuning.RATE * 2e-3
+    tuned = train(
+        scan, start=old.path.parent, output=tmp_path / "new", nepochs=2, learning_rate=1e-2
+    )
+    assert (tuned.config.nepochs, tuned.execution.learning_rate) == (2, 1e-2)
+    assert fake.trainings[-1]["start_name"] == "old"
+    record = json.loads((tmp_path / "new" / "run.json").read_text())
+    assert record["inputs"]["start"]["sha256"] == hashlib.sha256(old.path.read_bytes()).hexdigest()
+    train(scan)
+    assert "start" not in fake.trainings[-1]
+
+
+def test_a_start_that_cannot_be_is_told_before_any_work(fake, scan, tmp_path):
+    old = train(scan, architecture="cnn", n_filters_scale=1)
+    for name, settings in (
+        ("architecture", {"architecture": "unrolled"}),
+        ("n_filters_scale", {"n_filters_scale": 2}),
+        ("gridsize", {"gridsize": 2}),
+    ):
+        with pytest.raises(InvalidValueError) as refused:
+            train(scan, start=old, **settings)
+        assert refused.value.name == name
+    large = evolve(
+        old.bundle, config=to_dict(evolve(old.config, model=evolve(old.config.model, N=128)))
+    )
+    with pytest.raises(InvalidValueError, match="128, that of the model") as refused:
+        train(scan, start=large)
+    assert refused.value.name == "N"
+    foreign = evolve(old.config, model=evolve(old.config.model, architecture="not_here:Network"))
+    with pytest.raises(InvalidValueError, match="give --architecture not_here:Network"):
+        train(scan, start=evolve(old.bundle, config=to_dict(foreign)))
+    with pytest.raises(BundleError):
+        train(scan, start=tmp_path)
+    assert len(fake.trainings) == 1
+
+
+@pytest.mark.usefixtures("fake")
+def test_an_output_folder_is_not_that_of_the_start(scan, tmp_path):
+    train(scan, output=tmp_path / "model")
+    with pytest.raises(InvalidValueError):
+        train(scan, start=tmp_path / "model", output=tmp_path / "model", overwrite=True)

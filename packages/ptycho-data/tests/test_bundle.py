@@ -1,5 +1,6 @@
 """The model bundle: what goes in comes out, in the same bytes, from any of its forms."""
 
+import hashlib
 import json
 import math
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -261,3 +263,18 @@ def test_a_statistic_that_is_missing_is_named():
     with pytest.raises(InvalidValueError) as caught:
         make(scaling={}).statistic("photons")
     assert caught.value.name == "Bundle.scaling.photons"
+
+
+def test_a_bundle_names_the_model_that_it_started_from(tmp_path):
+    old = make()
+    assert (old.start, old.start_text) == ({}, "")
+    new = evolve(old, start={"name": "old", **old.identity})
+    save_bundle(tmp_path / "new.zip", new)
+    assert load_bundle(tmp_path / "new.zip").start == new.start
+    assert new.start_text in repr(new)
+    with zipfile.ZipFile(tmp_path / "new.zip") as archive:
+        data = archive.read("weights.safetensors")
+    assert new.identity["weights_sha256"] == hashlib.sha256(data).hexdigest()
+    for start in ({"name": "old"}, {"weights_sha256": "0"}, [1], {**new.start, "name": 3}):
+        with pytest.raises(InvalidValueError, match="start"):
+            evolve(old, start=start)

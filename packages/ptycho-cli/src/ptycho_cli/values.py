@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 from ptycho_config.options import (
     LARGEST_INTEGER,
     LARGEST_NUMBER,
@@ -19,10 +20,13 @@ from ptycho_config.options import (
 __all__ = [
     "ABOVE_ZERO",
     "INPUT",
+    "MODEL",
+    "MODEL_OR_INPUT",
     "OUTPUT_FILE",
     "PATH",
     "SCAN",
     "SEED",
+    "ModelValue",
     "Number",
     "PathValue",
     "ScanValue",
@@ -134,6 +138,53 @@ class PathValue(click.Path):
         return super().convert(value, param, ctx)
 
 
+class ModelValue(PathValue):
+    """Path of a trained model that is there, or the name of an installed one.
+
+    Parameters
+    ----------
+    others
+        Whether a path may also be that of something else, or a pattern of paths, which the command
+        tells apart.
+    """
+
+    name = "path or name"
+
+    def __init__(self, *, others: bool = False) -> None:
+        super().__init__(exists=True)
+        self.others = others
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert to the path of the model.
+
+        Raises
+        ------
+        click.BadParameter
+            The text is empty or no path, or there is neither such a file nor such a model.
+        """
+        if not isinstance(value, str) or not value or "\0" in value:
+            return super().convert(value, param, ctx)
+        from ptycho_core.pretrained import UNIVERSAL, find_model, located, model_names
+
+        if value == UNIVERSAL and value not in model_names() and not Path(value).exists():
+            find_model(value)  # says how to install it
+        if self.others and not Path(value).exists():
+            from ptycho_core.batch.jobs import is_glob
+
+            if is_glob(value):
+                return Path(value)
+        return super().convert(str(located(value)), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete names of installed models, and files."""
+        from ptycho_core.pretrained import model_names
+
+        names = [CompletionItem(name) for name in model_names() if name.startswith(incomplete)]
+        return [*names, *super().shell_complete(ctx, param, incomplete)]
+
+
 class ScanValue(PathValue):
     """Path that is there, or a pattern such as ``scans/*.npz``, which the command expands."""
 
@@ -158,6 +209,8 @@ class ScanValue(PathValue):
 
 
 INPUT = PathValue(exists=True)
+MODEL = ModelValue()
+MODEL_OR_INPUT = ModelValue(others=True)
 SCAN = ScanValue()
 PATH = PathValue()
 OUTPUT_FILE = PathValue(dir_okay=False)

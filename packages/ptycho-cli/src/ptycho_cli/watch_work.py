@@ -7,8 +7,8 @@ from typing import Any
 import click
 from ptycho_config import Layer
 from ptycho_core.batch import Finished
+from ptycho_core.models import OpenedModel
 from ptycho_core.progress.base import Progress
-from ptycho_core.reconstruction.model import OpenedModel
 from ptycho_core.reconstruction.run import ReconstructionRun
 from ptycho_core.reconstruction.work import Extras
 from ptycho_core.solving.run import SolverRun

@@ -262,3 +262,24 @@ def test_other_processes_of_one_training_are_silent(ptycho, scan_file, tmp_path,
     monkeypatch.setenv("LOCAL_RANK", "1")
     done = ptycho("train", scan_file, "-o", tmp_path / "m", "--architecture", "none-such")
     assert "settings from" not in done.err
+
+
+def test_a_training_starts_from_a_model(ptycho, scan_file, tmp_path, stand_in):
+    first = ptycho("train", scan_file, "-o", tmp_path / "m", "--joint-stages")
+    assert first.code == 0, first.err
+    done = ptycho("train", scan_file, "-o", tmp_path / "t", "--from", tmp_path / "m")
+    assert done.code == 0, done.err
+    call = stand_in.trainings[-1]
+    assert call["start_name"] == "m"
+    assert (call["config"].nepochs, call["config"].model.joint_stages) == (5, True)
+    assert call["execution"].learning_rate == 5e-4
+    wider = ["--from", tmp_path / "m", "--n-filters-scale", "3"]
+    refused = ptycho("train", scan_file, "-o", tmp_path / "w", *wider)
+    assert refused.code == 2
+    assert refused.fails_with("n_filters_scale must be 2, that of the model to start from, got 3")
+    assert not (tmp_path / "w").exists()
+    inside = ptycho("train", scan_file, "-o", tmp_path / "m", "--overwrite", *wider[:2])
+    assert inside.code == 2
+    shown = ptycho("bundle", "show", tmp_path / "t").out
+    sha = load_bundle(tmp_path / "m").identity["weights_sha256"]
+    assert re.search(f"started from +m, weights {sha[:12]}", shown)

@@ -23,6 +23,7 @@ from ptycho_config.install import SOURCE, install_command
 
 if TYPE_CHECKING:  # listing the backends should not import the data package
     from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
+    from ptycho_data import Bundle
 
     from ptycho_core.results import InferenceResult, TrainingResult
 
@@ -37,8 +38,9 @@ class Backend:
     """A backend: its packages, its features and its calls.
 
     The methods call functions of `package`, which is imported then: ``training.train``,
-    ``reconstruction.reconstruct``, ``settings.check_training``, ``settings.check_inference`` and
-    ``settings.recommended_rate``. A backend in one file overrides the methods instead.
+    ``reconstruction.reconstruct``, ``settings.check_training``, ``settings.check_start``,
+    ``settings.check_inference`` and ``settings.recommended_rate``. A backend in one
+    file overrides the methods instead.
 
     Attributes
     ----------
@@ -137,6 +139,16 @@ class Backend:
             number = str(execution.device_count)
             self._refuse("devices", "1 to reconstruct", number, "several_devices")
         self._call("settings", "check_inference")(execution)
+
+    def check_start(self, start: "Bundle", model: "ModelConfig") -> None:
+        """Refuse to train a network from the weights of another one.
+
+        Raises
+        ------
+        InvalidValueError
+            Naming the first setting that differs: see `ptycho_core.fine_tuning`.
+        """
+        self._call("settings", "check_start")(start, model)
 
     def recommended_rate(self, model: "ModelConfig") -> float:
         """Return the learning rate that the network of a model recommends."""

@@ -55,6 +55,7 @@ def make_bundle(
     overrides_applied: Mapping[str, Any],
     scans: Iterable[Mapping[str, Any]] = (),
     probe_given: bool = False,
+    start: Mapping[str, Any] | None = None,
     backend: str,
     packages: Sequence[str],
 ) -> Bundle:
@@ -80,6 +81,8 @@ def make_bundle(
         Name, patterns, photons and domain of each scan.
     probe_given
         Whether the user gave the probe, instead of the scans.
+    start
+        What identifies the model that the training started from: see `ptycho_data.Bundle`.
     backend
         Name of the backend.
     packages
@@ -103,6 +106,7 @@ def make_bundle(
         history={name: list(values) for name, values in history.items()},
         backend=backend,
         versions=installed_versions(*packages),
+        start=dict(start or {}),
     )
 
 

@@ -82,6 +82,8 @@ class TrainingJob:
         Its checkpoints, in that folder.
     resume : bool
         Whether to resume from them.
+    start : Bundle or None
+        Trained model whose weights are the first ones, instead of random ones.
     tracker : Tracker
         Where the values of each epoch are written; the other processes, if there are several, have
         one that writes nothing.
@@ -94,6 +96,7 @@ class TrainingJob:
     output: Path
     checkpoints: CheckpointFiles
     resume: bool
+    start: Bundle | None = None
     tracker: Tracker
 
 
@@ -144,6 +147,8 @@ def train_network(
     overrides_applied: Mapping[str, Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    start: Bundle | None = None,
+    start_name: str | None = None,
     finish: Callable[[Path, TrainingResult], None] | None = None,
 ) -> TrainingResult:
     """Train a model on a scan, or on several, and write its bundle.
@@ -180,6 +185,11 @@ def train_network(
         whole. The bundle is not rewritten if all epochs are already done.
     overwrite
         Replace an existing bundle.
+    start
+        Trained model of the same network, of any backend, whose weights are the first ones: see
+        `ptycho_core.fine_tuning`.
+    start_name
+        Its name, for the record in the new bundle.
     finish
         Called, if the bundle is written, with the folder in which it is written and the result, to
         write more files of the model there: all of them appear together.
@@ -226,6 +236,7 @@ def train_network(
             output=output,
             checkpoints=files,
             resume=resume,
+            start=start,
             tracker=tracker,
         )
         with _resumable(files), fit(job) as fitted:
@@ -241,6 +252,7 @@ def train_network(
                         overrides_applied=overrides,
                         scans=list(data.described()),
                         probe_given=probe is not None,
+                        start={} if start is None else {"name": start_name, **start.identity},
                     )
                 check_finite(bundle)
                 if not result.written and not _is_in(target, bundle):

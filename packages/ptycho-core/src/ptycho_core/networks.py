@@ -70,7 +70,8 @@ class NetworkTraits:
         `ptycho_core.scan_estimate`.
     starts_blind : bool
         Whether training starts with the background-smoothed likelihood
-        (`ptycho_physics.losses.likelihood_background`), for networks without built-in physics.
+        (`ptycho_physics.losses.likelihood_background`), for networks without built-in physics. One
+        that starts from a trained model does not.
     """
 
     recommended_scheduler: str

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.errors import InvalidValueError
-from ptycho_data import Scan
+from ptycho_data import Bundle, Scan
 
 __all__ = [
     "CHANGES",
@@ -35,12 +35,16 @@ with the new ones, and each setting that changed has its ``[before, now]``."""
 
 
 def resumed_state(
-    config: TrainingConfig, execution: PyTorchExecutionConfig, scans: Sequence[Scan]
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig,
+    scans: Sequence[Scan],
+    start: Bundle | None = None,
 ) -> dict[str, Any]:
     """Return scans and settings of a training as plain values, for `check_resumed`.
 
     These are the network, its trainable parameters, the learning rate and its schedule, which are
-    part of checkpoints, the number of epochs and the scans.
+    part of checkpoints, the number of epochs, the scans, and the weights of the model ``start``
+    that the training started from.
     """
     names = ("probe_trainable", "positions_trainable", "average_weights")
     state = attrs.asdict(config.model) | {name: getattr(config, name) for name in names}
@@ -48,6 +52,7 @@ def resumed_state(
     state |= {"learning_rate": execution.learning_rate, "scheduler": str(execution.scheduler)}
     state["nepochs"] = config.nepochs
     state["scans"] = [scan_fingerprint(scan) for scan in scans]
+    state["start"] = None if start is None else start.identity["weights_sha256"]
     return state
 
 
@@ -74,6 +79,7 @@ def check_resumed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any])
     InvalidValueError
         Naming the first setting that differs.
     """
+    before = {"start": None, **before}  # of a version that could not start from a model
     for name, value in now.items():
         if name in (*CHANGEABLE, CHANGES):
             continue

@@ -6,7 +6,8 @@ A plain ZIP, uncompressed, of
     format and its version, the backend that trained, the models on offer, package versions, time
     of creation, SHA-256 and size of every other member;
 ``config.json``
-    ``{"config": ..., "overrides_applied": ...}``, the resolved configuration;
+    ``{"config": ..., "overrides_applied": ...}``, the resolved configuration, and ``start``: the
+    model that a fine-tuned one started from;
 ``scaling.json``
     the statistics frozen at training (input scale, intensity scale, domain, photons);
 ``probe.npy``
@@ -36,6 +37,7 @@ keys, tensors sorted by their format. Loading reads JSON, NPY and safetensors an
 """
 
 import datetime
+import hashlib
 import io
 import math
 import os
@@ -59,6 +61,7 @@ from ptycho_data._bundle_content import (
     check_overrides,
     check_probe_values,
     check_scaling,
+    check_start,
     read_history,
 )
 from ptycho_data._bundle_file import (
@@ -228,6 +231,10 @@ def _check_overrides(_: object, __: "Attribute[Any]", overrides: object) -> None
     check_overrides(overrides)
 
 
+def _check_start(_: object, __: "Attribute[Any]", start: object) -> None:
+    check_start(start)
+
+
 def _check_backend(_: object, __: "Attribute[Any]", backend: str) -> None:
     if not isinstance(backend, str) or not _BACKEND_NAME.fullmatch(backend):
         raise InvalidValueError("Bundle.backend", "a name", repr(backend))
@@ -261,6 +268,9 @@ class Bundle(Displayed):
         Package name to version.
     created
         Time of creation, ISO 8601, UTC.
+    start
+        The `identity` of the model whose weights the training started from; empty if from random
+        ones.
 
     Raises
     ------
@@ -277,6 +287,7 @@ class Bundle(Displayed):
     history: dict[str, list[float]] = Factory(dict)
     versions: dict[str, str] = Factory(dict)
     created: str = Factory(_now)
+    start: dict[str, Any] = field(factory=dict, validator=_check_start)
 
     def _facts(self) -> dict[str, str]:
         model = self.config.get("model", {})
@@ -288,6 +299,7 @@ class Bundle(Displayed):
             "patterns": f"{side} x {side}, gridsize {model.get('gridsize', '')}",
             "probe": f"{modes} mode{'s' * (modes > 1)}",
             "trained": f"{epochs} epochs with {self.backend}",
+            "started from": self.start_text,
             "created": self.created,
         }
 
@@ -317,6 +329,26 @@ class Bundle(Displayed):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             return from_dict(TrainingConfig, self.config)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What identifies the model: the hash of its weights, and when and with what it was made.
+
+        The hash is that of the member ``weights.safetensors``.
+        """
+        return {
+            "weights_sha256": hashlib.sha256(encode_weights(self.weights)).hexdigest(),
+            "backend": self.backend,
+            "created": self.created,
+        }
+
+    @property
+    def start_text(self) -> str:
+        """The model that the training started from, for people; empty if there was none."""
+        if not self.start:
+            return ""
+        name = self.start.get("name") or "a model in memory"
+        return f"{name}, weights {self.start['weights_sha256'][:12]}"
 
     def statistic(self, name: str) -> float:
         """Return a number of `scaling`.
@@ -429,6 +461,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
                 backend=manifest["backend"],
                 versions={str(k): str(v) for k, v in manifest["versions"].items()},
                 created=manifest["created"],
+                start=config.get("start", {}),
             )
         except BundleError:
             raise
@@ -438,6 +471,8 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
 
 def _encode(bundle: Bundle) -> dict[str, bytes]:
     tables = {"config": bundle.config, "overrides_applied": bundle.overrides_applied}
+    if bundle.start:
+        tables["start"] = bundle.start
     refuse_nonfinite("Bundle", {**tables, "scaling": bundle.scaling})
     return {
         "config.json": json_bytes(tables, sort_keys=True),

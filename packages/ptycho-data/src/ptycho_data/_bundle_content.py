@@ -1,6 +1,7 @@
 """What the tables of a bundle may hold: each value is checked before anything computes with it."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,14 @@ from ptycho_config.options import LARGEST_NUMBER, SMALLEST_NUMBER
 from ptycho_data._contract import strength_problem
 from ptycho_data._domain import DOMAINS
 
-__all__ = ["check_finite", "check_overrides", "check_probe_values", "check_scaling", "read_history"]
+__all__ = [
+    "check_finite",
+    "check_overrides",
+    "check_probe_values",
+    "check_scaling",
+    "check_start",
+    "read_history",
+]
 
 
 def _is_number(value: object) -> bool:
@@ -42,6 +50,15 @@ _SCALING: Mapping[str, _Rule] = {
     "domain": _DOMAIN,
     "probe_given": _SWITCH,
     "scans": ("a list of tables", lambda value: isinstance(value, list | tuple)),
+}
+_START: Mapping[str, _Rule] = {
+    "name": _TEXT,
+    "weights_sha256": (
+        "64 hexadecimal digits",
+        lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None,
+    ),
+    "backend": _TEXT,
+    "created": _TEXT,
 }
 _SCAN: Mapping[str, _Rule] = {
     "name": _TEXT,
@@ -84,6 +101,20 @@ def check_overrides(overrides: object) -> None:
     _check_table(where, overrides, {})
     for name, entry in overrides.items():  # type: ignore[attr-defined]
         _check_table(f"{where}.{name}", entry, {"origin": ("text", lambda v: isinstance(v, str))})
+
+
+def check_start(start: object) -> None:
+    """Check what is said of the model that a training started from; it may be empty.
+
+    Raises
+    ------
+    InvalidValueError
+        Naming the first value that breaks its rule.
+    """
+    where = "Bundle.start"
+    _check_table(where, start, _START)
+    if start and "weights_sha256" not in start:  # type: ignore[operator]
+        raise InvalidValueError(where, "empty, or with weights_sha256", describe(start))
 
 
 def read_history(table: Mapping[str, Any]) -> dict[str, list[float]]:

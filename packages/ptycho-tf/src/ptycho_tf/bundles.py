@@ -94,10 +94,21 @@ def model_from(
     settings = model_settings(bundle, probe, network_of(bundle))
     with naming_backends(bundle, BACKEND):
         model = PtychoModel(settings, probe, bad_pixels, precision=precision)
+    assign_weights(model, bundle)
+    return model
+
+
+def assign_weights(model: PtychoModel, bundle: Bundle) -> None:
+    """Set the weights of a model, but no probe or position that it trains, to those of a bundle.
+
+    Raises
+    ------
+    InvalidValueError
+        If the weights are not those of the architecture.
+    """
     weights = {f"{NETWORK}{weight.name}": weight for weight in weights_of(model.network)}
     shapes = {LOG_SCALE: ()} | {name: weight.shape for name, weight in weights.items()}
-    check_weights(settings.architecture, shapes, bundle.weights)
+    check_weights(model.config.architecture, shapes, bundle.weights)
     model.log_scale.assign(bundle.weights[LOG_SCALE])
     for name, weight in weights.items():
         weight.assign(bundle.weights[name])
-    return model

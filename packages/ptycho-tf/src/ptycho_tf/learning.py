@@ -29,6 +29,12 @@ class LearningModel(keras.Model):
         Loss weights, model type.
     execution
         Learning rate, clipping, accumulation.
+
+    Attributes
+    ----------
+    blind : bool
+        Whether training starts with the smoothed likelihood, as the network asks for; set it to
+        false for weights that are trained already.
     """
 
     def __init__(
@@ -37,6 +43,7 @@ class LearningModel(keras.Model):
         super().__init__(dtype="float32")
         self.model = model
         self.config = config
+        self.blind = model.network.starts_blind
         self.gentle = tf.Variable(0.0, trainable=False)
         self.means = {name: keras.metrics.Mean(name) for name in ("loss", *loss_weights(config))}
         optimizer = AdamW(
@@ -72,7 +79,7 @@ class LearningModel(keras.Model):
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the smoothing of the likelihood in an epoch, counted from 0."""
-        if self.model.network.starts_blind:
+        if self.blind:
             self.gentle.assign(gentleness(epoch, self.config.nepochs))
 
     def exchange_with_means(self) -> None:
@@ -136,8 +143,7 @@ class LearningModel(keras.Model):
         if "synthetic_seed" in data:
             data = self._synthetic(data)
         with tf.GradientTape() as tape:
-            blind = self.model.network.starts_blind
-            terms = self.terms(data, self.gentle if blind else None)
+            terms = self.terms(data, self.gentle if self.blind else None)
             loss = tf.add_n(list(terms.values()))
         gradients = tape.gradient(loss, [v.value for v in variables], unconnected_gradients="zero")
         self.optimizer.step(gradients, variables, data["update"])

@@ -3,6 +3,8 @@
 from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.errors import InvalidValueError
 from ptycho_config.loggers import check_logger
+from ptycho_core import fine_tuning
+from ptycho_data import Bundle
 
 from ptycho_tf.devices import check_devices
 from ptycho_tf.networks import check_architecture, network_class
@@ -25,6 +27,17 @@ def check_training(
     check_architecture(config.model)
     check_logger(execution.logger_backend)
     check_devices(execution)
+
+
+def check_start(start: Bundle, model: ModelConfig) -> None:
+    """Refuse to train from a model of another network: see `ptycho_core.fine_tuning`.
+
+    Raises
+    ------
+    InvalidValueError
+        Naming the first setting that differs.
+    """
+    fine_tuning.check_start(start, model, network_class(model.architecture))
 
 
 def recommended_rate(model: ModelConfig) -> float:

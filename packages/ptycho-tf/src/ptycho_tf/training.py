@@ -17,7 +17,7 @@ from ptycho_core.stopping import Patience
 from ptycho_core.training_data import TrainingData
 
 from ptycho_tf import checkpoints
-from ptycho_tf.bundles import bundle_of
+from ptycho_tf.bundles import assign_weights, bundle_of
 from ptycho_tf.callbacks import (
     EarlyStopping,
     EpochDisplay,
@@ -134,12 +134,14 @@ def _set_up(
     parts = {"history": history, "schedule": schedule, "patience": stopping}
     saved = None
     if execution.enable_checkpointing:
-        of = resumed_state(config, execution, [part.scan for part in train.parts])
+        of = resumed_state(config, execution, [part.scan for part in train.parts], job.start)
         saved = Checkpoints(job.checkpoints, execution, monitor, parts, of)
     # Checkpoints come last: they hold the state of the other callbacks after the epoch.
     everything = [EpochStart(train), MeanOfWeights(), *parts.values(), display, saved, interrupts]
+    learning = LearningModel(model, config, execution)
+    learning.blind = learning.blind and job.start is None
     return _Run(
-        model=LearningModel(model, config, execution),
+        model=learning,
         train=train,
         validation=validation,
         devices=devices,
@@ -175,6 +177,8 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
     with replacing(job.checkpoints, keep=job.resume):
         with devices.scope():
             model = _model(job.data, config, execution.precision)
+            if job.start is not None:
+                assign_weights(model, job.start)
             run = _set_up(model, batches, validation, devices, job)
             saved = run.saved
             first = saved.restore(run.model) if job.resume and saved is not None else 0

@@ -87,8 +87,24 @@ def model_from(
     settings = model_settings(bundle, probe, network_of(bundle))
     with naming_backends(bundle, BACKEND):
         model = PtychoModel(settings, probe, bad_pixels)
-    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    check_weights(settings.architecture, shapes, bundle.weights)
-    weights = {name: torch.from_numpy(np.array(value)) for name, value in bundle.weights.items()}
-    model.load_state_dict(weights)
+    assign_weights(model, bundle)
     return model.eval()
+
+
+def assign_weights(model: PtychoModel, bundle: Bundle) -> None:
+    """Set the weights of a model, but no probe or position that it trains, to those of a bundle.
+
+    Raises
+    ------
+    InvalidValueError
+        If the weights are not those of the architecture.
+    """
+    own = {
+        name: value
+        for name, value in model.state_dict().items()
+        if name == LOG_SCALE or name.startswith(NETWORK)
+    }
+    shapes = {name: tuple(value.shape) for name, value in own.items()}
+    check_weights(model.config.architecture, shapes, bundle.weights)
+    weights = {name: torch.from_numpy(np.array(value)) for name, value in bundle.weights.items()}
+    model.load_state_dict(weights, strict=False)

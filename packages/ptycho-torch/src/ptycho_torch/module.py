@@ -63,6 +63,9 @@ class PtychoModule(pl.LightningModule):
 
     Attributes
     ----------
+    blind : bool
+        Whether training starts with the smoothed likelihood, as the network asks for; set it to
+        false for weights that are trained already.
     state : dict
         Scans and settings of this training, for `ptycho_core.resuming.check_resumed`.
     """
@@ -81,6 +84,7 @@ class PtychoModule(pl.LightningModule):
             model = model_to_train(self.config, [_optics(values) for values in model])
         self.model = model
         self.monitor = monitor
+        self.blind = model.network.starts_blind
         self.gentle = 0.0
         self.state: dict[str, Any] = {}
         self._seen: tuple[Batch, Tensor] | None = None
@@ -162,7 +166,7 @@ class PtychoModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Clear the last batch so that a resumed training is identical."""
         self._seen = None
-        if self.model.network.starts_blind:
+        if self.blind:
             self.gentle = gentleness(self.current_epoch, self.config.nepochs)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -2,6 +2,8 @@
 
 from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.loggers import check_logger
+from ptycho_core import fine_tuning
+from ptycho_data import Bundle
 
 from ptycho_torch.devices import check_device
 from ptycho_torch.networks import check_architecture, network_class
@@ -26,6 +28,17 @@ def check_training(
     check_architecture(config.model)
     check_logger(execution.logger_backend)
     check_trainer(execution)
+
+
+def check_start(start: Bundle, model: ModelConfig) -> None:
+    """Refuse to train from a model of another network: see `ptycho_core.fine_tuning`.
+
+    Raises
+    ------
+    InvalidValueError
+        Naming the first setting that differs.
+    """
+    fine_tuning.check_start(start, model, network_class(model.architecture))
 
 
 def recommended_rate(model: ModelConfig) -> float:

@@ -14,7 +14,7 @@ from ptycho_core.results import TrainingResult
 from ptycho_core.resuming import CHANGES, resumed_state
 from ptycho_core.stopping import Patience
 
-from ptycho_torch.bundles import bundle_of
+from ptycho_torch.bundles import assign_weights, bundle_of
 from ptycho_torch.checkpoints import FILES, checkpoint_bytes, load_weights, resume_from
 from ptycho_torch.data import ScanDataModule
 from ptycho_torch.fitting import fit, make_trainer
@@ -40,10 +40,13 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
     check_architecture(config.model)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     model, validated = model_to_train(config, data.optics), bool(data.validation)
+    if job.start is not None:
+        assign_weights(model, job.start)
     execution = execution.at_rate(model.network.recommended_rate)
     monitor = execution.monitor(validated=validated)
     module = PtychoModule(model, config, execution, monitor)
-    module.state = resumed_state(config, execution, job.scans)
+    module.blind = module.blind and job.start is None
+    module.state = resumed_state(config, execution, job.scans, job.start)
     batches = ScanDataModule(
         data.train,
         data.validation,

@@ -8,6 +8,8 @@ from attrs import frozen
 from ptycho_config.errors import PtychoError
 from ptycho_core.batch import Job, plan_jobs
 
+from ptycho_cli.model_argument import first_is_model
+
 __all__ = ["SCANS", "Submitted", "read_command"]
 
 #: Commands that can be submitted, and the parameter that holds their scans.
@@ -111,7 +113,10 @@ def _split(
     command: click.Command, ctx: click.Context, arguments: Sequence[str], name: str
 ) -> tuple[list[str], list[str]]:
     """Return the scans and the other arguments."""
-    scans = command.make_parser(ctx).parse_args(list(arguments))[0][name]
+    words = command.make_parser(ctx).parse_args(list(arguments))[0]
+    scans = words[name]
+    if command.name == "infer" and not first_is_model(ctx.params["bundle"], ctx.params[name]):
+        scans = (words["bundle"], *scans)
     options = [p for p in command.params if isinstance(p, click.Option)]
     valued = {
         o for p in options if not (p.is_flag or p.count) for o in (*p.opts, *p.secondary_opts)

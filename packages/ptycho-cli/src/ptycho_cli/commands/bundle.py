@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 from ptycho_core.formatting import table
+from ptycho_core.pretrained import card
 from ptycho_data import Bundle, check_bundle, load_bundle
 
 from ptycho_cli.console import say
 from ptycho_cli.sections import Command, section
-from ptycho_cli.values import INPUT
+from ptycho_cli.values import MODEL
 
 __all__ = ["bundle"]
 
@@ -23,6 +24,7 @@ def _report(found: Bundle) -> dict[str, Any]:
         "configuration": found.config,
         "overrides_applied": found.overrides_applied,
         "scaling": found.scaling,
+        "start": found.start,
         "probe": {"modes": found.probe.shape[0], "N": found.probe.shape[-1]},
         "weights": {name: list(array.shape) for name, array in found.weights.items()},
         "parameters": sum(int(array.size) for array in found.weights.values()),
@@ -42,15 +44,22 @@ def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 @click.group()
 def bundle() -> None:
-    """Show or check a trained model (the file wts.h5.zip, or the folder that holds it)."""
+    """Show, check or export a trained model (wts.h5.zip, its folder, or an installed name)."""
 
 
 @bundle.command(cls=Command)
-@click.argument("path", metavar="BUNDLE", type=INPUT)
+@click.argument("path", metavar="BUNDLE", type=MODEL)
 @section("Output")("--json", "as_json", is_flag=True, help="Print JSON, weight shapes included.")
 def show(path: Path, as_json: bool) -> None:
-    """Show manifest, configuration and losses of BUNDLE."""
-    report = _report(load_bundle(path))
+    """Show manifest, configuration and losses of BUNDLE, and its card if it has one."""
+    show_bundle(path, as_json=as_json)
+
+
+def show_bundle(path: Path, *, as_json: bool) -> None:
+    """Print what is in a bundle; errors as of `ptycho_data.load_bundle`."""
+    found = load_bundle(path)
+    about = card(path)
+    report = _report(found) | ({"card": about} if about else {})
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return
@@ -64,6 +73,7 @@ def show(path: Path, as_json: bool) -> None:
             f"{model.get('architecture', 'unknown')}, gridsize {model.get('gridsize')}",
         ),
         ("parameters", f"{report['parameters']} in {len(report['weights'])} arrays"),
+        *([("started from", found.start_text)] if found.start else []),
         ("probe", f"{report['probe']['modes']} mode(s) of {report['probe']['N']} pixels"),
     ]
     for name, values in report["history"].items():
@@ -74,10 +84,12 @@ def show(path: Path, as_json: bool) -> None:
         lines = _flat(report[title])
         if lines:
             say(title, *table(lines).splitlines())
+    if about:
+        say("card", *(f"  {line}" for line in about.splitlines()))
 
 
 @bundle.command(cls=Command)
-@click.argument("path", metavar="BUNDLE", type=INPUT)
+@click.argument("path", metavar="BUNDLE", type=MODEL)
 def check(path: Path) -> None:
     """Check that BUNDLE is complete and undamaged: sizes, hashes, format."""
     manifest = check_bundle(path)

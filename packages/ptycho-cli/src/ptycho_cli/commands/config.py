@@ -30,7 +30,7 @@ from ptycho_cli.console import note, say
 from ptycho_cli.layers import gather
 from ptycho_cli.options import field_options
 from ptycho_cli.sections import Command, section
-from ptycho_cli.values import INPUT, PATH
+from ptycho_cli.values import INPUT, MODEL, PATH
 
 __all__ = ["config", "reference_text"]
 
@@ -103,7 +103,7 @@ def reference_text() -> str:
 @config.command(cls=Command, short_help="Show every setting and where it comes from.")
 @click.argument("scan", type=INPUT, required=False)
 @section("Input and output")(
-    "--bundle", type=INPUT, help="Show the settings of `ptycho infer` with this bundle."
+    "--bundle", type=MODEL, help="Show the settings of `ptycho infer` with this bundle."
 )
 @section("Input and output")(
     "--config",

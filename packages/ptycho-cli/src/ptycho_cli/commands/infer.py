@@ -23,6 +23,7 @@ from ptycho_core.results import InferenceInterrupted, InferenceResult
 from ptycho_cli.batch import Batch, batch_options, finished
 from ptycho_cli.console import current_state, say
 from ptycho_cli.layers import TRAINING_ONLY, first_process_speaks, gather, refusals_as_usage
+from ptycho_cli.model_argument import model_and_scans
 from ptycho_cli.options import field_options
 from ptycho_cli.reading import given_reading, reading_options, scan_index_option
 from ptycho_cli.results import (
@@ -32,7 +33,7 @@ from ptycho_cli.results import (
     summary,
 )
 from ptycho_cli.sections import Command, section
-from ptycho_cli.values import INPUT, PATH, SCAN, Whole
+from ptycho_cli.values import INPUT, MODEL_OR_INPUT, PATH, SCAN, Whole
 
 if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
     from ptycho_core.reconstruction.run import ReconstructionRun
@@ -68,8 +69,8 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
     },
 )
 @click.command(cls=Command, basic=BASIC)
-@click.argument("bundle", type=INPUT)
-@click.argument("scans", metavar="SCAN...", type=SCAN, nargs=-1, required=True)
+@click.argument("bundle", metavar="[MODEL]", type=MODEL_OR_INPUT, required=False)
+@click.argument("scans", metavar="SCAN...", type=SCAN, nargs=-1)
 @section("Input and output")(
     "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
 )
@@ -112,7 +113,7 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
 def infer(
     ctx: click.Context,
     /,
-    bundle: Path,
+    bundle: Path | None,
     scans: tuple[Path, ...],
     output: Path,
     config_file: Path | None,
@@ -127,7 +128,10 @@ def infer(
     fail_above: float | None,
     **more: Any,
 ) -> None:
-    r"""Reconstruct each SCAN with the trained network in BUNDLE (its file, or its folder).
+    r"""Reconstruct each SCAN with the trained network MODEL: its file, its folder or its name.
+
+    Without MODEL, the installed model `universal` is taken. A file or folder of that name comes
+    before the installed model.
 
     Writes reconstruction.npz, product.h5 (for ptychodus), pictures of amplitude and phase,
     metrics.json and run.json. All patterns are used unless a number is given. One SCAN is written
@@ -135,14 +139,16 @@ def infer(
 
     \b
     ptycho infer model scan.npz -o result
+    ptycho infer scan.npz -o result
     ptycho infer model scan.npz -o result --refine 10 --half-scan-frc
     ptycho infer model 'scans/*.npz' -o results --skip-done --keep-going
     """
     if (refine_probe or refine_positions) and not refine_steps:
         msg = "--refine-probe and --refine-positions need --refine STEPS"
         raise click.UsageError(msg)
+    model, scans = model_and_scans(bundle, scans)
     batch = Batch.of(scans, output, more)
-    fixed: dict[str, object] = {"model_path": bundle}
+    fixed: dict[str, object] = {"model_path": model}
     if current_state().debug:
         fixed["debug"] = True
     layers = gather(ctx, InferenceConfig, config_file, fixed)
@@ -153,26 +159,26 @@ def infer(
             job.output,
             curve=half_scan_frc,
             overwrite=overwrite,
-            inputs=[bundle, config_file, *job.inputs],
+            inputs=[model, config_file, *job.inputs],
             processes=processes,
         )
 
     batch.check(check)
 
-    from ptycho_core.reconstruction.model import OpenedModel
+    from ptycho_core.models import OpenedModel
     from ptycho_core.reconstruction.run import ReconstructionRun
     from ptycho_core.reconstruction.work import Extras
     from ptycho_core.run_settings import log_settings
 
     @cache
     def opened() -> OpenedModel:
-        return OpenedModel.read(bundle)
+        return OpenedModel.read(model)
 
     def run_of(job: Job) -> ReconstructionRun:
         files = {"test_data_file": job.scan, "output_dir": job.output}
         return ReconstructionRun(
             layers=[*layers, Layer("command line", files)],
-            model=bundle if batch.single else opened(),
+            model=model if batch.single else opened(),
             scan=job.scan,
             output=job.output,
             reading=given_reading(more),

@@ -13,6 +13,7 @@ from ptycho_core.analysis.inspection_figure import save_inspection_figure
 from ptycho_core.analysis.recommendation import recommend
 from ptycho_core.analysis.scan_statistics import probe_diameter
 from ptycho_core.formatting import table
+from ptycho_core.models import is_model
 from ptycho_core.outputs import output_file
 from ptycho_data import (
     Domain,
@@ -27,10 +28,11 @@ from ptycho_data import (
     refuse_inputs,
 )
 
+from ptycho_cli.commands.bundle import show_bundle
 from ptycho_cli.console import say
 from ptycho_cli.reading import given_reading, reading_options, scan_index_option
 from ptycho_cli.sections import Command, section
-from ptycho_cli.values import INPUT, PATH
+from ptycho_cli.values import MODEL_OR_INPUT, PATH
 
 __all__ = ["inspect"]
 
@@ -204,7 +206,7 @@ def _print_suggestions(suggestions: dict[str, Any], path: Path) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("scan", type=INPUT)
+@click.argument("scan", type=MODEL_OR_INPUT)
 @reading_options()
 @scan_index_option()
 @section("Output")("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -225,13 +227,17 @@ def inspect(
 ) -> None:
     r"""Show arrays, photons, overlap and violations of the contract of SCAN, and how to process it.
 
-    SCAN is a file of any known format, or the folder of a scan in two files. The exit code is 1 if
+    SCAN is a file of any known format, or the folder of a scan in two files. Of a trained model, or
+    the name of an installed one, its card is shown. The exit code is 1 if
     the scan violates the contract.
 
     \b
     ptycho inspect scan.npz
     ptycho inspect scan.h5 --plot scan.png
     """
+    if is_model(scan):
+        show_bundle(scan, as_json=as_json)
+        return
     if plot is not None:
         output_file(plot, overwrite=overwrite, inputs=[scan, companion])
     arrays = _arrays(scan)

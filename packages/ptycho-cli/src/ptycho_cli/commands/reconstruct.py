@@ -20,7 +20,7 @@ from ptycho_cli.results import (
     summary,
 )
 from ptycho_cli.sections import Command, section
-from ptycho_cli.values import INPUT, PATH, SCAN, SEED, Number, Whole
+from ptycho_cli.values import INPUT, MODEL, PATH, SCAN, SEED, Number, Whole
 
 if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
     from ptycho_core.solving.results import SolverResult
@@ -63,10 +63,11 @@ BASIC = (
 @section("Input and output")(
     "--from",
     "start",
-    type=INPUT,
-    metavar="RESULT",
+    type=MODEL,
+    metavar="RESULT|MODEL",
     help="Start from the object, probe and positions of a result (folder, reconstruction.npz, "
-    "product.h5), instead of from a uniform object.",
+    "product.h5), or from what a trained model makes of the scan (file, folder or name), instead "
+    "of from a uniform object.",
 )
 @section("Solver")(
     "--epochs",

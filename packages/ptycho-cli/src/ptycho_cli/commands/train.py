@@ -21,7 +21,7 @@ from ptycho_cli.layers import INFERENCE_ONLY, first_process_speaks, gather, refu
 from ptycho_cli.options import field_options
 from ptycho_cli.reading import given_reading, reading_options
 from ptycho_cli.sections import Command, section
-from ptycho_cli.values import INPUT, PATH
+from ptycho_cli.values import INPUT, MODEL, PATH
 
 if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
     from ptycho_core.training.model import TrainedModel
@@ -31,7 +31,7 @@ __all__ = ["run_training", "train"]
 
 #: Options that `--help` shows.
 BASIC = (
-    "output config_file overwrite resume dry_run refine_probe nepochs batch_size n_groups N "
+    "output config_file overwrite resume dry_run start refine_probe nepochs batch_size n_groups N "
     "gridsize nphotons accelerator backend as_json"
 )
 
@@ -61,6 +61,15 @@ BASIC = (
 @section("Input and output")(
     "--dry-run", is_flag=True, help="Read and check everything, print the memory needed, and stop."
 )
+@section("Input and output")(
+    "--from",
+    "start",
+    type=MODEL,
+    metavar="MODEL",
+    help="Start from the weights of a trained model of the same network: its file, its folder, or "
+    "the name of an installed one; with 5 epochs and a quarter of the learning rate unless told "
+    "otherwise.",
+)
 @reading_options(skip=("--domain", "--companion"))
 @section("Training")(
     "--refine-probe",
@@ -77,6 +86,7 @@ def train(
     config_file: Path | None,
     overwrite: bool,
     resume: bool,
+    start: Path | None,
     refine_probe: bool,
     dry_run: bool,
     as_json: bool,
@@ -95,6 +105,7 @@ def train(
     ptycho train scan.npz -o model --gridsize 2 --nepochs 20 --n-groups 512
     ptycho train monday.npz tuesday.npz -o model
     ptycho train scan.npz -o model --refine-probe
+    ptycho train tuesday.npz -o tuned --from model
     """
     fixed = {"train_data_file": scans[0], "output_dir": output}
     layers = gather(ctx, TrainingConfig, config_file, fixed)
@@ -104,7 +115,7 @@ def train(
             MODEL_SET,
             TRAINING_FILES,
             overwrite=overwrite or resume,
-            inputs=[*scans, config_file],
+            inputs=[*scans, config_file, start],
             processes=resolve_training(layers).execution.device_count,
         )
 
@@ -115,6 +126,7 @@ def train(
         scans=scans,
         output=output,
         reading=given_reading(more),
+        start=start,
         refine_probe=refine_probe,
         resume=resume,
         overwrite=overwrite,

@@ -33,7 +33,7 @@ from ptycho_cli.layers import gather
 from ptycho_cli.reading import given_reading, reading_options
 from ptycho_cli.results import fail_above_option, fail_if_above, pictures_option
 from ptycho_cli.sections import Command, section
-from ptycho_cli.values import INPUT, PATH, Number, Whole
+from ptycho_cli.values import INPUT, MODEL, PATH, Number, Whole
 from ptycho_cli.watch_work import with_network, with_solver
 
 __all__ = ["watch"]
@@ -63,7 +63,7 @@ _arrival, _work, _end = section("Arrival"), section("Reconstruction"), section("
 
 @click.command(cls=Command, basic=BASIC)
 @click.argument("folder", type=INPUT)
-@click.argument("model", type=INPUT, required=False)
+@click.argument("model", type=MODEL, required=False)
 @section("Output")(
     "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
 )
@@ -193,7 +193,7 @@ def watch(
         run = with_solver(settings, accelerator or "auto", pictures=pictures)
     else:
         if model is None:
-            msg = "name a MODEL, or give --solver to reconstruct with the iterative solver"
+            msg = "name a MODEL, such as universal, or give --solver for the iterative solver"
             raise click.UsageError(msg)
         named = {"--epochs": epochs, "--accelerator": accelerator}
         _refuse({**named, "--update-probe": update_probe or None}, "with")

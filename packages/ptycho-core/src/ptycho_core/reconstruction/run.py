@@ -18,11 +18,11 @@ from ptycho_core.batch.finished import Request
 from ptycho_core.cautions import check_scan, report
 from ptycho_core.interrupts import Interrupts
 from ptycho_core.memory import of_inference
+from ptycho_core.models import AnyModel, OpenedModel, load_model, model_path
 from ptycho_core.networks import trust_network
 from ptycho_core.outputs import check_result_folder, config_files, held_folder
 from ptycho_core.probe_choice import Probe, given_probe
 from ptycho_core.progress.base import Progress, no_progress
-from ptycho_core.reconstruction.model import AnyModel, OpenedModel, load_model, model_path
 from ptycho_core.reconstruction.records import (
     asked_settings,
     inference_record,

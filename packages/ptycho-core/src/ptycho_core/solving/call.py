@@ -7,6 +7,7 @@ from typing import Any
 from ptycho_config.paths import expanded
 from ptycho_data import Domain, Scan
 
+from ptycho_core.pretrained import located
 from ptycho_core.progress.base import log_to_stderr, no_progress, show_progress
 from ptycho_core.run_settings import AnyPath
 from ptycho_core.solving.results import SolverInterrupted, SolverResult
@@ -56,8 +57,9 @@ def solve_scan(
         Where the probe comes from instead: ``auto`` finds it from the patterns; see
         `ptycho_core.first_probe.sources` for files of other programs and optics.
     start
-        Result to start from, its object, probe and positions: see `ptycho_core.solving.warm_start`.
-        The probe is another one if it is given.
+        Result to start from, its object, probe and positions: see `ptycho_core.solving.warm_start`;
+        or a trained model, or the name of an installed one, which first reconstructs the scan. The
+        probe is another one if it is given.
     scan_index
         Which scan to reconstruct, if the file holds several; see `Scan.scan_index`.
     epochs
@@ -113,7 +115,7 @@ def solve_scan(
             "probe_file": None if probe_file is None else expanded(probe_file),
         },
         first_probe=first_probe,
-        start=None if start is None else expanded(start),
+        start=None if start is None else located(start),
         scan_index=scan_index,
         settings={"epochs": epochs, **settings},
         accelerator=accelerator,

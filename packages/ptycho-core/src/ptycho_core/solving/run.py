@@ -22,6 +22,7 @@ from ptycho_core.first_probe.search import GUESSED_PROBE
 from ptycho_core.first_probe.sources import first_probe_of, probe_source
 from ptycho_core.interrupts import Interrupts
 from ptycho_core.memory import Estimate, of_solver
+from ptycho_core.models import is_model
 from ptycho_core.outputs import (
     CHECKPOINT_FILE,
     check_result_folder,
@@ -34,6 +35,7 @@ from ptycho_core.result_folder import write_result_folder
 from ptycho_core.run_settings import AnyPath, is_path, paths_in, read_scan
 from ptycho_core.solving.attended import Attendance
 from ptycho_core.solving.checkpoint import SolverCheckpoint, solver_identity
+from ptycho_core.solving.network_start import network_start
 from ptycho_core.solving.place import Place, check_accelerator, solver_place
 from ptycho_core.solving.results import SolverInterrupted, SolverResult
 from ptycho_core.solving.solutions import reconstruction_of
@@ -238,7 +240,10 @@ class SolverRun:
         if self.start is None:
             return None, scan
         with self.clock.stage("start"):
-            start = warm_start(self.start, scan)
+            if is_model(self.start):
+                start = network_start(self.start, scan, self.progress)
+            else:
+                start = warm_start(self.start, scan)
         probe = start.reconstruction.probe
         if self.reading.get("probe_file") is not None:
             probe = scan.probe

@@ -24,6 +24,8 @@ from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake
 
 from ptycho_core import backends
 from ptycho_core.backends import Backend
+from ptycho_core.fine_tuning import check_start
+from ptycho_core.networks import NetworkTraits
 from ptycho_core.results import InferenceResult, TrainingInterrupted, TrainingResult
 from ptycho_core.solving.call import reconstruction_of
 
@@ -168,6 +170,10 @@ class FakeBackend(Backend):
         if execution.accelerator == "tpu":
             raise InvalidValueError("accelerator", "one of this machine", "'tpu'")
 
+    def check_start(self, start: Bundle, model: ModelConfig) -> None:
+        """Refuse a model of another network."""
+        check_start(start, model, NetworkTraits)
+
     def recommended_rate(self, model: ModelConfig) -> float:
         """Return the rates of the real networks."""
         return 1e-3 if model.architecture == "cnn" else 2e-3
@@ -189,6 +195,7 @@ class FakeBackend(Backend):
             history=self.history,
             backend=self.name,
             versions={},
+            start={"name": more["start_name"], **more["start"].identity} if "start" in more else {},
         )
         folder, finish = Path(more["output"]), more.get("finish")
         result = TrainingResult(

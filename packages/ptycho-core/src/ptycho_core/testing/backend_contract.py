@@ -229,6 +229,47 @@ class BackendContract:
         again = train(SCAN, config(nepochs=4, n_groups=8), resume=True, execution=new)
         assert again.changes == [*made.changes, {"epoch": 4, "nepochs": [3, 4]}]
 
+    def test_a_training_from_a_model_starts_at_its_loss_and_gets_better(
+        self, train: Any, config: Any
+    ) -> None:
+        """With hardly any learning rate it stays the old network; the new bundle names the old."""
+        made = train(SCAN, config(nepochs=3, n_groups=48), output="old")
+        old = load_bundle(made.bundle_path)
+        other = config(nepochs=2, n_groups=48)
+        more: dict[str, Any] = {"start": old, "start_name": "old"}
+        none, low = _execution(learning_rate=1e-12), _execution(learning_rate=2e-4)
+        still = train(SCAN, other, output="still", execution=none, **more)
+        best = min(made.history["val_loss"])
+        np.testing.assert_allclose(still.history["val_loss"], best, rtol=1e-5)
+        more["execution"] = low
+        tuned = train(SCAN, other, **more)
+        assert tuned.history["train_loss"][-1] < still.history["train_loss"][-1]
+        assert load_bundle(tuned.bundle_path).start == {"name": "old", **old.identity}
+        assert old.start == {}
+        for start in (None, load_bundle(tuned.bundle_path)):
+            with pytest.raises(InvalidValueError) as refused:
+                train(SCAN, other, resume=True, start=start, execution=low)
+            assert refused.value.name == "start"
+        again = train(SCAN, config(nepochs=3, n_groups=48), resume=True, **more)
+        assert again.history["train_loss"][:2] == tuned.history["train_loss"]
+
+    def test_a_training_from_another_network_is_refused(
+        self, door: Backend, train: Any, config: Any
+    ) -> None:
+        """By the settings, or by the shapes of the weights if those are equal."""
+        old = load_bundle(train(SCAN, config(n_groups=8)).bundle_path)
+        model = config().model
+        door.check_start(old, model)
+        for name, value in (("architecture", "unrolled"), ("n_filters_scale", 2), ("N", 128)):
+            with pytest.raises(InvalidValueError) as refused:
+                door.check_start(old, evolve(model, **{name: value}))
+            assert refused.value.name == name
+        first, *_ = (name for name in old.weights if name.startswith(NETWORK))
+        broken = evolve(old, weights={**old.weights, first: np.zeros(3, np.float32)})
+        with pytest.raises(InvalidValueError, match="of shape") as refused:
+            train(SCAN, config(), output="new", start=broken)
+        assert refused.value.name == "weights of the bundle"
+
     def test_early_stopping_keeps_the_best_epoch(
         self, train: Any, config: Any, caplog: pytest.LogCaptureFixture
     ) -> None:

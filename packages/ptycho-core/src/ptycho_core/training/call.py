@@ -9,6 +9,7 @@ from ptycho_config import Layer
 from ptycho_config.paths import expanded
 from ptycho_data import Scan
 
+from ptycho_core.models import AnyModel
 from ptycho_core.probe_choice import Probe
 from ptycho_core.progress.base import log_to_stderr
 from ptycho_core.run_settings import AnyPath, call_layers, is_path
@@ -24,6 +25,7 @@ def train(
     output: AnyPath | None = None,
     test_scan: Scan | AnyPath | None = None,
     probe: Probe | AnyPath | None = None,
+    start: AnyModel | None = None,
     refine_probe: bool = False,
     config_file: AnyPath | None = None,
     resume: bool = False,
@@ -48,6 +50,10 @@ def train(
     probe
         Probe modes (M, N, N), or one (N, N), or an NPZ file with them, to use instead of the scans'
         own.
+    start
+        Trained model of the same network to start from, of any backend: a result of `train`, a
+        bundle, or its file or folder. A few epochs at a lower learning rate are then the default:
+        see `ptycho_core.fine_tuning`.
     refine_probe
         Whether the solver refines the probe of each scan first. The network is trained with the
         refined probe, and reconstructs with it.
@@ -72,7 +78,9 @@ def train(
     ConfigError
         With all settings that do not exist or break a rule.
     InvalidValueError
-        Settings, scans and backend do not match each other.
+        Settings, scans, backend and the model to start from do not match each other.
+    BundleError
+        There is no intact model to start from.
     MissingPackageError
         The backend is not installed; the message has the pip command.
     ScanFormatError
@@ -102,6 +110,7 @@ def train(
         output=None if output is None else expanded(output),
         test_scan=test_scan if isinstance(test_scan, Scan) else None,
         probe=None if probe is None or is_path(probe) else np.asarray(probe),
+        start=start,
         refine_probe=refine_probe,
         resume=resume,
         overwrite=overwrite,

@@ -4,19 +4,22 @@ import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 from ptycho_config import InvalidValueError, Layer, Resolved, TrainingConfig, resolve_training
-from ptycho_data import MODEL_SET, Scan, finish_commit, load_bundle
+from ptycho_data import MODEL_SET, Bundle, Scan, finish_commit, load_bundle
 
 from ptycho_core.backends import require
 from ptycho_core.cautions import check_scan
+from ptycho_core.fine_tuning import RATE, start_layers
 from ptycho_core.first_probe.search import GUESSED_PROBE
 from ptycho_core.memory import of_training
+from ptycho_core.models import AnyModel, load_model, model_path
 from ptycho_core.outputs import TRAINING_FILES, config_files, held_folder, output_set
 from ptycho_core.probe_choice import Probe, given_probe
 from ptycho_core.record import Inputs, Stopwatch
@@ -62,7 +65,7 @@ class TrainingRun:
         Test scan and probe in memory, if they are not in files.
     reading
         Further arguments of `ptycho_data.load_scan`, for files.
-    refine_probe, resume, overwrite
+    start, refine_probe, resume, overwrite
         As for `train`.
     """
 
@@ -72,20 +75,38 @@ class TrainingRun:
     test_scan: Scan | None = None
     probe: Probe | None = None
     reading: Mapping[str, Any] = field(factory=dict)
+    start: AnyModel | None = None
     refine_probe: bool = False
     resume: bool = False
     overwrite: bool = False
     clock: Stopwatch = field(factory=Stopwatch)
 
+    @cached_property
+    def _start(self) -> Bundle | None:
+        """The model to start from, read on first use."""
+        return None if self.start is None else load_model(self.start, described=False)[0]
+
+    @cached_property
+    def _settings(self) -> list[Layer]:
+        """Sources of settings other than the data, those of the model to start from included."""
+        if self._start is None or self.start is None:
+            return list(self.layers)
+        return [*self.layers, *start_layers(self._start, self._start_name or "")]
+
+    @property
+    def _start_name(self) -> str | None:
+        path = None if self.start is None else model_path(self.start)
+        return None if path is None else path.name
+
     @property
     def package(self) -> str:
         """Package of the backend."""
-        return require(resolve_training(self.layers).config.backend).package
+        return require(resolve_training(self._settings).config.backend).package
 
     @property
     def processes(self) -> int:
         """Number of processes that train together."""
-        resolved = resolve_training(self.layers)
+        resolved = resolve_training(self._settings)
         return require(resolved.config.backend).processes(resolved.execution)
 
     def check(self) -> None:
@@ -96,15 +117,21 @@ class TrainingRun:
         ConfigError
             With all settings that do not exist or break a rule.
         InvalidValueError
-            The backend does not support a setting.
+            The backend does not support a setting, or the model to start from is of another
+            network.
+        BundleError
+            There is no intact model to start from.
         MissingPackageError
             The backend, or a package that a setting needs, is not installed.
         """
         if not self.scans:
             raise InvalidValueError("scans", "one scan or more", "none")
-        first = resolve_training(self.layers)
-        execution = first.execution
-        require(first.config.backend).check_training(first.config, execution, len(self.scans))
+        first = resolve_training(self._settings)
+        execution, backend = first.execution, require(first.config.backend)
+        backend.check_training(first.config, execution, len(self.scans))
+        if self._start is not None:
+            known = evolve(first.config.model, N=self._start.training_config.model.N)
+            backend.check_start(self._start, known)  # again when the scans have told their N
         if self.output is None and self.resume:
             raise InvalidValueError("output", "the folder to resume from", "none")
         if self.output is not None and self.resume:
@@ -180,6 +207,7 @@ class TrainingRun:
                     overrides_applied=resolved.overrides_applied,
                     resume=self.resume,
                     overwrite=self.overwrite or self.resume,
+                    **self._start_arguments,
                     finish=None if self.output is None else finish,
                 )
             kept = kept_epoch(result, resolved.execution)[1]
@@ -217,28 +245,36 @@ class TrainingRun:
         self,
     ) -> tuple[list[Scan], Scan | None, NDArray[np.complex64] | None, Resolved[TrainingConfig]]:
         """Read the data, and complete the settings with values from them."""
-        first = resolve_training(self.layers)
+        first = resolve_training(self._settings)
         domain, files = first.config.domain, first.files
         probe_file = files.probe_file if self.probe is None else None
         scans = separate(
             [read_scan(scan, domain, probe_file, **self.reading) for scan in self.scans]
         )
         names = ", ".join(scan.label for scan in scans)
-        resolved = resolve_training([*self.layers, Layer("data", scan_facts(scans), names)])
-        rate = require(resolved.config.backend).recommended_rate(resolved.config.model)
-        resolved = resolved.at_rate(rate)
+        resolved = resolve_training([*self._settings, Layer("data", scan_facts(scans), names)])
+        backend = require(resolved.config.backend)
+        if self._start is not None:
+            backend.check_start(self._start, resolved.config.model)
+        rate = backend.recommended_rate(resolved.config.model)
+        resolved = resolved.at_rate(rate if self._start is None else RATE * rate)
         log_settings(resolved)
         if len(scans) > 1:
             log.info("training on %d scans: %s", len(scans), names)
-            require(resolved.config.backend).check_training(
-                resolved.config, resolved.execution, len(scans)
-            )
+            backend.check_training(resolved.config, resolved.execution, len(scans))
         test_scan = None if self.test_scan is None else self.test_scan.single()
         if test_scan is None and files.test_data_file is not None:
             test_scan = read_scan(files.test_data_file, domain, probe_file, **self.reading).single()
         for scan in (*scans, *([] if test_scan is None else [test_scan])):
             check_size(resolved, scan)
         return scans, test_scan, given_probe(self.probe, probe_file, scans[0].N), resolved
+
+    @property
+    def _start_arguments(self) -> dict[str, Any]:
+        """Arguments for the backend; backends by others need not know them if there are none."""
+        if self._start is None:
+            return {}
+        return {"start": self._start, "start_name": self._start_name}
 
     def _files(self) -> dict[str, Path]:
         """Input files by role; scans in memory have none."""
@@ -251,5 +287,6 @@ class TrainingRun:
         others = {
             "test_data_file": named.test_data_file if self.test_scan is None else None,
             "probe_file": named.probe_file if self.probe is None else None,
+            "start": None if self.start is None else model_path(self.start),
         }
         return files | {role: path for role, path in others.items() if path is not None}

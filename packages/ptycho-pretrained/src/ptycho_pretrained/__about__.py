@@ -1,0 +1,3 @@
+"""Version of ptycho-pretrained."""
+
+__version__ = "0.1.0"
