@@ -26,6 +26,17 @@ def test_each_half_covers_the_area(scan):
         assert distance.max() < 2.1 * step
 
 
+def test_other_halves_exchange_neighbours():
+    positions = np.stack([np.arange(40.0), np.zeros(40)], axis=1)
+    halves = [split_halves(positions, seed) for seed in (1, 2)]
+    for first, second in halves:
+        np.testing.assert_array_equal(first // 2, np.arange(20))
+        np.testing.assert_array_equal(second // 2, np.arange(20))
+        assert not np.intersect1d(first, second).size
+    shared = np.intersect1d(halves[0][0], halves[1][0])
+    assert 4 < len(shared) < 16  # chance: neither the same split nor its mirror
+
+
 def test_a_line_of_positions_is_taken_in_turns():
     first, second = split_halves(np.stack([np.arange(6.0), np.zeros(6)], axis=1))
     np.testing.assert_array_equal(first, [0, 2, 4])

@@ -1,6 +1,6 @@
 """Shared by commands that reconstruct: the limit for scripts, summary lines."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ __all__ = [
     "pictures_option",
     "resolution_summary",
     "summary",
+    "uncertainty_option",
+    "uncertainty_summary",
 ]
 
 #: ``--fail-above``, for scripts.
@@ -31,6 +33,16 @@ pictures_option = section("Output")(
     default=True,
     help="Draw the object.  [default: --pictures]",
 )
+
+
+def uncertainty_option(part: str) -> Callable[[Any], Any]:
+    """Return ``--uncertainty`` in a section of the help."""
+    return section(part)(
+        "--uncertainty",
+        is_flag=True,
+        help="Also estimate the standard error of every pixel, from halves of the scan and a "
+        "simulated repetition of it. Takes several times as long.",
+    )
 
 
 def fail_if_above(metrics: Mapping[str, Any], limit: float | None) -> None:
@@ -75,3 +87,10 @@ def resolution_summary(metrics: Mapping[str, Any] | None) -> str:
         resolution = describe_resolution(dict(metrics), name)
         texts.append(f"{resolution} by {criterion}" if resolution else f"none by {criterion}")
     return f"half-scan FRC: resolution {', '.join(texts)}"
+
+
+def uncertainty_summary(metrics: Mapping[str, Any] | None) -> str:
+    """Return one line about the standard errors."""
+    from ptycho_core.uncertainty.estimate import describe_uncertainty
+
+    return describe_uncertainty(metrics)

@@ -118,6 +118,23 @@ def test_resolution_from_two_halves(ptycho, model, scan_file, tmp_path, stand_in
     assert ptycho(*args).fails_with("exists already")
 
 
+def test_standard_errors_by_an_ensemble_of_sub_scans(ptycho, model, scan_file, tmp_path, stand_in):
+    args = ["infer", model, scan_file, "-o", tmp_path / "r", "--uncertainty"]
+    done = ptycho(*args)
+    assert done.code == 0, done.err
+    sizes = [call["scan"].n for call in stand_in.reconstructions]
+    assert sizes == [60, *[30] * 8, 60, 30, 30]  # the scan, eight halves, the simulated scan
+    told = json.loads((tmp_path / "r" / "metrics.json").read_text())["uncertainty"]
+    assert (told["calibrated"], told["splits"]) == (True, 4)
+    assert f"phase +-{told['phase_median_rad']:.2g} rad" in done.out
+    assert (tmp_path / "r" / "uncertainty.png").stat().st_size > 5000
+    rec = load_reconstruction(tmp_path / "r")
+    assert np.nanmin(rec.phase_error) > 0
+    assert ptycho(*args[:-1], "--overwrite").code == 0
+    assert not (tmp_path / "r" / "uncertainty.png").exists()
+    assert load_reconstruction(tmp_path / "r").phase_error is None
+
+
 def test_halves_need_no_other_process(ptycho, model, scan_file, tmp_path, stand_in):
     # Those that helped with the whole scan have ended when it is the halves' turn.
     args = ("--half-scan-frc", "--devices", "2", "--num-nodes", "2", "--strategy", "ddp")

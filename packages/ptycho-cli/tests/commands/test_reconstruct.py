@@ -156,6 +156,18 @@ def test_resolution_from_two_halves(ptycho, scan_file, tmp_path):
     assert f"resolution {found['resolution_half']:.2f} pixels" in done.out
 
 
+def test_standard_errors_of_the_solver(ptycho, scan_file, tmp_path):
+    args = ["reconstruct", scan_file, "-o", tmp_path / "r", "--epochs", "3", "--uncertainty"]
+    done = ptycho(*args, "--no-pictures")
+    assert done.code == 0, done.err
+    told = json.loads((tmp_path / "r" / "metrics.json").read_text())["uncertainty"]
+    assert f"uncertainty: phase +-{told['phase_median_rad']:.2g} rad" in done.out
+    assert not (tmp_path / "r" / "uncertainty.png").exists()
+    assert load_reconstruction(tmp_path / "r").phase_error is not None
+    assert ptycho(*args, "--skip-done", "--no-pictures").code == 0
+    assert ptycho(*args[:-1], "--skip-done").fails_with("uncertainty")
+
+
 def test_a_limit_on_the_ratio_fails_the_run_after_writing(ptycho, scan_file, tmp_path):
     args = ["reconstruct", scan_file, "--epochs", "2", "--fail-above"]
     done = ptycho(*args, "1000", "-o", tmp_path / "good")

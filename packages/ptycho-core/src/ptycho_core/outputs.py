@@ -36,6 +36,7 @@ __all__ = [
     "CURVE_FILE",
     "RECONSTRUCTION_FILES",
     "TRAINING_FILES",
+    "UNCERTAINTY_FILE",
     "check_result_folder",
     "config_files",
     "held_folder",
@@ -51,6 +52,8 @@ RECONSTRUCTION_FILES = (*RESULT_FILES, RUN_FILE)
 TRAINING_FILES = (BUNDLE_NAME, "metrics.json", RUN_FILE, MANIFEST)
 #: Picture of the half-scan FRC in it, where it was asked for.
 CURVE_FILE = "half_scan_frc.png"
+#: Picture of the standard errors in it, where they were asked for.
+UNCERTAINTY_FILE = "uncertainty.png"
 #: Checkpoint of the solver in it, of a run that is not complete.
 CHECKPOINT_FILE = "checkpoint.npz"
 #: Objects of more pixels on a side are refused by other checks, which name the position.
@@ -169,6 +172,7 @@ def check_result_folder(
     folder: Path | None,
     *,
     curve: bool,
+    uncertainty: bool = False,
     overwrite: bool,
     inputs: Sequence[str | os.PathLike[str] | None] = (),
     processes: int = 1,
@@ -182,6 +186,8 @@ def check_result_folder(
         As for `output_set`.
     curve
         Whether the half-scan FRC is among the results.
+    uncertainty
+        Whether standard errors are among the results.
     scan
         As soon as it has been read: its files are inputs, and its extent says how large the results
         are.
@@ -195,7 +201,8 @@ def check_result_folder(
     """
     if folder is None:
         return
-    names = (*RECONSTRUCTION_FILES, *((CURVE_FILE,) if curve else ()))
+    more = {CURVE_FILE: curve, UNCERTAINTY_FILE: uncertainty}
+    names = (*RECONSTRUCTION_FILES, *(name for name, asked in more.items() if asked))
     check = partial(
         output_set, folder, RECONSTRUCTION_SET, names, overwrite=overwrite, processes=processes
     )

@@ -10,6 +10,7 @@ from ptycho_data.views import ScannedArea
 from ptycho_core.analysis.half_scans import HalfScanFRC, write_curve
 from ptycho_core.analysis.verdict import file_name, picture_caption
 from ptycho_core.record import RUN_FILE, Stopwatch
+from ptycho_core.uncertainty.estimate import write_uncertainty
 
 __all__ = ["write_result_folder"]
 
@@ -54,7 +55,9 @@ def write_result_folder(
     """
 
     def also(staged: Path) -> None:
-        write_curve(curve if pictures else None, staged)
+        if pictures:
+            write_curve(curve, staged)
+            write_uncertainty(rec, metrics.get("uncertainty"), staged)
         write_json(staged / RUN_FILE, {**record, "timings_s": clock.rounded()})
 
     write_results(

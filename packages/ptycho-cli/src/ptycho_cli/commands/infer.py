@@ -31,6 +31,8 @@ from ptycho_cli.results import (
     pictures_option,
     resolution_summary,
     summary,
+    uncertainty_option,
+    uncertainty_summary,
 )
 from ptycho_cli.sections import Command, section
 from ptycho_cli.values import INPUT, MODEL_OR_INPUT, PATH, SCAN, Whole
@@ -42,8 +44,8 @@ __all__ = ["infer", "run_inference"]
 
 #: Options that `--help` shows.
 BASIC = (
-    "output overwrite dry_run refine_steps refine_probe half_scan_frc fail_above n_groups "
-    "name skip_done keep_going as_json pictures "
+    "output overwrite dry_run refine_steps refine_probe half_scan_frc uncertainty fail_above "
+    "n_groups name skip_done keep_going as_json pictures "
     "accelerator backend"
 )
 
@@ -105,6 +107,7 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
     is_flag=True,
     help="Also reconstruct two halves of the patterns and estimate the resolution from them.",
 )
+@uncertainty_option("Refinement")
 @pictures_option
 @fail_above_option
 @batch_options
@@ -124,6 +127,7 @@ def infer(
     refine_probe: bool,
     refine_positions: bool,
     half_scan_frc: bool,
+    uncertainty: bool,
     pictures: bool,
     fail_above: float | None,
     **more: Any,
@@ -158,6 +162,7 @@ def infer(
         check_result_folder(
             job.output,
             curve=half_scan_frc,
+            uncertainty=uncertainty,
             overwrite=overwrite,
             inputs=[model, config_file, *job.inputs],
             processes=processes,
@@ -188,6 +193,7 @@ def infer(
                 refine_probe=refine_probe,
                 refine_positions=refine_positions,
                 half_scan_frc=half_scan_frc,
+                uncertainty=uncertainty,
             ),
             pictures=pictures,
             overwrite=overwrite or batch.skip_done,  # what is there and not done is unfinished
@@ -241,6 +247,8 @@ def _summaries(run: "ReconstructionRun", result: InferenceResult) -> list[str]:
     lines = [summary(result.path, result.metrics, result.patterns_per_second, patterns)]
     if run.extras.half_scan_frc:
         lines.append(resolution_summary(result.metrics["half_scan_frc"]))
+    if run.extras.uncertainty:
+        lines.append(uncertainty_summary(result.metrics["uncertainty"]))
     return lines
 
 

@@ -18,6 +18,8 @@ from ptycho_cli.results import (
     pictures_option,
     resolution_summary,
     summary,
+    uncertainty_option,
+    uncertainty_summary,
 )
 from ptycho_cli.sections import Command, section
 from ptycho_cli.values import INPUT, MODEL, PATH, SCAN, SEED, Number, Whole
@@ -31,7 +33,7 @@ __all__ = ["reconstruct"]
 BASIC = (
     "output overwrite resume dry_run first_probe start "
     "epochs max_time update_probe modes refine_positions tolerance accelerator fail_above "
-    "name skip_done keep_going as_json pictures"
+    "uncertainty name skip_done keep_going as_json pictures"
 )
 
 
@@ -123,6 +125,7 @@ BASIC = (
     is_flag=True,
     help="Also reconstruct two halves of the patterns and estimate the resolution from them.",
 )
+@uncertainty_option("Solver")
 @pictures_option
 @fail_above_option
 @batch_options
@@ -148,6 +151,7 @@ def reconstruct(
     tolerance: float | None,
     seed: int,
     half_scan_frc: bool,
+    uncertainty: bool,
     pictures: bool,
     fail_above: float | None,
     dry_run: bool,
@@ -179,6 +183,7 @@ def reconstruct(
         check_result_folder(
             job.output,
             curve=half_scan_frc,
+            uncertainty=uncertainty,
             overwrite=overwrite or resume,
             inputs=[probe_file, companion, start, *job.inputs],
         )
@@ -216,6 +221,7 @@ def reconstruct(
             accelerator=accelerator,
             max_time=max_time,
             half_scan_frc=half_scan_frc,
+            uncertainty=uncertainty,
             pictures=pictures,
             resume=resume or (batch.skip_done and begun),
             # what is there and not done is unfinished; a checkpoint of something else is not
@@ -235,7 +241,7 @@ def reconstruct(
         return finished(result)
 
     def tell(job: Job, result: "SolverResult") -> None:
-        batch.tell(job, *_summaries(job.output, result, epochs, half_scan_frc=half_scan_frc))
+        batch.tell(job, *_summaries(job.output, result, epochs))
 
     with refusals_as_usage():
         run_of(batch.jobs[0]).check_settings()
@@ -265,9 +271,7 @@ _ENDS = {
 }
 
 
-def _summaries(
-    output: Path, result: "SolverResult", epochs: int, *, half_scan_frc: bool
-) -> list[str]:
+def _summaries(output: Path, result: "SolverResult", epochs: int) -> list[str]:
     """Return the lines for the end of a reconstruction."""
     done, end = len(result.r_factors), _ENDS.get(result.stopped, "")
     note(f"solved: {done} epochs{end}")
@@ -275,5 +279,6 @@ def _summaries(
     line = summary(output, result.metrics, result.patterns_per_second, patterns)
     if not result.complete:
         line += f"{end} after epoch {done} of {epochs}: continue with --resume"
-    half = [resolution_summary(result.metrics["half_scan_frc"])] if half_scan_frc else []
-    return [line, *half]
+    asked = {"half_scan_frc": resolution_summary, "uncertainty": uncertainty_summary}
+    metrics = result.metrics
+    return [line, *(tell(metrics[name]) for name, tell in asked.items() if name in metrics)]

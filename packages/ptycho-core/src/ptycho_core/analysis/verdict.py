@@ -20,7 +20,17 @@ from ptycho_physics.metrics import noise_r_factor_sums, r_factor_sums
 
 from ptycho_core.cautions import Caution
 
-__all__ = ["Verdict", "describe_fit", "file_name", "judge", "picture_caption"]
+__all__ = [
+    "JUDGED_PATTERNS",
+    "Verdict",
+    "describe_fit",
+    "drawn_counts",
+    "file_name",
+    "judge",
+    "model_rates",
+    "photons_known",
+    "picture_caption",
+]
 
 #: Patterns that are compared, spread evenly over those of the reconstruction.
 JUDGED_PATTERNS = 128
@@ -120,7 +130,7 @@ def picture_caption(
     name
         Of the scan; may be empty.
     metrics
-        R-factor and verdict.
+        R-factor and verdict, and the uncertainty if it was asked for.
     patterns
         Number of patterns that were used.
     method
@@ -129,6 +139,8 @@ def picture_caption(
         Object pixel in metres, if known.
     """
     parts = [describe_fit(metrics), f"{patterns} patterns", method]
+    if sure := metrics.get("uncertainty"):
+        parts.insert(1, f"phase +-{sure['phase_median_rad']:.2g} rad")
     if pixel_size_m is not None:
         parts.append(f"pixel {pixel_size_m * 1e9:.3g} nm")
     return f"{name}: {', '.join(parts)}" if name else ", ".join(parts)
@@ -169,11 +181,11 @@ def judge(rec: Reconstruction, scan: Scan, nphotons: float | None = None) -> Ver
 
 
 def _judge(rec: Reconstruction, scan: Scan, nphotons: float | None) -> Verdict:
-    known = scan.domain == "counts" or scan.nphotons is not None or nphotons is not None
+    known = photons_known(scan, nphotons)
     chosen = np.linspace(0, len(rec.indices) - 1, min(len(rec.indices), JUDGED_PATTERNS))
     rows = np.unique(chosen.astype(int))
     counts = scan.counts(rec.indices[rows], nphotons if known else 1.0)
-    rates = _rates(rec, rows)
+    rates = model_rates(rec, rows)
     if scan.bad_pixels is not None:
         counts, rates = counts[:, ~scan.bad_pixels], rates[:, ~scan.bad_pixels]
     modulus, amplitude = np.sqrt(rates), np.sqrt(counts)
@@ -198,19 +210,45 @@ def _noise_with_background(light: NDArray[Any], scan: Scan) -> tuple[float, floa
     that the sums are sharp.
     """
     good = slice(None) if scan.bad_pixels is None else ~scan.bad_pixels
-    background = np.asarray(scan.background, np.float64)[good]
-    subtracted = background if scan.subtracted is None else scan.subtracted[good]
     rng = np.random.default_rng(0)
     misfit = total = 0.0
     for rate in light.astype(np.float64):
-        drawn = rng.poisson(np.minimum(rate + background, _LARGEST_RATE))
-        amplitude = np.sqrt(np.maximum(drawn - subtracted, 0))
+        amplitude = np.sqrt(drawn_counts(rate, scan, rng, good))
         misfit += float(np.abs(amplitude - np.sqrt(rate)).sum())
         total += float(amplitude.sum())
     return misfit, total or 1.0
 
 
-def _rates(rec: Reconstruction, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Rates (k, N, N) of some patterns, up to a common factor."""
+def drawn_counts(
+    rates: NDArray[np.float64], scan: Scan, rng: np.random.Generator, good: Any = slice(None)
+) -> NDArray[np.float64]:
+    """Draw counts as a scan has them: with the noise of what was subtracted, clipped at zero.
+
+    Parameters
+    ----------
+    rates : (..., N, N) float64 array, or (..., good pixels)
+        Expected counts of the light.
+    scan : Scan
+        For what was subtracted.
+    rng
+        Source of the noise.
+    good
+        Which pixels of the detector the last axes of `rates` are.
+    """
+    if scan.background is None:
+        return rng.poisson(np.minimum(rates, _LARGEST_RATE)).astype(np.float64)
+    background = np.asarray(scan.background, np.float64)[good]
+    subtracted = background if scan.subtracted is None else scan.subtracted[good]
+    drawn = rng.poisson(np.minimum(rates + background, _LARGEST_RATE))
+    return np.asarray(np.maximum(drawn - subtracted, 0.0))
+
+
+def photons_known(scan: Scan, nphotons: float | None = None) -> bool:
+    """Whether the counts of a scan have a scale; `nphotons` is what the user states."""
+    return scan.domain == "counts" or scan.nphotons is not None or nphotons is not None
+
+
+def model_rates(rec: Reconstruction, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Rates (k, N, N) of some patterns of a reconstruction, up to a common factor."""
     patches = extract_patches(rec.object, rec.positions[rows], rec.N)
     return np.asarray(expected_counts(patches, rec.probe, 1.0))

@@ -30,6 +30,7 @@ def reconstruct(
     refine_probe: bool = False,
     refine_positions: bool = False,
     half_scan_frc: bool = False,
+    uncertainty: bool = False,
     pictures: bool = True,
     overwrite: bool = False,
     progress: bool = True,
@@ -61,6 +62,9 @@ def reconstruct(
         Whether the solver refines the probe and the positions too.
     half_scan_frc
         Whether to reconstruct two halves of the patterns too, for ``metrics["half_scan_frc"]``.
+    uncertainty
+        Whether to estimate the standard errors of amplitude and phase too, from several passes
+        over halves of the scan and a simulated one: see `ptycho_core.uncertainty`.
     pictures
         Whether pictures are among the files in the output folder.
     overwrite
@@ -111,6 +115,7 @@ def reconstruct(
             refine_probe=refine_probe,
             refine_positions=refine_positions,
             half_scan_frc=half_scan_frc,
+            uncertainty=uncertainty,
         ),
         pictures=pictures,
         overwrite=overwrite,

@@ -145,6 +145,7 @@ class ReconstructionRun:
         check_result_folder(
             self.output,
             curve=self.extras.half_scan_frc,
+            uncertainty=self.extras.uncertainty,
             overwrite=self.overwrite,
             inputs=[*read, *config_files(self.layers)],
             processes=resolved.execution.device_count,
@@ -226,6 +227,10 @@ class ReconstructionRun:
         if self.extras.half_scan_frc:
             curve = work.halves(rec, scan, interrupts, refined=refined is not None)
             metrics["half_scan_frc"] = None if curve is None else curve.metrics
+        if self.extras.uncertainty:
+            sure = work.uncertainty(rec, scan, interrupts, refined=refined is not None)
+            metrics["uncertainty"] = None if sure is None else sure.metrics
+            rec = rec if sure is None else sure.reconstruction
         if interrupts.arrived:
             metrics["stopped"] = "interrupted"
         result = evolve(

@@ -18,6 +18,12 @@ from ptycho_core.record import Stopwatch
 from ptycho_core.refinement import RefinementResult, refine
 from ptycho_core.results import InferenceResult
 from ptycho_core.sparing import sparing_results
+from ptycho_core.uncertainty.estimate import (
+    NETWORK_SPLITS,
+    SOLVER_SPLITS,
+    Uncertainty,
+    sparing_uncertainty,
+)
 
 __all__ = ["Extras", "NetworkWork"]
 
@@ -36,12 +42,15 @@ class Extras:
         Whether the solver refines probe and positions too.
     half_scan_frc
         Whether two halves of the patterns are reconstructed too, to estimate the resolution.
+    uncertainty
+        Whether the standard errors of amplitude and phase are estimated.
     """
 
     refine: int = 0
     refine_probe: bool = False
     refine_positions: bool = False
     half_scan_frc: bool = False
+    uncertainty: bool = False
 
 
 @frozen(kw_only=True, eq=False)
@@ -71,14 +80,15 @@ class NetworkWork:
     progress: Progress
     clock: Stopwatch
 
-    def network(self, scan: Scan, label: str, *, whole: bool = True) -> InferenceResult:
+    def network(
+        self, scan: Scan, label: str, *, whole: bool = True, stage: str = "reconstruct"
+    ) -> InferenceResult:
         """Reconstruct a scan with the backend: as configured, or with all of its patterns."""
         config, execution = self.resolved.config, self.resolved.execution
         if not whole:
             config = evolve(config, n_groups=None, n_subsample=None)
             # Other processes have finished after the whole scan: do not wait for them.
             execution = evolve(execution, devices=1, num_nodes=1, strategy="auto")
-        stage = "reconstruct" if whole else "half scans"
         with self.clock.stage(stage), counter(self.progress, label) as update:
             return require(config.backend).reconstruct(
                 self.bundle, scan, config, execution, probe=self.probe, progress=update
@@ -110,9 +120,7 @@ class NetworkWork:
 
         def half(part: Indices) -> Reconstruction:
             chosen = scan.select(rec.indices[part])
-            made = self.network(chosen, "half of the scan", whole=False).reconstruction
-            better = self._refine(made, chosen, "half scans") if refined else None
-            return made if better is None else better.reconstruction
+            return self._afresh(chosen, "half of the scan", "half scans", refined=refined)
 
         if interrupts.arrived:
             return None
@@ -123,6 +131,37 @@ class NetworkWork:
         except KeyboardInterrupt:
             interrupts.arrived = True
             return None
+
+    def uncertainty(
+        self, rec: Reconstruction, scan: Scan, interrupts: Interrupts, *, refined: bool
+    ) -> Uncertainty | None:
+        """Estimate the standard errors of a reconstruction.
+
+        None if that is not possible, or was interrupted.
+        """
+
+        def make(patterns: Scan) -> Reconstruction:
+            return self._afresh(patterns, "uncertainty", "uncertainty", refined=refined)
+
+        if interrupts.arrived:
+            return None
+        try:
+            return sparing_uncertainty(
+                rec,
+                scan.select(rec.indices),
+                make,
+                splits=SOLVER_SPLITS if refined else NETWORK_SPLITS,
+                nphotons=self.bundle.config.get("nphotons"),
+            )
+        except KeyboardInterrupt:
+            interrupts.arrived = True
+            return None
+
+    def _afresh(self, scan: Scan, label: str, stage: str, *, refined: bool) -> Reconstruction:
+        """Reconstruct all patterns of a scan, and refine the result if that of the whole is."""
+        made = self.network(scan, label, whole=False, stage=stage).reconstruction
+        better = self._refine(made, scan, stage) if refined else None
+        return made if better is None else better.reconstruction
 
     def _refine(
         self,

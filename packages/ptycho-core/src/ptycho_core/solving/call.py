@@ -31,6 +31,7 @@ def solve_scan(
     max_time: float | None = None,
     nphotons: float | None = None,
     half_scan_frc: bool = False,
+    uncertainty: bool = False,
     pictures: bool = True,
     resume: bool = False,
     overwrite: bool = False,
@@ -75,6 +76,9 @@ def solve_scan(
         the solver works on relative counts.
     half_scan_frc
         Whether to reconstruct two halves of the patterns too, for ``metrics["half_scan_frc"]``.
+    uncertainty
+        Whether to estimate the standard errors of amplitude and phase too, which takes about five
+        times as long: see `ptycho_core.uncertainty`.
     pictures
         Whether pictures are among the files in the output folder.
     resume
@@ -122,6 +126,7 @@ def solve_scan(
         max_time=max_time,
         nphotons=nphotons,
         half_scan_frc=half_scan_frc,
+        uncertainty=uncertainty,
         pictures=pictures,
         resume=resume,
         overwrite=overwrite,

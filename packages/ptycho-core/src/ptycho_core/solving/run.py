@@ -61,8 +61,8 @@ class SolverRun:
         Arguments of `ptycho_core.run_settings.read_scan`, for a file.
     settings
         Arguments of `ptycho_physics.solve`, with ``epochs``.
-    first_probe, start, scan_index, accelerator, max_time, nphotons, half_scan_frc, pictures,
-    resume, overwrite, callback
+    first_probe, start, scan_index, accelerator, max_time, nphotons, half_scan_frc,
+    uncertainty, pictures, resume, overwrite, callback
         As for `solve_scan`.
     progress
         Progress display: see `ptycho_core.progress.base`.
@@ -79,6 +79,7 @@ class SolverRun:
     max_time: float | None = None
     nphotons: float | None = None
     half_scan_frc: bool = False
+    uncertainty: bool = False
     pictures: bool = True
     resume: bool = False
     overwrite: bool = False
@@ -134,6 +135,7 @@ class SolverRun:
         check_result_folder(
             self.output,
             curve=self.half_scan_frc,
+            uncertainty=self.uncertainty,
             overwrite=self._replaces,
             inputs=paths_in([self.scan, *self._files().values()]),
             scan=scan,
@@ -146,6 +148,7 @@ class SolverRun:
             "first_probe": self.first_probe,
             "scan_index": self.scan_index,
             "half_scan_frc": self.half_scan_frc or None,
+            "uncertainty": self.uncertainty or None,
         }
         settings = {**self.settings, **more}
         return Request(
@@ -215,6 +218,13 @@ class SolverRun:
                 with self.clock.stage("half scans"):
                     curve = work.halves(scan)
             metrics["half_scan_frc"] = None if curve is None else curve.metrics
+        sure = None
+        if self.uncertainty:
+            if not (attendance.stopped or interrupts.arrived):
+                with self.clock.stage("uncertainty"):
+                    sure = work.uncertainty(rec, scan)
+            metrics["uncertainty"] = None if sure is None else sure.metrics
+            rec = rec if sure is None else sure.reconstruction
         result = SolverResult(
             reconstruction=rec,
             r_factors=solution.r_factors,

@@ -14,6 +14,7 @@ from ptycho_core.refinement import initial_object
 from ptycho_core.solving.attended import Attendance
 from ptycho_core.solving.place import Place
 from ptycho_core.solving.solutions import reconstruction_of
+from ptycho_core.uncertainty.estimate import SOLVER_SPLITS, Uncertainty, sparing_uncertainty
 
 __all__ = ["SolverWork"]
 
@@ -55,26 +56,41 @@ class SolverWork:
 
         Both start from a flat object: one that was made of all patterns would be in both.
         """
-        attendance, interrupts = self.attendance, self.attendance.interrupts
 
         def half(part: Indices) -> Reconstruction:
-            patterns = scan.select(part)
-            solution = self._solve(
-                patterns,
-                "half of the scan",
-                None,
-                between=lambda _: interrupts.arrived or attendance.overdue,
-            )
-            if interrupts.arrived:
-                raise KeyboardInterrupt
-            if solution.stopped == "caller":
-                raise TimeoutError("max_time is over; raise it to have one")
-            return reconstruction_of(solution, patterns)
+            return self._afresh(scan.select(part), "half of the scan")
 
         remove_ramp = bool(self.settings.get("update_probe"))
-        with interrupts.watch(), suppress(KeyboardInterrupt):
+        with self.attendance.interrupts.watch(), suppress(KeyboardInterrupt):
             return sparing_half_scan_frc(scan.positions, half, remove_ramp=remove_ramp)
         return None
+
+    def uncertainty(self, rec: Reconstruction, scan: Scan) -> Uncertainty | None:
+        """Estimate the standard errors of a reconstruction; None if it is not possible.
+
+        Halves and the simulated repetition start from a flat object, as in `halves`.
+        """
+
+        def make(patterns: Scan) -> Reconstruction:
+            return self._afresh(patterns, "uncertainty")
+
+        with self.attendance.interrupts.watch(), suppress(KeyboardInterrupt):
+            return sparing_uncertainty(
+                rec, scan, make, splits=SOLVER_SPLITS, nphotons=self.nphotons
+            )
+        return None
+
+    def _afresh(self, scan: Scan, label: str) -> Reconstruction:
+        """Solve from a flat object, to the end or not at all."""
+        attendance, interrupts = self.attendance, self.attendance.interrupts
+        solution = self._solve(
+            scan, label, None, between=lambda _: interrupts.arrived or attendance.overdue
+        )
+        if interrupts.arrived:
+            raise KeyboardInterrupt
+        if solution.stopped == "caller":
+            raise TimeoutError("max_time is over; raise it to have one")
+        return reconstruction_of(solution, scan)
 
     def _solve(self, scan: Scan, label: str, start: Reconstruction | None, **more: Any) -> Solution:
         put, bad = self.place.put, scan.bad_pixels

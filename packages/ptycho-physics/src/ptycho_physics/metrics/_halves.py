@@ -13,7 +13,7 @@ from ptycho_physics.metrics._quality import Complex
 
 
 def split_halves(
-    positions: NDArray[np.floating],
+    positions: NDArray[np.floating], seed: int | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split a scan into two halves that both cover the whole area.
 
@@ -24,6 +24,9 @@ def split_halves(
     ----------
     positions : (n, 2) real array
         Patch centres ``(x, y)`` in pixels.
+    seed
+        Which of two neighbours goes to which half is drawn with this seed, for halves of another
+        kind; by default they simply alternate.
 
     Returns
     -------
@@ -44,6 +47,9 @@ def split_halves(
     strip = np.floor(offset[:, 1] / step + 0.5)
     along = np.where(strip % 2 == 0, offset[:, 0], -offset[:, 0])
     order = np.lexsort((along, strip))
+    if seed is not None:
+        pairs = order[: len(order) // 2 * 2].reshape(-1, 2)
+        order[: pairs.size] = np.random.default_rng(seed).permuted(pairs, axis=1).ravel()
     return np.sort(order[::2]), np.sort(order[1::2])
 
 

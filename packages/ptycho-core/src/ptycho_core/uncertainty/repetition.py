@@ -1,0 +1,63 @@
+"""The patterns that a scan would have given if its reconstruction were the object."""
+
+import numpy as np
+from attrs import evolve
+from ptycho_data import Reconstruction, Scan
+
+from ptycho_core.analysis.verdict import (
+    JUDGED_PATTERNS,
+    drawn_counts,
+    model_rates,
+    photons_known,
+)
+
+__all__ = ["simulate_again"]
+
+#: Patterns that are simulated at once.
+_AT_ONCE = 256
+
+
+def simulate_again(
+    rec: Reconstruction, scan: Scan, nphotons: float | None = None, *, seed: int = 0
+) -> Scan | None:
+    """Return a scan with the rates of a reconstruction and new photon noise.
+
+    Parameters
+    ----------
+    rec : Reconstruction
+        Of all patterns of the scan, in their order. Its object, probe and positions are true in the
+        repetition.
+    scan : Scan
+        Detector, subtracted background, mean counts; its probe and positions are what the
+        repetition starts from, too.
+    nphotons
+        Mean photons per pattern, if the scan does not state it.
+    seed
+        Of the noise.
+
+    Returns
+    -------
+    Scan or None
+        Counts; None if the number of photons is unknown.
+    """
+    if not photons_known(scan, nphotons):
+        return None
+    scale = _counts_per_rate(rec, scan, nphotons)
+    rng = np.random.default_rng(seed)
+    counts = np.empty((scan.n, scan.N, scan.N), np.float32)
+    for start in range(0, scan.n, _AT_ONCE):
+        rows = np.arange(start, min(start + _AT_ONCE, scan.n))
+        counts[rows] = drawn_counts(scale * model_rates(rec, rows).astype(np.float64), scan, rng)
+    if scan.bad_pixels is not None:
+        counts[:, scan.bad_pixels] = 0
+    stated = scan.nphotons if scan.domain == "counts" else None
+    return evolve(scan, diffraction=counts, domain="counts", nphotons=stated, known_totals=None)
+
+
+def _counts_per_rate(rec: Reconstruction, scan: Scan, nphotons: float | None) -> float:
+    """Return the scale of the rates that gives some patterns their total counts."""
+    rows = np.unique(np.linspace(0, scan.n - 1, min(scan.n, JUDGED_PATTERNS)).astype(int))
+    counts, rates = scan.counts(rows, nphotons), model_rates(rec, rows)
+    if scan.bad_pixels is not None:
+        rates[:, scan.bad_pixels] = 0
+    return float(np.sum(counts, dtype=np.float64) / np.sum(rates, dtype=np.float64))
