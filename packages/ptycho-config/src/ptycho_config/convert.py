@@ -44,6 +44,11 @@ def to_dict(config: attrs.AttrsInstance) -> dict[str, Any]:
     -------
     dict
         Field name to value; paths and enumerations are strings, ``model`` is a dictionary.
+
+    Examples
+    --------
+    >>> to_dict(TrainingConfig(nepochs=5))["nepochs"]
+    5
     """
     values = {field.name: getattr(config, field.name) for field in attrs.fields(type(config))}
     return {
@@ -73,6 +78,11 @@ def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
     ------
     ConfigError
         With all violations: unknown keys (with a suggestion), fields given twice, bad values.
+
+    Examples
+    --------
+    >>> from_dict(TrainingConfig, {"nepochs": 5, "model": {"gridsize": 2}}).model.gridsize
+    2
     """
     flat = flatten(values, classes_of(cls))
     retired = field_names([RunFiles]) if cls in _HELD_PATHS else ()

@@ -164,6 +164,13 @@ def resolve_training(layers: Iterable[Layer]) -> Resolved[TrainingConfig]:
     ------
     ConfigError
         With the violations of all layers and of the result; each says where the value came from.
+
+    Examples
+    --------
+    >>> given = Layer(origin="command line", values={"nepochs": 5})
+    >>> found = resolve_training([given])
+    >>> found.config.nepochs, found.origins["nepochs"]
+    (5, 'command line')
     """
     return _resolve(TrainingConfig, layers)
 
@@ -185,6 +192,11 @@ def resolve_inference(layers: Iterable[Layer]) -> Resolved[InferenceConfig]:
     ------
     ConfigError
         As `resolve_training`, and if another source contradicts the model of the bundle.
+
+    Examples
+    --------
+    >>> resolve_inference([Layer(origin="command line", values={"n_groups": 64})]).config.n_groups
+    64
     """
     return _resolve(InferenceConfig, layers)
 

@@ -53,6 +53,14 @@ def simulate_scan(
     ------
     InvalidValueError
         If a part is missing.
+
+    Examples
+    --------
+    >>> from ptycho_core import SimulationParts, simulate_scan
+    >>> parts = SimulationParts().completed(N=64, n_patterns=20)
+    >>> scan = simulate_scan(parts, photons=1e5)
+    >>> scan.n, scan.N, round(float(scan.counts().sum()) / scan.n, -4)
+    (20, 64, 100000.0)
     """
     for name in ("object", "probe", "positions"):
         if getattr(parts, name) is None:

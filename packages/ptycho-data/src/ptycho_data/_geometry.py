@@ -20,6 +20,11 @@ def half_pixel(N: int) -> float:
     """Return the distance from the centre of a patch, index ``(N - 1) / 2``, to pixel ``N//2``.
 
     Half a pixel for even N, nothing for odd N.
+
+    Examples
+    --------
+    >>> half_pixel(64), half_pixel(65)
+    (0.5, 0.0)
     """
     return N // 2 - (N - 1) / 2
 

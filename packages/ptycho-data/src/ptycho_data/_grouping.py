@@ -168,6 +168,12 @@ def group_positions(
     ------
     InvalidValueError
         If an argument is impossible; the message names it.
+
+    Examples
+    --------
+    >>> square = [(0, 0), (1, 0), (0, 1), (1, 1)]
+    >>> group_positions([*square, (9, 9)], 2, n_groups=1, sequential=True)[0].tolist()
+    [0, 1, 2, 3]
     """
     points = _checked_positions(positions)
     n, C = len(points), _group_size(gridsize)
@@ -233,6 +239,13 @@ def subsample(
     ------
     InvalidValueError
         If there are not that many.
+
+    Examples
+    --------
+    >>> subsample(5, None)
+    array([0, 1, 2, 3, 4])
+    >>> len(subsample(100, 10))
+    10
     """
     if n_subsample is None or n_subsample == n:
         return np.arange(n)

@@ -148,6 +148,17 @@ def scan_from_arrays(
     ------
     ScanFormatError
         If the arrays break the contract; the message lists every violation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> light = np.zeros((3, 64, 64), np.uint16)
+    >>> light[:, 30:34, 30:34] = 9
+    >>> arrays = {"diffraction": light, "probeGuess": light[0] + 0j}
+    >>> arrays |= {"xcoords": [0.0, 2.0, 4.0], "ycoords": [0.0, 1.0, 0.0]}
+    >>> scan = scan_from_arrays(arrays, domain="counts")
+    >>> scan.n, scan.N
+    (3, 64)
     """
     _check_argument(domain)
     findings = Findings(name)
@@ -179,6 +190,12 @@ def validate(
     -------
     list of Violation
         Empty for a good scan.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sorted({violation.key for violation in validate({"diffraction": np.ones((3, 64, 64))})})
+    ['probeGuess', 'xcoords', 'ycoords']
     """
     _check_argument(domain)
     given = Experiment(

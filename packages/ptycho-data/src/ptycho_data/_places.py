@@ -27,6 +27,11 @@ def places(positions: ArrayLike) -> NDArray[np.int64]:
     -------
     ndarray, (n,) int64
         Numbers from 0, without a gap, in the order of the first pattern at each place.
+
+    Examples
+    --------
+    >>> places([(0, 0), (9, 0), (0, 9), (9, 9), (0.1, 0)])
+    array([0, 1, 2, 3, 0])
     """
     points = np.asarray(positions, dtype=np.float64)
     # as complex numbers, which sort ten times faster than rows

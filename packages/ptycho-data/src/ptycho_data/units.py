@@ -70,6 +70,11 @@ def metres_per(unit: str) -> float:
     ------
     InvalidValueError
         If it is no unit of length known here.
+
+    Examples
+    --------
+    >>> metres_per("um")
+    1e-06
     """
     return _factor(unit, _METRES, "a unit of length (m, cm, mm, um, nm, angstrom or pm)")
 
@@ -114,6 +119,11 @@ def wavelength(energy: float, particle: Particle = "photon") -> float:
     -------
     float
         Metres.
+
+    Examples
+    --------
+    >>> f"{wavelength(10_000):.4g} m, of electrons {wavelength(300e3, 'electron'):.4g} m"
+    '1.24e-10 m, of electrons 1.969e-12 m'
     """
     if particle == "electron":
         momentum = math.sqrt(energy * (energy + 2 * ELECTRON_REST_EV))
@@ -159,5 +169,10 @@ def object_pixel(
     -------
     float
         Metres.
+
+    Examples
+    --------
+    >>> f"{object_pixel(8800, distance_m=2.2, detector_pixel_m=75e-6, N=128) * 1e9:.2f} nm"
+    '32.29 nm'
     """
     return math.fabs(wavelength(energy, particle) * distance_m / (N * detector_pixel_m))

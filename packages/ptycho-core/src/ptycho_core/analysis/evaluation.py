@@ -171,6 +171,14 @@ def evaluate(
     InvalidValueError
         If there is no reference, the two have pixels of different size, or the common rectangle is
         smaller than 16 x 16 pixels.
+
+    Examples
+    --------
+    >>> from ptycho_core import SimulationParts, evaluate, simulate_scan, solve_scan
+    >>> scan = simulate_scan(SimulationParts().completed(object_size=96, n_patterns=40))
+    >>> result = solve_scan(scan, epochs=5, progress=False)
+    >>> evaluate(result.reconstruction, scan).comparison.correlation > 0.9
+    True
     """
     ours = (
         PlacedObject.from_reconstruction(reconstruction)

@@ -53,6 +53,13 @@ def inspect_scan(scan: Scan, nphotons: float | None = None) -> Inspection:
     scan : Scan
     nphotons : float, optional
         Mean photons per pattern, for an amplitude scan that does not state it.
+
+    Examples
+    --------
+    >>> from ptycho_core import SimulationParts, inspect_scan, simulate_scan
+    >>> scan = simulate_scan(SimulationParts().completed(object_size=96, n_patterns=40))
+    >>> inspect_scan(scan).overlap.fraction > 0.5
+    True
     """
     facts = ScanFacts(scan)
     return Inspection(

@@ -110,6 +110,14 @@ def solve_scan(
         If the solver diverges.
     SolverInterrupted
         After Ctrl-C or SIGTERM, with the result so far.
+
+    Examples
+    --------
+    >>> from ptycho_core import SimulationParts, simulate_scan, solve_scan
+    >>> scan = simulate_scan(SimulationParts().completed(object_size=96, n_patterns=40))
+    >>> result = solve_scan(scan, epochs=5, progress=False)
+    >>> result.verdict.r_factor < 0.2
+    True
     """
     run = SolverRun(
         scan=scan,
