@@ -155,3 +155,44 @@ def test_experiment_place_and_run_go_along(scan, tmp_path):
         x_m = file["probe_position_x_m"][()]
     pixel = evolve(scan, **known).pixel_size_m
     np.testing.assert_allclose(x_m, 3.1234e-3 + scan.xcoords * pixel, rtol=0, atol=1e-15)
+
+
+@pytest.fixture(scope="module")
+def lit_unevenly(scan):
+    """A scan with a beam that flickers, and a background."""
+    light = np.random.default_rng(0).uniform(0.6, 1.4, scan.n)
+    light /= light.mean()
+    counts = np.random.default_rng(1).poisson(light[:, None, None] * scan.counts() + 3)
+    return evolve(scan, diffraction=counts.astype(np.float32), domain="counts"), light
+
+
+def test_light_background_and_held_out_patterns_are_among_the_results(lit_unevenly, tmp_path):
+    scan, light = lit_unevenly
+    options = {"refine_light": True, "background": "constant", "held_out": 0.1}
+    result = solve_scan(scan, output=tmp_path / "r", epochs=6, pictures=False, **options)
+    stored = np.load(tmp_path / "r" / "fitted.npz")
+    assert set(stored) == {"light", "background", "held_out"}
+    np.testing.assert_array_equal(stored["light"], result.fitted.light)
+    np.testing.assert_allclose(stored["light"], light, atol=0.15)
+    metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert metrics["held_out"]["patterns"] == len(stored["held_out"]) == 2
+    assert metrics["light_rms"] == pytest.approx(light.std(), rel=0.1)
+    assert metrics["background_mean"] == pytest.approx(3, rel=0.7)
+    assert result.r_factor == result.r_factors[result.fitted.held_out.best - 1]
+    plain = solve_scan(scan, output=tmp_path / "r", epochs=6, pictures=False, overwrite=True)
+    assert result.verdict.ratio < 0.85 * plain.verdict.ratio
+    assert not (tmp_path / "r" / "fitted.npz").exists()
+
+
+def test_half_scans_take_the_epochs_that_were_best(lit_unevenly):
+    scan, _ = lit_unevenly
+    epochs = []
+    result = solve_scan(
+        scan,
+        epochs=7,
+        held_out=0.1,
+        half_scan_frc=True,
+        callback=lambda epoch, _: epochs.append(epoch),
+    )
+    best = result.fitted.held_out.best
+    assert epochs[len(result.r_factors) :] == [*range(1, best + 1)] * 2

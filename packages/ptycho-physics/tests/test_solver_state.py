@@ -24,9 +24,15 @@ EVERYTHING = {
     "refine_light": True,
     "background": "scaled",
     "held_out": 0.1,
+    "probe_variation": 2,
+    "variation_start": 2,
+    "refine_affine": True,
     "epochs": 4,
     "batch_size": 30,
 }
+
+COMPARED = ("object", "probe", "positions", "light", "background", "background_share", "affine")
+COMPARED += ("probe_variation", "variation_coefficients")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +70,7 @@ def test_a_run_goes_on_from_any_batch_with_the_same_bits(experiment):
         again = solve(counts, positions, probe, state=state, **options)
         assert again.r_factors == whole.r_factors
         assert again.held_out.deviances == whole.held_out.deviances
-        for name in ("object", "probe", "positions", "light", "background", "background_share"):
+        for name in COMPARED:
             np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
 
 

@@ -13,6 +13,7 @@ from ptycho_cli.values import ABOVE_ZERO
 __all__ = [
     "fail_above_option",
     "fail_if_above",
+    "held_out_summary",
     "pictures_option",
     "resolution_summary",
     "summary",
@@ -74,6 +75,15 @@ def summary(folder: Path, metrics: Mapping[str, Any], rate: float, patterns: int
         parts.append(f"correlation with objectGuess {metrics['correlation']:.4f}")
     parts.append(f"{patterns} patterns at {format_number(rate)} per second")
     return f"{folder}: {', '.join(parts)}"
+
+
+def held_out_summary(metrics: Mapping[str, Any]) -> str:
+    """Return one line about the patterns that were not used."""
+    found = metrics["held_out"]
+    return (
+        f"held out: {found['patterns']} patterns, R-factor {found['r_factor']:.4f}, deviance "
+        f"{found['deviance']:.3f} per pixel, best after epoch {found['best_epoch']}"
+    )
 
 
 def resolution_summary(metrics: Mapping[str, Any] | None) -> str:

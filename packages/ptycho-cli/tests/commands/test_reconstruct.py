@@ -219,3 +219,15 @@ def test_a_time_limit_is_no_error(ptycho, scan_file, tmp_path, monkeypatch):
 def _out_of_time(self, state):
     self.stopped = "max_time" if state().r_factors else ""
     return bool(self.stopped)
+
+
+def test_switches_of_the_solver(ptycho, scan_file, tmp_path):
+    switches = ["--refine-light", "--background", "scaled", "--saturation", "1e6"]
+    switches += ["--held-out", "0.1"]
+    done = ptycho("reconstruct", scan_file, "-o", tmp_path / "r", "--epochs", "3", *switches)
+    assert done.code == 0
+    assert "held out: 6 patterns, R-factor" in done.out + done.err
+    run = json.loads((tmp_path / "r" / "run.json").read_text())["configuration"]
+    assert (run["refine_light"], run["background"], run["held_out"]) == (True, "scaled", 0.1)
+    assert set(np.load(tmp_path / "r" / "fitted.npz")) > {"light", "background_share"}
+    assert ptycho("reconstruct", scan_file, "-o", tmp_path / "s", "--held-out", "0.7").code == 2

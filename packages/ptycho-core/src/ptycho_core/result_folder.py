@@ -1,6 +1,6 @@
 """Write the results of a reconstruction and the record of its run, whichever method made it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ def write_result_folder(
     pictures: bool,
     overwrite: bool,
     clock: Stopwatch,
+    also: Callable[[Path], None] = lambda _: None,
 ) -> None:
     """Write object, metrics, pictures and record, which appear together.
 
@@ -52,9 +53,12 @@ def write_result_folder(
         Replace results.
     clock
         Timings of the run.
+    also
+        Writes more files of the set into the folder that it is given.
     """
 
-    def also(staged: Path) -> None:
+    def rest(staged: Path) -> None:
+        also(staged)
         if pictures:
             write_curve(curve, staged)
             write_uncertainty(rec, metrics.get("uncertainty"), staged)
@@ -71,5 +75,5 @@ def write_result_folder(
         pictures=pictures,
         overwrite=overwrite,
         stage=clock.stage,
-        also=also,
+        also=rest,
     )

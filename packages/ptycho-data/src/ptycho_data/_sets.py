@@ -78,7 +78,7 @@ RECONSTRUCTION_SET = SetKind(
     key="reconstruction.npz",
     files=(
         *("product.h5", "reconstructed_amplitude.png", "reconstructed_phase.png"),
-        *("metrics.json", "run.json", "half_scan_frc.png", "uncertainty.png"),
+        *("metrics.json", "run.json", "half_scan_frc.png", "fitted.npz", "uncertainty.png"),
     ),
 )
 MODEL_SET = SetKind(

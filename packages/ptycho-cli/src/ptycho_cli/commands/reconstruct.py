@@ -15,6 +15,7 @@ from ptycho_cli.layers import refusals_as_usage
 from ptycho_cli.reading import given_reading, reading_options, scan_index_option
 from ptycho_cli.results import (
     fail_above_option,
+    held_out_summary,
     pictures_option,
     resolution_summary,
     summary,
@@ -32,7 +33,7 @@ __all__ = ["reconstruct"]
 #: Options that `--help` shows.
 BASIC = (
     "output overwrite resume dry_run first_probe start "
-    "epochs max_time update_probe modes refine_positions tolerance accelerator fail_above "
+    "epochs auto max_time update_probe modes refine_positions accelerator fail_above "
     "uncertainty name skip_done keep_going as_json pictures"
 )
 
@@ -79,6 +80,12 @@ BASIC = (
     help="Maximum number of passes over the scan.",
 )
 @section("Solver")(
+    "--auto",
+    is_flag=True,
+    help="Decide in short runs, by patterns that are not used, what to refine: probe, light, "
+    "background, positions, modes and others. Options that are given stay on.",
+)
+@section("Solver")(
     "--max-time",
     type=Number(above=0, maximum=1e6),
     metavar="MINUTES",
@@ -115,6 +122,39 @@ BASIC = (
     "--refine-positions", is_flag=True, help="Refine the positions as well, from epoch 6 on."
 )
 @section("Solver")(
+    "--refine-affine",
+    is_flag=True,
+    help="Refine scale, rotation and shear of the positions, before single ones are refined.",
+)
+@section("Solver")(
+    "--probe-variation",
+    type=Whole(1, 64),
+    metavar="K",
+    help="Let the probe vary over the scan, by K modes. Needs `--update-probe`.",
+)
+@section("Solver")(
+    "--refine-light", is_flag=True, help="Fit the intensity of the beam in each pattern as well."
+)
+@section("Solver")(
+    "--background",
+    type=click.Choice(("constant", "scaled")),
+    help="Fit counts that came without light: the same in each pattern (constant), or times a "
+    "factor for each pattern (scaled).",
+)
+@section("Solver")(
+    "--saturation",
+    type=Number(above=0),
+    metavar="COUNTS",
+    help="Counts from which a pixel is saturated: there were at least as many.",
+)
+@section("Solver")(
+    "--held-out",
+    type=Number(0, 0.5),
+    default=0.0,
+    show_default=True,
+    help="Share of the patterns that are not used, to stop when they are predicted no better.",
+)
+@section("Solver")(
     "--tolerance",
     type=Number(0, 1),
     help="Stop when the R-factor falls by less than this fraction in three epochs.",
@@ -141,6 +181,7 @@ def reconstruct(
     first_probe: str | None,
     start: Path | None,
     epochs: int,
+    auto: bool,
     max_time: float | None,
     accelerator: str,
     batch_size: int,
@@ -148,6 +189,12 @@ def reconstruct(
     update_probe: bool,
     modes: int | None,
     refine_positions: bool,
+    refine_affine: bool,
+    probe_variation: int | None,
+    refine_light: bool,
+    background: str | None,
+    saturation: float | None,
+    held_out: float,
     tolerance: float | None,
     seed: int,
     half_scan_frc: bool,
@@ -164,6 +211,7 @@ def reconstruct(
 
     \b
     ptycho reconstruct scan.npz -o result --epochs 50 --update-probe --tolerance 0.001
+    ptycho reconstruct scan.npz -o result --auto
     ptycho reconstruct scan.npz -o result --first-probe auto --update-probe
     ptycho reconstruct scan.npz -o result --epochs 50 --update-probe --resume
     ptycho reconstruct scan.npz -o better --from result --refine-positions
@@ -171,6 +219,9 @@ def reconstruct(
     """
     if modes is not None and not update_probe:
         msg = f"--modes {modes} needs --update-probe: modes are found by refining the probe"
+        raise click.UsageError(msg)
+    if probe_variation is not None and not update_probe:
+        msg = f"--probe-variation {probe_variation} needs --update-probe"
         raise click.UsageError(msg)
     batch = Batch.of(scans, output, more)
     if companion is not None and not batch.single:
@@ -215,9 +266,16 @@ def reconstruct(
                 "update_probe": update_probe,
                 "modes": modes,
                 "refine_positions": refine_positions,
+                "refine_affine": refine_affine,
+                "probe_variation": probe_variation,
+                "refine_light": refine_light,
+                "background": background,
+                "saturation": saturation,
+                "held_out": held_out,
                 "tolerance": tolerance,
                 "seed": seed,
             },
+            auto=auto,
             accelerator=accelerator,
             max_time=max_time,
             half_scan_frc=half_scan_frc,
@@ -266,6 +324,7 @@ def reconstruct(
 #: Why the solver ended, where it did not make all epochs.
 _ENDS = {
     "plateau": ", stopped at a plateau of the R-factor",
+    "held-out": ", stopped by the held-out patterns",
     "interrupted": ", interrupted",
     "max_time": ", stopped by --max-time",
 }
@@ -281,4 +340,6 @@ def _summaries(output: Path, result: "SolverResult", epochs: int) -> list[str]:
         line += f"{end} after epoch {done} of {epochs}: continue with --resume"
     asked = {"half_scan_frc": resolution_summary, "uncertainty": uncertainty_summary}
     metrics = result.metrics
-    return [line, *(tell(metrics[name]) for name, tell in asked.items() if name in metrics)]
+    held_out = [held_out_summary(metrics)] if "held_out" in metrics else []
+    rest = [tell(metrics[name]) for name, tell in asked.items() if name in metrics]
+    return [line, *held_out, *rest]

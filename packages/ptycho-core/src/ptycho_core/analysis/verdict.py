@@ -19,6 +19,7 @@ from ptycho_physics import expected_counts, extract_patches
 from ptycho_physics.metrics import noise_r_factor_sums, r_factor_sums
 
 from ptycho_core.cautions import Caution
+from ptycho_core.fitted import Fitted
 
 __all__ = [
     "JUDGED_PATTERNS",
@@ -151,7 +152,12 @@ def file_name(scan: Scan) -> str:
     return scan.source.name if scan.source is not None else "scan"
 
 
-def judge(rec: Reconstruction, scan: Scan, nphotons: float | None = None) -> Verdict:
+def judge(
+    rec: Reconstruction,
+    scan: Scan,
+    nphotons: float | None = None,
+    fitted: Fitted = Fitted(),  # noqa: B008 - it is frozen
+) -> Verdict:
     """Compare a reconstruction with its patterns and with their photon noise.
 
     Parameters
@@ -161,6 +167,8 @@ def judge(rec: Reconstruction, scan: Scan, nphotons: float | None = None) -> Ver
         The measured patterns; at most `JUDGED_PATTERNS` of them are read.
     nphotons
         Mean photons per pattern, if the scan holds amplitudes and does not state it.
+    fitted : Fitted
+        Light and background of the patterns, if they were fitted.
 
     Returns
     -------
@@ -173,29 +181,37 @@ def judge(rec: Reconstruction, scan: Scan, nphotons: float | None = None) -> Ver
         If the R-factor is not finite.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # told as one error, by what comes of it
-        verdict = _judge(rec, scan, nphotons)
+        verdict = _judge(rec, scan, nphotons, fitted)
     if not math.isfinite(verdict.r_factor):
         advice = "object or probe are of an absurd size: train or solve again"
         raise InvalidValueError("R-factor", "finite", f"{verdict.r_factor}", advice)
     return verdict
 
 
-def _judge(rec: Reconstruction, scan: Scan, nphotons: float | None) -> Verdict:
+def _judge(rec: Reconstruction, scan: Scan, nphotons: float | None, fitted: Fitted) -> Verdict:
     known = photons_known(scan, nphotons)
     chosen = np.linspace(0, len(rec.indices) - 1, min(len(rec.indices), JUDGED_PATTERNS))
     rows = np.unique(chosen.astype(int))
     counts = scan.counts(rec.indices[rows], nphotons if known else 1.0)
-    rates = model_rates(rec, rows)
+    rates: NDArray[Any] = model_rates(rec, rows, fitted)
+    dark = fitted.background_of(rows)
     if scan.bad_pixels is not None:
         counts, rates = counts[:, ~scan.bad_pixels], rates[:, ~scan.bad_pixels]
+        dark = None if dark is None else dark[:, ~scan.bad_pixels]
     modulus, amplitude = np.sqrt(rates), np.sqrt(counts)
     power = float(np.sum(rates, dtype=np.float64))
-    factor = float(np.sum(modulus * amplitude, dtype=np.float64)) / power if power else 0.0
-    misfit, total = r_factor_sums(factor * modulus, amplitude)
+    if dark is None:
+        factor = float(np.sum(modulus * amplitude, dtype=np.float64)) / power if power else 0.0
+        expected = factor * modulus
+    else:
+        above = max(0.0, float(np.sum(counts - dark, dtype=np.float64)))
+        factor = math.sqrt(above / power) if power else 0.0
+        expected = np.sqrt(factor**2 * rates + dark)
+    misfit, total = r_factor_sums(expected, amplitude)
     r_factor = float(misfit / total) if total else 0.0
     if not (known and total and factor):  # without light there is no noise
         return Verdict(r_factor=r_factor, noise=None)
-    light = factor**2 * rates
+    light = factor**2 * rates if dark is None else expected**2
     if scan.background is None or scan.domain != "counts" or not math.isfinite(r_factor):
         noise, noise_total = noise_r_factor_sums(light)
     else:
@@ -248,7 +264,15 @@ def photons_known(scan: Scan, nphotons: float | None = None) -> bool:
     return scan.domain == "counts" or scan.nphotons is not None or nphotons is not None
 
 
-def model_rates(rec: Reconstruction, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Rates (k, N, N) of some patterns of a reconstruction, up to a common factor."""
+def model_rates(
+    rec: Reconstruction,
+    rows: NDArray[np.int64],
+    fitted: Fitted = Fitted(),  # noqa: B008 - it is frozen
+) -> NDArray[Any]:
+    """Rates (k, N, N) of the light of some patterns, up to a common factor.
+
+    With `fitted`, of the light and the probe that each pattern was found to have.
+    """
     patches = extract_patches(rec.object, rec.positions[rows], rec.N)
-    return np.asarray(expected_counts(patches, rec.probe, 1.0))
+    rates = np.asarray(expected_counts(patches, fitted.probes_of(rec.probe, rows), 1.0))
+    return rates if fitted.light is None else rates * fitted.light[rows, None, None]

@@ -27,6 +27,7 @@ def solve_scan(
     start: AnyPath | None = None,
     scan_index: int | None = None,
     epochs: int = 20,
+    auto: bool = False,
     accelerator: str = "auto",
     max_time: float | None = None,
     nphotons: float | None = None,
@@ -65,6 +66,10 @@ def solve_scan(
         Which scan to reconstruct, if the file holds several; see `Scan.scan_index`.
     epochs
         Maximum number of passes over the patterns.
+    auto
+        First decide in short runs which switches the data ask for: refinement of probe, positions
+        and modes, light of each pattern, background. See `ptycho_core.solving.ladder`; what
+        `settings` switch on stays on.
     accelerator
         ``numpy``; ``cpu``, ``gpu`` or ``cuda`` with PyTorch; or ``auto``: a GPU where there is one
         and enough work, else NumPy.
@@ -130,6 +135,7 @@ def solve_scan(
         start=None if start is None else located(start),
         scan_index=scan_index,
         settings={"epochs": epochs, **settings},
+        auto=auto,
         accelerator=accelerator,
         max_time=max_time,
         nphotons=nphotons,

@@ -8,6 +8,7 @@ from ptycho_data import Reconstruction
 
 from ptycho_core.analysis.verdict import Verdict
 from ptycho_core.cautions import Caution
+from ptycho_core.fitted import Fitted
 from ptycho_core.record import UNFINISHED
 from ptycho_core.results import ReconstructionResult, result_facts
 
@@ -17,6 +18,7 @@ __all__ = ["SolverInterrupted", "SolverResult"]
 _ENDINGS = {
     "epochs": "",
     "plateau": ", ended at a plateau",
+    "held-out": ", ended by the held-out patterns",
     "interrupted": ", interrupted",
     "max_time": ", out of time",
 }
@@ -34,9 +36,12 @@ class SolverResult(ReconstructionResult):
         ``sum|sqrt(rate) - sqrt(counts)| / sum sqrt(counts)`` during each epoch, before its updates.
     stopped : str
         "epochs" if all epochs were completed, "plateau" if the R-factor stopped falling,
-        "interrupted", or "max_time" if the time was over.
+        "held-out" if the held-out patterns were predicted no better, "interrupted", or
+        "max_time" if the time was over.
     positions_moved_rms : float
         Root mean square displacement of the positions, in pixels; 0 if they were not refined.
+    fitted : Fitted
+        Light and background of the patterns, and the prediction of those that were held out.
     verdict : Verdict
         Comparison with photon noise.
     cautions : list of Caution
@@ -53,6 +58,7 @@ class SolverResult(ReconstructionResult):
     r_factors: list[float]
     stopped: str
     positions_moved_rms: float
+    fitted: Fitted = field(factory=Fitted)
     verdict: Verdict
     cautions: list[Caution] = field(factory=list)
     metrics: dict[str, Any] = field(factory=dict)
@@ -72,8 +78,8 @@ class SolverResult(ReconstructionResult):
 
     @property
     def r_factor(self) -> float:
-        """R-factor of the last epoch."""
-        return self.r_factors[-1]
+        """R-factor of the last epoch, or of the one that predicts held-out patterns best."""
+        return self.r_factors[self.fitted.epoch(len(self.r_factors)) - 1]
 
     @property
     def complete(self) -> bool:

@@ -20,6 +20,7 @@ from ptycho_core.batch.finished import Request
 from ptycho_core.cautions import check_scan, report
 from ptycho_core.first_probe.search import GUESSED_PROBE
 from ptycho_core.first_probe.sources import first_probe_of, probe_source
+from ptycho_core.fitted import Fitted
 from ptycho_core.interrupts import Interrupts
 from ptycho_core.memory import Estimate, of_solver
 from ptycho_core.models import is_model
@@ -61,7 +62,7 @@ class SolverRun:
         Arguments of `ptycho_core.run_settings.read_scan`, for a file.
     settings
         Arguments of `ptycho_physics.solve`, with ``epochs``.
-    first_probe, start, scan_index, accelerator, max_time, nphotons, half_scan_frc,
+    first_probe, start, scan_index, auto, accelerator, max_time, nphotons, half_scan_frc,
     uncertainty, pictures, resume, overwrite, callback
         As for `solve_scan`.
     progress
@@ -75,6 +76,7 @@ class SolverRun:
     start: Path | None = None
     scan_index: int | None = None
     settings: Mapping[str, Any]
+    auto: bool = False
     accelerator: str = "auto"
     max_time: float | None = None
     nphotons: float | None = None
@@ -149,6 +151,7 @@ class SolverRun:
             "scan_index": self.scan_index,
             "half_scan_frc": self.half_scan_frc or None,
             "uncertainty": self.uncertainty or None,
+            "auto": self.auto or None,
         }
         settings = {**self.settings, **more}
         return Request(
@@ -191,7 +194,12 @@ class SolverRun:
             deadline=None if self.max_time is None else begun + 60 * self.max_time,
             checkpoint=checkpoint,
         )
-        work = self._work(place, attendance)
+        work, ladder = self._work(place, attendance), None
+        if self.auto:
+            with self.clock.stage("auto"):
+                ladder = work.ladder(scan)
+            log.info("auto: %s", ladder.verdict())
+            work = evolve(work, settings={**self.settings, **ladder.settings})
         with self.clock.stage("solve"), interrupts.watch():
             solution = work.whole(scan, None if start is None else start.reconstruction, state)
         stopped = attendance.stopped or solution.stopped
@@ -203,26 +211,35 @@ class SolverRun:
             raise KeyboardInterrupt(f"interrupted in the first epoch: {rest}")
         rec = reconstruction_of(solution, scan)
         with self.clock.stage("evaluate"):
-            verdict = judge(rec, scan, self.nphotons)
+            fitted = Fitted.of(solution)
+            verdict = judge(rec, scan, self.nphotons, fitted)
             cautions += report(verdict.cautions())
-            metrics = {"r_factor": solution.r_factors[-1], **reference_metrics(rec, scan)}
-        metrics |= {**verdict.metrics, "r_factors": solution.r_factors, "stopped": stopped}
+            best = fitted.epoch(len(solution.r_factors))
+            metrics = {"r_factor": solution.r_factors[best - 1], **reference_metrics(rec, scan)}
+        metrics |= {
+            **verdict.metrics,
+            **fitted.metrics(),
+            "r_factors": solution.r_factors,
+            "stopped": stopped,
+        }
         if found is not None:
             metrics["first_probe"] = found.record
+        if ladder is not None:
+            metrics["auto"] = ladder.record()
         moved = float(np.sqrt(np.mean((solution.positions - scan.positions) ** 2)))
-        if self.settings.get("refine_positions"):
+        if work.settings.get("refine_positions"):
             metrics["positions_moved_rms"] = moved
         curve = None
         if self.half_scan_frc:
             if not (attendance.stopped or interrupts.arrived):
                 with self.clock.stage("half scans"):
-                    curve = work.halves(scan)
+                    curve = work.repeated(best).halves(scan)
             metrics["half_scan_frc"] = None if curve is None else curve.metrics
         sure = None
         if self.uncertainty:
             if not (attendance.stopped or interrupts.arrived):
                 with self.clock.stage("uncertainty"):
-                    sure = work.uncertainty(rec, scan)
+                    sure = work.repeated(best).uncertainty(rec, scan)
             metrics["uncertainty"] = None if sure is None else sure.metrics
             rec = rec if sure is None else sure.reconstruction
         result = SolverResult(
@@ -230,15 +247,16 @@ class SolverRun:
             r_factors=solution.r_factors,
             stopped=stopped,
             positions_moved_rms=moved,
+            fitted=fitted,
             verdict=verdict,
             cautions=cautions,
             metrics=metrics,
             patterns_per_second=scan.n / self.clock.seconds["solve"],
         )
-        if self.settings.get("update_probe"):
+        if work.settings.get("update_probe"):
             note_twin(rec.probe)
         if self.output is not None:
-            result = self._written(self.output, scan, result, described, curve, place, start, state)
+            result = self._written(self.output, scan, result, described, curve, work, start, state)
             if checkpoint is not None and result.complete:
                 checkpoint.remove()
         if interrupts.arrived:
@@ -276,7 +294,7 @@ class SolverRun:
         path = self._checkpoint
         if path is None:
             return None, None
-        settings = {**self.settings, "first_probe": self.first_probe}
+        settings = {**self.settings, "first_probe": self.first_probe, "auto": self.auto}
         initial = None if start is None else start.reconstruction.object
         identity = solver_identity(scan, settings, initial)
         checkpoint = SolverCheckpoint(path=path, identity=identity)
@@ -341,7 +359,7 @@ class SolverRun:
         result: SolverResult,
         inputs: Mapping[str, Mapping[str, Any]],
         curve: HalfScanFRC | None,
-        place: Place,
+        work: SolverWork,
         start: WarmStart | None,
         state: State | None,
     ) -> SolverResult:
@@ -354,7 +372,7 @@ class SolverRun:
             inputs=inputs,
             clock=self.clock,
             configuration={
-                **self.settings,
+                **work.settings,
                 **self._stated(),
                 "first_probe": self.first_probe,
                 "accelerator": self.accelerator,
@@ -362,8 +380,9 @@ class SolverRun:
                 "scan_index": self.scan_index,
             },
             **{ASKED: self.request().settings},
-            backend=place.backend,
-            device=place.device,
+            backend=work.place.backend,
+            device=work.place.device,
+            auto=self.auto,
             max_time=self.max_time,
             stopped=result.stopped,
             start=None if start is None else start.record,
@@ -386,5 +405,6 @@ class SolverRun:
             pictures=self.pictures,
             overwrite=self._replaces,
             clock=self.clock,
+            also=result.fitted.save,
         )
         return evolve(result, reconstruction=rec, path=folder)

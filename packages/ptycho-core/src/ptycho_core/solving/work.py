@@ -1,22 +1,29 @@
 """The work of a run of the solver: on all patterns, and on the two halves of a scan."""
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from attrs import evolve, frozen
 from ptycho_data import Reconstruction, Scan
-from ptycho_physics import Solution, State, solve
+from ptycho_physics import HeldOut, Solution, State, solve
 
 from ptycho_core.analysis.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc
 from ptycho_core.progress.base import Progress
 from ptycho_core.refinement import initial_object
 from ptycho_core.solving.attended import Attendance
+from ptycho_core.solving.ladder import EPOCHS, Ladder, climb, held_out_share
 from ptycho_core.solving.place import Place
 from ptycho_core.solving.solutions import reconstruction_of
 from ptycho_core.uncertainty.estimate import SOLVER_SPLITS, Uncertainty, sparing_uncertainty
 
 __all__ = ["SolverWork"]
+
+log = logging.getLogger(__name__)
+
+#: Epoch, counted from 0, in which the refinement of positions begins in a trial.
+POSITION_START = 4
 
 
 @frozen(kw_only=True, eq=False)
@@ -50,6 +57,42 @@ class SolverWork:
         """Solve all patterns, from a reconstruction or from the state of an earlier run."""
         between = self.attendance.between
         return self._solve(scan, "solving", start, state=state, between=between)
+
+    def ladder(self, scan: Scan) -> Ladder:
+        """Try which switches the scan asks for; see `ptycho_core.solving.ladder`.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If it is interrupted.
+        """
+        attendance, interrupts = self.attendance, self.attendance.interrupts
+        trial = {"epochs": min(EPOCHS, self.settings["epochs"]), "tolerance": None}
+        trial |= {"held_out": held_out_share(scan.n), "position_start": POSITION_START}
+
+        def solved(switches: Mapping[str, Any]) -> HeldOut:
+            options = {**trial, **switches, "between": lambda _: interrupts.arrived}
+            solution = self._solve(scan, "trial", None, **options)
+            if interrupts.arrived or solution.held_out is None:
+                raise KeyboardInterrupt("interrupted in the trials of --auto: nothing was saved")
+            return solution.held_out
+
+        with interrupts.watch():
+            return climb(
+                solved,
+                self.settings,
+                tell=lambda trial: log.info("auto: %s", trial.describe()),
+                overdue=lambda: attendance.overdue,
+            )
+
+    def repeated(self, best: int) -> "SolverWork":
+        """Return the work of repetitions on other patterns, whose best epoch is known.
+
+        None of their patterns is held out: they make as many epochs as were best for the scan.
+        """
+        if not self.settings.get("held_out"):
+            return self
+        return evolve(self, settings={**self.settings, "held_out": 0.0, "epochs": best})
 
     def halves(self, scan: Scan) -> HalfScanFRC | None:
         """Compare reconstructions of two halves of the patterns; None if it is not possible.
@@ -94,11 +137,13 @@ class SolverWork:
 
     def _solve(self, scan: Scan, label: str, start: Reconstruction | None, **more: Any) -> Solution:
         put, bad = self.place.put, scan.bad_pixels
+        options = {**self.settings, **more}
         counts = scan.counts(nphotons=self.nphotons or 1.0)
         if start is not None:
             start = evolve(start, probe=scan.probe)
-            more |= {"initial": put(initial_object(start, counts, bad)), "probe_start": 0}
-        with self.progress(self.settings["epochs"], label) as update:
+            initial = put(initial_object(start, counts, bad))
+            options = {"initial": initial, "probe_start": 0, **options}
+        with self.progress(options["epochs"], label) as update:
 
             def follow(epoch: int, r_factor: float) -> None:
                 update(epoch, f"R-factor {r_factor:.4f}")
@@ -111,5 +156,5 @@ class SolverWork:
                 put(scan.probe),
                 mask=None if bad is None else put(bad),
                 callback=follow,
-                **{**more, **self.settings},
+                **options,
             )

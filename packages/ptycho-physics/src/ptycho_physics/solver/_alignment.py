@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import affine_transform
 
 from ptycho_physics._gradients import PIXELS_AT_ONCE
 from ptycho_physics._namespace import Array, abs2, as_like, to_numpy
@@ -30,11 +31,17 @@ from ptycho_physics.solver._estimate import SMALLEST_MODULUS, Estimate
 from ptycho_physics.solver._measurement import without
 from ptycho_physics.solver._propagator import over_modes
 
-Slopes = Callable[[Array, Any], tuple[Array, Array]]
-"""From patches (b, N, N) to their derivatives (b, N, N) by two numbers."""
+Slopes = Callable[[Array, Any], tuple[Array, ...]]
+"""From patches (b, N, N) to their derivatives (b, N, N) by some numbers."""
 
 SMOOTHEST = 4
 """Largest order of the cosines of a smooth phase, across the scan."""
+
+MOST_STRETCHED = 256
+"""Patterns that the stretch of all is fitted to, at most."""
+
+LARGEST_STRETCH = 0.03
+"""Largest change of the linear map in one step."""
 
 LARGEST_STEP = 0.5
 """Largest shift of a position in one step, in pixels."""
@@ -66,13 +73,25 @@ def fit_patterns(estimate: Estimate, slopes: Slopes) -> NDArray[np.float64]:
     for which, bad in ((measured.used, measured.bad), (measured.held_out, measured.unfitted)):
         for batch in np.split(which, range(size, len(which), size)):
             if len(batch):
-                found[batch] = _fit(estimate, batch, slopes, bad)
+                found[batch] = _steps(*normal_equations(estimate, batch, slopes, bad))
     return found
 
 
-def _fit(
+def _steps(gram: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Solve for two coefficients of each pattern."""
+    aa, ab, bb = gram[:, 0, 0], gram[:, 0, 1], gram[:, 1, 1]
+    a, b = right.T
+    # a pattern without structure determines nothing: its step is zero
+    aa, bb = aa + 1e-3 * (aa + bb) + 1e-12, bb + 1e-3 * (aa + bb) + 1e-12
+    determinant = aa * bb - ab**2
+    both = np.stack([bb * a - ab * b, aa * b - ab * a], axis=-1)
+    return np.asarray(both / determinant[:, None], dtype=np.float64)
+
+
+def normal_equations(
     estimate: Estimate, batch: NDArray[np.int64], slopes: Slopes, bad: Array | None
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return ``J^T J`` (b, k, k) and ``J^T m`` (b, k) of patterns with the misfit ``m``."""
     xp, probe = estimate.xp, estimate.probe_of(batch)
     patches = estimate.patches(batch)
     fields, _ = estimate.propagator.forward(patches, probe, xp)
@@ -86,39 +105,103 @@ def _fit(
             xp.real(fields) * xp.real(change) + xp.imag(fields) * xp.imag(change), xp
         )
         responses.append(without(response / modulus, bad, xp))
-    first, second = responses
-    aa, ab, bb, a, b = (
-        to_numpy(xp.sum(left * right, axis=(-2, -1))).astype(np.float64)
-        for left, right in (
-            (first, first),
-            (first, second),
-            (second, second),
-            (first, missing),
-            (second, missing),
-        )
-    )
-    # a pattern without structure determines nothing: its step is zero
-    aa, bb = aa + 1e-3 * (aa + bb) + 1e-12, bb + 1e-3 * (aa + bb) + 1e-12
-    determinant = aa * bb - ab**2
-    both = np.stack([bb * a - ab * b, aa * b - ab * a], axis=-1)
-    return np.asarray(both / determinant[:, None], dtype=np.float64)
+
+    def product(left: Array, right: Array) -> NDArray[np.float64]:
+        sums = to_numpy(xp.sum(left * right, axis=(-2, -1)))
+        return np.asarray(sums, dtype=np.float64)
+
+    number = len(responses)
+    gram = np.empty((len(batch), number, number))
+    for j in range(number):
+        for k in range(j + 1):
+            gram[:, j, k] = gram[:, k, j] = product(responses[j], responses[k])
+    return gram, np.stack([product(response, missing) for response in responses], axis=1)
 
 
 def move_positions(estimate: Estimate, start: NDArray[np.float64], largest: float) -> float:
     """Move every position by its least-squares step, and return the rms step in pixels.
 
     The mean over the scan is fixed, because object and positions can move together. No position
-    moves further than ``largest`` pixels from ``start`` (n, 2) in x or y.
+    moves further than ``largest`` pixels in x or y from ``start`` (n, 2), or where its affine
+    correction has brought that.
     """
     step = fit_patterns(estimate, object_slopes)
     length = np.linalg.norm(step, axis=1, keepdims=True)
     step *= np.minimum(1, LARGEST_STEP / np.maximum(length, LARGEST_STEP))
     moved = estimate.positions + step
     moved -= np.mean(moved - start, axis=0)
+    start = affinely_moved(start, estimate.affine)
     moved = np.clip(moved, start - largest, start + largest)
     rms = float(np.sqrt(np.mean((moved - estimate.positions) ** 2)))
     estimate.positions = moved
     return rms
+
+
+def stretch_slopes(patches: Array, xp: Any) -> tuple[Array, ...]:
+    """Return the derivatives of patches by a linear map about their centres, row by row."""
+    N = patches.shape[-1]
+    offsets = as_like(xp.asarray(np.arange(N) - N // 2, dtype=xp.float32), patches, xp)
+    across, down = object_slopes(patches, xp)
+    return (
+        across * offsets,
+        across * offsets[:, None],
+        down * offsets,
+        down * offsets[:, None],
+    )
+
+
+def move_affinely(estimate: Estimate, start: NDArray[np.float64], largest: float) -> None:
+    """Move all positions together: by one linear map about their mean, in least squares.
+
+    It corrects the scale of both axes of a stage, their angle and that to the detector. With wrong
+    positions ``p`` where ``A p`` are right, the object that fits best is ``O(A r)``: each pattern
+    has its own place in it, but stretched about its centre by ``A``. This stretch is fitted, for
+    all patterns together, and object and positions are mapped back by it. No position moves
+    further than ``largest`` pixels in x or y from ``start`` (n, 2).
+    """
+    used, N = estimate.measured.used, estimate.probe.shape[-1]
+    chosen = used[np.linspace(0, len(used) - 1, min(len(used), MOST_STRETCHED)).astype(np.int64)]
+    gram, right = np.zeros((4, 4)), np.zeros(4)
+    size = max(PIXELS_AT_ONCE // N**2, 1)
+    for batch in np.split(chosen, range(size, len(chosen), size)):
+        found = normal_equations(estimate, batch, stretch_slopes, estimate.measured.bad)
+        gram, right = gram + found[0].sum(axis=0), right + found[1].sum(axis=0)
+    back = np.linalg.lstsq(gram, right, rcond=1e-6)[0].reshape(2, 2)
+    length = float(np.linalg.norm(back))
+    step = -back * min(1.0, LARGEST_STRETCH / max(length, 1e-12))
+    before = np.eye(2) if estimate.affine is None else estimate.affine
+    change = (np.eye(2) + step) @ before - np.eye(2)
+    middle = start.mean(axis=0)
+    furthest = np.abs((start - middle) @ change.T).max()
+    after = np.eye(2) + change * min(1.0, largest / max(furthest, 1e-12))
+    estimate.affine, estimate.positions = after, affinely_moved(start, after)
+    estimate.canvas = _stretched(estimate, after @ np.linalg.inv(before), middle)
+
+
+def _stretched(
+    estimate: Estimate, linear: NDArray[np.float64], middle: NDArray[np.float64]
+) -> Array:
+    """Return the object whose point ``linear r`` about the middle was at ``r``."""
+    canvas = to_numpy(estimate.canvas)
+    back = np.linalg.inv(linear)[::-1, ::-1]  # rows and columns for y and x
+    centre = middle[::-1]
+    offset = centre - back @ centre
+    parts = [
+        affine_transform(part, back, offset, order=1, mode="nearest")
+        for part in (canvas.real, canvas.imag)
+    ]
+    moved = (parts[0] + 1j * parts[1]).astype(np.complex64)
+    return as_like(estimate.xp.asarray(moved), estimate.canvas, estimate.xp)
+
+
+def affinely_moved(
+    positions: NDArray[np.float64], affine: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Apply a linear map (2, 2) about the mean of positions (n, 2); None changes nothing."""
+    if affine is None:
+        return positions
+    middle = positions.mean(axis=0)
+    return np.asarray(middle + (positions - middle) @ affine.T)
 
 
 def align_phase(estimate: Estimate) -> None:

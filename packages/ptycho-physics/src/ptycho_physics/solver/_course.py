@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from numpy.typing import NDArray
 from ptycho_config.plain_text import array_text
 
-from ptycho_physics.solver._alignment import align_phase, move_positions
+from ptycho_physics.solver._alignment import align_phase, move_affinely, move_positions
 from ptycho_physics.solver._estimate import Estimate, Updates
 from ptycho_physics.solver._held_out import Record
 from ptycho_physics.solver._stopping import DivergenceError, Watch, diverged
@@ -77,12 +77,14 @@ class Course:
     batch_size : int
     aligned : int
         First epochs that begin with the fit of a smooth phase.
-    probe_start, light_start, background_start, position_start : int or None
+    probe_start, light_start, background_start, variation_start, position_start : int or None
         Epochs, counted from 0, in which refinement begins; None: there is none.
     first : (n, 2) float64 array
         Positions at the start, on the canvas.
-    margin : int
-        How far a position may move, in pixels.
+    affine_start : int or None
+        Epoch in which the affine correction begins; it ends when single positions move.
+    margin, affine_margin : int
+        How far a position may move alone, and with all others, in pixels.
     patience : int
         Epochs without a better prediction of the held-out patterns that end the run.
     record : Record
@@ -99,9 +101,12 @@ class Course:
     probe_start: int | None
     light_start: int | None
     background_start: int | None
+    variation_start: int | None
     position_start: int | None
     first: NDArray[np.float64]
     margin: int
+    affine_start: int | None = None
+    affine_margin: int = 0
     patience: int
     record: Record = field(factory=Record)
     batches: int = 0
@@ -134,6 +139,8 @@ class Course:
                 return "held-out"
             if _begun(self.position_start, self.epoch - 1):
                 move_positions(self.estimate, self.first, self.margin)
+            elif _begun(self.affine_start, self.epoch - 1):
+                move_affinely(self.estimate, self.first, self.affine_margin)
             self.batches, self._before = 0, self.random.bit_generator.state
             if self.epoch < epochs and between(self.state):
                 return "caller"
@@ -144,6 +151,7 @@ class Course:
             probe=_begun(self.probe_start, epoch),
             light=_begun(self.light_start, epoch),
             background=_begun(self.background_start, epoch),
+            variation=_begun(self.variation_start, epoch),
         )
 
     def _overfitted(self) -> bool:
@@ -159,6 +167,8 @@ class Course:
                 align_phase(estimate)
             estimate.misfit = estimate.total = 0.0
         updates = self._updates(self.epoch)
+        if updates.variation and not self.batches:
+            estimate.begin_variation()
         order = np.array_split(
             self.random.permutation(used), math.ceil(len(used) / self.batch_size)
         )

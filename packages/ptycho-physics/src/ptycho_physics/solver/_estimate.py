@@ -31,8 +31,14 @@ from ptycho_physics._namespace import Array, abs2, as_like, scatter_add, to_nump
 from ptycho_physics._patches import extract_patches
 from ptycho_physics.metrics import r_factor_sums
 from ptycho_physics.solver._detector import UNBIASED, Background
-from ptycho_physics.solver._measurement import Measurement, without
+from ptycho_physics.solver._measurement import CHUNK, Measurement, without
 from ptycho_physics.solver._propagator import FarField, Propagator, over_modes
+from ptycho_physics.solver._variation import (
+    MOST_AT_START,
+    STEPS_ALONE,
+    VALUES_AT_START,
+    Variation,
+)
 
 LARGEST_CHANGE = 2.0
 """Largest factor on the light of a pattern in one step."""
@@ -48,6 +54,7 @@ class Updates:
     probe: bool = False
     light: bool = False
     background: bool = False
+    variation: bool = False
 
     @property
     def gauge(self) -> bool:
@@ -76,6 +83,10 @@ class Estimate:
     light : (n,) float32 array, or None
         Relative intensity of the beam in each pattern, of mean one; None: it is the same in all.
     background : Background or None
+    variation : Variation or None
+        Of the probe over the scan.
+    affine : (2, 2) float64 NumPy array, or None
+        What was found of the positions about their mean: see `move_affinely`.
     saturation : float or None
         Counts from which a pixel is censored, in the unit of `Measurement`.
     misfit, total : float
@@ -92,6 +103,8 @@ class Estimate:
     propagator: Propagator = FarField()
     light: Array | None = None
     background: Background | None = None
+    variation: Variation | None = None
+    affine: NDArray[np.float64] | None = None
     saturation: float | None = None
     misfit: float = 0.0
     total: float = 0.0
@@ -109,9 +122,14 @@ class Estimate:
 
     def probe_of(self, batch: NDArray[np.int64]) -> Array:
         """Return the probe (M, N, N), or that of each of these patterns (b, M, N, N)."""
-        if self.light is None:
-            return self.probe
-        return self.probe * self.xp.sqrt(self._light_of(batch))[:, None, None, None]
+        xp, probe = self.xp, self.probe
+        if self.variation is not None:
+            first = (probe[0] + self.variation.of(batch, xp))[:, None]
+            others = xp.broadcast_to(probe[1:], (len(batch), *probe[1:].shape))
+            probe = xp.concat([first, others], axis=1) if len(probe) > 1 else first
+        if self.light is not None:
+            probe = probe * xp.sqrt(self._light_of(batch))[:, None, None, None]
+        return probe
 
     def _light_of(self, batch: NDArray[np.int64]) -> Array:
         which = as_like(self.xp.asarray(batch), self.canvas, self.xp)
@@ -133,7 +151,7 @@ class Estimate:
         index = block_index(rows, columns, N, shape, xp)
         self._update_object(patches_to_blocks(on_patches, fx, fy, xp), index, batch)
         if on_probe is not None:
-            self._update_probe(patches, on_probe, batch)
+            self._update_probe(patches, on_probe, batch, updates)
 
     def _change(self, fields: Array, batch: NDArray[np.int64], updates: Updates) -> Array:
         """Turn waves on the detector into the change that gives them the measured modulus."""
@@ -145,10 +163,14 @@ class Estimate:
                 part = len(batch) / len(self.measured)
                 self.background.learn(xp.mean(ratio, axis=0), part)
         amplitude, modulus = self.compared(light, batch)
-        missing = without(amplitude - modulus, bad, xp)
         misfit, total = r_factor_sums(modulus, amplitude, bad, xp=xp)
         self.misfit += float(misfit)
         self.total += float(total)
+        return self._moved(fields, amplitude, modulus, bad)
+
+    def _moved(self, fields: Array, amplitude: Array, modulus: Array, bad: Array | None) -> Array:
+        """Return the change of waves to the measured modulus, in their place."""
+        missing = without(amplitude - modulus, bad, self.xp)
         modulus += SMALLEST_MODULUS
         missing /= modulus
         fields *= missing[:, None]
@@ -227,25 +249,72 @@ class Estimate:
         flat /= weight
         scatter_add(xp.reshape(self.canvas, (-1,)), index, flat)
 
-    def _update_probe(self, patches: Array, on_probe: Array, batch: NDArray[np.int64]) -> None:
+    def _update_probe(
+        self, patches: Array, on_probe: Array, batch: NDArray[np.int64], updates: Updates
+    ) -> None:
         xp, a = self.xp, self.relaxation
-        if self.light is None:
-            weight, gradient = xp.sum(abs2(patches, xp), axis=0), xp.sum(on_probe, axis=0)
-        else:
-            light = self._light_of(batch)
-            weight = xp.sum(abs2(patches, xp) * light[:, None, None], axis=0)
-            gradient = xp.sum(on_probe * xp.sqrt(light)[:, None, None, None], axis=0)
+        weight, wanted = abs2(patches, xp), on_probe
+        if self.light is not None:
+            light = self._light_of(batch)[:, None, None]
+            weight, wanted = weight * light, wanted * xp.sqrt(light)[:, None]
+        if updates.variation and self.variation is not None:
+            self.variation.fit(wanted[:, 0], weight, batch, xp)
+            self.variation.learn(wanted[:, 0], weight, batch, xp)
+        weight, gradient = xp.sum(weight, axis=0), xp.sum(wanted, axis=0)
         self.probe = self.probe + gradient / ((1 - a) * weight + a * xp.max(weight))
+
+    def wanted_probes(self, batch: NDArray[np.int64], bad: Array | None) -> tuple[Array, Array]:
+        """Return the wanted change of the first mode (b, N, N) of patterns, and its weight."""
+        xp, probe, patches = self.xp, self.probe_of(batch), self.patches(batch)
+        fields, kept = self.propagator.forward(patches, probe, xp)
+        amplitude, modulus = self.compared(over_modes(abs2(fields, xp), xp), batch)
+        change = self._moved(fields, amplitude, modulus, bad)
+        _, wanted = self.propagator.backward(change, patches, probe, kept, xp, probe_too=True)
+        if wanted is None:
+            raise AssertionError  # it was asked for
+        first, weight = wanted[:, 0], abs2(patches, xp)
+        if self.light is None:
+            return first, weight
+        light = self._light_of(batch)[:, None, None]
+        return first * xp.sqrt(light), weight * light
+
+    def begin_variation(self) -> None:
+        """Find the first modes of a probe that varies, from patterns spread over the scan."""
+        used, N = self.measured.used, self.probe.shape[-1]
+        if self.variation is None or self.variation.begun:
+            return
+        number = min(len(used), max(VALUES_AT_START // N**2, 1), MOST_AT_START)
+        chosen = used[np.linspace(0, len(used) - 1, number).astype(np.int64)]
+        changes = []
+        for batch in np.array_split(chosen, math.ceil(number / CHUNK)):
+            wanted, weight = self.wanted_probes(batch, self.measured.bad)
+            largest = self.xp.max(weight)
+            changes.append(to_numpy(wanted / (weight + self.relaxation * largest)))
+        self.variation.begin(np.concatenate(changes), self.xp)
+        for batch in np.array_split(used, math.ceil(len(used) / CHUNK)):
+            for _ in range(STEPS_ALONE):
+                self.fit_variation(batch, self.measured.bad)
+
+    def fit_variation(self, batch: NDArray[np.int64], bad: Array | None) -> None:
+        """Fit the coefficients of patterns alone, to pixels that are not bad."""
+        if self.variation is not None:
+            wanted, weight = self.wanted_probes(batch, bad)
+            self.variation.fit(wanted, weight, batch, self.xp)
 
     def fix_gauge(self) -> None:
         """Share out the factors that the patterns do not tell apart.
 
         The probe gets unit power, light and share of the background get a mean of one over the
-        patterns that are used; the object takes the factors.
+        patterns that are used; the object takes the factors. See `Variation` for its own gauge.
         """
         xp, used = self.xp, self.measured.used
+        varies = self.variation is not None and self.variation.begun
+        if self.variation is not None and varies:
+            self.probe[0] += self.variation.fix_gauge(used, xp)
         factor = math.sqrt(float(xp.sum(abs2(self.probe, xp))))
         self.probe = self.probe / factor
+        if self.variation is not None and varies:
+            self.variation.coefficients = self.variation.coefficients / factor
         if self.light is not None:
             mean = float(xp.mean(self._light_of(used)))
             self.light = self.light / mean
@@ -263,6 +332,11 @@ class Estimate:
             found["background"] = self.background.values
             if self.background.share is not None:
                 found["share"] = self.background.share
+        if self.variation is not None:
+            found["variation"] = self.variation.modes
+            found["coefficients"] = self.variation.coefficients
+        if self.affine is not None:
+            found["affine"] = self.affine
         return {name: np.array(to_numpy(values), order="C") for name, values in found.items()}
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -292,3 +366,8 @@ class Estimate:
             self.background.values = put("background")
             if self.background.share is not None:
                 self.background.share = put("share")
+        if self.affine is not None:
+            self.affine = arrays["affine"].copy()
+        if self.variation is not None:
+            self.variation.modes = put("variation")
+            self.variation.coefficients = put("coefficients")

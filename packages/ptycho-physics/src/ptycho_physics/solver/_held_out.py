@@ -21,6 +21,7 @@ from ptycho_physics.metrics import r_factor_sums
 from ptycho_physics.solver._estimate import Estimate, Updates
 from ptycho_physics.solver._measurement import CHUNK, Measurement
 from ptycho_physics.solver._propagator import over_modes
+from ptycho_physics.solver._variation import STEPS_ALONE
 
 NEIGHBOURS = 8
 """Neighbours that tell whether a pattern lies at the rim of the scan."""
@@ -145,6 +146,9 @@ def predict(estimate: Estimate, updates: Updates) -> tuple[NDArray[np.float64], 
     pixels = np.count_nonzero(~to_numpy(measured.uncompared))
     deviances, misfit, total = [], 0.0, 0.0
     for batch in np.split(measured.held_out, range(CHUNK, len(measured.held_out), CHUNK)):
+        if updates.variation and estimate.variation is not None:
+            for _ in range(STEPS_ALONE):
+                estimate.fit_variation(batch, measured.unfitted)
         probe, patches = estimate.probe_of(batch), estimate.patches(batch)
         fields, _ = estimate.propagator.forward(patches, probe, xp)
         light = over_modes(abs2(fields, xp), xp)

@@ -1,10 +1,12 @@
 """The solver: from counts, positions and a probe to the object."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
 
 from ptycho_physics._gradients import raise_mmap_threshold
 from ptycho_physics._namespace import Array, namespace
@@ -21,6 +23,10 @@ from ptycho_physics.solver._start import (
     with_modes,
 )
 from ptycho_physics.solver._stopping import Watch
+from ptycho_physics.solver._variation import Variation
+
+LARGEST_AFFINE = 0.1
+"""Largest affine correction of a position, as a part of half the extent of the scan."""
 
 ALIGNED = 2
 """Number of first epochs in which a smooth phase is fitted to a given object."""
@@ -40,11 +46,15 @@ def solve(
     modes: int | None = None,
     refine_positions: bool = False,
     position_start: int = 5,
+    refine_affine: bool = False,
+    affine_start: int = 1,
     refine_light: bool = False,
     light_start: int = 1,
     background: str | None = None,
     background_start: int = 1,
     saturation: float | None = None,
+    probe_variation: int | None = None,
+    variation_start: int = 4,
     mask: Array | None = None,
     held_out: float = 0.0,
     tolerance: float | None = None,
@@ -92,6 +102,13 @@ def solve(
         ``background_start``, with the mean of the dimmest pixels, and is never negative.
     saturation
         Counts from which a pixel is saturated: it then only says that there were at least as many.
+    probe_variation
+        Number of modes by which the probe varies over the scan, with a coefficient for each
+        pattern; see `ptycho_physics.solver._variation`. Needs ``update_probe``; starts in epoch
+        ``variation_start``, counted from 0.
+    refine_affine
+        Refine the positions first by one linear map of all, of scales, rotation and shear, from
+        epoch ``affine_start`` until single positions are refined.
     mask : (N, N) boolean array, optional
         True where a detector pixel is bad.
     held_out
@@ -147,26 +164,43 @@ def solve(
         "patience": (patience, 1),
         "light_start": (light_start, 0),
         "background_start": (background_start, 0),
+        "affine_start": (affine_start, 0),
+        "probe_variation": (1 if probe_variation is None else probe_variation, 1),
+        "variation_start": (variation_start, 0),
         "seed": (seed, 0),
     }
     check_options(whole, relaxation, tolerance)
     check_detector(background, saturation)
+    if probe_variation is not None and not update_probe:
+        rule, advice = "left out unless the probe is refined", "set update_probe as well"
+        raise InvalidValueError("probe_variation", rule, str(probe_variation), advice)
     probe = with_modes(probe, modes, update_probe, xp)
     margin = counts.shape[-1] // 8 if refine_positions else 0
+    extent = float(np.ptp(positions, axis=0).max()) / 2
+    affine_margin = math.ceil(LARGEST_AFFINE * extent) if refine_affine else 0
     measured = Measurement.of(counts, probe, mask, xp)
     measured = hold_out(measured, positions, check_held_out(held_out, len(measured)), seed)
-    estimate = first_estimate(measured, positions, probe, initial, relaxation, margin, xp)
+    estimate = first_estimate(
+        measured, positions, probe, initial, relaxation, margin + affine_margin, xp
+    )
     if refine_light:
         estimate.light = xp.astype(xp.ones_like(measured.counts[:, 0, 0]), xp.float32)
     if background is not None:
         estimate.background = Background.first(measured, scaled=background == "scaled")
     if saturation is not None:
         estimate.saturation = saturation / measured.photons
+    if refine_affine:
+        estimate.affine = np.eye(2)
+    if probe_variation is not None:
+        number, patterns = probe_variation, len(measured)
+        estimate.variation = Variation.none(number, patterns, estimate.probe, xp)
     settled = max(
         update_probe * probe_start,
         refine_positions * position_start,
         refine_light * light_start,
         (background is not None) * background_start,
+        refine_affine * affine_start,
+        (probe_variation is not None) * variation_start,
     )
     course = Course(
         estimate=estimate,
@@ -177,9 +211,12 @@ def solve(
         probe_start=probe_start if update_probe else None,
         light_start=light_start if refine_light else None,
         background_start=None if background is None else background_start,
+        variation_start=None if probe_variation is None else variation_start,
         position_start=position_start if refine_positions else None,
         first=estimate.positions,
         margin=margin,
+        affine_start=affine_start if refine_affine else None,
+        affine_margin=affine_margin,
         patience=patience,
     )
     if state is not None:

@@ -47,6 +47,14 @@ class Solution:
         Counts of each pixel without light, with ``background``.
     background_share : (n,) float64 NumPy array, or None
         Factor on it of each pattern, of mean one, with a scaled ``background``.
+    probe_variation : (K, N, N) complex64 NumPy array, or None
+        Modes by which the first mode of the probe varies, of unit power and mutually orthogonal,
+        the strongest first; with ``probe_variation``. Incoherent modes are then not brought to
+        mutual orthogonality.
+    variation_coefficients : (n, K) complex64 NumPy array, or None
+        Their coefficients in each pattern, of mean zero.
+    affine : (2, 2) float64 NumPy array, or None
+        Linear map of the positions about their mean that was found with ``refine_affine``.
     held_out : HeldOut or None
         The prediction of patterns that were not used, with ``held_out``.
     """
@@ -61,6 +69,9 @@ class Solution:
     light: NDArray[np.float64] | None = field(default=None, repr=array_text)
     background: NDArray[np.float64] | None = field(default=None, repr=array_text)
     background_share: NDArray[np.float64] | None = field(default=None, repr=array_text)
+    probe_variation: NDArray[np.complex64] | None = field(default=None, repr=array_text)
+    variation_coefficients: NDArray[np.complex64] | None = field(default=None, repr=array_text)
+    affine: NDArray[np.float64] | None = field(default=None, repr=array_text)
     held_out: HeldOut | None = None
 
 
@@ -74,8 +85,9 @@ def solution_of(
     xp, N = estimate.xp, estimate.probe.shape[-1]
     canvas = Canvas.covering(positions, N)
     column, row = np.rint(estimate.positions[0] - canvas.local(positions)[0]).astype(int)
-    probe = estimate.probe * xp.conj(centring(estimate.probe, xp))
-    if probe.shape[0] > 1:
+    upright = xp.conj(centring(estimate.probe, xp))
+    probe = estimate.probe * upright
+    if probe.shape[0] > 1 and estimate.variation is None:
         probe = as_like(xp.asarray(orthogonalise_modes(to_numpy(probe))), probe, xp)
     height, width = canvas.shape
     names = ("light", "background", "share")
@@ -92,8 +104,19 @@ def solution_of(
         light=more.get("light"),
         background=None if background is None else background * estimate.measured.photons,
         background_share=more.get("share"),
+        **_variation(estimate, upright),
+        affine=estimate.affine,
         held_out=held_out,
     )
+
+
+def _variation(estimate: Estimate, upright: Array) -> dict[str, Any]:
+    if estimate.variation is None:
+        return {}
+    return {
+        "probe_variation": np.array(to_numpy(estimate.variation.modes * upright)),
+        "variation_coefficients": np.array(to_numpy(estimate.variation.coefficients)),
+    }
 
 
 def _coverage(probe: Array, local: NDArray[np.float64], canvas: Canvas, xp: Any) -> Array:

@@ -1,0 +1,113 @@
+"""Which switches the data ask for."""
+
+import json
+
+import numpy as np
+import pytest
+from attrs import evolve
+from ptycho_core.solving.call import solve_scan
+from ptycho_core.solving.ladder import Rung, climb, held_out_share
+from ptycho_core.testing import simulated_scan
+from ptycho_physics import DivergenceError, HeldOut
+
+RUNGS = (
+    Rung(name="probe", settings={"update_probe": True}),
+    Rung(name="light", settings={"refine_light": True}),
+    Rung(name="modes", settings={"modes": 3}, needs="probe"),
+)
+
+
+def climbed(deviances, given=(), noise=0.01, **options):
+    """Climb with a solver whose deviance depends on the switches as stated."""
+    asked = []
+
+    def solve(settings):
+        names = tuple(rung.name for rung in RUNGS if set(rung.settings) <= set(settings))
+        asked.append(names)
+        value = deviances[names]
+        if value is None:
+            raise DivergenceError("too far")
+        values = value + noise * np.random.default_rng(len(asked)).standard_normal(40)
+        return HeldOut(
+            indices=np.arange(40), deviance=values, deviances=[value], r_factors=[0.1], best=1
+        )
+
+    return climb(solve, dict(given), rungs=RUNGS, **options), asked
+
+
+def test_a_switch_that_helps_is_on_and_others_are_not():
+    ladder, _ = climbed(
+        {(): 2.0, ("probe",): 1.2, ("probe", "light"): 1.2, ("probe", "modes"): 1.2}
+    )
+    assert ladder.switches == ("probe",)
+    assert ladder.settings == {"update_probe": True}
+    assert [trial.kept for trial in ladder.trials] == [True, True, False, False]
+    assert ladder.verdict() == "40 held-out patterns ask for: probe"
+
+
+def test_a_gain_within_its_noise_is_none():
+    ladder, _ = climbed({(): 2.0, ("probe",): 1.9, ("light",): 1.9}, noise=1.0)
+    assert ladder.switches == ()
+
+
+def test_what_another_switch_made_needless_goes():
+    deviances = {
+        (): 3.0,
+        ("probe",): 2.0,
+        ("probe", "light"): 1.0,
+        ("probe", "light", "modes"): 1.0,
+    }
+    ladder, asked = climbed({**deviances, ("light",): 1.0})
+    assert ladder.switches == ("light",)
+    assert asked[-1] == ("light",)
+
+
+def test_a_switch_that_needs_another_is_tried_only_with_it():
+    _, asked = climbed({(): 2.0, ("probe",): 2.0, ("light",): 2.0})
+    assert asked == [(), ("probe",), ("light",)]
+
+
+def test_what_diverges_is_off():
+    ladder, _ = climbed({(): 2.0, ("probe",): None, ("light",): 1.0})
+    assert ladder.switches == ("light",)
+    assert ladder.trials[1].describe() == "probe: the solver diverges, off"
+
+
+def test_what_was_given_stays_on_and_is_not_tried():
+    ladder, asked = climbed({(): 2.0, ("light",): 1.0}, given={"update_probe": True, "modes": 3})
+    assert asked == [(), ("light",)]
+    assert ladder.switches == ("probe", "modes", "light")
+    assert ladder.settings == {"refine_light": True}
+
+
+def test_without_time_nothing_more_is_tried():
+    ladder, asked = climbed({(): 2.0}, overdue=lambda: True)
+    assert asked == [()]
+    assert not ladder.complete
+
+
+def test_the_share_depends_on_the_number_of_patterns():
+    assert held_out_share(20) == 0.2
+    assert held_out_share(320) == pytest.approx(0.1)
+    assert held_out_share(100_000) == 0.05
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return simulated_scan(60)
+
+
+def test_clean_data_ask_for_nothing(scan):
+    result = solve_scan(scan, auto=True, epochs=10)
+    assert result.metrics["auto"]["switches"] == []
+
+
+def test_a_beam_that_flickers_asks_for_light_and_gets_it(scan, tmp_path):
+    light = np.random.default_rng(0).uniform(0.6, 1.4, scan.n)
+    counts = np.random.default_rng(1).poisson(light[:, None, None] * scan.counts())
+    uneven = evolve(scan, diffraction=counts.astype(np.float32), domain="counts")
+    result = solve_scan(uneven, auto=True, epochs=10, output=tmp_path / "r", pictures=False)
+    run = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert result.metrics["auto"]["switches"] == ["light"]
+    assert run["configuration"]["refine_light"]
+    np.testing.assert_allclose(result.fitted.light, light / light.mean(), atol=0.1)
