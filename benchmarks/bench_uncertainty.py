@@ -3,10 +3,10 @@
 Scans of 64 x 64 pixels with 1e3 to 1e6 photons and two densities of patterns, on objects of three
 kinds, reconstructed by the solver and by a network, with `uncertainty=True`. The truth is used for
 nothing but the comparison: global phase, phase ramp, scale and shift are removed, then errors of
-amplitude and phase between the patch centres are counted. A last case shows a systematic error, a
-probe that is out of focus. The network is trained for `--epochs` on two scans of objects with other
-seeds, 300 patterns each; BENCH_MODEL names the folder of a network that exists already.
-BENCH_PICTURE names a PNG file for the reliability curves.
+amplitude and phase between the patch centres are counted. The last cases show systematic errors: a
+probe out of focus, and one that is wrong with the period of a raster. The network is trained for
+`--epochs` on two scans of objects with other seeds, 300 patterns each; BENCH_MODEL names the folder
+of a network that exists already. BENCH_PICTURE names a PNG file for the reliability curves.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from ptycho_physics.objects import line_object
 from scipy.stats import norm
 
 SIDE = 128
+STEP = 6.0
 DOSES = (1e3, 1e4, 1e5, 1e6)
 PATTERNS = (36, 100)
 NOMINAL = np.linspace(0.05, 0.99, 48)
@@ -147,6 +148,30 @@ def out_of_focus(scan: Scan, radians: float) -> Scan:
     return evolve(scan, probe=probe)
 
 
+def make_raster(side: int, photons: float, seed: int) -> Scan:
+    """Simulate a scan of a raster without jitter, in steps of `STEP` pixels."""
+    places = np.arange(32.0, side - 31, STEP)
+    positions = np.stack(np.meshgrid(places, places), axis=-1).reshape(-1, 2)
+    truth, probe = make_object("cells", side, seed), defocused_probe(64).astype(np.complex64)
+    return Scan(
+        diffraction=simulate_counts(truth, probe, positions, photons, seed=seed),
+        xcoords=positions[:, 0],
+        ycoords=positions[:, 1],
+        probe=probe,
+        domain="counts",
+        object_guess=np.asarray(truth, dtype=np.complex64),
+    )
+
+
+def with_period(scan: Scan) -> Scan:
+    """Return a raster scan with a probe that is wrong with its period.
+
+    The object with the inverse factor explains all patterns as well as the true one.
+    """
+    wave = 1 + (0.1 + 0.1j) * np.cos(2 * np.pi * np.arange(scan.N) / STEP)
+    return evolve(scan, probe=(scan.probe / wave).astype(np.complex64))
+
+
 def draw(results: dict[str, Any], path: Path) -> None:
     """Draw the reliability curves, averaged over the cases of each method."""
     from ptycho_data.figures import new_figure, save_figure
@@ -192,6 +217,10 @@ def main() -> None:
     results["the same, probe refined"] = judged(
         wrong, lambda scan: solve_scan(scan, accelerator="numpy", update_probe=True, **shared)
     )
+    raster = make_raster(side, photons, 91)
+    results["raster"] = judged(raster, methods["solver"])
+    wrong = with_period(raster)
+    results["raster, probe wrong with its period"] = judged(wrong, methods["solver"])
     report("uncertainty", results, options)
     if picture := os.environ.get("BENCH_PICTURE"):
         draw(results, Path(picture))

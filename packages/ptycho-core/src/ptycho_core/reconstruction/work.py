@@ -145,6 +145,8 @@ class NetworkWork:
 
         if interrupts.arrived:
             return None
+        if not refined:
+            log.info("uncertainty: the bias of a network is told only in part; see --refine")
         try:
             return sparing_uncertainty(
                 rec,
