@@ -6,6 +6,7 @@ import pytest
 from attrs import evolve
 from ptycho_core import solve_scan
 from ptycho_core.analysis.verdict import model_rates
+from ptycho_core.fitted import Fitted
 from ptycho_core.testing import reconstruction_at, simulated_scan
 from ptycho_core.uncertainty.alignment import between_centres, laid_over
 from ptycho_core.uncertainty.calibration import calibrate
@@ -131,6 +132,16 @@ def test_a_repetition_has_the_rates_of_the_result_and_the_detector_of_the_scan()
     expected = np.maximum(np.random.default_rng(0).poisson(9, 100_000) - 9, 0)
     assert faint.sum() > 1000
     assert values[faint].mean() == pytest.approx(expected.mean(), rel=0.1)
+
+
+def test_what_was_fitted_to_each_pattern_is_true_in_the_repetition():
+    light = np.linspace(0.5, 1.5, len(PLACES))
+    fitted = Fitted(light=light, background=np.full((N, N), 30.0))
+    bright = simulate_again(WHOLE, scan_of(1e6), fitted=fitted).counts().sum(axis=(1, 2))
+    plain = simulate_again(WHOLE, scan_of(1e6)).counts().sum(axis=(1, 2))
+    assert bright.mean() == pytest.approx(1e6, rel=1e-2)  # with the background
+    relative = (bright - 30.0 * N * N) / plain
+    np.testing.assert_allclose(relative / relative.mean(), light, rtol=0.02)
 
 
 def test_amplitudes_without_a_scale_are_told_by_halves_alone():

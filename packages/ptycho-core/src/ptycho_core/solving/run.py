@@ -239,7 +239,7 @@ class SolverRun:
         if self.uncertainty:
             if not (attendance.stopped or interrupts.arrived):
                 with self.clock.stage("uncertainty"):
-                    sure = work.repeated(best).uncertainty(rec, scan)
+                    sure = work.repeated(best).uncertainty(rec, scan, fitted)
             metrics["uncertainty"] = None if sure is None else sure.metrics
             rec = rec if sure is None else sure.reconstruction
         result = SolverResult(

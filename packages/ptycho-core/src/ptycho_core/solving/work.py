@@ -10,6 +10,7 @@ from ptycho_data import Reconstruction, Scan
 from ptycho_physics import HeldOut, Solution, State, solve
 
 from ptycho_core.analysis.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc
+from ptycho_core.fitted import Fitted
 from ptycho_core.progress.base import Progress
 from ptycho_core.refinement import initial_object
 from ptycho_core.solving.attended import Attendance
@@ -108,7 +109,7 @@ class SolverWork:
             return sparing_half_scan_frc(scan.positions, half, remove_ramp=remove_ramp)
         return None
 
-    def uncertainty(self, rec: Reconstruction, scan: Scan) -> Uncertainty | None:
+    def uncertainty(self, rec: Reconstruction, scan: Scan, fitted: Fitted) -> Uncertainty | None:
         """Estimate the standard errors of a reconstruction; None if it is not possible.
 
         Halves and the simulated repetition start from a flat object, as in `halves`.
@@ -119,7 +120,7 @@ class SolverWork:
 
         with self.attendance.interrupts.watch(), suppress(KeyboardInterrupt):
             return sparing_uncertainty(
-                rec, scan, make, splits=SOLVER_SPLITS, nphotons=self.nphotons
+                rec, scan, make, splits=SOLVER_SPLITS, nphotons=self.nphotons, fitted=fitted
             )
         return None
 

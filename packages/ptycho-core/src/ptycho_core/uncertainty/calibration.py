@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 from ptycho_data import Reconstruction, Scan
 
+from ptycho_core.fitted import Fitted
 from ptycho_core.uncertainty.alignment import between_centres, laid_over
 from ptycho_core.uncertainty.halves import Make, Real, Spread, spread_of_halves
 from ptycho_core.uncertainty.repetition import simulate_again
@@ -37,7 +38,11 @@ class Calibration:
 
 
 def calibrate(
-    rec: Reconstruction, scan: Scan, make: Make, nphotons: float | None = None
+    rec: Reconstruction,
+    scan: Scan,
+    make: Make,
+    nphotons: float | None = None,
+    fitted: Fitted = Fitted(),  # noqa: B008 - it is frozen
 ) -> Calibration | None:
     """Repeat a reconstruction on simulated patterns, and compare its errors with its halves.
 
@@ -51,13 +56,15 @@ def calibrate(
         Reconstructs a scan as `rec` was reconstructed.
     nphotons
         Mean photons per pattern, if the scan does not state it.
+    fitted : Fitted
+        Light, background and probe of each pattern, if they were fitted.
 
     Returns
     -------
     Calibration or None
         None if the number of photons is unknown, so that noise cannot be simulated.
     """
-    simulated = simulate_again(rec, scan, nphotons)
+    simulated = simulate_again(rec, scan, nphotons, fitted=fitted)
     if simulated is None:
         return None
     again = laid_over(make(simulated), rec)

@@ -12,7 +12,7 @@ from ptycho_data import Reconstruction, Scan
 from ptycho_data.display import Displayed
 from ptycho_data.figures import save_figure
 
-from ptycho_core.analysis.verdict import photons_known
+from ptycho_core.fitted import Fitted
 from ptycho_core.outputs import UNCERTAINTY_FILE
 from ptycho_core.sparing import sparing_results
 from ptycho_core.uncertainty.alignment import between_centres
@@ -132,6 +132,7 @@ def estimate_uncertainty(
     *,
     splits: int,
     nphotons: float | None = None,
+    fitted: Fitted = Fitted(),  # noqa: B008 - it is frozen
 ) -> Uncertainty:
     """Estimate the standard errors of a reconstruction.
 
@@ -150,6 +151,8 @@ def estimate_uncertainty(
         Number of splits into halves.
     nphotons
         Mean photons per pattern, if the scan does not state it.
+    fitted : Fitted
+        Light, background and probe of each pattern, if they were fitted.
 
     Raises
     ------
@@ -158,7 +161,7 @@ def estimate_uncertainty(
     """
     seeds: list[int | None] = [None, *range(1, splits)]
     spread = spread_of_halves(rec, scan, make, seeds)
-    found = calibrate(rec, scan, make, nphotons) if photons_known(scan, nphotons) else None
+    found = calibrate(rec, scan, make, nphotons, fitted)
     usual = (1.0, 1.0) if found is None else (found.amplitude[0], found.phase[0])
     return Uncertainty(
         reconstruction=evolve(
@@ -183,13 +186,16 @@ def sparing_uncertainty(
     *,
     splits: int,
     nphotons: float | None = None,
+    fitted: Fitted = Fitted(),  # noqa: B008 - it is frozen
 ) -> Uncertainty | None:
     """Do as `estimate_uncertainty`; None, after a warning, if it is not possible.
 
     The finished reconstruction must not be lost.
     """
     with sparing_results("no uncertainty"):
-        return estimate_uncertainty(rec, scan, make, splits=splits, nphotons=nphotons)
+        return estimate_uncertainty(
+            rec, scan, make, splits=splits, nphotons=nphotons, fitted=fitted
+        )
     return None
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from attrs import evolve
+from numpy.typing import NDArray
 from ptycho_data import Reconstruction, Scan
 
 from ptycho_core.analysis.verdict import (
@@ -10,6 +11,7 @@ from ptycho_core.analysis.verdict import (
     model_rates,
     photons_known,
 )
+from ptycho_core.fitted import Fitted
 
 __all__ = ["simulate_again"]
 
@@ -18,7 +20,12 @@ _AT_ONCE = 256
 
 
 def simulate_again(
-    rec: Reconstruction, scan: Scan, nphotons: float | None = None, *, seed: int = 0
+    rec: Reconstruction,
+    scan: Scan,
+    nphotons: float | None = None,
+    *,
+    fitted: Fitted = Fitted(),  # noqa: B008 - it is frozen
+    seed: int = 0,
 ) -> Scan | None:
     """Return a scan with the rates of a reconstruction and new photon noise.
 
@@ -32,6 +39,8 @@ def simulate_again(
         repetition starts from, too.
     nphotons
         Mean photons per pattern, if the scan does not state it.
+    fitted : Fitted
+        Light, background and probe of each pattern, true in the repetition as well.
     seed
         Of the noise.
 
@@ -42,22 +51,34 @@ def simulate_again(
     """
     if not photons_known(scan, nphotons):
         return None
-    scale = _counts_per_rate(rec, scan, nphotons)
+    scale = _counts_per_rate(rec, scan, nphotons, fitted)
     rng = np.random.default_rng(seed)
     counts = np.empty((scan.n, scan.N, scan.N), np.float32)
     for start in range(0, scan.n, _AT_ONCE):
         rows = np.arange(start, min(start + _AT_ONCE, scan.n))
-        counts[rows] = drawn_counts(scale * model_rates(rec, rows).astype(np.float64), scan, rng)
+        counts[rows] = drawn_counts(_expected(rec, rows, scale, fitted), scan, rng)
     if scan.bad_pixels is not None:
         counts[:, scan.bad_pixels] = 0
     stated = scan.nphotons if scan.domain == "counts" else None
     return evolve(scan, diffraction=counts, domain="counts", nphotons=stated, known_totals=None)
 
 
-def _counts_per_rate(rec: Reconstruction, scan: Scan, nphotons: float | None) -> float:
+def _expected(
+    rec: Reconstruction, rows: NDArray[np.int64], scale: float, fitted: Fitted
+) -> NDArray[np.float64]:
+    """Return the expected counts (k, N, N) of some patterns, with the background that was found."""
+    rates = scale * model_rates(rec, rows, fitted).astype(np.float64)
+    dark = fitted.background_of(rows)
+    return rates if dark is None else rates + dark
+
+
+def _counts_per_rate(
+    rec: Reconstruction, scan: Scan, nphotons: float | None, fitted: Fitted
+) -> float:
     """Return the scale of the rates that gives some patterns their total counts."""
     rows = np.unique(np.linspace(0, scan.n - 1, min(scan.n, JUDGED_PATTERNS)).astype(int))
-    counts, rates = scan.counts(rows, nphotons), model_rates(rec, rows)
-    if scan.bad_pixels is not None:
-        rates[:, scan.bad_pixels] = 0
-    return float(np.sum(counts, dtype=np.float64) / np.sum(rates, dtype=np.float64))
+    good = np.ones((scan.N, scan.N), bool) if scan.bad_pixels is None else ~scan.bad_pixels
+    light = float(np.sum(scan.counts(rows, nphotons)[:, good], dtype=np.float64))
+    if (dark := fitted.background_of(rows)) is not None:
+        light = max(0.0, light - float(np.sum(dark[:, good])))
+    return light / float(np.sum(model_rates(rec, rows, fitted)[:, good], dtype=np.float64))
