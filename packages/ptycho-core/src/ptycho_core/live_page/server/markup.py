@@ -8,7 +8,18 @@ from importlib.resources import files
 __all__ = ["POLICY", "markup"]
 
 #: Scripts of the page, in order.
-SCRIPTS = ("colours.js", "picture.js", "curves.js", "facts.js", "main.js")
+SCRIPTS = (
+    "elements.js",
+    "colours.js",
+    "view.js",
+    "picture.js",
+    "saving.js",
+    "curves.js",
+    "facts.js",
+    "object.js",
+    "patterns.js",
+    "main.js",
+)
 
 
 @cache

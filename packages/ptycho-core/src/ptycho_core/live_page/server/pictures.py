@@ -68,7 +68,7 @@ def flattening_of(object_: NDArray[np.complex64], seen: NDArray[np.bool_]) -> Fl
 def object_bytes(snapshot: Snapshot, window: Window, flat: Flattening, version: int) -> bytes:
     """Write a part of the object: a header in JSON and three planes.
 
-    The header has the place on the canvas, the pixels ``binned`` into one, the scale of the
+    The header has the place on the canvas, the box that is covered, the pixels ``binned`` into one, the scale of the
     amplitude, and the phase that was removed. Planes are amplitude (uint16), flattened phase
     (int16), and coverage (uint8, 0 where hardly anything was measured). Of blocks, amplitude and
     coverage are averages, the phase is that of the average.
@@ -82,7 +82,7 @@ def object_bytes(snapshot: Snapshot, window: Window, flat: Flattening, version: 
     where = np.ix_(rows, columns)
     values, coverage = rec.object[where], rec.coverage[where]
     peak = float(rec.coverage.max())
-    seen = covered_region(rec.coverage)[where] if binned == 1 or peak else coverage > 0
+    seen = covered_region(rec.coverage)[where]
     phase = flat.offset + flat.along_x * columns + flat.along_y * rows[:, None]
     values = np.where(seen, values * np.exp(-1j * phase).astype(np.complex64), 0)
     number = np.maximum(_block_sums(seen.astype(np.float32), binned), 1)
@@ -102,6 +102,7 @@ def object_bytes(snapshot: Snapshot, window: Window, flat: Flattening, version: 
         "height": amplitude.shape[0],
         "amplitude": top,
         "coverage": peak,
+        "covered": _box(rec.coverage),
         "removed": [flat.along_x, flat.along_y, flat.offset],
         "patterns": len(rec.indices),
         "N": rec.N,
@@ -137,6 +138,16 @@ def _misfit(snapshot: Snapshot) -> float | None:
     measured, modelled = np.sqrt(snapshot.measured), np.sqrt(snapshot.modelled)
     total = float(np.nansum(measured))
     return float(np.nansum(np.abs(measured - modelled))) / total if total else None
+
+
+def _box(coverage: NDArray[np.float32]) -> list[int]:
+    """Return left, top, width and height of what was measured; all of it if nothing was."""
+    seen = covered_region(coverage)
+    if not seen.any():
+        return [0, 0, coverage.shape[1], coverage.shape[0]]
+    columns, rows = (np.flatnonzero(seen.any(axis=axis)) for axis in (0, 1))
+    left, top = int(columns[0]), int(rows[0])
+    return [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top]
 
 
 def _packed(header: dict[str, Any], planes: Any) -> bytes:
