@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.adopting import adopt
@@ -28,6 +29,7 @@ from ptycho_physics import DivergenceError
 
 from ptycho_core.checkpoints import CheckpointFiles
 from ptycho_core.checks import check_outputs
+from ptycho_core.live_page import Publisher
 from ptycho_core.networks import NetworkTraits, trust_network
 from ptycho_core.ranks import is_first_process
 from ptycho_core.refined_scans import write_refined
@@ -38,6 +40,7 @@ from ptycho_core.sparing import sparing_results
 from ptycho_core.stopping import StopReason
 from ptycho_core.tracking.base import Tracker
 from ptycho_core.tracking.choice import settings_of, tracked
+from ptycho_core.tracking.page import WithPage
 from ptycho_core.tracking.pictures import training_pictures
 from ptycho_core.training_data import TrainingData, gather, separate
 
@@ -87,6 +90,12 @@ class TrainingJob:
     tracker : Tracker
         Where the values of each epoch are written; the other processes, if there are several, have
         one that writes nothing.
+    page : Publisher
+        Live page that the training is shown on.
+    look : callable or None
+        To be called after each epoch with the model and the number of the epoch, counted from one:
+        it may reconstruct with the model. The backend keeps its random numbers from that. None if
+        nobody wants to see it.
     """
 
     scans: Sequence[Scan]
@@ -98,6 +107,8 @@ class TrainingJob:
     resume: bool
     start: Bundle | None = None
     tracker: Tracker
+    page: Publisher = field(factory=Publisher)
+    look: Callable[[Any, int], None] | None = None
 
 
 @frozen(eq=False, kw_only=True)
@@ -150,6 +161,7 @@ def train_network(
     start: Bundle | None = None,
     start_name: str | None = None,
     finish: Callable[[Path, TrainingResult], None] | None = None,
+    page: Publisher | None = None,
 ) -> TrainingResult:
     """Train a model on a scan, or on several, and write its bundle.
 
@@ -193,6 +205,8 @@ def train_network(
     finish
         Called, if the bundle is written, with the folder in which it is written and the result, to
         write more files of the model there: all of them appear together.
+    page
+        Live page to show the training on.
 
     Raises
     ------
@@ -224,6 +238,14 @@ def train_network(
     from_scan = network_class(config.model.architecture).starts_from_scan
     held = test_scan and with_photons(test_scan, dose)
     data = gather(scans, held, config, probe, from_scan=from_scan)
+    record = {
+        "photons": data.photons,
+        "domain": scans[0].domain,
+        "overrides_applied": overrides,
+        "scans": list(data.described()),
+        "probe_given": probe is not None,
+        "start": {} if start is None else {"name": start_name, **start.identity},
+    }
     first = is_first_process(execution.device_count)
     logger = execution.logger_backend if first else "none"
     described = settings_of(config, execution, scans)
@@ -239,21 +261,14 @@ def train_network(
             start=start,
             tracker=tracker,
         )
+        if page is not None:
+            made = partial(bundle_of, config=config, history={}, **record)
+            job = _shown(job, page, made)
         with _resumable(files), fit(job) as fitted:
             result = _result(target, fitted, written=fitted.epochs > fitted.epochs_before)
             if fitted.main_process:
                 with _diverged():
-                    bundle = bundle_of(
-                        fitted.model,
-                        config,
-                        photons=data.photons,
-                        domain=scans[0].domain,
-                        history=fitted.history,
-                        overrides_applied=overrides,
-                        scans=list(data.described()),
-                        probe_given=probe is not None,
-                        start={} if start is None else {"name": start_name, **start.identity},
-                    )
+                    bundle = bundle_of(fitted.model, config, history=fitted.history, **record)
                 check_finite(bundle)
                 if not result.written and not _is_in(target, bundle):
                     result = evolve(result, written=True)
@@ -261,13 +276,26 @@ def train_network(
                     names = _write(job, fitted.model, bundle, result, overwrite, finish)
                     # who interrupts is not kept waiting for pictures
                     pictures = {} if fitted.stopped == "interrupted" else _pictures(job, bundle)
-                    tracker.results([output / name for name in names], pictures)
+                    job.tracker.results([output / name for name in names], pictures)
                 else:
                     log.info("%s; bundle unchanged", _why_done(fitted))
-        tracker.close(fitted.stopped)
+        job.tracker.close(fitted.stopped)
     if fitted.stopped == "interrupted":
         raise TrainingInterrupted(result, resumable=execution.enable_checkpointing)
     return result
+
+
+def _shown(job: TrainingJob, page: Publisher, bundle_of: Callable[[Any], Bundle]) -> TrainingJob:
+    """Return the training with a live page; several processes would wait for its pictures."""
+    from ptycho_core.shown_network import ShownNetwork  # imports SciPy
+
+    seen = sum(part.groups.size for part in job.data.train)
+    tracker = WithPage(job.tracker, page, patterns=seen, epochs=job.config.nepochs)
+    shown = ShownNetwork(
+        page=page, bundle_of=bundle_of, scan=job.data.train[0].scan, execution=job.execution
+    )
+    alone = job.execution.device_count == 1
+    return evolve(job, tracker=tracker, page=page, look=shown.look if alone else None)
 
 
 def _write(

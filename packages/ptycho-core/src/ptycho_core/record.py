@@ -5,7 +5,7 @@ It contains nothing about the machine or its user: no host, no user name, no fol
 
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -146,11 +146,13 @@ class Stopwatch:
     """Wall-clock seconds per named stage."""
 
     seconds: dict[str, float] = field(factory=dict)
+    told: Callable[[str], None] = lambda _: None
     _running: dict[str, float] = field(factory=dict, init=False)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time spent in the block to stage ``name``."""
+        """Add the time spent in the block to stage ``name``, and tell that it begins."""
+        self.told(name)
         self._running[name] = start = time.perf_counter()
         try:
             yield

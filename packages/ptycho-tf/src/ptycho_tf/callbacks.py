@@ -1,5 +1,6 @@
 """Training callbacks: partition of the epoch, history, logs, early stopping, interrupts."""
 
+from collections.abc import Callable
 from typing import Any
 
 from ptycho_core import interrupts
@@ -10,6 +11,7 @@ from ptycho_core.tracking.base import Tracker
 
 from ptycho_tf.data import BatchSource
 from ptycho_tf.frameworks import keras
+from ptycho_tf.model import PtychoModel
 
 
 class EpochStart(keras.callbacks.Callback):
@@ -116,6 +118,27 @@ class EpochDisplay(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
         """Log the losses."""
         self.progress.end_epoch(self.record.epochs[-1])
+
+
+class Look(keras.callbacks.Callback):
+    """Shows the model after each epoch, without a change to the random numbers of the training.
+
+    Parameters
+    ----------
+    look
+        ``look`` of `ptycho_core.network_training.TrainingJob`.
+    model
+        The model that is trained.
+    """
+
+    def __init__(self, look: Callable[[Any, int], None], model: PtychoModel) -> None:
+        super().__init__()
+        self.look = look
+        self.shown = model
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
+        """Show the model."""
+        self.look(self.shown, epoch + 1)
 
 
 class EarlyStopping(keras.callbacks.Callback):

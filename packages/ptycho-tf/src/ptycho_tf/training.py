@@ -23,6 +23,7 @@ from ptycho_tf.callbacks import (
     EpochDisplay,
     EpochStart,
     Interrupts,
+    Look,
     LossHistory,
     MeanOfWeights,
 )
@@ -118,7 +119,8 @@ def _set_up(
     # Keras calls the losses of training by their bare names.
     monitor = execution.monitor(validated=validation is not None).removeprefix("train_")
     history = LossHistory(job.tracker)
-    progress = TrainingProgress(shown=execution.enable_progress_bar)
+    progress = TrainingProgress(shown=execution.enable_progress_bar, page=job.page)
+    look = None if job.look is None else Look(job.look, model)
     display = EpochDisplay(history.record, progress)
     rate = execution.rate(model.network.recommended_rate)
     schedule = Schedule(
@@ -137,7 +139,15 @@ def _set_up(
         of = resumed_state(config, execution, [part.scan for part in train.parts], job.start)
         saved = Checkpoints(job.checkpoints, execution, monitor, parts, of)
     # Checkpoints come last: they hold the state of the other callbacks after the epoch.
-    everything = [EpochStart(train), MeanOfWeights(), *parts.values(), display, saved, interrupts]
+    everything = [
+        EpochStart(train),
+        MeanOfWeights(),
+        *parts.values(),
+        display,
+        look,
+        saved,
+        interrupts,
+    ]
     learning = LearningModel(model, config, execution)
     learning.blind = learning.blind and job.start is None
     return _Run(

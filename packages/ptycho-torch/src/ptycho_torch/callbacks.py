@@ -1,10 +1,13 @@
 """Training callbacks: history of losses, display, early stopping, averaging of weights."""
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from ptycho_core.averaging import averaging_share
+from ptycho_core.live_page import Publisher
 from ptycho_core.loss_record import LossRecord
 from ptycho_core.progress.training import TrainingProgress
 from ptycho_core.stopping import Patience
@@ -74,11 +77,13 @@ class EpochDisplay(pl.Callback):
         The losses; the callback that records them is called before this one.
     shown
         Whether there is a bar.
+    page
+        Live page that shows how far it is.
     """
 
-    def __init__(self, record: LossRecord, *, shown: bool) -> None:
+    def __init__(self, record: LossRecord, *, shown: bool, page: Publisher | None = None) -> None:
         self.record = record
-        self.progress = TrainingProgress(shown=shown)
+        self.progress = TrainingProgress(shown=shown, page=page)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002 - Lightning's signature
         """Show the bar."""
@@ -115,6 +120,24 @@ class EpochDisplay(pl.Callback):
     ) -> None:
         """Remove the bar."""
         self.progress.close()
+
+
+class Look(pl.Callback):
+    """Shows the model after each epoch, without a change to the random numbers of the training.
+
+    Parameters
+    ----------
+    look
+        ``look`` of `ptycho_core.network_training.TrainingJob`.
+    """
+
+    def __init__(self, look: Callable[[Any, int], None]) -> None:
+        self.look = look
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the model."""
+        with torch.random.fork_rng():
+            self.look(pl_module.model, trainer.current_epoch + 1)
 
 
 class EarlyStopping(pl.Callback):

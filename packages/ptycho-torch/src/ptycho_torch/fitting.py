@@ -2,16 +2,19 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
+from ptycho_core.live_page import Publisher
 from ptycho_core.stopping import Patience
 from ptycho_core.tracking.base import Tracker
 
-from ptycho_torch.callbacks import EarlyStopping, EpochDisplay, LossHistory, MeanOfWeights
+from ptycho_torch.callbacks import EarlyStopping, EpochDisplay, Look, LossHistory, MeanOfWeights
 from ptycho_torch.checkpoints import FILES, Checkpoints, CheckpointWriter
 from ptycho_torch.data import ScanDataModule
 from ptycho_torch.lightning_log import make, quiet_lightning
@@ -50,6 +53,8 @@ def make_trainer(
     *,
     validated: bool,
     unused: bool = False,
+    page: Publisher | None = None,
+    look: Callable[[Any, int], None] | None = None,
 ) -> tuple[pl.Trainer, LossHistory, Checkpoints | None]:
     """Return a trainer, the callback with its losses, and that with its checkpoints, if any.
 
@@ -62,8 +67,9 @@ def make_trainer(
     saved: Checkpoints | None = None
     callbacks: list[Callback] = [
         history,
-        EpochDisplay(history.record, shown=execution.enable_progress_bar),
+        EpochDisplay(history.record, shown=execution.enable_progress_bar, page=page),
         EarlyStopping(monitor, patience),
+        *([] if look is None else [Look(look)]),
     ]
     if config.average_weights:
         callbacks.append(MeanOfWeights())

@@ -77,6 +77,8 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
                 validated=validated,
                 unused=len(job.scans) > 1
                 and bool(model.probe_changes() or model.position_shifts()),
+                page=job.page,
+                look=job.look,
             )
             interrupted = fit(trainer, module, batches, path)
         done = len(history.record.epochs)

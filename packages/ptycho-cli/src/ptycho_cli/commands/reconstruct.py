@@ -23,9 +23,11 @@ from ptycho_cli.results import (
     uncertainty_summary,
 )
 from ptycho_cli.sections import Command, section
+from ptycho_cli.serving import serve_option
 from ptycho_cli.values import INPUT, MODEL, PATH, SCAN, SEED, Number, Whole
 
 if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
+    from ptycho_core.live_page import Address
     from ptycho_core.solving.results import SolverResult
 
 __all__ = ["reconstruct"]
@@ -34,7 +36,7 @@ __all__ = ["reconstruct"]
 BASIC = (
     "output overwrite resume dry_run first_probe start "
     "epochs auto max_time update_probe modes refine_positions accelerator fail_above "
-    "uncertainty name skip_done keep_going as_json pictures"
+    "uncertainty name skip_done keep_going serve as_json pictures"
 )
 
 
@@ -168,6 +170,7 @@ BASIC = (
 @uncertainty_option("Solver")
 @pictures_option
 @fail_above_option
+@serve_option
 @batch_options
 def reconstruct(
     scans: tuple[Path, ...],
@@ -202,6 +205,7 @@ def reconstruct(
     pictures: bool,
     fail_above: float | None,
     dry_run: bool,
+    serve: "Address | None",
     **more: Any,
 ) -> None:
     r"""Reconstruct each SCAN iteratively, without a network; the same outputs as `ptycho infer`.
@@ -214,6 +218,7 @@ def reconstruct(
     ptycho reconstruct scan.npz -o result --auto
     ptycho reconstruct scan.npz -o result --first-probe auto --update-probe
     ptycho reconstruct scan.npz -o result --epochs 50 --update-probe --resume
+    ptycho reconstruct scan.npz -o result --epochs 200 --serve
     ptycho reconstruct scan.npz -o better --from result --refine-positions
     ptycho reconstruct 'scans/*.npz' -o results --update-probe --skip-done --keep-going
     """
@@ -242,6 +247,7 @@ def reconstruct(
     batch.check(check)
 
     # These import SciPy, which refusing an existing folder does not need.
+    from ptycho_core.live_page import Publisher, live_page
     from ptycho_core.solving.results import SolverInterrupted
     from ptycho_core.solving.run import SolverRun
 
@@ -287,11 +293,11 @@ def reconstruct(
             progress=batch.progress(job),
         )
 
-    def work(job: Job) -> Finished:
+    def work(job: Job, page: Publisher) -> Finished:
         run = run_of(job)
         run.check_output()
         try:
-            result = run.run()
+            result = run.on(page).run()
         except SolverInterrupted as stop:
             tell(job, stop.result)
             raise
@@ -314,11 +320,12 @@ def reconstruct(
             run.check_output()
             say(*run.plan())
         return
-    batch.run(
-        work,
-        done=done,
-        fail_above=fail_above,
-    )
+    with live_page(serve) as page:
+        batch.run(
+            lambda job: work(job, page),
+            done=done,
+            fail_above=fail_above,
+        )
 
 
 #: Why the solver ended, where it did not make all epochs.

@@ -21,9 +21,11 @@ from ptycho_cli.layers import INFERENCE_ONLY, first_process_speaks, gather, refu
 from ptycho_cli.options import field_options
 from ptycho_cli.reading import given_reading, reading_options
 from ptycho_cli.sections import Command, section
+from ptycho_cli.serving import serve_option
 from ptycho_cli.values import INPUT, MODEL, PATH
 
 if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
+    from ptycho_core.live_page import Address
     from ptycho_core.training.model import TrainedModel
     from ptycho_core.training.run import TrainingRun
 
@@ -32,7 +34,7 @@ __all__ = ["run_training", "train"]
 #: Options that `--help` shows.
 BASIC = (
     "output config_file overwrite resume dry_run start refine_probe nepochs batch_size n_groups N "
-    "gridsize nphotons accelerator backend as_json"
+    "gridsize nphotons accelerator backend serve as_json"
 )
 
 
@@ -76,6 +78,7 @@ BASIC = (
     is_flag=True,
     help="First refine the probe of each scan with the solver; train and infer with the result.",
 )
+@serve_option
 @json_option
 @click.pass_context
 def train(
@@ -89,6 +92,7 @@ def train(
     start: Path | None,
     refine_probe: bool,
     dry_run: bool,
+    serve: "Address | None",
     as_json: bool,
     **more: Any,
 ) -> None:
@@ -106,6 +110,7 @@ def train(
     ptycho train monday.npz tuesday.npz -o model
     ptycho train scan.npz -o model --refine-probe
     ptycho train tuesday.npz -o tuned --from model
+    ptycho train scan.npz -o model --serve
     """
     fixed = {"train_data_file": scans[0], "output_dir": output}
     layers = gather(ctx, TrainingConfig, config_file, fixed)
@@ -140,7 +145,7 @@ def train(
     batch = Batch(jobs=[job], as_json=as_json)
 
     def work(job: Job) -> Finished:
-        model = _trained(run)
+        model = _trained(run, serve)
         if model.main_process:
             batch.tell(job, _summary(run, model))
         last = {name: losses[-1] for name, losses in model.history.items() if losses}
@@ -150,11 +155,15 @@ def train(
     batch.run(work)
 
 
-def _trained(run: "TrainingRun") -> "TrainedModel":
+def _trained(run: "TrainingRun", serve: "Address | None" = None) -> "TrainedModel":
+    from ptycho_core.live_page import live_page
+    from ptycho_core.ranks import is_first_process
+
     with refusals_as_usage():
         run.check()
     first_process_speaks(run.processes)
-    return run.run()
+    with live_page(serve if is_first_process(run.processes) else None) as page:
+        return run.on(page).run()
 
 
 def _summary(run: "TrainingRun", model: "TrainedModel") -> str:

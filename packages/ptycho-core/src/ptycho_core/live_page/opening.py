@@ -63,14 +63,8 @@ def live_page(address: Address | None) -> Iterator[Publisher]:
     page = _Page(address)
     try:
         log.info("live page: %s", page.url)
-        yield page
-        page.end("finished")
-    except KeyboardInterrupt as stop:
-        page.end("interrupted", str(stop))
-        raise
-    except BaseException as error:
-        page.end("failed", str(error) or type(error).__name__)
-        raise
+        with page.ending():
+            yield page
     finally:
         page.close()
 
@@ -103,6 +97,9 @@ class _Page(Publisher):
     def begin(self, command: str, **facts: str | float) -> None:
         self._outbox.begin({"command": command, "facts": facts, "began": time.time()})
         self._due = 0.0
+
+    def stage(self, name: str) -> None:
+        self._outbox.now({"stage": name})
 
     def progress(self, done: float, total: float | None, unit: str) -> None:
         self._outbox.now({"progress": {"done": done, "total": total, "unit": unit}})

@@ -1,6 +1,7 @@
 """What a run tells its live page; the base class tells nobody."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,11 @@ class Publisher:
     #: Where the page is, for people; empty if there is none.
     url: str = ""
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is a page at all, so that it is worth preparing what it shows."""
+        return bool(self.url)
+
     def begin(self, command: str, **facts: str | float) -> None:
         """Begin a run, or the next one of several: the page forgets the one before.
 
@@ -41,6 +47,9 @@ class Publisher:
         **facts
             What does not change, shown by name: ``scan``, ``method``, ``patterns``, ...
         """
+
+    def stage(self, name: str) -> None:
+        """Say what the run does now: ``read``, ``solve``, ``write``, ..."""
 
     def progress(self, done: float, total: float | None, unit: str) -> None:
         """Say how much is done, and of how much where that is known: ``3, 20, "epochs"``."""
@@ -80,4 +89,20 @@ class Publisher:
         """Show a picture in any case: the last one of a run."""
 
     def end(self, how: Ending, text: str = "", path: Path | None = None) -> None:
-        """End the run: in one line of text, with the folder of its results."""
+        """End the run: in one line of text, with the folder of its results.
+
+        What is said first counts.
+        """
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """End the run as the block ends, unless the block does so itself."""
+        try:
+            yield
+        except KeyboardInterrupt as stop:
+            self.end("interrupted", str(stop))
+            raise
+        except BaseException as error:
+            self.end("failed", str(error) or type(error).__name__)
+            raise
+        self.end("finished")

@@ -1,9 +1,12 @@
 """What a run looks like at one moment."""
 
+from typing import Self
+
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_data import Reconstruction
+from ptycho_physics import expected_counts, extract_patches
 
 __all__ = ["Snapshot"]
 
@@ -29,3 +32,37 @@ class Snapshot:
     measured: NDArray[np.floating] | None = None
     modelled: NDArray[np.floating] | None = None
     pattern: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        rec: Reconstruction,
+        row: int,
+        counts: NDArray[np.floating],
+        bad_pixels: NDArray[np.bool_] | None = None,
+    ) -> Self:
+        """Set a pattern beside what object, probe and position make of it.
+
+        Parameters
+        ----------
+        rec
+            The reconstruction so far.
+        row
+            Which of its patterns.
+        counts : (N, N) array
+            The pattern, as counts in any unit: the model is scaled to fit it.
+        bad_pixels : (N, N) bool array, optional
+            True where the detector is bad.
+        """
+        patch = extract_patches(rec.object, rec.positions[row : row + 1], rec.N)
+        rates = np.asarray(expected_counts(patch, rec.probe, 1.0)[0], dtype=np.float64)
+        counts = np.array(counts, dtype=np.float64)
+        good = np.ones(counts.shape, bool) if bad_pixels is None else ~bad_pixels
+        power = float(rates[good].sum())
+        scale = float(np.sqrt(rates * counts)[good].sum()) / power if power else 0.0
+        return cls(
+            reconstruction=rec,
+            measured=np.where(good, counts, np.nan),
+            modelled=np.where(good, scale**2 * rates, np.nan),
+            pattern=f"pattern {rec.indices[row]}",
+        )

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 
+from ptycho_core.live_page import Publisher
 from ptycho_core.progress.bar import Bar
 from ptycho_core.progress.displays import Draw, displayed
 
@@ -20,10 +21,13 @@ class TrainingProgress:
     ----------
     shown
         Whether there is a bar; the losses are logged in any case.
+    page
+        Live page that shows how far it is.
     """
 
-    def __init__(self, *, shown: bool) -> None:
+    def __init__(self, *, shown: bool, page: Publisher | None = None) -> None:
         self.shown = shown
+        self.page = page or Publisher()
         self._bar = Bar("", 0)
         self._epochs = self._steps = 0
         self._losses: list[str] = []
@@ -66,3 +70,4 @@ class TrainingProgress:
         self._bar.label = f"epoch {epoch}/{self._epochs}"
         done = (epoch - 1) * self._steps + step
         self._bar.move(done, [*self._losses, f"step {step}/{self._steps}"])
+        self.page.progress(round(done / self._steps, 2), self._epochs, "epochs")

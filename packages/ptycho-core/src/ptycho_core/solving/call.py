@@ -7,6 +7,7 @@ from typing import Any
 from ptycho_config.paths import expanded
 from ptycho_data import Domain, Scan
 
+from ptycho_core.live_page import live_page, parse_address
 from ptycho_core.pretrained import located
 from ptycho_core.progress.base import log_to_stderr, no_progress, show_progress
 from ptycho_core.run_settings import AnyPath
@@ -37,6 +38,7 @@ def solve_scan(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    serve: str | None = None,
     callback: Callable[[int, float], None] | None = None,
     **settings: Any,
 ) -> SolverResult:
@@ -94,6 +96,9 @@ def solve_scan(
     progress
         Show progress and log lines on standard error. A program that has configured `logging`
         gets the lines there.
+    serve
+        Address of a page that shows the run in a browser: ``8050``, ``HOST:PORT``; see
+        `ptycho_core.live_page`.
     callback
         Called with (epoch counted from 1, its R-factor).
     **settings
@@ -110,7 +115,7 @@ def solve_scan(
         If the folder holds results, and `overwrite` is not set.
     InvalidValueError
         If all patterns are zero, settings contradict each other or the checkpoint, this machine has
-        no such accelerator, or there are several scans and none is chosen.
+        no such accelerator, there are several scans and none is chosen, or a port is taken.
     DivergenceError
         If the solver diverges.
     SolverInterrupted
@@ -124,6 +129,7 @@ def solve_scan(
     >>> result.verdict.r_factor < 0.2
     True
     """
+    address = None if serve is None else parse_address(serve)
     run = SolverRun(
         scan=scan,
         output=None if output is None else expanded(output),
@@ -148,5 +154,8 @@ def solve_scan(
         callback=callback,
     )
     run.check()
-    with log_to_stderr("ptycho_core") if progress else nullcontext():
-        return run.run()
+    with (
+        log_to_stderr("ptycho_core") if progress else nullcontext(),
+        live_page(address) as page,
+    ):
+        return run.on(page).run()

@@ -1,10 +1,11 @@
 """A run of the iterative solver on a scan, from the file to results and the record of the run."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -15,13 +16,14 @@ from ptycho_physics import State
 from ptycho_core.analysis.evaluation import reference_metrics
 from ptycho_core.analysis.half_scans import HalfScanFRC
 from ptycho_core.analysis.twin import note_twin
-from ptycho_core.analysis.verdict import judge
+from ptycho_core.analysis.verdict import describe_fit, judge
 from ptycho_core.batch.finished import Request
 from ptycho_core.cautions import check_scan, report
 from ptycho_core.first_probe.search import GUESSED_PROBE
 from ptycho_core.first_probe.sources import first_probe_of, probe_source
 from ptycho_core.fitted import Fitted
 from ptycho_core.interrupts import Interrupts
+from ptycho_core.live_page import Publisher
 from ptycho_core.memory import Estimate, of_solver
 from ptycho_core.models import is_model
 from ptycho_core.outputs import (
@@ -39,6 +41,7 @@ from ptycho_core.solving.checkpoint import SolverCheckpoint, solver_identity
 from ptycho_core.solving.network_start import network_start
 from ptycho_core.solving.place import Place, check_accelerator, solver_place
 from ptycho_core.solving.results import SolverInterrupted, SolverResult
+from ptycho_core.solving.shown import ShownSolver
 from ptycho_core.solving.solutions import reconstruction_of
 from ptycho_core.solving.warm_start import WarmStart, warm_start
 from ptycho_core.solving.work import SolverWork
@@ -67,6 +70,8 @@ class SolverRun:
         As for `solve_scan`.
     progress
         Progress display: see `ptycho_core.progress.base`.
+    page : Publisher
+        Live page that the run is shown on.
     """
 
     scan: Scan | AnyPath
@@ -87,6 +92,7 @@ class SolverRun:
     overwrite: bool = False
     progress: Progress = no_progress
     callback: Callable[[int, float], None] | None = None
+    page: Publisher = field(factory=Publisher)
     clock: Stopwatch = field(factory=Stopwatch)
 
     def check(self) -> None:
@@ -160,9 +166,13 @@ class SolverRun:
             settings={name: value for name, value in settings.items() if value is not None},
         )
 
+    def on(self, page: Publisher) -> Self:
+        """Return this run, to be shown on a page."""
+        return evolve(self, page=page, clock=Stopwatch(told=page.stage))
+
     def run(self) -> SolverResult:
         """Reconstruct; errors as for `solve_scan`."""
-        with held_folder(self.output):
+        with self.page.ending(), held_folder(self.output):
             return self._run()
 
     def _run(self) -> SolverResult:
@@ -171,6 +181,7 @@ class SolverRun:
             inputs = Inputs(self._files())
             scan = read_scan(self.scan, **self.reading).single(self.scan_index)
             described = {} if self.output is None else inputs.described()
+        self._begin_page(scan)
         with self.clock.stage("check"):
             answered = (GUESSED_PROBE,) if self.first_probe or self.start else ()
             cautions = check_scan(scan, but=answered)
@@ -194,12 +205,16 @@ class SolverRun:
             deadline=None if self.max_time is None else begun + 60 * self.max_time,
             checkpoint=checkpoint,
         )
+        for caution in cautions:
+            self.page.caution(caution.text)
         work, ladder = self._work(place, attendance), None
         if self.auto:
             with self.clock.stage("auto"):
                 ladder = work.ladder(scan)
             log.info("auto: %s", ladder.verdict())
             work = evolve(work, settings={**self.settings, **ladder.settings})
+        shown = self._shown(scan, work.settings)
+        work = evolve(work, shown=shown if self.page.is_watched else None)
         with self.clock.stage("solve"), interrupts.watch():
             solution = work.whole(scan, None if start is None else start.reconstruction, state)
         stopped = attendance.stopped or solution.stopped
@@ -213,7 +228,8 @@ class SolverRun:
         with self.clock.stage("evaluate"):
             fitted = Fitted.of(solution)
             verdict = judge(rec, scan, self.nphotons, fitted)
-            cautions += report(verdict.cautions())
+            doubts = report(verdict.cautions())
+            cautions += doubts
             best = fitted.epoch(len(solution.r_factors))
             metrics = {"r_factor": solution.r_factors[best - 1], **reference_metrics(rec, scan)}
         metrics |= {
@@ -259,8 +275,13 @@ class SolverRun:
             result = self._written(self.output, scan, result, described, curve, work, start, state)
             if checkpoint is not None and result.complete:
                 checkpoint.remove()
+        if self.page.is_watched:
+            for caution in doubts:
+                self.page.caution(caution.text)
+            self.page.show(shown.snapshot(rec, fitted))
         if interrupts.arrived:
             raise SolverInterrupted(result)
+        self.page.end("finished", describe_fit(metrics), result.path)
         return result
 
     def _started(self, scan: Scan) -> tuple[WarmStart | None, Scan]:
@@ -276,6 +297,28 @@ class SolverRun:
         if self.reading.get("probe_file") is not None:
             probe = scan.probe
         return start, evolve(start.scan(scan), probe=probe)
+
+    def _begin_page(self, scan: Scan) -> None:
+        size = scan.pixel_size_m
+        self.page.begin(
+            "reconstruct",
+            scan=Path(scan.label).name,
+            method=f"solver, {self.settings['epochs']} epochs",
+            patterns=scan.n,
+            pattern_size=f"{scan.N} × {scan.N} pixels",
+            **({} if size is None else {"object_pixel": f"{size * 1e9:.4g} nm"}),
+            **{name: str(value) for name, value in self.settings.items() if name != "epochs"},
+        )
+
+    def _shown(self, scan: Scan, settings: Mapping[str, Any]) -> ShownSolver:
+        return ShownSolver(
+            page=self.page,
+            scan=scan,
+            nphotons=self.nphotons,
+            epochs=settings["epochs"],
+            batches=math.ceil(scan.n / (settings.get("batch_size") or 16)),
+            still=not settings.get("refine_positions"),
+        )
 
     def _work(self, place: Place, attendance: Attendance) -> SolverWork:
         return SolverWork(

@@ -16,6 +16,7 @@ from ptycho_core.refinement import initial_object
 from ptycho_core.solving.attended import Attendance
 from ptycho_core.solving.ladder import EPOCHS, Ladder, climb, held_out_share
 from ptycho_core.solving.place import Place
+from ptycho_core.solving.shown import ShownSolver
 from ptycho_core.solving.solutions import reconstruction_of
 from ptycho_core.uncertainty.estimate import SOLVER_SPLITS, Uncertainty, sparing_uncertainty
 
@@ -45,6 +46,8 @@ class SolverWork:
         Called with (epoch counted from 1, its R-factor).
     attendance : Attendance
         Ends the work when asked to.
+    shown : ShownSolver or None
+        Publishes the work on all patterns; None where nobody watches.
     """
 
     settings: Mapping[str, Any]
@@ -53,11 +56,13 @@ class SolverWork:
     progress: Progress
     callback: Callable[[int, float], None] | None
     attendance: Attendance
+    shown: ShownSolver | None = None
 
     def whole(self, scan: Scan, start: Reconstruction | None, state: State | None) -> Solution:
         """Solve all patterns, from a reconstruction or from the state of an earlier run."""
-        between = self.attendance.between
-        return self._solve(scan, "solving", start, state=state, between=between)
+        between, shown = self.attendance.between, self.shown
+        look = None if shown is None else shown.look
+        return self._solve(scan, "solving", start, state=state, between=between, look=look)
 
     def ladder(self, scan: Scan) -> Ladder:
         """Try which switches the scan asks for; see `ptycho_core.solving.ladder`.
@@ -148,6 +153,8 @@ class SolverWork:
 
             def follow(epoch: int, r_factor: float) -> None:
                 update(epoch, f"R-factor {r_factor:.4f}")
+                if self.shown is not None and "look" in more:
+                    self.shown.epoch(epoch, r_factor)
                 if self.callback is not None:
                     self.callback(epoch, r_factor)
 

@@ -9,9 +9,11 @@ from ptycho_config import Layer
 from ptycho_config.paths import expanded
 from ptycho_data import Scan
 
+from ptycho_core.live_page import live_page, parse_address
 from ptycho_core.models import AnyModel
 from ptycho_core.probe_choice import Probe
 from ptycho_core.progress.base import log_to_stderr
+from ptycho_core.ranks import is_first_process
 from ptycho_core.run_settings import AnyPath, call_layers, is_path
 from ptycho_core.training.model import TrainedModel
 from ptycho_core.training.run import TrainingRun
@@ -31,6 +33,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    serve: str | None = None,
     **settings: Any,
 ) -> TrainedModel:
     """Train a network on a scan or several; no ground truth is needed.
@@ -66,6 +69,9 @@ def train(
     progress
         Show progress and log lines on standard error. A program that has configured `logging`
         gets the lines there.
+    serve
+        Address of a page that shows the training in a browser: ``8050``, ``HOST:PORT``; see
+        `ptycho_core.live_page`.
     settings
         Any setting of the model, the training and the execution by its name: ``nepochs=20``.
 
@@ -101,6 +107,7 @@ def train(
         "probe_file": probe,
         "output_dir": output,
     }
+    address = None if serve is None else parse_address(serve)
     layers = call_layers(settings, arguments, config_file)
     if not progress:
         layers.append(Layer("command default", {"enable_progress_bar": False}))
@@ -116,5 +123,8 @@ def train(
         overwrite=overwrite,
     )
     run.check()
-    with log_to_stderr("ptycho_core", run.package) if progress else nullcontext():
-        return run.run()
+    with (
+        log_to_stderr("ptycho_core", run.package) if progress else nullcontext(),
+        live_page(address if is_first_process(run.processes) else None) as page,
+    ):
+        return run.on(page).run()

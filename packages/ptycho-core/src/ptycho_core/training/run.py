@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -18,6 +18,7 @@ from ptycho_core.backends import require
 from ptycho_core.cautions import check_scan
 from ptycho_core.fine_tuning import RATE, start_layers
 from ptycho_core.first_probe.search import GUESSED_PROBE
+from ptycho_core.live_page import Publisher
 from ptycho_core.memory import of_training
 from ptycho_core.models import AnyModel, load_model, model_path
 from ptycho_core.outputs import TRAINING_FILES, config_files, held_folder, output_set
@@ -67,6 +68,8 @@ class TrainingRun:
         Further arguments of `ptycho_data.load_scan`, for files.
     start, refine_probe, resume, overwrite
         As for `train`.
+    page
+        Live page that the run is shown on.
     """
 
     layers: Sequence[Layer]
@@ -79,6 +82,7 @@ class TrainingRun:
     refine_probe: bool = False
     resume: bool = False
     overwrite: bool = False
+    page: Publisher = field(factory=Publisher)
     clock: Stopwatch = field(factory=Stopwatch)
 
     @cached_property
@@ -144,9 +148,13 @@ class TrainingRun:
             rule = "a folder where several processes train"
             raise InvalidValueError("output", rule, "none")
 
+    def on(self, page: Publisher) -> Self:
+        """Return this run, to be shown on a page."""
+        return evolve(self, page=page, clock=Stopwatch(told=page.stage))
+
     def run(self) -> TrainedModel:
         """Train; errors as for `train`."""
-        with held_folder(self.output, self.processes):
+        with self.page.ending(), held_folder(self.output, self.processes):
             return self._run()
 
     def _check_output(self, scans: Sequence[Scan] = ()) -> None:
@@ -170,12 +178,15 @@ class TrainingRun:
             read = Inputs(self._files())
             scans, test_scan, probe, resolved = self._read()
             inputs = {} if self.output is None else read.described()
+        self._begin_page(scans, resolved.config)
         self._check_output([*scans, *([] if test_scan is None else [test_scan])])
         with self.clock.stage("check"):
             answered = (GUESSED_PROBE,) if probe is None else ()
             cautions = [caution for scan in scans for caution in check_scan(scan, but=answered)]
         start = start_of(scans, test_scan, probe, refining=self.refine_probe, clock=self.clock)
         cautions += start.cautions
+        for caution in cautions:
+            self.page.caution(caution.text)
         with (
             nullcontext(self.output)
             if self.output is not None
@@ -209,9 +220,13 @@ class TrainingRun:
                     overwrite=self.overwrite or self.resume,
                     **self._start_arguments,
                     finish=None if self.output is None else finish,
+                    # a backend of somebody else need not know of pages
+                    **({"page": self.page} if self.page.is_watched else {}),
                 )
             kept = kept_epoch(result, resolved.execution)[1]
             bundle = load_bundle(result.bundle_path)
+        text = f"{result.epochs} epochs in {result.seconds:.0f} s, kept {kept}"
+        self.page.end("finished", text, self.output)
         return TrainedModel(
             bundle=bundle,
             history=result.history,
@@ -227,6 +242,19 @@ class TrainingRun:
             main_process=result.main_process,
             cautions=cautions,
             probes=start.refined,
+        )
+
+    def _begin_page(self, scans: Sequence[Scan], config: TrainingConfig) -> None:
+        names = [Path(scan.label).name for scan in scans]
+        self.page.begin(
+            "train",
+            scan=", ".join(names),
+            network=f"{config.model.architecture}, {config.backend}",
+            patterns=sum(scan.n for scan in scans),
+            pattern_size=f"{scans[0].N} × {scans[0].N} pixels",
+            gridsize=config.model.gridsize,
+            batch_size=config.batch_size,
+            epochs=config.nepochs,
         )
 
     def plan(self) -> list[str]:

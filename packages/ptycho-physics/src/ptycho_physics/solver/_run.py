@@ -28,6 +28,9 @@ from ptycho_physics.solver._variation import Variation
 LARGEST_AFFINE = 0.1
 """Largest affine correction of a position, as a part of half the extent of the scan."""
 
+Look = Callable[[Callable[..., Solution]], None]
+"""Called after a batch with a function that returns the solution so far."""
+
 ALIGNED = 2
 """Number of first epochs in which a smooth phase is fitted to a given object."""
 
@@ -63,6 +66,7 @@ def solve(
     callback: Callable[[int, float], None] | None = None,
     state: State | None = None,
     between: Between | None = None,
+    look: Look | None = None,
     xp: Any | None = None,
 ) -> Solution:
     """Reconstruct the object of a scan iteratively.
@@ -130,6 +134,9 @@ def solve(
     between
         Called between batches with a function that returns the `State`; the run ends when it
         returns True.
+    look
+        Called after each batch with a function that returns the `Solution` so far, of arrays that
+        the run does not change, and that takes the coverage if it is known.
 
     Returns
     -------
@@ -222,14 +229,25 @@ def solve(
     if state is not None:
         course.restore(state)
     raise_mmap_threshold()
-    stopped = course.run(epochs, callback, between or never)
+
+    def so_far(coverage: Array | None = None) -> Solution:
+        return solution_of(
+            estimate,
+            positions + (estimate.positions - course.first),
+            list(course.watch.r_factors),
+            "",
+            coverage=coverage,
+            copied=True,
+        )
+
+    def attended(state: Callable[[], State]) -> bool:
+        if look is not None:
+            look(so_far)
+        return between is not None and between(state)
+
+    stopped = course.run(epochs, callback, attended)
     if stopped == "caller":  # within an epoch, at whose end this is done
         estimate.fix_gauge()
     predicted = course.record.result(estimate)
     refined = positions + (estimate.positions - course.first)
     return solution_of(estimate, refined, course.watch.r_factors, stopped, predicted)
-
-
-def never(state: Callable[[], State]) -> bool:  # noqa: ARG001 - the signature of `Between`
-    """Never end a run between batches."""
-    return False

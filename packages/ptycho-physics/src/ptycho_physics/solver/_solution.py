@@ -40,7 +40,7 @@ class Solution:
     stopped : str
         Why the run ended: "epochs" (all were made), "plateau" (the R-factor fell no more),
         "held-out" (the held-out patterns were predicted no better) or "caller" (``between``
-        returned True).
+        returned True); empty while it goes on.
     light : (n,) float64 NumPy array, or None
         Relative intensity of the beam in each pattern, of mean one, with ``refine_light``.
     background : (N, N) float64 NumPy array, or None
@@ -80,8 +80,16 @@ def solution_of(
     positions: NDArray[np.float64],
     r_factors: list[float],
     stopped: str,
-    held_out: HeldOut | None,
+    held_out: HeldOut | None = None,
+    *,
+    coverage: Array | None = None,
+    copied: bool = False,
 ) -> Solution:
+    """Make a solution of an estimate, with positions on the object grid.
+
+    With `copied`, the object is no part of the estimate, which may change. The coverage is summed
+    unless it is given.
+    """
     xp, N = estimate.xp, estimate.probe.shape[-1]
     canvas = Canvas.covering(positions, N)
     column, row = np.rint(estimate.positions[0] - canvas.local(positions)[0]).astype(int)
@@ -93,9 +101,12 @@ def solution_of(
     names = ("light", "background", "share")
     more = {k: v.astype(np.float64) for k, v in estimate.arrays().items() if k in names}
     background = more.get("background")
+    if coverage is None:
+        coverage = _coverage(probe, canvas.local(positions), canvas, xp)
+    part = estimate.canvas[row : row + height, column : column + width]
     return Solution(
-        object=estimate.canvas[row : row + height, column : column + width],
-        coverage=_coverage(probe, canvas.local(positions), canvas, xp),
+        object=xp.asarray(part, copy=True) if copied else part,
+        coverage=coverage,
         probe=probe,
         positions=positions,
         canvas=canvas,

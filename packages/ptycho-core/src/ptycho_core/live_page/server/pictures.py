@@ -68,10 +68,10 @@ def flattening_of(object_: NDArray[np.complex64], seen: NDArray[np.bool_]) -> Fl
 def object_bytes(snapshot: Snapshot, window: Window, flat: Flattening, version: int) -> bytes:
     """Write a part of the object: a header in JSON and three planes.
 
-    The header has the place on the canvas, the box that is covered, the pixels ``binned`` into one, the scale of the
-    amplitude, and the phase that was removed. Planes are amplitude (uint16), flattened phase
-    (int16), and coverage (uint8, 0 where hardly anything was measured). Of blocks, amplitude and
-    coverage are averages, the phase is that of the average.
+    The header has the place on the canvas, the box that is covered, the pixels ``binned`` into one,
+    the scale of the amplitude, and the phase that was removed. Planes are amplitude (uint16),
+    flattened phase (int16), and coverage (uint8, 0 where hardly anything was measured). Of blocks,
+    amplitude and coverage are averages, the phase is that of the average.
     """
     rec = snapshot.reconstruction
     height, width = rec.object.shape
