@@ -178,7 +178,9 @@ def lint(session: nox.Session) -> None:
 @nox.session(tags=["cpu"])
 def types(session: nox.Session) -> None:
     """Check types: strictly, and leniently in the packages that stand on a framework."""
-    outside = [r for r in closure(*PACKAGES)[1] if canonicalize_name(r.name) not in FRAMEWORKS]
+    outside = [
+        r for r in closure(*everything("serve"))[1] if canonicalize_name(r.name) not in FRAMEWORKS
+    ]
     tools = ["mypy", "pyte", "pytest", *STUBS]
     session.install(*QUICKLY, "-c", str(CONSTRAINTS), *tools, *map(str, outside))
     sources = [f"packages/{name}/src" for name in PACKAGES]
@@ -324,7 +326,7 @@ def integration(session: nox.Session) -> None:
     A package that asks for the framework itself has met it in its own session. The others that
     compute with arrays run again, now with every backend present, and a missing one is an error.
     """
-    wanted = everything("torch", "cluster")
+    wanted = everything("torch", "cluster", "serve")
     install(session, *wanted, tools=WORKSPACE_TOOLS)
     session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
     again = [
@@ -365,6 +367,13 @@ def programs(session: nox.Session) -> None:
     install(session, "ptycho-data[frames,pictures]", tools=tools)
     session.env["PTYCHO_WRITTEN"] = str(written)
     pytest(session, "tests/programs", marks="not gpu", options=("-W", "default"))
+
+
+@nox.session(requires=["build"], default=False, tags=["cpu"])
+def browser(session: nox.Session) -> None:
+    """Open pages in Chromium, which has to be there: apt-get install chromium."""
+    install(session, "ptycho-core[serve]", tools=[*TEST_TOOLS, "playwright"])
+    pytest(session, "tests/browser", marks="not gpu", options=())
 
 
 @nox.session(requires=["build"], default=False, tags=["cpu"])

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from attrs import evolve
 from ptycho_config import InvalidValueError
+from ptycho_core.analysis.verdict import describe_fit
 from ptycho_core.batch.finished import OtherResultError, made_as_asked
+from ptycho_core.cautions import UnusableScanError
 from ptycho_core.outputs import RECONSTRUCTION_FILES
 from ptycho_core.solving.call import SolverRun, solve_scan
 from ptycho_core.testing import simulated_scan
+from ptycho_core.testing.live_page import RecordingPage
 from ptycho_data import NoSpaceError, OutputExistsError, load_reconstruction, load_scan, save_scan
 
 
@@ -196,3 +199,37 @@ def test_half_scans_take_the_epochs_that_were_best(lit_unevenly):
     )
     best = result.fitted.held_out.best
     assert epochs[len(result.r_factors) :] == [*range(1, best + 1)] * 2
+def test_a_live_page_shows_the_run_and_changes_nothing(scan, tmp_path):
+    page = RecordingPage()
+    settings = {"epochs": 3, "update_probe": True, "refine_positions": True}
+    plain = SolverRun(scan=scan, settings=settings).run()
+    run = SolverRun(scan=scan, settings=settings, output=tmp_path / "out", pictures=False)
+    shown = run.on(page).run()
+    np.testing.assert_array_equal(shown.reconstruction.object, plain.reconstruction.object)
+    np.testing.assert_array_equal(shown.reconstruction.probe, plain.reconstruction.probe)
+    assert shown.r_factors == plain.r_factors
+    (begun,) = page.of("begin")
+    assert (begun["command"], begun["patterns"]) == ("reconstruct", 24)
+    curve = [point["r_factor"] for point in page.of("point") if "r_factor" in point]
+    assert curve == plain.r_factors
+    judged = [point["r_over_noise"] for point in page.of("point") if "r_over_noise" in point]
+    assert len(judged) == 3
+    assert judged[-1] == pytest.approx(plain.verdict.ratio)
+    done = [progress[0] for progress in page.of("progress")]
+    assert done == sorted(done)
+    assert done[-1] <= 3
+    assert page.of("stage")[:4] == ["read", "check", "solve", "evaluate"]
+    assert page.of("end")[0] == ("finished", describe_fit(shown.metrics), tmp_path / "out")
+    last = page.snapshots[-1]
+    np.testing.assert_array_equal(last.reconstruction.object, shown.reconstruction.object)
+    assert len({snapshot.pattern for snapshot in page.snapshots}) > 3
+    misfit = np.abs(np.sqrt(last.measured) - np.sqrt(last.modelled)).sum()
+    assert misfit / np.sqrt(last.measured).sum() < 2 * shown.r_factor
+
+
+def test_a_run_that_fails_is_shown_as_failed(scan):
+    page = RecordingPage()
+    dark = evolve(scan, diffraction=np.zeros_like(scan.diffraction))
+    with pytest.raises(UnusableScanError) as caught:
+        SolverRun(scan=dark, settings={"epochs": 1}).on(page).run()
+    assert page.of("end")[0][:2] == ("failed", str(caught.value))

@@ -138,3 +138,42 @@ def test_a_state_of_another_run_is_refused(experiment):
     assert isinstance(kept[0], State)
     with pytest.raises(InvalidValueError, match="positions of shape"):
         solve(counts[:-1], positions[:-1], probe, state=kept[0])
+
+
+def test_looking_at_a_run_changes_nothing_and_shows_where_it_is(experiment):
+    counts, positions, probe = experiment
+    seen = []
+
+    def look(so_far):
+        solution = so_far()
+        seen.append((solution, solution.object.copy(), solution.positions.copy()))
+
+    plain = solve(counts, positions, probe, **EVERYTHING)
+    watched = solve(counts, positions, probe, look=look, **EVERYTHING)
+    for name in ("object", "coverage", "probe", "positions"):
+        np.testing.assert_array_equal(getattr(watched, name), getattr(plain, name))
+    assert watched.r_factors == plain.r_factors
+    for solution, object_, where in seen:
+        np.testing.assert_array_equal(solution.object, object_)
+        np.testing.assert_array_equal(solution.positions, where)
+        assert solution.object.shape == solution.canvas.shape == solution.coverage.shape
+        assert solution.stopped == ""
+    known = [len(solution.r_factors) for solution, *_ in seen]
+    assert known == sorted(known)
+    assert seen[-1][0].r_factors == plain.r_factors[: known[-1]]
+
+
+def test_a_known_coverage_is_not_summed_again(experiment):
+    counts, positions, probe = experiment
+    given = np.zeros(Canvas.covering(positions, N).shape, np.float32)
+    found = []
+    solve(
+        counts,
+        positions,
+        probe,
+        epochs=1,
+        batch_size=30,
+        look=lambda so_far: found.append(so_far(given).coverage),
+    )
+    assert found
+    assert all(coverage is given for coverage in found)

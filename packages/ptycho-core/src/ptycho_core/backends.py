@@ -66,6 +66,8 @@ class Backend:
         Whether patterns can be added batch by batch while the scan is running.
     solver_arrays
         Whether the iterative solver works on its arrays.
+    live_page
+        Whether `train` takes a page to show the training on, ``page=``.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Backend:
     one_process: bool = False
     live_reconstruction: bool = False
     solver_arrays: bool = False
+    live_page: bool = False
 
     @property
     def pip_command(self) -> str:
@@ -101,6 +104,7 @@ class Backend:
             "several devices": self.several_devices,
             "live reconstruction": self.live_reconstruction,
             "iterative solver": self.solver_arrays,
+            "live page": self.live_page,
         }
 
     def processes(self, execution: "PyTorchExecutionConfig") -> int:

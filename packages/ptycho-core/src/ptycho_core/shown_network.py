@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from attrs import define, evolve
+from attrs import define
 from ptycho_config import InferenceConfig, PyTorchExecutionConfig
 from ptycho_data import Bundle, Scan
 
@@ -48,11 +48,10 @@ class ShownNetwork:
     def _snapshot(self, model: Any, epoch: int) -> Snapshot:
         with _unchanged_random_numbers():
             bundle = self.bundle_of(model)
-            execution = evolve(self.execution, enable_progress_bar=False)
             backend = require(bundle.backend)
             config = InferenceConfig(backend=bundle.backend)
             part = _middle(self.scan)
-            rec = backend.reconstruct(bundle, part, config, execution).reconstruction
+            rec = backend.reconstruct(bundle, part, config, self.execution).reconstruction
         ratio = judge(rec, part).ratio
         if ratio is not None:
             self.page.point("epoch", epoch, r_over_noise=ratio)

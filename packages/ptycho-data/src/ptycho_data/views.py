@@ -18,6 +18,7 @@ __all__ = [
     "View",
     "covered_region",
     "object_views",
+    "phase_ramp",
     "reconstruction_views",
     "robust_limits",
 ]
@@ -157,7 +158,7 @@ def _shown_box(
     return _covered_box(mask) if empty else (rows, columns)
 
 
-def _phase_ramp(values: AnyArray, mask: AnyArray) -> tuple[float, float]:
+def phase_ramp(values: AnyArray, mask: AnyArray) -> tuple[float, float]:
     """Mean phase step from one pixel to the next, in x and y, radians.
 
     The steps are averaged as products of neighbours, weighted by their amplitudes, so that phases
@@ -263,7 +264,7 @@ def object_views(
     longest = max(rows.stop - rows.start, columns.stop - columns.start)
     side = -(-longest // (longest_side or LONGEST_SIDE))
     shown, mask = values[rows, columns], mask[rows, columns]
-    ramp = _phase_ramp(shown, mask) if level else (0.0, 0.0)
+    ramp = phase_ramp(shown, mask) if level else (0.0, 0.0)
     amplitude, field, mask = _averaged(shown, mask, side, ramp)
     extent = (left, left + side * mask.shape[1], top + side * mask.shape[0], top)
     inner = _scanned(mask, extent, area)

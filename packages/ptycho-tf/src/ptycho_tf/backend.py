@@ -10,6 +10,7 @@ BACKEND = Backend(
     framework="tensorflow",
     extra="tf",
     several_scans=True,
+    live_page=True,
     moving_positions=True,
     one_process=True,
 )

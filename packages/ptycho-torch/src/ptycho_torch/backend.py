@@ -15,4 +15,5 @@ BACKEND = Backend(
     several_devices=True,
     live_reconstruction=True,
     solver_arrays=True,
+    live_page=True,
 )

@@ -6,7 +6,6 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_data import Reconstruction
-from ptycho_physics import expected_counts, extract_patches
 
 __all__ = ["Snapshot"]
 
@@ -54,6 +53,9 @@ class Snapshot:
         bad_pixels : (N, N) bool array, optional
             True where the detector is bad.
         """
+        # the process of the page reads snapshots, and makes none
+        from ptycho_physics import expected_counts, extract_patches
+
         patch = extract_patches(rec.object, rec.positions[row : row + 1], rec.N)
         rates = np.asarray(expected_counts(patch, rec.probe, 1.0)[0], dtype=np.float64)
         counts = np.array(counts, dtype=np.float64)

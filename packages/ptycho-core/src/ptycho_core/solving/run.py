@@ -317,7 +317,7 @@ class SolverRun:
             nphotons=self.nphotons,
             epochs=settings["epochs"],
             batches=math.ceil(scan.n / (settings.get("batch_size") or 16)),
-            still=not settings.get("refine_positions"),
+            still=not (settings.get("refine_positions") or settings.get("refine_affine")),
         )
 
     def _work(self, place: Place, attendance: Attendance) -> SolverWork:

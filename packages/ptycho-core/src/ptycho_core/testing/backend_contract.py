@@ -41,6 +41,7 @@ from ptycho_core.backends import Backend, require
 from ptycho_core.bundles import LOG_SCALE, NETWORK
 from ptycho_core.results import TrainingResult
 from ptycho_core.testing import simulated_scan
+from ptycho_core.testing.live_page import RecordingPage
 from ptycho_core.testing.terminal import logged_terminal
 
 __all__ = ["BackendContract"]
@@ -193,6 +194,27 @@ class BackendContract:
         assert not _same_weights(runs[0], runs[2])
         stored = load_bundle(runs[0].bundle_path).config["model"]["gridsize"]
         assert stored == 2
+
+    def test_a_live_page_shows_every_epoch_and_changes_nothing(
+        self, train: Any, config: Any
+    ) -> None:
+        """What the network makes of the scan is shown, by numbers of its own."""
+        page = RecordingPage()
+        settings = config(nepochs=2)
+        plain = train(SCAN, settings, output="plain")
+        shown = train(SCAN, settings, output="shown", page=page)
+        assert _same_weights(plain, shown)
+        losses = [point for point in page.of("point") if "train_loss" in point]
+        assert [point["epoch"] for point in losses] == [1, 2]
+        assert [point["train_loss"] for point in losses] == plain.history["train_loss"]
+        assert len([point for point in page.of("point") if "r_over_noise" in point]) == 2
+        assert page.of("progress")[-1] == (2, 2, "epochs")
+        assert [snapshot.pattern for snapshot in page.snapshots] == ["pattern 0", "pattern 1"]
+        for snapshot in page.snapshots:
+            assert snapshot.modelled is not None
+            assert snapshot.modelled.sum() > 0
+        first, second = (snapshot.reconstruction.object for snapshot in page.snapshots)
+        assert not np.array_equal(first, second)
 
     def test_resumed_training_ends_as_an_unbroken_one(self, train: Any, config: Any) -> None:
         """Two epochs at once, and one after the other, give the same weights, losses and table."""

@@ -208,7 +208,8 @@ class TrainingRun:
                 write_probes(place, Path(folder), start, resolved.config)
 
             with self.clock.stage("train"):
-                result = require(resolved.config.backend).train(
+                backend = require(resolved.config.backend)
+                result = backend.train(
                     start.scans if len(start.scans) > 1 else start.scans[0],
                     resolved.config,
                     resolved.execution,
@@ -220,8 +221,7 @@ class TrainingRun:
                     overwrite=self.overwrite or self.resume,
                     **self._start_arguments,
                     finish=None if self.output is None else finish,
-                    # a backend of somebody else need not know of pages
-                    **({"page": self.page} if self.page.is_watched else {}),
+                    **({"page": self.page} if backend.live_page and self.page.is_watched else {}),
                 )
             kept = kept_epoch(result, resolved.execution)[1]
             bundle = load_bundle(result.bundle_path)

@@ -85,6 +85,8 @@ async def _events(state: RunState) -> AsyncIterator[str]:
             yield ": still here\n\n"
             continue
         yield f"data: {json.dumps(news)}\n\n"
+        if state.gone:
+            return
         await asyncio.sleep(EVENT_S)
 
 

@@ -2,6 +2,7 @@
 
 import hmac
 import ipaddress
+import re
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
@@ -19,6 +20,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+#: A name with or without a port, as a request gives it.
+HOST = re.compile(r"(?P<name>[A-Za-z0-9.-]+)(:\d{1,5})?")
 HOME_NAMES = {"localhost", "127.0.0.1"}
 
 
@@ -70,8 +73,8 @@ class Guard:
         await answer(scope, receive, with_headers)
 
     def _names_us(self, request: HTTPConnection) -> bool:
-        host = request.headers.get("host", "")
-        return not self.names.isdisjoint((host, host.rpartition(":")[0]))
+        found = HOST.fullmatch(request.headers.get("host", ""))
+        return found is not None and found["name"] in self.names
 
 
 def _token_of(request: HTTPConnection) -> str:

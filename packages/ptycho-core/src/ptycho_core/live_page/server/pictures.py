@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from ptycho_data.views import covered_region
+from ptycho_data.views import covered_region, phase_ramp
 
 from ptycho_core.live_page.snapshot import Snapshot
 
@@ -46,22 +46,12 @@ class Window:
 
 
 def flattening_of(object_: NDArray[np.complex64], seen: NDArray[np.bool_]) -> Flattening:
-    """Find the mean ramp and the mean phase of an object where it was measured.
-
-    Parameters
-    ----------
-    object_ : (H, W) complex array
-    seen : (H, W) bool array
-
-    The ramp is the mean phase step from pixel to pixel, whatever the number of times that the phase
-    goes round.
-    """
-    values = np.where(seen, object_, 0)
-    along_x = _phase(np.vdot(values[:, :-1], values[:, 1:]))
-    along_y = _phase(np.vdot(values[:-1], values[1:]))
+    """Find the mean ramp and the mean phase of an object (H, W) where it was measured."""
+    along_x, along_y = phase_ramp(object_, seen)
     rows, columns = (np.arange(side) for side in object_.shape)
-    over_columns = values @ np.exp(-1j * along_x * columns)
-    offset = _phase(np.vdot(np.exp(1j * along_y * rows), over_columns))
+    over_columns = np.where(seen, object_, 0) @ np.exp(-1j * along_x * columns)
+    total = complex(np.vdot(np.exp(1j * along_y * rows), over_columns))
+    offset = math.atan2(total.imag, total.real)
     return Flattening(along_x=along_x, along_y=along_y, offset=offset)
 
 
@@ -163,7 +153,3 @@ def _block_sums(values: NDArray[Any], side: int) -> NDArray[Any]:
     for axis in (0, 1):
         values = np.add.reduceat(values, np.arange(0, values.shape[axis], side), axis=axis)
     return values
-
-
-def _phase(value: Any) -> float:
-    return math.atan2(value.imag, value.real)

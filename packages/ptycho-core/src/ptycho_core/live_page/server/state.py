@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import time
 from typing import Any
 
@@ -39,10 +40,13 @@ class RunState:
         The newest picture.
     version : int
         How many pictures there were.
+    gone : bool
+        Whether the run is no more.
     """
 
     snapshot: Snapshot | None = None
     version: int = 0
+    gone: bool = False
     _change: int = 0
     _run: int = 0
     _facts: dict[str, Any] = field(factory=dict)
@@ -72,15 +76,20 @@ class RunState:
                 self.snapshot, self.version = to_snapshot(message), self.version + 1
             case "end":
                 self._end = content
+        await self._tell()
+
+    async def _tell(self) -> None:
         async with self._changed:
             self._change += 1
             self._changed.notify_all()
 
     async def lost(self) -> None:
         """Note that the run is gone; one that did not say how it ended was killed."""
+        self.gone = True
         if self._end is None:
             end = {"how": "failed", "text": "the run is gone without a word", "path": ""}
-            await self.take(Message(kind="end", content={**end, "ended": time.time()}))
+            self._end = {**end, "ended": time.time()}
+        await self._tell()
 
     async def news(self, viewer: Viewer) -> dict[str, Any]:
         """Wait until something is new to a viewer, and return it."""
@@ -105,8 +114,7 @@ class RunState:
     def file_stem(self) -> str:
         """Name of downloads: that of the scan, of letters that any system takes."""
         name = str(self._facts.get("facts", {}).get("scan", ""))
-        plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in name)
-        return plain.strip("_")[:60] or "ptycho"
+        return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:60] or "ptycho"
 
     def _begin(self, facts: dict[str, Any]) -> None:
         self._run += 1

@@ -37,20 +37,28 @@ function take(news) {
   if (news.now.progress) showProgress(news.now.progress);
   showValues(news.now, state.course);
   showCautions(news.cautions);
-  showState("running", state.run ? "running" : "waiting");
+  const doing = ["running", news.now.stage].filter(Boolean).join(": ");
+  showState("running", state.run ? doing : "waiting");
   showEnd(news.end);
   refresh();
 }
 
+// One chart for the curves that are told together: they have one axis, and one scale.
 function showCurves() {
-  for (const over of new Set(state.points.map((point) => point.over))) {
-    if (!curves.has(over)) {
+  const groups = new Map();
+  for (const point of state.points) {
+    const key = [point.over, ...Object.keys(point.values).sort()].join();
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push(point);
+  }
+  for (const [key, points] of groups) {
+    if (!curves.has(key)) {
       if (!curves.size) $("curves").replaceChildren();
       const host = element("div", {});
       $("curves").append(host);
-      curves.set(over, new Curves(host, over));
+      curves.set(key, new Curves(host, points[0].over));
     }
-    curves.get(over).show(state.points.filter((point) => point.over === over));
+    curves.get(key).show(points);
   }
 }
 
@@ -71,19 +79,15 @@ async function refresh() {
 
 function follow() {
   const events = new EventSource(address("events"));
-  events.onmessage = (event) => {
-    take(JSON.parse(event.data));
-    if (state.end) setTimeout(() => leave(events), 1500);
-  };
+  events.onmessage = (event) => take(JSON.parse(event.data));
   events.onerror = () => {
     if (state.end) leave(events);
     else showState("lost", "no connection");
   };
 }
 
-// The server goes with the run: what has been shown stays, and pictures can be saved.
+// The server goes with the last run: what has been shown stays, and pictures can be saved.
 function leave(events) {
-  if (events.readyState === EventSource.OPEN && !state.end) return;
   events.close();
   for (const id of ["npz", "product"]) {
     $(id).removeAttribute("href");
