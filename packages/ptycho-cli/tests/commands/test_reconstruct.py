@@ -187,6 +187,14 @@ def test_a_dry_run_says_what_is_needed_and_writes_nothing(ptycho, scan_file, tmp
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("address", ["scan.npz", "70000", "host.example:80", ""])
+def test_a_page_has_an_address(ptycho, scan_file, tmp_path, address):
+    done = ptycho("reconstruct", scan_file, "-o", tmp_path / "out", "--serve", address)
+    assert done.code == 2
+    assert done.fails_with("--serve")
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_interrupt_keeps_the_result_and_resume_completes_it(
     ptycho, scan_file, solved, tmp_path, monkeypatch
 ):

@@ -28,8 +28,9 @@ __all__ = ["live_page"]
 
 log = logging.getLogger(__name__)
 
-#: A picture is due after that many times as long as the last one took to make, at least seconds.
-EVERY_TIMES, EVERY_S = 100.0, 1.0
+#: A picture is due after that many times as long as the last one took to make, at least seconds;
+#: the first one may import and compile, and counts less.
+EVERY_TIMES, FIRST_TIMES, EVERY_S = 100.0, 10.0, 1.0
 #: Seconds between two deliveries: what is published meanwhile goes together.
 DELIVERY_S = 0.1
 #: Seconds that the end of a run waits for its page to take what is left, and to end.
@@ -83,7 +84,7 @@ class _Page(Publisher):
             text = f"the live page needs {' and '.join(missing)}; install it {SOURCE}: {command}"
             raise MissingPackageError(text)
         self._outbox = Outbox()
-        self._due = 0.0
+        self._due, self._times = 0.0, FIRST_TIMES
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the page
         with address.listen() as listener:
             self.url = address.url(listener.getsockname()[1])
@@ -120,7 +121,8 @@ class _Page(Publisher):
         with sparing_results("no picture for the live page"):
             self._outbox.show(make())
         ended = time.monotonic()
-        self._due = ended + max(EVERY_S, EVERY_TIMES * (ended - began))
+        self._due = ended + max(EVERY_S, self._times * (ended - began))
+        self._times = EVERY_TIMES
         return True
 
     def show(self, snapshot: Snapshot) -> None:

@@ -300,6 +300,8 @@ class SolverRun:
 
     def _begin_page(self, scan: Scan) -> None:
         size = scan.pixel_size_m
+        asked = {name: value for name, value in self.settings.items() if value and name != "epochs"}
+        asked = {name: "yes" if value is True else value for name, value in asked.items()}
         self.page.begin(
             "reconstruct",
             scan=Path(scan.label).name,
@@ -307,7 +309,7 @@ class SolverRun:
             patterns=scan.n,
             pattern_size=f"{scan.N} × {scan.N} pixels",
             **({} if size is None else {"object_pixel": f"{size * 1e9:.4g} nm"}),
-            **{name: str(value) for name, value in self.settings.items() if name != "epochs"},
+            **{name: str(value) for name, value in asked.items()},
         )
 
     def _shown(self, scan: Scan, settings: Mapping[str, Any]) -> ShownSolver:

@@ -109,7 +109,7 @@ def ask(
     body : bytes
     """
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=600)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         target = f"/{path}?{query}" if query else f"/{path}"
@@ -124,7 +124,7 @@ def ask(
 def events(url: str, query: str = "") -> Iterator[Iterator[dict[str, Any]]]:
     """Follow the events of a page, each as a dictionary; they end with the server."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=600)
     connection.request("GET", f"/events?{query or parts.query}")
     answer = connection.getresponse()
 
@@ -139,7 +139,7 @@ def events(url: str, query: str = "") -> Iterator[Iterator[dict[str, Any]]]:
         connection.close()
 
 
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 600.0) -> None:
     """Wait until a condition holds.
 
     Raises

@@ -7,7 +7,7 @@ import sys
 from ptycho_core.live_page.server.serving import serve
 
 #: Where run and page share a core, the run has precedence.
-NICENESS = 10
+NICENESS = 5
 
 
 def main() -> None:
