@@ -1,6 +1,6 @@
 """The option ``--serve``: a page that shows the run in a browser."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from ptycho_config.errors import InvalidValueError
@@ -10,38 +10,24 @@ from ptycho_cli.sections import section
 if TYPE_CHECKING:
     from ptycho_core.live_page import Address
 
-__all__ = ["AddressValue", "serve_option"]
-
-
-class AddressValue(click.ParamType):
-    """Port, or IPv4 address and port, of a page."""
-
-    name = "address"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> "Address":
-        """Convert to an address.
-
-        Raises
-        ------
-        click.BadParameter
-            The text is something else.
-        """
-        from ptycho_core.live_page import parse_address  # imports NumPy
-
-        try:
-            return parse_address(value) if isinstance(value, str) else value
-        except InvalidValueError as error:
-            return self.fail(str(error), param, ctx)
-
+__all__ = ["serve_option"]
 
 #: The port without an argument; the same as `ptycho_core.live_page.DEFAULT_PORT`.
 _PORT = "8050"
 
+
+def _address(text: str) -> "Address":
+    from ptycho_core.live_page import parse_address  # imports NumPy
+
+    try:
+        return parse_address(text)
+    except InvalidValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 serve_option = section("Output")(
     "--serve",
-    type=AddressValue(),
+    type=_address,
     is_flag=False,
     flag_value=_PORT,
     metavar="[[HOST:]PORT]",
