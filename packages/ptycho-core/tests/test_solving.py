@@ -9,7 +9,6 @@ from attrs import evolve
 from ptycho_config import InvalidValueError
 from ptycho_core.analysis.verdict import describe_fit
 from ptycho_core.batch.finished import OtherResultError, made_as_asked
-from ptycho_core.cautions import UnusableScanError
 from ptycho_core.outputs import RECONSTRUCTION_FILES
 from ptycho_core.solving.call import SolverRun, solve_scan
 from ptycho_core.testing import simulated_scan
@@ -230,6 +229,6 @@ def test_a_live_page_shows_the_run_and_changes_nothing(scan, tmp_path):
 def test_a_run_that_fails_is_shown_as_failed(scan):
     page = RecordingPage()
     dark = evolve(scan, diffraction=np.zeros_like(scan.diffraction))
-    with pytest.raises(UnusableScanError) as caught:
+    with pytest.raises(InvalidValueError) as caught:
         SolverRun(scan=dark, settings={"epochs": 1}).on(page).run()
     assert page.of("end")[0][:2] == ("failed", str(caught.value))

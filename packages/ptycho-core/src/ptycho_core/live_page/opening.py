@@ -85,8 +85,8 @@ class _Page(Publisher):
             raise MissingPackageError(text)
         self._outbox = Outbox()
         self._due, self._times = 0.0, FIRST_TIMES
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the page
         with address.listen() as listener:
+            self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the page
             self.url = address.url(listener.getsockname()[1])
             self._channel, theirs = socket.socketpair()
             with theirs:
