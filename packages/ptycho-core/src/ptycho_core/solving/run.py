@@ -168,7 +168,8 @@ class SolverRun:
 
     def on(self, page: Publisher) -> Self:
         """Return this run, to be shown on a page."""
-        return evolve(self, page=page, clock=Stopwatch(told=page.stage))
+        self.clock.told = page.stage
+        return evolve(self, page=page)
 
     def run(self) -> SolverResult:
         """Reconstruct; errors as for `solve_scan`."""

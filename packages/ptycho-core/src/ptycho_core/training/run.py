@@ -150,7 +150,8 @@ class TrainingRun:
 
     def on(self, page: Publisher) -> Self:
         """Return this run, to be shown on a page."""
-        return evolve(self, page=page, clock=Stopwatch(told=page.stage))
+        self.clock.told = page.stage
+        return evolve(self, page=page)
 
     def run(self) -> TrainedModel:
         """Train; errors as for `train`."""
