@@ -198,6 +198,8 @@ def test_half_scans_take_the_epochs_that_were_best(lit_unevenly):
     )
     best = result.fitted.held_out.best
     assert epochs[len(result.r_factors) :] == [*range(1, best + 1)] * 2
+
+
 def test_a_live_page_shows_the_run_and_changes_nothing(scan, tmp_path):
     page = RecordingPage()
     settings = {"epochs": 3, "update_probe": True, "refine_positions": True}
