@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ptycho_config.install import install_command
 from ptycho_data import OutputExistsError, figures, views
-from ptycho_data._rulers import Ruler, scale_bar_length
+from ptycho_data.rulers import Ruler, scale_bar_length
 
 
 @pytest.fixture

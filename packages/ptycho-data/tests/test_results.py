@@ -13,7 +13,13 @@ import pytest
 from ptycho_config.errors import MissingPackageError
 from ptycho_data import NoSpaceError, OutputExistsError, load_object, load_reconstruction
 from ptycho_data._reconstruction import Reconstruction
-from ptycho_data._results import PICTURE_FILES, RESULT_FILES, write_pictures, write_results
+from ptycho_data._results import (
+    PICTURE_FILES,
+    RESULT_FILES,
+    save_product,
+    write_pictures,
+    write_results,
+)
 from ptycho_data.views import ScannedArea
 
 
@@ -62,6 +68,23 @@ def test_standard_errors_are_in_both_files(rec, tmp_path):
         np.testing.assert_array_equal(file["object_amplitude_error"], error / 2)
     # whoever reads the object of the product is not disturbed
     np.testing.assert_array_equal(load_object(tmp_path / "product.h5").values, rec.object)
+
+
+def test_programs_for_nexus_find_the_object_as_default_plot(rec, tmp_path):
+    """By the chain of `default` from the root, as silx follows it."""
+    save_product(tmp_path / "product.h5", attrs.evolve(rec, origin_m=(5e-6, 0.0)))
+    with h5py.File(tmp_path / "product.h5") as file:
+        view = file
+        while np.bytes_(view.attrs["NX_class"]) != b"NXdata":
+            view = view[view.attrs["default"]]
+        signal = view[view.attrs["signal"]]
+        np.testing.assert_array_equal(signal[0], rec.object)
+        assert [axis.decode() for axis in view.attrs["axes"]] == [".", "y", "x"]
+        assert view["x"].attrs["units"].decode() == "nm"
+        assert view["x"].shape == (48,)
+        # pixel 5 of the grid, at 10 nm, lies 50 nm to the right of the origin on the stage
+        assert view["x"][0] == pytest.approx(5050)
+        assert view["y"][:2] == pytest.approx([-30, -20])
 
 
 def test_photons_may_be_unknown(rec, tmp_path):

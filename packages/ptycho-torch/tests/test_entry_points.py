@@ -30,6 +30,7 @@ OUTPUTS = {
     "reconstructed_phase.png",
     "metrics.json",
     "run.json",
+    "report.html",
     "SHA256SUMS",
 }
 

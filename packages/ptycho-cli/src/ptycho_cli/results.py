@@ -15,8 +15,10 @@ __all__ = [
     "fail_if_above",
     "held_out_summary",
     "pictures_option",
+    "report_option",
     "resolution_summary",
     "summary",
+    "tiff_option",
     "uncertainty_option",
     "uncertainty_summary",
 ]
@@ -33,6 +35,16 @@ pictures_option = section("Output")(
     "--pictures/--no-pictures",
     default=True,
     help="Draw the object.  [default: --pictures]",
+)
+#: ``--no-report``, of every command that writes results.
+report_option = section("Output")(
+    "--report/--no-report",
+    default=True,
+    help="Write a report for people, one HTML file with everything.  [default: --report]",
+)
+#: ``--tiff``
+tiff_option = section("Output")(
+    "--tiff", is_flag=True, help="Also write amplitude and phase as TIFF, for ImageJ."
 )
 
 

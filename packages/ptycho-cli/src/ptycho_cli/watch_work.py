@@ -24,7 +24,9 @@ __all__ = ["ScanWork", "with_network", "with_solver"]
 ScanWork = Callable[[Path, Path, Mapping[str, Any], Attempt], Finished]
 
 
-def with_solver(settings: Mapping[str, Any], accelerator: str, *, pictures: bool) -> ScanWork:
+def with_solver(
+    settings: Mapping[str, Any], accelerator: str, *, pictures: bool, report: bool
+) -> ScanWork:
     """Return work by the iterative solver, with arguments of `ptycho_physics.solve`."""
 
     def run(scan: Path, output: Path, reading: Mapping[str, Any], attempt: Attempt) -> Finished:
@@ -35,6 +37,7 @@ def with_solver(settings: Mapping[str, Any], accelerator: str, *, pictures: bool
             settings=settings,
             accelerator=accelerator,
             pictures=pictures,
+            report=report,
             resume=attempt.resume,
             overwrite=attempt.replace,
             progress=_progress_of(output.name),
@@ -45,7 +48,9 @@ def with_solver(settings: Mapping[str, Any], accelerator: str, *, pictures: bool
     return run
 
 
-def with_network(layers: Sequence[Layer], model: Path, refine: int, *, pictures: bool) -> ScanWork:
+def with_network(
+    layers: Sequence[Layer], model: Path, refine: int, *, pictures: bool, report: bool
+) -> ScanWork:
     """Return work by a trained network, which is read and checked now.
 
     Raises
@@ -71,6 +76,7 @@ def with_network(layers: Sequence[Layer], model: Path, refine: int, *, pictures:
             reading=reading,
             extras=Extras(refine=refine),
             pictures=pictures,
+            report=report,
             overwrite=attempt.replace,
             progress=_progress_of(output.name),
         )

@@ -27,6 +27,7 @@ from ptycho_data import (
     replaced_files,
     result_bytes,
 )
+from ptycho_data.tiffs import TIFF_FILES
 
 from ptycho_core.ranks import is_first_process
 from ptycho_core.record import RUN_FILE
@@ -35,6 +36,7 @@ __all__ = [
     "CHECKPOINT_FILE",
     "CURVE_FILE",
     "RECONSTRUCTION_FILES",
+    "REPORT_FILE",
     "TRAINING_FILES",
     "UNCERTAINTY_FILE",
     "check_result_folder",
@@ -46,10 +48,12 @@ __all__ = [
     "refuse_checkpoint",
 ]
 
+#: Report on a run, for people.
+REPORT_FILE = "report.html"
 #: Files that a reconstruction writes into its folder.
-RECONSTRUCTION_FILES = (*RESULT_FILES, RUN_FILE)
+RECONSTRUCTION_FILES = (*RESULT_FILES, RUN_FILE, REPORT_FILE)
 #: Files that a training writes into its folder, besides checkpoints and logs.
-TRAINING_FILES = (BUNDLE_NAME, "metrics.json", RUN_FILE, MANIFEST)
+TRAINING_FILES = (BUNDLE_NAME, "metrics.json", RUN_FILE, REPORT_FILE, MANIFEST)
 #: Picture of the half-scan FRC in it, where it was asked for.
 CURVE_FILE = "half_scan_frc.png"
 #: Picture of the standard errors in it, where they were asked for.
@@ -173,6 +177,7 @@ def check_result_folder(
     *,
     curve: bool,
     uncertainty: bool = False,
+    tiff: bool = False,
     overwrite: bool,
     inputs: Sequence[str | os.PathLike[str] | None] = (),
     processes: int = 1,
@@ -188,6 +193,8 @@ def check_result_folder(
         Whether the half-scan FRC is among the results.
     uncertainty
         Whether standard errors are among the results.
+    tiff
+        Whether amplitude and phase are among them as TIFF.
     scan
         As soon as it has been read: its files are inputs, and its extent says how large the results
         are.
@@ -201,7 +208,7 @@ def check_result_folder(
     """
     if folder is None:
         return
-    more = {CURVE_FILE: curve, UNCERTAINTY_FILE: uncertainty}
+    more = {CURVE_FILE: curve, UNCERTAINTY_FILE: uncertainty, **dict.fromkeys(TIFF_FILES, tiff)}
     names = (*RECONSTRUCTION_FILES, *(name for name, asked in more.items() if asked))
     check = partial(
         output_set, folder, RECONSTRUCTION_SET, names, overwrite=overwrite, processes=processes

@@ -1,15 +1,19 @@
 """Write the results of a reconstruction and the record of its run, whichever method made it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ptycho_data import Reconstruction, Scan, write_json, write_results
+from ptycho_data.tiffs import write_tiffs
 from ptycho_data.views import ScannedArea
 
 from ptycho_core.analysis.half_scans import HalfScanFRC, write_curve
 from ptycho_core.analysis.verdict import file_name, picture_caption
+from ptycho_core.fitted import Fitted
+from ptycho_core.outputs import REPORT_FILE
 from ptycho_core.record import RUN_FILE, Stopwatch
+from ptycho_core.sparing import sparing_results
 from ptycho_core.uncertainty.estimate import write_uncertainty
 
 __all__ = ["write_result_folder"]
@@ -25,9 +29,11 @@ def write_result_folder(
     record: Mapping[str, Any],
     curve: HalfScanFRC | None,
     pictures: bool,
+    report: bool = True,
+    tiff: bool = False,
     overwrite: bool,
     clock: Stopwatch,
-    also: Callable[[Path], None] = lambda _: None,
+    fitted: Fitted = Fitted(),  # noqa: B008 - it is frozen
 ) -> None:
     """Write object, metrics, pictures and record, which appear together.
 
@@ -49,19 +55,41 @@ def write_result_folder(
         The half-scan FRC; None draws none.
     pictures
         Whether pictures are among the files.
+    report
+        Whether a report is among them, with pictures if there are any.
+    tiff
+        Whether amplitude and phase are among them as TIFF.
     overwrite
         Replace results.
     clock
         Timings of the run.
-    also
-        Writes more files of the set into the folder that it is given.
+    fitted
+        What was fitted of each pattern; it may have a file of its own.
     """
 
-    def rest(staged: Path) -> None:
-        also(staged)
+    def also(staged: Path) -> None:
+        fitted.save(staged)
         if pictures:
             write_curve(curve, staged)
             write_uncertainty(rec, metrics.get("uncertainty"), staged)
+        if tiff:
+            write_tiffs(staged, rec)
+        if report:
+            with clock.stage("report"), sparing_results("no report"):
+                from ptycho_core.report.reconstruction import reconstruction_report
+
+                text = reconstruction_report(
+                    rec,
+                    scan,
+                    metrics=metrics,
+                    record={**record, "timings_s": clock.rounded()},
+                    method=method,
+                    curve=curve,
+                    pictures=pictures,
+                    output=folder.name,
+                    fitted=fitted,
+                )
+                (staged / REPORT_FILE).write_bytes(text)
         write_json(staged / RUN_FILE, {**record, "timings_s": clock.rounded()})
 
     write_results(
@@ -75,5 +103,5 @@ def write_result_folder(
         pictures=pictures,
         overwrite=overwrite,
         stage=clock.stage,
-        also=rest,
+        also=also,
     )

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 from ptycho_config.errors import InvalidValueError
 
+from ptycho_data._default_plot import put_default_plot
 from ptycho_data._files import atomic_path, write_json
 from ptycho_data._geometry import center_m
 from ptycho_data._manifest import MANIFEST
@@ -123,6 +124,13 @@ def save_product(
         for part, values in (("amplitude", rec.amplitude_error), ("phase", rec.phase_error)):
             if values is not None:
                 put(file, f"object_{part}_error", values)
+        put_default_plot(
+            file,
+            file["object"],
+            origin=(x0, y0),
+            pixel_size_m=rec.pixel_size_m,
+            origin_m=rec.origin_m,
+        )
         if rec.run is not None:
             put_text(file, "run", json.dumps(dict(rec.run)))
 

@@ -79,12 +79,13 @@ RECONSTRUCTION_SET = SetKind(
     files=(
         *("product.h5", "reconstructed_amplitude.png", "reconstructed_phase.png"),
         *("metrics.json", "run.json", "half_scan_frc.png", "fitted.npz", "uncertainty.png"),
+        *("report.html", "reconstructed_amplitude.tif", "reconstructed_phase.tif"),
     ),
 )
 MODEL_SET = SetKind(
     title="a trained model",
     key="wts.h5.zip",
-    files=("metrics.json", "run.json"),
+    files=("metrics.json", "run.json", "report.html"),
     folders=("refined",),
 )
 _KINDS = (RECONSTRUCTION_SET, MODEL_SET)

@@ -16,7 +16,7 @@ from ptycho_config.install import SOURCE, install_command
 from ptycho_config.plain_text import printable, shortened
 
 from ptycho_data._files import atomic_path
-from ptycho_data._rulers import Ruler, scale_bar_length
+from ptycho_data.rulers import Ruler, scale_bar_length
 from ptycho_data.views import View
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from ptycho_core.outputs import output_set
 
 from ptycho_cli.batch import Batch, batch_options, metric
 from ptycho_cli.console import say
+from ptycho_cli.results import report_option
 from ptycho_cli.sections import Command, section
 from ptycho_cli.values import INPUT, PATH, SCAN
 
@@ -29,11 +30,12 @@ COLUMNS = {
 @click.command(cls=Command)
 @click.argument("recons", metavar="RECON...", type=SCAN, nargs=-1, required=True)
 @click.argument("reference", type=INPUT)
-@section("Output")("-o", "--output-dir", "output", type=PATH, help="Folder for picture and JSON.")
+@section("Output")("-o", "--output-dir", "output", type=PATH, help="Folder for the files.")
 @section("Output")("--overwrite", is_flag=True, help="Replace existing results.")
 @section("Comparison")(
     "--remove-ramp", is_flag=True, help="Remove a linear phase ramp before comparing."
 )
+@report_option
 @batch_options
 def evaluate(
     recons: tuple[Path, ...],
@@ -41,6 +43,7 @@ def evaluate(
     output: Path | None,
     overwrite: bool,
     remove_ramp: bool,
+    report: bool,
     **more: Any,
 ) -> None:
     r"""Compare each RECON (a folder or reconstruction.npz) with REFERENCE.
@@ -79,7 +82,7 @@ def evaluate(
             say(f"{job.scan} against {reference}")
             say(*evaluation.table().splitlines())
         if output is not None:
-            evaluation.save(job.output, overwrite=overwrite, run=run)
+            evaluation.save(job.output, overwrite=overwrite, run=run, report=report)
         return Finished(metrics=evaluation.metrics)
 
     def done(job: Job) -> Finished | None:

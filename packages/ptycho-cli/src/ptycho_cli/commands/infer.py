@@ -29,8 +29,10 @@ from ptycho_cli.reading import given_reading, reading_options, scan_index_option
 from ptycho_cli.results import (
     fail_above_option,
     pictures_option,
+    report_option,
     resolution_summary,
     summary,
+    tiff_option,
     uncertainty_option,
     uncertainty_summary,
 )
@@ -45,7 +47,7 @@ __all__ = ["infer", "run_inference"]
 #: Options that `--help` shows.
 BASIC = (
     "output overwrite dry_run refine_steps refine_probe half_scan_frc uncertainty fail_above "
-    "n_groups name skip_done keep_going as_json pictures "
+    "n_groups name skip_done keep_going as_json pictures report "
     "accelerator backend"
 )
 
@@ -109,6 +111,8 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
 )
 @uncertainty_option("Refinement")
 @pictures_option
+@report_option
+@tiff_option
 @fail_above_option
 @batch_options
 @reading_options(skip=("--domain", "--companion"))
@@ -129,6 +133,8 @@ def infer(
     half_scan_frc: bool,
     uncertainty: bool,
     pictures: bool,
+    report: bool,
+    tiff: bool,
     fail_above: float | None,
     **more: Any,
 ) -> None:
@@ -138,8 +144,9 @@ def infer(
     before the installed model.
 
     Writes reconstruction.npz, product.h5 (for ptychodus), pictures of amplitude and phase,
-    metrics.json and run.json. All patterns are used unless a number is given. One SCAN is written
-    to the output folder itself; of several, or of a pattern, each gets a folder of its own in it.
+    report.html, metrics.json and run.json. All patterns are used unless a number is given. One SCAN
+    is written to the output folder itself; of several, or of a pattern, each gets a folder of its
+    own in it.
 
     \b
     ptycho infer model scan.npz -o result
@@ -163,6 +170,7 @@ def infer(
             job.output,
             curve=half_scan_frc,
             uncertainty=uncertainty,
+            tiff=tiff,
             overwrite=overwrite,
             inputs=[model, config_file, *job.inputs],
             processes=processes,
@@ -196,6 +204,8 @@ def infer(
                 uncertainty=uncertainty,
             ),
             pictures=pictures,
+            report=report,
+            tiff=tiff,
             overwrite=overwrite or batch.skip_done,  # what is there and not done is unfinished
             progress=batch.progress(job),
         )

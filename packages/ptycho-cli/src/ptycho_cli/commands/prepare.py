@@ -11,17 +11,20 @@ from ptycho_core.batch import Finished, Job, Outcome
 from ptycho_core.batch.jobs import matching
 from ptycho_core.cautions import scan_cautions
 from ptycho_core.outputs import output_file
-from ptycho_core.preparing.figure import quick_look, save_preparing_figure
+from ptycho_core.preparing.figure import save_preparing_figure
 from ptycho_core.preparing.preparation import Prepared, prepare
+from ptycho_core.preparing.quick_look import QuickLook, quick_look
 from ptycho_core.preparing.recipe import Recipe, Setting, load_recipe, merge, settings
 from ptycho_core.preparing.recipe import save_recipe as write_recipe
 from ptycho_core.preparing.start import find_start
 from ptycho_core.preparing.writing import is_prepared, request_of, write_prepared
-from ptycho_data import Scan, refuse_inputs
+from ptycho_core.sparing import sparing_results
+from ptycho_data import Scan, atomic_path, refuse_inputs
 from ptycho_data.figures import require_matplotlib
 
 from ptycho_cli.batch import Batch, batch_options
 from ptycho_cli.console import log
+from ptycho_cli.results import report_option
 from ptycho_cli.sections import Command, SectionOption, section
 from ptycho_cli.values import INPUT, OUTPUT_FILE, PATH, SCAN, Whole
 
@@ -77,6 +80,7 @@ def _recipe(path: Path | None, values: dict[str, Any]) -> Recipe:
     default=True,
     help="Draw detector, probe, positions and a quick reconstruction.  [default: --picture]",
 )
+@report_option
 @section("Recipe")("--recipe", type=INPUT, help="Take settings from this TOML file.")
 @section("Recipe")("--save-recipe", type=OUTPUT_FILE, help="Write the settings to this TOML file.")
 @section("Many scans")(
@@ -88,6 +92,7 @@ def prepare_command(
     output: Path,
     overwrite: bool,
     picture: bool,
+    report: bool,
     recipe: Path | None,
     save_recipe: Path | None,
     each: bool,
@@ -115,7 +120,8 @@ def prepare_command(
         raise click.UsageError(msg)
 
     def written(job: Job) -> list[Path]:
-        paths = [job.output, save_recipe, _beside(job.output) if picture else None]
+        paths = [job.output, save_recipe, _beside(job.output, ".png") if picture else None]
+        paths.append(_beside(job.output, ".html") if report else None)
         return [path for path in paths if path is not None]
 
     #: Scans that are there as asked, while files beside them are not: of a killed run.
@@ -154,9 +160,15 @@ def prepare_command(
         if save_recipe is not None:
             write_recipe(save_recipe, prepared.recipe, overwrite=replaces(job))
             batch.tell(job, f"wrote {save_recipe}: the recipe")
+        look = quick_look(scan) if picture and not scan.probe_made else None
         if picture:
-            path = _beside(job.output)
-            batch.tell(job, f"wrote {path}: {_drawn(path, prepared, scan, replaces(job))}")
+            path = _beside(job.output, ".png")
+            save_preparing_figure(scan, prepared.view, look, path, overwrite=replaces(job))
+            batch.tell(job, f"wrote {path}: {_described(look)}")
+        if report:
+            path = _beside(job.output, ".html")
+            _report(path, prepared, scan, look, run, pictures=picture, overwrite=replaces(job))
+            batch.tell(job, f"wrote {path}: the report")
         result = job.output.with_suffix("")
         batch.tell(job, f"next: ptycho reconstruct {job.output} --update-probe -o {result}")
         return Finished(patterns=scan.n)
@@ -214,14 +226,38 @@ def _named(paths: Sequence[Path]) -> str:
     return ", ".join(names) if len(names) < 5 else f"{few} and {len(names) - 3} more"
 
 
-def _beside(output: Path) -> Path:
-    """Return the name of the picture of an output."""
-    named = output.with_suffix(".png")
-    return output.with_name(f"{output.name}.png") if named == output else named
+def _beside(output: Path, suffix: str) -> Path:
+    """Return the name of the picture or report of an output."""
+    named = output.with_suffix(suffix)
+    return output.with_name(f"{output.name}{suffix}") if named == output else named
 
 
-def _drawn(path: Path, prepared: Prepared, scan: Scan, overwrite: bool) -> str:
-    """Draw the picture, and describe its quick reconstruction."""
-    look = None if scan.probe_made else quick_look(scan)
-    save_preparing_figure(scan, prepared.view, look, path, overwrite=overwrite)
+def _described(look: QuickLook | None) -> str:
     return "no first probe yet" if look is None else look.describe()
+
+
+def _report(
+    path: Path,
+    prepared: Prepared,
+    scan: Scan,
+    look: QuickLook | None,
+    run: dict[str, Any],
+    *,
+    pictures: bool,
+    overwrite: bool,
+) -> None:
+    """Write the report; a failure is a warning, since the scan is there."""
+    from ptycho_core.report.preparing import preparing_report
+
+    with sparing_results("no report"):
+        page = preparing_report(
+            scan,
+            prepared.view if pictures else None,
+            look,
+            remarks=prepared.remarks,
+            cautions=[*prepared.cautions, *(caution.text for caution in scan_cautions(scan))],
+            run=run,
+            output=path.with_suffix(".npz").name,
+        )
+        with atomic_path(path, overwrite=overwrite) as temporary:
+            temporary.write_bytes(page)

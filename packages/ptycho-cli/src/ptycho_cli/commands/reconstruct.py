@@ -17,8 +17,10 @@ from ptycho_cli.results import (
     fail_above_option,
     held_out_summary,
     pictures_option,
+    report_option,
     resolution_summary,
     summary,
+    tiff_option,
     uncertainty_option,
     uncertainty_summary,
 )
@@ -36,7 +38,7 @@ __all__ = ["reconstruct"]
 BASIC = (
     "output overwrite resume dry_run first_probe start "
     "epochs auto max_time update_probe modes refine_positions accelerator fail_above "
-    "uncertainty name skip_done keep_going serve as_json pictures"
+    "uncertainty name skip_done keep_going serve as_json pictures report"
 )
 
 
@@ -169,6 +171,8 @@ BASIC = (
 )
 @uncertainty_option("Solver")
 @pictures_option
+@report_option
+@tiff_option
 @fail_above_option
 @serve_option
 @batch_options
@@ -203,6 +207,8 @@ def reconstruct(
     half_scan_frc: bool,
     uncertainty: bool,
     pictures: bool,
+    report: bool,
+    tiff: bool,
     fail_above: float | None,
     dry_run: bool,
     serve: "Address | None",
@@ -240,6 +246,7 @@ def reconstruct(
             job.output,
             curve=half_scan_frc,
             uncertainty=uncertainty,
+            tiff=tiff,
             overwrite=overwrite or resume,
             inputs=[probe_file, companion, start, *job.inputs],
         )
@@ -287,6 +294,8 @@ def reconstruct(
             half_scan_frc=half_scan_frc,
             uncertainty=uncertainty,
             pictures=pictures,
+            report=report,
+            tiff=tiff,
             resume=resume or (batch.skip_done and begun),
             # what is there and not done is unfinished; a checkpoint of something else is not
             overwrite=overwrite or (batch.skip_done and not begun),

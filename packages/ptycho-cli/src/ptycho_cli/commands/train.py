@@ -20,6 +20,7 @@ from ptycho_cli.console import say
 from ptycho_cli.layers import INFERENCE_ONLY, first_process_speaks, gather, refusals_as_usage
 from ptycho_cli.options import field_options
 from ptycho_cli.reading import given_reading, reading_options
+from ptycho_cli.results import report_option
 from ptycho_cli.sections import Command, section
 from ptycho_cli.serving import serve_option
 from ptycho_cli.values import INPUT, MODEL, PATH
@@ -34,7 +35,7 @@ __all__ = ["run_training", "train"]
 #: Options that `--help` shows.
 BASIC = (
     "output config_file overwrite resume dry_run start refine_probe nepochs batch_size n_groups N "
-    "gridsize nphotons accelerator backend serve as_json"
+    "gridsize nphotons accelerator backend serve as_json report"
 )
 
 
@@ -79,6 +80,7 @@ BASIC = (
     help="First refine the probe of each scan with the solver; train and infer with the result.",
 )
 @serve_option
+@report_option
 @json_option
 @click.pass_context
 def train(
@@ -93,6 +95,7 @@ def train(
     refine_probe: bool,
     dry_run: bool,
     serve: "Address | None",
+    report: bool,
     as_json: bool,
     **more: Any,
 ) -> None:
@@ -101,8 +104,8 @@ def train(
     Several scans must have patterns of one size; each keeps its own probe, positions, bad pixels
     and dose, and sampling settings such as --n-groups hold for each.
 
-    Writes wts.h5.zip (the model), metrics.json and run.json. A setting is taken from the command
-    line, else from --config, else from the data (N, nphotons), else from its default.
+    Writes wts.h5.zip (the model), report.html, metrics.json and run.json. A setting is taken from
+    the command line, else from --config, else from the data (N, nphotons), else from its default.
 
     \b
     ptycho train scan.npz -o model
@@ -134,6 +137,7 @@ def train(
         start=start,
         refine_probe=refine_probe,
         resume=resume,
+        report=report,
         overwrite=overwrite,
     )
     if dry_run:

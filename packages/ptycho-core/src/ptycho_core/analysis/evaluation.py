@@ -25,6 +25,7 @@ from ptycho_core.analysis.comparison import (
 from ptycho_core.analysis.evaluation_figure import draw_evaluation
 from ptycho_core.batch.finished import Request, made_as_asked
 from ptycho_core.formatting import table
+from ptycho_core.sparing import sparing_results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +42,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 #: Files that `Evaluation.save` writes.
-EVALUATION_FILES = ("evaluation.json", "evaluation.png")
+EVALUATION_FILES = ("evaluation.json", "evaluation.png", "evaluation.html")
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -75,6 +76,10 @@ class Evaluation(Displayed):
 
     def table(self) -> str:
         """Figures of merit as aligned text."""
+        return table(self._rows())
+
+    def _rows(self) -> list[tuple[str, str]]:
+        """Figures of merit by their names, as text."""
         metrics = self.metrics
         ring, region = metrics["frc"], metrics["region"]
         rows = [
@@ -92,12 +97,17 @@ class Evaluation(Displayed):
         if any(metrics["ramp"]):
             ramp = "{:.5f}, {:.5f} rad/pixel".format(*metrics["ramp"])
             rows.append(("ramp removed (x, y)", ramp))
-        return table(rows)
+        return rows
 
     def save(
-        self, folder: Path, *, overwrite: bool = False, run: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        *,
+        overwrite: bool = False,
+        run: Mapping[str, Any] | None = None,
+        report: bool = True,
     ) -> None:
-        """Write ``evaluation.json`` and ``evaluation.png``, which appear together.
+        """Write ``evaluation.json``, ``.png`` and ``.html``, which appear together.
 
         Parameters
         ----------
@@ -108,6 +118,8 @@ class Evaluation(Displayed):
         run
             What it was made of, kept as ``run`` in ``evaluation.json``; see
             `ptycho_core.batch.Request`.
+        report
+            Write the report, ``evaluation.html``.
 
         Raises
         ------
@@ -118,6 +130,22 @@ class Evaluation(Displayed):
             record = self.metrics if run is None else {**self.metrics, "run": run}
             write_json(place / EVALUATION_FILES[0], record)
             self.save_figure(place / EVALUATION_FILES[1])
+            if report:
+                with sparing_results("no report"):
+                    self._report(place / EVALUATION_FILES[2], run, folder.name)
+
+    def _report(self, path: Path, run: Mapping[str, Any] | None, output: str) -> None:
+        from ptycho_core.report.evaluating import evaluation_report
+
+        page = evaluation_report(
+            self.comparison,
+            self.box,
+            self._rows(),
+            pixel_size_m=self.pixel_size_m,
+            run=run,
+            output=output,
+        )
+        path.write_bytes(page)
 
     def _facts(self) -> dict[str, str]:
         metrics = self.metrics

@@ -14,7 +14,7 @@ from ptycho_core.analysis.ring_correlation import plot_ring_correlation
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_evaluation"]
+__all__ = ["difference_view", "draw_evaluation"]
 
 #: Sizes in inches: side of a square picture, smallest and largest side of any, and what titles,
 #: labels and a colour bar need beside and below it.
@@ -63,7 +63,7 @@ def draw_evaluation(
             image=a.image, title=a.title, label=a.label, limits=b.limits, colours=b.colours,
             extent=a.extent,
         )  # fmt: skip
-        difference = _difference(a, b, circular=row == 1)
+        difference = difference_view(a, b, circular=row == 1)
         for panel_axes, view in zip(axes[row], (rescaled, b, difference), strict=True):
             draw(panel_axes, view, pixel_size_m)
             _fit_colour_bar(panel_axes)
@@ -74,7 +74,7 @@ def draw_evaluation(
     return figure
 
 
-def _difference(a: View, b: View, *, circular: bool) -> View:
+def difference_view(a: View, b: View, *, circular: bool) -> View:
     """Difference of two views with symmetric colour limits; phases modulo 2 pi."""
     values = np.asarray(a.image - b.image)
     if circular:

@@ -39,6 +39,8 @@ JUDGED_PATTERNS = 128
 #: very many photons any small error is many times the noise.
 DOUBTFUL_RATIO = 1.15
 DOUBTFUL_EXCESS = 0.12
+#: Below this ratio the model follows the noise.
+OVERFITTED_RATIO = 0.9
 #: More cannot be drawn; noise is nothing there.
 _LARGEST_RATE = 1e15
 

@@ -1,72 +1,26 @@
 """The picture of ``ptycho prepare``: detector, probe, positions, first reconstruction."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import frozen
-from ptycho_data import Reconstruction, Scan, fixture_indices
-from ptycho_data.figures import Ruler, add_caption, draw, new_figure, save_figure
+from ptycho_data import Scan, fixture_indices
+from ptycho_data.figures import add_caption, draw, new_figure, save_figure
+from ptycho_data.rulers import Ruler
 from ptycho_data.views import object_views
-from ptycho_physics import DivergenceError, solve
 
 from ptycho_core.analysis.scan_statistics import lit_diameter
-from ptycho_core.analysis.verdict import Verdict, describe_fit, file_name, judge
+from ptycho_core.analysis.verdict import file_name
 from ptycho_core.preparing.preparation import View
-from ptycho_core.solving.call import reconstruction_of
-from ptycho_core.starting_probe import neighbourhood
+from ptycho_core.preparing.quick_look import QuickLook
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["QuickLook", "quick_look", "save_preparing_figure"]
+__all__ = ["save_preparing_figure"]
 
-#: Patterns of the quick reconstruction, and its settings.
-PATTERNS, EPOCHS, BATCH = 256, 16, 16
 #: Positions to plot, at most: more of them only hide each other.
 MAX_POSITIONS = 20_000
-
-
-@frozen(kw_only=True, eq=False)
-class QuickLook:
-    """A quick reconstruction of a part of a scan.
-
-    Attributes
-    ----------
-    reconstruction : Reconstruction
-    verdict : Verdict
-    patterns : int
-        How many patterns it is of.
-    """
-
-    reconstruction: Reconstruction
-    verdict: Verdict
-    patterns: int
-
-    def describe(self) -> str:
-        """Return a line for people."""
-        fit = describe_fit({"r_factor": self.verdict.r_factor, **self.verdict.metrics})
-        return f"quick reconstruction of {self.patterns} patterns: {fit}"
-
-
-def quick_look(scan: Scan) -> QuickLook | None:
-    """Reconstruct the middle of a scan with a few passes of the solver.
-
-    Returns
-    -------
-    QuickLook or None
-        None if the solver diverges.
-    """
-    part = neighbourhood(scan, PATTERNS)
-    settings: dict[str, Any] = {"epochs": EPOCHS, "batch_size": BATCH, "mask": part.bad_pixels}
-    try:
-        solution = solve(
-            part.counts(nphotons=1.0), part.positions, part.probe, update_probe=True, **settings
-        )
-    except DivergenceError:
-        return None
-    found = reconstruction_of(solution, part)
-    return QuickLook(reconstruction=found, verdict=judge(found, part), patterns=part.n)
 
 
 def save_preparing_figure(

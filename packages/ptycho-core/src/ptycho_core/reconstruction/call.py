@@ -32,6 +32,8 @@ def reconstruct(
     half_scan_frc: bool = False,
     uncertainty: bool = False,
     pictures: bool = True,
+    report: bool = True,
+    tiff: bool = False,
     overwrite: bool = False,
     progress: bool = True,
     **settings: Any,
@@ -67,6 +69,10 @@ def reconstruct(
         over halves of the scan and a simulated one: see `ptycho_core.uncertainty`.
     pictures
         Whether pictures are among the files in the output folder.
+    report
+        Whether a report for people, ``report.html``, is among them.
+    tiff
+        Whether amplitude and phase are among them as TIFF, see `ptycho_data.tiffs.write_tiffs`.
     overwrite
         Replace existing results in the output folder.
     progress
@@ -118,6 +124,8 @@ def reconstruct(
             uncertainty=uncertainty,
         ),
         pictures=pictures,
+        report=report,
+        tiff=tiff,
         overwrite=overwrite,
         progress=show_progress if progress else no_progress,
     )

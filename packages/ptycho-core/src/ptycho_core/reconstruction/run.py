@@ -66,6 +66,10 @@ class ReconstructionRun:
         Optional steps after the pass of the network.
     pictures
         Whether pictures are among the results.
+    report
+        Whether a report is among them.
+    tiff
+        Whether amplitude and phase are among them as TIFF.
     overwrite
         Replace results.
     progress
@@ -81,6 +85,8 @@ class ReconstructionRun:
     scan_index: int | None = None
     extras: Extras = field(factory=Extras)
     pictures: bool = True
+    report: bool = True
+    tiff: bool = False
     overwrite: bool = False
     progress: Progress = no_progress
     clock: Stopwatch = field(factory=Stopwatch)
@@ -146,6 +152,7 @@ class ReconstructionRun:
             self.output,
             curve=self.extras.half_scan_frc,
             uncertainty=self.extras.uncertainty,
+            tiff=self.tiff,
             overwrite=self.overwrite,
             inputs=[*read, *config_files(self.layers)],
             processes=resolved.execution.device_count,
@@ -299,6 +306,8 @@ class ReconstructionRun:
             record=record,
             curve=curve,
             pictures=self.pictures,
+            report=self.report,
+            tiff=self.tiff,
             overwrite=self.overwrite,
             clock=self.clock,
         )

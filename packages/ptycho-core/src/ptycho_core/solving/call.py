@@ -35,6 +35,8 @@ def solve_scan(
     half_scan_frc: bool = False,
     uncertainty: bool = False,
     pictures: bool = True,
+    report: bool = True,
+    tiff: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -88,6 +90,10 @@ def solve_scan(
         times as long: see `ptycho_core.uncertainty`.
     pictures
         Whether pictures are among the files in the output folder.
+    report
+        Whether a report for people, ``report.html``, is among them.
+    tiff
+        Whether amplitude and phase are among them as TIFF, see `ptycho_data.tiffs.write_tiffs`.
     resume
         Go on from the checkpoint in the output folder, with the same bits as without the
         interruption; from the beginning where there is none. `epochs` may be larger than before.
@@ -148,6 +154,8 @@ def solve_scan(
         half_scan_frc=half_scan_frc,
         uncertainty=uncertainty,
         pictures=pictures,
+        report=report,
+        tiff=tiff,
         resume=resume,
         overwrite=overwrite,
         progress=show_progress if progress else no_progress,

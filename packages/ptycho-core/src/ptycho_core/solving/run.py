@@ -66,7 +66,7 @@ class SolverRun:
     settings
         Arguments of `ptycho_physics.solve`, with ``epochs``.
     first_probe, start, scan_index, auto, accelerator, max_time, nphotons, half_scan_frc,
-    uncertainty, pictures, resume, overwrite, callback
+    uncertainty, pictures, report, tiff, resume, overwrite, callback
         As for `solve_scan`.
     progress
         Progress display: see `ptycho_core.progress.base`.
@@ -88,6 +88,8 @@ class SolverRun:
     half_scan_frc: bool = False
     uncertainty: bool = False
     pictures: bool = True
+    report: bool = True
+    tiff: bool = False
     resume: bool = False
     overwrite: bool = False
     progress: Progress = no_progress
@@ -144,6 +146,7 @@ class SolverRun:
             self.output,
             curve=self.half_scan_frc,
             uncertainty=self.uncertainty,
+            tiff=self.tiff,
             overwrite=self._replaces,
             inputs=paths_in([self.scan, *self._files().values()]),
             scan=scan,
@@ -449,8 +452,10 @@ class SolverRun:
             record=record,
             curve=curve,
             pictures=self.pictures,
+            report=self.report,
+            tiff=self.tiff,
             overwrite=self._replaces,
             clock=self.clock,
-            also=result.fitted.save,
+            fitted=result.fitted,
         )
         return evolve(result, reconstruction=rec, path=folder)

@@ -31,6 +31,7 @@ def train(
     refine_probe: bool = False,
     config_file: AnyPath | None = None,
     resume: bool = False,
+    report: bool = True,
     overwrite: bool = False,
     progress: bool = True,
     serve: str | None = None,
@@ -64,6 +65,8 @@ def train(
         Settings in TOML, YAML or JSON; those given by keyword take precedence.
     resume
         Resume from the last checkpoint in the output folder.
+    report
+        Write a report for people, ``report.html``, into the output folder.
     overwrite
         Replace existing results in the output folder.
     progress
@@ -120,6 +123,7 @@ def train(
         start=start,
         refine_probe=refine_probe,
         resume=resume,
+        report=report,
         overwrite=overwrite,
     )
     run.check()

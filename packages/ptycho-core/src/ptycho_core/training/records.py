@@ -1,5 +1,6 @@
 """What a training writes besides its bundle: metrics, the record of the run, refined probes."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,12 +12,21 @@ from ptycho_config.text_files import read_table
 from ptycho_data import write_json
 
 from ptycho_core.cautions import Caution
+from ptycho_core.outputs import REPORT_FILE
 from ptycho_core.record import RUN_FILE, Stopwatch, run_record
 from ptycho_core.refined_scans import write_refined
 from ptycho_core.results import TrainingResult
+from ptycho_core.sparing import sparing_results
 from ptycho_core.training.probes import Start
 
-__all__ = ["kept_epoch", "was_refined", "write_metrics", "write_probes", "write_record"]
+__all__ = [
+    "kept_epoch",
+    "was_refined",
+    "write_metrics",
+    "write_probes",
+    "write_record",
+    "write_report",
+]
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +94,37 @@ def write_probes(place: Path, folder: Path, start: Start, config: TrainingConfig
     for path in write_refined(place, [(scan, scan.probe, None) for scan in scans]):
         name = folder / path.relative_to(place)
         log.info("refined probe of one scan, for --probe-file: %s", name)
+
+
+def write_report(
+    place: Path,
+    folder: Path,
+    result: TrainingResult,
+    execution: PyTorchExecutionConfig,
+    start: Start,
+) -> None:
+    """Write ``report.html``; a failure is a warning, as the model must not be lost.
+
+    Parameters
+    ----------
+    place
+        Where to write; it has ``run.json``.
+    folder
+        The folder that it becomes.
+    result, execution, start
+        The training, how it was computed, and its scans.
+    """
+    with sparing_results("no report"):
+        from ptycho_core.report.training import training_report
+
+        page = training_report(
+            start.scans,
+            result.history,
+            record=json.loads((place / RUN_FILE).read_bytes()),
+            kept=kept_epoch(result, execution)[1],
+            output=folder.name,
+        )
+        (place / REPORT_FILE).write_bytes(page)
 
 
 def was_refined(folder: Path) -> bool | None:

@@ -41,6 +41,7 @@ from ptycho_core.training.records import (
     write_metrics,
     write_probes,
     write_record,
+    write_report,
 )
 from ptycho_core.training_data import separate
 
@@ -66,7 +67,7 @@ class TrainingRun:
         Test scan and probe in memory, if they are not in files.
     reading
         Further arguments of `ptycho_data.load_scan`, for files.
-    start, refine_probe, resume, overwrite
+    start, refine_probe, resume, report, overwrite
         As for `train`.
     page
         Live page that the run is shown on.
@@ -81,6 +82,7 @@ class TrainingRun:
     start: AnyModel | None = None
     refine_probe: bool = False
     resume: bool = False
+    report: bool = True
     overwrite: bool = False
     page: Publisher = field(factory=Publisher)
     clock: Stopwatch = field(factory=Stopwatch)
@@ -207,6 +209,8 @@ class TrainingRun:
                     clock=self.clock,
                 )
                 write_probes(place, Path(folder), start, resolved.config)
+                if self.report:
+                    write_report(place, Path(folder), result, resolved.execution, start)
 
             with self.clock.stage("train"):
                 backend = require(resolved.config.backend)

@@ -1,0 +1,1 @@
+"""Reports on runs: pages of HTML that hold everything, for people."""
