@@ -15,18 +15,18 @@ def test_a_parallel_beam_keeps_the_size():
 
 def test_a_cone_beam_is_a_parallel_beam_of_smaller_pixel_and_distance():
     """The Fresnel integral of a spherical wave, evaluated on a fine grid."""
-    wavelength, z1, z2 = 0.5, 400.0, 400.0
+    wavelength, z1, z2 = 0.5, 100.0, 100.0
     geometry = NearFieldGeometry(
         wavelength_m=wavelength, detector_pixel_m=2.0, distance_m=z2, source_distance_m=z1
     )
     assert (geometry.magnification, geometry.pixel_size_m) == (2, 1)
-    fine, N = 0.25, 2048
+    fine, N = 0.25, 512
     x = fine * (np.arange(N) - N // 2)
     r2 = x**2 + x[:, None] ** 2
-    sample = np.exp(-r2 / (2 * 6.0**2)) * (1 + 0.5 * np.cos(x / 2))
+    sample = np.exp(-r2 / (2 * 5.0**2)) * (1 + 0.5 * np.cos(x / 2))
     spherical = sample * np.exp(1j * np.pi * r2 / (wavelength * z1))
     exact = fresnel_propagate(spherical, z2, wavelength=wavelength, pixel_size=fine)
-    n = 128
+    n = 64
     coarse = N // 2 + (np.arange(n) - n // 2) * 4  # 1 = pixel of the object
     waves = sample[np.ix_(coarse, coarse)][None].astype(complex)
     model = NearField.of(geometry.fresnel_number, n, waves, np)
@@ -65,5 +65,6 @@ def test_refuses_a_fresnel_number_that_the_pattern_cannot_hold(number):
 
 def test_light_comes_from_a_border_as_wide_as_it_travels():
     assert near_field_border(None, 64) == 0
-    assert near_field_border(0.1, 64) == 5
+    assert near_field_border(0.1, 62) == 5  # 72 pixels have a fast FFT
+    assert near_field_border(0.1, 64) == 8  # 74 do not: 80 have
     assert near_field_border(1 / 64, 64) == 16  # a quarter of the pattern at most

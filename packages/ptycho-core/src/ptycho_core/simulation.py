@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 from ptycho_data import Scan
-from ptycho_physics import Canvas, simulate_counts
+from ptycho_physics import Canvas, Slices, simulate_counts
 from ptycho_physics.memory import require_memory
 from ptycho_physics.noise import beam_stop as beam_stop_pixels
 from ptycho_physics.noise import random_bad_pixels
@@ -27,6 +27,9 @@ def simulate_scan(
     read_noise: float = 0.0,
     saturation: float | None = None,
     bad_pixels: NDArray[np.bool_] | None = None,
+    near_field: float | None = None,
+    slices: Slices | None = None,
+    border: int = 0,
 ) -> Scan:
     """Simulate the counts of a scan.
 
@@ -43,11 +46,14 @@ def simulate_scan(
         Seed of the noise.
     read_noise, saturation, bad_pixels
         Properties of the detector, as in `ptycho_physics.read_out`.
+    near_field, slices, border
+        As in `ptycho_physics.simulate_counts`. The probe of ``parts`` contains the border, that
+        of the scan does not.
 
     Returns
     -------
     Scan
-        Counts, with the object as ``object_guess``.
+        Counts, with the object as ``object_guess``: of slices, their product.
 
     Raises
     ------
@@ -68,7 +74,11 @@ def simulate_scan(
     assert parts.object is not None  # noqa: S101 - for the type checker
     assert parts.probe is not None  # noqa: S101
     assert parts.positions is not None  # noqa: S101
-    padded, local, n_outside = pad_with_vacuum(parts.object, parts.positions, parts.probe.shape[-1])
+    levels = parts.object[None] if parts.behind is None else parts.slices()
+    N = parts.probe.shape[-1]
+    around = [pad_with_vacuum(level, parts.positions, N) for level in levels]
+    _, local, n_outside = around[0]
+    padded = np.stack([values for values, _, _ in around])
     if n_outside:
         log.info(
             "%d of %d patches extend beyond the object %s: padded with vacuum (ones)",
@@ -77,7 +87,7 @@ def simulate_scan(
             parts.object.shape[::-1],
         )
     counts = simulate_counts(
-        padded,
+        padded if slices is not None else padded[0],
         parts.probe,
         local,
         photons,
@@ -85,7 +95,11 @@ def simulate_scan(
         read_noise=read_noise,
         saturation=saturation,
         bad_pixels=bad_pixels,
+        near_field=near_field,
+        slices=slices,
+        border=border,
     )
+    inner = slice(border, N - border)
     full = 0 if saturation is None else int((counts >= saturation).any(axis=(1, 2)).sum())
     if full:
         log.info("%d of %d patterns have pixels saturated at %g", full, len(counts), saturation)
@@ -93,9 +107,9 @@ def simulate_scan(
         diffraction=_integers(counts),
         xcoords=parts.positions[:, 0],
         ycoords=parts.positions[:, 1],
-        probe=parts.probe,
+        probe=parts.probe[:, inner, inner],
         domain="counts",
-        object_guess=parts.object,
+        object_guess=levels.prod(axis=0),
         bad_pixels=bad_pixels,
         nphotons=photons,
         **parts.stated,

@@ -37,6 +37,11 @@ _ARRAYS = {
 #: Maps that files may lack: they are made only where they are asked for.
 _MAPS = {"amplitude_error": "float32", "phase_error": "float32"}
 
+#: The slices of a thick object, which files of thin ones lack.
+_SLICES = {"slices": "complex64"}
+
+_OPTIONAL = (*_MAPS, *_SLICES)
+
 _NUMBERS = (
     "pixel_size_m",
     "nphotons",
@@ -73,6 +78,10 @@ def _complex64(value: npt.ArrayLike) -> npt.NDArray[np.complex64]:
 
 def _float32(value: npt.ArrayLike) -> npt.NDArray[np.float32]:
     return _cast(value, np.float32)
+
+
+def _complex64_or_none(value: npt.ArrayLike | None) -> npt.NDArray[np.complex64] | None:
+    return None if value is None else _complex64(value)
 
 
 def _float32_or_none(value: npt.ArrayLike | None) -> npt.NDArray[np.float32] | None:
@@ -112,6 +121,9 @@ class Reconstruction(Displayed):
     amplitude_error, phase_error
         float32 (H, W), standard errors of the amplitude and, in radians, of the phase; NaN where
         they are not known. None where nobody asked for them.
+    slices
+        complex64 (L, H, W), the slices of a thick object in the order in which the light passes
+        them; `object` is their product. None of a thin object.
     pixel_size_m
         Size of an object pixel in metres, where known.
     origin_m
@@ -143,6 +155,7 @@ class Reconstruction(Displayed):
         default=None, converter=_float32_or_none
     )
     phase_error: npt.NDArray[np.float32] | None = field(default=None, converter=_float32_or_none)
+    slices: npt.NDArray[np.complex64] | None = field(default=None, converter=_complex64_or_none)
     pixel_size_m: float | None = None
     origin_m: tuple[float, float] | None = None
     photon_energy_ev: float | None = None
@@ -225,7 +238,7 @@ class Reconstruction(Displayed):
 def _kind_problems(rec: Reconstruction) -> list[str]:
     return [
         sentence(name, dtype, f"{getattr(rec, name).dtype}")
-        for name, dtype in {**_ARRAYS, **_MAPS}.items()
+        for name, dtype in {**_ARRAYS, **_MAPS, **_SLICES}.items()
         if getattr(rec, name) is not None and getattr(rec, name).dtype != dtype
     ]
 
@@ -239,6 +252,9 @@ def _shape_problems(rec: Reconstruction) -> list[str]:
         if values is not None and values.shape != rec.object.shape:
             rule = f"of shape {rec.object.shape} like the object"
             problems.append(sentence(name, rule, f"{values.shape}"))
+    if rec.slices is not None and rec.slices.shape != (len(rec.slices), *rec.object.shape):
+        rule = f"of shape (L, {', '.join(map(str, rec.object.shape))}) like the object"
+        problems.append(sentence("slices", rule, f"{rec.slices.shape}"))
     if rec.xcoords.ndim != 1:
         problems.append(sentence("xcoords", "of shape (k,)", f"{rec.xcoords.shape}"))
     for name in ("ycoords", "indices"):
@@ -257,8 +273,8 @@ def _shape_problems(rec: Reconstruction) -> list[str]:
 def _value_problems(rec: Reconstruction) -> list[str]:
     problems = [
         sentence(name, "finite", "NaN or infinity")
-        for name in ("object", "coverage", "xcoords", "ycoords", "probe")
-        if not np.isfinite(getattr(rec, name)).all()
+        for name in ("object", "coverage", "xcoords", "ycoords", "probe", "slices")
+        if getattr(rec, name) is not None and not np.isfinite(getattr(rec, name)).all()
     ]
     if (rec.coverage < 0).any():
         problems.append(sentence("coverage", "at least 0", f"{rec.coverage.min():g}"))
@@ -301,7 +317,7 @@ def save_reconstruction(
         As :func:`ptycho_data.atomic_path`.
     """
     arrays: dict[str, npt.ArrayLike] = {name: getattr(rec, name) for name in _ARRAYS}
-    arrays |= {name: getattr(rec, name) for name in _MAPS if getattr(rec, name) is not None}
+    arrays |= {name: getattr(rec, name) for name in _OPTIONAL if getattr(rec, name) is not None}
     for name in ("pixel_size_m", "nphotons"):
         if getattr(rec, name) is not None:
             arrays[name] = np.float64(getattr(rec, name))
@@ -335,7 +351,7 @@ def load_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
         path = read_set(path, RECONSTRUCTION_SET)
     try:
-        arrays: dict[str, Any] = load_arrays(Path(path), _ARRAYS, optional=(*_MAPS, *_SCALARS))
+        arrays: dict[str, Any] = load_arrays(Path(path), _ARRAYS, optional=(*_OPTIONAL, *_SCALARS))
     except MissingScanError:
         raise MissingReconstructionError(
             f"{path} must be a reconstruction, got no such file"
@@ -346,7 +362,7 @@ def load_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
         )
         raise ReconstructionError(f"{path}: not a reconstruction: {problems}") from error
     try:
-        fields = {name: arrays[name] for name in (*_ARRAYS, *_MAPS) if name in arrays}
+        fields = {name: arrays[name] for name in (*_ARRAYS, *_OPTIONAL) if name in arrays}
         return Reconstruction(**fields, **_stated(arrays))
     except ReconstructionError as error:
         raise ReconstructionError(f"{path}: {error}") from error

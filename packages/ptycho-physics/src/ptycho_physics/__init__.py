@@ -58,7 +58,15 @@ from ptycho_physics.probes import (
     speckle_probe,
 )
 from ptycho_physics.scans import fermat_scan, random_scan, raster_scan, snake_scan, spiral_scan
-from ptycho_physics.solver import DivergenceError, HeldOut, Solution, State, solve
+from ptycho_physics.solver import (
+    DivergenceError,
+    HeldOut,
+    Solution,
+    State,
+    near_field_border,
+    propagator_of,
+    solve,
+)
 
 __all__ = [
     "SMALLEST_WEIGHT",
@@ -103,6 +111,7 @@ __all__ = [
     "lit_pixels",
     "merge_patches",
     "modulus_ratio",
+    "near_field_border",
     "normalise_probe",
     "orthogonal_modes",
     "orthogonalise_modes",
@@ -116,6 +125,7 @@ __all__ = [
     "propagate",
     "propagated_gradient",
     "propagated_intensity",
+    "propagator_of",
     "r_factor",
     "r_factor_sums",
     "random_cells",

@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from attrs import evolve
 from ptycho_core.outputs import output_file
 from ptycho_core.simulation import bad_pixel_mask, simulate_scan
+from ptycho_core.simulation_optics import simulated_optics
 from ptycho_core.simulation_parts import SCANS, SimulationParts
 from ptycho_data import save_scan
+from ptycho_data.units import PARTICLES
 
 from ptycho_cli.console import say
 from ptycho_cli.sections import Command, section
@@ -35,8 +38,10 @@ BASIC = "output overwrite object_source size probe_source pixels kind n_patterns
 @section("Scene")(
     "--object",
     "object_source",
+    multiple=True,
     metavar="lines|siemens|random|IMAGE",
-    help="Object, or an image whose grey value is the thickness.  [default: siemens]",
+    help="Object, or an image whose grey value is the thickness; given several times, with "
+    "--slice-thickness-m, they follow one another along the beam.  [default: siemens]",
 )
 @section("Scene")(
     "--size",
@@ -47,14 +52,14 @@ BASIC = "output overwrite object_source size probe_source pixels kind n_patterns
 @section("Scene")(
     "--probe",
     "probe_source",
-    metavar="disk|gaussian|defocused|FILE.npz",
+    metavar="disk|gaussian|defocused|speckle|FILE.npz",
     help="Probe, or an NPZ with `probe` or `probeGuess`.  [default: defocused]",
 )
 @section("Scene")(
     "--probe-size",
     type=Number(above=0, maximum=65_536),
-    show_default="N/2, for gaussian N/4",
-    help="Diameter (gaussian: full width at half maximum) in pixels.",
+    show_default="N/2, for gaussian N/4, for speckle 4",
+    help="Diameter (gaussian: full width at half maximum; speckle: size of one) in pixels.",
 )
 @section("Scene")(
     "--N",
@@ -62,6 +67,32 @@ BASIC = "output overwrite object_source size probe_source pixels kind n_patterns
     type=Whole(8, 8192),
     show_default="64",
     help="Side of a pattern in pixels.",
+)
+@section("Optics")(
+    "--fresnel-number",
+    type=Number(above=0, maximum=1e6),
+    help="Put the detector into the near field: Fresnel number of a pixel, pixel^2 / (wavelength "
+    "distance).",
+)
+@section("Optics")(
+    "--slice-thickness-m",
+    type=Number(above=0, maximum=1),
+    help="Distance from slice to slice, of several --object, in metres.",
+)
+@section("Optics")(
+    "--pixel-size-m",
+    type=Number(above=0, maximum=1),
+    help="Pixel of the object in metres.  [default with the options above: that of --from, or "
+    "20 nm; in the near field 1 um]",
+)
+@section("Optics")(
+    "--energy-ev",
+    type=Number(above=0, maximum=1e12),
+    help="Energy of photons or electrons.  [default with the options above: that of --from, or "
+    "10 keV]",
+)
+@section("Optics")(
+    "--particle", type=click.Choice(PARTICLES), help="What has this energy.  [default: photon]"
 )
 @section("Scan")(
     "--scan",
@@ -130,10 +161,16 @@ def simulate(
     ptycho simulate -o cells.npz --object random --scan raster --step 5 --photons 1e4
     ptycho simulate -o again.npz --from measured.npz --photons 1e6
     ptycho simulate -o poor.npz --photons 1e5 --read-noise 2 --beam-stop 6
+    ptycho simulate -o image.npz --probe speckle --fresnel-number 0.05 --step 9
+    ptycho simulate -o thick.npz --object siemens --object random --slice-thickness-m 1e-4
     """
     if options["n_patterns"] is not None and options["step"] is not None:
         raise click.UsageError("give --n-patterns or --step, not both")
-    named = (options["object_source"], options["probe_source"])
+    sources = options["object_source"]
+    if (len(sources) > 1) != (options["slice_thickness_m"] is not None):
+        msg = "--slice-thickness-m and several --object are given together"
+        raise click.UsageError(msg)
+    named = (*sources, options["probe_source"])
     output_file(output, overwrite=overwrite, inputs=[from_file, *named])
     given = SimulationParts() if from_file is None else SimulationParts.from_file(from_file)
     memory = given.memory(
@@ -146,12 +183,23 @@ def simulate(
         say(*memory.lines())
         return
     memory.require("the scan", "simulate fewer or smaller patterns, or a smaller object")
-    parts = given.completed(
-        object_source=options["object_source"],
+    optics = simulated_optics(
+        given,
+        N=options["pixels"],
+        fresnel_number=options["fresnel_number"],
+        slices=len(sources),
+        slice_thickness_m=options["slice_thickness_m"],
+        pixel_size_m=options["pixel_size_m"],
+        energy_ev=options["energy_ev"],
+        particle=options["particle"],
+    )
+    parts = evolve(given, stated=optics.stated).completed(
+        object_source=sources[0] if sources else None,
+        behind=sources[1:],
         object_size=options["size"],
         probe_source=options["probe_source"],
         probe_size=options["probe_size"],
-        N=options["pixels"],
+        N=optics.N,
         scan_pattern=options["kind"],
         n_patterns=options["n_patterns"],
         step=options["step"],
@@ -166,14 +214,18 @@ def simulate(
         read_noise=options["read_noise"],
         saturation=options["saturation"],
         bad_pixels=bad_pixel_mask(
-            parts.probe.shape[-1],
+            parts.probe.shape[-1] - 2 * optics.border,
             beam_stop=options["beam_stop"],
             dead_fraction=options["bad_fraction"],
             seed=options["seed"],
         ),
+        near_field=options["fresnel_number"],
+        slices=optics.slices,
+        border=optics.border,
     )
     save_scan(output, scan, overwrite=overwrite)
     say(
         f"{output}: {scan.n} patterns of {scan.N} x {scan.N}, {options['photons']:.3g} photons "
-        f"per pattern on average, {scan.diffraction.dtype} counts"
+        f"per pattern on average, {scan.diffraction.dtype} counts",
+        *optics.lines(),
     )

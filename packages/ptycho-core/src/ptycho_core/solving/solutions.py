@@ -22,6 +22,7 @@ def reconstruction_of(solution: Solution, scan: Scan) -> Reconstruction:
         indices=np.arange(scan.n),
         probe=_values(solution.probe),
         origin=np.asarray(solution.canvas.origin),
+        slices=None if solution.slices is None else _values(solution.slices),
     )
 
 

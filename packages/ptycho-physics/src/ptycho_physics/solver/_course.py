@@ -182,6 +182,7 @@ class Course:
                 raise DivergenceError(diverged(self.epoch + 1, problem))
         if updates.gauge:
             estimate.fix_gauge()
+        estimate.end_epoch()
         return True
 
     def state(self) -> State:

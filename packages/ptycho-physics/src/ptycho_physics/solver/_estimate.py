@@ -28,7 +28,6 @@ from ptycho_physics._blocks import (
 )
 from ptycho_physics._forward import probe_intensity
 from ptycho_physics._namespace import Array, abs2, as_like, scatter_add, to_numpy
-from ptycho_physics._patches import extract_patches
 from ptycho_physics.metrics import r_factor_sums
 from ptycho_physics.solver._detector import UNBIASED, Background
 from ptycho_physics.solver._measurement import CHUNK, Measurement, without
@@ -112,13 +111,24 @@ class Estimate:
 
     @_weight.default
     def _nothing(self) -> Array:
-        pixels = self.canvas.shape[0] * self.canvas.shape[1]
+        pixels = self.canvas.shape[-2] * self.canvas.shape[-1]
         return as_like(self.xp.zeros(pixels, dtype=self.xp.float32), self.canvas, self.xp)
 
     def patches(self, batch: NDArray[np.int64]) -> Array:
         """Return the object's patches (b, N, N) under these patterns."""
+        return self._cut(self._place(batch))
+
+    def _place(self, batch: NDArray[np.int64]) -> tuple[Array, ...]:
+        """Return where on the canvas patterns lie: see `corners`."""
+        shape = (self.canvas.shape[-2], self.canvas.shape[-1])
         where = as_like(self.xp.asarray(self.positions[batch]), self.canvas, self.xp)
-        return extract_patches(self.canvas, where, self.probe.shape[-1], xp=self.xp)
+        return corners(where, self.probe.shape[-1], shape, self.canvas, self.xp)
+
+    def _cut(self, place: tuple[Array, ...]) -> Array:
+        """Return the patches (b, N, N) at a place."""
+        rows, columns, fx, fy = place
+        blocks = gather(self.canvas, rows, columns, self.probe.shape[-1], self.xp)
+        return blocks_to_patches(blocks, fx, fy, self.xp)
 
     def probe_of(self, batch: NDArray[np.int64]) -> Array:
         """Return the probe (M, N, N), or that of each of these patterns (b, M, N, N)."""
@@ -137,19 +147,14 @@ class Estimate:
 
     def step(self, batch: NDArray[np.int64], updates: Updates) -> None:
         """Update the object, and what ``updates`` names, by the patterns of a batch."""
-        xp, N = self.xp, self.probe.shape[-1]
-        shape = tuple(self.canvas.shape)
-        where = as_like(xp.asarray(self.positions[batch]), self.canvas, xp)
-        rows, columns, fx, fy = corners(where, N, shape, self.canvas, xp)
-        blocks = gather(self.canvas, rows, columns, N, xp)
-        patches = blocks_to_patches(blocks, fx, fy, xp)
+        xp, place = self.xp, self._place(batch)
+        patches = self._cut(place)
         probe = self.probe_of(batch)
         fields, kept = self.propagator.forward(patches, probe, xp)
         on_patches, on_probe = self.propagator.backward(
             self._change(fields, batch, updates), patches, probe, kept, xp, probe_too=updates.probe
         )
-        index = block_index(rows, columns, N, shape, xp)
-        self._update_object(patches_to_blocks(on_patches, fx, fy, xp), index, batch)
+        self._update_object(on_patches, place, batch)
         if on_probe is not None:
             self._update_probe(patches, on_probe, batch, updates)
 
@@ -228,9 +233,21 @@ class Estimate:
             self.background.learn_share(ratio, batch, xp)
         return ratio
 
-    def _update_object(self, numerator: Array, index: Array, batch: NDArray[np.int64]) -> None:
+    def _update_object(
+        self, on_patches: Array, place: tuple[Array, ...], batch: NDArray[np.int64]
+    ) -> None:
+        rows, columns, fx, fy = place
+        shape = (self.canvas.shape[0], self.canvas.shape[1])
+        index = block_index(rows, columns, self.probe.shape[-1], shape, self.xp)
+        blocks = patches_to_blocks(on_patches, fx, fy, self.xp)
+        self._add(blocks, index, batch, self.probe, self.canvas)
+
+    def _add(
+        self, numerator: Array, index: Array, batch: NDArray[np.int64], probe: Array, canvas: Array
+    ) -> None:
+        """Add the step of an object (H, W) that a probe (M, N, N) lights."""
         xp, a = self.xp, self.relaxation
-        light = probe_intensity(self.probe, xp=xp)[None]
+        light = probe_intensity(probe, xp=xp)[None]
         # The light half-way between pixels is used for all patterns: it only scales the step.
         half = as_like(xp.full((1, 1, 1), 0.5, dtype=xp.float32), light, xp)
         block = xp.reshape(patches_to_blocks(light, half, half, xp), (1, -1))
@@ -247,7 +264,7 @@ class Estimate:
         weight += a * brightest
         flat = xp.reshape(numerator, (-1,))
         flat /= weight
-        scatter_add(xp.reshape(self.canvas, (-1,)), index, flat)
+        scatter_add(xp.reshape(canvas, (-1,)), index, flat)
 
     def _update_probe(
         self, patches: Array, on_probe: Array, batch: NDArray[np.int64], updates: Updates
@@ -321,7 +338,13 @@ class Estimate:
             factor *= math.sqrt(mean)
         if self.background is not None:
             self.background.fix_gauge(used, xp)
+        self._multiply(factor)
+
+    def _multiply(self, factor: float) -> None:
         self.canvas = self.canvas * factor
+
+    def end_epoch(self) -> None:
+        """Do what an epoch ends with: nothing for a thin object."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Copy all that is estimated, to NumPy."""

@@ -3,12 +3,18 @@
 import math
 from typing import Any
 
+import numpy as np
+from attrs import frozen
 from ptycho_config.errors import InvalidValueError, describe
 
 from ptycho_physics._multislice import MultiSlice, Slices
-from ptycho_physics._namespace import Array
+from ptycho_physics._namespace import Array, as_like
 from ptycho_physics._near_field import NearField
+from ptycho_physics._propagated import propagated_intensity
+from ptycho_physics.solver._estimate import Estimate
+from ptycho_physics.solver._measurement import Measurement
 from ptycho_physics.solver._propagator import FarField, Propagator
+from ptycho_physics.solver._slices import SlicedEstimate
 
 WIDEST_BORDER = 1 / 4
 """Largest width of the border of a near-field pattern, relative to its side."""
@@ -40,7 +46,13 @@ def near_field_border(near_field: float | None, N: int) -> int:
     r"""Return the width of the border around a pattern from which light may reach it, in pixels.
 
     Light of the highest frequency moves by :math:`1 / (2 F)` pixels on the way to the detector.
-    What is further away than `WIDEST_BORDER` is left out. None in the far field.
+    What is further away than `WIDEST_BORDER` is left out. The waves are a little larger where
+    their FFT is faster then.
+
+    Raises
+    ------
+    InvalidValueError
+        If the pattern is too small for this Fresnel number.
     """
     if near_field is None:
         return 0
@@ -51,4 +63,122 @@ def near_field_border(near_field: float | None, N: int) -> int:
             describe(near_field),
             "use larger patterns or larger pixels",
         )
-    return math.ceil(min(0.5 / near_field, N * WIDEST_BORDER))
+    border = math.ceil(min(0.5 / near_field, N * WIDEST_BORDER))
+    while math.gcd(N + 2 * border, 30**16) < N + 2 * border:
+        border += 1
+    return border
+
+
+@frozen(kw_only=True)
+class Optics:
+    """What the solver has to know of detector and sample.
+
+    Attributes
+    ----------
+    near_field, slices
+        As in `propagator_of`.
+    coupling
+        See `SlicedEstimate`.
+    border
+        Pixels around each pattern from which light reaches it: see `near_field_border`.
+    """
+
+    near_field: float | None = None
+    slices: Slices | None = None
+    coupling: float = 0.0
+    border: int = 0
+
+    @classmethod
+    def of(
+        cls, N: int, near_field: float | None, slices: Slices | None, coupling: float
+    ) -> "Optics":
+        """Check the settings for patterns of N pixels; one slice is none.
+
+        Raises
+        ------
+        InvalidValueError
+            If one is out of its range.
+        """
+        if not 0 <= coupling < math.inf:
+            raise InvalidValueError("slice_coupling", "a number >= 0", describe(coupling))
+        return cls(
+            near_field=near_field,
+            slices=None if slices is None or slices.number == 1 else slices,
+            coupling=coupling,
+            border=near_field_border(near_field, N),
+        )
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Axes of the object before (H, W)."""
+        return () if self.slices is None else (self.slices.number,)
+
+    @property
+    def middle(self) -> tuple[int, ...]:
+        """Index of the slice that an object to start from is put into."""
+        return tuple(number // 2 for number in self.levels)
+
+    def check(self, **refined: Any) -> None:
+        """Refuse what is refined for a thin sample, or for a detector far away, alone.
+
+        Raises
+        ------
+        InvalidValueError
+            If slices are solved together with positions, or a probe that varies with slices or in
+            the near field.
+        """
+        if self.near_field is None and self.slices is None:
+            return
+        names = ["probe_variation"]
+        if self.slices is not None:
+            names += ["refine_positions", "refine_affine"]
+        for name in names:
+            if refined[name]:
+                rule = "left out with " + ("slices" if self.slices is not None else "near_field")
+                raise InvalidValueError(name, rule, describe(refined[name]))
+
+    def with_border(
+        self, counts: Array, probe: Array, mask: Array | None, xp: Any
+    ) -> tuple[Array, Array, Array | None]:
+        """Surround patterns by a border of bad pixels, and the probe by its mirror image."""
+        b, N = self.border, counts.shape[-1]
+        if not b:
+            return counts, probe, mask
+        inner = slice(b, b + N)
+        wide = as_like(
+            xp.zeros((counts.shape[0], N + 2 * b, N + 2 * b), dtype=counts.dtype), counts, xp
+        )
+        wide[:, inner, inner] = counts
+        bad = as_like(xp.ones((N + 2 * b, N + 2 * b), dtype=xp.bool), counts, xp)
+        bad[inner, inner] = False if mask is None else mask
+        rows = np.pad(np.arange(N), b, mode="symmetric")
+        index = as_like(xp.asarray(rows), probe, xp)
+        return wide, xp.take(xp.take(probe, index, axis=-1), index, axis=-2), bad
+
+    def measured(self, counts: Array, probe: Array, mask: Array | None, xp: Any) -> Measurement:
+        """Determine the scale of a scan: see `Measurement.of`."""
+        if self.near_field is None or mask is None:
+            return Measurement.of(counts, probe, mask, xp)
+        counts_of = Measurement.of(xp.where(mask, xp.zeros_like(counts), counts), probe, None, xp)
+        N = probe.shape[-1]
+        empty = as_like(xp.ones((1, N, N), dtype=probe.dtype), probe, xp)
+        optics = propagator_of(N, probe, xp, near_field=self.near_field)
+        light = propagated_intensity(empty, probe, optics, xp=xp)
+        good = float(xp.sum(xp.where(mask, xp.zeros_like(light), light)) / xp.sum(light))
+        if not good > 0:
+            rule = "False on some pixels that the near field of the probe lights"
+            raise InvalidValueError("mask", rule, f"a share of {good:g} of its light")
+        return Measurement(counts=counts, photons=counts_of.photons / good, bad=mask, xp=xp)
+
+    def estimate(self, *, probe: Array, xp: Any, **more: Any) -> Estimate:
+        """Set up an estimate with this optics."""
+        N, near, slices = probe.shape[-1], self.near_field, self.slices
+        propagator = propagator_of(N, probe, xp, near_field=near, slices=slices)
+        more |= {"probe": probe, "xp": xp, "propagator": propagator}
+        if slices is None:
+            return Estimate(**more)
+        return SlicedEstimate(slices=slices, coupling=self.coupling, **more)
+
+
+THIN = Optics()
+"""A thin object, and a detector in the far field."""

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_physics._gradients import raise_mmap_threshold
+from ptycho_physics._multislice import Slices
 from ptycho_physics._namespace import Array, namespace
 from ptycho_physics.solver._course import Between, Course, State
 from ptycho_physics.solver._detector import Background
 from ptycho_physics.solver._held_out import check_held_out, hold_out
-from ptycho_physics.solver._measurement import Measurement
+from ptycho_physics.solver._optics import THIN, Optics
 from ptycho_physics.solver._solution import Solution, solution_of
 from ptycho_physics.solver._start import (
     check_arguments,
@@ -58,6 +59,9 @@ def solve(
     saturation: float | None = None,
     probe_variation: int | None = None,
     variation_start: int = 4,
+    near_field: float | None = None,
+    slices: Slices | None = None,
+    slice_coupling: float = 0.0,
     mask: Array | None = None,
     held_out: float = 0.0,
     tolerance: float | None = None,
@@ -113,6 +117,17 @@ def solve(
     refine_affine
         Refine the positions first by one linear map of all, of scales, rotation and shear, from
         epoch ``affine_start`` until single positions are refined.
+    near_field
+        Fresnel number of a pixel, for a detector in the near field: see `NearFieldGeometry`. The
+        canvas is solved with a border from which light reaches the patterns; refine the probe if
+        it is not known there.
+    slices
+        Slices of a thick object, in the order in which the light passes them. ``initial`` is put
+        into the middle one.
+    slice_coupling
+        How strongly differences between slices are damped that the patterns do not determine: the
+        ``beta`` of the missing wedge. 0 damps none, 1 is usual where slices are closer than the
+        depth of focus.
     mask : (N, N) boolean array, optional
         True where a detector pixel is bad.
     held_out
@@ -185,10 +200,17 @@ def solve(
     margin = counts.shape[-1] // 8 if refine_positions else 0
     extent = float(np.ptp(positions, axis=0).max()) / 2
     affine_margin = math.ceil(LARGEST_AFFINE * extent) if refine_affine else 0
-    measured = Measurement.of(counts, probe, mask, xp)
+    optics = Optics.of(counts.shape[-1], near_field, slices, slice_coupling)
+    optics.check(
+        refine_positions=refine_positions,
+        refine_affine=refine_affine,
+        probe_variation=probe_variation,
+    )
+    counts, probe, mask = optics.with_border(counts, probe, mask, xp)
+    measured = optics.measured(counts, probe, mask, xp)
     measured = hold_out(measured, positions, check_held_out(held_out, len(measured)), seed)
     estimate = first_estimate(
-        measured, positions, probe, initial, relaxation, margin + affine_margin, xp
+        measured, positions, probe, initial, relaxation, margin + affine_margin, xp, optics
     )
     if refine_light:
         estimate.light = xp.astype(xp.ones_like(measured.counts[:, 0, 0]), xp.float32)
@@ -214,7 +236,7 @@ def solve(
         watch=Watch(tolerance=tolerance, patience=patience, settled=settled),
         random=np.random.default_rng(seed),
         batch_size=batch_size,
-        aligned=0 if initial is None else ALIGNED,
+        aligned=0 if initial is None or optics != THIN else ALIGNED,
         probe_start=probe_start if update_probe else None,
         light_start=light_start if refine_light else None,
         background_start=None if background is None else background_start,
@@ -250,4 +272,6 @@ def solve(
         estimate.fix_gauge()
     predicted = course.record.result(estimate)
     refined = positions + (estimate.positions - course.first)
-    return solution_of(estimate, refined, course.watch.r_factors, stopped, predicted)
+    return solution_of(
+        estimate, refined, course.watch.r_factors, stopped, predicted, border=optics.border
+    )

@@ -7,7 +7,7 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 from ptycho_config.plain_text import array_text
 
-from ptycho_physics._forward import centring, probe_intensity
+from ptycho_physics._forward import centring, normalise_probe, probe_intensity
 from ptycho_physics._geometry import Canvas
 from ptycho_physics._modes import orthogonalise_modes
 from ptycho_physics._namespace import Array, as_like, to_numpy
@@ -57,6 +57,8 @@ class Solution:
         Linear map of the positions about their mean that was found with ``refine_affine``.
     held_out : HeldOut or None
         The prediction of patterns that were not used, with ``held_out``.
+    slices : (L, H, W) complex64 array, or None
+        The slices of a thick object, whose product is the ``object``, with ``slices``.
     """
 
     object: Array = field(repr=array_text)
@@ -73,6 +75,7 @@ class Solution:
     variation_coefficients: NDArray[np.complex64] | None = field(default=None, repr=array_text)
     affine: NDArray[np.float64] | None = field(default=None, repr=array_text)
     held_out: HeldOut | None = None
+    slices: Array | None = field(default=None, repr=array_text)
 
 
 def solution_of(
@@ -82,30 +85,38 @@ def solution_of(
     stopped: str,
     held_out: HeldOut | None = None,
     *,
+    border: int = 0,
     coverage: Array | None = None,
     copied: bool = False,
 ) -> Solution:
     """Make a solution of an estimate, with positions on the object grid.
 
     With `copied`, the object is no part of the estimate, which may change. The coverage is summed
-    unless it is given.
+    unless it is given. A `border` of the estimate is left out.
     """
-    xp, N = estimate.xp, estimate.probe.shape[-1]
+    xp, N = estimate.xp, estimate.probe.shape[-1] - 2 * border
     canvas = Canvas.covering(positions, N)
     column, row = np.rint(estimate.positions[0] - canvas.local(positions)[0]).astype(int)
     upright = xp.conj(centring(estimate.probe, xp))
     probe = estimate.probe * upright
+    if border:
+        probe = normalise_probe(probe[:, border:-border, border:-border], xp=xp)
     if probe.shape[0] > 1 and estimate.variation is None:
         probe = as_like(xp.asarray(orthogonalise_modes(to_numpy(probe))), probe, xp)
     height, width = canvas.shape
+    found = estimate.canvas[..., row : row + height, column : column + width]
+    sliced = len(found.shape) == 3
     names = ("light", "background", "share")
     more = {k: v.astype(np.float64) for k, v in estimate.arrays().items() if k in names}
     background = more.get("background")
+    if background is not None and border:
+        background = background[border:-border, border:-border]
     if coverage is None:
         coverage = _coverage(probe, canvas.local(positions), canvas, xp)
-    part = estimate.canvas[row : row + height, column : column + width]
+    product = xp.prod(found, axis=0) if sliced else found
     return Solution(
-        object=xp.asarray(part, copy=True) if copied else part,
+        object=xp.asarray(product, copy=True) if copied else product,
+        slices=found if sliced else None,
         coverage=coverage,
         probe=probe,
         positions=positions,

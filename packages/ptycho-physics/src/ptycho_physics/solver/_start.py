@@ -14,6 +14,7 @@ from ptycho_physics._namespace import Array, as_like, contiguous, to_numpy
 from ptycho_physics.memory import require_memory
 from ptycho_physics.solver._estimate import Estimate
 from ptycho_physics.solver._measurement import Measurement
+from ptycho_physics.solver._optics import THIN, Optics
 
 WEAK = 0.05
 """Power of an added mode, relative to the one before."""
@@ -89,18 +90,19 @@ def first_estimate(
     relaxation: float,
     margin: int,
     xp: Any,
+    optics: Optics = THIN,
 ) -> Estimate:
     """Set up the estimate: normalised probe, flat or given object."""
     counts = measured.counts
     covering = Canvas.covering(positions, counts.shape[-1])
-    height, width = covering.shape
-    shape = (height + 2 * margin, width + 2 * margin)
-    canvas = as_like(xp.ones(shape, dtype=xp.complex64), counts, xp)
+    height, width = (side + 2 * margin for side in covering.shape)
+    canvas = as_like(xp.ones((*optics.levels, height, width), dtype=xp.complex64), counts, xp)
     if initial is not None:
-        inner = xp.astype(initial, xp.complex64)
-        canvas[margin : margin + height, margin : margin + width] = inner
+        edge = margin + optics.border
+        window = (slice(edge, height - edge), slice(edge, width - edge))
+        canvas[(*optics.middle, *window)] = xp.astype(initial, xp.complex64)
     probe = xp.astype(normalise_probe(probe, xp=xp), xp.complex64)
-    return Estimate(
+    return optics.estimate(
         measured=measured,
         positions=covering.local(positions) + margin,
         canvas=canvas,
