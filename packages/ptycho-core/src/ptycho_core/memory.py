@@ -106,17 +106,27 @@ def _checks(scan: Scan) -> float:
 
 
 def of_solver(
-    scan: Scan, *, batch_size: int = 16, modes: int | None = None, backend: str = "numpy"
+    scan: Scan,
+    *,
+    batch_size: int = 16,
+    modes: int | None = None,
+    backend: str = "numpy",
+    levels: int = 1,
+    border: int = 0,
 ) -> Estimate:
-    """Return the memory of ``ptycho reconstruct``, which holds the counts of all patterns."""
+    """Return the memory of ``ptycho reconstruct``, which holds the counts of all patterns.
+
+    ``levels`` is the number of slices, ``border`` the width that is added to near-field patterns.
+    """
+    N = scan.N + 2 * border
     fields = min(batch_size, scan.n) * max(modes or 1, len(scan.probe))
     return Estimate(
         {
             "program": FRAMEWORK.get(backend, PROGRAM + PICTURES),
             "checks": _checks(scan),
-            "counts": SOLVER_COUNTS * scan.n * scan.N**2,
-            "batch": SOLVER_BATCH * fields * scan.N**2,
-            "object": object_memory(scan.positions, scan.N) * SOLVER_OBJECT / 140,
+            "counts": SOLVER_COUNTS * scan.n * (N**2 + (scan.N**2 if border else 0)),
+            "batch": SOLVER_BATCH * fields * N**2 * (1 + levels) / 2,
+            "object": object_memory(scan.positions, N) * levels * SOLVER_OBJECT / 140,
         }
     )
 

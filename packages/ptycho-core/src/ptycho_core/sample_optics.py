@@ -1,4 +1,4 @@
-"""Near field and slices of a run of the solver, from settings and what the scan knows."""
+"""Near field and slices of a run of the solver, from its settings and what the scan knows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,12 +18,12 @@ from ptycho_physics import (
     propagator_of,
 )
 
-__all__ = ["GEOMETRY", "SETTINGS", "SampleOptics"]
+__all__ = ["GEOMETRY", "THIN", "SampleOptics", "check_optics"]
 
 #: Value of ``near_field`` that takes the Fresnel number from the scan.
 GEOMETRY = "geometry"
-#: Settings of a run that `SampleOptics.of` understands, and `ptycho_physics.solve` does not.
-SETTINGS = ("near_field", "source_distance_m", "slices", "slice_thickness_m", "slice_tilt_rad")
+#: Settings of a run that are no arguments of `ptycho_physics.solve`, or other ones.
+_SETTINGS = ("near_field", "source_distance_m", "slices", "slice_thickness_m", "slice_tilt_rad")
 
 
 @frozen(kw_only=True)
@@ -64,10 +64,14 @@ class SampleOptics:
             pixel = None  # that of the scan is the one of a far field
         return cls(near_field=near, slices=_slices(settings, scan, pixel), pixel_size_m=pixel)
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of `ptycho_physics.solve`; none of a thin sample far away."""
-        found = {"near_field": self.near_field, "slices": self.slices}
-        return {name: value for name, value in found.items() if value is not None}
+    def arguments(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings of a run as arguments of `ptycho_physics.solve`."""
+        mine = {"near_field": self.near_field, "slices": self.slices}
+        found = {name: value for name, value in settings.items() if name not in _SETTINGS}
+        found |= {name: value for name, value in mine.items() if value is not None}
+        if found.get("slice_coupling") is None:
+            found.pop("slice_coupling", None)
+        return found
 
     def placed(self, rec: Reconstruction) -> Reconstruction:
         """Return a reconstruction with the object's pixel of the near field."""
@@ -86,10 +90,8 @@ class SampleOptics:
 
     def rates(
         self, rec: Reconstruction, rows: NDArray[np.int64], probe: NDArray[np.complex64]
-    ) -> NDArray[np.floating] | None:
-        """Return the rates (k, N, N) of patterns up to a factor; None of a thin sample far away."""
-        if self.near_field is None and self.slices is None:
-            return None
+    ) -> NDArray[Any]:
+        """Return the rates (k, N, N) of patterns of one probe, or one each, up to a factor."""
         optics = propagator_of(rec.N, probe, np, near_field=self.near_field, slices=self.slices)
         levels = rec.object[None] if rec.slices is None else rec.slices
         patches = [extract_patches(level, rec.positions[rows], rec.N) for level in levels]
@@ -97,8 +99,12 @@ class SampleOptics:
         return np.asarray(propagated_intensity(several, probe, optics))
 
 
-def check_optics(settings: Mapping[str, Any]) -> None:
-    """Refuse settings of near field and slices that contradict each other.
+THIN = SampleOptics()
+"""A thin sample, and a detector far away."""
+
+
+def check_optics(settings: Mapping[str, Any], *, auto: bool = False) -> None:
+    """Refuse settings of near field and slices that contradict each other, or ``auto``.
 
     Raises
     ------
@@ -111,6 +117,9 @@ def check_optics(settings: Mapping[str, Any]) -> None:
     if settings.get("source_distance_m") is not None and near != GEOMETRY:
         rule = f"given with near_field={GEOMETRY}, whose magnification it is"
         raise InvalidValueError("source_distance_m", rule, "without")
+    if auto and (near is not None or slices):
+        rule = "left out with near field or slices: it chooses for thin samples far away"
+        raise InvalidValueError("auto", rule, "True")
     if slices and settings.get("slice_thickness_m") is None:
         rule = "metres > 0, the distance from slice to slice"
         raise InvalidValueError("slice_thickness_m", rule, "none")

@@ -163,6 +163,46 @@ BASIC = (
     type=Number(0, 1),
     help="Stop when the R-factor falls by less than this fraction in three epochs.",
 )
+@section("Optics")(
+    "--near-field",
+    is_flag=True,
+    help="The detector is in the near field: patterns are images. Energy, distance and detector "
+    "pixel of the scan tell how far.",
+)
+@section("Optics")(
+    "--source-distance-m",
+    type=Number(above=0, maximum=1e6),
+    help="Near field of a beam that diverges: distance from its focus to the sample in metres.",
+)
+@section("Optics")(
+    "--fresnel-number",
+    type=Number(above=0, maximum=1e6),
+    help="Near field: the Fresnel number of a pixel, pixel^2 / (wavelength distance), instead of "
+    "what the scan tells.",
+)
+@section("Optics")(
+    "--slices",
+    type=Whole(1, 256),
+    help="Cut a thick sample into slices. Needs `--slice-thickness-m`.",
+)
+@section("Optics")(
+    "--slice-thickness-m",
+    type=Number(above=0, maximum=1),
+    help="Distance from slice to slice in metres.",
+)
+@section("Optics")(
+    "--slice-coupling",
+    type=Number(0, 1e6),
+    help="Damp differences between slices that no pattern tells; 1 where slices are closer than "
+    "the depth of focus.",
+)
+@section("Optics")(
+    "--tilt-mrad",
+    type=Number(-785, 785),
+    nargs=2,
+    metavar="X Y",
+    help="Angle between the beam and the normal of the slices.",
+)
 @section("Solver")("--seed", type=SEED, default=0, show_default=True, help="Order of patterns.")
 @section("Solver")(
     "--half-scan-frc",
@@ -203,6 +243,13 @@ def reconstruct(
     saturation: float | None,
     held_out: float,
     tolerance: float | None,
+    near_field: bool,
+    source_distance_m: float | None,
+    fresnel_number: float | None,
+    slices: int | None,
+    slice_thickness_m: float | None,
+    slice_coupling: float | None,
+    tilt_mrad: tuple[float, float] | None,
     seed: int,
     half_scan_frc: bool,
     uncertainty: bool,
@@ -225,6 +272,8 @@ def reconstruct(
     ptycho reconstruct scan.npz -o result --first-probe auto --update-probe
     ptycho reconstruct scan.npz -o result --epochs 50 --update-probe --resume
     ptycho reconstruct scan.npz -o result --epochs 200 --serve
+    ptycho reconstruct image.npz -o result --near-field --update-probe
+    ptycho reconstruct thick.npz -o result --slices 2 --slice-thickness-m 2e-5
     ptycho reconstruct scan.npz -o better --from result --refine-positions
     ptycho reconstruct 'scans/*.npz' -o results --update-probe --skip-done --keep-going
     """
@@ -234,6 +283,19 @@ def reconstruct(
     if probe_variation is not None and not update_probe:
         msg = f"--probe-variation {probe_variation} needs --update-probe"
         raise click.UsageError(msg)
+    if near_field and fresnel_number is not None:
+        msg = "--fresnel-number replaces --near-field: give one of them"
+        raise click.UsageError(msg)
+    # left out where they are not given, so that records of thin samples do not change
+    given = {
+        "near_field": "geometry" if near_field else fresnel_number,
+        "source_distance_m": source_distance_m,
+        "slices": slices,
+        "slice_thickness_m": slice_thickness_m,
+        "slice_coupling": slice_coupling,
+        "slice_tilt_rad": None if tilt_mrad is None else [angle / 1e3 for angle in tilt_mrad],
+    }
+    optics = {name: value for name, value in given.items() if value is not None}
     batch = Batch.of(scans, output, more)
     if companion is not None and not batch.single:
         msg = "--companion is the second file of one scan, got several scans"
@@ -287,6 +349,7 @@ def reconstruct(
                 "held_out": held_out,
                 "tolerance": tolerance,
                 "seed": seed,
+                **optics,
             },
             auto=auto,
             accelerator=accelerator,

@@ -20,6 +20,7 @@ from ptycho_physics.metrics import noise_r_factor_sums, r_factor_sums
 
 from ptycho_core.cautions import Caution
 from ptycho_core.fitted import Fitted
+from ptycho_core.sample_optics import THIN, SampleOptics
 
 __all__ = [
     "JUDGED_PATTERNS",
@@ -159,6 +160,7 @@ def judge(
     scan: Scan,
     nphotons: float | None = None,
     fitted: Fitted = Fitted(),  # noqa: B008 - it is frozen
+    optics: SampleOptics = THIN,
 ) -> Verdict:
     """Compare a reconstruction with its patterns and with their photon noise.
 
@@ -171,6 +173,8 @@ def judge(
         Mean photons per pattern, if the scan holds amplitudes and does not state it.
     fitted : Fitted
         Light and background of the patterns, if they were fitted.
+    optics : SampleOptics
+        Near field and slices.
 
     Returns
     -------
@@ -183,19 +187,21 @@ def judge(
         If the R-factor is not finite.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # told as one error, by what comes of it
-        verdict = _judge(rec, scan, nphotons, fitted)
+        verdict = _judge(rec, optics.judged(scan), nphotons, fitted, optics)
     if not math.isfinite(verdict.r_factor):
         advice = "object or probe are of an absurd size: train or solve again"
         raise InvalidValueError("R-factor", "finite", f"{verdict.r_factor}", advice)
     return verdict
 
 
-def _judge(rec: Reconstruction, scan: Scan, nphotons: float | None, fitted: Fitted) -> Verdict:
+def _judge(
+    rec: Reconstruction, scan: Scan, nphotons: float | None, fitted: Fitted, optics: SampleOptics
+) -> Verdict:
     known = photons_known(scan, nphotons)
     chosen = np.linspace(0, len(rec.indices) - 1, min(len(rec.indices), JUDGED_PATTERNS))
     rows = np.unique(chosen.astype(int))
     counts = scan.counts(rec.indices[rows], nphotons if known else 1.0)
-    rates: NDArray[Any] = model_rates(rec, rows, fitted)
+    rates: NDArray[Any] = model_rates(rec, rows, fitted, optics)
     dark = fitted.background_of(rows)
     if scan.bad_pixels is not None:
         counts, rates = counts[:, ~scan.bad_pixels], rates[:, ~scan.bad_pixels]
@@ -270,11 +276,17 @@ def model_rates(
     rec: Reconstruction,
     rows: NDArray[np.int64],
     fitted: Fitted = Fitted(),  # noqa: B008 - it is frozen
+    optics: SampleOptics = THIN,
 ) -> NDArray[Any]:
     """Rates (k, N, N) of the light of some patterns, up to a common factor.
 
-    With `fitted`, of the light and the probe that each pattern was found to have.
+    With `fitted`, of the light and the probe that each pattern was found to have; with `optics`,
+    of a thick sample or in the near field.
     """
-    patches = extract_patches(rec.object, rec.positions[rows], rec.N)
-    rates = np.asarray(expected_counts(patches, fitted.probes_of(rec.probe, rows), 1.0))
+    probe = fitted.probes_of(rec.probe, rows)
+    if optics != THIN:
+        rates = optics.rates(rec, rows, probe)
+    else:
+        patches = extract_patches(rec.object, rec.positions[rows], rec.N)
+        rates = np.asarray(expected_counts(patches, probe, 1.0))
     return rates if fitted.light is None else rates * fitted.light[rows, None, None]

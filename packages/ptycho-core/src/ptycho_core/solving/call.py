@@ -108,8 +108,11 @@ def solve_scan(
     callback
         Called with (epoch counted from 1, its R-factor).
     **settings
-        Further arguments of `ptycho_physics.solve`, e.g. ``update_probe``, ``refine_positions``,
-        ``modes``, ``tolerance``, ``batch_size``, ``seed``.
+        Detector and sample: ``near_field``, a Fresnel number of a pixel or ``geometry``, with
+        ``source_distance_m`` of a beam that diverges; ``slices``, a number, with
+        ``slice_thickness_m``, ``slice_tilt_rad`` and ``slice_coupling``; see
+        `ptycho_core.sample_optics`. Further arguments of `ptycho_physics.solve`, e.g.
+        ``update_probe``, ``refine_positions``, ``modes``, ``tolerance``, ``batch_size``, ``seed``.
 
     Raises
     ------

@@ -11,7 +11,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 from ptycho_config.errors import InvalidValueError, describe
 from ptycho_data import Scan
-from ptycho_physics import State
+from ptycho_physics import State, near_field_border
 
 from ptycho_core.analysis.evaluation import reference_metrics
 from ptycho_core.analysis.half_scans import HalfScanFRC
@@ -36,6 +36,7 @@ from ptycho_core.progress.base import Progress, no_progress
 from ptycho_core.record import ASKED, Inputs, Stopwatch, run_record, with_run
 from ptycho_core.result_folder import write_result_folder
 from ptycho_core.run_settings import AnyPath, is_path, paths_in, read_scan
+from ptycho_core.sample_optics import SampleOptics, check_optics
 from ptycho_core.solving.attended import Attendance
 from ptycho_core.solving.checkpoint import SolverCheckpoint, solver_identity
 from ptycho_core.solving.network_start import network_start
@@ -64,7 +65,8 @@ class SolverRun:
     reading
         Arguments of `ptycho_core.run_settings.read_scan`, for a file.
     settings
-        Arguments of `ptycho_physics.solve`, with ``epochs``.
+        Arguments of `ptycho_physics.solve`, with ``epochs``; near field and slices as in
+        `solve_scan`.
     first_probe, start, scan_index, auto, accelerator, max_time, nphotons, half_scan_frc,
     uncertainty, pictures, report, tiff, resume, overwrite, callback
         As for `solve_scan`.
@@ -119,6 +121,7 @@ class SolverRun:
                 raise InvalidValueError("first_probe", rule, self.first_probe)
             probe_source(self.first_probe)
         check_accelerator(self.accelerator)
+        check_optics(self.settings, auto=self.auto)
         epochs = self.settings["epochs"]
         if not isinstance(epochs, int) or epochs < 1:
             raise InvalidValueError("epochs", "a whole number >= 1", describe(epochs))
@@ -200,6 +203,7 @@ class SolverRun:
             scan = evolve(scan, probe=found.probe, probe_made=False)
             cautions += report(found.cautions, f"{scan.label}: ")
         place = self._place(scan)
+        optics = SampleOptics.of(self.settings, scan)
         self._memory(scan, place.backend).require(
             "scan", "reconstruct with a network, whose patterns stay on disk, or use fewer patterns"
         )
@@ -211,7 +215,7 @@ class SolverRun:
         )
         for caution in cautions:
             self.page.caution(caution.text)
-        work, ladder = self._work(place, attendance), None
+        work, ladder = self._work(place, attendance, optics), None
         if self.auto:
             with self.clock.stage("auto"):
                 ladder = work.ladder(scan)
@@ -228,10 +232,10 @@ class SolverRun:
                 rule = "minutes enough for the first epoch"
                 raise InvalidValueError("max_time", rule, f"{self.max_time}", rest)
             raise KeyboardInterrupt(f"interrupted in the first epoch: {rest}")
-        rec = reconstruction_of(solution, scan)
+        rec = optics.placed(reconstruction_of(solution, scan))
         with self.clock.stage("evaluate"):
             fitted = Fitted.of(solution)
-            verdict = judge(rec, scan, self.nphotons, fitted)
+            verdict = judge(rec, scan, self.nphotons, fitted, optics)
             doubts = report(verdict.cautions())
             cautions += doubts
             best = fitted.epoch(len(solution.r_factors))
@@ -326,7 +330,7 @@ class SolverRun:
             still=not (settings.get("refine_positions") or settings.get("refine_affine")),
         )
 
-    def _work(self, place: Place, attendance: Attendance) -> SolverWork:
+    def _work(self, place: Place, attendance: Attendance, optics: SampleOptics) -> SolverWork:
         return SolverWork(
             settings=self.settings,
             nphotons=self.nphotons,
@@ -334,6 +338,7 @@ class SolverRun:
             progress=self.progress,
             callback=self.callback,
             attendance=attendance,
+            optics=optics,
         )
 
     def _saved(
@@ -381,7 +386,16 @@ class SolverRun:
 
     def _memory(self, scan: Scan, backend: str) -> Estimate:
         size, modes = self.settings.get("batch_size") or 16, self.settings.get("modes")
-        return of_solver(scan, batch_size=size, modes=modes, backend=backend)
+        optics = SampleOptics.of(self.settings, scan)
+        levels = 1 if optics.slices is None else optics.slices.number
+        return of_solver(
+            scan,
+            batch_size=size,
+            modes=modes,
+            backend=backend,
+            levels=levels,
+            border=near_field_border(optics.near_field, scan.N),
+        )
 
     def _stated(self) -> dict[str, Any]:
         """Return what was given about the file, but for other files."""

@@ -13,6 +13,7 @@ from ptycho_core.analysis.half_scans import HalfScanFRC, Indices, sparing_half_s
 from ptycho_core.fitted import Fitted
 from ptycho_core.progress.base import Progress
 from ptycho_core.refinement import initial_object
+from ptycho_core.sample_optics import THIN, SampleOptics
 from ptycho_core.solving.attended import Attendance
 from ptycho_core.solving.ladder import EPOCHS, Ladder, climb, held_out_share
 from ptycho_core.solving.place import Place
@@ -48,6 +49,8 @@ class SolverWork:
         Ends the work when asked to.
     shown : ShownSolver or None
         Publishes the work on all patterns; None where nobody watches.
+    optics : SampleOptics
+        Near field and slices.
     """
 
     settings: Mapping[str, Any]
@@ -57,6 +60,7 @@ class SolverWork:
     callback: Callable[[int, float], None] | None
     attendance: Attendance
     shown: ShownSolver | None = None
+    optics: SampleOptics = THIN
 
     def whole(self, scan: Scan, start: Reconstruction | None, state: State | None) -> Solution:
         """Solve all patterns, from a reconstruction or from the state of an earlier run."""
@@ -164,5 +168,5 @@ class SolverWork:
                 put(scan.probe),
                 mask=None if bad is None else put(bad),
                 callback=follow,
-                **options,
+                **self.optics.arguments(options),
             )

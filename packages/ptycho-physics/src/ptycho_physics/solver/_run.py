@@ -258,6 +258,7 @@ def solve(
             positions + (estimate.positions - course.first),
             list(course.watch.r_factors),
             "",
+            border=optics.border,
             coverage=coverage,
             copied=True,
         )

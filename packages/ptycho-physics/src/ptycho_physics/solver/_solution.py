@@ -113,9 +113,10 @@ def solution_of(
         background = background[border:-border, border:-border]
     if coverage is None:
         coverage = _coverage(probe, canvas.local(positions), canvas, xp)
-    product = xp.prod(found, axis=0) if sliced else found
+    if copied:
+        found = xp.asarray(found, copy=True)
     return Solution(
-        object=xp.asarray(product, copy=True) if copied else product,
+        object=xp.prod(found, axis=0) if sliced else found,
         slices=found if sliced else None,
         coverage=coverage,
         probe=probe,
