@@ -79,6 +79,12 @@ class SampleOptics:
             return rec
         return evolve(rec, pixel_size_m=self.pixel_size_m)
 
+    def measured(self, scan: Scan) -> Scan:
+        """Return a scan with the object's pixel of the near field, without far-field geometry."""
+        if self.near_field is None:
+            return scan
+        return evolve(scan, pixel_size_m=self.pixel_size_m, detector_distance_m=None)
+
     def judged(self, scan: Scan) -> Scan:
         """Return a scan without the rim of near-field patterns, where other light arrives."""
         rim = near_field_border(self.near_field, scan.N)

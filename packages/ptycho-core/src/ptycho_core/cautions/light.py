@@ -25,6 +25,8 @@ from ptycho_core.formatting import format_number
 
 __all__ = ["background", "corner_centred", "few_photons", "near_field", "off_centre"]
 
+#: Code of the caution of near-field patterns.
+NEAR_FIELD = "near-field"
 #: Mean photons per pattern below which the result is noisy.
 FEW_PHOTONS = 1e4
 #: Pixels off the middle that are told, and the misfit that they must leave at most, with the empty
@@ -150,10 +152,10 @@ def near_field(facts: ScanFacts) -> Iterator[Caution]:
     if best.correlation < best.at_rest:
         return
     yield Caution(
-        code="near-field",
+        code=NEAR_FIELD,
         text="light reaches the edges of the patterns, and moves with the sample by "
         f"{abs(best.factor):.2g} pixels for each pixel of the positions: these seem to be "
-        "near-field (Fresnel) patterns, and only far-field diffraction can be reconstructed",
+        "near-field (Fresnel) patterns: ptycho reconstruct --near-field",
         measured={"magnification": best.factor, "correlation": best.correlation},
     )
 

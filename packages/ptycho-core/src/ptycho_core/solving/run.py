@@ -19,6 +19,7 @@ from ptycho_core.analysis.twin import note_twin
 from ptycho_core.analysis.verdict import describe_fit, judge
 from ptycho_core.batch.finished import Request
 from ptycho_core.cautions import check_scan, report
+from ptycho_core.cautions.light import NEAR_FIELD
 from ptycho_core.first_probe.search import GUESSED_PROBE
 from ptycho_core.first_probe.sources import first_probe_of, probe_source
 from ptycho_core.fitted import Fitted
@@ -191,6 +192,8 @@ class SolverRun:
         self._begin_page(scan)
         with self.clock.stage("check"):
             answered = (GUESSED_PROBE,) if self.first_probe or self.start else ()
+            if self.settings.get("near_field") is not None:
+                answered = (*answered, NEAR_FIELD)
             cautions = check_scan(scan, but=answered)
             self.check_output(scan)
         start, scan = self._started(scan)
@@ -239,7 +242,7 @@ class SolverRun:
             doubts = report(verdict.cautions())
             cautions += doubts
             best = fitted.epoch(len(solution.r_factors))
-            metrics = {"r_factor": solution.r_factors[best - 1], **reference_metrics(rec, scan)}
+            metrics = {"r_factor": solution.r_factors[best - 1], **reference_metrics(rec, optics.measured(scan))}
         metrics |= {
             **verdict.metrics,
             **fitted.metrics(),
@@ -277,7 +280,7 @@ class SolverRun:
             metrics=metrics,
             patterns_per_second=scan.n / self.clock.seconds["solve"],
         )
-        if work.settings.get("update_probe"):
+        if work.settings.get("update_probe") and optics.near_field is None:
             note_twin(rec.probe)
         if self.output is not None:
             result = self._written(self.output, scan, result, described, curve, work, start, state)
