@@ -242,7 +242,8 @@ class SolverRun:
             doubts = report(verdict.cautions())
             cautions += doubts
             best = fitted.epoch(len(solution.r_factors))
-            metrics = {"r_factor": solution.r_factors[best - 1], **reference_metrics(rec, optics.measured(scan))}
+            known = reference_metrics(rec, optics.measured(scan))
+            metrics = {"r_factor": solution.r_factors[best - 1], **known}
         metrics |= {
             **verdict.metrics,
             **fitted.metrics(),
