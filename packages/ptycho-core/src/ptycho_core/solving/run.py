@@ -224,7 +224,7 @@ class SolverRun:
                 ladder = work.ladder(scan)
             log.info("auto: %s", ladder.verdict())
             work = evolve(work, settings={**self.settings, **ladder.settings})
-        shown = self._shown(scan, work.settings)
+        shown = self._shown(scan, work.settings, optics)
         work = evolve(work, shown=shown if self.page.is_watched else None)
         with self.clock.stage("solve"), interrupts.watch():
             solution = work.whole(scan, None if start is None else start.reconstruction, state)
@@ -324,13 +324,14 @@ class SolverRun:
             **{name: str(value) for name, value in asked.items()},
         )
 
-    def _shown(self, scan: Scan, settings: Mapping[str, Any]) -> ShownSolver:
+    def _shown(self, scan: Scan, settings: Mapping[str, Any], optics: SampleOptics) -> ShownSolver:
         return ShownSolver(
             page=self.page,
             scan=scan,
             nphotons=self.nphotons,
             epochs=settings["epochs"],
             batches=math.ceil(scan.n / (settings.get("batch_size") or 16)),
+            optics=optics,
             still=not (settings.get("refine_positions") or settings.get("refine_affine")),
         )
 

@@ -12,6 +12,7 @@ from ptycho_physics import Solution
 from ptycho_core.analysis.verdict import judge
 from ptycho_core.fitted import Fitted
 from ptycho_core.live_page import Publisher, Snapshot
+from ptycho_core.sample_optics import THIN, SampleOptics
 from ptycho_core.solving.solutions import reconstruction_of
 
 __all__ = ["ShownSolver"]
@@ -34,6 +35,8 @@ class ShownSolver:
         Epochs at most, and batches of each.
     still : bool
         Whether positions are as given, so that the coverage is summed once.
+    optics : SampleOptics
+        Near field and slices.
     """
 
     page: Publisher
@@ -42,6 +45,7 @@ class ShownSolver:
     epochs: int
     batches: int
     still: bool
+    optics: SampleOptics = THIN
     _epoch: int = 0
     _batch: int = 0
     _judged: int = 0
@@ -72,7 +76,7 @@ class ShownSolver:
         """Return the picture of a reconstruction; once in an epoch it is judged, too."""
         if self._judged < self._epoch:
             self._judged = self._epoch
-            ratio = judge(rec, self.scan, self.nphotons, fitted).ratio
+            ratio = judge(rec, self.scan, self.nphotons, fitted, self.optics).ratio
             if ratio is not None:
                 self.page.point("epoch", self._epoch, r_over_noise=ratio)
         self._shown += 1
