@@ -98,11 +98,15 @@ def near_field(number: float, epochs: int, known: bool) -> Result:
 
 
 def window_of(solution: Solution, positions: NDArray[np.float64]) -> tuple[tuple[slice, ...], ...]:
-    """Return the pixels that every pattern saw, on the canvas and on the grid of the positions."""
+    """Return the pixels to compare, on the canvas and on the grid of the positions.
+
+    In the near field, where every pattern lights a whole patch, those that all patterns saw;
+    otherwise the box of the positions.
+    """
     N, (x0, y0) = solution.probe.shape[-1], solution.canvas.origin
     low = np.ceil(positions.max(axis=0)).astype(int) - N // 2
     high = np.floor(positions.min(axis=0)).astype(int) + N // 2
-    if np.any(low >= high):
+    if solution.slices is not None:
         low, high = np.ceil(positions.min(axis=0)), np.floor(positions.max(axis=0))
     (x1, y1), (x2, y2) = low.astype(int), high.astype(int)
     on_canvas = (slice(y1 - y0, y2 - y0), slice(x1 - x0, x2 - x0))
@@ -182,7 +186,7 @@ def results(only: str) -> Iterator[Result]:
             yield near_field(number, epochs, known=True)
         yield near_field(0.05, 60, known=False)
     if only in "thick":
-        yield thick(20, 40)
+        yield thick(20, 12)
 
 
 def draw(folder: Path, found: list[Result]) -> None:
