@@ -32,7 +32,7 @@ def shown(window, selector):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
-def test_everything_is_there_and_fits(look, growing_run, tmp_path, width, scheme):
+def test_everything_is_there_and_fits(growing_run, look, tmp_path, width, scheme):
     window = look(growing_run.url, width, scheme=scheme)
     ready(window)
     for name in ("Phase", "Amplitude", "Coverage", "Measured", "Model"):
@@ -56,7 +56,7 @@ def test_everything_is_there_and_fits(look, growing_run, tmp_path, width, scheme
     assert (ground > 200) == (scheme == "light")
 
 
-def test_figures_and_pictures_go_on(look, growing_run):
+def test_figures_and_pictures_go_on(growing_run, look):
     window = look(growing_run.url)
     ready(window)
     before = shown(window, "#done"), painted(window), window.locator(PHASE).evaluate(CONTENT)
@@ -69,14 +69,14 @@ def test_figures_and_pictures_go_on(look, growing_run):
     assert "%" in window.title()
 
 
-def test_nothing_is_loaded_from_elsewhere(look, growing_run):
+def test_nothing_is_loaded_from_elsewhere(growing_run, look):
     window = look(growing_run.url)
     ready(window)
     assert window.requested
     assert all(url.startswith(growing_run.url) for url in window.requested)
 
 
-def test_pictures_are_moved_together_and_back(look, growing_run):
+def test_pictures_are_moved_together_and_back(growing_run, look):
     window = look(growing_run.url)
     ready(window)
     whole = window.evaluate("object.view.part.width")
@@ -99,7 +99,7 @@ def test_pictures_are_moved_together_and_back(look, growing_run):
     assert window.evaluate("object.view.fits")
 
 
-def test_the_wheel_scrolls_the_page_until_a_picture_is_chosen(look, growing_run):
+def test_the_wheel_scrolls_the_page_until_a_picture_is_chosen(growing_run, look):
     window = look(growing_run.url)
     ready(window)
     box = window.locator(PHASE).bounding_box()
@@ -115,7 +115,7 @@ def test_the_wheel_scrolls_the_page_until_a_picture_is_chosen(look, growing_run)
     window.wait_for_function("() => !object.view.fits")
 
 
-def test_the_ramp_comes_back_on_request(look, growing_run):
+def test_the_ramp_comes_back_on_request(growing_run, look):
     window = look(growing_run.url)
     ready(window)
     spread = "() => { const v = object.layers[0].values.phase.filter(x => x === x); "
@@ -126,7 +126,7 @@ def test_the_ramp_comes_back_on_request(look, growing_run):
     assert window.locator("select[aria-label='Colours of Phase']").input_value() == "twilight"
 
 
-def test_colours_are_chosen(look, growing_run):
+def test_colours_are_chosen(growing_run, look):
     window = look(growing_run.url)
     ready(window)
     low = window.get_by_label("Lower end of the colours of Amplitude")
@@ -140,7 +140,7 @@ def test_colours_are_chosen(look, growing_run):
     assert window.evaluate("object.pictures[1].range[0]") > 0
 
 
-def test_downloads(look, growing_run, tmp_path):
+def test_downloads(growing_run, look, tmp_path):
     window = look(growing_run.url)
     ready(window)
     for click, name in (
@@ -161,7 +161,7 @@ def test_downloads(look, growing_run, tmp_path):
             assert len(np.unique(image.reshape(-1, 3), axis=0)) > 20
 
 
-def test_what_was_shown_stays_when_the_run_has_ended(look, growing_run):
+def test_what_was_shown_stays_when_the_run_has_ended(growing_run, look):
     window = look(growing_run.url)
     ready(window)
     growing_run.end("finished", "R over noise 1.04")

@@ -76,7 +76,15 @@ def page_app(state: RunState, folder: Path, host: str, token: str) -> Starlette:
 
 async def _events(state: RunState) -> AsyncIterator[str]:
     """Yield what is new, as server-sent events; what comes in quick succession goes together."""
-    viewer = Viewer()
+    state.viewers += 1
+    try:
+        async for event in _events_for(Viewer(), state):
+            yield event
+    finally:
+        state.viewers -= 1
+
+
+async def _events_for(viewer: Viewer, state: RunState) -> AsyncIterator[str]:
     while True:
         try:
             async with asyncio.timeout(KEEP_S):

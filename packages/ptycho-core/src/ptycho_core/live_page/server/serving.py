@@ -11,7 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ptycho_core.live_page.messages import read_message
-from ptycho_core.live_page.server.app import EVENT_S, page_app
+from ptycho_core.live_page.server.app import page_app
 from ptycho_core.live_page.server.state import RunState
 
 __all__ = ["serve"]
@@ -20,6 +20,8 @@ __all__ = ["serve"]
 MOST_CONNECTIONS = 200
 #: Seconds after which a viewer who takes nothing is dropped.
 PATIENCE_S = 30.0
+#: Seconds that viewers have to fetch the last picture when the run is gone.
+LINGER_S = 1.5
 #: Bytes of a message that are read at a time.
 READ = 1 << 22
 
@@ -63,8 +65,9 @@ async def _follow(state: RunState, exactly: Callable[[int], Awaitable[bytes]]) -
         while True:
             await state.take(await read_message(exactly))
     except (IncompleteReadError, ConnectionError):
+        watched = state.viewers > 0
         await state.lost()
-        await asyncio.sleep(2 * EVENT_S)  # viewers get the end
+        await asyncio.sleep(LINGER_S if watched else 0)
 
 
 def dropping(app: ASGIApp) -> ASGIApp:

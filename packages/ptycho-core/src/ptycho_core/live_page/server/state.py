@@ -42,11 +42,14 @@ class RunState:
         How many pictures there were.
     gone : bool
         Whether the run is no more.
+    viewers : int
+        How many follow the events.
     """
 
     snapshot: Snapshot | None = None
     version: int = 0
     gone: bool = False
+    viewers: int = 0
     _change: int = 0
     _run: int = 0
     _facts: dict[str, Any] = field(factory=dict)
