@@ -326,7 +326,7 @@ def integration(session: nox.Session) -> None:
     A package that asks for the framework itself has met it in its own session. The others that
     compute with arrays run again, now with every backend present, and a missing one is an error.
     """
-    wanted = everything("torch", "cluster", "serve")
+    wanted = everything("torch", "cluster", "serve", "stream")
     install(session, *wanted, tools=WORKSPACE_TOOLS)
     session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
     again = [
@@ -425,7 +425,7 @@ def run_benchmarks(session: nox.Session) -> None:
 @nox.parametrize("job", ["tests", "bench", "demo"])
 def gpu(session: nox.Session, job: str) -> None:
     """Do on a GPU what the sessions of the same names do on a CPU, with PyTorch."""
-    install(session, *everything("torch", "frames"), tools=WORKSPACE_TOOLS)
+    install(session, *everything("torch", "frames", "stream"), tools=WORKSPACE_TOOLS)
     check = "import sys, torch; torch.cuda.is_available() or sys.exit('PyTorch sees no GPU here')"
     session.run("python", "-c", check)
     if job == "tests":

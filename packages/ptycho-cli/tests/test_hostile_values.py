@@ -31,6 +31,7 @@ CALLS = {
     "infer": "model scan.npz -o OUT",
     "reconstruct": "scan.npz -o OUT --epochs 1",
     "watch": "incoming model -o OUT --once --settle 0",
+    "stream": "model --source folder:incoming --positions table:places.txt -o OUT --no-pictures",
     "submit": "-o OUT -- reconstruct scan.npz",  # refused in the end: there is no Slurm
     "jobs": "incoming",
     "evaluate": "result scan.npz",
@@ -80,6 +81,8 @@ def folder(tmp_path, scan_file, solved, stand_in, ptycho, monkeypatch):
     shutil.copytree(solved, "result")
     Path("incoming").mkdir()
     shutil.copy(scan_file, "incoming")
+    Path("incoming/all.done").touch()  # of a stream, which ends then
+    Path("places.txt").write_text("end\n")
     with np.load("scan.npz") as arrays, h5py.File("frames.h5", "w") as file:
         for name, key in (("data", "diffraction"), ("x", "xcoords"), ("y", "ycoords")):
             file[name] = arrays[key]

@@ -34,6 +34,7 @@ COMMANDS = {
     "infer": ("infer:infer", "Reconstruct a scan with a trained network."),
     "reconstruct": ("reconstruct:reconstruct", "Reconstruct a scan with the iterative solver."),
     "watch": ("watch:watch", "Reconstruct every scan that arrives in a folder."),
+    "stream": ("stream:stream", "Reconstruct a scan while its patterns come."),
     "submit": ("submit:submit", "Reconstruct many scans as tasks of a cluster."),
     "jobs": ("jobs:jobs", "Show the states of submitted scans."),
     "evaluate": ("evaluate:evaluate", "Compare a reconstruction with a reference."),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # listing the backends should not import the data package
     from ptycho_data import Bundle
 
     from ptycho_core.results import InferenceResult, TrainingResult
+    from ptycho_core.streaming.live import LiveObject
 
 __all__ = ["GROUP", "Backend", "backend_names", "find_backend", "register", "require"]
 
@@ -174,6 +175,23 @@ class Backend:
         """
         result: InferenceResult = self._call("reconstruction", "reconstruct")(*what, **arguments)
         return result
+
+    def live(self, bundle: "Bundle", **arguments: Any) -> "LiveObject":
+        """Return an object that patterns are added to while the scan is running.
+
+        Parameters and errors are those of ``ptycho_torch.Reconstructor``.
+
+        Raises
+        ------
+        InvalidValueError
+            The backend has no live reconstruction.
+        """
+        if not self.live_reconstruction:
+            self._refuse(
+                "backend", "one with live reconstruction", self.name, "live_reconstruction"
+            )
+        found: LiveObject = self._call("reconstructor", "Reconstructor")(bundle, **arguments)
+        return found
 
     def arrays(self, accelerator: str) -> tuple[str, float, Callable[[Any], Any]]:
         """Return a device for the iterative solver.

@@ -19,7 +19,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Wholeness", "wholeness"]
+__all__ = ["Wholeness", "locked", "wholeness"]
 
 #: What HDF5 says of a file that its writer has not closed, or never closed.
 _OPEN = "already open for"
@@ -82,7 +82,7 @@ def wholeness(path: Path) -> Wholeness:
 
 
 def _of_hdf5(path: Path) -> Wholeness:
-    if _locked(path):
+    if locked(path):
         return Wholeness(held=True)
     try:
         with open_file(path) as file:
@@ -93,7 +93,7 @@ def _of_hdf5(path: Path) -> Wholeness:
         return Wholeness(problem=brief(error, 200))
 
 
-def _locked(path: Path) -> bool:
+def locked(path: Path) -> bool:
     """Tell whether a process of this machine holds the lock that HDF5 takes for writing."""
     if fcntl is None:
         return False

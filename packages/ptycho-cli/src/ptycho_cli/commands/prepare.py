@@ -14,7 +14,6 @@ from ptycho_core.outputs import output_file
 from ptycho_core.preparing.figure import save_preparing_figure
 from ptycho_core.preparing.preparation import Prepared, prepare
 from ptycho_core.preparing.quick_look import QuickLook, quick_look
-from ptycho_core.preparing.recipe import Recipe, Setting, load_recipe, merge, settings
 from ptycho_core.preparing.recipe import save_recipe as write_recipe
 from ptycho_core.preparing.start import find_start
 from ptycho_core.preparing.writing import is_prepared, request_of, write_prepared
@@ -24,9 +23,10 @@ from ptycho_data.figures import require_matplotlib
 
 from ptycho_cli.batch import Batch, batch_options
 from ptycho_cli.console import log
+from ptycho_cli.recipes import given_recipe, recipe_options
 from ptycho_cli.results import report_option
-from ptycho_cli.sections import Command, SectionOption, section
-from ptycho_cli.values import INPUT, OUTPUT_FILE, PATH, SCAN, Whole
+from ptycho_cli.sections import Command, section
+from ptycho_cli.values import INPUT, OUTPUT_FILE, PATH, SCAN
 
 __all__ = ["prepare_command"]
 
@@ -38,33 +38,7 @@ BASIC = (
 )
 
 
-def _option(setting: Setting) -> SectionOption:
-    """Make the option of a setting of the recipe."""
-    more: dict[str, Any] = {"help": setting.help, "default": None, "section": setting.section}
-    if setting.kind == "switch":
-        off = setting.flag.replace("--", "--no-", 1)
-        return SectionOption([f"{setting.flag}/{off}", setting.name], **more)
-    if setting.choices:
-        return SectionOption(
-            [setting.flag, setting.name], type=click.Choice(list(setting.choices)), **more
-        )
-    kind = Whole(1) if setting.kind == "whole" else click.STRING
-    metavar = setting.metavar or None
-    return SectionOption([setting.flag, setting.name], type=kind, metavar=metavar, **more)
-
-
-def _recipe_options(command: click.Command) -> click.Command:
-    command.params[0:0] = [_option(setting) for setting in settings()]
-    return command
-
-
-def _recipe(path: Path | None, values: dict[str, Any]) -> Recipe:
-    """Return the recipe of the file, with what the command line says on top."""
-    given = {name: value for name, value in values.items() if value is not None}
-    return merge(Recipe() if path is None else load_recipe(path), given)
-
-
-@_recipe_options
+@recipe_options()
 @click.command("prepare", cls=Command, basic=BASIC)
 @click.argument("raw", metavar="RAW...", type=SCAN, nargs=-1, required=True)
 @section("Output")(
@@ -113,7 +87,7 @@ def prepare_command(
     ptycho prepare scan_0043.h5 -o scan.npz --recipe beamline.toml
     ptycho prepare 'raw/*.h5' --each -o scans --recipe beamline.toml --skip-done --keep-going
     """
-    settled = _recipe(recipe, {setting.name: more[setting.name] for setting in settings()})
+    settled = given_recipe(recipe, more)
     batch = _planned(raw, output, each, more)
     if save_recipe is not None and not batch.single:
         msg = "--save-recipe needs a single scan, whose settings it writes"

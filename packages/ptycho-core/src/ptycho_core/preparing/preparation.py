@@ -33,7 +33,7 @@ from ptycho_core.preparing.frame_choice import FrameChoice
 from ptycho_core.preparing.positions import matched_rows, stage_positions
 from ptycho_core.preparing.recipe import Recipe
 
-__all__ = ["SAMPLED", "Prepared", "View", "prepare"]
+__all__ = ["SAMPLED", "Prepared", "View", "object_pixels", "prepare"]
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ class _Preparation:
         if self.recipe.merge:
             told = "were added up" if scan.n < patterns else ": none of them was taken twice"
             self.remarks.append(f"{patterns} patterns at {scan.n} places {told}")
-        pixel, span = self._object_pixels(window), np.ptp(scan.positions, axis=0)
+        pixel, span = object_pixels(self.raw, window), np.ptp(scan.positions, axis=0)
         self.remarks.append(
             f"object pixel {pixel[0] * 1e9:.6g} nm; positions over {span[0]:.1f} x {span[1]:.1f} "
             "pixels (x, y)"
@@ -190,7 +190,7 @@ class _Preparation:
 
     def _scan(self, stack: LazyStack, frames: Frames, stage: NDArray[np.float64]) -> Scan:
         raw, window = self.raw, frames.window
-        pixel = self._object_pixels(window)
+        pixel = object_pixels(self.raw, window)
         origin = stage.min(axis=0)
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
             xy = (stage - origin) / pixel
@@ -227,30 +227,35 @@ class _Preparation:
         source = self.recipe.probe_source
         return scan if source is None else evolve(scan, probe=source.make(scan), probe_made=False)
 
-    def _object_pixels(self, window: Window) -> NDArray[np.float64]:
-        """Return the object pixel in metres along x and y, of turned and binned patterns."""
-        raw = self.raw
-        if raw.energy_ev is None:
-            raise _unknown("energy", "--energy 8.8keV", raw)
-        if raw.pixel_angle is None and raw.detector_pixel_m is not None:
-            raise _unknown("distance", "--distance 2.2m", raw)
-        if raw.pixel_angle is None:
-            raise _unknown("detector_pixel", "--detector-pixel 75um", raw)
-        height, width = raw.pixel_angle
-        along_x, along_y = (height, width) if window.transpose else (width, height)
-        angles = (along_x * window.binning, along_y * window.binning)
-        try:
-            sizes = [
-                object_pixel(raw.energy_ev, 1.0, angle, window.size, raw.particle)
-                for angle in angles
-            ]
-        except ArithmeticError:
-            sizes = [0.0, 0.0]
-        if not all(SMALLEST < size < LARGEST for size in sizes):
-            got = f"object pixels of {sizes[0]:g} x {sizes[1]:g} m"
-            advice = "check --energy, --distance and --detector-pixel, and their units"
-            raise InvalidValueError("energy, distance and pixel", "such as give one", got, advice)
-        return np.array(sizes)
+
+def object_pixels(raw: RawScan, window: Window) -> NDArray[np.float64]:
+    """Return the object pixel in metres along x and y, of turned and binned patterns.
+
+    Raises
+    ------
+    InvalidValueError
+        Energy, distance or detector pixel are unknown, or give no pixel.
+    """
+    if raw.energy_ev is None:
+        raise _unknown("energy", "--energy 8.8keV", raw)
+    if raw.pixel_angle is None and raw.detector_pixel_m is not None:
+        raise _unknown("distance", "--distance 2.2m", raw)
+    if raw.pixel_angle is None:
+        raise _unknown("detector_pixel", "--detector-pixel 75um", raw)
+    height, width = raw.pixel_angle
+    along_x, along_y = (height, width) if window.transpose else (width, height)
+    angles = (along_x * window.binning, along_y * window.binning)
+    try:
+        sizes = [
+            object_pixel(raw.energy_ev, 1.0, angle, window.size, raw.particle) for angle in angles
+        ]
+    except ArithmeticError:
+        sizes = [0.0, 0.0]
+    if not all(SMALLEST < size < LARGEST for size in sizes):
+        got = f"object pixels of {sizes[0]:g} x {sizes[1]:g} m"
+        advice = "check --energy, --distance and --detector-pixel, and their units"
+        raise InvalidValueError("energy, distance and pixel", "such as give one", got, advice)
+    return np.array(sizes)
 
 
 def _summary(raw: RawScan) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import define, evolve, field, frozen
 from numpy.typing import NDArray
 from ptycho_config import InvalidValueError, ModelConfig, to_dict
 from ptycho_data import (
@@ -31,6 +31,7 @@ from ptycho_core.solving.call import reconstruction_of
 
 __all__ = [
     "FakeBackend",
+    "FakeLive",
     "random_scan",
     "reconstruction_at",
     "registered",
@@ -147,6 +148,7 @@ class FakeBackend(Backend):
     framework: str = "math"
     several_scans: bool = True
     several_devices: bool = True
+    live_reconstruction: bool = True
     history: dict[str, list[float]] = field(
         factory=lambda: {"train_loss": [2.0, 1.0], "val_loss": [3.0, 1.5]}
     )
@@ -232,6 +234,44 @@ class FakeBackend(Backend):
             patterns_per_second=600.0,
             backend=self.name,
         )
+
+    def live(self, bundle: Bundle, **arguments: Any) -> "FakeLive":
+        """Return an object that is solved when it is asked for."""
+        self.reconstructions.append({"bundle": bundle, **arguments})
+        return FakeLive(probe=arguments["probe"], bad_pixels=arguments["bad_pixels"])
+
+
+@define(kw_only=True, eq=False)
+class FakeLive:
+    """A growing object whose network is the iterative solver, for tests without a framework."""
+
+    probe: NDArray[np.complex64]
+    bad_pixels: NDArray[np.bool_] | None = None
+    group_size: int = 1
+    groups_per_step: int = 16
+    batches: list[tuple[NDArray[Any], NDArray[np.float64]]] = field(factory=list)
+
+    @property
+    def count(self) -> int:
+        """Number of patterns so far."""
+        return sum(len(places) for _, places in self.batches)
+
+    def add(self, patterns: Any, positions: Any) -> None:
+        """Keep patterns; negative ones are refused, as by a network."""
+        counts, places = np.asarray(patterns), np.asarray(positions, float)
+        if not (counts >= 0).all() or not np.isfinite(places).all():
+            raise InvalidValueError("patterns", "counts >= 0 and finite", "others")
+        self.batches.append((counts, places))
+
+    def result(self, **known: Any) -> Reconstruction:
+        """Solve what has come so far, with two epochs."""
+        counts, places = (np.concatenate(part) for part in zip(*self.batches, strict=True))
+        scan = Scan(diffraction=counts, xcoords=places[:, 0], ycoords=places[:, 1],
+                    probe=self.probe, domain="counts")  # fmt: skip
+        solution = solve(
+            scan.counts(nphotons=1.0), places, self.probe, epochs=2, mask=self.bad_pixels
+        )
+        return evolve(reconstruction_of(solution, scan), **known)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ as they are read.
 from ptycho_data._build import first_probe
 from ptycho_data._patterns import BRIGHTEST, countable, require_countable
 from ptycho_data._values import SMALLEST_SPAN
-from ptycho_data.raw._detector import Frames, Window, largest_size, patterns
+from ptycho_data.raw._detector import Frames, Window, largest_size, leave_out, patterns
 from ptycho_data.raw._faults import NoValue, no_value, polarity
 from ptycho_data.raw._layouts import LAYOUTS, Layout
 from ptycho_data.raw._passing import Watched, added_by_place
@@ -31,6 +31,7 @@ __all__ = [
     "first_probe",
     "largest_size",
     "layout_named",
+    "leave_out",
     "no_value",
     "patterns",
     "polarity",

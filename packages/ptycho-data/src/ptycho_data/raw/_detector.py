@@ -17,7 +17,7 @@ from ptycho_data._changes import ChangedSource
 from ptycho_data._domain import Domain
 from ptycho_data._stack import LazyStack, Stack
 
-__all__ = ["Frames", "Window", "largest_size", "patterns"]
+__all__ = ["Frames", "Window", "largest_size", "leave_out", "patterns"]
 
 #: Patterns made together, and the frames that they may be made of: files are opened for each
 #: reading, so that many should share it.
@@ -310,19 +310,40 @@ class PatternSource(ChangedSource):
         Of a frame that has no value at all the whole pattern is zero, and no pixel is noted.
         """
         good = ~self.change.window_bad
-        if part.dtype.kind == "f":
-            missing = ~np.isfinite(part)
-        elif part.dtype.kind in "iu" and part.dtype.itemsize >= _WIDE:
-            largest = np.iinfo(part.dtype).max
-            if not (good & (part.max(axis=0) == largest)).any():
-                return
-            missing = part == largest
-        else:
-            return
-        if missing.any():
-            part[missing] = 0
+        missing = leave_out(part, good)
+        if missing is not None:
             some = ~missing.all(axis=(1, 2), where=good)
             self._lost |= missing[some].any(axis=0) & good
+
+
+def leave_out(part: NDArray[Any], good: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Make values zero, in place, that stand for none.
+
+    Parameters
+    ----------
+    part : (k, h, w)
+        Windows of frames.
+    good : (h, w) bool
+        Pixels that are looked at for the largest value of a wide integer type.
+
+    Returns
+    -------
+    (k, h, w) bool or None
+        Where they were; None if there are none.
+    """
+    if part.dtype.kind == "f":
+        missing = np.asarray(~np.isfinite(part))
+    elif part.dtype.kind in "iu" and part.dtype.itemsize >= _WIDE:
+        largest = np.iinfo(part.dtype).max
+        if not (good & (part.max(axis=0) == largest)).any():
+            return None
+        missing = np.asarray(part == largest)
+    else:
+        return None
+    if not missing.any():
+        return None
+    part[missing] = 0
+    return missing
 
 
 def patterns(frames: Stack, change: Frames) -> LazyStack:

@@ -7,7 +7,7 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_data.raw._places import Place
 from ptycho_data.units import metres_per
 
-__all__ = ["in_metres", "matched"]
+__all__ = ["in_metres", "matched", "on_raster"]
 
 
 def in_metres(place: Place, unit: str | None = None) -> NDArray[np.float64]:
@@ -46,6 +46,27 @@ def matched(
         bad = int(np.sum(~(np.isfinite(x) & np.isfinite(y))))
         lists[0][0].fail("finite", f"NaN or infinity in {bad} positions")
     return x, y
+
+
+def on_raster(
+    shape: tuple[int, int], step: tuple[float, float], *, snake: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return positions x and y on a raster, x the faster.
+
+    Parameters
+    ----------
+    shape
+        (rows, columns).
+    step
+        Along x and y.
+    snake
+        Whether every other row runs backwards.
+    """
+    rows, columns = shape
+    y, x = np.divmod(np.arange(rows * columns), columns)
+    if snake:
+        x = np.where(y % 2 == 1, columns - 1 - x, x)
+    return x * step[0], y * step[1]
 
 
 def _one_per_frame(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:

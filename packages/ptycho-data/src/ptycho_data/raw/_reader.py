@@ -18,7 +18,7 @@ from ptycho_data._stack import Stack
 from ptycho_data.raw import _quantities as quantities
 from ptycho_data.raw._image_formats import named_files
 from ptycho_data.raw._joined import joined
-from ptycho_data.raw._motors import in_metres, matched
+from ptycho_data.raw._motors import in_metres, matched, on_raster
 from ptycho_data.raw._places import Place, RawFiles
 from ptycho_data.raw._recognise import Recognised, recognise
 from ptycho_data.raw._scan import Names, RawScan
@@ -355,11 +355,8 @@ class _Reader:
         for step in (step_x, step_y):
             if not quantities.SMALLEST < abs(step) < quantities.LARGEST:
                 raise InvalidValueError("step", "a length that is not zero", f"{step:g} m")
-        y, x = np.divmod(np.arange(rows * columns), columns)
-        if self.names.snake:
-            x = np.where(y % 2 == 1, columns - 1 - x, x)
         self.places["positions"] = f"raster of {rows} x {columns}"
-        return x * step_x, y * step_y
+        return on_raster(shape, (step_x, step_y), snake=self.names.snake)
 
     def _stated_step(self, axis: str) -> float:
         place = self._place(f"step_{axis}", None)
