@@ -20,7 +20,7 @@ from ptycho_data import (
     save_bundle,
     scan_from_arrays,
 )
-from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan, solve
+from ptycho_physics import Canvas, defocused_probe, random_cells, simulate_counts, snake_scan, solve
 
 from ptycho_core import backends
 from ptycho_core.backends import Backend
@@ -255,6 +255,22 @@ class FakeLive:
     def count(self) -> int:
         """Number of patterns so far."""
         return sum(len(places) for _, places in self.batches)
+
+    @property
+    def canvas(self) -> Canvas:
+        """Where the object lies."""
+        places = np.concatenate([places for _, places in self.batches])
+        return Canvas.covering(places, self.probe.shape[-1])
+
+    @property
+    def object(self) -> NDArray[Any]:
+        """The object so far."""
+        return self.result().object
+
+    @property
+    def coverage(self) -> NDArray[Any]:
+        """Its summed weight."""
+        return self.result().coverage
 
     def add(self, patterns: Any, positions: Any) -> None:
         """Keep patterns; negative ones are refused, as by a network."""
