@@ -30,11 +30,11 @@ def lines(run: Runner, probe: tuple[str, ...], gridsize: int) -> None:
     beam = [str(run.data / part) if part.endswith(".npz") else part for part in probe]
     run("simulate", "simulate", "-o", "scan.npz", *SCENE.split(), *beam)
     options = (*TRAINING.split(), "--gridsize", str(gridsize))
-    run("infer universal", "infer", MODEL, "scan.npz", "-o", "universal")
+    run("infer universal", "infer", MODEL, "scan.npz", "-o", "plain")  # else it hides the model
     run("train", "train", "scan.npz", "-o", "model", *options)
     run("infer trained", "infer", "model", "scan.npz", "-o", "trained")
-    for way in ("universal", "trained"):
-        run(f"evaluate {way}", "evaluate", way, "scan.npz", "-o", f"score_{way}")
+    for way, folder in (("universal", "plain"), ("trained", "trained")):
+        run(f"evaluate {way}", "evaluate", folder, "scan.npz", "-o", f"score_{way}")
         run.case.figures[way] = run.read(f"score_{way}/evaluation.json")["amplitude_ssim"]
 
 

@@ -40,6 +40,8 @@ from real_data import PROBE_REFINEMENT, on_rectangle, siemens_scan
 from sparse import farthest
 
 MODEL = os.environ.get("BENCH_MODEL", "universal")
+FOLDERS = {"universal": "plain", "tuned": "tuned"}
+"""Folders of results; a folder `universal` would be taken for the model."""
 TUNING = ("--nepochs", "5")
 LIGHT = {"wavelength_m": 1.5e-10, "pixel_size_m": 1e-8}
 INSTRUMENTS: dict[str, Callable[[int], NDArray[np.complex64]]] = {
@@ -64,8 +66,8 @@ def _lens(N: int, curvature: float) -> NDArray[np.complex64]:
 
 
 def reconstruct(run: Runner) -> None:
-    """Reconstruct scan.npz without training, and after fine-tuning: into universal and tuned."""
-    run("infer", "infer", MODEL, "scan.npz", "-o", "universal")
+    """Reconstruct scan.npz without training, and after fine-tuning: into plain and tuned."""
+    run("infer", "infer", MODEL, "scan.npz", "-o", "plain")
     run("tune", "train", "scan.npz", "-o", "model", "--from", MODEL, *TUNING)
     run("infer tuned", "infer", "model", "scan.npz", "-o", "tuned")
 
@@ -74,8 +76,8 @@ def run1084(run: Runner, photons: float) -> None:
     """Simulate counts of a measured scene: the truth is known."""
     run.simulate(photons)
     reconstruct(run)
-    for way in ("universal", "tuned"):
-        run(f"evaluate {way}", "evaluate", way, "scan.npz", "-o", f"score_{way}")
+    for way, folder in FOLDERS.items():
+        run(f"evaluate {way}", "evaluate", folder, "scan.npz", "-o", f"score_{way}")
         run.case.figures[way] = run.read(f"score_{way}/evaluation.json")["correlation"]
 
 
@@ -109,9 +111,9 @@ def siemens(run: Runner) -> None:
     reference = _refined_star(run)
     positions = load_scan(run.folder / "scan.npz").positions
     reconstruct(run)
-    for way in ("universal", "tuned"):
-        run.case.figures[f"R {way}"] = run.read(f"{way}/metrics.json")["r_factor"]
-        run.case.figures[way] = _agreement(run, way, reference, positions)
+    for way, folder in FOLDERS.items():
+        run.case.figures[f"R {way}"] = run.read(f"{folder}/metrics.json")["r_factor"]
+        run.case.figures[way] = _agreement(run, folder, reference, positions)
 
 
 def few(run: Runner) -> None:

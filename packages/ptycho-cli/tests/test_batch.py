@@ -212,12 +212,11 @@ HEAVY = {"scipy", "matplotlib", "torch", "ptycho_physics", "ptycho_core.reconstr
 
 @pytest.mark.parametrize("command", ["infer", "reconstruct", "train"])
 def test_what_exists_is_refused_before_anything_heavy_is_imported(scan_file, solved, command):
-    inputs = [scan_file, scan_file] if command == "infer" else [scan_file]  # a model is not read
-    output = solved
-    if command == "train":
-        output = scan_file.parent / "model"
-        output.mkdir()
-        (output / "wts.h5.zip").touch()
+    model = scan_file.parent / "model"
+    model.mkdir(exist_ok=True)
+    (model / "wts.h5.zip").touch()  # it is not read
+    inputs = [model, scan_file] if command == "infer" else [scan_file]
+    output = model if command == "train" else solved
     argv = list(map(str, [command, *inputs, "-o", output]))
     code = (
         "import sys; from ptycho_cli.main import main; "

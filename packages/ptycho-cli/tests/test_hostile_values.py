@@ -35,6 +35,7 @@ CALLS = {
     "submit": "-o OUT -- reconstruct scan.npz",  # refused in the end: there is no Slurm
     "jobs": "incoming",
     "evaluate": "result scan.npz",
+    "report": "result -o OUT.html",
     "bundle show": "model",
     "bundle check": "model",
     "config show": "scan.npz",

@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 from ptycho_config.install import install_command
+from ptycho_core import pretrained
 from ptycho_core.outputs import RECONSTRUCTION_FILES
 from ptycho_data import load_bundle, load_reconstruction, load_scan, save_bundle, save_scan
 from ptycho_physics import DivergenceError
@@ -27,7 +28,7 @@ def test_outputs(ptycho, model, scan_file, tmp_path):
     run = json.loads((tmp_path / "r" / "run.json").read_text())
     assert run["backend"] == "pytorch"
     before = {"load bundle", "read", "check"}
-    stages = before | {"reconstruct", "evaluate", "write", "pictures", "total"}
+    stages = before | {"reconstruct", "evaluate", "write", "pictures", "report", "total"}
     assert run["timings_s"].keys() == stages
     assert run["patterns_per_second"] == 600
     assert run["inputs"]["model_path"]["name"] == "wts.h5.zip"
@@ -181,10 +182,11 @@ def test_results_are_not_lost_to_a_refinement_that_fails(
     np.testing.assert_array_equal(rec.object, calls[0].object)
 
 
-def test_bundles_that_are_none(ptycho, model, scan_file, tmp_path):
+def test_bundles_that_are_none(ptycho, model, scan_file, tmp_path, monkeypatch):
     out = ["-o", tmp_path / "r"]
     assert ptycho("infer", tmp_path / "gone", scan_file, *out).code == 2
-    assert ptycho("infer", scan_file, scan_file, *out).fails_with("scan.npz")
+    monkeypatch.setattr(pretrained, "_installed", dict)  # nothing stands in for a model
+    assert ptycho("infer", scan_file, scan_file, *out).fails_with("MODEL")
     data = bytearray((model / "wts.h5.zip").read_bytes())
     (tmp_path / "cut.zip").write_bytes(data[: len(data) // 2])
     assert ptycho("infer", tmp_path / "cut.zip", scan_file, *out).fails_with("cut.zip")

@@ -29,7 +29,7 @@ def test_metrics_and_run(solved):
     run = json.loads((solved / "run.json").read_text())
     assert run["inputs"]["scan"]["name"] == "scan.npz"
     assert run["configuration"]["epochs"] == 6
-    stages = {"read", "check", "solve", "evaluate", "write", "pictures", "total"}
+    stages = {"read", "check", "solve", "evaluate", "write", "pictures", "report", "total"}
     assert run["timings_s"].keys() == stages
     assert run["cautions"] == []
     assert metrics["r_over_noise"] > 1

@@ -59,10 +59,9 @@ class ModelConfig:
     architecture: str = attrs.field(
         default="unrolled",
         metadata=about(
-            "Network architecture: 'unrolled' alternates physics-based update steps with learned "
-            "corrections; 'guided' does so from the object of a few epochs of the solver on all "
-            "patterns; 'cnn' is one encoder with two decoders; or one of another package, by "
-            "name or as module:Class.",
+            "Network: 'unrolled' alternates physics steps with learned corrections; 'guided' too, "
+            "after a few epochs of the solver; 'cnn' is one encoder with two decoders; or another "
+            "one by name or module:Class.",
             class_allowed=True,
         ),
     )

@@ -114,7 +114,8 @@ def _split(
 ) -> tuple[list[str], list[str]]:
     """Return the scans and the other arguments."""
     words = command.make_parser(ctx).parse_args(list(arguments))[0]
-    scans = words[name]
+    # with one argument it is MODEL that click has found, and nothing for SCAN
+    scans = words[name] if isinstance(words[name], tuple | list) else ()
     if command.name == "infer" and not first_is_model(ctx.params["bundle"], ctx.params[name]):
         scans = (words["bundle"], *scans)
     options = [p for p in command.params if isinstance(p, click.Option)]

@@ -37,8 +37,8 @@ __all__ = ["reconstruct"]
 #: Options that `--help` shows.
 BASIC = (
     "output overwrite resume dry_run first_probe start "
-    "epochs auto max_time update_probe modes refine_positions accelerator fail_above "
-    "uncertainty name skip_done keep_going serve as_json pictures report"
+    "epochs auto update_probe modes refine_positions accelerator fail_above "
+    "uncertainty name skip_done keep_going serve as_json pictures"
 )
 
 
