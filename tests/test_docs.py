@@ -197,7 +197,8 @@ def test_names_exist(name):
         text = re.sub(r"(?s)## Names that are (?:renamed|gone)\n.*?(?=\n## )", "", text)
     named = set(re.findall(r"\bptycho(?:_[a-z]+)?(?:\.[A-Za-z_]\w*)+", text))
     networks = {f"ptycho.networks.{backend}" for backend in backend_names()}
-    groups = {"ptycho.backends", "ptycho.formats", "ptycho.sources", *networks}  # of entry points
+    kinds = ("backends", "formats", "models", "sources")
+    groups = {*(f"ptycho.{kind}" for kind in kinds), *networks}  # of entry points
     assert [name for name in sorted(named - groups) if not exists(name)] == []
 
 
