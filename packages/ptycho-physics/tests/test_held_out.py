@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
-from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan, solve
+from ptycho_physics import (
+    Canvas,
+    defocused_probe,
+    random_cells,
+    simulate_counts,
+    snake_scan,
+    solve,
+)
 from ptycho_physics.metrics import complex_correlation
 
 N = 32
@@ -41,16 +48,44 @@ def test_held_out_patterns_are_predicted_up_to_their_noise(bright):
 
 def test_what_held_out_patterns_hold_does_not_reach_object_and_probe(bright, library):
     _, positions, probe, counts = bright
-    options = {"epochs": 2, "held_out": 0.1, "update_probe": True, "refine_positions": True}
+    options = {"epochs": 3, "held_out": 0.1, "update_probe": True, "probe_start": 0}
+    options |= {"refine_positions": True, "position_start": 1}
     arrays = library.array(counts), positions, library.array(probe)
     first = solve(*arrays, **options)
-    spoiled = counts.copy()
-    spoiled[first.held_out.indices] = spoiled[first.held_out.indices, ::-1]
-    again = solve(library.array(spoiled), *arrays[1:], **options)
+    changed = spoiled(counts, first.held_out.indices)
+    again = solve(library.array(changed), *arrays[1:], **options)
     np.testing.assert_array_equal(again.held_out.indices, first.held_out.indices)
     np.testing.assert_array_equal(library.numpy(again.object), library.numpy(first.object))
     np.testing.assert_array_equal(library.numpy(again.probe), library.numpy(first.probe))
     assert again.held_out.deviances[0] > 2 * first.held_out.deviances[0]
+
+
+def spoiled(counts, rows):
+    counts = counts.copy()
+    counts[rows] = counts[rows, ::-1]
+    return counts
+
+
+def test_held_out_patterns_do_not_move_the_others(bright):
+    _, positions, probe, counts = bright
+    options = {"epochs": 3, "held_out": 0.1, "refine_positions": True, "position_start": 1}
+    first = solve(counts, positions, probe, **options)
+    held_out = first.held_out.indices
+    again = solve(spoiled(counts, held_out), positions, probe, **options)
+    used = np.setdiff1d(np.arange(len(positions)), held_out)
+    np.testing.assert_array_equal(again.positions[used], first.positions[used])
+    assert np.abs(first.positions - positions)[used].max() > 0.01
+    assert np.abs(again.positions - first.positions)[held_out].max() > 0.01
+
+
+def test_held_out_patterns_do_not_align_an_object_given_at_the_start(bright):
+    _, positions, probe, counts = bright
+    shape = Canvas.covering(positions, N).shape
+    ramp = np.exp(1j * np.linspace(0, 1, shape[1])) * np.ones(shape)
+    options = {"epochs": 1, "held_out": 0.1, "initial": ramp.astype(np.complex64)}
+    first = solve(counts, positions, probe, **options)
+    again = solve(spoiled(counts, first.held_out.indices), positions, probe, **options)
+    np.testing.assert_array_equal(again.object, first.object)
 
 
 def test_compared_pixels_of_held_out_patterns_are_not_fitted(bright):
@@ -63,10 +98,10 @@ def test_compared_pixels_of_held_out_patterns_are_not_fitted(bright):
     random = np.random.default_rng((0, 1))
     random.choice(np.arange(round(0.6 * len(counts))), len(first.held_out.indices), replace=False)
     compared = random.random((N, N)) < 0.5
-    spoiled = counts.copy()
+    changed = counts.copy()
     for index in first.held_out.indices:
-        spoiled[index, compared] = spoiled[index, compared][::-1]
-    again = solve(spoiled, positions, probe, **options)
+        changed[index, compared] = changed[index, compared][::-1]
+    again = solve(changed, positions, probe, **options)
     np.testing.assert_allclose(again.light, first.light, rtol=1e-5)
     np.testing.assert_allclose(again.background_share, first.background_share, rtol=1e-5)
     assert again.held_out.deviances[0] > 2 * first.held_out.deviances[0]

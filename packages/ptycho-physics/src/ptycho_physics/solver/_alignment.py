@@ -121,7 +121,8 @@ def normal_equations(
 def move_positions(estimate: Estimate, start: NDArray[np.float64], largest: float) -> float:
     """Move every position by its least-squares step, and return the rms step in pixels.
 
-    The mean over the scan is fixed, because object and positions can move together. No position
+    The mean of the patterns in use is fixed, because object and positions can move together:
+    held-out ones shall not move the others. No position
     moves further than ``largest`` pixels in x or y from ``start`` (n, 2), or where its affine
     correction has brought that.
     """
@@ -129,7 +130,8 @@ def move_positions(estimate: Estimate, start: NDArray[np.float64], largest: floa
     length = np.linalg.norm(step, axis=1, keepdims=True)
     step *= np.minimum(1, LARGEST_STEP / np.maximum(length, LARGEST_STEP))
     moved = estimate.positions + step
-    moved -= np.mean(moved - start, axis=0)
+    used = estimate.measured.used
+    moved -= np.mean((moved - start)[used], axis=0)
     start = affinely_moved(start, estimate.affine)
     moved = np.clip(moved, start - largest, start + largest)
     rms = float(np.sqrt(np.mean((moved - estimate.positions) ** 2)))
@@ -205,10 +207,10 @@ def affinely_moved(
 
 
 def align_phase(estimate: Estimate) -> None:
-    """Multiply the object by the smooth phase with the gradients found for the patterns."""
-    xp = estimate.xp
-    gradients = fit_patterns(estimate, phase_slopes)
-    phase = smooth_phase(estimate.positions, gradients, tuple(estimate.canvas.shape))
+    """Multiply the object by the smooth phase with the gradients found for the patterns in use."""
+    xp, used = estimate.xp, estimate.measured.used
+    gradients = fit_patterns(estimate, phase_slopes)[used]
+    phase = smooth_phase(estimate.positions[used], gradients, tuple(estimate.canvas.shape))
     turn = as_like(xp.asarray(np.exp(1j * phase).astype(np.complex64)), estimate.canvas, xp)
     estimate.canvas = estimate.canvas * turn
 
