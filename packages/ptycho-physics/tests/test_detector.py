@@ -8,11 +8,14 @@ from ptycho_physics import (
     expected_counts,
     extract_patches,
     normalise_probe,
+    photons_per_pattern,
     random_cells,
     snake_scan,
     solve,
 )
-from ptycho_physics.metrics import complex_correlation
+from ptycho_physics.metrics import complex_correlation, r_factor
+from ptycho_physics.solver._detector import Background
+from ptycho_physics.solver._measurement import Measurement
 
 N, PHOTONS = 32, 3e5
 
@@ -30,10 +33,10 @@ def drawn(rates):
     return np.random.default_rng(5).poisson(rates).astype(np.float32)
 
 
-def score(library, solution, truth, positions):
+def score(found, solution, truth, positions):
+    """Correlation of the object ``found``, a NumPy array, with the truth over the scan."""
     x0, y0 = solution.canvas.origin
     low, high = np.ceil(positions.min(0)).astype(int), positions.max(0).astype(int)
-    found = library.numpy(solution.object)
     here = found[low[1] - y0 : high[1] - y0, low[0] - x0 : high[0] - x0]
     return complex_correlation(here, truth[low[1] : high[1], low[0] : high[0]])
 
@@ -42,7 +45,7 @@ def solved(library, experiment, counts, **options):
     truth, positions, probe, _ = experiment
     arrays = library.array(counts), positions, library.array(probe)
     solution = solve(*arrays, epochs=15, **options)
-    return solution, score(library, solution, truth, positions)
+    return solution, score(library.numpy(solution.object), solution, truth, positions)
 
 
 def test_the_light_of_each_pattern_is_found(library, experiment):
@@ -82,6 +85,56 @@ def test_the_background_is_found(library, experiment, kind):
         assert solution.background_share is None
 
 
+@pytest.mark.parametrize("photons", [300, 3e4])
+def test_a_background_of_nothing_does_little_harm(experiment, photons):
+    truth, positions, probe, rates = experiment
+    counts = drawn(rates * (photons / PHOTONS))
+
+    def r_factor_of(solution):
+        patches = extract_patches(solution.object, solution.canvas.local(positions), N)
+        light = expected_counts(patches, solution.probe, photons_per_pattern(counts, probe))
+        return r_factor(light + (0 if solution.background is None else solution.background), counts)
+
+    plain, fitted = (
+        solve(counts, positions, probe, epochs=6, background=background)
+        for background in (None, "constant")
+    )
+    # the reported one is that before the updates of the last epoch
+    assert fitted.r_factors[-1] == pytest.approx(r_factor_of(fitted), rel=0.1)
+    # without a background the dim pixels are pulled below the truth, which lowers the R-factor
+    of_truth = r_factor(rates * (photons / PHOTONS), counts)
+    assert r_factor_of(fitted) < 1.1 * max(r_factor_of(plain), of_truth)
+    lost = [1 - score(found.object, found, truth, positions) for found in (fitted, plain)]
+    assert lost[0] < 1.2 * lost[1]
+
+
+@pytest.mark.parametrize("share", [[1.0, 1.0], [0.2, 1.8]])
+def test_the_step_of_a_background_is_that_of_the_poisson_likelihood(share):
+    """It never lowers the likelihood, and stays at expected counts."""
+    random, both = np.random.default_rng(0), np.arange(2)
+    share = np.array(share)
+    light, truth = random.uniform(0, 3, (2, 4, 4)), random.uniform(1, 9, (4, 4))
+    counts = random.poisson(light + share[:, None, None] * truth).astype(float)
+    background = Background(values=np.full((4, 4), 2.0), share=np.ones(2))
+
+    def rate():
+        return light + background.of(both, np)
+
+    def step(counts):
+        background.learn(background.learn_share(counts / rate(), both, np), both, 1.0, np)
+
+    likelihoods = []
+    for _ in range(200):
+        likelihoods.append(np.sum(counts * np.log(rate()) - rate()))
+        step(counts)
+    assert np.all(np.diff(likelihoods) > -1e-9)
+    gradient = np.sum(background.share[:, None, None] * (counts / rate() - 1), axis=0)
+    assert np.all(np.abs(gradient[background.values > 0.1]) < 1e-3)
+    before = background.of(both, np)
+    step(rate())
+    np.testing.assert_allclose(background.of(both, np), before, rtol=1e-5)
+
+
 def test_saturated_pixels_are_censored(library, experiment):
     *_, rates = experiment
     level = float(np.quantile(rates, 0.9))
@@ -89,6 +142,16 @@ def test_saturated_pixels_are_censored(library, experiment):
     _, without = solved(library, experiment, counts)
     _, censored = solved(library, experiment, counts, saturation=level)
     assert 1 - censored < 0.1 * (1 - without)
+
+
+def test_a_saturated_pixel_is_recognised_at_any_scale(library):
+    random = np.random.default_rng(0)
+    for level in random.integers(50, 65535, 200):
+        counts = library.array(np.array([[[level - 1, level]]], np.float32))
+        photons = float(random.uniform(1e3, 1e7))
+        measured = Measurement(counts=counts, photons=photons, bad=None, xp=library.xp)
+        full = library.numpy(measured.saturated(np.arange(1), float(level)))
+        np.testing.assert_array_equal(full, [[[False, True]]])
 
 
 def test_switches_that_are_off_change_nothing(experiment):

@@ -4,8 +4,9 @@ A pattern ``j`` with the light ``I_j`` is expected to have ``r_j = I_j + s_j b``
 background ``b`` of each pixel and its share ``s_j`` follow by the fixed-point step of expectation
 maximisation, which is that of the Poisson likelihood and keeps both positive,
 
-    b <- b mean_j(n_j / r_j),    s_j <- s_j sum(b n_j / r_j) / sum(b)
+    s_j <- s_j sum(b n_j / r_j) / sum(b),    b <- b sum_j(s_j n_j / r_j) / sum_j(s'_j)
 
+with the new shares ``s'_j`` in the last denominator, so that a factor of both is not taken twice
 (L. Shepp and Y. Vardi, *IEEE Trans. Med. Imaging* 1, 113, 1982). A saturated pixel is a censored
 count: it only says that there were at least as many, so no prediction above it is a misfit.
 """
@@ -25,10 +26,8 @@ DIMMEST = 0.05
 LEARNED_BY = 2.0
 """Steps of expectation maximisation of the background in an epoch."""
 
-UNBIASED = 0.25
-"""Counts added to the measured ones before the root, with a background: ``sqrt(n + 1/4)`` of a
-Poisson count has the mean ``sqrt(r)`` but for terms of the order ``r**-1.5`` (M. Bartlett, *J. R.
-Stat. Soc. Suppl.* 3, 68, 1936), where ``sqrt(n)`` would pull dim pixels down."""
+SMALLEST_SHARE = 1e-6
+"""Mean share of a batch below which its patterns say nothing of the background."""
 
 
 @define(kw_only=True, eq=False)
@@ -69,21 +68,31 @@ class Background:
         which = as_like(xp.asarray(batch), self.values, xp)
         return self.values * xp.take(self.share, which, axis=0)[:, None, None]
 
-    def learn(self, ratio: Array, part: float) -> None:
-        """Take a step by ``ratio``, the mean (N, N) of measured over expected counts.
+    def learn_share(self, ratio: Array, batch: NDArray[np.int64], xp: Any) -> Array:
+        """Take a step of each pattern's share, and return what `learn` takes.
 
-        ``part`` is the share of the scan that it is the mean of.
+        ``ratio`` (b, N, N) is that of measured to expected counts, one where nothing is known.
         """
+        if self.share is None:
+            return ratio
+        which = as_like(xp.asarray(batch), self.values, xp)
+        wanted = xp.take(self.share, which, axis=0)[:, None, None] * ratio
+        self.share[which] = xp.sum(self.values * wanted, axis=(-2, -1)) / xp.sum(self.values)
+        return wanted
+
+    def learn(self, wanted: Array, batch: NDArray[np.int64], part: float, xp: Any) -> None:
+        """Take a step of the pixels, after that of the shares of these patterns.
+
+        ``wanted`` (b, N, N) is what `learn_share` returned; ``part`` is the share of the scan
+        that the batch is.
+        """
+        ratio = xp.mean(wanted, axis=0)
+        if self.share is not None:
+            which = as_like(xp.asarray(batch), self.values, xp)
+            mean = xp.mean(xp.take(self.share, which, axis=0))
+            ratio = ratio / (mean + SMALLEST_SHARE)
         speed = min(1.0, LEARNED_BY * part)
         self.values = self.values * (1 - speed + speed * ratio)
-
-    def learn_share(self, ratio: Array, batch: NDArray[np.int64], xp: Any) -> None:
-        """Take a step of each pattern's share; ``ratio`` (b, N, N), one where nothing is known."""
-        if self.share is None:
-            return
-        which = as_like(xp.asarray(batch), self.values, xp)
-        step = xp.sum(self.values * ratio, axis=(-2, -1)) / xp.sum(self.values)
-        self.share[which] = xp.take(self.share, which, axis=0) * step
 
     def fix_gauge(self, used: NDArray[np.int64], xp: Any) -> None:
         """Bring the shares to a mean of one; the pixels take the factor."""

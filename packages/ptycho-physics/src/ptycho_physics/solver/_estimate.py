@@ -29,7 +29,7 @@ from ptycho_physics._blocks import (
 from ptycho_physics._forward import probe_intensity
 from ptycho_physics._namespace import Array, abs2, as_like, scatter_add, to_numpy
 from ptycho_physics.metrics import r_factor_sums
-from ptycho_physics.solver._detector import UNBIASED, Background
+from ptycho_physics.solver._detector import Background
 from ptycho_physics.solver._measurement import CHUNK, Measurement, without
 from ptycho_physics.solver._propagator import FarField, Propagator, over_modes
 from ptycho_physics.solver._variation import (
@@ -87,7 +87,7 @@ class Estimate:
     affine : (2, 2) float64 NumPy array, or None
         What was found of the positions about their mean: see `move_affinely`.
     saturation : float or None
-        Counts from which a pixel is censored, in the unit of `Measurement`.
+        Counts from which a pixel is censored.
     misfit, total : float
         ``sum |sqrt(rate) - sqrt(counts)|`` and ``sum sqrt(counts)`` of the batches since both were
         set to zero.
@@ -163,10 +163,9 @@ class Estimate:
         xp, bad = self.xp, self.measured.bad
         light = over_modes(abs2(fields, xp), xp)
         if updates.light or updates.background:
-            ratio = self.fit_patterns_alone(light, batch, updates, bad)
+            wanted = self.fit_patterns_alone(light, batch, updates, bad)
             if updates.background and self.background is not None:
-                part = len(batch) / len(self.measured)
-                self.background.learn(xp.mean(ratio, axis=0), part)
+                self.background.learn(wanted, batch, len(batch) / len(self.measured), xp)
         amplitude, modulus = self.compared(light, batch)
         misfit, total = r_factor_sums(modulus, amplitude, bad, xp=xp)
         self.misfit += float(misfit)
@@ -184,11 +183,10 @@ class Estimate:
     def compared(self, light: Array, batch: NDArray[np.int64]) -> tuple[Array, Array]:
         """Return measured and predicted amplitude (b, N, N) of patterns with this light."""
         xp = self.xp
-        more = 0.0 if self.background is None else UNBIASED
-        amplitude = self.measured.amplitude(batch, more)
+        amplitude = self.measured.amplitude(batch)
         modulus = xp.sqrt(self.rate(light, batch))
         if self.saturation is not None:
-            full = amplitude >= math.sqrt(self.saturation)
+            full = self.measured.saturated(batch, self.saturation)
             modulus = xp.where(full & (modulus > amplitude), amplitude, modulus)
         return amplitude, modulus
 
@@ -211,12 +209,13 @@ class Estimate:
         Returns
         -------
         (b, N, N) real array
-            Measured over expected counts before, one at ignored pixels.
+            Measured over expected counts before, one at ignored pixels; with a scaled background
+            that is learned, times its share before.
         """
         xp = self.xp
         counts, rate = self.measured.relative(batch), self.rate(light, batch)
         if self.saturation is not None:
-            full = counts >= self.saturation
+            full = self.measured.saturated(batch, self.saturation)
             rate = xp.where(full & (rate > counts), counts, rate)
         ratio = counts / (rate + SMALLEST_MODULUS**2)
         if bad is not None:
@@ -230,7 +229,7 @@ class Estimate:
             self.light[which] = xp.take(self.light, which, axis=0) * step
             light *= step[:, None, None]
         if updates.background and self.background is not None:
-            self.background.learn_share(ratio, batch, xp)
+            return self.background.learn_share(ratio, batch, xp)
         return ratio
 
     def _update_object(

@@ -12,6 +12,9 @@ from ptycho_physics._scaling import photons_per_pattern
 CHUNK = 64
 """Patterns at a time in a pass over the whole scan."""
 
+ROUNDING = 1e-6
+"""Relative error of counts in single precision, with a margin."""
+
 
 @frozen(kw_only=True, eq=False)
 class Measurement:
@@ -71,12 +74,16 @@ class Measurement:
         values *= 1 / self.photons
         return values
 
-    def amplitude(self, batch: NDArray[np.int64], more: float = 0.0) -> Array:
-        """Measured amplitude (b, N, N) of the counts, and ``more``; zero at bad pixels."""
-        xp, values = self.xp, self.relative(batch)
-        if more:
-            values += more / self.photons
-        values = xp.sqrt(values)
+    def saturated(self, batch: NDArray[np.int64], level: float) -> Array:
+        """Where patterns (b, N, N) have at least ``level`` counts, but for rounding."""
+        xp = self.xp
+        chosen = xp.take(self.counts, as_like(xp.asarray(batch), self.counts, xp), axis=0)
+        return xp.astype(chosen, xp.float32) >= level * (1 - ROUNDING)
+
+    def amplitude(self, batch: NDArray[np.int64]) -> Array:
+        """Measured amplitude (b, N, N) of the counts; zero at bad pixels."""
+        xp = self.xp
+        values = xp.sqrt(self.relative(batch))
         # a bad pixel may be NaN, which a product with zero would not remove
         return without(values, self.bad, xp)
 

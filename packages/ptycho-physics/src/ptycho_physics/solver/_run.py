@@ -217,7 +217,7 @@ def solve(
     if background is not None:
         estimate.background = Background.first(measured, scaled=background == "scaled")
     if saturation is not None:
-        estimate.saturation = saturation / measured.photons
+        estimate.saturation = saturation
     if refine_affine:
         estimate.affine = np.eye(2)
     if probe_variation is not None:
