@@ -48,8 +48,8 @@ def object_at(name, x):
             lambda: SimulationParts(probe=np.ones((1, 8, 8), np.complex64)).completed(
                 N=16, probe_source="gone.npz"
             ),
-            "probe must be one of disk, gaussian, defocused or a file, got 'gone.npz': no such "
-            "file",
+            "probe must be one of disk, gaussian, defocused, speckle or a file, got 'gone.npz': "
+            "no such file",
         ),
     ],
 )

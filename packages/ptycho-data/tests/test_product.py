@@ -78,6 +78,9 @@ def test_layout(tmp_path):
     with h5py.File(path) as file:
         attributes = dict(file.attrs)
         del attributes["writer"]
+        # what shows the object in silx
+        assert attributes.pop("NX_class") == b"NXroot"
+        assert attributes.pop("default") == b"entry"
         assert attributes == {
             "name": "scan_7",
             "comments": "c",

@@ -109,7 +109,7 @@ def simulate_scan(
         ycoords=parts.positions[:, 1],
         probe=parts.probe[:, inner, inner],
         domain="counts",
-        object_guess=levels.prod(axis=0),
+        object_guess=parts.object if parts.behind is None else levels.prod(axis=0),
         bad_pixels=bad_pixels,
         nphotons=photons,
         **parts.stated,
