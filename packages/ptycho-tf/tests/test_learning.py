@@ -75,7 +75,7 @@ def test_who_starts_blind_follows_a_gentle_likelihood_and_is_judged_by_the_real_
     learning, batch, blind
 ):
     model, tensors = learning(nll_weight=1.0), as_tensors(batch)
-    model.model.network.starts_blind = blind
+    model.blind = blind
     weight = model.trainable_variables[0].value
 
     def loss_and_slope(gentle):

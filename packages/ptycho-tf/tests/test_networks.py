@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from ptycho_config import InvalidValueError, ModelConfig
-from ptycho_tf.frameworks import keras
+from ptycho_tf.frameworks import keras, tf
 from ptycho_tf.networks import ARCHITECTURES, build_network, check_architecture
 
 
@@ -9,7 +9,12 @@ from ptycho_tf.networks import ARCHITECTURES, build_network, check_architecture
 @pytest.mark.parametrize("gridsize", [1, 2])
 def test_every_network_gives_complex_patches(architecture, gridsize, patterns):
     model = ModelConfig(architecture=architecture, gridsize=gridsize, n_filters_scale=1)
-    found = build_network(model)(*patterns(gridsize**2))
+    network, given = build_network(model), patterns(gridsize**2)
+    more = {}
+    if network.starts_from_scan:  # from a flat object, evenly lit
+        flat = tf.ones_like(given[0])
+        more = {"photons": 1e5, "start": tf.cast(flat, tf.complex64), "light": 1e-3 * flat}
+    found = network(*given, **more)
     assert found.shape == (3, 64, 64, gridsize**2)
     assert found.dtype == "complex64"
     assert np.isfinite(found.numpy()).all()
@@ -30,7 +35,7 @@ def test_half_precision_stays_near(patterns, taught):
 def test_an_unknown_architecture_names_those_there_are():
     with pytest.raises(InvalidValueError) as caught:
         build_network(ModelConfig(architecture="resnet"))
-    assert caught.value.rule == "one of cnn, unrolled with backend tensorflow"
+    assert caught.value.rule == "one of cnn, guided, unrolled with backend tensorflow"
 
 
 def test_a_class_of_another_module_is_built_if_a_training_asks_for_it(tmp_path, monkeypatch):

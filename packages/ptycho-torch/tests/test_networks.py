@@ -7,6 +7,14 @@ from ptycho_torch.networks import ARCHITECTURES, Network, build_network
 SMALL = {"n_filters_scale": 1}
 
 
+def inputs(network, *given):
+    """Add a flat object and its light for a network that starts from an estimate of the scan."""
+    if not network.starts_from_scan:
+        return given
+    flat = torch.ones_like(given[0])
+    return (*given, 1e5, flat.to(torch.complex64), 1e-3 * flat)
+
+
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
 @pytest.mark.parametrize("gridsize", [1, 2, 3])
 @pytest.mark.parametrize("N", [64, 128])
@@ -17,14 +25,14 @@ def test_channels_follow_gridsize(architecture, gridsize, N):
     probe = normalise_probe(torch.randn(2, N, N, dtype=torch.complex64))
     positions = 70 + 4 * torch.rand(2, C, 1, 2)
     bad = torch.zeros(N, N, dtype=torch.bool)
-    patches = network(torch.rand(2, C, N, N), positions, probe, bad)
+    patches = network(*inputs(network, torch.rand(2, C, N, N), positions, probe, bad))
     assert patches.shape == (2, C, N, N)
     assert patches.dtype == torch.complex64
     assert torch.isfinite(torch.view_as_real(patches)).all()
 
 
 def test_an_unknown_architecture_is_named_with_the_known_ones():
-    with pytest.raises(InvalidValueError, match="cnn, unrolled") as refused:
+    with pytest.raises(InvalidValueError, match="cnn, guided, unrolled") as refused:
         build_network(ModelConfig(architecture="resnet"))
     assert (refused.value.name, refused.value.got) == ("architecture", "'resnet'")
 
@@ -45,8 +53,8 @@ def test_a_group_does_not_depend_on_its_batch(patterns, architecture, C):
     network = build_network(ModelConfig(architecture=architecture, gridsize=gridsize, **SMALL))
     x, positions, probe, bad = patterns(C)
     with torch.no_grad():
-        together = network(x, positions, probe, bad)
-        alone = network(x[1:2], positions[1:2], probe, bad)
+        together = network(*inputs(network, x, positions, probe, bad))
+        alone = network(*inputs(network, x[1:2], positions[1:2], probe, bad))
     torch.testing.assert_close(together[1:2], alone, rtol=1e-3, atol=1e-3)
 
 
@@ -60,11 +68,12 @@ def test_bad_pixels_are_not_looked_at(patterns, architecture):
     spoiled[..., 30, 33] = 1e3
     with torch.no_grad():
         torch.testing.assert_close(
-            network(spoiled, positions, probe, bad), network(x, positions, probe, bad)
+            network(*inputs(network, spoiled, positions, probe, bad)),
+            network(*inputs(network, x, positions, probe, bad)),
         )
 
 
 def test_stages_of_a_network_without_any_are_refused():
     with pytest.raises(InvalidValueError) as refused:
         build_network(ModelConfig(architecture="cnn", joint_stages=True))
-    assert (refused.value.name, refused.value.advice) == ("joint_stages", "use unrolled")
+    assert (refused.value.name, refused.value.advice) == ("joint_stages", "use guided, unrolled")
