@@ -46,7 +46,7 @@ def test_who_starts_blind_follows_a_gentle_likelihood_and_is_judged_by_the_real_
     module, batch, blind
 ):
     learning = module(nll_weight=1.0)
-    learning.model.network.starts_blind = blind
+    learning.blind = blind
     *_, parameter = learning.model.network.parameters()
 
     def loss_and_slope():

@@ -13,7 +13,6 @@ import numpy as np
 from attrs import define, field, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError, describe
-from scipy.spatial import KDTree
 
 from ptycho_physics._namespace import abs2, as_like, to_numpy
 from ptycho_physics.losses import poisson_deviance
@@ -194,6 +193,8 @@ def hold_out(
     """
     if not number:
         return measured
+    from scipy.spatial import KDTree  # takes long to import, and few runs need it
+
     xp, N, n = measured.xp, measured.counts.shape[-1], len(measured)
     random = np.random.default_rng((seed, 1))
     near = min(NEIGHBOURS + 1, n)
