@@ -15,7 +15,15 @@ import h5py
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError, MissingPackageError
-from ptycho_core.live_page import Address, Publisher, Snapshot, live_page, opening, parse_address
+from ptycho_core.live_page import (
+    Address,
+    Publisher,
+    Snapshot,
+    live_page,
+    needed,
+    opening,
+    parse_address,
+)
 from ptycho_core.testing.live_page import ask, events, small_snapshot, until
 from ptycho_data import load_reconstruction
 
@@ -455,7 +463,7 @@ def test_an_interface_of_another_machine_is_refused():
 
 
 def test_packages_that_are_missing_are_named(monkeypatch):
-    monkeypatch.setattr(opening, "_NEEDED", ("starlette", "no_such_package"))
+    monkeypatch.setattr(needed, "_NEEDED", ("starlette", "no_such_package"))
     with pytest.raises(MissingPackageError) as caught, live_page(parse_address("0")):
         pass
     assert "no_such_package" in str(caught.value)

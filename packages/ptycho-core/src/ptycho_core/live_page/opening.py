@@ -10,15 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
-from ptycho_config.errors import MissingPackageError
-from ptycho_config.install import SOURCE, install_command
-
 from ptycho_core.live_page.address import Address
 from ptycho_core.live_page.messages import Message
+from ptycho_core.live_page.needed import require_server
 from ptycho_core.live_page.outbox import Outbox
 from ptycho_core.live_page.publisher import Ending, Publisher
 from ptycho_core.live_page.snapshot import Snapshot
@@ -35,7 +32,6 @@ EVERY_TIMES, FIRST_TIMES, EVERY_S = 100.0, 10.0, 1.0
 DELIVERY_S = 0.1
 #: Seconds that the end of a run waits for its page to take what is left, and to end.
 PATIENCE_S = 3.0
-_NEEDED = ("starlette", "uvicorn")
 
 
 @contextmanager
@@ -78,11 +74,7 @@ class _Page(Publisher):
     """
 
     def __init__(self, address: Address) -> None:
-        missing = [name for name in _NEEDED if find_spec(name) is None]
-        if missing:
-            command = install_command("ptycho-cli[serve]")
-            text = f"the live page needs {' and '.join(missing)}; install it {SOURCE}: {command}"
-            raise MissingPackageError(text)
+        require_server()
         self._outbox = Outbox()
         self._due, self._times = 0.0, FIRST_TIMES
         with address.listen() as listener:
