@@ -379,7 +379,8 @@ def browser(session: nox.Session) -> None:
 @nox.session(requires=["build"], default=False, tags=["cpu"])
 def nightly(session: nox.Session) -> None:
     """Run the tests marked slow, in all packages, with both backends."""
-    wanted = [*everything("torch", "tf", "frames"), *test_group("ptycho-physics")]
+    groups = [*test_group("ptycho-physics"), *test_group("ptycho-torch")]
+    wanted = [*everything("torch", "tf", "frames"), *groups]
     install(session, *wanted, tools=[*WORKSPACE_TOOLS, "mlflow", "tensorboard"])
     session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
     pytest(session, "packages", "tests", "tests/backends", marks="slow and not gpu", options=())

@@ -39,7 +39,7 @@ COMMANDS = {
     "jobs": ("jobs:jobs", "Show the states of submitted scans."),
     "evaluate": ("evaluate:evaluate", "Compare a reconstruction with a reference."),
     "report": ("report:report", "Compare the results of several runs on one page."),
-    "bundle": ("bundle:bundle", "Show or check a trained model."),
+    "bundle": ("bundle:bundle", "Show, check or export a trained model."),
     "config": ("config:config", "Show settings and their origins; schema, template."),
     "env": ("env:env", "Show versions, devices and backends."),
 }

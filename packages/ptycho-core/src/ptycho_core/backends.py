@@ -22,6 +22,8 @@ from ptycho_config.errors import InvalidValueError, MissingPackageError, describ
 from ptycho_config.install import SOURCE, install_command
 
 if TYPE_CHECKING:  # listing the backends should not import the data package
+    from pathlib import Path
+
     from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
     from ptycho_data import Bundle
 
@@ -69,6 +71,8 @@ class Backend:
         Whether the iterative solver works on its arrays.
     live_page
         Whether `train` takes a page to show the training on, ``page=``.
+    exported_kinds
+        Kinds of files that `export` writes.
     """
 
     name: str
@@ -83,6 +87,7 @@ class Backend:
     live_reconstruction: bool = False
     solver_arrays: bool = False
     live_page: bool = False
+    exported_kinds: tuple[str, ...] = ()
 
     @property
     def pip_command(self) -> str:
@@ -214,6 +219,28 @@ class Backend:
         found: tuple[str, float, Callable[[Any], Any]]
         found = self._call("devices", "solver_arrays")(accelerator)
         return found
+
+    def export(
+        self, bundle: "Bundle", path: "Path", kind: str, **options: Any
+    ) -> dict[str, dict[str, tuple[int | str, ...]]]:
+        """Write the network of a bundle for other programs: see ``ptycho_torch.exporting``.
+
+        Returns
+        -------
+        dict
+            ``inputs`` and ``outputs``, each name to shape.
+
+        Raises
+        ------
+        InvalidValueError
+            The backend writes no such files, or the network cannot be one.
+        """
+        if kind not in self.exported_kinds:
+            rule = f"one of {', '.join(self.exported_kinds) or 'none'} with backend {self.name}"
+            raise InvalidValueError("kind", rule, describe(kind))
+        made: dict[str, dict[str, tuple[int | str, ...]]]
+        made = self._call("exporting", "export")(bundle, path, kind, **options)
+        return made
 
     def devices(self) -> list[str]:
         """Names of the devices that the framework finds on this machine."""

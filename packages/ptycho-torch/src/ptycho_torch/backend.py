@@ -16,4 +16,5 @@ BACKEND = Backend(
     live_reconstruction=True,
     solver_arrays=True,
     live_page=True,
+    exported_kinds=("onnx", "pt2"),
 )

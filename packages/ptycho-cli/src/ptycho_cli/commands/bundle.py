@@ -1,17 +1,19 @@
-"""``ptycho bundle``: show and check a trained model."""
+"""``ptycho bundle``: show, check and export a trained model."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import click
+from ptycho_core.backends import require
 from ptycho_core.formatting import table
+from ptycho_core.outputs import output_file
 from ptycho_core.pretrained import card
 from ptycho_data import Bundle, check_bundle, load_bundle
 
 from ptycho_cli.console import say
 from ptycho_cli.sections import Command, section
-from ptycho_cli.values import MODEL
+from ptycho_cli.values import MODEL, OUTPUT_FILE, Whole
 
 __all__ = ["bundle"]
 
@@ -96,3 +98,49 @@ def check(path: Path) -> None:
     load_bundle(path)  # the hashes are right; also check the content of the members
     members = len(manifest["members"]) if "members" in manifest else len(manifest)
     say(f"{path}: intact, {members} members, trained with {manifest['backend']}")
+
+
+@bundle.command(cls=Command)
+@click.argument("path", metavar="BUNDLE", type=MODEL)
+@section("Output")(
+    "-o", "--output", "output", type=OUTPUT_FILE, required=True, help="File to write."
+)
+@section("Output")(
+    "--to",
+    "kind",
+    type=click.Choice(["onnx", "pt2"]),
+    required=True,
+    help="ONNX, for other programs and TensorRT, or torch.export, for PyTorch.",
+)
+@section("Output")("--overwrite", is_flag=True, help="Replace an existing file.")
+@section("Network")(
+    "--N",
+    "N",
+    type=Whole(1, 4096),
+    help="Pixels of the patterns.  [default: those of the training]",
+)
+@section("Network")(
+    "--modes",
+    type=Whole(1, 64),
+    help="Number of probe modes.  [default: those of the bundle's probe]",
+)
+def export(
+    path: Path, output: Path, kind: str, overwrite: bool, N: int | None, modes: int | None
+) -> None:
+    r"""Write the network of BUNDLE, with its physics, as one file for other programs.
+
+    It takes any number of patterns and the probe, and returns a patch of the object for each
+    pattern, all in real numbers.
+
+    \b
+    ptycho bundle export model --to onnx --N 128 -o network.onnx
+    ptycho bundle export universal --to pt2 -o network.pt2
+    """
+    output_file(output, overwrite=overwrite, inputs=[path])
+    made = require("pytorch").export(
+        load_bundle(path), output, kind, N=N, modes=modes, overwrite=overwrite
+    )
+    for title, shapes in made.items():
+        rows = [(name, " x ".join(map(str, shape)) or "scalar") for name, shape in shapes.items()]
+        say(title, *table(rows).splitlines())
+    say(f"{output}: {output.stat().st_size} bytes")
