@@ -35,6 +35,8 @@ N, COUNT = 64, 30
 READERS = {  # module that reads gridsize or channels: the test that holds it to them
     # TensorFlow is not in the session of this file.
     "ptycho_tf/networks/cnn.py": "tests/backends/test_portable_bundles.py",
+    # It only tells the page of a run.
+    "ptycho_core/training/run.py": "tests/test_live_page.py",
 }
 
 

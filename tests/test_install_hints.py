@@ -33,7 +33,7 @@ def required(root):
     """Yield (file, requirement) for each command that a message makes up."""
     for name, text in sources(root):
         for requirement in CALL.findall(text):
-            wanted = requirement.replace("{self.extra}", "torch")
+            wanted = requirement.replace("{self.extra}", "torch").replace("{extra}", "stream")
             yield name, Requirement(wanted)
 
 
