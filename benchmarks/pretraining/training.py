@@ -150,7 +150,7 @@ class Pretraining:
         self.optimizer = torch.optim.AdamW(parameters, RATE, betas=(0.9, 0.99), weight_decay=1e-4)
         self.step = 0
         if file.exists():
-            state = torch.load(file, map_location=device)
+            state = torch.load(file, map_location=device, weights_only=True)
             self.step = state["step"]
             self.network.load_state_dict(state["network"])
             self.mean.load_state_dict(state["mean"])

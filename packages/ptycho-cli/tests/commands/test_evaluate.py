@@ -20,7 +20,7 @@ def test_json_and_files(ptycho, solved, scan_file, tmp_path):
     assert written.pop("run")["inputs"].keys() == {"reconstruction", "reference"}
     assert metrics == written
     assert (tmp_path / "e" / "evaluation.png").stat().st_size > 50_000
-    assert ptycho(*args).fails_with("evaluation.", "--overwrite")
+    assert ptycho(*args).fails_with("evaluation.html", "--overwrite")
     assert ptycho(*args, "--overwrite", "--remove-ramp").code == 0
 
 
