@@ -167,7 +167,9 @@ def raw(samples: Samples, folder: Path, rng: Random, turn: int) -> Case:
     argv = ["prepare", *names, "-o", "out.npz"]
     if what == "recipe" or rng.random() < 0.7:
         argv += ["--recipe", "recipe.toml"]
-    return Case(label=f"raw, {layout}, {what}", argv=argv, outputs=("out.npz", "out.png"))
+    return Case(
+        label=f"raw, {layout}, {what}", argv=argv, outputs=("out.npz", "out.png", "out.html")
+    )
 
 
 def bundle(samples: Samples, folder: Path, rng: Random, turn: int, backend: str) -> Case:

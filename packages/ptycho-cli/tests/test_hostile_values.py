@@ -38,6 +38,7 @@ CALLS = {
     "report": "result -o OUT.html",
     "bundle show": "model",
     "bundle check": "model",
+    "bundle export": "model --to onnx -o OUT.onnx",
     "config show": "scan.npz",
     "config schema": "",
     "config template": "",
