@@ -148,12 +148,16 @@ def install(
 
 
 def pytest(
-    session: nox.Session, *paths: str, marks: str, options: tuple[str, ...] = PROCESSES
+    session: nox.Session,
+    *paths: str,
+    marks: str,
+    options: tuple[str, ...] = PROCESSES,
+    last: bool = True,
 ) -> None:
     """Run pytest on the installed packages; arguments after `--` go to pytest.
 
-    With DISCARD_ENVIRONMENTS in the environment, one in which the tests passed is deleted: together
-    they take 10 GB, one at a time 3.
+    With DISCARD_ENVIRONMENTS in the environment, one in which the last tests passed is deleted:
+    together they take 10 GB, one at a time 3.
     """
     env = {"MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": None, "PYTHONPATH": None}
     env |= dict.fromkeys(THREADS, "1")
@@ -161,7 +165,7 @@ def pytest(
     codes = [0, 5] if session.posargs else [0]
     command = ["python", "-m", "pytest", "-m", marks, *options, *paths, *session.posargs]
     session.run(*command, env=env, success_codes=codes)
-    if os.environ.get("DISCARD_ENVIRONMENTS"):
+    if last and os.environ.get("DISCARD_ENVIRONMENTS"):
         shutil.rmtree(session.virtualenv.location)
 
 
@@ -323,8 +327,9 @@ def bare(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Test all packages together, with PyTorch.
 
-    A package that asks for the framework itself has met it in its own session. The others that
-    compute with arrays run again, now with every backend present, and a missing one is an error.
+    The physics runs again, now on the arrays of every backend, and a missing one is an error. So do
+    those tests of the other packages that mean more here (`together`): that nothing of what is
+    installed is loaded in vain.
     """
     wanted = everything("torch", "cluster", "serve", "stream")
     install(session, *wanted, tools=WORKSPACE_TOOLS)
@@ -332,9 +337,10 @@ def integration(session: nox.Session) -> None:
     again = [
         f"packages/{name}/tests"
         for name in PACKAGES
-        if "ptycho-physics" in closure(name)[0] and not needs_framework(name)
+        if "ptycho-core" in closure(name)[0] and not needs_framework(name)
     ]
-    pytest(session, "tests", *again, marks="not gpu and not slow")
+    pytest(session, *again, marks="together", last=False)
+    pytest(session, "tests", "packages/ptycho-physics/tests", marks="not gpu and not slow")
 
 
 @nox.session(requires=["build"], tags=["cpu"])

@@ -210,6 +210,7 @@ def test_after_an_interruption_the_same_command_goes_on(ptycho, model, scans, tm
 HEAVY = {"scipy", "matplotlib", "torch", "ptycho_physics", "ptycho_core.reconstruction"}
 
 
+@pytest.mark.together
 @pytest.mark.parametrize("command", ["infer", "reconstruct", "train"])
 def test_what_exists_is_refused_before_anything_heavy_is_imported(scan_file, solved, command):
     model = scan_file.parent / "model"

@@ -32,11 +32,13 @@ def loaded_after(*args: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split()[1:])
 
 
+@pytest.mark.together
 @pytest.mark.parametrize("args", [("--help",), ("--version",)])
 def test_help_and_version_load_nothing_heavy(args):
     assert loaded_after(*args) == set()
 
 
+@pytest.mark.together
 def test_help_of_train_loads_no_framework():
     assert not loaded_after("train", "--help") & {"torch", "lightning", "tensorflow", "matplotlib"}
 

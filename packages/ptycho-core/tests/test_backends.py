@@ -33,6 +33,7 @@ def test_ours_are_known_where_they_are_not_installed(monkeypatch):
     assert find_backend("tensorflow").pip_command == install_command("ptycho-cli[tf]")
 
 
+@pytest.mark.together
 def test_listing_imports_no_framework():
     code = (
         "import sys; from ptycho_core.backends import backend_names, find_backend;"

@@ -92,6 +92,7 @@ def test_a_resumed_training_adds_events_and_another_one_replaces_them(tmp_path):
     assert steps == [1]
 
 
+@pytest.mark.together
 def test_tensorboard_loads_no_framework(tmp_path):
     pytest.importorskip("tensorboard", reason="writes the events")
     program = (
