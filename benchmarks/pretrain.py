@@ -1,12 +1,13 @@
 """Train the network for any scan, on scenes that are made up on the fly.
 
-    python benchmarks/pretrain.py -o OUT [--steps 12000] [--seed 0] [--device cpu]
+    python benchmarks/pretrain.py -o OUT [--steps 12000] [--seed 0] [--from MODEL] [--device cpu]
 
 Every scene is another probe, sample, set of positions, dose and detector, simulated with its truth;
 `pretraining` says which there are. OUT keeps the state after every 200 steps, from which the same
 command goes on, and at the end the bundle and `validation.md`: the distance from the truth, in
 contrasts of the object, of the solver's estimate that the network starts from and of the network,
-for scenes that it was not trained on. The result is the same bits on the same machine.
+for scenes that it was not trained on. ``--from`` starts from the weights of a model, and the bundle
+keeps what identifies it. The result is the same bits on the same machine.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pretraining.training import MODEL, Pretraining, validate
+from pretraining.training import MODEL, Pretraining, identity, validate
 from ptycho_config import TrainingConfig
-from ptycho_data import save_bundle
+from ptycho_data import load_bundle, save_bundle
 from ptycho_physics import defocused_probe
 from ptycho_torch.bundles import bundle_of
 from ptycho_torch.model import PtychoModel
@@ -50,12 +51,14 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=12000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--from", dest="start", type=Path, help="bundle to start from")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     given.output.mkdir(parents=True, exist_ok=True)
     device = torch.device(given.device)
-    training = Pretraining(given.output / "state.pt", given.steps, given.seed, device)
+    start = load_bundle(given.start) if given.start else None
+    training = Pretraining(given.output / "state.pt", given.steps, given.seed, device, start)
     started = time.process_time()
     training.run()
     logging.info("trained in %.0f CPU s", time.process_time() - started)
@@ -66,6 +69,7 @@ def main() -> int:
     model.network.load_state_dict(training.mean.cpu().state_dict())
     config = TrainingConfig(model=MODEL, backend="pytorch", seed=given.seed)
     record = {"photons": 1e5, "domain": "counts", "history": {}, "overrides_applied": {}}
+    record["start"] = identity(start)
     save_bundle(given.output / "wts.h5.zip", bundle_of(model, config, **record))
     return 0
 

@@ -42,24 +42,52 @@ def test_a_scene_is_a_scan_in_the_units_of_the_network(training, seed):
     assert misfit < 0.9 * np.sqrt(scene.counts).sum() + 0.5 * rate[:, good].size
 
 
-def test_a_killed_training_goes_on_to_the_same_bits(training, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "SAVED_EVERY", 3)
-    device = torch.device("cpu")
-    whole = training.Pretraining(tmp_path / "whole.pt", 6, 0, device)
+@pytest.fixture
+def short(training, monkeypatch):
+    """Save every two updates; two scenes of few patterns take turns."""
+    for name, value in {"SAVED_EVERY": 2, "BATCHES": 1, "SCENES": 2}.items():
+        monkeypatch.setattr(training, name, value)
+    make_scene = training.make_scene
+    monkeypatch.setattr(training, "make_scene", lambda seed: make_scene(seed, N=64))
+    return training
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(short, tmp_path, monkeypatch):
+    training, device = short, torch.device("cpu")
+    whole = training.Pretraining(tmp_path / "whole.pt", 4, 0, device)
     whole.run()
-    killed = training.Pretraining(tmp_path / "killed.pt", 6, 0, device)
+    killed = training.Pretraining(tmp_path / "killed.pt", 4, 0, device)
     update = killed._update
 
     def until_the_fifth(batch):
-        if killed.step == 4:
+        if killed.step == 3:
             raise KeyboardInterrupt
         update(batch)
 
     monkeypatch.setattr(killed, "_update", until_the_fifth)
     with pytest.raises(KeyboardInterrupt):
         killed.run()
-    resumed = training.Pretraining(tmp_path / "killed.pt", 6, 0, device)
-    assert resumed.step == 3
+    resumed = training.Pretraining(tmp_path / "killed.pt", 4, 0, device)
+    assert resumed.step == 2
     resumed.run()
     found, expected = resumed.mean.state_dict(), whole.mean.state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_training_starts_from_a_model_and_its_state_belongs_to_it(short, tmp_path):
+    """Half the rate, other first weights; a state of another training is refused."""
+    from ptycho_core.pretrained import find_model
+    from ptycho_data import load_bundle
+
+    bundle, device = load_bundle(find_model("universal").path), torch.device("cpu")
+    file = tmp_path / "state.pt"
+    started = short.Pretraining(file, 4, 0, device, bundle)
+    found = started.mean.state_dict()
+    for name, value in found.items():
+        np.testing.assert_array_equal(value.numpy(), bundle.weights[f"network.{name}"])
+    started.save()
+    assert short.Pretraining(file, 4, 0, device, bundle).rate == short.LATER_RATE
+    with pytest.raises(ValueError, match="state of a training with"):
+        short.Pretraining(file, 4, 0, device)
+    with pytest.raises(ValueError, match="state of a training with"):
+        short.Pretraining(file, 8, 0, device, bundle)

@@ -83,10 +83,10 @@ def _of_given_shape(rng: Rng, N: int) -> Complex:
     """Draw a beam of some shape in the plane of the sample, up to strongly divergent."""
     y, x = np.mgrid[:N, :N] - N / 2
     x, y = x - rng.normal() * N / 40, y - rng.normal() * N / 40
-    radius, kind = rng.uniform(0.12, 0.33) * N, int(rng.integers(4))
+    radius, kind = rng.uniform(0.12, 0.33) * N, int(rng.integers(5))
     ratio = rng.uniform(0.7, 1.4) if rng.random() < 0.5 else 1.0
     distance, edge = np.hypot(x * ratio, y / ratio), rng.uniform(0.5, 3)
-    if kind == 1:
+    if kind in {1, 4}:  # a Gaussian twice as often
         shape = np.exp(-((distance / radius) ** 2))
     elif kind == 2:
         shape = soft_edge(radius - abs(x), edge) * soft_edge(radius - abs(y), edge)
@@ -101,7 +101,8 @@ def _of_given_shape(rng: Rng, N: int) -> Complex:
         shape = shape + _hot_spot(rng, x, y, radius) * shape.max()
     # phase gradient at 1.2 radii up to 0.8 of what the pixels can carry
     steepest = 0.8 * np.pi / (2.4 * radius)
-    phase = rng.uniform(-1, 1) * steepest * distance**2
+    least = 0.4 if rng.random() < 0.5 else 0.0
+    phase = rng.choice([-1, 1]) * rng.uniform(least, 1) * steepest * distance**2
     if rng.random() < 0.5:
         phase = phase + rng.uniform(0, 1.5) * smooth_field(rng, (N, N), log_uniform(rng, 4, 24))
     return np.asarray(shape * np.exp(1j * phase))

@@ -10,8 +10,15 @@ from pretraining._random import Real, Rng, log_uniform
 from pretraining.probes import random_probe, slightly_wrong
 from pretraining.samples import random_sample
 
-SIZES, SHARES = (64, 128), (0.88, 0.12)
+SIZES, SHARES = (64, 128), (0.84, 0.16)
 """Sides of a pattern, and how often each occurs."""
+
+SPARSE = 0.35
+"""Share of the scans that have few patterns, which hardly overlap."""
+
+DOSES = (3e2, 1e4), (1e3, 1e6), (3e2, 1e8)
+DOSE_SHARES = (0.3, 0.45, 0.25)
+"""Ranges of photons per pattern, and how often each occurs."""
 
 MOST_HIDDEN = 0.35
 """Largest share of the counts that bad pixels hide."""
@@ -71,8 +78,7 @@ def make_scene(seed: int, N: int | None = None) -> Scene:
     N = N or int(rng.choice(SIZES, p=SHARES))
     probe = random_probe(rng, N)
     diameter = 2 * np.sqrt(float(lit_pixels(probe)) / np.pi)
-    step = max(1.5, diameter * log_uniform(rng, 0.06, 1.1))
-    number = int(log_uniform(rng, 40, 260) if N == 64 else log_uniform(rng, 32, 100))
+    number, step = _extent(rng, N, diameter)
     points = _positions(rng, number, step)
     canvas = Canvas.covering(points, N)
     stated = canvas.local(points)
@@ -84,7 +90,7 @@ def make_scene(seed: int, N: int | None = None) -> Scene:
     patches = extract_patches(sample, true.astype(np.float32), N)
     rate = np.asarray(expected_counts(patches, probe, 1.0), np.float64)
     transmitted = rate.sum(axis=(1, 2)).mean()
-    dose = log_uniform(rng, 3e2, 1e8) if rng.random() < 0.35 else log_uniform(rng, 1e3, 1e6)
+    dose = log_uniform(rng, *DOSES[rng.choice(len(DOSES), p=DOSE_SHARES)])
     counts = rng.poisson(_disturbed(rng, rate * dose / transmitted, dose)).astype(np.float32)
     bad_pixels = _bad_pixels(rng, rate.mean(axis=0))
     counts[:, bad_pixels] = 0
@@ -98,6 +104,14 @@ def make_scene(seed: int, N: int | None = None) -> Scene:
         truth=(sample / np.sqrt(transmitted)).astype(np.complex64),
         overlap=step / diameter,
     )
+
+
+def _extent(rng: Rng, N: int, diameter: float) -> tuple[int, float]:
+    """Draw the number of patterns, and the distance of neighbours under a beam of a diameter."""
+    if rng.random() < SPARSE:
+        return int(log_uniform(rng, 9, 80)), diameter * rng.uniform(0.5, 1.25)
+    step = max(1.5, diameter * log_uniform(rng, 0.06, 0.7))
+    return int(log_uniform(rng, 40, 260) if N == 64 else log_uniform(rng, 32, 100)), step
 
 
 def _positions(rng: Rng, number: int, step: float) -> Real:

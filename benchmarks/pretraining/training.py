@@ -11,7 +11,11 @@ import torch
 from attrs import frozen
 from numpy.typing import NDArray
 from ptycho_config import ModelConfig
-from ptycho_physics import extract_patches, input_scale, probe_weight
+from ptycho_config.errors import InvalidValueError
+from ptycho_data import Bundle
+from ptycho_physics import defocused_probe, extract_patches, input_scale, probe_weight
+from ptycho_torch.bundles import assign_weights
+from ptycho_torch.model import PtychoModel
 from ptycho_torch.networks import Network, build_network
 from ptycho_torch.overlap import GroupCanvases
 from torch import Tensor
@@ -26,11 +30,15 @@ MODEL = ModelConfig(architecture="guided", joint_stages=True)
 BATCH = {64: 32, 128: 10}
 """Patterns of a batch, by the side of a pattern."""
 
-BATCHES = 3
-"""Batches from each scene."""
+BATCHES, SCENES = 6, 4
+"""Batches from each scene, and scenes that take turns: the estimate of a scene costs as much as
+three batches, and one scene alone would turn the weights its way."""
 
 RATE, LEAST_RATE, WARMUP = 2e-3, 2e-5, 200
 """Learning rate after the first steps, at the end of the cosine, and number of first steps."""
+
+LATER_RATE = 1e-3
+"""Learning rate after the first steps of a training that starts from weights."""
 
 AVERAGING = 0.999
 """Weight of the past in the running mean of the weights, which is what is kept."""
@@ -125,6 +133,25 @@ def _batch(
     )
 
 
+def first_network(start: Bundle | None) -> Network:
+    """Return a network with random weights, or with those of a model.
+
+    Raises
+    ------
+    InvalidValueError
+        If the model is another network.
+    """
+    model = PtychoModel(MODEL, defocused_probe(MODEL.N))
+    if start is not None:
+        assign_weights(model, start)
+    return model.network
+
+
+def identity(start: Bundle | None) -> dict[str, Any]:
+    """Return what identifies a model, empty without one."""
+    return {} if start is None else start.identity
+
+
 class Pretraining:
     """A training that goes on where it was.
 
@@ -138,19 +165,40 @@ class Pretraining:
         Of the first weights and of the first scene.
     device
         Where the network computes.
+    start
+        Model of the same network to start from, at half the learning rate; default: random weights.
+
+    Raises
+    ------
+    InvalidValueError
+        If the state belongs to a training of other steps, seed or start.
     """
 
-    def __init__(self, file: Path, steps: int, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        file: Path,
+        steps: int,
+        seed: int,
+        device: torch.device,
+        start: Bundle | None = None,
+    ) -> None:
         torch.manual_seed(seed)
         self.file, self.steps, self.seed, self.device = file, steps, seed, device
-        self.network = build_network(MODEL).to(device, memory_format=torch.channels_last)
+        self.rate = LATER_RATE if start else RATE
+        self.settings = {"steps": steps, "seed": seed, "start": identity(start)}
+        self.network = first_network(start).to(device, memory_format=torch.channels_last)
         self.mean = build_network(MODEL).to(device, memory_format=torch.channels_last)
         self.mean.load_state_dict(self.network.state_dict())
         parameters = self.network.parameters()
-        self.optimizer = torch.optim.AdamW(parameters, RATE, betas=(0.9, 0.99), weight_decay=1e-4)
+        self.optimizer = torch.optim.AdamW(
+            parameters, self.rate, betas=(0.9, 0.99), weight_decay=1e-4
+        )
         self.step = 0
         if file.exists():
             state = torch.load(file, map_location=device, weights_only=True)
+            if state["settings"] != self.settings:
+                rule = f"the state of a training with {self.settings}"
+                raise InvalidValueError(str(file), rule, state["settings"])
             self.step = state["step"]
             self.network.load_state_dict(state["network"])
             self.mean.load_state_dict(state["mean"])
@@ -161,24 +209,29 @@ class Pretraining:
         parts = {"network": self.network, "mean": self.mean, "optimizer": self.optimizer}
         state = {name: part.state_dict() for name, part in parts.items()}
         beside = self.file.with_suffix(".part")
-        torch.save({"step": self.step, **state}, beside)
+        torch.save({"step": self.step, "settings": self.settings, **state}, beside)
         beside.replace(self.file)
 
     def run(self) -> None:
-        """Train until all steps are made."""
+        """Train until all steps are made, or a few more: scenes are used up."""
+        turn = BATCHES * SCENES
         while self.step < self.steps:
-            seed = self.seed * 10**7 + self.step // BATCHES
-            scene = make_scene(seed)
-            batches = batches_of(scene, np.random.default_rng((seed, 1)), self.device)
+            first = self.seed * 10**7 + self.step // BATCHES
+            scenes = [self._batches(first + number) for number in range(SCENES)]
             for _ in range(BATCHES):
-                self._update(next(batches))
-            if self.step // SAVED_EVERY > (self.step - BATCHES) // SAVED_EVERY:
+                for batches in scenes:
+                    self._update(next(batches))
+            if self.step // SAVED_EVERY > (self.step - turn) // SAVED_EVERY:
                 self.save()
+                log.info("%d of %d updates", self.step, self.steps)
         self.save()
 
+    def _batches(self, seed: int) -> Iterator[SceneBatch]:
+        return batches_of(make_scene(seed), np.random.default_rng((seed, 1)), self.device)
+
     def _update(self, batch: SceneBatch) -> None:
-        progress = self.step / self.steps
-        rate = LEAST_RATE + (RATE - LEAST_RATE) * (1 + math.cos(math.pi * progress)) / 2
+        progress = min(1, self.step / self.steps)
+        rate = LEAST_RATE + (self.rate - LEAST_RATE) * (1 + math.cos(math.pi * progress)) / 2
         for group in self.optimizer.param_groups:
             group["lr"] = rate * min(1, (self.step + 1) / WARMUP)
         self.optimizer.zero_grad()

@@ -32,7 +32,7 @@ BATCH = 8
 UPDATES = 400
 """Updates that a scan needs; a short one therefore needs more epochs."""
 
-FEWEST, MOST = 8, 40
+FEWEST, MOST = 8, 200
 """Limits of the number of epochs."""
 
 LEAST_RELAXATION, MOST_RELAXATION = 0.1, 0.5
