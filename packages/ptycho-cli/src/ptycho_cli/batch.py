@@ -60,13 +60,18 @@ json_option = section("Output")(
 
 
 def finished(result: "SolverResult | InferenceResult", refine: int = 0) -> Finished:
-    """Return what a reconstruction has to tell, and whether its refinement, if any, failed."""
-    failed = refine and "r_factor_network" not in result.metrics
+    """Return what a reconstruction has to tell, and whether its refinement, if any, failed.
+
+    The first of several processes refines, judges and tells; the others have done their share.
+    """
+    first = getattr(result, "main_process", True)  # the solver is one process
+    failed = first and refine and "r_factor_network" not in result.metrics
     return Finished(
         metrics=result.metrics,
         patterns=len(result.reconstruction.indices),
         patterns_per_second=result.patterns_per_second,
         problem=NOT_REFINED if failed else "",
+        main_process=first,
     )
 
 
@@ -197,6 +202,10 @@ class Batch:
             With the worst exit code, unless it is 0.
         """
 
+        def judge(finished: Finished) -> None:
+            if finished.main_process:
+                fail_if_above(finished.metrics, fail_above)
+
         def report(outcome: Outcome, error: BaseException | None) -> None:
             if isinstance(error, click.ClickException):  # wrong usage concerns all scans
                 raise error
@@ -206,7 +215,7 @@ class Batch:
             self.jobs,
             work,
             skip_done=done if self.skip_done else None,
-            judge=lambda finished: fail_if_above(finished.metrics, fail_above),
+            judge=judge,
             keep_going=self.keep_going,
             fatal=(NoSpaceError, BundleError, click.ClickException),
             on_done=report,

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import evolve
 from ptycho_config import (
     InferenceConfig,
     Layer,
@@ -231,7 +230,7 @@ def infer(
             raise
         if result.main_process:
             batch.tell(job, *_summaries(run, result))
-        return evolve(finished(result, refine_steps), main_process=result.main_process)
+        return finished(result, refine_steps)
 
     def done(job: Job) -> Finished | None:
         there = is_done(job.output, run_of(job).request(), overwrite=overwrite)
