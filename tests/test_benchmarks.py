@@ -9,6 +9,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 PROGRAMS = sorted(FOLDER.glob("bench_*.py"))
+SLOW = {"bench_batch", "bench_uncertainty"}
 
 
 @pytest.fixture
@@ -23,7 +24,13 @@ def program_runs(monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(path, marks=pytest.mark.slow if path.stem in SLOW else (), id=path.stem)
+        for path in PROGRAMS
+    ],
+)
 def test_program_runs_and_writes_its_figures(program, program_runs, tmp_path, capsys):
     output = tmp_path / "new" / "figures.json"
     program_runs(program, "--quick", "--threads", 1, "--output", output)

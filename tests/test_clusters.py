@@ -122,6 +122,7 @@ def test_processes_of_every_launcher_train_alike(scan, tmp_path):
         assert all((found[key] == expected[key]).all() for key in expected)
 
 
+@pytest.mark.slow
 def test_one_task_starts_the_processes_of_its_devices_itself(farmed, scan, tmp_path):
     two = ["--devices", "2", "--accelerator", "cpu", "--no-pictures"]
     env = clean(**task(0, of=1))

@@ -269,6 +269,7 @@ def test_counts_and_stated_amplitudes_train_alike(tmp_path, scan):
     assert losses[1] == pytest.approx(losses[0], rel=1e-2)
 
 
+@pytest.mark.parametrize("trained", [1, pytest.param(2, marks=pytest.mark.slow)], indirect=True)
 def test_two_processes_reconstruct_and_one_makes_the_halves(folder, scan, trained, result):
     """As a command: two processes start from one that a shell has started.
 

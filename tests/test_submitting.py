@@ -109,6 +109,7 @@ def test_several_scans_of_one_task_keep_their_names(scans, tmp_path):
         assert (tmp_path / name / "reconstruction.npz").is_file()
 
 
+@pytest.mark.slow
 def test_a_task_whose_time_ends_goes_on_in_the_queue(scans, tmp_path):
     words = ["train", scans / "scan_1.npz", "--n-filters-scale", "1", "--nepochs", "40"]
     assert run("submit", "-o", tmp_path, *LOCAL, "--retries", "2", "--", *words)[0] == 0
