@@ -89,6 +89,39 @@ def test_patterns_in_memory_give_the_same(scan: Scan) -> None:
     np.testing.assert_array_equal(of_scan[1], of_arrays[1])
 
 
+def test_batches_go_on_from_those_before(scan: Scan) -> None:
+    """The last of some batches agrees better with the truth, and knows all of the light."""
+    batches = np.array_split(np.argsort(scan.ycoords), 6)
+    found = None
+    for rows in batches:
+        arrays = (scan.counts(rows), scan.positions[rows], scan.probe)
+        found = ScanEstimate.of_patterns(*arrays, photons=1e6, before=found)
+        alone = ScanEstimate.of_patterns(*arrays, photons=1e6)
+        own = np.arange(len(rows))
+    assert found is not None
+    last = batches[-1]
+    assert agreement(found.patches(own)[0], scan, last) > 0.95
+    everything = np.concatenate(batches)
+    whole = ScanEstimate(
+        positions=scan.positions, N=N, part=np.zeros(scan.n, np.int64), parts=found.parts
+    )
+    first = batches[0]
+    assert agreement(whole.patches(first)[0], scan, first) > 0.9  # kept as it was
+    assert agreement(whole.patches(everything)[0], scan, everything) > 0.9  # in one phase
+    assert (found.patches(own)[1].sum(axis=(1, 2)) > alone.patches(own)[1].sum(axis=(1, 2))).all()
+    light = ScanEstimate.of(scan, np.arange(scan.n), scan.probe, photons=1e6).patches(last)[1]
+    np.testing.assert_allclose(found.patches(own)[1], light, rtol=1e-3, atol=1e-6)
+
+
+def test_a_batch_far_away_starts_anew(scan: Scan) -> None:
+    rows = np.arange(40)
+    arrays = (scan.counts(rows), scan.positions[rows], scan.probe)
+    first = ScanEstimate.of_patterns(*arrays, photons=1e6)
+    moved = (arrays[0], arrays[1] + 500.0, arrays[2])
+    second = ScanEstimate.of_patterns(*moved, photons=1e6, before=first)
+    np.testing.assert_allclose(first.patches(rows)[0], second.patches(rows)[0], atol=1e-3)
+
+
 def test_short_scans_need_more_epochs() -> None:
     epochs = [estimate_epochs(patterns) for patterns in (1, 80, 160, 800, 10**6)]
     assert epochs == [200, 40, 20, 8, 8]

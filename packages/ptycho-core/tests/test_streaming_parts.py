@@ -76,6 +76,17 @@ def test_frames_of_an_earlier_run_come_again_without_being_called_doubled():
     assert joiner.counts["doubled_frames"] == 1  # the second time that it came to this run
 
 
+def test_positions_of_an_earlier_run_come_again_without_being_called_doubled():
+    joiner = Joiner()
+    add_frames(joiner, [0])
+    add_positions(joiner, [0, 1])
+    joiner.resume()
+    add_positions(joiner, [0, 1, 2, 1])
+    assert joiner.counts["doubled_positions"] == 1
+    joiner.add_positions(np.array([0]), np.array([[5.0, 5.0]]), 0.0)
+    assert joiner.counts["contradicting_positions"] == 1
+
+
 def spool_of(folder, n=5):
     spool = Spool.create(folder)
     patterns = np.random.default_rng(0).poisson(5, (n, 4, 4)).astype(np.uint16)

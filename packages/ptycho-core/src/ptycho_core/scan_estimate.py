@@ -41,6 +41,9 @@ LEAST_RELAXATION, MOST_RELAXATION = 0.1, 0.5
 ENOUGH = 20.0
 """Photons per pattern and lit pixel at which the relaxation is in the middle."""
 
+DARK = 1e-6
+"""Light, as a part of the brightest, below which a pixel was not measured."""
+
 PART = 2**27
 """Bytes of the counts (float32) of a part."""
 
@@ -88,21 +91,75 @@ class _Part:
         photons: float,
         bad_pixels: NDArray[np.bool_] | None,
     ) -> "_Part":
-        N = probe.shape[-1]
-        canvas = Canvas.covering(positions, N)
-        solution = solve(
-            counts,
-            positions,
-            probe,
-            epochs=estimate_epochs(len(counts)),
-            batch_size=BATCH,
-            relaxation=estimate_relaxation(photons, probe),
-            mask=bad_pixels,
-        )
-        beam = np.broadcast_to(probe_intensity(normalise_probe(probe)), counts.shape)
-        where = canvas.local(positions).astype(np.float32)
-        light = merge_patches(beam.astype(np.float32), where, canvas.shape)
-        return cls(canvas, np.asarray(solution.object), np.asarray(light))
+        canvas = Canvas.covering(positions, probe.shape[-1])
+        epochs = estimate_epochs(len(counts))
+        object_ = _solved(counts, positions, probe, photons, bad_pixels, epochs)
+        return cls(canvas, object_, _light(positions, probe, canvas))
+
+    def with_more(
+        self,
+        counts: NDArray[np.float32],
+        positions: NDArray[np.float64],
+        probe: NDArray[np.complex64],
+        photons: float,
+        bad_pixels: NDArray[np.bool_] | None,
+    ) -> "_Part":
+        """Go on with further patterns: what they share with those before needs few epochs."""
+        here = Canvas.covering(positions, probe.shape[-1])
+        canvas = self.canvas.union(here)
+        object_, light = np.ones(canvas.shape, np.complex64), np.zeros(canvas.shape, np.float32)
+        before, window = canvas.window(self.canvas), canvas.window(here)
+        object_[before], light[before] = self.object_, self.light
+        start, known = object_[window], light[window]
+        if known.max() > 0:
+            level = np.sum(known * np.abs(start)) / known.sum()
+            level = level * np.exp(1j * np.angle(np.sum(known * start)))
+            start = np.where(known > DARK * known.max(), start, level).astype(np.complex64)
+            found = _solved(counts, positions, probe, photons, bad_pixels, FEWEST, start)
+            # the scale is that of the counts of these patterns, the phase is free
+            factor = np.vdot(known * found, start) / np.vdot(known * found, found)
+            found = (factor * found).astype(np.complex64)
+        else:
+            found = _solved(
+                counts, positions, probe, photons, bad_pixels, estimate_epochs(len(counts))
+            )
+        more = _light(positions, probe, here)
+        object_[window] = np.where(more > DARK * more.max(), found, object_[window])
+        light[window] += more
+        return _Part(canvas, object_, light)
+
+
+def _solved(
+    counts: NDArray[np.float32],
+    positions: NDArray[np.float64],
+    probe: NDArray[np.complex64],
+    photons: float,
+    bad_pixels: NDArray[np.bool_] | None,
+    epochs: int,
+    initial: NDArray[np.complex64] | None = None,
+) -> NDArray[np.complex64]:
+    """Return the object after some epochs, from a flat one or that given."""
+    solution = solve(
+        counts,
+        positions,
+        probe,
+        initial=initial,
+        epochs=epochs,
+        batch_size=BATCH,
+        relaxation=estimate_relaxation(photons, probe),
+        mask=bad_pixels,
+    )
+    return np.asarray(solution.object)
+
+
+def _light(
+    positions: NDArray[np.float64], probe: NDArray[np.complex64], canvas: Canvas
+) -> NDArray[np.float32]:
+    """Return the illumination of a canvas by a probe of unit power at some positions."""
+    beam = probe_intensity(normalise_probe(probe)).astype(np.float32)
+    beams = np.broadcast_to(beam, (len(positions), *beam.shape))
+    where = canvas.local(positions).astype(np.float32)
+    return np.asarray(merge_patches(beams, where, canvas.shape))
 
 
 @frozen(eq=False)
@@ -170,9 +227,14 @@ class ScanEstimate:
         *,
         photons: float,
         bad_pixels: NDArray[np.bool_] | None = None,
+        before: "ScanEstimate | None" = None,
     ) -> "ScanEstimate":
-        """Estimate the object from counts (n, N, N) at positions (n, 2), all in one part."""
-        part = _Part.of(counts, positions, probe, photons, bad_pixels)
+        """Estimate the object from counts (n, N, N) at positions (n, 2), all in one part.
+
+        ``before`` is such an estimate from earlier patterns, to go on from.
+        """
+        make = _Part.of if before is None else before.parts[0].with_more
+        part = make(counts, positions, probe, photons, bad_pixels)
         return cls(positions, probe.shape[-1], np.zeros(len(positions), np.int64), [part])
 
     def patches(

@@ -99,6 +99,22 @@ def test_the_verdict_comes_first_and_everything_is_there(scan, folders):
         assert text in found.text, text
 
 
+def test_standard_errors_are_shown_where_they_are_known(scan, folders):
+    rec = load_reconstruction(folders[0])
+    record, metrics = record_of(folders[0])
+    known = {"phase_median_rad": 0.05, "amplitude_median_relative": 0.02, "calibrated": True}
+    given = {"record": record, "method": "solver", "pictures": True, "output": "a", "curve": None}
+    title = "Standard error of the phase"
+    assert title not in Read(reconstruction_report(rec, scan, metrics=metrics, **given)).text
+    errors = np.where(rec.coverage > 0, 0.05, np.nan).astype(np.float32)
+    sure = attrs.evolve(rec, amplitude_error=errors, phase_error=errors)
+    found = Read(
+        reconstruction_report(sure, scan, metrics={**metrics, "uncertainty": known}, **given)
+    )
+    assert title in found.text
+    assert "phase +-0.05 rad" in found.text
+
+
 def test_patterns_are_compared_with_the_light_and_background_that_were_fitted(scan, folders):
     rec, rng = load_reconstruction(folders[0]), np.random.default_rng(0)
     light, background = rng.uniform(0.6, 1.4, scan.n), np.full((scan.N, scan.N), 3.0)

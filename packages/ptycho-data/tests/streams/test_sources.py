@@ -150,6 +150,22 @@ def test_a_detector_that_dies_and_returns(push):
     assert frames_of(events)[0].tolist() == [1]
 
 
+def test_a_sender_is_gone_only_behind_its_last_message(push):
+    socket, address = push
+    source = opened("dectris", address)
+    for number in range(100):
+        socket.send(image(number, np.zeros((4, 4), np.uint16)))
+    socket.send(cbor2.dumps({"type": "end", "series_unique_id": "s1"}))
+    received(source, lambda events: number_of_frames(events) > 0)
+    socket.close()  # what waits is sent first
+    assert source.connection.monitor.poll(int(1000 * PATIENCE_S))
+    events = received(source, lambda events: "disconnected" in kinds_of(events))
+    source.close()
+    last = [isinstance(one, End) for one in events].index(True)
+    gone = [isinstance(one, Incident) for one in events].index(True)
+    assert last < gone
+
+
 def test_positions_by_zmq_in_both_encodings(push):
     socket, address = push
     source = opened("zmq-pull", address, what="positions")

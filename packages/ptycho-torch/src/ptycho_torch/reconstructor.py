@@ -106,6 +106,7 @@ class Reconstructor:
         in_any_unit = self.domain == "amplitude" and photons is None
         self._dose: float | None = bundle.statistic("photons") if in_any_unit else None
         self._centres: list[NDArray[np.float64]] = []
+        self._estimated: ScanEstimate | None = None
 
     @property
     def group_size(self) -> int:
@@ -175,7 +176,7 @@ class Reconstructor:
         self._sheet.reserve(where)
         self._light = known  # only now, because all of the above may refuse the batch
         with determinism(self.execution.deterministic, self.runner.device):
-            estimate = self._estimate(counts, where)
+            estimate = self._estimated = self._estimate(counts, where)
             for rows in self.steps(groups, where):
                 chosen = torch.from_numpy(rows).to(counts.device)
                 start = None if estimate is None else estimate.patches(rows)
@@ -183,7 +184,7 @@ class Reconstructor:
         self._centres.append(where)
 
     def _estimate(self, counts: Tensor, positions: NDArray[np.float64]) -> ScanEstimate | None:
-        """Estimate the object from a batch, for a network that starts from it."""
+        """Estimate the object from a batch and those before, for a network that starts from it."""
         if not self.model.network.starts_from_scan:
             return None
         bad = self.model.bad_pixels.cpu().numpy()
@@ -193,6 +194,7 @@ class Reconstructor:
             self.model.probe.cpu().numpy(),
             photons=self._light.reference,
             bad_pixels=bad if bad.any() else None,
+            before=self._estimated,
         )
 
     def steps(

@@ -18,12 +18,16 @@ from ptycho_core.report.judgement import verdict_box
 from ptycho_core.report.pattern_fits import PatternFits, fit_patterns
 from ptycho_core.report.patterns import pattern_pair
 from ptycho_core.report.probes import MODES, probe_pictures
+from ptycho_core.uncertainty.estimate import describe_uncertainty
+from ptycho_core.uncertainty.figure import uncertainty_views
 
 __all__ = ["reconstruction_report"]
 
 #: Longest side of the pictures of the object: with all others, they keep a page of noise below
 #: three megabytes.
 OBJECT_SIDE = 640
+#: Longest side of the maps of its errors, which are smooth.
+ERROR_SIDE = 320
 #: Positions that are drawn where they were refined, at most; and the least that counts as moved,
 #: pixels.
 MOVED_POSITIONS, MOVED = 800, 1e-3
@@ -63,8 +67,10 @@ def reconstruction_report(
     drawn: list[Content] = []
     if pictures:
         fits = fit_patterns(rec, scan, fitted)
+        area = ScannedArea.of(scan.positions, scan.N)
         drawn = [
-            _object(rec, ScannedArea.of(scan.positions, scan.N), method),
+            _object(rec, area, method),
+            block("How sure", _uncertainty(rec, area, metrics.get("uncertainty"))),
             block("Probe", *_probe(rec)),
             None if fits is None else _patterns(fits),
             block("Over the scan", _over_the_scan(rec, scan, fits)),
@@ -90,6 +96,17 @@ def _object(rec: Reconstruction, area: ScannedArea, method: str) -> Content:
     note = f"{len(rec.indices)} patterns, {method}{size}; the outline is the scanned area"
     drawn = (picture(v, rec.pixel_size_m, rec.origin_m, note=note) for v in (phase, amplitude))
     return block("Object", _grid(*drawn))
+
+
+def _uncertainty(rec: Reconstruction, area: ScannedArea, metrics: Any) -> Content:
+    """Draw the standard errors; None where they were not asked for."""
+    if rec.phase_error is None or rec.amplitude_error is None:
+        return None
+    amplitude, phase = uncertainty_views(rec, area, longest_side=ERROR_SIDE)
+    note = "about 68 % of the pixels err by less; light colours are doubtful places"
+    drawn = (picture(v, rec.pixel_size_m, rec.origin_m, note=note) for v in (phase, amplitude))
+    said = describe_uncertainty(metrics) if isinstance(metrics, Mapping) else ""
+    return element("div", element("p", said, class_="soft") if said else None, _grid(*drawn))
 
 
 def _probe(rec: Reconstruction) -> list[Content]:

@@ -58,6 +58,7 @@ class Joiner:
     _joined: dict[int, tuple[float, float]] = field(factory=dict, init=False)
     _rows: dict[int, int] = field(factory=dict, init=False)
     _known: set[int] = field(factory=set, init=False)
+    _known_places: set[int] = field(factory=set, init=False)
 
     def new_frames(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which frames have not come before; the others are counted and to be left out.
@@ -111,8 +112,12 @@ class Joiner:
                 continue
             known = self._places.get(number) or self._joined.get(number)
             if known is not None:
-                same = known == (x, y)
-                self.counts["doubled_positions" if same else "contradicting_positions"] += 1
+                again = number in self._known_places
+                self._known_places.discard(number)
+                if known != (x, y):
+                    self.counts["contradicting_positions"] += 1
+                elif not again:
+                    self.counts["doubled_positions"] += 1
                 continue
             self.counts["positions"] += 1
             waiting = self._frames.pop(number, None)
@@ -129,6 +134,7 @@ class Joiner:
     def resume(self) -> None:
         """Take all that has come so far for what an earlier run had: it may come once again."""
         self._known = {*self._frames, *self._joined}
+        self._known_places = {*self._places, *self._joined}
         self.counts["resumed_frames"] = len(self._known)
 
     def table(

@@ -44,7 +44,7 @@ class DectrisSource:
     def read(self, seconds: float) -> list[Event]:
         """Return what has come; waits for it at most so many seconds."""
         messages = self.connection.receive(seconds, TOGETHER)
-        return [*self.connection.incidents(), *messages_to_events(self, messages)]
+        return [*messages_to_events(self, messages), *self.connection.incidents()]
 
     def take(self, message: dict[str, Any]) -> "Event | tuple[int, NDArray[Any]] | None":
         """Return the event of one message, or the number and the frame of an image."""

@@ -89,10 +89,15 @@ class Connection:
         return messages
 
     def incidents(self) -> list[Event]:
-        """Return what became of the connection since the last call."""
+        """Return what became of the connection, once all that came over it has been received.
+
+        A sender that has ended is gone while its last messages still wait here.
+        """
         from zmq.utils.monitor import recv_monitor_message
 
         found: list[Event] = []
+        if self.socket.poll(0):
+            return found
         while self.monitor.poll(0):
             event = recv_monitor_message(self.monitor)
             endpoint = event["endpoint"].decode("utf-8", "replace")
@@ -127,7 +132,7 @@ class ZmqPositions:
                 events.append(positions_in(_map(data), self.unit))
             except MessageError as error:
                 events.append(Incident(kind="damaged", text=f"a message left out: {error}"))
-        return [*self.connection.incidents(), *events]
+        return [*events, *self.connection.incidents()]
 
     def close(self) -> None:
         """Close the connection."""
