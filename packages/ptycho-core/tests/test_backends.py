@@ -124,7 +124,7 @@ def test_broken_backend_is_told_from_a_missing_one(source, message, tmp_path, mo
 
 @frozen(kw_only=True)
 class Plain(Backend):
-    def _call(self, module, attribute):
+    def _attribute(self, module, attribute):
         return lambda *_: (module, attribute)
 
 

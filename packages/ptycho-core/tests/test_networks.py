@@ -1,15 +1,10 @@
 import sys
 
 import pytest
+from attrs import evolve
 from ptycho_config import InvalidValueError, MissingPackageError, ModelConfig
 from ptycho_core import networks
-from ptycho_core.networks import (
-    NetworkTraits,
-    check_stages,
-    find_network,
-    network_names,
-    trust_network,
-)
+from ptycho_core.networks import Networks, NetworkTraits, trust_network
 
 
 class Plain(NetworkTraits):
@@ -22,7 +17,7 @@ class Staged(NetworkTraits):
     has_stages = True
 
 
-OWN = {"plain": Plain, "staged": Staged}
+FAKE = Networks(backend="fake", own={"plain": Plain, "staged": Staged}, base=NetworkTraits)
 SOURCE = """
 from ptycho_core.networks import NetworkTraits
 
@@ -54,13 +49,13 @@ def other(tmp_path, monkeypatch):
 
 
 def find(name):
-    return find_network("fake", name, OWN, NetworkTraits)
+    return FAKE.find(name)
 
 
 @pytest.mark.usefixtures("other")
 def test_own_networks_come_first_then_those_of_other_packages():
-    assert network_names("fake", OWN) == ["plain", "staged", "broken", "good", "odd"]
-    assert network_names("another", OWN) == ["plain", "staged"]
+    assert FAKE.names == ["plain", "staged", "broken", "good", "odd"]
+    assert evolve(FAKE, backend="another").names == ["plain", "staged"]
     assert find("plain") is Plain
     assert find("good").__name__ == "Other"
     assert find("other_networks:Other") is find("good")
@@ -97,8 +92,8 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
 
 
 def test_stages_of_a_network_without_any_are_refused():
-    model = ModelConfig(architecture="plain", joint_stages=True)
-    check_stages(model, Staged, OWN)
+    staged = ModelConfig(architecture="staged", joint_stages=True)
+    assert FAKE.of_model(staged) is Staged
     with pytest.raises(InvalidValueError) as caught:
-        check_stages(model, Plain, OWN)
+        FAKE.of_model(ModelConfig(architecture="plain", joint_stages=True))
     assert (caught.value.name, caught.value.advice) == ("joint_stages", "use staged")

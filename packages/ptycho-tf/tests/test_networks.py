@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ptycho_config import InvalidValueError, ModelConfig
 from ptycho_tf.frameworks import keras, tf
-from ptycho_tf.networks import ARCHITECTURES, build_network, check_architecture
+from ptycho_tf.networks import ARCHITECTURES, NETWORKS, build_network
 
 
 @pytest.mark.parametrize("architecture", list(ARCHITECTURES))
@@ -46,5 +46,5 @@ def test_a_class_of_another_module_is_built_if_a_training_asks_for_it(tmp_path, 
     with pytest.raises(InvalidValueError) as caught:
         build_network(model)
     assert caught.value.name == "architecture"
-    check_architecture(model)
+    NETWORKS.to_train(model)
     assert isinstance(build_network(model), ARCHITECTURES["cnn"])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # listing the backends should not import the data package
     from ptycho_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
     from ptycho_data import Bundle
 
+    from ptycho_core.networks import Networks
     from ptycho_core.results import InferenceResult, TrainingResult
     from ptycho_core.streaming.live import LiveObject
 
@@ -40,10 +41,9 @@ GROUP = "ptycho.backends"
 class Backend:
     """A backend: its packages, its features and its calls.
 
-    The methods call functions of `package`, which is imported then: ``training.train``,
-    ``reconstruction.reconstruct``, ``settings.check_training``, ``settings.check_start``,
-    ``settings.check_inference`` and ``settings.recommended_rate``. A backend in one
-    file overrides the methods instead.
+    The methods use what is in `package`, which is imported then: ``training.train``,
+    ``reconstruction.reconstruct``, ``settings.check_training``, ``settings.check_inference`` and
+    ``networks.NETWORKS``. A backend in one file overrides the methods instead.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ class Backend:
             self._refuse("scans", "one", str(scans), "several_scans")
         if config.positions_trainable and not self.moving_positions:
             self._refuse("positions_trainable", "false", "true", "moving_positions")
-        self._call("settings", "check_training")(config, execution, scans)
+        self._attribute("settings", "check_training")(config, execution, scans)
 
     def check_inference(
         self, config: "InferenceConfig", execution: "PyTorchExecutionConfig"
@@ -148,7 +148,7 @@ class Backend:
         if execution.device_count != 1 and not self.several_devices:
             number = str(execution.device_count)
             self._refuse("devices", "1 to reconstruct", number, "several_devices")
-        self._call("settings", "check_inference")(execution)
+        self._attribute("settings", "check_inference")(execution)
 
     def check_start(self, start: "Bundle", model: "ModelConfig") -> None:
         """Refuse to train a network from the weights of another one.
@@ -158,19 +158,26 @@ class Backend:
         InvalidValueError
             Naming the first setting that differs: see `ptycho_core.fine_tuning`.
         """
-        self._call("settings", "check_start")(start, model)
+        from ptycho_core.fine_tuning import check_start  # imports the data package
+
+        check_start(start, model, self._networks.find(model.architecture))
 
     def recommended_rate(self, model: "ModelConfig") -> float:
         """Return the learning rate that the network of a model recommends."""
-        rate: float = self._call("settings", "recommended_rate")(model)
+        rate: float = self._networks.to_train(model).recommended_rate
         return rate
+
+    @property
+    def _networks(self) -> "Networks[Any]":
+        found: Networks[Any] = self._attribute("networks", "NETWORKS")
+        return found
 
     def train(self, *scans: Any, **arguments: Any) -> "TrainingResult":
         """Train: ``train(scans, config, execution, *, output, probe=None, test_scan=None, ...)``.
 
         Parameters and errors are those of ``ptycho_torch.training.train``.
         """
-        result: TrainingResult = self._call("training", "train")(*scans, **arguments)
+        result: TrainingResult = self._attribute("training", "train")(*scans, **arguments)
         return result
 
     def reconstruct(self, *what: Any, **arguments: Any) -> "InferenceResult":
@@ -178,7 +185,9 @@ class Backend:
 
         Parameters and errors are those of ``ptycho_torch.reconstruction.reconstruct``.
         """
-        result: InferenceResult = self._call("reconstruction", "reconstruct")(*what, **arguments)
+        result: InferenceResult = self._attribute("reconstruction", "reconstruct")(
+            *what, **arguments
+        )
         return result
 
     def live(self, bundle: "Bundle", **arguments: Any) -> "LiveObject":
@@ -195,7 +204,7 @@ class Backend:
             self._refuse(
                 "backend", "one with live reconstruction", self.name, "live_reconstruction"
             )
-        found: LiveObject = self._call("reconstructor", "Reconstructor")(bundle, **arguments)
+        found: LiveObject = self._attribute("reconstructor", "Reconstructor")(bundle, **arguments)
         return found
 
     def arrays(self, accelerator: str) -> tuple[str, float, Callable[[Any], Any]]:
@@ -217,7 +226,7 @@ class Backend:
         if not self.solver_arrays:
             self._refuse("accelerator", "numpy", accelerator, "solver_arrays")
         found: tuple[str, float, Callable[[Any], Any]]
-        found = self._call("devices", "solver_arrays")(accelerator)
+        found = self._attribute("devices", "solver_arrays")(accelerator)
         return found
 
     def export(
@@ -239,12 +248,12 @@ class Backend:
             rule = f"one of {', '.join(self.exported_kinds) or 'none'} with backend {self.name}"
             raise InvalidValueError("kind", rule, describe(kind))
         made: dict[str, dict[str, tuple[int | str, ...]]]
-        made = self._call("exporting", "export")(bundle, path, kind, **options)
+        made = self._attribute("exporting", "export")(bundle, path, kind, **options)
         return made
 
     def devices(self) -> list[str]:
         """Names of the devices that the framework finds on this machine."""
-        found: list[str] = self._call("devices", "device_names")()
+        found: list[str] = self._attribute("devices", "device_names")()
         return found
 
     def _refuse(self, name: str, rule: str, got: str, feature: str) -> None:
@@ -252,7 +261,7 @@ class Backend:
         advice = f"use {' or '.join(able)}" if able else ""
         raise InvalidValueError(name, f"{rule} with backend {self.name}", got, advice)
 
-    def _call(self, module: str, attribute: str) -> Callable[..., Any]:
+    def _attribute(self, module: str, attribute: str) -> Any:
         path = f"{self.package}.{module}"
         try:
             found = import_module(path)
@@ -261,8 +270,7 @@ class Backend:
                 f"backend {self.name} is installed but cannot be imported ({error}); "
                 f"repair it {self.source}: {self.pip_command} --force-reinstall"
             ) from error
-        entry: Callable[..., Any] = getattr(found, attribute)
-        return entry
+        return getattr(found, attribute)
 
 
 #: Our own backends, so that they can be listed and installed if their package is missing.

@@ -13,7 +13,7 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_data import Bundle
 from ptycho_physics import input_scale
 
-from ptycho_core.networks import NetworkTraits
+from ptycho_core.networks import N, Networks
 
 __all__ = [
     "LOG_SCALE",
@@ -22,6 +22,8 @@ __all__ = [
     "installed_versions",
     "make_bundle",
     "model_settings",
+    "naming_backends",
+    "network_of",
 ]
 
 LOG_SCALE, NETWORK = "log_scale", "network."
@@ -110,12 +112,27 @@ def make_bundle(
     )
 
 
+def network_of(bundle: Bundle, networks: Networks[N]) -> type[N]:
+    """Return the class of a bundle's network, among those of a backend.
+
+    Raises
+    ------
+    InvalidValueError
+        If the backend does not know it.
+    """
+    with naming_backends(bundle, networks.backend):
+        return networks.find(bundle.training_config.model.architecture)
+
+
 def model_settings(
-    bundle: Bundle, probe: NDArray[np.complex64], network: type[NetworkTraits]
+    bundle: Bundle, probe: NDArray[np.complex64], networks: Networks[N]
 ) -> ModelConfig:
-    """Return the settings of a bundle's network; a probe sets N if the network accepts any."""
+    """Return the settings of a bundle's network; a probe sets N if the network accepts any.
+
+    Errors are those of `network_of`.
+    """
     settings = bundle.training_config.model
-    if network.any_size:
+    if network_of(bundle, networks).any_size:
         settings = evolve(settings, N=probe.shape[-1])
     return settings
 

@@ -14,8 +14,9 @@ from ptycho_data import Bundle, Reconstruction, Scan
 from ptycho_physics import Canvas
 from ptycho_physics.memory import require_memory
 
+from ptycho_core.bundles import network_of
 from ptycho_core.checks import check_fit, warn_if_few
-from ptycho_core.networks import NetworkTraits
+from ptycho_core.networks import Networks
 from ptycho_core.probe_choice import choose_probe
 from ptycho_core.results import InferenceResult
 from ptycho_core.sampling import inference_groups, with_positions
@@ -98,8 +99,7 @@ class NetworkPass(Protocol):
 
 def reconstruct_in_one_pass(
     open_pass: Callable[[PassRequest], AbstractContextManager[NetworkPass]],
-    network: type[NetworkTraits],
-    backend: str,
+    networks: Networks[Any],
     bundle: Bundle,
     scan: Scan,
     config: InferenceConfig,
@@ -118,10 +118,8 @@ def reconstruct_in_one_pass(
     ----------
     open_pass
         Opens the pass of the backend.
-    network
-        Class of the bundle's network in the backend.
-    backend
-        Its name.
+    networks
+        Those of the backend.
     bundle
         Trained model, of either backend.
     scan
@@ -139,10 +137,12 @@ def reconstruct_in_one_pass(
     Raises
     ------
     InvalidValueError
-        If bundle and scan do not match, the scan is several, its positions span more than fits
-        into memory, or the network's patches, the object or its R-factor are not finite.
+        If the backend does not know the network, bundle and scan do not match, the scan is several,
+        its positions span more than fits into memory, or the network's patches, the object or its
+        R-factor are not finite.
     """
     started = time.perf_counter()
+    network = network_of(bundle, networks)
     trained = bundle.training_config
     check_fit(trained.model.N, scan, any_size=network.any_size)
     scan = with_positions(scan.single(), measured=trained.positions_provided)
@@ -194,7 +194,7 @@ def reconstruct_in_one_pass(
             "score": scored - stitched,
         },
         patterns_per_second=len(indices) / (stitched - prepared),
-        backend=backend,
+        backend=networks.backend,
         main_process=work.main_process,
     )
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import evolve
 from numpy.typing import NDArray
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.adopting import adopt
@@ -30,21 +30,19 @@ from ptycho_physics import DivergenceError
 from ptycho_core.checkpoints import CheckpointFiles
 from ptycho_core.checks import check_outputs
 from ptycho_core.live_page import Publisher
-from ptycho_core.networks import NetworkTraits, trust_network
+from ptycho_core.networks import Networks
 from ptycho_core.ranks import is_first_process
 from ptycho_core.refined_scans import write_refined
 from ptycho_core.results import TrainingInterrupted, TrainingResult
-from ptycho_core.resuming import Changes
 from ptycho_core.sampling import with_photons
 from ptycho_core.sparing import sparing_results
-from ptycho_core.stopping import StopReason
-from ptycho_core.tracking.base import Tracker
 from ptycho_core.tracking.choice import settings_of, tracked
 from ptycho_core.tracking.page import WithPage
 from ptycho_core.tracking.pictures import training_pictures
 from ptycho_core.training_data import TrainingData, gather, separate
+from ptycho_core.training_job import Fitted, TrainableModel, TrainingJob
 
-__all__ = ["Fitted", "TrainableModel", "TrainingJob", "train_network"]
+__all__ = ["train_network"]
 
 log = logging.getLogger(__name__)
 
@@ -52,102 +50,11 @@ log = logging.getLogger(__name__)
 LARGEST_WEIGHT = float(np.sqrt(np.finfo(np.float32).max))
 
 
-class TrainableModel(Protocol):
-    """What is asked of a backend's model after training."""
-
-    def probe_changes(self) -> Sequence[Any]:
-        """Return the trainable parameters of the probes."""
-
-    def position_shifts(self) -> Sequence[Any]:
-        """Return the trainable parameters of the positions."""
-
-    def refined(self, number: int) -> tuple[NDArray[np.complex64], NDArray[np.float32] | None]:
-        """Return probe (M, N, N) and position offsets (n, 2) of a scan; None if they are fixed."""
-
-
-@frozen(eq=False, kw_only=True)
-class TrainingJob:
-    """What a backend needs to train.
-
-    Attributes
-    ----------
-    scans : sequence of Scan
-        Scans to train on, with their photons.
-    data : TrainingData
-        Groups of all scans, and the optics of each.
-    config : TrainingConfig
-        What to compute.
-    execution : PyTorchExecutionConfig
-        How to run it.
-    output : Path
-        Folder for checkpoints and logs.
-    checkpoints : CheckpointFiles
-        Its checkpoints, in that folder.
-    resume : bool
-        Whether to resume from them.
-    start : Bundle or None
-        Trained model whose weights are the first ones, instead of random ones.
-    tracker : Tracker
-        Where the values of each epoch are written; the other processes, if there are several, have
-        one that writes nothing.
-    page : Publisher
-        Live page that the training is shown on.
-    look : callable or None
-        To be called after each epoch with the model and the number of the epoch, counted from one:
-        it may reconstruct with the model. The backend keeps its random numbers from that. None if
-        nobody wants to see it.
-    """
-
-    scans: Sequence[Scan]
-    data: TrainingData
-    config: TrainingConfig
-    execution: PyTorchExecutionConfig
-    output: Path
-    checkpoints: CheckpointFiles
-    resume: bool
-    start: Bundle | None = None
-    tracker: Tracker
-    page: Publisher = field(factory=Publisher)
-    look: Callable[[Any, int], None] | None = None
-
-
-@frozen(eq=False, kw_only=True)
-class Fitted:
-    """A training that has ended.
-
-    Attributes
-    ----------
-    model : TrainableModel
-        With the weights to be kept: those of the best epoch, or the averaged ones.
-    history : dict of str to list of float
-        Losses by name, one value per epoch.
-    epochs, epochs_before : int
-        Finished epochs, and those of them that a resumed run found done.
-    seconds : float
-        Wall time of the training.
-    stopped : {"epochs", "plateau", "interrupted"}
-        Why it ended.
-    changes : list of dict
-        Settings that were changed on resuming, see `ptycho_core.resuming.resumed_changes`.
-    main_process : bool
-        Whether this process writes, if there are several.
-    """
-
-    model: Any
-    history: dict[str, list[float]]
-    epochs: int
-    epochs_before: int
-    seconds: float
-    stopped: StopReason
-    changes: Changes
-    main_process: bool = True
-
-
 def train_network(
     fit: Callable[[TrainingJob], AbstractContextManager[Fitted]],
     bundle_of: Callable[..., Bundle],
     checkpoints: CheckpointFiles,
-    network_class: Callable[[str], type[NetworkTraits]],
+    networks: Networks[Any],
     scans: Scan | Sequence[Scan],
     config: TrainingConfig,
     execution: PyTorchExecutionConfig,
@@ -174,8 +81,8 @@ def train_network(
         `ptycho_core.bundles.make_bundle`.
     checkpoints
         Names of the checkpoints.
-    network_class
-        Returns the class of a network of the backend by its name.
+    networks
+        Those of the backend.
     scans
         Patterns, positions and probe to train on. Several scans share the network and the
         intensity scale; each has its own probe, bad pixels, dose and validation strip. A scan
@@ -234,8 +141,7 @@ def train_network(
     overrides = dict(overrides_applied or {})
     dose = config.asked_photons(overrides)
     scans = [with_photons(scan, dose) for scan in scans]
-    trust_network(config.model.architecture)
-    from_scan = network_class(config.model.architecture).starts_from_scan
+    from_scan = networks.to_train(config.model).starts_from_scan
     held = test_scan and with_photons(test_scan, dose)
     data = gather(scans, held, config, probe, from_scan=from_scan)
     record = {

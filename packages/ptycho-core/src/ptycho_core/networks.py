@@ -18,8 +18,9 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+from attrs import frozen
 from ptycho_config import ModelConfig
 from ptycho_config.errors import InvalidValueError, MissingPackageError, describe
 
@@ -30,10 +31,8 @@ __all__ = [
     "UNIT_SWISH",
     "UNROLLED_CHANNELS",
     "NetworkTraits",
-    "check_stages",
+    "Networks",
     "cnn_channels",
-    "find_network",
-    "network_names",
     "trust_network",
     "unrolled_channels",
 ]
@@ -116,47 +115,78 @@ def trust_network(name: str) -> None:
     _TRUSTED.add(name)
 
 
-def network_names(backend: str, own: Mapping[str, type[NetworkTraits]]) -> list[str]:
-    """Names of the networks of a backend: its own, then those of installed packages."""
-    return [*sorted(own), *sorted(_installed(backend).keys() - own.keys())]
+@frozen(kw_only=True)
+class Networks(Generic[N]):
+    """The networks of a backend: its own, and those of installed packages.
 
-
-def find_network(backend: str, name: str, own: Mapping[str, type[N]], base: type) -> type[N]:
-    """Return the class of a network.
-
-    Parameters
+    Attributes
     ----------
-    backend
+    backend : str
         Name of the backend.
-    name
-        One of `network_names`, or ``module:Class``.
-    own
+    own : dict of str to class
         The networks of the backend, by name.
-    base
+    base : class
         Class from which all of them derive.
-
-    Raises
-    ------
-    InvalidValueError
-        No network has that name, the class cannot be imported or is not a network, or its
-        module was named only by a bundle (see `trust_network`).
-    MissingPackageError
-        It is registered, but cannot be imported.
     """
-    if name in own:
-        return own[name]
-    entries = _installed(backend)
-    entry = entries.get(name) or next((e for e in entries.values() if e.value == name), None)
-    if entry is not None:
-        return _checked(_load(entry), name, base)
-    if name in _TRUSTED and ":" in name:
-        return _checked(_import(name), name, base)
-    advice = ""
-    if ":" in name:
-        python = f"ptycho_core.networks.trust_network({name!r})"
-        advice = f"to import that class, give --architecture {name}, or in Python call {python}"
-    rule = f"one of {', '.join(network_names(backend, own))} with backend {backend}"
-    raise InvalidValueError("architecture", rule, describe(name), advice)
+
+    backend: str
+    own: Mapping[str, type[N]]
+    base: type
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all networks: first those of the backend, then those of installed packages."""
+        return [*sorted(self.own), *sorted(_installed(self.backend).keys() - self.own.keys())]
+
+    def find(self, name: str) -> type[N]:
+        """Return the class of a network, by name or as ``module:Class``.
+
+        Raises
+        ------
+        InvalidValueError
+            No network has that name, the class cannot be imported or is not a network, or its
+            module was named only by a bundle (see `trust_network`).
+        MissingPackageError
+            It is registered, but cannot be imported.
+        """
+        if name in self.own:
+            return self.own[name]
+        entries = _installed(self.backend)
+        entry = entries.get(name) or next((e for e in entries.values() if e.value == name), None)
+        if entry is not None:
+            return _checked(_load(entry), name, self.base)
+        if name in _TRUSTED and ":" in name:
+            return _checked(_import(name), name, self.base)
+        advice = ""
+        if ":" in name:
+            python = f"ptycho_core.networks.trust_network({name!r})"
+            advice = f"to import that class, give --architecture {name}, or in Python call {python}"
+        rule = f"one of {', '.join(self.names)} with backend {self.backend}"
+        raise InvalidValueError("architecture", rule, describe(name), advice)
+
+    def of_model(self, model: ModelConfig) -> type[N]:
+        """Return the class of the network of a model.
+
+        Raises
+        ------
+        InvalidValueError, MissingPackageError
+            As for `find`; or the model has ``joint_stages``, and the network no stages. The message
+            names those that have.
+        """
+        network = self.find(model.architecture)
+        if model.joint_stages and not network.has_stages:
+            able = ", ".join(sorted(name for name, kind in self.own.items() if kind.has_stages))
+            rule = f"false with architecture {model.architecture}"
+            raise InvalidValueError("joint_stages", rule, "true", f"use {able}")
+        return network
+
+    def to_train(self, model: ModelConfig) -> type[N]:
+        """Return the class of the network of a model to be trained; errors as for `of_model`.
+
+        A ``module:Class`` is imported: whoever trains has named the network.
+        """
+        trust_network(model.architecture)
+        return self.of_model(model)
 
 
 def _load(entry: EntryPoint) -> object:
@@ -182,28 +212,3 @@ def _checked(found: object, name: str, base: type) -> type[Any]:
         return found
     rule = f"a subclass of {base.__module__}.{base.__qualname__}"
     raise InvalidValueError("architecture", rule, describe(name))
-
-
-def check_stages(
-    model: ModelConfig, network: type[NetworkTraits], own: Mapping[str, type[NetworkTraits]]
-) -> None:
-    """Refuse ``joint_stages`` for a network without stages.
-
-    Parameters
-    ----------
-    model
-        Requested network.
-    network
-        Class of its network.
-    own
-        The networks of the backend, by name, to name those that have stages.
-
-    Raises
-    ------
-    InvalidValueError
-        If the network has no stages; the message names those that have.
-    """
-    if model.joint_stages and not network.has_stages:
-        able = ", ".join(sorted(name for name, kind in own.items() if kind.has_stages))
-        rule = f"false with architecture {model.architecture}"
-        raise InvalidValueError("joint_stages", rule, "true", f"use {able}")

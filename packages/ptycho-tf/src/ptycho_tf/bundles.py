@@ -1,6 +1,6 @@
 """Convert a Keras model to the portable bundle and back: see `ptycho_core.bundles`."""
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,9 @@ from ptycho_core.bundles import (
 from ptycho_data import Bundle
 
 from ptycho_tf.model import PtychoModel
-from ptycho_tf.networks import Network, network_class
+from ptycho_tf.networks import NETWORKS
 from ptycho_tf.weights import weights_of
 
-BACKEND: Final = "tensorflow"
 PACKAGES = ("ptycho-tf", "keras", "tensorflow", "tensorflow-cpu")
 
 
@@ -45,22 +44,10 @@ def bundle_of(model: PtychoModel, config: TrainingConfig, **record: Any) -> Bund
         config,
         named_weights(model),
         model.probe.numpy()[: model.scans[0].modes],
-        backend=BACKEND,
+        backend=NETWORKS.backend,
         packages=PACKAGES,
         **record,
     )
-
-
-def network_of(bundle: Bundle) -> type[Network]:
-    """Return the class of a bundle's network.
-
-    Raises
-    ------
-    InvalidValueError
-        If this backend does not know it.
-    """
-    with naming_backends(bundle, BACKEND):
-        return network_class(bundle.training_config.model.architecture)
 
 
 def model_from(
@@ -91,8 +78,8 @@ def model_from(
         are not those of the architecture.
     """
     probe = bundle.probe if probe is None else probe
-    settings = model_settings(bundle, probe, network_of(bundle))
-    with naming_backends(bundle, BACKEND):
+    settings = model_settings(bundle, probe, NETWORKS)
+    with naming_backends(bundle, NETWORKS.backend):
         model = PtychoModel(settings, probe, bad_pixels, precision=precision)
     assign_weights(model, bundle)
     return model

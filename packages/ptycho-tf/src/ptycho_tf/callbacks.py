@@ -126,7 +126,7 @@ class Look(keras.callbacks.Callback):
     Parameters
     ----------
     look
-        ``look`` of `ptycho_core.network_training.TrainingJob`.
+        ``look`` of `ptycho_core.training_job.TrainingJob`.
     model
         The model that is trained.
     """

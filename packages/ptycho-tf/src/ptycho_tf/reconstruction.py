@@ -24,11 +24,12 @@ from ptycho_physics import (
 )
 
 from ptycho_tf import namespace
-from ptycho_tf.bundles import BACKEND, model_from, network_of
+from ptycho_tf.bundles import model_from
 from ptycho_tf.devices import Devices, be_deterministic, open_devices
 from ptycho_tf.frameworks import tf
 from ptycho_tf.layout import channels_first, channels_last
 from ptycho_tf.model import PtychoModel
+from ptycho_tf.networks import NETWORKS
 from ptycho_tf.overlap import Placement
 
 PATTERNS_PER_STEP = {"CPU": 32, "GPU": 1024}
@@ -45,10 +46,7 @@ def reconstruct(bundle: Bundle, *scan_and_settings: Any, **options: Any) -> Infe
     Further parameters and errors are those of
     `ptycho_core.network_pass.reconstruct_in_one_pass`.
     """
-    network = network_of(bundle)
-    return reconstruct_in_one_pass(
-        open_pass, network, BACKEND, bundle, *scan_and_settings, **options
-    )
+    return reconstruct_in_one_pass(open_pass, NETWORKS, bundle, *scan_and_settings, **options)
 
 
 @contextmanager

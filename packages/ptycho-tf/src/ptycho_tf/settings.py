@@ -1,13 +1,11 @@
 """Check settings against backend and machine before any work."""
 
-from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
+from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.errors import InvalidValueError
 from ptycho_config.loggers import check_logger
-from ptycho_core import fine_tuning
-from ptycho_data import Bundle
 
 from ptycho_tf.devices import check_devices
-from ptycho_tf.networks import check_architecture, network_class
+from ptycho_tf.networks import NETWORKS
 
 
 def check_training(
@@ -24,26 +22,9 @@ def check_training(
     MissingPackageError
         If the logger's package is missing.
     """
-    check_architecture(config.model)
+    NETWORKS.to_train(config.model)
     check_logger(execution.logger_backend)
     check_devices(execution)
-
-
-def check_start(start: Bundle, model: ModelConfig) -> None:
-    """Refuse to train from a model of another network: see `ptycho_core.fine_tuning`.
-
-    Raises
-    ------
-    InvalidValueError
-        Naming the first setting that differs.
-    """
-    fine_tuning.check_start(start, model, network_class(model.architecture))
-
-
-def recommended_rate(model: ModelConfig) -> float:
-    """Return the learning rate that the network of a model to be trained recommends."""
-    check_architecture(model)
-    return network_class(model.architecture).recommended_rate
 
 
 def check_inference(execution: PyTorchExecutionConfig) -> None:

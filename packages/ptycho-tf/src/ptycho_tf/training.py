@@ -8,13 +8,14 @@ from typing import Any
 from attrs import frozen
 from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_core.checkpoints import check_room, replacing
-from ptycho_core.network_training import Fitted, TrainingJob, train_network
+from ptycho_core.network_training import train_network
 from ptycho_core.progress.training import TrainingProgress
 from ptycho_core.results import TrainingResult
 from ptycho_core.resuming import CHANGES, resumed_state
 from ptycho_core.schedules import chosen_scheduler
 from ptycho_core.stopping import Patience
 from ptycho_core.training_data import TrainingData
+from ptycho_core.training_job import Fitted, TrainingJob
 
 from ptycho_tf import checkpoints
 from ptycho_tf.bundles import assign_weights, bundle_of
@@ -33,9 +34,8 @@ from ptycho_tf.devices import Devices, be_deterministic, open_devices
 from ptycho_tf.frameworks import keras
 from ptycho_tf.learning import LearningModel
 from ptycho_tf.model import PtychoModel
-from ptycho_tf.networks import network_class
+from ptycho_tf.networks import NETWORKS
 from ptycho_tf.schedules import Schedule
-from ptycho_tf.settings import check_training
 
 
 def _sources(
@@ -170,7 +170,7 @@ def train(scans: Any, *settings: Any, **options: Any) -> TrainingResult:
     Further parameters and errors are those of `ptycho_core.network_training.train_network`.
     """
     return train_network(
-        fit_job, bundle_of, checkpoints.FILES, network_class, scans, *settings, **options
+        fit_job, bundle_of, checkpoints.FILES, NETWORKS, scans, *settings, **options
     )
 
 
@@ -178,7 +178,6 @@ def train(scans: Any, *settings: Any, **options: Any) -> TrainingResult:
 def fit_job(job: TrainingJob) -> Iterator[Fitted]:
     """Train with Keras."""
     config, execution = job.config, job.execution
-    check_training(config, execution, len(job.scans))
     keras.utils.set_random_seed(config.seed)
     be_deterministic(execution.deterministic)
     devices = open_devices(execution)

@@ -1,6 +1,6 @@
 """Convert a PyTorch model to the portable bundle and back: see `ptycho_core.bundles`."""
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +17,8 @@ from ptycho_core.bundles import (
 from ptycho_data import Bundle
 
 from ptycho_torch.model import PtychoModel
-from ptycho_torch.networks import Network, network_class
+from ptycho_torch.networks import NETWORKS
 
-BACKEND: Final = "pytorch"
 PACKAGES = ("ptycho-torch", "torch", "lightning")
 
 
@@ -42,22 +41,10 @@ def bundle_of(model: PtychoModel, config: TrainingConfig, **record: Any) -> Bund
         config,
         {name: value.detach().cpu().numpy() for name, value in kept.items()},
         model.scans[0].probe.detach().cpu().numpy(),
-        backend=BACKEND,
+        backend=NETWORKS.backend,
         packages=PACKAGES,
         **record,
     )
-
-
-def network_of(bundle: Bundle) -> type[Network]:
-    """Return the class of a bundle's network.
-
-    Raises
-    ------
-    InvalidValueError
-        If this backend does not know it.
-    """
-    with naming_backends(bundle, BACKEND):
-        return network_class(bundle.training_config.model.architecture)
 
 
 def model_from(
@@ -84,8 +71,8 @@ def model_from(
         are not those of the architecture.
     """
     probe = bundle.probe if probe is None else probe
-    settings = model_settings(bundle, probe, network_of(bundle))
-    with naming_backends(bundle, BACKEND):
+    settings = model_settings(bundle, probe, NETWORKS)
+    with naming_backends(bundle, NETWORKS.backend):
         model = PtychoModel(settings, probe, bad_pixels)
     assign_weights(model, bundle)
     return model.eval()

@@ -128,7 +128,7 @@ class Look(pl.Callback):
     Parameters
     ----------
     look
-        ``look`` of `ptycho_core.network_training.TrainingJob`.
+        ``look`` of `ptycho_core.training_job.TrainingJob`.
     """
 
     def __init__(self, look: Callable[[Any, int], None]) -> None:

@@ -15,9 +15,9 @@ from ptycho_core.results import InferenceResult
 from ptycho_data import Bundle
 from ptycho_physics import Canvas
 
-from ptycho_torch.bundles import BACKEND, network_of
 from ptycho_torch.devices import determinism, open_runner
 from ptycho_torch.loading import CountsDataset, read
+from ptycho_torch.networks import NETWORKS
 from ptycho_torch.reconstructor import Reconstructor
 
 
@@ -28,10 +28,7 @@ def reconstruct(bundle: Bundle, *scan_and_settings: Any, **options: Any) -> Infe
     Further parameters and errors are those of
     `ptycho_core.network_pass.reconstruct_in_one_pass`.
     """
-    network = network_of(bundle)
-    return reconstruct_in_one_pass(
-        open_pass, network, BACKEND, bundle, *scan_and_settings, **options
-    )
+    return reconstruct_in_one_pass(open_pass, NETWORKS, bundle, *scan_and_settings, **options)
 
 
 @contextmanager

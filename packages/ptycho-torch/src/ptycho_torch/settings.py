@@ -1,12 +1,10 @@
 """Check settings against backend and machine before any work."""
 
-from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
+from ptycho_config import PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.loggers import check_logger
-from ptycho_core import fine_tuning
-from ptycho_data import Bundle
 
 from ptycho_torch.devices import check_device
-from ptycho_torch.networks import check_architecture, network_class
+from ptycho_torch.networks import NETWORKS
 
 
 def check_training(
@@ -25,26 +23,9 @@ def check_training(
     """
     from ptycho_torch.fitting import check_trainer
 
-    check_architecture(config.model)
+    NETWORKS.to_train(config.model)
     check_logger(execution.logger_backend)
     check_trainer(execution)
-
-
-def check_start(start: Bundle, model: ModelConfig) -> None:
-    """Refuse to train from a model of another network: see `ptycho_core.fine_tuning`.
-
-    Raises
-    ------
-    InvalidValueError
-        Naming the first setting that differs.
-    """
-    fine_tuning.check_start(start, model, network_class(model.architecture))
-
-
-def recommended_rate(model: ModelConfig) -> float:
-    """Return the learning rate that the network of a model to be trained recommends."""
-    check_architecture(model)
-    return network_class(model.architecture).recommended_rate
 
 
 def check_inference(execution: PyTorchExecutionConfig) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import lightning.pytorch as pl
 from attrs import evolve
 from ptycho_core.checkpoints import check_room, replacing
-from ptycho_core.network_training import Fitted, TrainingJob, train_network
+from ptycho_core.network_training import train_network
 from ptycho_core.ranks import is_first_process
 from ptycho_core.results import TrainingResult
 from ptycho_core.resuming import CHANGES, resumed_state
 from ptycho_core.stopping import Patience
+from ptycho_core.training_job import Fitted, TrainingJob
 
 from ptycho_torch.bundles import assign_weights, bundle_of
 from ptycho_torch.checkpoints import FILES, checkpoint_bytes, load_weights, resume_from
@@ -21,7 +22,7 @@ from ptycho_torch.fitting import fit, make_trainer
 from ptycho_torch.lightning_log import quiet_lightning
 from ptycho_torch.memory import keep_freed_memory
 from ptycho_torch.module import PtychoModule, model_to_train
-from ptycho_torch.networks import check_architecture, network_class
+from ptycho_torch.networks import NETWORKS
 
 
 def train(scans: Any, *settings: Any, **options: Any) -> TrainingResult:
@@ -29,7 +30,7 @@ def train(scans: Any, *settings: Any, **options: Any) -> TrainingResult:
 
     Further parameters and errors are those of `ptycho_core.network_training.train_network`.
     """
-    return train_network(fit_job, bundle_of, FILES, network_class, scans, *settings, **options)
+    return train_network(fit_job, bundle_of, FILES, NETWORKS, scans, *settings, **options)
 
 
 @contextmanager
@@ -37,7 +38,6 @@ def fit_job(job: TrainingJob) -> Iterator[Fitted]:
     """Train with Lightning."""
     keep_freed_memory()
     config, execution, data = job.config, job.execution, job.data
-    check_architecture(config.model)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     model, validated = model_to_train(config, data.optics), bool(data.validation)
     if job.start is not None:

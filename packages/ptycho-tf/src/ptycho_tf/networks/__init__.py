@@ -3,7 +3,7 @@
 from typing import Any
 
 from ptycho_config import ModelConfig
-from ptycho_core.networks import check_stages, find_network, trust_network
+from ptycho_core.networks import Networks
 
 from ptycho_tf.networks.base import Network
 from ptycho_tf.networks.cnn import CNN
@@ -14,32 +14,10 @@ ARCHITECTURES: dict[str, type[Network]] = {
     "guided": Guided,
     "unrolled": Unrolled,
 }
-"""The networks of this package; `ptycho_core.networks` finds those of others."""
+"""The networks of this package, by name."""
 
-
-def network_class(architecture: str) -> type[Network]:
-    """Return the class of a network, by name or as ``module:Class``.
-
-    Raises
-    ------
-    InvalidValueError
-        There is no such network, or only a bundle named its module.
-    """
-    return find_network("tensorflow", architecture, ARCHITECTURES, Network)
-
-
-def check_architecture(model: ModelConfig) -> None:
-    """Refuse an unknown network, and ``joint_stages`` for a network without stages.
-
-    For trainings: the user named the network, so a ``module:Class`` is imported.
-
-    Raises
-    ------
-    InvalidValueError
-        If the settings are invalid; the message lists the networks.
-    """
-    trust_network(model.architecture)
-    check_stages(model, network_class(model.architecture), ARCHITECTURES)
+NETWORKS = Networks(backend="tensorflow", own=ARCHITECTURES, base=Network)
+"""These, and the networks of installed packages."""
 
 
 def build_network(model: ModelConfig, dtype: Any = None) -> Network:
@@ -57,10 +35,9 @@ def build_network(model: ModelConfig, dtype: Any = None) -> Network:
     InvalidValueError
         If there is no architecture of that name, or it does not support a setting of ``model``.
     """
-    network: Any = network_class(model.architecture)
-    check_stages(model, network, ARCHITECTURES)
+    network: Any = NETWORKS.of_model(model)
     built: Network = network(model, dtype)
     return built
 
 
-__all__ = ["ARCHITECTURES", "Network", "build_network", "check_architecture", "network_class"]
+__all__ = ["ARCHITECTURES", "NETWORKS", "Network", "build_network"]

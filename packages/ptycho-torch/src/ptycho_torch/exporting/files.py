@@ -11,11 +11,13 @@ import torch
 from attrs import evolve
 from ptycho_config.errors import InvalidValueError, MissingPackageError
 from ptycho_config.install import SOURCE, install_command
+from ptycho_core.bundles import network_of
 from ptycho_data import Bundle, atomic_path
 from torch import Tensor
 
-from ptycho_torch.bundles import model_from, network_of
+from ptycho_torch.bundles import model_from
 from ptycho_torch.exporting.network import MEASURED, START, SinglePatterns
+from ptycho_torch.networks import NETWORKS
 
 __all__ = ["KINDS", "example_inputs", "export", "single_patterns"]
 
@@ -92,7 +94,7 @@ def single_patterns(
     """Return the network of a bundle as it is exported; parameters as of `export`."""
     trained = bundle.training_config.model
     N = trained.N if N is None else N
-    kind = network_of(bundle)
+    kind = network_of(bundle, NETWORKS)
     if trained.N != N and not kind.any_size:
         rule = f"{trained.N}, the size that the bundle was trained for"
         raise InvalidValueError("N", rule, f"{N}")

@@ -1,7 +1,7 @@
 """The networks, by name: a new one is one file and one line here, or an entry point elsewhere."""
 
 from ptycho_config import ModelConfig
-from ptycho_core.networks import check_stages, find_network, trust_network
+from ptycho_core.networks import Networks
 
 from ptycho_torch.networks.base import Network
 from ptycho_torch.networks.cnn import CNN
@@ -12,32 +12,10 @@ ARCHITECTURES: dict[str, type[Network]] = {
     "guided": Guided,
     "unrolled": Unrolled,
 }
-"""The networks of this package; `ptycho_core.networks` finds those of others."""
+"""The networks of this package, by name."""
 
-
-def network_class(architecture: str) -> type[Network]:
-    """Return the class of a network, by name or as ``module:Class``.
-
-    Raises
-    ------
-    InvalidValueError
-        There is no such network, or only a bundle named its module.
-    """
-    return find_network("pytorch", architecture, ARCHITECTURES, Network)
-
-
-def check_architecture(model: ModelConfig) -> None:
-    """Refuse an unknown network, and ``joint_stages`` for a network without stages.
-
-    For trainings: the user named the network, so a ``module:Class`` is imported.
-
-    Raises
-    ------
-    InvalidValueError
-        If the settings are invalid; the message lists the networks.
-    """
-    trust_network(model.architecture)
-    check_stages(model, network_class(model.architecture), ARCHITECTURES)
+NETWORKS = Networks(backend="pytorch", own=ARCHITECTURES, base=Network)
+"""These, and the networks of installed packages."""
 
 
 def build_network(model: ModelConfig) -> Network:
@@ -48,9 +26,7 @@ def build_network(model: ModelConfig) -> Network:
     InvalidValueError
         If there is no architecture of that name, or it does not support a setting of ``model``.
     """
-    network = network_class(model.architecture)
-    check_stages(model, network, ARCHITECTURES)
-    return network(model)
+    return NETWORKS.of_model(model)(model)
 
 
-__all__ = ["ARCHITECTURES", "Network", "build_network", "check_architecture", "network_class"]
+__all__ = ["ARCHITECTURES", "NETWORKS", "Network", "build_network"]
