@@ -2,13 +2,14 @@ import json
 
 import numpy as np
 import pytest
-from ptycho_data._contract import Findings, check_layout
+from ptycho_data._contract import check_layout
 from ptycho_data._statements import read_statements
 from ptycho_data._values import (
     arrange,
     check_patches,
     check_small,
 )
+from ptycho_data._violations import Findings
 
 
 @pytest.fixture

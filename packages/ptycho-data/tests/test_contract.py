@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from ptycho_data._contract import Findings, check_layout, raster_advice, resolve_aliases
+from ptycho_data._contract import check_layout, raster_advice, resolve_aliases
+from ptycho_data._violations import Findings
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pickle
 
 import pytest
-from ptycho_data._contract import WHOLE_FILE, Findings, MissingScanError, ScanFormatError
+from ptycho_data._violations import WHOLE_FILE, Findings, MissingScanError, ScanFormatError
 
 
 @pytest.fixture

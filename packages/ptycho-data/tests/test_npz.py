@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ptycho_data._contract import MissingScanError, ScanFormatError
 from ptycho_data._npz import Archive, load_arrays
+from ptycho_data._violations import MissingScanError, ScanFormatError
 
 
 def _npy(array, **header):

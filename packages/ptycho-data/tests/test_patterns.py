@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from ptycho_data import Scan, ScanFormatError, ScanFormatWarning, load_scan, save_scan
-from ptycho_data._contract import Findings
 from ptycho_data._domain import quantum
 from ptycho_data._patterns import check_patterns
+from ptycho_data._violations import Findings
 
 
 @pytest.fixture

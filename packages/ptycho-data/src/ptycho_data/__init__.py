@@ -11,13 +11,7 @@ from ptycho_data._bundle import (
     save_bundle,
 )
 from ptycho_data._changes import CentredSource
-from ptycho_data._contract import (
-    MissingScanError,
-    ScanFormatError,
-    ScanFormatWarning,
-    Violation,
-    as_modes,
-)
+from ptycho_data._contract import as_modes
 from ptycho_data._domain import Domain
 from ptycho_data._files import (
     OutputExistsError,
@@ -79,6 +73,7 @@ from ptycho_data._sets import (
 from ptycho_data._space import NoSpaceError, need_space
 from ptycho_data._stack import LazyStack, chunk_rows, read_patterns
 from ptycho_data._staging import remove_leftovers, staging
+from ptycho_data._violations import MissingScanError, ScanFormatError, ScanFormatWarning, Violation
 from ptycho_data._wholeness import Wholeness, wholeness
 from ptycho_data.formats import FORMATS, Format, format_named, format_of, known_formats
 

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import asdict
 from numpy.typing import NDArray
 
-from ptycho_data._contract import Findings, Layout, ScanFormatWarning, check_layout
+from ptycho_data._contract import Layout, check_layout
 from ptycho_data._domain import Domain
 from ptycho_data._experiment import Experiment, energy_doubt, resolve
 from ptycho_data._order import AXES, settle_order
@@ -22,6 +22,7 @@ from ptycho_data._stack import LazyStack, Stack, is_patterns_first, read_pattern
 from ptycho_data._statements import read_statements
 from ptycho_data._stopped import PER_POSITION, cut_positions
 from ptycho_data._values import arrange, check_patches, check_small
+from ptycho_data._violations import Findings, ScanFormatWarning
 from ptycho_data.formats._base import Raw
 
 __all__ = ["build", "first_probe"]

@@ -6,9 +6,9 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from ptycho_data._contract import Findings
 from ptycho_data._measure import StackStatistics
 from ptycho_data._stack import Stack, read_patterns
+from ptycho_data._violations import Findings
 
 __all__ = ["DOMAINS", "Domain", "Settled", "quantum", "settle_domain"]
 

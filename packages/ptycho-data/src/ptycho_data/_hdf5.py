@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_data._contract import WHOLE_FILE, ScanFormatError, raster_advice
+from ptycho_data._contract import raster_advice
 from ptycho_data._hdf5_source import (
     DAMAGE,
     H5RasterSource,
@@ -31,6 +31,7 @@ from ptycho_data._hdf5_source import (
 from ptycho_data._mapped import Stamp, map_file
 from ptycho_data._stack import LazyStack, Stack
 from ptycho_data._untrusted import LIMITS, Header, HeaderError, UntrustedFile, brief, check_extents
+from ptycho_data._violations import WHOLE_FILE, ScanFormatError
 
 __all__ = ["H5File", "is_hdf5"]
 

@@ -11,10 +11,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_data._contract import ScanFormatError
 from ptycho_data._mapped import Stamp
 from ptycho_data._stack import BLOCK_BYTES
 from ptycho_data._untrusted import Header, brief
+from ptycho_data._violations import ScanFormatError
 
 __all__ = ["DAMAGE", "H5RasterSource", "H5Source", "datasets", "member_names", "open_file"]
 

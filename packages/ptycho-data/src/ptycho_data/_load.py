@@ -13,19 +13,19 @@ from numpy.typing import ArrayLike
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._build import build
-from ptycho_data._contract import (
-    Findings,
-    MissingScanError,
-    ScanFormatError,
-    ScanFormatWarning,
-    Violation,
-    resolve_aliases,
-)
+from ptycho_data._contract import resolve_aliases
 from ptycho_data._domain import DOMAINS, Domain
 from ptycho_data._experiment import Experiment
 from ptycho_data._files import write_npz
 from ptycho_data._patterns import NEGATIVES, Negative
 from ptycho_data._scan import Scan
+from ptycho_data._violations import (
+    Findings,
+    MissingScanError,
+    ScanFormatError,
+    ScanFormatWarning,
+    Violation,
+)
 from ptycho_data.formats import opened_scan
 from ptycho_data.formats._base import Raw
 from ptycho_data.formats._npz import contract_members

@@ -15,7 +15,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from ptycho_data._contract import WHOLE_FILE, ScanFormatError
+from ptycho_data._violations import WHOLE_FILE, ScanFormatError
 
 __all__ = ["FileMap", "MapReference", "Stamp", "is_mapped", "map_file", "map_of", "read_rows"]
 

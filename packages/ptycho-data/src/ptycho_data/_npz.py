@@ -17,7 +17,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from ptycho_data._contract import WHOLE_FILE, ScanFormatError, Violation, raster_advice
+from ptycho_data._contract import raster_advice
 from ptycho_data._mapped import Stamp, map_file
 from ptycho_data._untrusted import (
     ZIP_DAMAGE,
@@ -31,6 +31,7 @@ from ptycho_data._untrusted import (
     local_name,
     read_header,
 )
+from ptycho_data._violations import WHOLE_FILE, ScanFormatError, Violation
 
 __all__ = ["Archive", "Member", "load_arrays"]
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_data._changes import changed
-from ptycho_data._contract import Findings
 from ptycho_data._domain import Domain, settle_domain
 from ptycho_data._fill import constant_negative, filled
 from ptycho_data._measure import DAMAGED, Checksum, StackStatistics, measure
 from ptycho_data._stack import Stack
+from ptycho_data._violations import Findings
 
 __all__ = [
     "NEGATIVES",

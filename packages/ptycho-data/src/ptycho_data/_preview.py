@@ -17,10 +17,6 @@ from ptycho_data._contract import (
     REQUIRED,
     STACK_KEYS,
     Described,
-    Findings,
-    ScanFormatError,
-    ScanFormatWarning,
-    Violation,
     as_modes,
     check_layout,
     describe_array,
@@ -30,6 +26,7 @@ from ptycho_data._experiment import Experiment, resolve
 from ptycho_data._npz import load_arrays
 from ptycho_data._placement import position_doubts
 from ptycho_data._statements import read_statements
+from ptycho_data._violations import Findings, ScanFormatError, ScanFormatWarning, Violation
 from ptycho_data.formats import format_of, opened_scan
 from ptycho_data.formats._base import Raw
 
@@ -87,7 +84,7 @@ def list_arrays(path: str | PathLike[str]) -> list[tuple[str, Described | Violat
 
 
 def load_parts(path: str | PathLike[str], keys: Iterable[str]) -> dict[str, NDArray[Any]]:
-    """Read arrays of a scan of any format, but for its patterns; it need not be complete.
+    """Read arrays of a scan of any format except its patterns; it need not be complete.
 
     Parameters
     ----------

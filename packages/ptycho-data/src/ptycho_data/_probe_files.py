@@ -11,11 +11,12 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_config.paths import expanded
 from ptycho_config.plain_text import array_text
 
-from ptycho_data._contract import ScanFormatError, as_modes
+from ptycho_data._contract import as_modes
 from ptycho_data._hdf5 import H5File, is_hdf5
 from ptycho_data._npz import Archive
 from ptycho_data._preview import load_experiment, load_probe
 from ptycho_data._untrusted import brief, require_file
+from ptycho_data._violations import ScanFormatError
 
 __all__ = ["StoredProbe", "load_stored_probe"]
 

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from attrs import asdict, field, frozen
 from ptycho_config.errors import InvalidValueError, MissingFileError, PtychoError, sentence
 
-from ptycho_data._contract import Findings, MissingScanError, ScanFormatError
 from ptycho_data._files import write_npz
 from ptycho_data._npz import load_arrays
 from ptycho_data._scan import Scan
 from ptycho_data._sets import RECONSTRUCTION_SET, read_set
 from ptycho_data._statements import read_metadata, read_statements, statements
+from ptycho_data._violations import Findings, MissingScanError, ScanFormatError
 from ptycho_data.display import Displayed
 from ptycho_data.units import Particle
 

@@ -11,13 +11,7 @@ from attrs import evolve, field, fields, frozen
 from numpy.typing import ArrayLike, NDArray
 from ptycho_config.errors import InvalidValueError
 
-from ptycho_data._contract import (
-    Findings,
-    ScanFormatError,
-    ScanFormatWarning,
-    check_layout,
-    mode_axis_first,
-)
+from ptycho_data._contract import check_layout, mode_axis_first
 from ptycho_data._domain import DOMAINS, Domain
 from ptycho_data._experiment import Experiment, differ
 from ptycho_data._mapped import MapReference
@@ -32,6 +26,7 @@ from ptycho_data._stack import (
     some_of,
 )
 from ptycho_data._statements import statements
+from ptycho_data._violations import Findings, ScanFormatError, ScanFormatWarning
 from ptycho_data.display import Displayed
 from ptycho_data.units import PARTICLES, Particle
 

@@ -9,9 +9,9 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 from ptycho_config.options import LARGEST_NUMBER, SMALLEST_NUMBER
 
-from ptycho_data._contract import Findings
 from ptycho_data._domain import DOMAINS
 from ptycho_data._experiment import Experiment
+from ptycho_data._violations import Findings
 from ptycho_data.units import PARTICLES, Particle
 
 __all__ = ["Metadata", "Stated", "read_metadata", "read_statements", "statements"]

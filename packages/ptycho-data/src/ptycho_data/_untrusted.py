@@ -16,7 +16,7 @@ from typing import IO, Any, ClassVar, NoReturn, Self
 import numpy as np
 from attrs import frozen
 
-from ptycho_data._contract import WHOLE_FILE, MissingScanError, ScanFormatError
+from ptycho_data._violations import WHOLE_FILE, MissingScanError, ScanFormatError
 
 __all__ = ["LIMITS", "Header", "HeaderError", "UntrustedFile", "data_start", "entry_problem"]
 

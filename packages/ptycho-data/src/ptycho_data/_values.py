@@ -6,16 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_data._contract import (
-    STACK_KEYS,
-    STRENGTH,
-    Findings,
-    Layout,
-    mode_axis_first,
-    strength_problem,
-)
+from ptycho_data._contract import STACK_KEYS, STRENGTH, Layout, mode_axis_first, strength_problem
 from ptycho_data._measure import DAMAGED, Checksum, all_finite
 from ptycho_data._stack import Stack
+from ptycho_data._violations import Findings
 
 #: Positions that spread less than this, in pixels, are in metres.
 SMALLEST_SPAN = 1e-3

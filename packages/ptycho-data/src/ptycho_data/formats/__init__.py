@@ -17,9 +17,9 @@ from pathlib import Path
 
 from ptycho_config.errors import InvalidValueError
 
-from ptycho_data._contract import WHOLE_FILE, Findings, ScanFormatError, ScanFormatWarning
 from ptycho_data._experiment import Experiment
 from ptycho_data._sets import finish_commit
+from ptycho_data._violations import WHOLE_FILE, Findings, ScanFormatError, ScanFormatWarning
 from ptycho_data.formats import _cxi, _fold_slice, _lcls, _npz, _ptychodus, _ptyr
 from ptycho_data.formats._base import (
     PREPARE,

@@ -9,7 +9,7 @@ import numpy as np
 from attrs import define, field, frozen
 from numpy.typing import NDArray
 
-from ptycho_data._contract import WHOLE_FILE, Described, Findings, MissingScanError, ScanFormatError
+from ptycho_data._contract import Described
 from ptycho_data._experiment import Experiment
 from ptycho_data._hdf5 import H5File, is_hdf5
 from ptycho_data._mapped import Stamp
@@ -18,6 +18,7 @@ from ptycho_data._npz import Archive
 from ptycho_data._scan import Scan
 from ptycho_data._stack import Stack
 from ptycho_data._untrusted import require_file
+from ptycho_data._violations import WHOLE_FILE, Findings, MissingScanError, ScanFormatError
 from ptycho_data.units import Particle
 
 __all__ = [

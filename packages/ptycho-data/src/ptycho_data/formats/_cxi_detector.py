@@ -23,9 +23,10 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from ptycho_data._changes import changed
-from ptycho_data._contract import ScanFormatError, describe_array
+from ptycho_data._contract import describe_array
 from ptycho_data._hdf5 import H5File
 from ptycho_data._stack import chunk_rows, read_patterns
+from ptycho_data._violations import ScanFormatError
 from ptycho_data.formats._base import Opened, first_of
 from ptycho_data.formats._metres import ScanInMetres
 from ptycho_data.formats._quantities import length, scale

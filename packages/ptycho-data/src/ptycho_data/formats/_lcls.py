@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from attrs import evolve
 
-from ptycho_data._contract import ScanFormatError, probe_side
+from ptycho_data._contract import probe_side
 from ptycho_data._experiment import Experiment, resolve
 from ptycho_data._npz import Archive
+from ptycho_data._violations import ScanFormatError
 from ptycho_data.formats._base import Container, Format, Loaded, Opened, Raw, first_of
 from ptycho_data.formats._metres import ADVICE, experiment_metadata
 from ptycho_data.formats._npz import read_contract

@@ -121,7 +121,7 @@ class ScanInMetres:
         self.set_values(field, flat(file.read(name)), scale(file, name, metres_per) or 1.0)
 
     def set_values(self, field: str, values: NDArray[Any], unit_m: float) -> None:
-        """Set positions along one axis, in a unit of so many metres."""
+        """Set positions along one axis, in units of so many metres."""
         self.rounding_m = max(self.rounding_m, spacing(values) * unit_m)
         numbers = values.dtype.kind in "iuf" and unit_m != 1
         setattr(self, field, values.astype(np.float64) * unit_m if numbers else values)

@@ -7,13 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ptycho_data._contract import (
-    STACK_KEYS,
-    Findings,
-    ScanFormatError,
-    check_layout,
-    resolve_aliases,
-)
+from ptycho_data._contract import STACK_KEYS, check_layout, resolve_aliases
 from ptycho_data._files import jsonable, write_npz
 from ptycho_data._measure import Checksum
 from ptycho_data._npz import Archive, Member
@@ -21,6 +15,7 @@ from ptycho_data._order import AXES
 from ptycho_data._scan import Scan
 from ptycho_data._statements import read_statements
 from ptycho_data._values import check_small
+from ptycho_data._violations import Findings, ScanFormatError
 from ptycho_data.formats._base import Container, Format, Loaded, Opened, Raw
 
 __all__ = ["FORMAT", "contract_members", "read_contract", "write_scan_npz"]

@@ -15,9 +15,9 @@ Patterns are in a ``.ptyd`` file, which ``ptycho prepare`` reads, with the posit
 
 import numpy as np
 
-from ptycho_data._contract import ScanFormatError
 from ptycho_data._geometry import center_m
 from ptycho_data._hdf5 import H5File
+from ptycho_data._violations import ScanFormatError
 from ptycho_data.formats._base import Container, Format, Opened, Raw
 from ptycho_data.formats._metres import ScanInMetres
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from ptycho_config.errors import InvalidValueError
 
-from ptycho_data._contract import ScanFormatError
 from ptycho_data._hdf5 import H5File
+from ptycho_data._violations import ScanFormatError
 from ptycho_data.formats._base import Container
 from ptycho_data.units import metres_per
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from ptycho_config.errors import MissingPackageError, PtychoError
 
-from ptycho_data._contract import WHOLE_FILE, ScanFormatError
 from ptycho_data._mapped import Stamp
 from ptycho_data._stack import BLOCK_BYTES, LazyStack
 from ptycho_data._untrusted import LIMITS, Header, HeaderError, brief, check_extents
+from ptycho_data._violations import WHOLE_FILE, ScanFormatError
 from ptycho_data.formats import FrameFormat, ImageFile
 from ptycho_data.raw._series import missing_numbers
 

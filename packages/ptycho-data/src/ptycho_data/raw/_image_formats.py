@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ptycho_data._contract import WHOLE_FILE, ScanFormatError
+from ptycho_data._violations import WHOLE_FILE, ScanFormatError
 from ptycho_data.formats import FrameFormat, added_frame_formats
 from ptycho_data.raw import _empad, _fabio, _rosettasciio
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 from ptycho_config.paths import expanded
 
-from ptycho_data._contract import WHOLE_FILE, MissingScanError, ScanFormatError
 from ptycho_data._hdf5 import H5File, is_hdf5
 from ptycho_data._npz import Archive
 from ptycho_data._stack import Stack
 from ptycho_data._untrusted import require_file
+from ptycho_data._violations import WHOLE_FILE, MissingScanError, ScanFormatError
 from ptycho_data.formats._base import open_container
 from ptycho_data.raw._image_files import FrameFiles
 from ptycho_data.raw._image_formats import frame_format

@@ -11,10 +11,10 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_config.options import LARGEST_NUMBER, SMALLEST_NUMBER
 
 from ptycho_data._changes import changed
-from ptycho_data._contract import ScanFormatError
 from ptycho_data._domain import Domain
 from ptycho_data._hdf5 import H5File
 from ptycho_data._stack import Stack
+from ptycho_data._violations import ScanFormatError
 from ptycho_data.raw import _quantities as quantities
 from ptycho_data.raw._image_formats import named_files
 from ptycho_data.raw._joined import joined

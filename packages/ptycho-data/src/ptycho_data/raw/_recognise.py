@@ -6,8 +6,8 @@ from fnmatch import fnmatchcase
 from attrs import define, evolve, field
 from ptycho_config.errors import InvalidValueError
 
-from ptycho_data._contract import ScanFormatError
 from ptycho_data._hdf5 import H5File
+from ptycho_data._violations import ScanFormatError
 from ptycho_data.formats import FrameFormat
 from ptycho_data.raw._image_files import FrameFiles
 from ptycho_data.raw._layouts import LAYOUTS, At, Layout

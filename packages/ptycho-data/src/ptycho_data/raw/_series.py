@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptycho_config.paths import natural
 
-from ptycho_data._contract import WHOLE_FILE, ScanFormatError
+from ptycho_data._violations import WHOLE_FILE, ScanFormatError
 
 __all__ = ["in_order", "missing_numbers"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_data._contract import WHOLE_FILE, ScanFormatError
 from ptycho_data._untrusted import Header, HeaderError, read_header, require_file
+from ptycho_data._violations import WHOLE_FILE, ScanFormatError
 
 __all__ = ["NpyFile", "TextTable"]
 

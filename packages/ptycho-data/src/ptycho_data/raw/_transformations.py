@@ -59,7 +59,7 @@ class NamedAxis:
         return int(np.prod(self.place.shape)) > 1
 
     def turn(self) -> Rotation:
-        """Return the rotation, which must be one for all frames, but for noise of an encoder."""
+        """Return the rotation, which must be one for all frames, up to the noise of encoders."""
         unit = (self.place.unit or "deg").strip().lower()
         if unit not in _DEGREES:
             self.place.fail("in degrees or radians", f"units {unit!r}", _ADVICE)

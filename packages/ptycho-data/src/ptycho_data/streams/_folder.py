@@ -8,7 +8,7 @@ from attrs import define, field
 from ptycho_config.errors import InvalidValueError
 from ptycho_config.paths import expanded, natural
 
-from ptycho_data._contract import ScanFormatError
+from ptycho_data._violations import ScanFormatError
 from ptycho_data.raw import Names
 from ptycho_data.raw._image_files import open_image
 from ptycho_data.raw._image_formats import frame_format
@@ -22,7 +22,7 @@ from ptycho_data.streams._base import (
     PositionsCame,
     SourceKind,
 )
-from ptycho_data.streams._hdf5 import polled
+from ptycho_data.streams._polled import PolledSource
 from ptycho_data.units import metres_per
 
 __all__ = ["FOLDER", "TABLE", "FrameFolder", "GrowingTable"]
@@ -37,7 +37,7 @@ _LARGEST_LINE = 1 << 16
 
 
 @define(kw_only=True, eq=False)
-class FrameFolder:
+class FrameFolder(PolledSource):
     """Files of one frame each, numbered by the last number in their names.
 
     A file is read when its size has not changed between two looks. A file with the suffix
@@ -50,16 +50,10 @@ class FrameFolder:
     """
 
     folder: Path
-    waits: bool = field(default=True, init=False)
     _sizes: dict[str, int] = field(factory=dict, init=False)
     _tries: dict[str, int] = field(factory=dict, init=False)
     _done: set[str] = field(factory=set, init=False)
     _begun: bool = field(default=False, init=False)
-    _over: bool = field(default=False, init=False)
-
-    def read(self, seconds: float) -> list[Event]:
-        """Return what has come; waits for it at most so many seconds."""
-        return polled(self._look, seconds)
 
     def _look(self) -> list[Event]:
         if self._over:
@@ -115,12 +109,9 @@ class FrameFolder:
         self._done.add(name)
         self._sizes.pop(name, None)
 
-    def close(self) -> None:
-        """Do nothing: files are open only while they are read."""
-
 
 @define(kw_only=True, eq=False)
-class GrowingTable:
+class GrowingTable(PolledSource):
     """Lines of a text file ``number, x, y`` or ``x, y``, which are numbered from 0 then.
 
     A line is read when it has ended. Lines of words alone are left out, but for ``end``, which says
@@ -136,15 +127,9 @@ class GrowingTable:
 
     path: Path
     unit: str | None = None
-    waits: bool = field(default=True, init=False)
     _at: int = field(default=0, init=False)
     _next: int = field(default=0, init=False)
     _part: bytes = field(default=b"", init=False)
-    _over: bool = field(default=False, init=False)
-
-    def read(self, seconds: float) -> list[Event]:
-        """Return what has come; waits for it at most so many seconds."""
-        return polled(self._look, seconds)
 
     def _look(self) -> list[Event]:
         if self._over:
@@ -192,9 +177,6 @@ class GrowingTable:
         if self._over:
             events.append(End(what="positions"))
         return events
-
-    def close(self) -> None:
-        """Do nothing: the file is open only while it is read."""
 
 
 def _frames(address: str, names: Names) -> FrameFolder:

@@ -26,12 +26,13 @@ from ptycho_data.streams._base import (
     PositionsCame,
     SourceKind,
 )
+from ptycho_data.streams._polled import PolledSource
 from ptycho_data.units import metres_per
 
-__all__ = ["KIND", "GrowingFrames", "GrowingPositions", "polled"]
+__all__ = ["KIND", "GrowingFrames", "GrowingPositions"]
 
-#: Bytes of frames that are read together, and seconds between two looks at a file.
-_TOGETHER, _PAUSE = 8 << 20, 0.05
+#: Bytes of frames that are read together.
+_TOGETHER = 8 << 20
 #: A file that does not change is looked at for its end so often.
 _LOOK = 0.5
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -116,16 +117,28 @@ def is_written(path: Path) -> bool:
     return len(head) == 12 and head.startswith(_SIGNATURE) and head[8] >= 3 and bool(head[11] & 5)
 
 
-def polled(look: Callable[[], list[Event]], seconds: float) -> list[Event]:
-    """Look until something has come or a time is over: files tell nobody that they grew."""
-    until = time.monotonic() + seconds
-    while not (events := look()) and (left := until - time.monotonic()) > 0:
-        time.sleep(min(_PAUSE, left))
-    return events
+@define(kw_only=True, eq=False)
+class _GrowingSource(PolledSource):
+    """What has been read of a growing file."""
+
+    path: Path
+    _growing: _GrowingFile = field(init=False)
+    _done: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Prepare to open the file."""
+        self._growing = _GrowingFile(self.path)
+
+    def _look(self) -> list[Event]:
+        return [] if self._over else self._growing.look(self._new)
+
+    def _new(self, file: h5py.File) -> list[Event]:
+        """Return what the file has by now."""
+        raise NotImplementedError
 
 
 @define(kw_only=True, eq=False)
-class GrowingFrames:
+class GrowingFrames(_GrowingSource):
     """Frames of a growing dataset (n, H, W), numbered by their rows or by another dataset.
 
     Attributes
@@ -136,24 +149,8 @@ class GrowingFrames:
         Dataset with the number of each frame, such as that of areaDetector's unique identifiers.
     """
 
-    path: Path
     name: str
     number_name: str = ""
-    waits: bool = field(default=True, init=False)
-    _growing: _GrowingFile = field(init=False)
-    _done: int = field(default=0, init=False)
-    _over: bool = field(default=False, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Prepare to open the file."""
-        self._growing = _GrowingFile(self.path)
-
-    def read(self, seconds: float) -> list[Event]:
-        """Return what has come; waits for it at most so many seconds."""
-        return polled(self._look, seconds)
-
-    def _look(self) -> list[Event]:
-        return [] if self._over else self._growing.look(self._new)
 
     def _new(self, file: h5py.File) -> list[Event]:
         """Return the frames that the file has by now, some at a time."""
@@ -182,32 +179,13 @@ class GrowingFrames:
         self._done = stop
         return [*begin, FramesCame(numbers=numbers, frames=frames)]
 
-    def close(self) -> None:
-        """Do nothing: the file is open only while it is read."""
-
 
 @define(kw_only=True, eq=False)
-class GrowingPositions:
+class GrowingPositions(_GrowingSource):
     """Positions of two growing datasets (n,), numbered by their rows."""
 
-    path: Path
     names: tuple[str, str]
     unit: str | None = None
-    waits: bool = field(default=True, init=False)
-    _growing: _GrowingFile = field(init=False)
-    _done: int = field(default=0, init=False)
-    _over: bool = field(default=False, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Prepare to open the file."""
-        self._growing = _GrowingFile(self.path)
-
-    def read(self, seconds: float) -> list[Event]:
-        """Return what has come; waits for it at most so many seconds."""
-        return polled(self._look, seconds)
-
-    def _look(self) -> list[Event]:
-        return [] if self._over else self._growing.look(self._new)
 
     def _new(self, file: h5py.File) -> list[Event]:
         """Return the positions that the file has by now."""
@@ -226,9 +204,6 @@ class GrowingPositions:
         numbers = self._done + np.arange(len(x))
         self._done = there
         return [PositionsCame(numbers=numbers, x=x * factor, y=y * factor, in_pixels=unit == PIXEL)]
-
-    def close(self) -> None:
-        """Do nothing: the file is open only while it is read."""
 
 
 def _unit_of(dataset: Any) -> str | None:
