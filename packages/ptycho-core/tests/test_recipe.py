@@ -3,12 +3,11 @@ import pytest
 from ptycho_config.errors import ConfigError
 from ptycho_core.preparing.recipe import (
     Recipe,
-    load_recipe,
     merge,
     recipe_from,
-    save_recipe,
     settings,
 )
+from ptycho_core.preparing.recipe_files import load_recipe, save_recipe
 from ptycho_data import OutputExistsError
 from ptycho_data.raw import Names
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from ptycho_core.preparing.recipe import Recipe, Setting, load_recipe, merge, settings
+from ptycho_core.preparing.recipe import Recipe, Setting, merge, settings
+from ptycho_core.preparing.recipe_files import load_recipe
 
 from ptycho_cli.sections import SectionOption
 from ptycho_cli.values import Whole
@@ -29,7 +30,7 @@ def _option(setting: Setting) -> SectionOption:
 
 
 def recipe_options(skip: Collection[str] = ()) -> Callable[[click.Command], click.Command]:
-    """Give a command one option for each setting of a recipe, but for those to skip."""
+    """Give a command one option for each setting of a recipe, except those to skip."""
 
     def decorate(command: click.Command) -> click.Command:
         command.params[0:0] = [_option(one) for one in settings() if one.name not in skip]

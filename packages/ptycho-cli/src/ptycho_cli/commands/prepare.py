@@ -14,7 +14,7 @@ from ptycho_core.outputs import output_file
 from ptycho_core.preparing.figure import save_preparing_figure
 from ptycho_core.preparing.preparation import Prepared, prepare
 from ptycho_core.preparing.quick_look import QuickLook, quick_look
-from ptycho_core.preparing.recipe import save_recipe as write_recipe
+from ptycho_core.preparing.recipe_files import save_recipe as write_recipe
 from ptycho_core.preparing.start import find_start
 from ptycho_core.preparing.writing import is_prepared, request_of, write_prepared
 from ptycho_core.sparing import sparing_results

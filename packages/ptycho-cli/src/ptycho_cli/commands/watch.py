@@ -11,7 +11,7 @@ from ptycho_core.analysis.verdict import describe_fit
 from ptycho_core.batch import Finished, Job
 from ptycho_core.exit_codes import OK
 from ptycho_core.formatting import table
-from ptycho_core.preparing.recipe import load_recipe
+from ptycho_core.preparing.recipe_files import load_recipe
 from ptycho_core.solving.place import ACCELERATORS
 from ptycho_core.watching import (
     ANY_SCAN,

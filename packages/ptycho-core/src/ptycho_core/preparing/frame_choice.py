@@ -304,7 +304,7 @@ def _noise_share(values: NDArray[Any]) -> float:
 
 
 def _even_level(part: NDArray[Any], good: NDArray[np.bool_]) -> float | None:
-    """Return the level that the darkest pixels share, but for photon noise; None without one."""
+    """Return the level that the darkest pixels share up to photon noise; None without one."""
     means = np.sort(part[:, good].mean(axis=0, dtype=np.float64))
     if not len(means):
         return None

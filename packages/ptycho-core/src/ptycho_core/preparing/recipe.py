@@ -1,27 +1,21 @@
 """Recipes: how the files of an instrument become scans, as settings that are written once.
 
-A recipe is a TOML file with the names of the options of ``ptycho prepare``, underscores for
-hyphens. It is validated like a configuration: all problems are told together.
+A recipe is validated like a configuration: all problems are told together.
 """
 
-import json
-import os
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import attrs
 from attrs import frozen
 from ptycho_config.errors import ConfigError, InvalidValueError, describe
-from ptycho_config.plain_text import printable
-from ptycho_data import atomic_path
 from ptycho_data.raw import LAYOUTS, Names
 
 from ptycho_core.first_probe.sources import ProbeSource, probe_source
 
-__all__ = ["Recipe", "Setting", "load_recipe", "merge", "recipe_from", "save_recipe", "settings"]
+__all__ = ["Recipe", "Setting", "merge", "recipe_from", "settings"]
 
 _RASTER = re.compile(r"\s*(\d+)\s*[x×,]\s*(\d+)\s*")
 #: Larger numbers are no place, matrix or angle.
@@ -414,53 +408,3 @@ def recipe_from(values: Mapping[str, Any], source: str = "") -> Recipe:
 def merge(recipe: Recipe, given: Mapping[str, Any]) -> Recipe:
     """Return a recipe with some settings replaced: those of the command line win."""
     return recipe_from({**recipe.given(), **given})
-
-
-def load_recipe(path: str | os.PathLike[str]) -> Recipe:
-    """Read a recipe.
-
-    Parameters
-    ----------
-    path
-        A TOML file with settings by their names.
-
-    Raises
-    ------
-    ConfigError
-        It is no TOML file, or breaks the rules of a recipe.
-    OSError
-        It cannot be read.
-    """
-    from ptycho_config import load_config_file
-
-    path = Path(path)
-    if path.suffix.lower() != ".toml":
-        raise ConfigError(f"{path} must end in .toml to be a recipe")
-    return recipe_from(load_config_file(path).values, source=str(path))
-
-
-def save_recipe(path: str | os.PathLike[str], recipe: Recipe, *, overwrite: bool = False) -> None:
-    """Write a recipe as TOML, atomically: the settings that are given, with what they mean.
-
-    Raises
-    ------
-    OutputExistsError
-        The file exists, and ``overwrite`` is not set.
-    """
-    lines = ["# ptycho prepare RAW -o scan.npz --recipe " + printable(Path(path).name)]
-    section, given = "", recipe.given()
-    for setting in settings():
-        if setting.name not in given:
-            continue
-        if setting.section != section:
-            section = setting.section
-            lines += ["", f"# {section}"]
-        lines.append(f"{setting.name} = {_toml(given[setting.name])}  # {setting.help}")
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        temporary.write_bytes(("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int) else json.dumps(value, ensure_ascii=False)
