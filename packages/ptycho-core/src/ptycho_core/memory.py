@@ -18,7 +18,6 @@ from ptycho_physics.memory import free_memory, object_memory
 __all__ = [
     "Estimate",
     "of_inference",
-    "of_inspection",
     "of_simulation",
     "of_solver",
     "of_training",
@@ -96,12 +95,8 @@ def _size(value: float) -> str:
     return f"{value / unit:.3g} {name}" if math.isfinite(value) else "an unknown amount"
 
 
-def of_inspection(scan: Scan) -> Estimate:
-    """Return the memory of ``ptycho inspect``; every run on a scan begins with it."""
-    return Estimate({"program": PROGRAM, "checks": _checks(scan)})
-
-
 def _checks(scan: Scan) -> float:
+    """Bytes for the checks of a scan, which every run begins with."""
     return PER_PATTERN * scan.n + PER_SAMPLED_PIXEL * min(scan.n, SAMPLED) * scan.N**2
 
 

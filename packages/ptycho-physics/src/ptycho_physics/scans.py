@@ -10,6 +10,7 @@ scans cause periodic artefacts. The patches still lie on the object.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from attrs import frozen
@@ -93,6 +94,15 @@ def _grid(area: _Area) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     return x, y, area.number
 
 
+def _rows(area: _Area, *, alternating: bool = False) -> NDArray[np.float64]:
+    """Return offsets (n, 2) of a grid row by row, every other row backwards if ``alternating``."""
+    x, y, n = _grid(area)
+    columns, rows = np.meshgrid(x, y)
+    if alternating:
+        columns[1::2] = columns[1::2, ::-1]
+    return np.stack([columns.ravel(), rows.ravel()], axis=1)[:n]
+
+
 def raster_scan(
     shape: tuple[int, int],
     N: int,
@@ -129,10 +139,7 @@ def raster_scan(
         If both or neither of ``number`` and ``step`` are given, or the object is too small.
     """
     area = _area(shape, N, number, step, jitter)
-    x, y, n = _grid(area)
-    columns, rows = np.meshgrid(x, y)
-    offsets = np.stack([columns.ravel(), rows.ravel()], axis=1)[:n]
-    return _place(offsets, area, jitter, seed)
+    return _place(_rows(area), area, jitter, seed)
 
 
 def snake_scan(
@@ -149,11 +156,7 @@ def snake_scan(
     Parameters, result and errors are those of `raster_scan`.
     """
     area = _area(shape, N, number, step, jitter)
-    x, y, n = _grid(area)
-    columns, rows = np.meshgrid(x, y)
-    columns[1::2] = columns[1::2, ::-1]
-    offsets = np.stack([columns.ravel(), rows.ravel()], axis=1)[:n]
-    return _place(offsets, area, jitter, seed)
+    return _place(_rows(area, alternating=True), area, jitter, seed)
 
 
 def _fill_outward(
@@ -184,6 +187,14 @@ def _enough(area: _Area) -> NDArray[np.float64]:
     return np.arange(math.ceil(1.5 * math.pi * reach**2) + 16, dtype=np.float64)
 
 
+def _spiral(
+    area: _Area, angle: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Return offsets (n, 2) at the radius ``sqrt(k / pi)`` and an angle of point k, in radians."""
+    k = _enough(area)
+    return _fill_outward(np.sqrt(k / math.pi), angle(k), area)
+
+
 def spiral_scan(
     shape: tuple[int, int],
     N: int,
@@ -200,8 +211,7 @@ def spiral_scan(
     Parameters, result and errors are those of `raster_scan`.
     """
     area = _area(shape, N, number, step, jitter)
-    k = _enough(area)
-    offsets = _fill_outward(np.sqrt(k / math.pi), 2 * np.sqrt(math.pi * k), area)
+    offsets = _spiral(area, lambda k: 2 * np.sqrt(math.pi * k))
     return _place(offsets, area, jitter, seed)
 
 
@@ -228,8 +238,7 @@ def fermat_scan(
     ((100, 2), [120.0, 100.0])
     """
     area = _area(shape, N, number, step, jitter)
-    k = _enough(area)
-    offsets = _fill_outward(np.sqrt(k / math.pi), GOLDEN_ANGLE * k, area)
+    offsets = _spiral(area, lambda k: GOLDEN_ANGLE * k)
     return _place(offsets, area, jitter, seed)
 
 
