@@ -33,7 +33,7 @@ Columns = Mapping[str, Callable[[Outcome], str]]
 
 
 def metric(name: str) -> Callable[[Outcome], str]:
-    """Return what writes a figure of merit, for a column of the table."""
+    """Return a function that writes a figure of merit, for a column of the table."""
 
     def write(outcome: Outcome) -> str:
         value = outcome.metrics.get(name)
@@ -60,7 +60,7 @@ json_option = section("Output")(
 
 
 def finished(result: "SolverResult | InferenceResult", refine: int = 0) -> Finished:
-    """Return what a reconstruction has to tell, and whether its refinement, if any, failed.
+    """Return the figures of merit of a reconstruction, and whether its refinement failed.
 
     The first of several processes refines, judges and tells; the others have done their share.
     """
@@ -142,7 +142,7 @@ class Batch:
         return cls(jobs=jobs, single=single, **flags)
 
     def check(self, check: Callable[[Job], None]) -> None:
-        """Check every output before any work, unless the batch is to cope with what is there."""
+        """Check every output before any work, unless scans may be skipped or may fail."""
         if not (self.skip_done or self.keep_going):
             with self.refusals():
                 for job in self.jobs:
@@ -154,7 +154,7 @@ class Batch:
                         raise
 
     def refusals(self) -> AbstractContextManager[None]:
-        """Make what is refused before any work wrong usage, where that is the only scan."""
+        """Return a context that turns refusals into usage errors, if there is one scan only."""
         return refusals_as_usage() if self.single else nullcontext()
 
     def progress(self, job: Job) -> Progress:
@@ -163,7 +163,7 @@ class Batch:
         return lambda total, label: progress(total, f"{place}{label}")
 
     def tell(self, job: Job, *lines: str) -> None:
-        """Print what came of one job: on standard output, if that has no other form."""
+        """Print lines about one job: on standard output unless that is for JSON or a table."""
         for line in lines:
             if self.single and not self.as_json:
                 say(line)

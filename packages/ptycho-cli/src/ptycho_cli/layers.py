@@ -48,7 +48,7 @@ INFERENCE_ONLY = ("inference_batch_size", "middle_trim", "pad_eval")
 
 
 def first_process_speaks(processes: int) -> None:
-    """Leave all but errors to the first of several processes: they all know the same."""
+    """Let only the first of several processes print anything but errors."""
     if not is_first_process(processes):
         current_state().verbosity = -2
 

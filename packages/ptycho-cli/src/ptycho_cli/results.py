@@ -59,7 +59,7 @@ def uncertainty_option(part: str) -> Callable[[Any], Any]:
 
 
 def fail_if_above(metrics: Mapping[str, Any], limit: float | None) -> None:
-    """Refuse a result, which is written by then, that fits worse than wanted.
+    """Refuse a result that fits worse than wanted; it is already written.
 
     Raises
     ------

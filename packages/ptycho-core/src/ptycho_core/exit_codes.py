@@ -39,7 +39,7 @@ _WORST_FIRST = (INTERRUPTED, USAGE, FAILED, EXISTS, BELOW_QUALITY)
 
 
 class BelowQualityError(InvalidValueError):
-    """A result, which is written by then, does not fit as well as was asked for."""
+    """A result does not fit as well as was asked for; it is already written."""
 
 
 def code_of(error: BaseException) -> int:

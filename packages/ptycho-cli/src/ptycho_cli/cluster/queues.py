@@ -1,4 +1,4 @@
-"""Which tasks have left the queue: what these did not note themselves, they never will."""
+"""Which tasks have left the queue, and so will note nothing more."""
 
 import os
 import platform

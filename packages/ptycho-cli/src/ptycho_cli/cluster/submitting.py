@@ -110,7 +110,7 @@ def submit_tasks(submitted: Submitted, output: Path, wanted: Resources) -> tuple
 
 @contextmanager
 def _detached() -> Iterator[None]:
-    """Let processes that begin here, and outlive the command, not hold its output open."""
+    """Keep processes that outlive the command from holding its output open."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(number) for number in (1, 2)]

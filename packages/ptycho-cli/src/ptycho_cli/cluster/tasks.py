@@ -159,7 +159,7 @@ class Task:
 
 
 def _leave_warnings_to_the_task() -> None:
-    """Let the signal before the end of the time, which reaches all processes, end no command."""
+    """Ignore the warning before the time limit: it reaches all processes, the task acts on it."""
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 

@@ -14,7 +14,7 @@ from ptycho_config import (
     option_specs,
     resolve_inference,
 )
-from ptycho_core.batch import Finished, Job, finished_result, is_done
+from ptycho_core.batch import Finished, Job, finished_before
 from ptycho_core.exit_codes import FAILED
 from ptycho_core.outputs import check_result_folder
 from ptycho_core.results import InferenceInterrupted, InferenceResult
@@ -35,8 +35,15 @@ from ptycho_cli.results import (
     uncertainty_option,
     uncertainty_summary,
 )
+from ptycho_cli.run_options import (
+    config_option,
+    dry_run_option,
+    output_option,
+    overwrite_option,
+    show_plan,
+)
 from ptycho_cli.sections import Command, section
-from ptycho_cli.values import INPUT, MODEL_OR_INPUT, PATH, SCAN, Whole
+from ptycho_cli.values import MODEL_OR_INPUT, SCAN, Whole
 
 if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
     from ptycho_core.reconstruction.run import ReconstructionRun
@@ -74,20 +81,11 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
 @click.command(cls=Command, basic=BASIC)
 @click.argument("bundle", metavar="[MODEL]", type=MODEL_OR_INPUT, required=False)
 @click.argument("scans", metavar="SCAN...", type=SCAN, nargs=-1)
-@section("Input and output")(
-    "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
-)
-@section("Input and output")(
-    "--config",
-    "config_file",
-    type=INPUT,
-    help="Configuration file (TOML, YAML or JSON); options take precedence.",
-)
+@output_option
+@config_option
 @scan_index_option("Input and output")
-@section("Input and output")("--overwrite", is_flag=True, help="Replace existing results.")
-@section("Input and output")(
-    "--dry-run", is_flag=True, help="Read and check everything, print the memory needed, and stop."
-)
+@overwrite_option
+@dry_run_option
 @section("Refinement")(
     "--refine",
     "refine_steps",
@@ -233,21 +231,13 @@ def infer(
         return finished(result, refine_steps)
 
     def done(job: Job) -> Finished | None:
-        there = is_done(job.output, run_of(job).request(), overwrite=overwrite)
-        return finished_result(job.output) if there else None
+        return finished_before(job.output, run_of(job).request(), overwrite=overwrite)
 
     if dry_run:
         for job in batch.jobs:
-            run = run_of(job)
-            with refusals_as_usage():
-                run.check()
-            say(*run.plan())
+            show_plan(run_of(job))
         return
-    batch.run(
-        work,
-        done=done,
-        fail_above=fail_above,
-    )
+    batch.run(work, done=done, fail_above=fail_above)
 
 
 def _summaries(run: "ReconstructionRun", result: InferenceResult) -> list[str]:

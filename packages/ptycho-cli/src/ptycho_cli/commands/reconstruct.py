@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from ptycho_core.batch import Finished, Job, finished_result, is_done
+from ptycho_core.batch import Finished, Job, finished_before
 from ptycho_core.outputs import CHECKPOINT_FILE, check_result_folder, refuse_checkpoint
 from ptycho_core.solving.place import ACCELERATORS
 from ptycho_data import Domain
@@ -383,8 +383,7 @@ def reconstruct(
         run_of(batch.jobs[0]).check_settings()
 
     def done(job: Job) -> Finished | None:
-        there = is_done(job.output, run_of(job).request(), overwrite=overwrite)
-        return finished_result(job.output) if there else None
+        return finished_before(job.output, run_of(job).request(), overwrite=overwrite)
 
     if dry_run:
         for job in batch.jobs:

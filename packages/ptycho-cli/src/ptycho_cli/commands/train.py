@@ -21,9 +21,16 @@ from ptycho_cli.layers import INFERENCE_ONLY, first_process_speaks, gather, refu
 from ptycho_cli.options import field_options
 from ptycho_cli.reading import given_reading, reading_options
 from ptycho_cli.results import report_option
+from ptycho_cli.run_options import (
+    config_option,
+    dry_run_option,
+    output_option,
+    overwrite_option,
+    show_plan,
+)
 from ptycho_cli.sections import Command, section
 from ptycho_cli.serving import serve_option
-from ptycho_cli.values import INPUT, MODEL, PATH
+from ptycho_cli.values import INPUT, MODEL
 
 if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
     from ptycho_core.live_page import Address
@@ -48,22 +55,13 @@ BASIC = (
 )
 @click.command(cls=Command, basic=BASIC)
 @click.argument("scans", metavar="SCAN...", type=INPUT, nargs=-1, required=True)
-@section("Input and output")(
-    "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
-)
-@section("Input and output")(
-    "--config",
-    "config_file",
-    type=INPUT,
-    help="Configuration file (TOML, YAML or JSON); options take precedence.",
-)
-@section("Input and output")("--overwrite", is_flag=True, help="Replace existing results.")
+@output_option
+@config_option
+@overwrite_option
 @section("Input and output")(
     "--resume", is_flag=True, help="Resume from the last checkpoint in the output folder."
 )
-@section("Input and output")(
-    "--dry-run", is_flag=True, help="Read and check everything, print the memory needed, and stop."
-)
+@dry_run_option
 @section("Input and output")(
     "--from",
     "start",
@@ -141,9 +139,7 @@ def train(
         overwrite=overwrite,
     )
     if dry_run:
-        with refusals_as_usage():
-            run.check()
-        say(*run.plan())
+        show_plan(run)
         return
     job = Job(name=output.name, inputs=scans, output=output)
     batch = Batch(jobs=[job], as_json=as_json)

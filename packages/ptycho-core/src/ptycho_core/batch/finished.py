@@ -18,6 +18,7 @@ __all__ = [
     "NOT_REFINED",
     "OtherResultError",
     "Request",
+    "finished_before",
     "finished_result",
     "is_done",
     "made_as_asked",
@@ -52,7 +53,7 @@ class Request:
     settings: Mapping[str, Any]
 
     def record(self) -> dict[str, Any]:
-        """Return what a result keeps of it; the inputs are read for their hashes."""
+        """Return the request as a result records it; the inputs are read for their hashes."""
         return {
             "command": self.command,
             "inputs": Inputs(self.inputs).described(),
@@ -100,7 +101,7 @@ def is_done(folder: str | os.PathLike[str], request: Request, *, overwrite: bool
 
 
 def finished_result(folder: str | os.PathLike[str]) -> Finished:
-    """Return what a reconstruction that is done has to tell."""
+    """Return the figures of merit of a reconstruction that is done, from its files."""
     path = Path(folder)
     record, metrics = _record(path / RUN_FILE), _record(path / "metrics.json")
     refined = _table(record, "refinement")
@@ -112,10 +113,20 @@ def finished_result(folder: str | os.PathLike[str]) -> Finished:
     )
 
 
+def finished_before(
+    folder: str | os.PathLike[str], request: Request, *, overwrite: bool = False
+) -> Finished | None:
+    """Return the figures of merit of a reconstruction if it is done, else None.
+
+    Parameters and errors are those of `is_done`.
+    """
+    return finished_result(folder) if is_done(folder, request, overwrite=overwrite) else None
+
+
 def made_as_asked(
     output: Path, record: Mapping[str, Any], request: Request, *, overwrite: bool = False
 ) -> bool:
-    """Tell by the record of a result, which is whole, whether it was made as asked.
+    """Tell from the record of a whole result whether it was made as asked.
 
     Parameters
     ----------

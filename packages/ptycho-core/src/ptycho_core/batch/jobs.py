@@ -143,7 +143,7 @@ def _checked(pattern: str) -> str:
 
 
 def _is_plain(spec: str) -> bool:
-    """Whether a format has no fields of its own, and no width such as 999999999, of such a text."""
+    """Whether a format has no nested fields, and no width of three digits or more."""
     return "{" not in spec and re.search(r"\d{3}", spec) is None
 
 

@@ -57,8 +57,8 @@ def run_jobs(
     Returns
     -------
     list of Outcome
-        One for each job that was begun, in their order. Of an interruption, which is not raised,
-        the last one tells.
+        One for each job that was begun, in their order. An interruption is not raised: it is the
+        state of the last one.
     """
     outcomes: list[Outcome] = []
     for job in jobs:

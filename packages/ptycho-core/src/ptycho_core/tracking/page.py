@@ -40,7 +40,7 @@ class WithPage(Tracker):
         return self.tracker.pictures
 
     def epoch(self, epochs: Epochs) -> None:
-        """Publish those epochs that are new, of a resumed training all before it."""
+        """Publish the new epochs; for a resumed training, also those before it."""
         self.tracker.epoch(epochs)
         for number, values in enumerate(epochs[self._published :], self._published + 1):
             losses = {name: values[name] for name in DRAWN if name in values}

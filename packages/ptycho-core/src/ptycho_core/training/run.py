@@ -304,7 +304,7 @@ class TrainingRun:
 
     @property
     def _start_arguments(self) -> dict[str, Any]:
-        """Arguments for the backend; backends by others need not know them if there are none."""
+        """Arguments about the model to start from, if any; some backends lack them."""
         if self._start is None:
             return {}
         return {"start": self._start, "start_name": self._start_name}

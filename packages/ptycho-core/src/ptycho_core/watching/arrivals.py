@@ -176,7 +176,7 @@ class Arrivals:
         return now.items() <= arrival.stamps.items()
 
     def _stamps(self, scan: str, names: list[list[str]], stamp: Callable[[str], Stamp]) -> Stamps:
-        """Return the stamps of the files of a scan, one for all those of a pattern for several."""
+        """Return the stamps of the files of a scan; those of a pattern for several have one."""
         stamps: Stamps = {}
         for pattern, of_pattern in zip(self.patterns, names, strict=True):
             found = {name: stamp(name) for name in of_pattern}
@@ -202,7 +202,7 @@ class Arrivals:
         return scans
 
     def _wrong_number(self, name: str, files: list[list[str]]) -> str:
-        """Say of which kind a scan has no file, or too many."""
+        """Name a kind of file of which a scan has none, or too many."""
         for pattern, found in zip(self.patterns, files, strict=True):
             if not found:
                 return f"no file {pattern.of(name)} yet"

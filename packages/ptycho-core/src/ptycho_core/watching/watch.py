@@ -295,7 +295,7 @@ def _taken(folder: Path, found: str) -> OtherResultError:
 
 
 def _result_of(folder: Path) -> str | None:
-    """Return a hash that tells the result in a folder from every other; None without one."""
+    """Return a hash that identifies the result in a folder; None if there is none."""
     finish_commit(folder)
     try:
         return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
