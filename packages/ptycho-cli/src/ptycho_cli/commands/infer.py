@@ -137,8 +137,8 @@ def infer(
 ) -> None:
     r"""Reconstruct each SCAN with the trained network MODEL: its file, its folder or its name.
 
-    Without MODEL, the installed model `universal` is taken. A file or folder of that name comes
-    before the installed model.
+    Without MODEL, the installed model `universal` is taken. A file or folder of that name takes
+    precedence.
 
     Writes reconstruction.npz, product.h5 (for ptychodus), pictures of amplitude and phase,
     report.html, metrics.json and run.json. All patterns are used unless a number is given. One SCAN

@@ -230,8 +230,8 @@ def _judge(
 def _noise_with_background(light: NDArray[Any], scan: Scan) -> tuple[float, float]:
     """Do as `noise_r_factor_sums` for rates (k, good pixels) of a scan with subtracted counts.
 
-    What is subtracted, and clipped at zero, has no closed form: noise is drawn, of so many pixels
-    that the sums are sharp.
+    Counts that are subtracted and clipped at zero have no closed form: noise is drawn, for enough
+    pixels to make the sums precise.
     """
     good = slice(None) if scan.bad_pixels is None else ~scan.bad_pixels
     rng = np.random.default_rng(0)

@@ -100,7 +100,7 @@ class CentralPart:
         )
 
     def turned(self, trial: "Trial") -> "CentralPart":
-        """Return it with the positions of a trial."""
+        """Return the part with the positions of a trial."""
         positions = np.asarray(apply_symmetry_to_positions(self.positions, trial.symmetry))
         angle = math.radians(trial.degrees)
         cos, sin = math.cos(angle), math.sin(angle)
@@ -117,7 +117,7 @@ class CentralPart:
         return _width(self.amplitude**2)
 
     def probe(self, diameter: float) -> NDArray[np.complex64]:
-        """Return the probe (m, M, M) of a beam so wide in pixels; negative: it converges."""
+        """Return the probe (m, M, M) of a beam of this width in pixels; negative: converging."""
         if self.known is not None:
             return self.known
         return curved_probe(self.amplitude, diameter / self.aperture)

@@ -1,4 +1,4 @@
-"""How far some work is, as one line: a bar as wide as the terminal, or a sentence."""
+"""Progress of some work as one line: a bar as wide as the terminal, or a sentence."""
 
 import time
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ SHORTEST, LONGEST = 8, 30
 
 @define
 class Bar:
-    """How far some work is.
+    """Progress of some work.
 
     Attributes
     ----------
@@ -57,13 +57,13 @@ class Bar:
         return f"{timedelta(seconds=round(seconds))} to go"
 
     def sentence(self, *, ended: bool = False) -> str:
-        """Say it in words, for a log."""
+        """Describe the progress in words, for a log."""
         facts = self.facts if ended else (*self.facts, self.to_go)
         known = ", ".join(filter(None, facts))
         return f"{self.label}: {known}"
 
     def line(self, width: int, *, full: str = "━", empty: str = "─") -> tuple[str, str, str, str]:
-        """Draw it on at most `width` columns of a terminal.
+        """Draw the bar on at most `width` columns of a terminal.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""How sure a reconstruction is, pixel by pixel: halves of the scan, and a simulated repetition."""
+"""How certain a reconstruction is, by halves of the scan and a simulated repetition."""
 
 from ptycho_core.uncertainty.calibration import Calibration
 from ptycho_core.uncertainty.estimate import Uncertainty, estimate_uncertainty
