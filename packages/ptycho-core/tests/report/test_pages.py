@@ -16,6 +16,7 @@ from ptycho_core.outputs import REPORT_FILE
 from ptycho_core.preparing.preparation import View
 from ptycho_core.preparing.quick_look import QuickLook
 from ptycho_core.report.comparing import compare_runs
+from ptycho_core.report.drawings import curves
 from ptycho_core.report.elements import element, page
 from ptycho_core.report.pattern_fits import fit_patterns
 from ptycho_core.report.preparing import preparing_report
@@ -135,6 +136,14 @@ def test_a_page_needs_nothing_else_and_runs_nothing(folders):
     policies = [value for name, value in found.attributes if name == "content"]
     assert "default-src 'none'" in policies[0]
     assert "script-src 'none'" in policies[0]
+
+
+def test_epochs_are_counted_in_whole_numbers():
+    drawn = curves("R", {"R": ([1, 2], [0.2, 0.1])}, ("epoch", "R"))
+    texts = [part.text for part in drawn.iter("text") if part.get("text-anchor") == "middle"]
+    assert texts == ["1", "2", "epoch", "R"]
+    fractions = curves("FRC", {"FRC": ([0.0, 0.5], [1.0, 0.1])}, ("cycles", "correlation"))
+    assert "0.2" in [part.text for part in fractions.iter("text")]
 
 
 def test_without_pictures_there_are_curves_and_tables(folders):

@@ -30,14 +30,15 @@ TICKS = 5
 Floats = NDArray[np.float64]
 
 
-def ticks(low: float, high: float, most: int = TICKS) -> list[float]:
-    """Round numbers between two, a few of them."""
+def ticks(low: float, high: float, most: int = TICKS, *, whole: bool = False) -> list[float]:
+    """Round numbers between two, a few of them; whole ones if only these have a meaning."""
     span = high - low
     if not (math.isfinite(span) and span > 0):
         return [low]
     step = span / most
     decade = 10.0 ** math.floor(math.log10(step))
     step = next(decade * factor for factor in (1, 2, 5, 10) if decade * factor >= step * 0.999)
+    step = max(step, 1.0) if whole else step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [number * step for number in range(first, last + 1)]
 
@@ -59,6 +60,8 @@ class Frame:
         Of what is drawn, in units of the drawing.
     labels : (str, str)
         Of the axes.
+    counted : bool
+        Whether x counts something, such as epochs.
     """
 
     x: tuple[float, float]
@@ -66,6 +69,7 @@ class Frame:
     width: float = WIDTH - LEFT - RIGHT
     height: float = PLOT_HEIGHT
     labels: tuple[str, str] = ("", "")
+    counted: bool = False
 
     def at(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Places in the drawing of some numbers."""
@@ -79,7 +83,7 @@ class Frame:
         parts = [
             element("rect", x=LEFT, y=ABOVE, width=self.width, height=self.height, class_="axis")
         ]
-        for value in ticks(min(self.x), max(self.x)):
+        for value in ticks(min(self.x), max(self.x), whole=self.counted):
             x = round(self.at(value, self.y[0])[0], 1)
             parts.append(element("line", x1=x, x2=x, y1=bottom, y2=bottom + 4, class_="axis"))
             parts.append(_text(_number(value), x, bottom + 16, "middle"))
@@ -246,6 +250,7 @@ def curves(
     frame = Frame(
         x=(left - side, right + side), y=(bottom - room, top + room),
         width=WIDTH - LEFT - 16, labels=labels,
+        counted=all((x == np.rint(x)).all() for x, _ in shown.values()),
     )  # fmt: skip
     parts = []
     for number, (name, (x, y)) in enumerate(shown.items()):
