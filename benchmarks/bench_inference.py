@@ -1,10 +1,10 @@
 """Inference: patterns per second, and memory that does not grow with the scan.
 
 `ptycho_torch.reconstruction.reconstruct` is run with untrained networks (they compute what trained
-ones do) on scans held in memory. Time is that of the pass from counts to the stitched object and
-of its R-factor, start-up apart. Memory is what the process has at its peak, and how much of it
-came on top of what it had with the scan in memory, measured for 1000 and for 4000 patterns; every
-case has its own process.
+ones do) on scans held in memory. Time is that of the pass from counts to the stitched object and of
+its R-factor, start-up apart; for `guided` it includes the estimate of the scan. Memory is what the
+process has at its peak, and how much of it came on top of what it had with the scan in memory,
+measured for 1000 and for 4000 patterns; every case has its own process.
 
 The network's operations are counted (`torch.utils.flop_counter`: convolutions and products of
 matrices, not FFTs or anything else), and stand, per second of the pass, beside what the same
@@ -60,8 +60,10 @@ CASES += [
     Case("unrolled", 64, 1, 1000, n_filters_scale, precision)
     for n_filters_scale, precision in ((2, "bf16-mixed"), (4, "32-true"), (4, "bf16-mixed"))
 ]
-CASES += [Case("unrolled", 64, 1, 1000, joint_stages=True)]
-QUICK = [Case(architecture, 64, 1, 4) for architecture in ("unrolled", "cnn")]
+CASES += [
+    Case(architecture, 64, 1, 1000, joint_stages=True) for architecture in ("unrolled", "guided")
+]
+QUICK = [Case(architecture, 64, 1, 4) for architecture in ("unrolled", "cnn", "guided")]
 
 
 def untrained(scan: Scan, case: Case) -> Bundle:
@@ -95,8 +97,9 @@ def operations(bundle: Bundle, case: Case) -> float:
 
     model, C = model_from(bundle), case.gridsize**2
     x, positions = torch.ones(1, C, case.N, case.N), torch.zeros(1, C, 1, 2)
+    start = (x.to(torch.complex64), x) if model.network.starts_from_scan else ()
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model.diffraction_to_obj(x, positions, photons=1e6)
+        model.diffraction_to_obj(x, positions, 1e6, *start)
     return float(counter.get_total_flops() / C / 1e9)
 
 
