@@ -27,6 +27,7 @@ ROOT = Path(__file__).parent.resolve()
 WHEELS = ROOT / "dist"
 CONSTRAINTS = ROOT / "constraints.txt"
 LOCK = ROOT / "requirements.lock"  # the same versions, with the hashes of their files
+NOTEBOOKS = ROOT / "docs" / "gallery"
 CLIENT = ROOT / "tests" / "client"  # ptychodus, as its users have it, and our packages
 PROGRAMS = ROOT / "tests" / "programs"  # other programs, which write files for our reader
 FRAMEWORKS = {"lightning", "tensorflow", "tensorflow-cpu", "torch"}
@@ -198,6 +199,26 @@ def docs(session: nox.Session) -> None:
     # Its authors advertise their next tool at every start.
     env = {"NO_MKDOCS_2_WARNING": "1"}
     session.run("mkdocs", "build", "--quiet", "--config-file", "site/mkdocs.yml", env=env)
+
+
+@nox.session(requires=["build"], default=False, tags=["cpu"])
+def gallery(session: nox.Session) -> None:
+    """Execute the notebooks of docs/gallery/, all or those of some names; `docs` shows them."""
+    install(session, "ptycho-cli[torch]", tools=["ipykernel", "jupytext", "nbconvert"])
+    names = session.posargs or [path.stem for path in sorted(NOTEBOOKS.glob("*.py"))]
+    executed = WHEELS / NOTEBOOKS.name
+    shutil.rmtree(executed, ignore_errors=True)
+    executed.mkdir()
+    for name in names:  # beside the pages, as a record of what was executed
+        shutil.copy2(NOTEBOOKS / f"{name}.py", executed)
+    # A notebook chooses its own backend of matplotlib.
+    env = {"MPLBACKEND": None, "PYTHONPATH": None, **dict.fromkeys(THREADS, "1")}
+    notebooks = [f"{name}.ipynb" for name in names]
+    with session.chdir(executed):
+        session.run("jupytext", "--quiet", "--to", "ipynb", *(f"{name}.py" for name in names))
+        execute = ["--execute", "--to", "notebook", "--inplace"]
+        session.run("jupyter", "nbconvert", *execute, *notebooks, env=env)
+        session.run("jupyter", "nbconvert", "--coalesce-streams", "--to", "markdown", *notebooks)
 
 
 @nox.session(default=False)

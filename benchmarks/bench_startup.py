@@ -24,6 +24,7 @@ LIGHT = [
     "ptycho_core",
     "ptycho_data",
     "ptycho_physics",
+    "ptycho_pretrained",
     "ptycho_tf",
 ]
 PROGRAMS = {

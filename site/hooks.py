@@ -1,4 +1,7 @@
-"""What the site has besides the pages of docs/: the packages' READMEs and the Python interface.
+"""What the site has besides the pages of docs/: gallery, packages' READMEs, Python interface.
+
+The notebooks of the gallery are shown as `nox -s gallery` executed them; one that it did not
+execute, or that was changed since, is shown without its pictures.
 
 A package's public names are those of ``__all__``, of the package itself and of the modules in
 `MODULES`. They are read from the sources: nothing is imported, and no framework is needed.
@@ -30,6 +33,9 @@ MODULES = {
     "ptycho_tf": ["ptycho_tf.networks.base"],
 }
 
+NOTEBOOKS = ROOT / "docs" / "gallery"
+EXECUTED = ROOT / "dist" / "gallery"
+
 PACKAGES = {
     folder.name: next((folder / "src").iterdir()).name
     for folder in sorted((ROOT / "packages").iterdir())
@@ -47,7 +53,13 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the READMEs of the packages, and a page for the interface of each."""
+    """Add the notebooks, the READMEs of the packages, and a page for the interface of each."""
+    for source in sorted(NOTEBOOKS.glob("*.py")):
+        page = notebook_page(source)
+        files.append(File.generated(config, f"gallery/{source.stem}.md", content=page))
+        for picture in sorted((EXECUTED / f"{source.stem}_files").glob("*.png")):
+            uri = f"gallery/{source.stem}_files/{picture.name}"
+            files.append(File.generated(config, uri, content=picture.read_bytes()))
     for name, module in PACKAGES.items():
         text = (ROOT / "packages" / name / "README.md").read_text("utf-8")
         files.append(File.generated(config, f"packages/{name}/README.md", content=text))
@@ -59,9 +71,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
-    """Turn links that leave docs/ into links to pages of the site, or to the sources."""
+    """Turn links that leave docs/ into links to pages of the site, or to the sources.
+
+    Links to notebooks lead to their pages.
+    """
     if page.file.generated_by is not None:
         return markdown
+    markdown = re.sub(r"\]\((gallery/\w+)\.py\)", r"](\1.md)", markdown)
 
     def target(match: re.Match[str]) -> str:
         path = match["path"]
@@ -70,6 +86,28 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
         return f"]({config.repo_url}/{path}{match['anchor'] or ''})"
 
     return re.sub(r"\]\(\.\./(?P<path>[^)#]+)(?P<anchor>#[^)]*)?\)", target, markdown)
+
+
+def notebook_page(source: Path) -> str:
+    """Return a notebook as a page: executed, if it was executed as it is now."""
+    copy, page = EXECUTED / source.name, EXECUTED / f"{source.stem}.md"
+    text = source.read_text("utf-8")
+    if page.exists() and copy.exists() and copy.read_text("utf-8") == text:
+        markdown = page.read_text("utf-8").replace("![png](", "![Output of the cell above](")
+    else:
+        markdown = "\n".join(f"{cell}\n" for cell in cells(text))
+    markdown = re.sub(r"\]\((\w+)\.py\)", r"](\1.md)", markdown)
+    return f"{markdown}\n\n[The source of this notebook]({source.name})\n"
+
+
+def cells(text: str) -> list[str]:
+    """Return the cells of a notebook in the percent format, as Markdown."""
+    found = re.split(r"^# %%(.*)\n", text, flags=re.MULTILINE)[1:]
+    kinds, bodies = found[::2], (body.strip() for body in found[1::2])
+    return [
+        f"```python\n{body}\n```" if not kind else re.sub("^# ?", "", body, flags=re.MULTILINE)
+        for kind, body in zip(kinds, bodies, strict=True)
+    ]
 
 
 def public_modules(package: str) -> list[str]:

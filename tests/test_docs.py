@@ -21,7 +21,10 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = {page.name: page.read_text("utf-8") for page in sorted(DOCS.glob("*.md"))}
 READMES = [*ROOT.glob("*.md"), *ROOT.glob("packages/*/README.md"), ROOT / "benchmarks/README.md"]
-EVERY = {str(page.relative_to(ROOT)): page for page in sorted([*READMES, *DOCS.glob("*.md")])}
+NOTEBOOKS = sorted(DOCS.glob("gallery/*.py"))  # nox -s gallery executes them
+EVERY = {
+    str(page.relative_to(ROOT)): page for page in sorted([*READMES, *DOCS.glob("*.md"), *NOTEBOOKS])
+}
 
 
 def blocks(name, kind="python"):
@@ -110,7 +113,10 @@ def test_large_scans_are_read_in_parts():
 
 
 def commands():
-    for name, text in PAGES.items():
+    prose = {
+        page.name: re.sub("^# ?", "", page.read_text("utf-8"), flags=re.M) for page in NOTEBOOKS
+    }
+    for name, text in (PAGES | prose).items():
         for block in re.findall(r"```(?:bash|sh)\n(.*?)```", text, re.DOTALL):
             lines = block.replace("\\\n", " ").splitlines()
             yield from ((name, line) for line in lines if line.startswith("ptycho "))
@@ -210,6 +216,11 @@ def test_names_exist(name):
 
 def test_index_names_every_page():
     assert [name for name in PAGES if f"({name})" not in PAGES["README.md"]] == ["README.md"]
+
+
+def test_the_gallery_names_every_notebook():
+    named = re.findall(r"\(gallery/(\w+\.py)\)", PAGES["gallery.md"])
+    assert sorted(named) == [page.name for page in NOTEBOOKS]
 
 
 @pytest.fixture

@@ -128,3 +128,10 @@ def test_a_scan_whose_file_is_gone_is_still_shown(scan, tmp_path):
 def test_a_picture_reads_few_patterns(scan, monkeypatch):
     monkeypatch.setattr("ptycho_data.plots.AVERAGED_PATTERNS", 4)
     assert scan.plot().axes[0].get_title() == "Mean of 4 patterns"
+
+
+def test_a_figure_is_a_picture_without_pyplot(scan):
+    shown = Image.open(io.BytesIO(scan.plot()._repr_png_()))
+    assert shown.format == "PNG"
+    assert min(shown.size) > 200
+    assert len(shown.getcolors(1 << 24)) > 50

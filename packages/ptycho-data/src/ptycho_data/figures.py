@@ -76,9 +76,10 @@ def new_figure(width: float, height: float) -> "Figure":
     require_matplotlib()
     # late: a scan is read, checked and grouped without it
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    from ptycho_data._shown_figure import ShownFigure
+
+    figure = ShownFigure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
