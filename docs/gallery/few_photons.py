@@ -39,14 +39,14 @@ for axis, (photons, scan) in zip(axes, scans.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# With a thousand photons most pixels have none, and the others one or two.
+# With a thousand photons most pixels have none, and those in the light a few.
 #
 # ## When to stop
 #
-# The R-factor of the solver always falls, first because the sample appears,
-# then because the noise is fitted. `held_out=0.1` sets one pattern in ten
-# aside, predicts it after every epoch, ends when the prediction gets no better,
-# and keeps the epoch that predicts best. Nothing about the truth is needed.
+# With few photons the R-factor is no guide to when the noise begins to be
+# fitted. `held_out=0.1` sets one pattern in ten aside, predicts it after every
+# epoch, ends when the prediction gets no better, and keeps the epoch that
+# predicts best. Nothing about the truth is needed.
 
 # %%
 solved = {
@@ -75,9 +75,10 @@ for photons, found in solved.items():
 # With enough photons both runs agree to the third digit, and the one that stops
 # needs fewer epochs. At the lowest dose it stops early and loses a little: a
 # tenth of the patterns is missing, and the slow variations of the phase, which
-# change the patterns least, were still being found. What it guards against is
-# the other error, to believe an R-factor: here are the misfits of the lowest
-# dose, that of the patterns in use, and the deviance of the held-out ones.
+# change the patterns least, were still being found.
+#
+# The two misfits of the lowest dose, that of the patterns in use, and the
+# deviance of those that were held out:
 
 # %%
 stopped = solved[1e3]["stopped"]
@@ -88,7 +89,15 @@ axes[0].set(xlabel="epoch", title="R-factor of the patterns in use")
 axes[1].plot(epochs, stopped.fitted.held_out.deviances, "o-")
 axes[1].axvline(stopped.fitted.held_out.best, color="0.6")
 axes[1].set(xlabel="epoch", title="Deviance of the held-out patterns")
+for axis in axes:
+    axis.locator_params(axis="x", integer=True)
 plt.show()
+
+# %% [markdown]
+# The R-factor even grows: most pixels have no photon or one, and there it is
+# smallest for predictions that are too low. The deviance falls to the grey
+# line, and rises after it: from there on noise is fitted. The verdict on the 30
+# epochs says so afterwards:
 
 # %%
 for photons, found in solved.items():
@@ -153,8 +162,9 @@ median = result.metrics["uncertainty"]["phase_median_rad"]
 print(f"median error of the phase {median:.2g} rad")
 
 # %% [markdown]
-# The error is smallest where many patterns overlap and grows towards the rim. A
-# feature that is not several times larger than its error may be noise.
+# The error is smallest where many patterns overlap and grows towards the rim;
+# beyond it hardly any light fell, and there is nothing to be read. A feature
+# that is not several times larger than its error may be noise.
 #
 # [How sure?](../uncertainty.md) says how well these maps are known, and which
 # errors they cannot see. Next: [the universal model](universal_model.py).

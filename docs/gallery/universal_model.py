@@ -7,7 +7,6 @@
 # judges it, and fine-tunes it to one scan.
 
 # %%
-import numpy as np
 from ptycho_core import (
     SimulationParts,
     evaluate,
@@ -17,7 +16,7 @@ from ptycho_core import (
 )
 from ptycho_core.pretrained import find_model
 
-find_model("universal")
+print(find_model("universal"))
 
 # %% [markdown]
 # `ptycho bundle show universal` prints its card: what it was trained on, what
@@ -67,22 +66,15 @@ def told(name, result):
 told("universal", first)
 
 # %% [markdown]
-# Near one, trust it. Well above, the scan is unlike those that the network was
-# trained on, or something in the scan is wrong. A wrong probe shows at once:
-# here it is given out of focus.
+# Near one, nothing is left to be explained. Somewhat above, the picture is
+# right in the main, and what follows on this page sharpens it. Far above, the
+# scan is unlike those that the network was trained on, or something in it is
+# wrong. A wrong probe, for instance: here it is given wider than it was.
 
 # %%
-N = scan.N
-q = np.fft.fftfreq(N)
-phase = np.exp(150j * (q[:, None] ** 2 + q[None, :] ** 2))
-blurred = np.fft.ifft2(
-    np.fft.fft2(np.fft.ifftshift(scan.probe, axes=(-2, -1))) * phase
-)
-blurred = np.fft.fftshift(blurred, axes=(-2, -1))
-told(
-    "with a wrong probe",
-    reconstruct("universal", scan, probe=blurred, progress=False),
-)
+wider = SimulationParts().completed(probe_source="gaussian", probe_size=28)
+wrong = reconstruct("universal", scan, probe=wider.probe, progress=False)
+told("with a wrong probe", wrong)
 
 # %% [markdown]
 # ## Fine-tuning
