@@ -88,9 +88,8 @@ for number, found in results.items():
     print(f"{number:8}  " + "  ".join(scores))
 
 # %% [markdown]
-# Messages such as *the result explains its patterns badly* are the verdict on a
-# single result: its R-factor is well above that of photon noise. They are right
-# here, for there is not enough data.
+# The messages are cautions, which every run gives: the overlap is less than
+# usual, and with 20 patterns the scan falls into parts that share no light.
 #
 # The phase of the object, over the same rectangle:
 
@@ -110,13 +109,13 @@ for row, (number, found) in zip(axes, results.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# With overlap all three agree, and the solver is the most accurate. As the
-# overlap goes, the solver loses the slow variations first: nothing ties the
-# phases of two spots together that share no light. The network fills in what it
-# has learned, and the short run of the solver after it corrects what the
-# patterns do tell. With 20 patterns large parts of the sample have never been
-# lit well; no method can invent them, and more epochs of the solver would fit
-# noise.
+# With half an overlap all three show the same object; the network followed by
+# the solver is closest to the truth. As the overlap goes, the solver loses the
+# slow variations first: nothing ties the phases of two spots together that
+# share no light. The network fills in what it has learned, and the short run of
+# the solver after it sharpens what the patterns do tell. With 20 patterns parts
+# of the sample were never lit well; no method can invent them, and more epochs
+# of the solver would fit noise, as the rings in the last row show.
 #
 # A good R-factor is no comfort here. Few patterns are easy to explain, by many
 # objects:
