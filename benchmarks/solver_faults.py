@@ -4,10 +4,10 @@
     python benchmarks/solver_faults.py DATA_FOLDER --pictures FOLDER
 
 DATA_FOLDER holds ``run1084.npz`` (see `real_data.py`); its counts are simulated with 1e6 photons
-per pattern, and with one fault at a time. Scores are correlations with the true object over the
-scanned rectangle, without ramp where the fault leaves one open. ``--auto`` climbs the ladder of
-``ptycho reconstruct --auto`` for each fault; ``--clean N`` does so for N smaller scans without a
-fault, and ends with exit code 1 if it switches anything on.
+per pattern, and with one fault at a time, or with all together (``--only all``). Scores are
+correlations with the true object over the scanned rectangle, without ramp where the fault leaves
+one open. ``--auto`` climbs the ladder of ``ptycho reconstruct --auto`` for each fault; ``--clean``
+does so for smaller scans without a fault, and ends with exit code 1 if it switches anything on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, cast
 import numpy as np
 from _measure import machine
 from attrs import field, frozen
-from ptycho_core.solving.ladder import EPOCHS, Ladder, climb, held_out_share
+from ptycho_core.solving.ladder import Ladder, climb, held_out_share
 from ptycho_physics import (
     HeldOut,
     defocused_probe,
@@ -36,6 +36,7 @@ from ptycho_physics import (
 from real_solver import Data, correlation, defocused
 
 PHOTONS = 1e6
+MOMENTS = 16  # of the exposure of a fly scan
 
 
 @frozen(kw_only=True, eq=False)
@@ -49,6 +50,7 @@ class Fault:
     background: float = 0.0
     probes: np.ndarray | None = None
     positions: np.ndarray | None = None
+    path: np.ndarray | None = None  # of each exposure
     ramp: bool = False
 
 
@@ -61,6 +63,26 @@ def faults(data: Data) -> list[Fault]:
     wrong = middle + (data.positions - middle) @ np.linalg.inv(1.02 * turn).T
     jitter = data.positions + rng.normal(scale=1.0, size=data.positions.shape)
     probe = {"update_probe": True}
+    path = np.array([width(data.probe) / 2, 0.0])
+    everything = Fault(
+        name="all",
+        switch={
+            "refine_light": True,
+            "background": "constant",
+            "probe_variation": 2,
+            "refine_affine": True,
+            "refine_positions": True,
+            "position_start": 8,
+            "exposure_path": path,
+        },
+        beside=probe,
+        light=light / light.mean(),
+        background=3.0,
+        probes=drifting(data.probe, n),
+        positions=wrong + (jitter - data.positions),
+        path=path,
+        ramp=True,
+    )
     return [
         Fault(name="none", switch={}),
         Fault(name="background", background=3.0, switch={"background": "constant"}),
@@ -74,7 +96,19 @@ def faults(data: Data) -> list[Fault]:
         ),
         Fault(name="affine", positions=wrong, switch={"refine_affine": True}),
         Fault(name="jitter", positions=jitter, switch={"refine_positions": True}, ramp=True),
+        Fault(name="fly scan", path=path, switch={"exposure_path": path}),
+        everything,
     ]
+
+
+def width(probe: np.ndarray) -> float:
+    """Return the diameter of a probe in pixels: twice its rms radius."""
+    light = np.sum(np.abs(probe) ** 2, axis=0)
+    squares = [
+        np.average((axis - np.average(axis, weights=light)) ** 2, weights=light)
+        for axis in np.indices(light.shape)
+    ]
+    return float(2 * np.sqrt(np.sum(squares)))
 
 
 def drifting(probe: np.ndarray, n: int) -> np.ndarray:
@@ -87,14 +121,24 @@ def drifting(probe: np.ndarray, n: int) -> np.ndarray:
     return (probes / np.sqrt(power)).astype(np.complex64)
 
 
-def rates(data: Data, probes: np.ndarray | None = None) -> np.ndarray:
-    """Return the expected counts of the scan, with the probe of each pattern if given."""
+def rates(
+    data: Data, probes: np.ndarray | None = None, path: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the expected counts of the scan, with the probe of each pattern if given.
+
+    Of a fly scan they are the mean over many points of the path of each exposure.
+    """
+    moments = [0.0] if path is None else ((np.arange(MOMENTS) + 0.5) / MOMENTS - 0.5).tolist()
     n, N = len(data.positions), data.probe.shape[-1]
     found = np.empty((n, N, N))
     for start in range(0, n, 64):
         part = slice(start, start + 64)
         probe = data.probe if probes is None else probes[part]
-        found[part] = intensity(extract_patches(data.truth, data.positions[part], N), probe)
+        found[part] = 0
+        for moment in moments:
+            way = 0.0 if path is None else moment * path
+            patches = extract_patches(data.truth, data.positions[part] + way, N)
+            found[part] += intensity(patches, probe) / len(moments)
     return found * (PHOTONS / found.sum(axis=(1, 2)).mean())
 
 
@@ -112,7 +156,7 @@ def scene(folder: Path) -> Data:
 
 def counts_of(data: Data, fault: Fault) -> np.ndarray:
     """Draw the counts of a scan with a fault."""
-    expected = rates(data, fault.probes)
+    expected = rates(data, fault.probes, fault.path)
     if fault.light is not None:
         expected *= fault.light[:, None, None]
     drawn = np.random.default_rng(0).poisson(expected + fault.background)
@@ -123,8 +167,8 @@ def ladder(counts: np.ndarray, positions: np.ndarray, probe: np.ndarray) -> Ladd
     """Climb the ladder of ``--auto``."""
     share = held_out_share(len(counts))
 
-    def trial(switches: Mapping[str, Any]) -> HeldOut:
-        options = {"held_out": share, "epochs": EPOCHS, "position_start": 4, **switches}
+    def trial(switches: Mapping[str, Any], epochs: int) -> HeldOut:
+        options = {"held_out": share, "epochs": epochs, "position_start": 4, **switches}
         found = solve(counts, positions, probe, **options).held_out
         return cast("HeldOut", found)
 
@@ -135,7 +179,7 @@ def run(data: Data, fault: Fault, epochs: int, auto: bool) -> dict[str, Any]:
     """Solve a scan with a fault, without and with the switch."""
     counts = counts_of(data, fault)
     positions = data.positions if fault.positions is None else fault.positions
-    result: dict[str, Any] = {"fault": fault.name, "switch": {**fault.beside, **fault.switch}}
+    result: dict[str, Any] = {"fault": fault.name, "switch": [*fault.beside, *fault.switch]}
     for label, settings in (("without", {}), ("with", fault.switch)):
         start = time.process_time()
         options = {**fault.beside, **settings, "epochs": epochs}

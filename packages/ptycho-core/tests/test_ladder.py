@@ -8,7 +8,15 @@ from attrs import evolve
 from ptycho_core.solving.call import solve_scan
 from ptycho_core.solving.ladder import Rung, climb, held_out_share
 from ptycho_core.testing import simulated_scan
-from ptycho_physics import DivergenceError, HeldOut
+from ptycho_data import Scan
+from ptycho_physics import (
+    DivergenceError,
+    HeldOut,
+    defocused_probe,
+    random_cells,
+    simulate_counts,
+    snake_scan,
+)
 
 RUNGS = (
     Rung(name="probe", settings={"update_probe": True}),
@@ -18,18 +26,23 @@ RUNGS = (
 
 
 def climbed(deviances, given=(), noise=0.01, **options):
-    """Climb with a solver whose deviance depends on the switches as stated."""
+    """Climb with a solver whose deviance depends on the switches, and the epoch, as stated."""
     asked = []
 
-    def solve(settings):
+    def solve(settings, epochs):
         names = tuple(rung.name for rung in RUNGS if set(rung.settings) <= set(settings))
         asked.append(names)
         value = deviances[names]
         if value is None:
             raise DivergenceError("too far")
-        values = value + noise * np.random.default_rng(len(asked)).standard_normal(40)
+        course = [value(k + 1) if callable(value) else value for k in range(epochs)]
+        values = course[-1] + noise * np.random.default_rng(len(asked)).standard_normal(40)
         return HeldOut(
-            indices=np.arange(40), deviance=values, deviances=[value], r_factors=[0.1], best=1
+            indices=np.arange(40),
+            deviance=values,
+            deviances=course,
+            r_factors=[0.1] * epochs,
+            best=epochs,
         )
 
     return climb(solve, dict(given), rungs=RUNGS, **options), asked
@@ -73,6 +86,45 @@ def test_what_diverges_is_off():
     assert ladder.trials[1].describe() == "probe: the solver diverges, off"
 
 
+def test_a_switch_without_which_the_solver_diverges_stays():
+    deviances = {(): 3.0, ("probe",): 2.0, ("probe", "light"): 1.0, ("light",): None}
+    ladder, _ = climbed({**deviances, ("probe", "light", "modes"): 1.0})
+    assert ladder.switches == ("probe", "light")
+    assert ladder.trials[-1].describe() == "without probe: the solver diverges, on"
+
+
+def test_what_makes_the_solver_faster_alone_is_off():
+    ladder, asked = climbed(
+        {
+            (): lambda epoch: 1 + 10 / epoch,
+            ("probe",): lambda epoch: 1.05 + 6 / epoch,
+            ("light",): lambda epoch: 1 + 9.9 / epoch,
+        }
+    )
+    assert ladder.switches == ()
+    assert [trial.epochs for trial in ladder.trials] == [15, 120, 15]
+    assert asked.count(()) == 4  # of 15, 30, 60 and 120 epochs, each once
+
+
+def test_a_gain_is_told_from_speed_by_more_epochs():
+    ladder, _ = climbed(
+        {
+            (): lambda epoch: 2 + 20 / epoch,
+            ("probe",): lambda epoch: 1 + 20 / epoch,
+            ("probe", "light"): lambda epoch: 1 + 20 / epoch,
+            ("probe", "modes"): lambda epoch: 1 + 20 / epoch,
+        }
+    )
+    assert ladder.switches == ("probe",)
+    assert [trial.epochs for trial in ladder.trials] == [15, 30, 15, 15]
+
+
+def test_a_gain_that_more_epochs_may_still_explain_in_the_end_is_none():
+    falling = {(): lambda epoch: 100 / epoch**0.1, ("probe",): lambda epoch: 99 / epoch**0.1}
+    ladder, _ = climbed({**falling, ("light",): lambda epoch: 100 / epoch**0.1})
+    assert ladder.switches == ()
+
+
 def test_what_was_given_stays_on_and_is_not_tried():
     ladder, asked = climbed({(): 2.0, ("light",): 1.0}, given={"update_probe": True, "modes": 3})
     assert asked == [(), ("light",)]
@@ -100,6 +152,22 @@ def scan():
 def test_clean_data_ask_for_nothing(scan):
     result = solve_scan(scan, auto=True, epochs=10)
     assert result.metrics["auto"]["switches"] == []
+
+
+def test_clean_data_of_many_photons_ask_for_nothing():
+    truth, probe = random_cells((80, 84), radius=(4, 9), seed=2), defocused_probe(32)
+    positions = snake_scan(truth.shape, 32, step=4.0, jitter=0.4, seed=2)
+    scan = Scan(
+        diffraction=simulate_counts(truth, probe, positions, 1e6, seed=2),
+        domain="counts",
+        xcoords=positions[:, 0],
+        ycoords=positions[:, 1],
+        probe=probe,
+    )
+    found = solve_scan(scan, auto=True, epochs=15).metrics["auto"]
+    assert found["switches"] == []
+    probe_trial = next(trial for trial in found["trials"] if trial["tried"] == "probe")
+    assert probe_trial["epochs"] > 15  # it only makes the solver faster
 
 
 def test_a_beam_that_flickers_asks_for_light_and_gets_it(scan, tmp_path):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from attrs import fields, frozen
 from numpy.typing import NDArray
-from ptycho_physics import HeldOut, Solution
+from ptycho_physics import HeldOut, Solution, path_points, smeared_probe
 
 __all__ = ["FITTED_FILE", "Fitted"]
 
@@ -32,6 +32,8 @@ class Fitted:
         Their coefficients in each pattern.
     affine : (2, 2) float64 array, or None
         Linear map of the positions about their mean that corrects them.
+    exposure_path : (n, 2) float64 array, or None
+        Displacement of the sample during each exposure of a fly scan, in pixels.
     held_out : HeldOut or None
     """
 
@@ -41,6 +43,7 @@ class Fitted:
     probe_variation: NDArray[np.complex64] | None = None
     variation_coefficients: NDArray[np.complex64] | None = None
     affine: NDArray[np.float64] | None = None
+    exposure_path: NDArray[np.float64] | None = None
     held_out: HeldOut | None = None
 
     @classmethod
@@ -55,13 +58,19 @@ class Fitted:
     def probes_of(
         self, probe: NDArray[np.complex64], rows: NDArray[np.int64]
     ) -> NDArray[np.complex64]:
-        """Return the probe (M, N, N) of all patterns, or that of each of some (k, M, N, N)."""
-        if self.probe_variation is None or self.variation_coefficients is None:
+        """Return the probe (M, N, N) of all patterns, or that of each of some (k, M, N, N).
+
+        In a fly scan with its modes at all points of the path.
+        """
+        if self.probe_variation is not None and self.variation_coefficients is not None:
+            varied = np.repeat(probe[None], len(rows), axis=0)
+            added = self.variation_coefficients[rows, :, None, None] * self.probe_variation
+            varied[:, 0] += added.sum(axis=1)
+            probe = varied
+        if self.exposure_path is None:
             return probe
-        probes = np.repeat(probe[None], len(rows), axis=0)
-        added = self.variation_coefficients[rows, :, None, None] * self.probe_variation
-        probes[:, 0] += added.sum(axis=1)
-        return probes
+        points = path_points(self.exposure_path)
+        return np.asarray(smeared_probe(probe, self.exposure_path[rows], points=points))
 
     def background_of(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
         """Return the background (k, N, N) of some patterns; None if there is none."""

@@ -108,13 +108,15 @@ def of_solver(
     backend: str = "numpy",
     levels: int = 1,
     border: int = 0,
+    points: int = 1,
 ) -> Estimate:
     """Return the memory of ``ptycho reconstruct``, which holds the counts of all patterns.
 
-    ``levels`` is the number of slices, ``border`` the width that is added to near-field patterns.
+    ``levels`` is the number of slices, ``border`` the width that is added to near-field patterns,
+    ``points`` the number of points on the path of an exposure.
     """
     N = scan.N + 2 * border
-    fields = min(batch_size, scan.n) * max(modes or 1, len(scan.probe))
+    fields = min(batch_size, scan.n) * max(modes or 1, len(scan.probe)) * points
     return Estimate(
         {
             "program": FRAMEWORK.get(backend, PROGRAM + PICTURES),

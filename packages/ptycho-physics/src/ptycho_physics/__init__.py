@@ -6,6 +6,7 @@ whose names start with an underscore are private.
 """
 
 from ptycho_physics.__about__ import __version__
+from ptycho_physics._exposure import exposure_path, path_points, smeared_probe
 from ptycho_physics._forward import (
     back_propagate,
     detected_fraction,
@@ -95,6 +96,7 @@ __all__ = [
     "detected_fraction",
     "disk_probe",
     "expected_counts",
+    "exposure_path",
     "extract_patches",
     "fermat_scan",
     "few_photons",
@@ -116,6 +118,7 @@ __all__ = [
     "orthogonal_modes",
     "orthogonalise_modes",
     "own_share",
+    "path_points",
     "photons_per_pattern",
     "poisson_deviance",
     "poisson_nll",
@@ -133,6 +136,7 @@ __all__ = [
     "raster_scan",
     "siemens_star",
     "simulate_counts",
+    "smeared_probe",
     "smoothing_envelope",
     "snake_scan",
     "solve",

@@ -164,6 +164,21 @@ BASIC = (
     help="Stop when the R-factor falls by less than this fraction in three epochs.",
 )
 @section("Optics")(
+    "--fly-scan",
+    type=Number(above=0, maximum=1),
+    metavar="SHARE",
+    help="The stage does not stop: the beam is smeared along the path through the positions, in "
+    "this share of the time from pattern to pattern, in which the detector counts.",
+)
+@section("Optics")(
+    "--exposure-path",
+    type=Number(-1e4, 1e4),
+    nargs=2,
+    metavar="X Y",
+    help="Fly scan: how far the sample moves during each exposure, in pixels of the object, "
+    "instead of what the positions tell.",
+)
+@section("Optics")(
     "--near-field",
     is_flag=True,
     help="The detector is in the near field: patterns are images. Energy, distance and detector "
@@ -243,6 +258,8 @@ def reconstruct(
     saturation: float | None,
     held_out: float,
     tolerance: float | None,
+    fly_scan: float | None,
+    exposure_path: tuple[float, float] | None,
     near_field: bool,
     source_distance_m: float | None,
     fresnel_number: float | None,
@@ -272,6 +289,7 @@ def reconstruct(
     ptycho reconstruct scan.npz -o result --first-probe auto --update-probe
     ptycho reconstruct scan.npz -o result --epochs 50 --update-probe --resume
     ptycho reconstruct scan.npz -o result --epochs 200 --serve
+    ptycho reconstruct fly.npz -o result --fly-scan 0.9 --update-probe
     ptycho reconstruct image.npz -o result --near-field --update-probe
     ptycho reconstruct thick.npz -o result --slices 2 --slice-thickness-m 2e-5
     ptycho reconstruct scan.npz -o better --from result --refine-positions
@@ -286,8 +304,13 @@ def reconstruct(
     if near_field and fresnel_number is not None:
         msg = "--fresnel-number replaces --near-field: give one of them"
         raise click.UsageError(msg)
+    if fly_scan is not None and exposure_path is not None:
+        msg = "--exposure-path replaces --fly-scan: give one of them"
+        raise click.UsageError(msg)
     # left out where they are not given, so that records of thin samples do not change
     given = {
+        "fly_scan": fly_scan,
+        "exposure_path": None if exposure_path is None else list(exposure_path),
         "near_field": "geometry" if near_field else fresnel_number,
         "source_distance_m": source_distance_m,
         "slices": slices,

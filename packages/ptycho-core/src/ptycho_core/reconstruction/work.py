@@ -140,7 +140,7 @@ class NetworkWork:
         None if that is not possible, or was interrupted.
         """
 
-        def make(patterns: Scan) -> Reconstruction:
+        def make(patterns: Scan, _: Indices) -> Reconstruction:
             return self._afresh(patterns, "uncertainty", "uncertainty", refined=refined)
 
         if interrupts.arrived:

@@ -2,16 +2,18 @@
 
 Short runs from the same start, each with one switch more, predict the same held-out patterns. A
 switch stays if their deviance falls by more than its noise over the patterns, and by more than a
-small part of itself, which is how far two runs differ that differ in nothing of importance. After
-the last rung each switch is tried without once more: what another one has made needless goes.
+small part of itself, which is how far two runs differ that differ in nothing of importance. And it
+has to fall by more than further epochs may still bring without the switch: whatever makes the
+solver faster helps a run that has not converged. Where they may, both runs are made twice as long.
+After the last rung each switch is tried without once more: what another one has made needless goes.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from attrs import field, frozen
+from attrs import define, evolve, field, frozen
 from ptycho_physics import DivergenceError, HeldOut
 
 __all__ = ["RUNGS", "Ladder", "Rung", "Trial", "climb", "held_out_share"]
@@ -19,8 +21,8 @@ __all__ = ["RUNGS", "Ladder", "Rung", "Trial", "climb", "held_out_share"]
 #: Patterns that are held out at least, if they are not more than `LARGEST_SHARE`.
 PATTERNS = 32
 SHARE, LARGEST_SHARE = 0.05, 0.2
-#: Epochs of a trial.
-EPOCHS = 15
+#: Epochs of a trial, and the factor on them up to which trials are made longer.
+EPOCHS, LONGEST = 15, 8
 #: A gain of more standard errors, and of a larger part of the deviance, is one.
 ERRORS, PART = 3.0, 0.01
 
@@ -60,12 +62,15 @@ class Trial:
         Mean over the held-out patterns; None if the solver diverged.
     gain, noise : float
         How much the switch lowers it, and the standard error of that.
+    epochs : int
+        Of the runs that were compared.
     kept : bool
         Whether the switch is on from here.
     """
 
     switches: tuple[str, ...]
     tried: str = ""
+    epochs: int
     deviance: float | None
     gain: float = 0.0
     noise: float = 0.0
@@ -73,15 +78,14 @@ class Trial:
 
     def describe(self) -> str:
         """Return the line of the ladder."""
+        verdict = "on" if self.kept else "off"
+        name = self.tried if self.tried in self.switches else f"without {self.tried}"
         if self.deviance is None:
-            return f"{self.tried}: the solver diverges, off"
+            return f"{name}: the solver diverges, {verdict}"
         if not self.tried:
             return f"nothing more: deviance {self.deviance:.4f}"
-        change = f"{self.gain:+.4f} +- {self.noise:.4f}"
-        verdict = "on" if self.kept else "off"
-        if self.tried not in self.switches:
-            return f"without {self.tried}: deviance {self.deviance:.4f}, gain {change}, {verdict}"
-        return f"{self.tried}: deviance {self.deviance:.4f}, gain {change}, {verdict}"
+        change = f"{self.gain:+.4f} +- {self.noise:.4f} after {self.epochs} epochs"
+        return f"{name}: deviance {self.deviance:.4f}, gain {change}, {verdict}"
 
 
 @frozen(kw_only=True)
@@ -124,6 +128,7 @@ class Ladder:
                     "deviance": trial.deviance,
                     "gain": trial.gain,
                     "noise": trial.noise,
+                    "epochs": trial.epochs,
                     "kept": trial.kept,
                 }
                 for trial in self.trials
@@ -136,10 +141,63 @@ def held_out_share(patterns: int) -> float:
     return min(LARGEST_SHARE, max(SHARE, PATTERNS / patterns))
 
 
+class _NoTimeError(Exception):
+    """There is no time for another trial."""
+
+
+@define(kw_only=True)
+class _Trials:
+    """Runs with some switches and epochs, each made once."""
+
+    solve: Callable[[Mapping[str, Any], int], HeldOut]
+    settings_of: Callable[[tuple[str, ...]], dict[str, Any]]
+    overdue: Callable[[], bool]
+    epochs: int
+    made: dict[tuple[tuple[str, ...], int], HeldOut | None] = field(factory=dict)
+
+    def run(self, switches: tuple[str, ...], epochs: int) -> HeldOut | None:
+        """Return the prediction with these switches; None if the solver diverges."""
+        key = (switches, epochs)
+        if key not in self.made:
+            if self.made and self.overdue():
+                raise _NoTimeError
+            try:
+                self.made[key] = self.solve(self.settings_of(switches), epochs)
+            except DivergenceError:
+                if not self.made:  # it does without any switch
+                    raise
+                self.made[key] = None
+        return self.made[key]
+
+    def compare(self, fewer: tuple[str, ...], more: tuple[str, ...], *, added: bool) -> Trial:
+        """Return the trial of the switch that ``more`` has in addition.
+
+        It is that of adding the switch, or of taking it away. Both runs get longer as long as
+        further epochs may explain the gain; where they still may in the end, it is none.
+        """
+        (tried,) = set(more) - set(fewer)
+        epochs = self.epochs
+        while True:
+            without, having = self.run(fewer, epochs), self.run(more, epochs)
+            trial = judged(tried, without, having, epochs)
+            found = having if added else without
+            trial = evolve(
+                trial,
+                switches=more if added else fewer,
+                deviance=None if found is None else _mean(found),
+            )
+            if not trial.kept or without is None or trial.gain > to_come(without, epochs):
+                return trial
+            if epochs >= LONGEST * self.epochs:
+                return evolve(trial, kept=False)
+            epochs *= 2
+
+
 def climb(
-    solve: Callable[[Mapping[str, Any]], HeldOut],
+    solve: Callable[[Mapping[str, Any], int], HeldOut],
     given: Mapping[str, Any],
     *,
+    epochs: int = EPOCHS,
     rungs: tuple[Rung, ...] = RUNGS,
     tell: Callable[[Trial], None] = lambda _: None,
     overdue: Callable[[], bool] = lambda: False,
@@ -149,10 +207,12 @@ def climb(
     Parameters
     ----------
     solve
-        Solves with the given settings in addition, and returns the prediction of the same held-out
-        patterns in each call; may raise `DivergenceError`.
+        Solves with the given settings in addition and so many epochs, and returns the prediction of
+        the same held-out patterns in each call; may raise `DivergenceError`.
     given
         Settings that the user made: what they switch on stays on and is not tried.
+    epochs
+        Of a trial; up to `LONGEST` times as many where it takes more to decide.
     rungs
         The switches.
     tell
@@ -167,7 +227,7 @@ def climb(
     """
     names = {rung.name for rung in rungs}
     on = tuple(rung.name for rung in rungs if all(given.get(k) for k in rung.settings))
-    fixed, trials = set(on), []
+    fixed, told = set(on), []
 
     def settings_of(switches: tuple[str, ...]) -> dict[str, Any]:
         chosen: dict[str, Any] = {}
@@ -176,64 +236,74 @@ def climb(
                 chosen |= rung.settings
         return chosen
 
-    def note(trial: Trial) -> None:
-        trials.append(trial)
+    def note(trial: Trial) -> bool:
+        told.append(trial)
         tell(trial)
+        return trial.kept
 
-    best = solve({})
-    note(Trial(switches=on, deviance=_mean(best)))
+    trials = _Trials(solve=solve, settings_of=settings_of, overdue=overdue, epochs=epochs)
+    first = cast("HeldOut", trials.run(on, epochs))
+    note(Trial(switches=on, epochs=epochs, deviance=_mean(first)))
     complete = True
-    for rung in rungs:
-        if rung.name in on or (rung.needs in names and rung.needs not in on):
-            continue
-        if overdue():
-            complete = False
-            break
-        more = (*on, rung.name)
-        try:
-            found = solve(settings_of(more))
-        except DivergenceError:
-            note(Trial(switches=more, tried=rung.name, deviance=None, kept=False))
-            continue
-        note(judged(more, rung.name, found, without=best, having=found))
-        if trials[-1].kept:
-            on, best = more, found
-    for name in on[:-1]:
-        needed = any(rung.needs == name and rung.name in on for rung in rungs)
-        if name in fixed or needed or name not in on:
-            continue
-        if overdue():
-            complete = False
-            break
-        fewer = tuple(other for other in on if other != name)
-        found = solve(settings_of(fewer))
-        note(judged(fewer, name, found, without=found, having=best))
-        if not trials[-1].kept:
-            on, best = fewer, found
+    try:
+        for rung in rungs:
+            if rung.name in on or (rung.needs in names and rung.needs not in on):
+                continue
+            more = (*on, rung.name)
+            if note(trials.compare(on, more, added=True)):
+                on = more
+        for name in on[:-1]:
+            needed = any(rung.needs == name and rung.name in on for rung in rungs)
+            if name in fixed or needed:
+                continue
+            fewer = tuple(other for other in on if other != name)
+            if not note(trials.compare(fewer, on, added=False)):
+                on = fewer
+    except _NoTimeError:
+        complete = False
     return Ladder(
-        patterns=len(best.indices),
-        trials=trials,
+        patterns=len(first.indices),
+        trials=told,
         switches=on,
         complete=complete,
         settings=settings_of(on),
     )
 
 
-def judged(
-    switches: tuple[str, ...], tried: str, found: HeldOut, *, without: HeldOut, having: HeldOut
-) -> Trial:
-    """Return the trial ``found``, with the gain of the switch ``tried`` from two predictions."""
+def judged(tried: str, without: HeldOut | None, having: HeldOut | None, epochs: int) -> Trial:
+    """Return the trial of a switch from the predictions of equally long runs.
+
+    A switch with which the solver diverges is off, and one without which it does is on.
+    """
+    if without is None or having is None:
+        return Trial(
+            switches=(), tried=tried, epochs=epochs, deviance=None, kept=having is not None
+        )
     gains = without.deviance - having.deviance
     gain = float(np.mean(gains))
     noise = float(np.std(gains, ddof=1)) / math.sqrt(len(gains)) if len(gains) > 1 else math.inf
     return Trial(
-        switches=switches,
+        switches=(),
         tried=tried,
-        deviance=_mean(found),
+        epochs=epochs,
+        deviance=_mean(having),
         gain=gain,
         noise=noise,
         kept=gain > ERRORS * noise and gain > PART * _mean(without),
     )
+
+
+def to_come(found: HeldOut, epochs: int) -> float:
+    """Return by how much more epochs may lower the deviance of a run of so many.
+
+    As much as its second half did, which they do if the deviance falls as one over the epochs;
+    nothing if the run ended by itself.
+    """
+    deviances = found.deviances
+    if len(deviances) < epochs:
+        return 0.0
+    half = deviances[: epochs // 2]
+    return min(half) - min(deviances) if half else math.inf
 
 
 def _mean(found: HeldOut) -> float:

@@ -78,8 +78,8 @@ class SolverResult(ReconstructionResult):
 
     @property
     def r_factor(self) -> float:
-        """R-factor of the last epoch, or of the one that predicts held-out patterns best."""
-        return self.r_factors[self.fitted.epoch(len(self.r_factors)) - 1]
+        """R-factor of the result, see `Verdict`: after all updates, unlike those of the epochs."""
+        return self.verdict.r_factor
 
     @property
     def complete(self) -> bool:

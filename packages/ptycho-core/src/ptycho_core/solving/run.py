@@ -9,9 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 from attrs import evolve, field, frozen
+from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError, describe
 from ptycho_data import Scan
-from ptycho_physics import State, near_field_border
+from ptycho_physics import State, near_field_border, path_points
 
 from ptycho_core.analysis.evaluation import reference_metrics
 from ptycho_core.analysis.half_scans import HalfScanFRC
@@ -40,6 +41,7 @@ from ptycho_core.run_settings import AnyPath, is_path, paths_in, read_scan
 from ptycho_core.sample_optics import SampleOptics, check_optics
 from ptycho_core.solving.attended import Attendance
 from ptycho_core.solving.checkpoint import SolverCheckpoint, solver_identity
+from ptycho_core.solving.fly_scan import check_fly_scan, path_of
 from ptycho_core.solving.network_start import network_start
 from ptycho_core.solving.place import Place, check_accelerator, solver_place
 from ptycho_core.solving.results import SolverInterrupted, SolverResult
@@ -123,6 +125,7 @@ class SolverRun:
             probe_source(self.first_probe)
         check_accelerator(self.accelerator)
         check_optics(self.settings, auto=self.auto)
+        check_fly_scan(self.settings)
         epochs = self.settings["epochs"]
         if not isinstance(epochs, int) or epochs < 1:
             raise InvalidValueError("epochs", "a whole number >= 1", describe(epochs))
@@ -189,6 +192,7 @@ class SolverRun:
             inputs = Inputs(self._files())
             scan = read_scan(self.scan, **self.reading).single(self.scan_index)
             described = {} if self.output is None else inputs.described()
+        path = path_of(self.settings, scan)
         self._begin_page(scan)
         with self.clock.stage("check"):
             answered = (GUESSED_PROBE,) if self.first_probe or self.start else ()
@@ -218,7 +222,7 @@ class SolverRun:
         )
         for caution in cautions:
             self.page.caution(caution.text)
-        work, ladder = self._work(place, attendance, optics), None
+        work, ladder = self._work(place, attendance, optics, path), None
         if self.auto:
             with self.clock.stage("auto"):
                 ladder = work.ladder(scan)
@@ -243,7 +247,7 @@ class SolverRun:
             cautions += doubts
             best = fitted.epoch(len(solution.r_factors))
             known = reference_metrics(rec, optics.measured(scan))
-            metrics = {"r_factor": solution.r_factors[best - 1], **known}
+            metrics = {"r_factor": verdict.r_factor, **known}
         metrics |= {
             **verdict.metrics,
             **fitted.metrics(),
@@ -335,7 +339,13 @@ class SolverRun:
             still=not (settings.get("refine_positions") or settings.get("refine_affine")),
         )
 
-    def _work(self, place: Place, attendance: Attendance, optics: SampleOptics) -> SolverWork:
+    def _work(
+        self,
+        place: Place,
+        attendance: Attendance,
+        optics: SampleOptics,
+        path: NDArray[np.float64] | None,
+    ) -> SolverWork:
         return SolverWork(
             settings=self.settings,
             nphotons=self.nphotons,
@@ -344,6 +354,7 @@ class SolverRun:
             callback=self.callback,
             attendance=attendance,
             optics=optics,
+            path=path,
         )
 
     def _saved(
@@ -391,7 +402,7 @@ class SolverRun:
 
     def _memory(self, scan: Scan, backend: str) -> Estimate:
         size, modes = self.settings.get("batch_size") or 16, self.settings.get("modes")
-        optics = SampleOptics.of(self.settings, scan)
+        optics, path = SampleOptics.of(self.settings, scan), path_of(self.settings, scan)
         levels = 1 if optics.slices is None else optics.slices.number
         return of_solver(
             scan,
@@ -400,6 +411,7 @@ class SolverRun:
             backend=backend,
             levels=levels,
             border=near_field_border(optics.near_field, scan.N),
+            points=1 if path is None else path_points(path),
         )
 
     def _stated(self) -> dict[str, Any]:

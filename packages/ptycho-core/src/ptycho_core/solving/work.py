@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 from attrs import evolve, frozen
+from numpy.typing import NDArray
 from ptycho_data import Reconstruction, Scan
 from ptycho_physics import HeldOut, Solution, State, solve
 
@@ -15,6 +17,7 @@ from ptycho_core.progress.base import Progress
 from ptycho_core.refinement import initial_object
 from ptycho_core.sample_optics import THIN, SampleOptics
 from ptycho_core.solving.attended import Attendance
+from ptycho_core.solving.fly_scan import without_fly_scan
 from ptycho_core.solving.ladder import EPOCHS, Ladder, climb, held_out_share
 from ptycho_core.solving.place import Place
 from ptycho_core.solving.shown import ShownSolver
@@ -51,6 +54,8 @@ class SolverWork:
         Publishes the work on all patterns; None where nobody watches.
     optics : SampleOptics
         Near field and slices.
+    path : (n, 2) float64 array or None
+        Of each exposure of a fly scan, see `path_of`.
     """
 
     settings: Mapping[str, Any]
@@ -61,6 +66,7 @@ class SolverWork:
     attendance: Attendance
     shown: ShownSolver | None = None
     optics: SampleOptics = THIN
+    path: NDArray[np.float64] | None = None
 
     def whole(self, scan: Scan, start: Reconstruction | None, state: State | None) -> Solution:
         """Solve all patterns, from a reconstruction or from the state of an earlier run."""
@@ -77,11 +83,14 @@ class SolverWork:
             If it is interrupted.
         """
         attendance, interrupts = self.attendance, self.attendance.interrupts
-        trial = {"epochs": min(EPOCHS, self.settings["epochs"]), "tolerance": None}
-        trial |= {"held_out": held_out_share(scan.n), "position_start": POSITION_START}
+        trial: dict[str, Any] = {
+            "held_out": held_out_share(scan.n),
+            "position_start": POSITION_START,
+        }
+        trial |= {"tolerance": None, "between": lambda _: interrupts.arrived}
 
-        def solved(switches: Mapping[str, Any]) -> HeldOut:
-            options = {**trial, **switches, "between": lambda _: interrupts.arrived}
+        def solved(switches: Mapping[str, Any], epochs: int) -> HeldOut:
+            options = {**trial, **switches, "epochs": epochs}
             solution = self._solve(scan, "trial", None, **options)
             if interrupts.arrived or solution.held_out is None:
                 raise KeyboardInterrupt("interrupted in the trials of --auto: nothing was saved")
@@ -91,6 +100,7 @@ class SolverWork:
             return climb(
                 solved,
                 self.settings,
+                epochs=min(EPOCHS, self.settings["epochs"]),
                 tell=lambda trial: log.info("auto: %s", trial.describe()),
                 overdue=lambda: attendance.overdue,
             )
@@ -111,7 +121,7 @@ class SolverWork:
         """
 
         def half(part: Indices) -> Reconstruction:
-            return self._afresh(scan.select(part), "half of the scan")
+            return self._afresh(scan.select(part), part, "half of the scan")
 
         remove_ramp = bool(self.settings.get("update_probe"))
         with self.attendance.interrupts.watch(), suppress(KeyboardInterrupt):
@@ -124,8 +134,8 @@ class SolverWork:
         Halves and the simulated repetition start from a flat object, as in `halves`.
         """
 
-        def make(patterns: Scan) -> Reconstruction:
-            return self._afresh(patterns, "uncertainty")
+        def make(patterns: Scan, part: Indices) -> Reconstruction:
+            return self._afresh(patterns, part, "uncertainty")
 
         with self.attendance.interrupts.watch(), suppress(KeyboardInterrupt):
             return sparing_uncertainty(
@@ -133,10 +143,11 @@ class SolverWork:
             )
         return None
 
-    def _afresh(self, scan: Scan, label: str) -> Reconstruction:
-        """Solve from a flat object, to the end or not at all."""
+    def _afresh(self, scan: Scan, part: Indices, label: str) -> Reconstruction:
+        """Solve a part of the patterns from a flat object, to the end or not at all."""
         attendance, interrupts = self.attendance, self.attendance.interrupts
-        solution = self._solve(
+        work = self if self.path is None else evolve(self, path=self.path[part])
+        solution = work._solve(
             scan, label, None, between=lambda _: interrupts.arrived or attendance.overdue
         )
         if interrupts.arrived:
@@ -147,7 +158,9 @@ class SolverWork:
 
     def _solve(self, scan: Scan, label: str, start: Reconstruction | None, **more: Any) -> Solution:
         put, bad = self.place.put, scan.bad_pixels
-        options = {**self.settings, **more}
+        options = {**without_fly_scan(self.settings), **more}
+        if self.path is not None:
+            options["exposure_path"] = self.path
         counts = scan.counts(nphotons=self.nphotons or 1.0)
         if start is not None:
             start = evolve(start, probe=scan.probe)

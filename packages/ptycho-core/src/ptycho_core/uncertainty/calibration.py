@@ -67,7 +67,7 @@ def calibrate(
     simulated = simulate_again(rec, scan, nphotons, fitted=fitted)
     if simulated is None:
         return None
-    again = laid_over(make(simulated), rec)
+    again = laid_over(make(simulated, np.arange(scan.n)), rec)
     covered = np.where(again.covered, rec.coverage, 0.0)
     repeated = evolve(rec, object=again.values.astype(np.complex64), coverage=covered)
     spread = spread_of_halves(repeated, simulated, make, (None,))

@@ -38,7 +38,7 @@ __all__ = ["SCALE", "Make", "Spread", "spread_of_halves"]
 SCALE = 2.0
 
 #: Reconstructs some patterns like the whole scan.
-Make = Callable[[Scan], Reconstruction]
+Make = Callable[[Scan, NDArray[np.int64]], Reconstruction]
 
 Real = NDArray[np.float64]
 
@@ -85,7 +85,7 @@ def spread_of_halves(
     covered = whole.coverage > 0
     for seed in seeds:
         parts = split_halves(scan.positions, seed)
-        first, second = (laid_over(make(scan.select(part)), whole) for part in parts)
+        first, second = (laid_over(make(scan.select(part), part), whole) for part in parts)
         covered &= first.covered & second.covered
         amplitude += (np.abs(first.values) - np.abs(second.values)) ** 2
         phase += np.angle(first.values * np.conj(second.values)) ** 2

@@ -26,6 +26,7 @@ from ptycho_physics._blocks import (
     gather,
     patches_to_blocks,
 )
+from ptycho_physics._exposure import Exposure
 from ptycho_physics._forward import probe_intensity
 from ptycho_physics._namespace import Array, abs2, as_like, scatter_add, to_numpy
 from ptycho_physics.metrics import r_factor_sums
@@ -86,6 +87,8 @@ class Estimate:
         Of the probe over the scan.
     affine : (2, 2) float64 NumPy array, or None
         What was found of the positions about their mean: see `move_affinely`.
+    exposure : Exposure or None
+        The way of the sample during each exposure of a fly scan.
     saturation : float or None
         Counts from which a pixel is censored.
     misfit, total : float
@@ -104,6 +107,7 @@ class Estimate:
     background: Background | None = None
     variation: Variation | None = None
     affine: NDArray[np.float64] | None = None
+    exposure: Exposure | None = None
     saturation: float | None = None
     misfit: float = 0.0
     total: float = 0.0
@@ -131,12 +135,17 @@ class Estimate:
         return blocks_to_patches(blocks, fx, fy, self.xp)
 
     def probe_of(self, batch: NDArray[np.int64]) -> Array:
-        """Return the probe (M, N, N), or that of each of these patterns (b, M, N, N)."""
+        """Return the probe (M, N, N), or that of each of these patterns (b, M, N, N).
+
+        In a fly scan with its modes at all points of the path.
+        """
         xp, probe = self.xp, self.probe
         if self.variation is not None:
             first = (probe[0] + self.variation.of(batch, xp))[:, None]
             others = xp.broadcast_to(probe[1:], (len(batch), *probe[1:].shape))
             probe = xp.concat([first, others], axis=1) if len(probe) > 1 else first
+        if self.exposure is not None:
+            probe = self.exposure.spread(probe, batch, xp)
         if self.light is not None:
             probe = probe * xp.sqrt(self._light_of(batch))[:, None, None, None]
         return probe
@@ -156,6 +165,8 @@ class Estimate:
         )
         self._update_object(on_patches, place, batch)
         if on_probe is not None:
+            if self.exposure is not None:
+                on_probe = self.exposure.gather(on_probe, batch, xp)
             self._update_probe(patches, on_probe, batch, updates)
 
     def _change(self, fields: Array, batch: NDArray[np.int64], updates: Updates) -> Array:
@@ -246,10 +257,13 @@ class Estimate:
     ) -> None:
         """Add the step of an object (H, W) that a probe (M, N, N) lights."""
         xp, a = self.xp, self.relaxation
-        light = probe_intensity(probe, xp=xp)[None]
+        if self.exposure is None:
+            light = probe_intensity(probe, xp=xp)[None]
+        else:
+            light = self.exposure.light(probe, batch, xp)
         # The light half-way between pixels is used for all patterns: it only scales the step.
-        half = as_like(xp.full((1, 1, 1), 0.5, dtype=xp.float32), light, xp)
-        block = xp.reshape(patches_to_blocks(light, half, half, xp), (1, -1))
+        half = as_like(xp.full((light.shape[0], 1, 1), 0.5, dtype=xp.float32), light, xp)
+        block = xp.reshape(patches_to_blocks(light, half, half, xp), (light.shape[0], -1))
         if self.light is None:
             lights = xp.broadcast_to(block, (numerator.shape[0], block.shape[1]))
         else:
@@ -288,6 +302,8 @@ class Estimate:
         _, wanted = self.propagator.backward(change, patches, probe, kept, xp, probe_too=True)
         if wanted is None:
             raise AssertionError  # it was asked for
+        if self.exposure is not None:
+            wanted = self.exposure.gather(wanted, batch, xp)
         first, weight = wanted[:, 0], abs2(patches, xp)
         if self.light is None:
             return first, weight

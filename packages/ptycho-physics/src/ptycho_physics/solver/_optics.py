@@ -124,16 +124,16 @@ class Optics:
         Raises
         ------
         InvalidValueError
-            If slices are solved together with positions, or a probe that varies with slices or in
-            the near field.
+            If slices are solved together with positions; or a probe that varies, or a fly scan,
+            with slices or in the near field.
         """
         if self.near_field is None and self.slices is None:
             return
-        names = ["probe_variation"]
+        names = ["probe_variation", "exposure_path"]
         if self.slices is not None:
             names += ["refine_positions", "refine_affine"]
         for name in names:
-            if refined[name]:
+            if refined[name] is not None and refined[name] is not False:
                 rule = "left out with " + ("slices" if self.slices is not None else "near_field")
                 raise InvalidValueError(name, rule, describe(refined[name]))
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 
+from ptycho_physics._exposure import Exposure, check_path, path_points
 from ptycho_physics._gradients import raise_mmap_threshold
 from ptycho_physics._multislice import Slices
 from ptycho_physics._namespace import Array, namespace
@@ -59,6 +60,7 @@ def solve(
     saturation: float | None = None,
     probe_variation: int | None = None,
     variation_start: int = 4,
+    exposure_path: NDArray[np.float64] | None = None,
     near_field: float | None = None,
     slices: Slices | None = None,
     slice_coupling: float = 0.0,
@@ -117,6 +119,10 @@ def solve(
     refine_affine
         Refine the positions first by one linear map of all, of scales, rotation and shear, from
         epoch ``affine_start`` until single positions are refined.
+    exposure_path : (n, 2) or (2,) real NumPy array, optional
+        Displacement ``(x, y)`` of the sample during each exposure of a fly scan, or during all, in
+        pixels, the position in its middle; see `exposure_path`. The probe of a pattern is then
+        smeared along it: one more mode for each two pixels of the longest.
     near_field
         Fresnel number of a pixel, for a detector in the near field: see `NearFieldGeometry`. The
         canvas is solved with a border from which light reaches the patterns; refine the probe if
@@ -205,7 +211,10 @@ def solve(
         refine_positions=refine_positions,
         refine_affine=refine_affine,
         probe_variation=probe_variation,
+        exposure_path=exposure_path,
     )
+    if exposure_path is not None:
+        exposure_path = check_path(exposure_path, *counts.shape[:2])
     counts, probe, mask = optics.with_border(counts, probe, mask, xp)
     measured = optics.measured(counts, probe, mask, xp)
     measured = hold_out(measured, positions, check_held_out(held_out, len(measured)), seed)
@@ -216,6 +225,8 @@ def solve(
         estimate.light = xp.astype(xp.ones_like(measured.counts[:, 0, 0]), xp.float32)
     if background is not None:
         estimate.background = Background.first(measured, scaled=background == "scaled")
+    if exposure_path is not None:
+        estimate.exposure = Exposure.of(exposure_path, path_points(exposure_path))
     if saturation is not None:
         estimate.saturation = saturation
     if refine_affine:
