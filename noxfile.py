@@ -218,7 +218,8 @@ def gallery(session: nox.Session) -> None:
         session.run("jupytext", "--quiet", "--to", "ipynb", *(f"{name}.py" for name in names))
         execute = ["--execute", "--to", "notebook", "--inplace"]
         session.run("jupyter", "nbconvert", *execute, *notebooks, env=env)
-        session.run("jupyter", "nbconvert", "--coalesce-streams", "--to", "markdown", *notebooks)
+        whole = ["--CoalesceStreamsPreprocessor.enabled=True"]  # not a block for each line
+        session.run("jupyter", "nbconvert", *whole, "--to", "markdown", *notebooks)
 
 
 @nox.session(default=False)

@@ -106,10 +106,13 @@ trials = {
         "refine_positions": True,
     },
 }
-for name, settings in trials.items():
-    result = solve_scan(
+results = {
+    name: solve_scan(
         everything, epochs=20, held_out=0.1, progress=False, **settings
     )
+    for name, settings in trials.items()
+}
+for name, result in results.items():
     deviance = result.metrics["held_out"]["deviance"]
     score = compared(result).mean_removed_correlation
     print(
