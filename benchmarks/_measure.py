@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 
-def parse(description: str | None, **numbers: int) -> argparse.Namespace:
-    """Read the options that every program takes, and its own numbers with their defaults."""
+def parse(description: str | None, **own: int | str) -> argparse.Namespace:
+    """Read the options that every program takes, and its own ones with their defaults."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     parser.add_argument(
         "--quick", action="store_true", help="smallest sizes, one run: does it still work?"
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch [default: 1]")
-    for name, default in numbers.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"[default: {default}]")
+    for name, default in own.items():
+        shown = f"[default: {default or 'none'}]"
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=shown)
     return parser.parse_args()
 
 

@@ -30,6 +30,7 @@ from unittest.mock import patch
 import numpy as np
 from _measure import parse, report, summarise
 from _memory import Peaks
+from _networks import tiny_network
 from ptycho_data import Scan, save_scan
 from ptycho_physics import defocused_probe, random_cells, simulate_counts
 
@@ -67,26 +68,6 @@ def write_scan(path: Path, n: int) -> None:
     )
     save_scan(path, scan)
     path.with_suffix(".npy").unlink()
-
-
-def tiny_network() -> None:
-    """Teach the PyTorch backend an architecture that costs nothing."""
-    import torch
-    from ptycho_config import ModelConfig
-    from ptycho_torch.networks import ARCHITECTURES, Network
-
-    class Tiny(Network):
-        recommended_scheduler = "Exponential"
-
-        def __init__(self, model: ModelConfig) -> None:
-            super().__init__()
-            self.layer = torch.nn.Conv2d(model.channels, 2 * model.channels, 1)
-
-        def forward(self, x: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
-            real, imaginary = self.layer(x).chunk(2, dim=1)
-            return torch.complex(1 + 0.1 * real.tanh(), 0.1 * imaginary.tanh())
-
-    ARCHITECTURES["tiny"] = Tiny
 
 
 def call(*words: object) -> None:
