@@ -70,6 +70,14 @@ def test_no_caution_fires_without_a_cause(program_runs, tmp_path):
     assert not ended.value.code
 
 
+@pytest.mark.slow
+def test_a_source_that_returns_leaves_the_stream_as_it_was(program_runs, tmp_path):
+    words = ("--only", "source", "--patterns", 120, "--rate", 40)
+    with pytest.raises(SystemExit) as ended:
+        program_runs(FOLDER / "stream_faults.py", "-o", tmp_path, *words)
+    assert not ended.value.code
+
+
 def test_the_table_names_every_program():
     readme = (FOLDER / "README.md").read_text("utf-8")
     others = (FOLDER / name for name in ("parity.py", "real_data.py", "cautions.py"))
