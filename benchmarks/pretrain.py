@@ -1,16 +1,13 @@
 """Train the network for any scan, on scenes that are made up on the fly.
 
-    python benchmarks/pretrain.py -o OUT [--steps 12000] [--seed 0] [--from MODEL [--blend 0.25]]
-        [--device cpu]
+    python benchmarks/pretrain.py -o OUT [--steps 12000] [--seed 0] [--from MODEL] [--device cpu]
 
 Every scene is another probe, sample, set of positions, dose and detector, simulated with its truth;
 `pretraining` says which there are. OUT keeps the state after every 200 steps, from which the same
 command goes on, and at the end the bundle and `validation.md`: the distance from the truth, in
 contrasts of the object, of the solver's estimate that the network starts from and of the network,
 for scenes that it was not trained on. ``--from`` starts from the weights of a model, and the bundle
-keeps what identifies it; with ``--blend 0.25`` the weights go a quarter of the way from those of
-that model to the trained ones, which forgets less of what it could do. The result is the same bits
-on the same machine.
+keeps what identifies it. The result is the same bits on the same machine.
 """
 
 from __future__ import annotations
@@ -23,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pretraining.training import MODEL, Pretraining, blend, identity, validate
+from pretraining.training import MODEL, Pretraining, identity, validate
 from ptycho_config import TrainingConfig
 from ptycho_data import load_bundle, save_bundle
 from ptycho_physics import defocused_probe
@@ -56,10 +53,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--from", dest="start", type=Path, help="bundle to start from")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--blend", type=float, default=1.0, help="share of the trained weights")
     given = parser.parse_args()
-    if not 0 < given.blend <= 1 or (given.blend < 1 and not given.start):
-        parser.error("--blend must be above 0 and at most 1, and below 1 only with --from")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     given.output.mkdir(parents=True, exist_ok=True)
     device = torch.device(given.device)
@@ -67,8 +61,6 @@ def main() -> int:
     training = Pretraining(given.output / "state.pt", given.steps, given.seed, device, start)
     started = time.process_time()
     training.run()
-    if start is not None:
-        blend(training.mean, start, given.blend)
     logging.info("trained in %.0f CPU s", time.process_time() - started)
     found = table(validate(training.mean, VALIDATED, device))
     (given.output / "validation.md").write_text(found, "utf-8")

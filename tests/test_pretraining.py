@@ -86,11 +86,6 @@ def test_a_training_starts_from_a_model_and_its_state_belongs_to_it(short, tmp_p
     for name, value in found.items():
         np.testing.assert_array_equal(value.numpy(), bundle.weights[f"network.{name}"])
     started.save()
-    network = short.first_network(None)
-    trained = {name: value.clone() for name, value in network.state_dict().items()}
-    short.blend(network, bundle, 0.25)
-    for name, value in network.state_dict().items():
-        torch.testing.assert_close(value, 0.75 * found[name] + 0.25 * trained[name])
     assert short.Pretraining(file, 4, 0, device, bundle).rate == short.LATER_RATE
     with pytest.raises(ValueError, match="state of a training with"):
         short.Pretraining(file, 4, 0, device)

@@ -152,14 +152,6 @@ def identity(start: Bundle | None) -> dict[str, Any]:
     return {} if start is None else start.identity
 
 
-@torch.no_grad()
-def blend(network: Network, start: Bundle, share: float) -> None:
-    """Move the weights of a network towards those of a model, which keep ``1 - share``."""
-    before = first_network(start).state_dict()
-    for name, value in network.state_dict().items():
-        value.copy_(torch.lerp(before[name].to(value.device), value, share))
-
-
 class Pretraining:
     """A training that goes on where it was.
 
