@@ -68,6 +68,7 @@ def growing_run():
             rec = full.reconstruction
             coverage = rec.coverage.copy()
             coverage[min(30 + 8 * number, 155) :] = 0
+            coverage[:, number % coverage.shape[1]] = 0  # no picture is like the one before
             counts = scan.counts(np.array([number % scan.n]))[0]
             page.show(
                 Snapshot(
