@@ -6,12 +6,14 @@ from ptycho_core import scan_estimate
 from ptycho_core.scan_estimate import ScanEstimate, estimate_epochs, estimate_relaxation
 from ptycho_data import Scan
 from ptycho_physics import (
+    Solution,
     defocused_probe,
     extract_patches,
     fermat_scan,
     probe_weight,
     random_cells,
     simulate_counts,
+    solve,
 )
 
 N = 32
@@ -125,6 +127,28 @@ def test_a_batch_far_away_starts_anew(scan: Scan) -> None:
 def test_short_scans_need_more_epochs() -> None:
     epochs = [estimate_epochs(patterns) for patterns in (1, 80, 160, 800, 10**6)]
     assert epochs == [200, 40, 20, 8, 8]
+
+
+@pytest.mark.parametrize(("curvature", "expected"), [(0.0, [40]), (0.16, [40, 120])])
+def test_a_scan_that_has_not_converged_gets_more_epochs(
+    monkeypatch: pytest.MonkeyPatch, curvature: float, expected: list[int]
+) -> None:
+    """Under a strongly divergent beam the slow phases come late."""
+    y, x = np.mgrid[:N, :N] - N // 2
+    beam = np.exp(-(x**2 + y**2) / 40) * np.exp(1j * curvature * (x**2 + y**2))
+    probe = beam[None].astype(np.complex64)
+    object_ = random_cells((80, 80), seed=1)
+    positions = fermat_scan(object_.shape, N, number=80)
+    counts = simulate_counts(object_, probe, positions, photons=1e6, seed=0)
+    epochs = []
+
+    def counted(*arrays: object, **settings: object) -> Solution:
+        epochs.append(settings["epochs"])
+        return solve(*arrays, **settings)
+
+    monkeypatch.setattr(scan_estimate, "solve", counted)
+    ScanEstimate.of_patterns(counts, positions, probe, photons=1e6)
+    assert epochs == expected
 
 
 def test_few_photons_need_smaller_steps() -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ptycho_data import Scan
 from ptycho_physics import (
     Canvas,
+    Solution,
     extract_patches,
     lit_pixels,
     merge_patches,
@@ -34,6 +35,10 @@ UPDATES = 400
 
 FEWEST, MOST = 8, 200
 """Limits of the number of epochs."""
+
+SLOW, LONGER = 3e-3, 4
+"""Fall of the R-factor in an epoch, as a part of it, above which a scan has not converged by then,
+as under a strongly divergent beam; and by how much its estimate takes longer."""
 
 LEAST_RELAXATION, MOST_RELAXATION = 0.1, 0.5
 """Relaxation of the solver's step with many photons, and with few."""
@@ -138,17 +143,28 @@ def _solved(
     epochs: int,
     initial: NDArray[np.complex64] | None = None,
 ) -> NDArray[np.complex64]:
-    """Return the object after some epochs, from a flat one or that given."""
-    solution = solve(
-        counts,
-        positions,
-        probe,
-        initial=initial,
-        epochs=epochs,
-        batch_size=BATCH,
-        relaxation=estimate_relaxation(photons, probe),
-        mask=bad_pixels,
-    )
+    """Return the object after some epochs, from a flat one or that given.
+
+    From a flat one, a scan that has not converged by then gets more of them.
+    """
+
+    def after(epochs: int, initial: NDArray[np.complex64] | None) -> Solution:
+        return solve(
+            counts,
+            positions,
+            probe,
+            initial=initial,
+            epochs=epochs,
+            batch_size=BATCH,
+            relaxation=estimate_relaxation(photons, probe),
+            mask=bad_pixels,
+        )
+
+    solution = after(epochs, initial)
+    *_, before, _, last = solution.r_factors
+    more = min(LONGER * epochs, MOST) - epochs
+    if initial is None and more > 0 and before - last > 2 * SLOW * last:
+        solution = after(more, np.asarray(solution.object))
     return np.asarray(solution.object)
 
 
