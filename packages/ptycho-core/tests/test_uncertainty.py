@@ -54,7 +54,8 @@ class Noisy:
         self.variance, self.factor = variance, whole_too_noisy
         self.calls = []
 
-    def __call__(self, scan):
+    def __call__(self, scan, rows):
+        assert len(rows) == scan.n
         self.calls.append(scan.n)
         spread = np.sqrt(self.variance / scan.n)
         if scan.n == len(PLACES):
@@ -94,8 +95,8 @@ def test_the_halves_tell_the_error_of_the_whole():
 def test_pixels_that_a_half_lacks_have_no_error():
     make = Noisy(variance=0.25)
 
-    def half(scan):
-        rec = make(scan)
+    def half(scan, rows):
+        rec = make(scan, rows)
         coverage = np.array(rec.coverage)
         coverage[:30] = 0
         return evolve(rec, coverage=coverage)

@@ -91,7 +91,8 @@ class Verdict:
         """
         if not self.doubtful:
             return []
-        first = "train the network longer, or refine its result (--refine 10); " if network else ""
+        advice = "train the network longer on such scans, or refine its result (--refine 10); "
+        first = advice if network else ""
         return [
             Caution(
                 code="poor-fit",

@@ -37,7 +37,7 @@ __all__ = ["SCALE", "Make", "Spread", "spread_of_halves"]
 #: Standard deviation of the Gaussian that averages squares, pixels.
 SCALE = 2.0
 
-#: Reconstructs some patterns like the whole scan.
+#: Reconstructs a scan of some patterns, and their rows in the whole one, like the whole scan.
 Make = Callable[[Scan, NDArray[np.int64]], Reconstruction]
 
 Real = NDArray[np.float64]
