@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 from ptycho_data import load_bundle, load_reconstruction, load_scan, write_json
-from ptycho_data._staging import LEFTOVER_AGE_S
+from ptycho_data._staging import LEFTOVER_AGE_S, OWNER
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 
@@ -108,12 +108,16 @@ def writing(path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def wait_for_an_unfinished_file(process: subprocess.Popen[str], folder: Path) -> None:
-    """Stop the process at a moment when a temporary file of its lies in the folder."""
+    """Stop the process at a moment when a temporary file of its lies in the folder.
+
+    Its staging folder then holds more than the lock. Before it has the lock, another writer may
+    take the folder for a leftover.
+    """
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
         process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-        if any(p.name.startswith(".ptycho-") for p in folder.iterdir()):
+        if any(p.name != OWNER for p in folder.glob(".ptycho-*/*")):
             return
         process.send_signal(signal.SIGCONT)
         time.sleep(random.uniform(0, 0.003))  # noqa: S311 - no secret
