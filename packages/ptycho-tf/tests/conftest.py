@@ -17,6 +17,26 @@ pytest.register_assert_rewrite("ptycho_core.testing.backend_contract")
 
 PHOTONS = 1e5
 
+#: Tests of the contract that take over ten seconds here, where every training is compiled anew.
+SLOW = {
+    "test_a_killed_training_is_resumed_to_the_same_bits",
+    "test_a_network_from_an_estimate_of_the_scan_is_as_good_at_once",
+    "test_a_resumed_training_may_change_its_learning_rate",
+    "test_a_training_from_a_model_starts_at_its_loss_and_gets_better",
+    "test_averaged_weights_and_synthetic_batches_change_what_they_are_meant_to",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Leave slow tests of the contract to the nightly session; PyTorch runs them daily."""
+    for item in items:
+        if (
+            item.path.parent == Path(__file__).parent
+            and getattr(item, "originalname", None) in SLOW
+        ):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture
 def tiny(monkeypatch):

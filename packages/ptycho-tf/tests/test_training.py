@@ -29,6 +29,7 @@ def same(first, second):
     return all(np.array_equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_resuming_after_a_signal_gives_the_identical_end_result(
     train, scan, training, execution, monkeypatch
 ):

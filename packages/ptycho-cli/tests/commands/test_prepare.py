@@ -54,6 +54,7 @@ def test_a_recipe_is_written_once_and_used_again(ptycho, raw_file):
     np.testing.assert_allclose(first - first[0], second[0] - second)
 
 
+@pytest.mark.slow
 def test_orientation_and_probe_are_found_and_kept_in_the_recipe(ptycho, raw_file):
     out, recipe = raw_file.with_name("out.npz"), raw_file.with_name("beamline.toml")
     with h5py.File(raw_file, "a") as file:
