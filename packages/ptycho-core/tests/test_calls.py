@@ -15,7 +15,7 @@ from ptycho_core import fine_tuning, reconstruct, solve_scan, train
 from ptycho_core.outputs import TRAINING_FILES
 from ptycho_core.refinement import initial_object
 from ptycho_core.results import InferenceInterrupted, TrainingInterrupted
-from ptycho_core.starting_probe import similarity
+from ptycho_core.starting_probe import refine_probe, similarity
 from ptycho_core.testing import FakeBackend, registered, simulated_scan
 from ptycho_data import (
     BundleError,
@@ -325,6 +325,103 @@ def test_a_poor_probe_is_told_before_the_training(fake, scan, tmp_path, caplog):
     assert sum(caution.text in record.getMessage() for record in caplog.records) == 1
     run = json.loads((tmp_path / "m" / "run.json").read_text())
     assert caution.code in [entry["code"] for entry in run["cautions"]]
+
+
+def guessed(scan):
+    return evolve(scan, probe=np.ones_like(scan.probe), probe_made=True)
+
+
+def test_a_network_uses_the_probe_that_was_found(fake, scan, tmp_path, caplog):
+    """It is searched once, whatever repeats the pass, and takes precedence over the bundle's."""
+    caplog.set_level(logging.INFO)
+    model = train(scan)
+    more = {"output": tmp_path / "r", "half_scan_frc": True}
+    result = reconstruct(model, guessed(scan), first_probe="auto", **more)
+    calls = fake.reconstructions[-3:]
+    assert [call["scan"].n for call in calls] == [
+        scan.n,
+        *result.metrics["half_scan_frc"]["patterns"],
+    ]
+    for call in calls:
+        np.testing.assert_array_equal(call["probe"], result.probe)
+    assert similarity(scan.probe, result.probe) > 0.9
+    assert caplog.text.count("searching the probe") == 1
+    assert [c.code for c in result.cautions if "probe" in c.code] == ["found-probe"]
+    run = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert run["asked"] == {"first_probe": "auto", "half_scan_frc": True}
+    assert run["first_probe"] == jsonable(result.metrics["first_probe"])
+    assert run["first_probe"]["source"] == "data"
+    assert run["timings_s"]["first probe"] > 0
+    stored = load_reconstruction(tmp_path / "r" / "reconstruction.npz")
+    np.testing.assert_array_equal(stored.probe, result.probe)
+    again = reconstruct(model, guessed(scan), first_probe="auto")
+    np.testing.assert_array_equal(again.probe, result.probe)  # as every process finds it
+
+
+def test_a_first_probe_replaces_a_given_one(fake, scan, scan_file):
+    model = train(scan)
+    for probe in (scan.probe, scan_file):
+        with pytest.raises(InvalidValueError, match="given without probe_file, which it replaces"):
+            reconstruct(model, scan, first_probe="auto", probe=probe)
+    with pytest.raises(InvalidValueError, match="setting of zone-plate must be"):
+        reconstruct(model, scan, first_probe="zone-plate:nothing=1")
+    assert not fake.reconstructions
+
+
+def test_the_file_of_the_first_probe_is_an_input(fake, scan, scan_file, tmp_path):
+    del fake
+    model = train(scan)
+    out = tmp_path / "r"
+    result = reconstruct(model, scan, first_probe=str(scan_file), output=out)
+    run = json.loads((out / "run.json").read_text())
+    assert run["inputs"]["first_probe"]["name"] == "scan.npz"
+    assert result.metrics["first_probe"]["source"] == str(scan_file)
+    assert not [c for c in result.cautions if "probe" in c.code]
+    text = f"{out / 'reconstruction.npz'}"
+    with pytest.raises(InvalidValueError, match="inputs are never replaced"):
+        reconstruct(model, scan, first_probe=text, output=out, overwrite=True)
+
+
+def test_a_probe_is_refined_before_the_network(fake, scan, tmp_path):
+    """As before a training; with steps after the network, the probe is refined there instead."""
+    model = train(scan)
+    poor = evolve(scan, probe=scan.probe * np.exp(1j * np.linspace(-1, 1, scan.N) ** 2))
+    result = reconstruct(model, poor, refine_probe=True, output=tmp_path / "r")
+    (call,) = fake.reconstructions
+    np.testing.assert_array_equal(call["probe"], refine_probe(poor).probe)
+    assert similarity(scan.probe, call["probe"]) > similarity(scan.probe, poor.probe)
+    run = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert run["probe_refinement"]["epochs"] == result.metrics["probe_refinement"]["epochs"] > 1
+    assert run["refinement"] == {"steps": 0, "probe": False, "positions": False}
+    after = reconstruct(model, poor, refine_probe=True, refine=2)
+    assert fake.reconstructions[-1]["probe"] is None
+    assert "probe_refinement" not in after.metrics
+    assert after.metrics["r_factor_network"] > after.metrics["r_factor"]
+
+
+def test_the_probe_that_is_refined_is_the_one_that_would_be_used(fake, scan):
+    """The given one, else that of the bundle, else that of the scan, searched if it is a guess."""
+    trained = train(scan, probe=scan.probe)  # kept in the bundle
+    for model, probe, searched in (
+        (train(scan), scan.probe, False),
+        (trained, None, False),
+        (train(scan), None, True),
+    ):
+        result = reconstruct(model, guessed(scan), probe=probe, refine_probe=True)
+        found = [c.code for c in result.cautions if "probe" in c.code]
+        assert found == (["found-probe"] if searched else [])
+        assert ("first_probe" in result.metrics) == searched
+        assert similarity(scan.probe, fake.reconstructions[-1]["probe"]) > 0.9
+
+
+def test_what_to_type_for_a_guessed_probe(fake, scan):
+    del fake
+    result = reconstruct(train(scan), guessed(scan))
+    (caution,) = (c for c in result.cautions if c.code == "guessed-probe")
+    assert "ptycho infer" in caution.text
+    assert "--first-probe auto" in caution.text
+    (doubt,) = (c for c in result.cautions if c.code == "poor-fit")
+    assert "ptycho infer --refine-probe" in doubt.text
 
 
 def test_the_verdict_and_the_twin_of_a_reconstruction(fake, scan, caplog):

@@ -12,6 +12,7 @@ from ptycho_cli.values import ABOVE_ZERO, INPUT, Whole
 
 __all__ = [
     "domain_option",
+    "first_probe_option",
     "given_reading",
     "reading_options",
     "scan_index_option",
@@ -35,6 +36,16 @@ def domain_option(title: str = "Input") -> Callable[[Any], Any]:
         "--domain",
         type=click.Choice(get_args(Domain)),
         help="Whether patterns are counts or amplitudes, if the file does not state it.",
+    )
+
+
+def first_probe_option(title: str = "Input") -> Callable[[Any], Any]:
+    """``--first-probe``, in the help section called `title`."""
+    return section(title)(
+        "--first-probe",
+        metavar="auto|FILE|OPTICS",
+        help="Find the probe from the patterns (auto), or take it from a file of another program "
+        "or from optics, such as zone-plate:outer-zone=50nm,defocus=0.4mm; it is refined first.",
     )
 
 

@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from attrs import evolve
 from ptycho_config.install import install_command
 from ptycho_core import pretrained
 from ptycho_core.outputs import RECONSTRUCTION_FILES
@@ -94,14 +95,52 @@ def test_refining_lowers_the_r_factor_and_tells_both(ptycho, model, scan_file, t
     assert f"R-factor {metrics['r_factor']:.4f}" in done.out
 
 
-def test_refining_the_probe_needs_steps(ptycho, model, scan_file, tmp_path):
+def test_refining_the_probe_before_or_after_the_network(
+    ptycho, model, scan_file, tmp_path, stand_in
+):
     args = ["infer", model, scan_file, "-o", tmp_path / "r", "--refine-probe"]
-    assert ptycho(*args).code == 2
-    assert ptycho(*args, "--refine", "1").code == 0
+    done = ptycho(*args)
+    assert done.code == 0, done.err
+    assert "refined the probe in" in done.err
+    probe = load_reconstruction(tmp_path / "r" / "reconstruction.npz").probe
+    np.testing.assert_array_equal(stand_in.reconstructions[-1]["probe"], probe)
+    done = ptycho(*args, "--refine", "1", "--overwrite")
+    assert done.code == 0, done.err
+    assert "refined the probe in" not in done.err
     before = load_reconstruction(tmp_path / "r" / "reconstruction.npz").probe
     assert ptycho(*args, "--refine", "3", "--overwrite").code == 0
     after = load_reconstruction(tmp_path / "r" / "reconstruction.npz").probe
     assert abs(after - before).max() > 0
+    args = ["infer", model, scan_file, "-o", tmp_path / "p", "--refine-positions"]
+    assert ptycho(*args).fails_with("--refine-positions needs --refine STEPS")
+
+
+def test_each_scan_gets_a_first_probe_of_its_own(ptycho, model, scan_file, tmp_path, stand_in):
+    scan = load_scan(scan_file).select(range(24))
+    blank = evolve(scan, probe=np.ones_like(scan.probe), probe_made=True)
+    save_scan(tmp_path / "a.npz", blank)
+    save_scan(tmp_path / "b.npz", evolve(blank, diffraction=np.flip(scan.diffraction, (1, 2))))
+    args = ["infer", model, tmp_path / "a.npz", tmp_path / "b.npz", "-o", tmp_path / "r"]
+    done = ptycho(*args, "--first-probe", "auto")
+    assert done.code == 0, done.err
+    first, second = (call["probe"] for call in stand_in.reconstructions[-2:])
+    assert abs(first - second).max() > 0
+    assert done.err.count("first probe from data") == 2
+    for name, probe in (("a", first), ("b", second)):
+        stored = load_reconstruction(tmp_path / "r" / name / "reconstruction.npz").probe
+        np.testing.assert_allclose(stored, probe, rtol=1e-5, atol=1e-7)
+    done = ptycho(*args, "--first-probe", "auto", "--skip-done")
+    assert done.code == 0, done.err
+    assert "2 skipped" in done.err + done.out
+    assert ptycho(*args, "--skip-done").code != 0  # another probe was asked for
+
+
+def test_a_first_probe_beside_the_file_of_one(ptycho, model, scan_file, tmp_path):
+    args = ["infer", model, scan_file, "-o", tmp_path / "r", "--first-probe", "auto"]
+    done = ptycho(*args, "--probe-file", scan_file)
+    assert done.code == 2
+    assert done.fails_with("first_probe must be given without probe_file, which it replaces")
+    assert not (tmp_path / "r").exists()
 
 
 def test_resolution_from_two_halves(ptycho, model, scan_file, tmp_path, stand_in):

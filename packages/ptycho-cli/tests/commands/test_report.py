@@ -20,6 +20,7 @@ RECORDS = {
             "n_groups": 64, "neighbor_count": 7, "precision": "bf16-mixed", "middle_trim": 4,
             "pad_eval": True, "backend": "pytorch", "domain": "counts", "negative": "clip",
             "pixel_size_m": 1e-8, "particle": "electron", "follow_links": True,
+            "first_probe": "auto",
         },
         "scan_index": 1,
     },

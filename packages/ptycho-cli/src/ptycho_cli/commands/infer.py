@@ -24,7 +24,12 @@ from ptycho_cli.console import current_state, say
 from ptycho_cli.layers import TRAINING_ONLY, first_process_speaks, gather, refusals_as_usage
 from ptycho_cli.model_argument import model_and_scans
 from ptycho_cli.options import field_options
-from ptycho_cli.reading import given_reading, reading_options, scan_index_option
+from ptycho_cli.reading import (
+    first_probe_option,
+    given_reading,
+    reading_options,
+    scan_index_option,
+)
 from ptycho_cli.results import (
     fail_above_option,
     pictures_option,
@@ -52,8 +57,8 @@ __all__ = ["infer", "run_inference"]
 
 #: Options that `--help` shows.
 BASIC = (
-    "output overwrite dry_run refine_steps refine_probe half_scan_frc uncertainty fail_above "
-    "n_groups name skip_done keep_going as_json pictures report "
+    "output overwrite dry_run first_probe refine_steps refine_probe half_scan_frc uncertainty "
+    "fail_above n_groups name skip_done keep_going as_json pictures report "
     "accelerator backend"
 )
 
@@ -84,6 +89,7 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
 @output_option
 @config_option
 @scan_index_option("Input and output")
+@first_probe_option("Input and output")
 @overwrite_option
 @dry_run_option
 @section("Refinement")(
@@ -96,7 +102,10 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
     help="Refine the object with this many passes of the iterative solver.",
 )
 @section("Refinement")(
-    "--refine-probe", is_flag=True, help="Also refine the probe with the solver."
+    "--refine-probe",
+    is_flag=True,
+    help="Refine the probe with the solver: together with the object if --refine is given, "
+    "otherwise before the network, which then uses it.",
 )
 @section("Refinement")(
     "--refine-positions", is_flag=True, help="Also refine the positions with the solver."
@@ -122,6 +131,7 @@ def infer(
     output: Path,
     config_file: Path | None,
     scan_index: int | None,
+    first_probe: str | None,
     overwrite: bool,
     dry_run: bool,
     refine_steps: int,
@@ -148,11 +158,13 @@ def infer(
     \b
     ptycho infer model scan.npz -o result
     ptycho infer scan.npz -o result
+    ptycho infer scan.npz -o result --first-probe auto
+    ptycho infer scan.npz -o result --refine-probe
     ptycho infer model scan.npz -o result --refine 10 --half-scan-frc
     ptycho infer model 'scans/*.npz' -o results --skip-done --keep-going
     """
-    if (refine_probe or refine_positions) and not refine_steps:
-        msg = "--refine-probe and --refine-positions need --refine STEPS"
+    if refine_positions and not refine_steps:
+        msg = "--refine-positions needs --refine STEPS"
         raise click.UsageError(msg)
     model, scans = model_and_scans(bundle, scans)
     batch = Batch.of(scans, output, more)
@@ -193,6 +205,7 @@ def infer(
             output=job.output,
             reading=given_reading(more),
             scan_index=scan_index,
+            first_probe=first_probe,
             extras=Extras(
                 refine=refine_steps,
                 refine_probe=refine_probe,

@@ -12,7 +12,7 @@ from ptycho_data import Domain
 from ptycho_cli.batch import Batch, batch_options, finished
 from ptycho_cli.console import note, say
 from ptycho_cli.layers import refusals_as_usage
-from ptycho_cli.reading import given_reading, reading_options, scan_index_option
+from ptycho_cli.reading import first_probe_option, given_reading, reading_options, scan_index_option
 from ptycho_cli.results import (
     fail_above_option,
     held_out_summary,
@@ -61,12 +61,7 @@ BASIC = (
 @section("Input and output")(
     "--probe-file", type=INPUT, help="NPZ with `probe` or `probeGuess`, instead of the scan's."
 )
-@section("Input and output")(
-    "--first-probe",
-    metavar="auto|FILE|OPTICS",
-    help="Find the probe from the patterns (auto), or take it from a file of another program or "
-    "from optics, such as zone-plate:outer-zone=50nm,defocus=0.4mm; it is refined first.",
-)
+@first_probe_option("Input and output")
 @section("Input and output")(
     "--from",
     "start",

@@ -80,7 +80,7 @@ class Verdict:
             return False
         return self.ratio > DOUBTFUL_RATIO and self.excess > DOUBTFUL_EXCESS
 
-    def cautions(self, *, network: bool = False) -> list[Caution]:
+    def cautions(self, *, network: bool = False, probed: bool = False) -> list[Caution]:
         """Return the doubt about a result that explains its patterns badly, if it does.
 
         Parameters
@@ -88,18 +88,26 @@ class Verdict:
         network
             Whether it is the result of a network that was not refined: it may be trained too
             little.
+        probed
+            Whether its probe was found or refined for this scan already.
         """
         if not self.doubtful:
             return []
-        advice = "train the network longer on such scans, or refine its result (--refine 10); "
-        first = advice if network else ""
+        first, last = "", ", and refine the probe"
+        if network:
+            last = ""
+            first = "train the network longer on such scans, or refine its result (--refine 10); "
+        if network and not probed:
+            first = (
+                "find a better probe (ptycho infer --refine-probe, or --first-probe auto if it is "
+                f"unknown), {first}"
+            )
         return [
             Caution(
                 code="poor-fit",
                 text=f"the result explains its patterns badly: R-factor {self.r_factor:.3f}, "
                 f"{self.ratio:.2f} times that of photon noise alone; {first}check the signs and "
-                "axes of the positions, the centre of the patterns and bad pixels, and refine the "
-                "probe",
+                f"axes of the positions, the centre of the patterns and bad pixels{last}",
                 measured={"r_factor": self.r_factor, **self.metrics},
             )
         ]

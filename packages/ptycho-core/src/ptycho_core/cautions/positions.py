@@ -293,8 +293,8 @@ def guessed_probe(facts: ScanFacts) -> Iterator[Caution]:
         yield Caution(
             code="guessed-probe",
             text="the probe is a guess, in focus, which the true one seldom is, and the overlap is "
-            "unknown. ptycho reconstruct --first-probe auto finds it from the patterns; a measured "
-            "or simulated one is given with --probe-file",
+            "unknown. ptycho infer and ptycho reconstruct find it from the patterns with "
+            "--first-probe auto; a measured or simulated one is given with --probe-file",
         )
 
 

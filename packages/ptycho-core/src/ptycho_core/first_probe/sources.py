@@ -11,6 +11,7 @@
 Energy and object pixel are those of the scan.
 """
 
+import logging
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -27,9 +28,19 @@ from ptycho_physics.optics import electron_probe, mirror_probe, pinhole_probe
 from ptycho_physics.probe_sampling import resample_probe
 from ptycho_physics.probes import zone_plate_probe
 
+from ptycho_core.cautions import Caution, report
 from ptycho_core.first_probe.search import FirstProbe, find_first_probe, judged_probe
 
-__all__ = ["KINDS", "ProbeSource", "first_probe_of", "probe_source"]
+__all__ = [
+    "KINDS",
+    "ProbeSource",
+    "check_first_probe",
+    "first_probe_of",
+    "probe_source",
+    "with_first_probe",
+]
+
+log = logging.getLogger(__name__)
 
 Probe = NDArray[np.complex64]
 Values = Mapping[str, float]
@@ -261,6 +272,42 @@ def first_probe_of(scan: Scan, text: str) -> FirstProbe:
         f"the other sign of defocus explains them better: R-factor {other.verdict.r_factor:.4f}"
     )
     return evolve(found, undecided=[better])
+
+
+def check_first_probe(text: str | None, probe_file: object) -> None:
+    """Refuse a text that says nothing known, or beside a probe that it would replace.
+
+    Parameters
+    ----------
+    text
+        As for `first_probe_of`; None asks for no first probe.
+    probe_file
+        Probe that was given otherwise, or None.
+
+    Raises
+    ------
+    InvalidValueError
+        The text does not fit.
+    """
+    if text is None:
+        return
+    if probe_file is not None:
+        raise InvalidValueError("first_probe", "given without probe_file, which it replaces", text)
+    probe_source(text)
+
+
+def with_first_probe(scan: Scan, text: str) -> tuple[Scan, FirstProbe, list[Caution]]:
+    """Return a scan with its first probe, what was found, and the cautions that were logged.
+
+    Parameters
+    ----------
+    scan, text
+        As for `first_probe_of`, which has the errors.
+    """
+    found = first_probe_of(scan, text)
+    log.info("%s", found.describe())
+    cautions = report(found.cautions, f"{scan.label}: ")
+    return evolve(scan, probe=found.probe, probe_made=False), found, cautions
 
 
 def _wavelength(scan: Scan, text: str) -> float:

@@ -26,6 +26,7 @@ def reconstruct(
     probe: Probe | AnyPath | None = None,
     config_file: AnyPath | None = None,
     scan_index: int | None = None,
+    first_probe: str | None = None,
     refine: int = 0,
     refine_probe: bool = False,
     refine_positions: bool = False,
@@ -58,10 +59,16 @@ def reconstruct(
         Settings in TOML, YAML or JSON; those given by keyword take precedence.
     scan_index
         Which scan to reconstruct, if the file holds several; see `Scan.scan_index`.
+    first_probe
+        Where the probe comes from instead: ``auto`` finds it from the patterns; see
+        `ptycho_core.first_probe.sources` for files of other programs and optics.
     refine
         Epochs of the iterative solver, which start from the network's object.
-    refine_probe, refine_positions
-        Whether the solver refines the probe and the positions too.
+    refine_probe
+        Whether the solver refines the probe: with the object if `refine` is given, and otherwise
+        before the network, as in `ptycho_core.train`.
+    refine_positions
+        Whether the solver refines the positions too; needs `refine`.
     half_scan_frc
         Whether to reconstruct two halves of the patterns too, for ``metrics["half_scan_frc"]``.
     uncertainty
@@ -116,6 +123,7 @@ def reconstruct(
         output=None if output is None else expanded(output),
         probe=None if probe is None or is_path(probe) else np.asarray(probe),
         scan_index=scan_index,
+        first_probe=first_probe,
         extras=Extras(
             refine=refine,
             refine_probe=refine_probe,

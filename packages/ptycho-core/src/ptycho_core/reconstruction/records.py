@@ -11,8 +11,15 @@ from ptycho_core.results import InferenceResult
 
 __all__ = ["asked_settings", "inference_record", "is_from_the_user"]
 
-#: Figures of merit that the record of a run repeats, which travels with the results.
-RECORDED = ("r_factor", "r_factor_network", "r_over_noise", "stopped")
+#: Figures of merit and probes that the record of a run repeats, which travels with the results.
+RECORDED = (
+    "r_factor",
+    "r_factor_network",
+    "r_over_noise",
+    "stopped",
+    "first_probe",
+    "probe_refinement",
+)
 
 #: Origins of settings that the caller chose, not the bundle.
 _FROM_THE_USER = ("override", "execution", "command line", "config file")
@@ -79,7 +86,7 @@ def inference_record(
         backend_timings_s=result.timings,
         refinement={
             "steps": extras.refine,
-            "probe": extras.refine_probe,
+            "probe": extras.probe_after,
             "positions": extras.refine_positions,
             **({"failed": True} if failed else {}),
         },

@@ -16,6 +16,8 @@ from ptycho_core.analysis.verdict import judge
 from ptycho_core.backends import Backend, require
 from ptycho_core.batch.finished import Request
 from ptycho_core.cautions import check_scan, report
+from ptycho_core.first_probe.search import GUESSED_PROBE
+from ptycho_core.first_probe.sources import check_first_probe, probe_source
 from ptycho_core.interrupts import Interrupts
 from ptycho_core.memory import of_inference
 from ptycho_core.models import AnyModel, OpenedModel, load_model, model_path
@@ -23,6 +25,7 @@ from ptycho_core.networks import trust_network
 from ptycho_core.outputs import check_result_folder, config_files, held_folder
 from ptycho_core.probe_choice import Probe, given_probe
 from ptycho_core.progress.base import Progress, no_progress
+from ptycho_core.reconstruction.probes import starting_probe
 from ptycho_core.reconstruction.records import (
     asked_settings,
     inference_record,
@@ -62,8 +65,10 @@ class ReconstructionRun:
         Further arguments of `ptycho_data.load_scan`, for a file.
     scan_index
         Which scan to reconstruct, if the file holds several.
+    first_probe
+        Where the probe comes from: see `ptycho_core.first_probe.sources`.
     extras
-        Optional steps after the pass of the network.
+        Optional steps around the pass of the network.
     pictures
         Whether pictures are among the results.
     report
@@ -83,6 +88,7 @@ class ReconstructionRun:
     probe: Probe | None = None
     reading: Mapping[str, Any] = field(factory=dict)
     scan_index: int | None = None
+    first_probe: str | None = None
     extras: Extras = field(factory=Extras)
     pictures: bool = True
     report: bool = True
@@ -127,16 +133,21 @@ class ReconstructionRun:
         MissingPackageError
             The backend, or a package that a setting needs, is not installed.
         """
-        resolve_inference(self.layers)
+        self._check_probe(resolve_inference(self.layers))
         self.check_output()
         self.check_settings()
 
     def check_settings(self) -> None:
         """Refuse settings that cannot work; the part of `check` that all scans have in common."""
         resolved = self.resolved
+        self._check_probe(resolved)
         if is_from_the_user(resolved.origins["architecture"]):
             trust_network(resolved.config.model.architecture)
         self.backend.check_inference(resolved.config, resolved.execution)
+
+    def _check_probe(self, resolved: Resolved[InferenceConfig]) -> None:
+        given = self._probe_file(resolved) if self.probe is None else self.probe
+        check_first_probe(self.first_probe, given)
 
     @property
     def processes(self) -> int:
@@ -147,7 +158,8 @@ class ReconstructionRun:
         """Refuse an output folder that cannot be written to, or holds results or inputs."""
         # Not of the bundle, which is read later: it decides the model alone.
         resolved = resolve_inference(self.layers)
-        read = paths_in([model_path(self.model), self.scan, self._probe_file(resolved)])
+        files = self._files(resolved).values()
+        read = paths_in([model_path(self.model), self.scan, *files])
         check_result_folder(
             self.output,
             curve=self.extras.half_scan_frc,
@@ -167,6 +179,8 @@ class ReconstructionRun:
         settings |= self.reading
         if self.scan_index is not None:
             settings["scan_index"] = self.scan_index
+        if self.first_probe is not None:
+            settings["first_probe"] = self.first_probe
         files = self._files(asked)
         if (path := model_path(self.model)) is not None:
             files["model_path"] = path
@@ -176,7 +190,7 @@ class ReconstructionRun:
         """Read and check the scan, and say what `run` would do; nothing is written."""
         resolved = self.resolved
         scan = self._read(resolved)
-        check_scan(scan)
+        check_scan(scan, but=self._answered)
         config = resolved.config
         todo = (
             f"{scan.n} patterns of {scan.N} pixels, {config.model.architecture} with "
@@ -201,12 +215,22 @@ class ReconstructionRun:
             if self.output is not None:
                 inputs = inputs | read.described()
         with self.clock.stage("check"):
-            cautions = check_scan(scan)
+            cautions = check_scan(scan, but=self._answered)
             self.check_output(scan)
+        start = starting_probe(
+            self.bundle,
+            scan,
+            given_probe(self.probe, self._probe_file(resolved), scan.N),
+            first=self.first_probe,
+            refining=self.extras.probe_before,
+            clock=self.clock,
+        )
+        scan = start.scan
+        cautions += start.cautions
         work = NetworkWork(
             bundle=self.bundle,
             resolved=resolved,
-            probe=given_probe(self.probe, self._probe_file(resolved), scan.N),
+            probe=start.probe,
             extras=self.extras,
             progress=self.progress,
             clock=self.clock,
@@ -215,12 +239,12 @@ class ReconstructionRun:
         if not result.main_process:
             return result
         rec = result.reconstruction
-        metrics: dict[str, Any] = {"r_factor": result.r_factor}
+        metrics: dict[str, Any] = {"r_factor": result.r_factor, **start.record}
         interrupts = Interrupts()
         refined = work.refined(rec, scan, interrupts)
         if refined is not None:
             rec = refined.reconstruction
-            metrics = {
+            metrics |= {
                 "r_factor": refined.r_factor,
                 "r_factor_network": result.r_factor,
                 "r_factors_refining": refined.r_factors,
@@ -228,7 +252,8 @@ class ReconstructionRun:
         with self.clock.stage("evaluate"):
             verdict = judge(rec, scan)
             metrics |= verdict.metrics
-            cautions += report(verdict.cautions(network=refined is None))
+            doubts = verdict.cautions(network=refined is None, probed=bool(start.record))
+            cautions += report(doubts)
             metrics |= reference_metrics(rec, scan)
         curve = None
         if self.extras.half_scan_frc:
@@ -249,13 +274,18 @@ class ReconstructionRun:
             verdict=verdict,
             cautions=cautions,
         )
-        if refined is not None and self.extras.refine_probe:
+        if refined is not None and self.extras.probe_after:
             note_twin(rec.probe)
         if self.output is not None:
             self._write(self.output, resolved, inputs, scan, result, curve)
         if interrupts.arrived:
             raise InferenceInterrupted(result)
         return result
+
+    @property
+    def _answered(self) -> tuple[str, ...]:
+        """Codes of cautions whose advice this run follows."""
+        return (GUESSED_PROBE,) if self.first_probe or self.extras.probe_before else ()
 
     def _read(self, resolved: Resolved[InferenceConfig]) -> Scan:
         """Return the scan, read from its file if it is not in memory."""
@@ -272,6 +302,7 @@ class ReconstructionRun:
         files = {
             "test_data_file": resolved.files.test_data_file if is_path(self.scan) else None,
             "probe_file": self._probe_file(resolved),
+            "first_probe": probe_source(self.first_probe).path if self.first_probe else None,
         }
         return {role: path for role, path in files.items() if path is not None}
 

@@ -32,14 +32,17 @@ log = logging.getLogger(__name__)
 
 @frozen(kw_only=True)
 class Extras:
-    """Optional steps after the pass of the network.
+    """Optional steps around the pass of the network.
 
     Attributes
     ----------
     refine
         Epochs of the iterative solver after the network; 0 for none.
-    refine_probe, refine_positions
-        Whether the solver refines probe and positions too.
+    refine_probe
+        Whether the solver refines the probe: with the object after the network, or before the
+        network where `refine` is 0.
+    refine_positions
+        Whether the solver refines the positions too.
     half_scan_frc
         Whether two halves of the patterns are reconstructed too, to estimate the resolution.
     uncertainty
@@ -51,6 +54,16 @@ class Extras:
     refine_positions: bool = False
     half_scan_frc: bool = False
     uncertainty: bool = False
+
+    @property
+    def probe_before(self) -> bool:
+        """Whether the probe is refined before the network, which then uses it."""
+        return self.refine_probe and not self.refine
+
+    @property
+    def probe_after(self) -> bool:
+        """Whether the probe is refined with the object, after the network."""
+        return self.refine_probe and self.refine > 0
 
 
 @frozen(kw_only=True, eq=False)
@@ -64,9 +77,9 @@ class NetworkWork:
     resolved
         The settings, with those of the bundle.
     probe : (M, N, N) complex64 or None
-        Probe that the user gave.
+        Probe that the user gave, or that was found or refined for this scan.
     extras
-        Optional steps after the pass of the network.
+        Optional steps around the pass of the network.
     progress
         Progress display: see `ptycho_core.progress.base`.
     clock

@@ -22,7 +22,11 @@ from ptycho_core.batch.finished import Request
 from ptycho_core.cautions import check_scan, report
 from ptycho_core.cautions.light import NEAR_FIELD
 from ptycho_core.first_probe.search import GUESSED_PROBE
-from ptycho_core.first_probe.sources import first_probe_of, probe_source
+from ptycho_core.first_probe.sources import (
+    check_first_probe,
+    probe_source,
+    with_first_probe,
+)
 from ptycho_core.fitted import Fitted
 from ptycho_core.interrupts import Interrupts
 from ptycho_core.live_page import Publisher
@@ -118,11 +122,7 @@ class SolverRun:
 
     def check_settings(self) -> None:
         """Refuse settings that cannot work; the part of `check` that all scans have in common."""
-        if self.first_probe is not None:
-            if self.reading.get("probe_file") is not None:
-                rule = "given without probe_file, which it replaces"
-                raise InvalidValueError("first_probe", rule, self.first_probe)
-            probe_source(self.first_probe)
+        check_first_probe(self.first_probe, self.reading.get("probe_file"))
         check_accelerator(self.accelerator)
         check_optics(self.settings, auto=self.auto)
         check_fly_scan(self.settings)
@@ -205,10 +205,8 @@ class SolverRun:
         found = None
         if self.first_probe is not None:
             with self.clock.stage("first probe"):
-                found = first_probe_of(scan, self.first_probe)
-            log.info("%s", found.describe())
-            scan = evolve(scan, probe=found.probe, probe_made=False)
-            cautions += report(found.cautions, f"{scan.label}: ")
+                scan, found, doubts = with_first_probe(scan, self.first_probe)
+            cautions += doubts
         place = self._place(scan)
         optics = SampleOptics.of(self.settings, scan)
         self._memory(scan, place.backend).require(

@@ -1,4 +1,4 @@
-"""The probes that the scans of a training start from: given, found, and refined by the solver."""
+"""The probes that scans start from, before a network: given, found, and refined by the solver."""
 
 from typing import Any
 
