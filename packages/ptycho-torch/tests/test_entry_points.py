@@ -51,7 +51,10 @@ def run(module, line, folder, scan_file):
 
 @pytest.mark.parametrize(
     ("line", "gridsize", "old_flags"),
-    [(FIRST, 1, []), (SECOND, 2, ["--disable_mlflow", "--device"])],
+    [
+        (FIRST, 1, []),
+        pytest.param(SECOND, 2, ["--disable_mlflow", "--device"], marks=pytest.mark.slow),
+    ],
 )
 def test_from_training_to_inference(line, gridsize, old_flags, scan_file, tmp_path):
     trained = run("train", line, tmp_path, scan_file)

@@ -10,7 +10,7 @@ import pytest
 from ptycho_data import load_bundle, save_scan
 
 
-@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("joint", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_two_processes_train_like_one(train, scan, training, execution, tmp_path, joint):
     script = textwrap.dedent("""
         import sys

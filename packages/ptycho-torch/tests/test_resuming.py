@@ -22,7 +22,10 @@ def same(first, second):
     return all(np.array_equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize(("name", "options"), [("SIGINT", False), ("SIGTERM", True)])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [pytest.param("SIGINT", False, marks=pytest.mark.slow), ("SIGTERM", True)],
+)
 def test_resuming_gives_the_identical_end_result(
     train, scan, training, execution, tmp_path, name, options
 ):
