@@ -24,9 +24,10 @@ from ptycho_cli.results import (
     uncertainty_option,
     uncertainty_summary,
 )
+from ptycho_cli.run_options import dry_run_option, output_option, overwrite_option
 from ptycho_cli.sections import Command, section
 from ptycho_cli.serving import serve_option
-from ptycho_cli.values import INPUT, MODEL, PATH, SCAN, SEED, Number, Whole
+from ptycho_cli.values import INPUT, MODEL, SCAN, SEED, Number, Whole
 
 if TYPE_CHECKING:  # imports SciPy, which refusing an existing folder does not need
     from ptycho_core.live_page import Address
@@ -44,18 +45,14 @@ BASIC = (
 
 @click.command(cls=Command, basic=BASIC)
 @click.argument("scans", metavar="SCAN...", type=SCAN, nargs=-1, required=True)
-@section("Input and output")(
-    "-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to."
-)
-@section("Input and output")("--overwrite", is_flag=True, help="Replace existing results.")
+@output_option
+@overwrite_option
 @section("Input and output")(
     "--resume",
     is_flag=True,
     help="Continue an interrupted reconstruction in the output folder, with the same bits.",
 )
-@section("Input and output")(
-    "--dry-run", is_flag=True, help="Read and check everything, print the memory needed, and stop."
-)
+@dry_run_option
 @reading_options("Input and output")
 @scan_index_option("Input and output")
 @section("Input and output")(
