@@ -72,6 +72,62 @@ def estimate_relaxation(photons: float, probe: NDArray[np.complex64]) -> float:
 
 
 @frozen(eq=False)
+class _Patterns:
+    """Patterns of one part, and how they were measured.
+
+    Attributes
+    ----------
+    counts : (n, N, N) float32 array
+    positions : (n, 2) float64 array
+    probe : (M, N, N) complex64 array
+    photons : float
+        Mean counts per pattern of the scan.
+    bad_pixels : (N, N) bool array, or None
+    """
+
+    counts: NDArray[np.float32]
+    positions: NDArray[np.float64]
+    probe: NDArray[np.complex64]
+    photons: float
+    bad_pixels: NDArray[np.bool_] | None
+
+    @property
+    def canvas(self) -> Canvas:
+        """The canvas that the patterns cover."""
+        return Canvas.covering(self.positions, self.probe.shape[-1])
+
+    def solved(self) -> NDArray[np.complex64]:
+        """Return the object from a flat one; a scan that has not converged gets more epochs."""
+        epochs = estimate_epochs(len(self.counts))
+        solution = self.after(epochs)
+        *_, before, _, last = solution.r_factors
+        more = min(LONGER * epochs, MOST) - epochs
+        if more > 0 and before - last > 2 * SLOW * last:
+            solution = self.after(more, np.asarray(solution.object))
+        return np.asarray(solution.object)
+
+    def after(self, epochs: int, initial: NDArray[np.complex64] | None = None) -> Solution:
+        """Return the solution after some epochs, from a flat object or that given."""
+        return solve(
+            self.counts,
+            self.positions,
+            self.probe,
+            initial=initial,
+            epochs=epochs,
+            batch_size=BATCH,
+            relaxation=estimate_relaxation(self.photons, self.probe),
+            mask=self.bad_pixels,
+        )
+
+    def light(self) -> NDArray[np.float32]:
+        """Return the illumination of their canvas by a probe of unit power."""
+        beam = probe_intensity(normalise_probe(self.probe)).astype(np.float32)
+        beams = np.broadcast_to(beam, (len(self.positions), *beam.shape))
+        where = self.canvas.local(self.positions).astype(np.float32)
+        return np.asarray(merge_patches(beams, where, self.canvas.shape))
+
+
+@frozen(eq=False)
 class _Part:
     """The estimate of the object from some patterns.
 
@@ -88,29 +144,12 @@ class _Part:
     light: NDArray[np.float32]
 
     @classmethod
-    def of(
-        cls,
-        counts: NDArray[np.float32],
-        positions: NDArray[np.float64],
-        probe: NDArray[np.complex64],
-        photons: float,
-        bad_pixels: NDArray[np.bool_] | None,
-    ) -> "_Part":
-        canvas = Canvas.covering(positions, probe.shape[-1])
-        epochs = estimate_epochs(len(counts))
-        object_ = _solved(counts, positions, probe, photons, bad_pixels, epochs)
-        return cls(canvas, object_, _light(positions, probe, canvas))
+    def of(cls, patterns: _Patterns) -> "_Part":
+        return cls(patterns.canvas, patterns.solved(), patterns.light())
 
-    def with_more(
-        self,
-        counts: NDArray[np.float32],
-        positions: NDArray[np.float64],
-        probe: NDArray[np.complex64],
-        photons: float,
-        bad_pixels: NDArray[np.bool_] | None,
-    ) -> "_Part":
+    def with_more(self, patterns: _Patterns) -> "_Part":
         """Go on with further patterns: what they share with those before needs few epochs."""
-        here = Canvas.covering(positions, probe.shape[-1])
+        here = patterns.canvas
         canvas = self.canvas.union(here)
         object_, light = np.ones(canvas.shape, np.complex64), np.zeros(canvas.shape, np.float32)
         before, window = canvas.window(self.canvas), canvas.window(here)
@@ -120,62 +159,16 @@ class _Part:
             level = np.sum(known * np.abs(start)) / known.sum()
             level = level * np.exp(1j * np.angle(np.sum(known * start)))
             start = np.where(known > DARK * known.max(), start, level).astype(np.complex64)
-            found = _solved(counts, positions, probe, photons, bad_pixels, FEWEST, start)
+            found = np.asarray(patterns.after(FEWEST, start).object)
             # the scale is that of the counts of these patterns, the phase is free
             factor = np.vdot(known * found, start) / np.vdot(known * found, found)
             found = (factor * found).astype(np.complex64)
         else:
-            found = _solved(
-                counts, positions, probe, photons, bad_pixels, estimate_epochs(len(counts))
-            )
-        more = _light(positions, probe, here)
+            found = patterns.solved()
+        more = patterns.light()
         object_[window] = np.where(more > DARK * more.max(), found, object_[window])
         light[window] += more
         return _Part(canvas, object_, light)
-
-
-def _solved(
-    counts: NDArray[np.float32],
-    positions: NDArray[np.float64],
-    probe: NDArray[np.complex64],
-    photons: float,
-    bad_pixels: NDArray[np.bool_] | None,
-    epochs: int,
-    initial: NDArray[np.complex64] | None = None,
-) -> NDArray[np.complex64]:
-    """Return the object after some epochs, from a flat one or that given.
-
-    From a flat one, a scan that has not converged by then gets more of them.
-    """
-
-    def after(epochs: int, initial: NDArray[np.complex64] | None) -> Solution:
-        return solve(
-            counts,
-            positions,
-            probe,
-            initial=initial,
-            epochs=epochs,
-            batch_size=BATCH,
-            relaxation=estimate_relaxation(photons, probe),
-            mask=bad_pixels,
-        )
-
-    solution = after(epochs, initial)
-    *_, before, _, last = solution.r_factors
-    more = min(LONGER * epochs, MOST) - epochs
-    if initial is None and more > 0 and before - last > 2 * SLOW * last:
-        solution = after(more, np.asarray(solution.object))
-    return np.asarray(solution.object)
-
-
-def _light(
-    positions: NDArray[np.float64], probe: NDArray[np.complex64], canvas: Canvas
-) -> NDArray[np.float32]:
-    """Return the illumination of a canvas by a probe of unit power at some positions."""
-    beam = probe_intensity(normalise_probe(probe)).astype(np.float32)
-    beams = np.broadcast_to(beam, (len(positions), *beam.shape))
-    where = canvas.local(positions).astype(np.float32)
-    return np.asarray(merge_patches(beams, where, canvas.shape))
 
 
 @frozen(eq=False)
@@ -230,7 +223,8 @@ class ScanEstimate:
         for number, rows in enumerate(spatial_batches(positions[indices], most)):
             chosen = np.sort(indices[rows])
             counts = scan.counts(chosen, nphotons)
-            parts.append(_Part.of(counts, positions[chosen], probe, photons, scan.bad_pixels))
+            patterns = _Patterns(counts, positions[chosen], probe, photons, scan.bad_pixels)
+            parts.append(_Part.of(patterns))
             part[chosen] = number
         return cls(positions, scan.N, part, parts)
 
@@ -250,7 +244,7 @@ class ScanEstimate:
         ``before`` is such an estimate from earlier patterns, to go on from.
         """
         make = _Part.of if before is None else before.parts[0].with_more
-        part = make(counts, positions, probe, photons, bad_pixels)
+        part = make(_Patterns(counts, positions, probe, photons, bad_pixels))
         return cls(positions, probe.shape[-1], np.zeros(len(positions), np.int64), [part])
 
     def patches(
