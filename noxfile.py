@@ -353,7 +353,7 @@ def integration(session: nox.Session) -> None:
     those tests of the other packages that mean more here (`together`): that nothing of what is
     installed is loaded in vain.
     """
-    wanted = everything("torch", "cluster", "serve", "stream")
+    wanted = everything("torch", "cluster", "serve", "stream", "unwrap")
     install(session, *wanted, tools=WORKSPACE_TOOLS)
     session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
     again = [

@@ -21,6 +21,7 @@ __all__ = [
     "tiff_option",
     "uncertainty_option",
     "uncertainty_summary",
+    "unwrap_option",
 ]
 
 #: ``--fail-above``, for scripts.
@@ -45,6 +46,12 @@ report_option = section("Output")(
 #: ``--tiff``
 tiff_option = section("Output")(
     "--tiff", is_flag=True, help="Also write amplitude and phase as TIFF, for ImageJ."
+)
+#: ``--unwrap``, of every command that draws an object.
+unwrap_option = section("Output")(
+    "--unwrap",
+    is_flag=True,
+    help="Draw the phase without jumps of 2 pi, for thick samples; the object stays as it is.",
 )
 
 

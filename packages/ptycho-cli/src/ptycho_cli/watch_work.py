@@ -25,7 +25,7 @@ ScanWork = Callable[[Path, Path, Mapping[str, Any], Attempt], Finished]
 
 
 def with_solver(
-    settings: Mapping[str, Any], accelerator: str, *, pictures: bool, report: bool
+    settings: Mapping[str, Any], accelerator: str, *, pictures: bool, unwrap: bool, report: bool
 ) -> ScanWork:
     """Return work by the iterative solver, with arguments of `ptycho_physics.solve`."""
 
@@ -37,6 +37,7 @@ def with_solver(
             settings=settings,
             accelerator=accelerator,
             pictures=pictures,
+            unwrap=unwrap,
             report=report,
             resume=attempt.resume,
             overwrite=attempt.replace,
@@ -49,7 +50,13 @@ def with_solver(
 
 
 def with_network(
-    layers: Sequence[Layer], model: Path, refine: int, *, pictures: bool, report: bool
+    layers: Sequence[Layer],
+    model: Path,
+    refine: int,
+    *,
+    pictures: bool,
+    unwrap: bool,
+    report: bool,
 ) -> ScanWork:
     """Return work by a trained network, which is read and checked now.
 
@@ -76,6 +83,7 @@ def with_network(
             reading=reading,
             extras=Extras(refine=refine),
             pictures=pictures,
+            unwrap=unwrap,
             report=report,
             overwrite=attempt.replace,
             progress=_progress_of(output.name),

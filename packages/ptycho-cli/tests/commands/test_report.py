@@ -106,3 +106,10 @@ def test_a_run_tells_how_to_repeat_it(ptycho, scan_file, tmp_path):
     assert not (folder / "report.html").exists()
     assert not (folder / "reconstructed_phase.tif").exists()
     assert "report" not in json.loads((folder / "run.json").read_text())["timings_s"]
+
+
+def test_unwrapping_is_refused_before_any_work(ptycho, scan_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("ptycho_data.unwrapping.find_spec", lambda _: None)
+    done = ptycho("reconstruct", scan_file, "-o", tmp_path / "out", "--epochs", 1, "--unwrap")
+    assert done.fails_with("scikit-image", "ptycho-data[unwrap]")
+    assert not (tmp_path / "out").exists()

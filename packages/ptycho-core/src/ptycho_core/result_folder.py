@@ -31,6 +31,7 @@ def write_result_folder(
     pictures: bool,
     report: bool = True,
     tiff: bool = False,
+    unwrap: bool = False,
     overwrite: bool,
     clock: Stopwatch,
     fitted: Fitted = Fitted(),  # noqa: B008 - it is frozen
@@ -59,6 +60,8 @@ def write_result_folder(
         Whether a report is among them, with pictures if there are any.
     tiff
         Whether amplitude and phase are among them as TIFF.
+    unwrap
+        Whether pictures and report show the phase without jumps of 2 pi.
     overwrite
         Replace results.
     clock
@@ -86,6 +89,7 @@ def write_result_folder(
                     method=method,
                     curve=curve,
                     pictures=pictures,
+                    unwrap=unwrap,
                     output=folder.name,
                     fitted=fitted,
                 )
@@ -101,6 +105,7 @@ def write_result_folder(
         ),
         area=ScannedArea.of(scan.positions, scan.N),
         pictures=pictures,
+        unwrap=unwrap,
         overwrite=overwrite,
         stage=clock.stage,
         also=also,

@@ -142,15 +142,20 @@ class ReconstructionResult(Displayed):
         """R-factor of each epoch of the solver, if it worked."""
         return ()
 
-    def plot(self) -> "Figure":
+    def plot(self, *, unwrap: bool = False) -> "Figure":
         """Draw amplitude and phase where they were measured, and the R-factor of each epoch.
 
         The mean phase and a phase ramp are removed for the figure, which says so.
 
+        Parameters
+        ----------
+        unwrap
+            Draw the phase without jumps of 2 pi; the object stays as it is.
+
         Raises
         ------
         MissingPackageError
-            matplotlib is not installed.
+            matplotlib, or scikit-image to unwrap, is not installed.
         """
         from ptycho_core.analysis.verdict import picture_caption
 
@@ -158,7 +163,8 @@ class ReconstructionResult(Displayed):
         fit = {"r_factor": self.r_factor, **({} if verdict is None else verdict.metrics)}
         used = len(rec.indices)
         caption = picture_caption(rec.name, fit, used, self._method(), rec.pixel_size_m)
-        return plot_object(rec, {"R-factor": curve} if len(curve) else None, caption=caption)
+        curves = {"R-factor": curve} if len(curve) else None
+        return plot_object(rec, curves, caption=caption, unwrap=unwrap)
 
 
 @frozen(kw_only=True, eq=False, repr=False)

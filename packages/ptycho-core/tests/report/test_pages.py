@@ -299,6 +299,17 @@ def test_runs_side_by_side(folders, tmp_path):
     assert "script" not in Read((tmp_path / "compare.html").read_text()).tags
 
 
+def test_unwrapped_phases_say_so_in_report_and_comparison(scan, folders, tmp_path):
+    result = solve_scan(
+        scan, output=tmp_path / "a", epochs=1, pictures=True, unwrap=True, progress=False
+    )
+    assert "phase unwrapped" in Read((tmp_path / "a" / REPORT_FILE).read_text()).text
+    assert "phase unwrapped" in result.plot(unwrap=True).get_supxlabel()
+    for unwrap in (False, True):
+        compare_runs(folders, tmp_path / "x.html", unwrap=unwrap, overwrite=True)
+        assert ("phase unwrapped" in Read((tmp_path / "x.html").read_text()).text) == unwrap
+
+
 def test_a_comparison_refuses(folders, tmp_path):
     with pytest.raises(InvalidValueError):
         compare_runs(folders * 7, tmp_path / "x.html")

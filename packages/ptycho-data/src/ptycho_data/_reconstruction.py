@@ -212,17 +212,22 @@ class Reconstruction(Displayed):
             "made by": str((self.run or {}).get("command", "")),
         }
 
-    def plot(self) -> "Figure":
+    def plot(self, *, unwrap: bool = False) -> "Figure":
         """Draw amplitude and phase where they were measured.
+
+        Parameters
+        ----------
+        unwrap
+            Draw the phase without jumps of 2 pi; the object stays as it is.
 
         Raises
         ------
         MissingPackageError
-            matplotlib is not installed.
+            matplotlib, or scikit-image to unwrap, is not installed.
         """
         from ptycho_data.plots import plot_object
 
-        return plot_object(self)
+        return plot_object(self, unwrap=unwrap)
 
     @property
     def N(self) -> int:  # noqa: N802 - the field's own name for it

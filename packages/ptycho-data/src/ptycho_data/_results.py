@@ -22,6 +22,7 @@ from ptycho_data._sets import RECONSTRUCTION_SET, result_set
 from ptycho_data.figures import object_figure, require_matplotlib, save_figure
 from ptycho_data.formats._ptychodus import ELECTRONS, fill_product
 from ptycho_data.formats._written_metres import NOMINAL_PIXEL_SIZE_M
+from ptycho_data.unwrapping import require_unwrapping
 from ptycho_data.views import ScannedArea, reconstruction_views
 
 __all__ = [
@@ -159,6 +160,7 @@ def write_pictures(
     *,
     caption: str = "",
     area: ScannedArea | None = None,
+    unwrap: bool = False,
     overwrite: bool = False,
 ) -> None:
     """Write ``reconstructed_amplitude.png`` and ``reconstructed_phase.png``.
@@ -175,18 +177,21 @@ def write_pictures(
     area
         Of the whole scan, so that all pictures of a scan show the same frame; by default of the
         patterns of the reconstruction.
+    unwrap
+        Show the phase without jumps of 2 pi; the caption says so.
     overwrite
         Replace existing files.
 
     Raises
     ------
     MissingPackageError
-        matplotlib is not installed.
+        matplotlib, or scikit-image to unwrap, is not installed.
     OutputExistsError, OSError
         As :func:`ptycho_data.atomic_path`.
     """
     place = Path(folder)
-    for name, view in zip(PICTURE_FILES, reconstruction_views(rec, area), strict=True):
+    views = reconstruction_views(rec, area, unwrap=unwrap)
+    for name, view in zip(PICTURE_FILES, views, strict=True):
         figure = object_figure(view, rec.pixel_size_m, rec.origin_m, caption=caption)
         save_figure(figure, place / name, overwrite=overwrite, dpi=PICTURE_DPI, tight=False)
 
@@ -199,6 +204,7 @@ def write_results(
     caption: str = "",
     area: ScannedArea | None = None,
     pictures: bool = True,
+    unwrap: bool = False,
     overwrite: bool = False,
     stage: Callable[[str], AbstractContextManager[object]] = nullcontext,
     also: Callable[[Path], None] | None = None,
@@ -222,6 +228,8 @@ def write_results(
         Of the whole scan, for the pictures; see `write_pictures`.
     pictures
         Whether to write them.
+    unwrap
+        Whether they show the phase without jumps of 2 pi.
     overwrite
         Replace an existing result; no other files. Without it nothing is written when one of them
         is there.
@@ -235,12 +243,14 @@ def write_results(
     Raises
     ------
     MissingPackageError
-        matplotlib is not installed; the message has the pip command.
+        matplotlib, or scikit-image to unwrap, is not installed; the message has the pip command.
     OutputExistsError, InvalidValueError, FolderInUseError, NoSpaceError, OSError
         As :func:`ptycho_data.result_set`.
     """
     if pictures:
         require_matplotlib()
+        if unwrap:
+            require_unwrapping()
     size = result_bytes(rec.object.shape, len(rec.probe), rec.N, len(rec.indices))
     size += 2 * rec.object.nbytes if rec.phase_error is not None else 0
     with result_set(
@@ -252,7 +262,7 @@ def write_results(
             write_json(place / "metrics.json", dict(metrics))
         if pictures:
             with stage("pictures"):
-                write_pictures(place, rec, caption=caption, area=area)
+                write_pictures(place, rec, caption=caption, area=area, unwrap=unwrap)
         if also is not None:
             also(place)
 

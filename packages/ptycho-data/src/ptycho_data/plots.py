@@ -83,7 +83,11 @@ def draw_positions(
 
 
 def plot_object(
-    rec: "Reconstruction", curves: Mapping[str, Sequence[float]] | None = None, *, caption: str = ""
+    rec: "Reconstruction",
+    curves: Mapping[str, Sequence[float]] | None = None,
+    *,
+    caption: str = "",
+    unwrap: bool = False,
 ) -> "Figure":
     """Draw amplitude and phase of an object, and beside them curves over the epochs.
 
@@ -95,10 +99,12 @@ def plot_object(
         Values of each epoch by their name; none draws none.
     caption
         Below, with what was removed from the phase.
+    unwrap
+        Draw the phase without jumps of 2 pi.
     """
     figure = _row(3 if curves else 2)
     panels = figure.subplots(1, 3 if curves else 2)
-    views = reconstruction_views(rec)
+    views = reconstruction_views(rec, unwrap=unwrap)
     for axes, view in zip(panels, views, strict=False):
         draw(axes, view, rec.pixel_size_m, rec.origin_m, lengths=True)
     if curves:

@@ -10,6 +10,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from ptycho_data.unwrapping import unwrapped
+
 if TYPE_CHECKING:
     from ptycho_data._reconstruction import Reconstruction
 
@@ -94,7 +96,7 @@ class View:
     outline : (k, 2) float64 or None
         Polygon around the scanned positions, in object pixels.
     note
-        What was removed to show it; empty if it is shown as it is.
+        What was done to show it; empty if it is shown as it is.
     """
 
     image: "np.ma.MaskedArray[Any, Any]"
@@ -229,6 +231,7 @@ def object_views(
     *,
     area: ScannedArea | None = None,
     level: bool = False,
+    unwrap: bool = False,
     longest_side: int | None = None,
 ) -> tuple[View, View]:
     """Amplitude and phase of an object as views.
@@ -249,6 +252,9 @@ def object_views(
     level
         Remove the mean phase ramp from the phase: patterns do not determine it, since the probe
         takes up the opposite one.
+    unwrap
+        Show the phase without jumps of 2 pi, see `ptycho_data.unwrapping`. It is found on the
+        pixels of the picture.
     longest_side
         Most pixels of a side of the picture; 1200 by default.
 
@@ -256,7 +262,12 @@ def object_views(
     -------
     (View, View)
         Amplitude on grey; phase, its mean direction at zero, on a perceptual map, or on a cyclic
-        one where it goes round the circle.
+        one where it goes round the circle and is not unwrapped.
+
+    Raises
+    ------
+    MissingPackageError
+        The phase is to be unwrapped, and scikit-image is not installed.
     """
     mask = np.ones(values.shape, bool) if coverage is None else covered_region(coverage)
     rows, columns = _shown_box(mask, origin, area)
@@ -269,8 +280,11 @@ def object_views(
     extent = (left, left + side * mask.shape[1], top + side * mask.shape[0], top)
     inner = _scanned(mask, extent, area)
     phase = _centred_phase(field, inner)
+    if unwrap:
+        phase = unwrapped(phase, mask)
+        phase -= phase[inner].mean() if inner.any() else 0
     limits = robust_limits(phase[inner])
-    cyclic = limits[1] - limits[0] > CYCLIC_SPAN
+    cyclic = not unwrap and limits[1] - limits[0] > CYCLIC_SPAN
     outline = None if area is None else area.outline
     return (
         View(
@@ -290,7 +304,7 @@ def object_views(
             colours="twilight_shifted" if cyclic else "viridis",
             extent=extent,
             outline=outline,
-            note=_note(ramp) if level else "",
+            note="; ".join([_note(ramp)] * level + ["phase unwrapped"] * unwrap),
         ),
     )
 
@@ -302,7 +316,11 @@ def _note(ramp: tuple[float, float]) -> str:
 
 
 def reconstruction_views(
-    rec: "Reconstruction", area: ScannedArea | None = None, *, longest_side: int | None = None
+    rec: "Reconstruction",
+    area: ScannedArea | None = None,
+    *,
+    unwrap: bool = False,
+    longest_side: int | None = None,
 ) -> tuple[View, View]:
     """Amplitude and phase of a reconstruction, as all pictures of it show them.
 
@@ -312,12 +330,18 @@ def reconstruction_views(
         The reconstruction.
     area
         Of its scan; by default of the patterns that were used.
-    longest_side
-        As for `object_views`.
+    unwrap, longest_side
+        As for `object_views`, also for what is raised.
     """
     if area is None:
         area = ScannedArea.of(rec.positions + rec.origin, rec.N)
     origin = (float(rec.origin[0]), float(rec.origin[1]))
     return object_views(
-        rec.object, rec.coverage, origin, area=area, level=True, longest_side=longest_side
+        rec.object,
+        rec.coverage,
+        origin,
+        area=area,
+        level=True,
+        unwrap=unwrap,
+        longest_side=longest_side,
     )

@@ -39,6 +39,7 @@ from ptycho_cli.results import (
     tiff_option,
     uncertainty_option,
     uncertainty_summary,
+    unwrap_option,
 )
 from ptycho_cli.run_options import (
     config_option,
@@ -119,6 +120,7 @@ OF_THE_BUNDLE = tuple(s.name for s in option_specs(ModelConfig) if s.name != "ar
 @pictures_option
 @report_option
 @tiff_option
+@unwrap_option
 @fail_above_option
 @batch_options
 @reading_options(skip=("--domain", "--companion"))
@@ -142,6 +144,7 @@ def infer(
     pictures: bool,
     report: bool,
     tiff: bool,
+    unwrap: bool,
     fail_above: float | None,
     **more: Any,
 ) -> None:
@@ -216,6 +219,7 @@ def infer(
             pictures=pictures,
             report=report,
             tiff=tiff,
+            unwrap=unwrap,
             overwrite=overwrite or batch.skip_done,  # what is there and not done is unfinished
             progress=batch.progress(job),
         )

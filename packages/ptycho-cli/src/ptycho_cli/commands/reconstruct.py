@@ -23,6 +23,7 @@ from ptycho_cli.results import (
     tiff_option,
     uncertainty_option,
     uncertainty_summary,
+    unwrap_option,
 )
 from ptycho_cli.run_options import dry_run_option, output_option, overwrite_option
 from ptycho_cli.sections import Command, section
@@ -220,6 +221,7 @@ BASIC = (
 @pictures_option
 @report_option
 @tiff_option
+@unwrap_option
 @fail_above_option
 @serve_option
 @batch_options
@@ -265,6 +267,7 @@ def reconstruct(
     pictures: bool,
     report: bool,
     tiff: bool,
+    unwrap: bool,
     fail_above: float | None,
     dry_run: bool,
     serve: "Address | None",
@@ -374,6 +377,7 @@ def reconstruct(
             pictures=pictures,
             report=report,
             tiff=tiff,
+            unwrap=unwrap,
             resume=resume or (batch.skip_done and begun),
             # what is there and not done is unfinished; a checkpoint of something else is not
             overwrite=overwrite or (batch.skip_done and not begun),

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ptycho_cli.console import say
+from ptycho_cli.results import unwrap_option
 from ptycho_cli.sections import Command, section
 from ptycho_cli.values import INPUT, OUTPUT_FILE
 
@@ -15,7 +16,8 @@ __all__ = ["report"]
 @click.argument("runs", metavar="RUN...", type=INPUT, nargs=-1, required=True)
 @section("Output")("-o", "--output", type=OUTPUT_FILE, required=True, help="File to write (HTML).")
 @section("Output")("--overwrite", is_flag=True, help="Replace an existing file.")
-def report(runs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
+@unwrap_option
+def report(runs: tuple[Path, ...], output: Path, overwrite: bool, unwrap: bool) -> None:
     r"""Compare the results in some folders RUN on one page.
 
     Figures of merit and the settings that differ stand side by side, and pictures of two runs blink
@@ -27,5 +29,5 @@ def report(runs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
     """
     from ptycho_core.report.comparing import compare_runs  # imports SciPy
 
-    compare_runs(runs, output, overwrite=overwrite)
+    compare_runs(runs, output, unwrap=unwrap, overwrite=overwrite)
     say(f"{output}: {len(runs)} run{'s' * (len(runs) > 1)}")

@@ -25,6 +25,7 @@ from ptycho_cli.results import (
     pictures_option,
     report_option,
     summary,
+    unwrap_option,
 )
 from ptycho_cli.sections import Command, section
 from ptycho_cli.serving import serve_option
@@ -70,6 +71,7 @@ _output, _source, _end = section("Output"), section("Source"), section("End")
     help="Save the object so often during the stream.",
 )
 @pictures_option
+@unwrap_option
 @report_option
 @fail_above_option
 @_source(
@@ -153,6 +155,7 @@ def stream(
     serve: "Address | None",
     save_every: float,
     pictures: bool,
+    unwrap: bool,
     report: bool,
     fail_above: float | None,
     source: str | None,
@@ -207,6 +210,7 @@ def stream(
         resume=resume,
         overwrite=overwrite,
         pictures=pictures,
+        unwrap=unwrap,
         report=report,
     )
     with refusals_as_usage():

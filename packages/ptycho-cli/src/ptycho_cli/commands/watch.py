@@ -31,7 +31,13 @@ from ptycho_cli.batch import json_option
 from ptycho_cli.console import note, say, tell
 from ptycho_cli.layers import gather
 from ptycho_cli.reading import given_reading, reading_options
-from ptycho_cli.results import fail_above_option, fail_if_above, pictures_option, report_option
+from ptycho_cli.results import (
+    fail_above_option,
+    fail_if_above,
+    pictures_option,
+    report_option,
+    unwrap_option,
+)
 from ptycho_cli.sections import Command, section
 from ptycho_cli.values import INPUT, MODEL, PATH, Number, Whole
 from ptycho_cli.watch_work import with_network, with_solver
@@ -72,6 +78,7 @@ _arrival, _work, _end = section("Arrival"), section("Reconstruction"), section("
     "--list", "listed", is_flag=True, help="Print what became of all scans so far, and end."
 )
 @pictures_option
+@unwrap_option
 @report_option
 @_arrival(
     "--pattern",
@@ -152,6 +159,7 @@ def watch(
     as_json: bool,
     listed: bool,
     pictures: bool,
+    unwrap: bool,
     report: bool,
     patterns: tuple[FilePattern, ...],
     trigger: FilePattern | None,
@@ -189,10 +197,11 @@ def watch(
     if listed:
         _list(output / LEDGER_FILE, as_json=as_json)
         return
+    shown = {"pictures": pictures, "unwrap": unwrap, "report": report}
     if solver:
         _refuse({"MODEL": model, "--config": config_file, "--refine": refine_steps}, "without")
         settings = {"epochs": epochs or 20, "update_probe": update_probe}
-        run = with_solver(settings, accelerator or "auto", pictures=pictures, report=report)
+        run = with_solver(settings, accelerator or "auto", **shown)
     else:
         if model is None:
             msg = "name a MODEL, such as universal, or give --solver for the iterative solver"
@@ -201,7 +210,7 @@ def watch(
         _refuse({**named, "--update-probe": update_probe or None}, "with")
         fixed = {"model_path": model, **({"domain": domain} if domain else {})}
         layers = gather(ctx, InferenceConfig, config_file, fixed)
-        run = with_network(layers, model, refine_steps or 0, pictures=pictures, report=report)
+        run = with_network(layers, model, refine_steps or 0, **shown)
     known_recipe = None if recipe is None else load_recipe(recipe)
     given = given_reading(reading) | ({"domain": domain} if solver and domain else {})
 

@@ -35,6 +35,7 @@ def reconstruct(
     pictures: bool = True,
     report: bool = True,
     tiff: bool = False,
+    unwrap: bool = False,
     overwrite: bool = False,
     progress: bool = True,
     **settings: Any,
@@ -80,6 +81,8 @@ def reconstruct(
         Whether a report for people, ``report.html``, is among them.
     tiff
         Whether amplitude and phase are among them as TIFF, see `ptycho_data.tiffs.write_tiffs`.
+    unwrap
+        Whether pictures and report show the phase without jumps of 2 pi; the object stays as it is.
     overwrite
         Replace existing results in the output folder.
     progress
@@ -134,6 +137,7 @@ def reconstruct(
         pictures=pictures,
         report=report,
         tiff=tiff,
+        unwrap=unwrap,
         overwrite=overwrite,
         progress=show_progress if progress else no_progress,
     )

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import asdict, evolve, field, frozen
 from ptycho_config import InferenceConfig, Layer, Resolved, resolve_inference
 from ptycho_data import Bundle, Scan
+from ptycho_data.unwrapping import require_unwrapping
 
 from ptycho_core.analysis.evaluation import reference_metrics
 from ptycho_core.analysis.half_scans import HalfScanFRC
@@ -75,6 +76,8 @@ class ReconstructionRun:
         Whether a report is among them.
     tiff
         Whether amplitude and phase are among them as TIFF.
+    unwrap
+        Whether pictures and report show the phase without jumps of 2 pi.
     overwrite
         Replace results.
     progress
@@ -93,6 +96,7 @@ class ReconstructionRun:
     pictures: bool = True
     report: bool = True
     tiff: bool = False
+    unwrap: bool = False
     overwrite: bool = False
     progress: Progress = no_progress
     clock: Stopwatch = field(factory=Stopwatch)
@@ -139,6 +143,8 @@ class ReconstructionRun:
 
     def check_settings(self) -> None:
         """Refuse settings that cannot work; the part of `check` that all scans have in common."""
+        if self.unwrap:
+            require_unwrapping()
         resolved = self.resolved
         self._check_probe(resolved)
         if is_from_the_user(resolved.origins["architecture"]):
@@ -339,6 +345,7 @@ class ReconstructionRun:
             pictures=self.pictures,
             report=self.report,
             tiff=self.tiff,
+            unwrap=self.unwrap,
             overwrite=self.overwrite,
             clock=self.clock,
         )

@@ -28,7 +28,9 @@ LONGEST_SIDE = 640
 LARGEST_FRAME = 20_000
 
 
-def compare_runs(folders: Sequence[Path], output: Path, *, overwrite: bool = False) -> None:
+def compare_runs(
+    folders: Sequence[Path], output: Path, *, unwrap: bool = False, overwrite: bool = False
+) -> None:
     """Write a page that shows the results in some folders side by side.
 
     Parameters
@@ -37,6 +39,8 @@ def compare_runs(folders: Sequence[Path], output: Path, *, overwrite: bool = Fal
         Of reconstructions, at most 12.
     output
         The file to write.
+    unwrap
+        Show the phases without jumps of 2 pi.
     overwrite
         Replace it.
 
@@ -48,20 +52,22 @@ def compare_runs(folders: Sequence[Path], output: Path, *, overwrite: bool = Fal
         A folder holds no whole reconstruction.
     OutputExistsError
         The file exists, and `overwrite` is not set.
+    MissingPackageError
+        Phases are to be unwrapped, and scikit-image is not installed.
     """
     if not 1 <= len(folders) <= MOST_RUNS:
         raise InvalidValueError("runs", f"1 to {MOST_RUNS} folders", f"{len(folders)}")
     names = [output.name]
     output_set(output.parent, None, names, overwrite=overwrite, inputs=folders)
-    text = comparison_page([read_run(folder) for folder in folders])
+    text = comparison_page([read_run(folder) for folder in folders], unwrap=unwrap)
     with result_set(output.parent, overwrite=overwrite, names=names) as place:
         (place / output.name).write_bytes(text)
 
 
-def comparison_page(runs: Sequence[EarlierRun]) -> bytes:
+def comparison_page(runs: Sequence[EarlierRun], *, unwrap: bool = False) -> bytes:
     """Return the page about some runs, each of which keeps its colours in all pictures."""
     side = int(math.sqrt(PICTURE_BYTES / (2 * 4 / 3 * len(runs))))
-    views = _views(runs, min(side, LONGEST_SIDE))
+    views = _views(runs, min(side, LONGEST_SIDE), unwrap=unwrap)
     names = _names(runs)
     return page(
         f"{len(runs)} runs" if len(runs) > 1 else names[0],
@@ -112,7 +118,9 @@ def _common_area(runs: Sequence[EarlierRun]) -> ScannedArea:
     return evolve(areas[0], frame=(left, top, right, bottom))
 
 
-def _in_frame(rec: Reconstruction, area: ScannedArea, side: int) -> tuple[View, View]:
+def _in_frame(
+    rec: Reconstruction, area: ScannedArea, side: int, *, unwrap: bool
+) -> tuple[View, View]:
     """Return the views of a reconstruction, laid into a frame that may be larger."""
     left, top, right, bottom = area.frame
     values = np.ones((bottom - top, right - left), np.complex64)
@@ -124,13 +132,21 @@ def _in_frame(rec: Reconstruction, area: ScannedArea, side: int) -> tuple[View, 
              slice(columns.start - left, columns.stop - left))  # fmt: skip
     here = (slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x))
     values[there], coverage[there] = rec.object[here], rec.coverage[here]
-    return object_views(values, coverage, (left, top), area=area, level=True, longest_side=side)
+    return object_views(
+        values,
+        coverage,
+        (left, top),
+        area=area,
+        level=True,
+        unwrap=unwrap,
+        longest_side=side,
+    )
 
 
-def _views(runs: Sequence[EarlierRun], side: int) -> list[tuple[View, View]]:
+def _views(runs: Sequence[EarlierRun], side: int, *, unwrap: bool) -> list[tuple[View, View]]:
     """Return amplitude and phase of all runs, with the colours of the first one."""
     area = _common_area(runs)
-    found = [_in_frame(run.reconstruction, area, side) for run in runs]
+    found = [_in_frame(run.reconstruction, area, side, unwrap=unwrap) for run in runs]
     first = found[0]
     return [
         (

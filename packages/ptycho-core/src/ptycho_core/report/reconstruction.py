@@ -42,6 +42,7 @@ def reconstruction_report(
     method: str,
     curve: HalfScanFRC | None,
     pictures: bool,
+    unwrap: bool = False,
     output: str,
     fitted: Fitted = Fitted(),  # noqa: B008 - it is frozen
 ) -> bytes:
@@ -59,6 +60,8 @@ def reconstruction_report(
         The half-scan FRC; None without.
     pictures
         Draw pictures; without, there are curves and tables alone, and matplotlib is not needed.
+    unwrap
+        Show the phase of the object without jumps of 2 pi.
     output
         Name of the folder of the results.
     fitted
@@ -69,7 +72,7 @@ def reconstruction_report(
         fits = fit_patterns(rec, scan, fitted)
         area = ScannedArea.of(scan.positions, scan.N)
         drawn = [
-            _object(rec, area, method),
+            _object(rec, area, method, unwrap=unwrap),
             block("How sure", _uncertainty(rec, area, metrics.get("uncertainty"))),
             block("Probe", *_probe(rec)),
             None if fits is None else _patterns(fits),
@@ -90,8 +93,9 @@ def _grid(*parts: Content, kind: str = "grid") -> Content:
     return element("div", *found, class_=kind) if found else None
 
 
-def _object(rec: Reconstruction, area: ScannedArea, method: str) -> Content:
-    amplitude, phase = reconstruction_views(rec, area, longest_side=OBJECT_SIDE)
+def _object(rec: Reconstruction, area: ScannedArea, method: str, *, unwrap: bool) -> Content:
+    views = reconstruction_views(rec, area, unwrap=unwrap, longest_side=OBJECT_SIDE)
+    amplitude, phase = views
     size = "" if rec.pixel_size_m is None else f", pixel {rec.pixel_size_m * 1e9:.3g} nm"
     note = f"{len(rec.indices)} patterns, {method}{size}; the outline is the scanned area"
     drawn = (picture(v, rec.pixel_size_m, rec.origin_m, note=note) for v in (phase, amplitude))

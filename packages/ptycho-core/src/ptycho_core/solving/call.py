@@ -37,6 +37,7 @@ def solve_scan(
     pictures: bool = True,
     report: bool = True,
     tiff: bool = False,
+    unwrap: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -94,6 +95,8 @@ def solve_scan(
         Whether a report for people, ``report.html``, is among them.
     tiff
         Whether amplitude and phase are among them as TIFF, see `ptycho_data.tiffs.write_tiffs`.
+    unwrap
+        Whether pictures and report show the phase without jumps of 2 pi; the object stays as it is.
     resume
         Go on from the checkpoint in the output folder, with the same bits as without the
         interruption; from the beginning where there is none. `epochs` may be larger than before.
@@ -161,6 +164,7 @@ def solve_scan(
         pictures=pictures,
         report=report,
         tiff=tiff,
+        unwrap=unwrap,
         resume=resume,
         overwrite=overwrite,
         progress=show_progress if progress else no_progress,

@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError, describe
 from ptycho_data import Scan
+from ptycho_data.unwrapping import require_unwrapping
 from ptycho_physics import State, near_field_border, path_points
 
 from ptycho_core.analysis.evaluation import reference_metrics
@@ -75,7 +76,7 @@ class SolverRun:
         Arguments of `ptycho_physics.solve`, with ``epochs``; near field and slices as in
         `solve_scan`.
     first_probe, start, scan_index, auto, accelerator, max_time, nphotons, half_scan_frc,
-    uncertainty, pictures, report, tiff, resume, overwrite, callback
+    uncertainty, pictures, report, tiff, unwrap, resume, overwrite, callback
         As for `solve_scan`.
     progress
         Progress display: see `ptycho_core.progress.base`.
@@ -99,6 +100,7 @@ class SolverRun:
     pictures: bool = True
     report: bool = True
     tiff: bool = False
+    unwrap: bool = False
     resume: bool = False
     overwrite: bool = False
     progress: Progress = no_progress
@@ -115,13 +117,15 @@ class SolverRun:
             As `ptycho_core.outputs.check_result_folder`; and for a text for the first probe that
             says nothing known, an accelerator that does not exist, or nowhere to resume from.
         MissingPackageError
-            If the accelerator needs PyTorch, and it is not installed.
+            If the accelerator needs PyTorch, or unwrapping scikit-image, and it is not installed.
         """
         self.check_settings()
         self.check_output()
 
     def check_settings(self) -> None:
         """Refuse settings that cannot work; the part of `check` that all scans have in common."""
+        if self.unwrap:
+            require_unwrapping()
         check_first_probe(self.first_probe, self.reading.get("probe_file"))
         check_accelerator(self.accelerator)
         check_optics(self.settings, auto=self.auto)
@@ -483,6 +487,7 @@ class SolverRun:
             pictures=self.pictures,
             report=self.report,
             tiff=self.tiff,
+            unwrap=self.unwrap,
             overwrite=self._replaces,
             clock=self.clock,
             fitted=result.fitted,

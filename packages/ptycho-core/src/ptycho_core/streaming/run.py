@@ -25,6 +25,7 @@ from ptycho_data import (
     save_scan,
 )
 from ptycho_data.streams import Source
+from ptycho_data.unwrapping import require_unwrapping
 
 from ptycho_core.analysis.verdict import Verdict, judge
 from ptycho_core.backends import Backend, backend_names, find_backend, require
@@ -119,6 +120,8 @@ class StreamRun:
         Replace results, and what an unfinished run left.
     pictures, report
         Whether pictures, and a report, are among the results.
+    unwrap
+        Whether they show the phase without jumps of 2 pi.
     page
         Told how it goes.
     """
@@ -136,6 +139,7 @@ class StreamRun:
     overwrite: bool = False
     pictures: bool = True
     report: bool = True
+    unwrap: bool = False
     page: Publisher = field(factory=Publisher)
     clock: Stopwatch = field(factory=Stopwatch)
 
@@ -175,8 +179,10 @@ class StreamRun:
         OutputExistsError, FolderInUseError, OSError
             As `ptycho_core.outputs.check_result_folder`; or the folder holds an unfinished stream.
         MissingPackageError
-            The backend is not installed.
+            The backend, or scikit-image to unwrap, is not installed.
         """
+        if self.unwrap:
+            require_unwrapping()
         resolve_inference(self.layers)
         check_recipe(self.recipe)
         spool = self.output / SPOOL_FOLDER
@@ -456,6 +462,7 @@ class _Stream:
             curve=None,
             pictures=run.pictures,
             report=run.report,
+            unwrap=run.unwrap,
             overwrite=True,
             clock=run.clock,
         )
