@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 NAMES = {"matplotlib": "matplotlib-base", "tensorflow-cpu": "tensorflow", "torch": "pytorch"}
 
+WORKSPACE = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["workspace"]
 PACKAGES: dict[str, dict[str, Any]] = {
     path.parent.name: tomllib.loads(path.read_text("utf-8"))["project"]
     for path in sorted(ROOT.glob("packages/*/pyproject.toml"))
@@ -74,6 +75,7 @@ def recipe(name: str, archive: Path) -> dict[str, Any]:
             "license": project["license"],
             "license_file": "LICENSE",
         },
+        "extra": {"recipe-maintainers": WORKSPACE["recipe-maintainers"]},
     }
 
 

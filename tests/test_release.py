@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
+ACTION = re.compile(r"\buses: (.*)")
 
 
 def commands(workflow):
@@ -45,7 +46,8 @@ def test_workflows_call_nox_and_nothing_else(root, noxfile):
                 named.add(words[4])
             else:
                 assert words[3:] == ["-t", "gpu"], name
-    assert named >= {*noxfile.nox.options.sessions, "release"}
+    nightly = {"browser", "lowest", "nightly", "programs"}
+    assert named >= {*noxfile.nox.options.sessions, *nightly, "release"}
 
 
 def test_workflows_may_write_nothing_but_what_they_publish(root):
@@ -56,6 +58,16 @@ def test_workflows_may_write_nothing_but_what_they_publish(root):
                 assert job["permissions"].keys() <= {"id-token", "pages"}, name
                 assert not [step for step in job["steps"] if "run" in step], name
         assert all("timeout-minutes" in j for j in workflow["jobs"].values() if "needs" not in j)
+
+
+def test_actions_are_pinned_to_commits_beside_their_versions(root):
+    pins = set()
+    for path in root.glob(".github/workflows/*.yml"):
+        pins |= set(ACTION.findall(path.read_text("utf-8")))
+    assert pins
+    for pin in pins:  # a tag can be moved to other code, a commit cannot
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", pin), pin
+    assert len(pins) == len({pin.partition("@")[0] for pin in pins})
 
 
 def test_locked_versions_are_the_tested_ones(noxfile):
@@ -103,6 +115,13 @@ def test_recipes_require_what_extras_bring(recipes):
     )
     entry_points = recipes["ptycho-cli"]["build"]["python"]["entry_points"]
     assert entry_points == ["ptycho = ptycho_cli.main:main"]
+
+
+def test_recipes_name_those_who_maintain_them(recipes, noxfile):
+    workspace = noxfile.nox.project.load_toml(noxfile.ROOT / "pyproject.toml")["tool"]["workspace"]
+    assert workspace["recipe-maintainers"]
+    for recipe in recipes.values():
+        assert recipe["extra"] == {"recipe-maintainers": workspace["recipe-maintainers"]}
 
 
 def test_containers_take_the_tested_versions_and_the_wheels(root):
