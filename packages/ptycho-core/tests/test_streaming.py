@@ -59,9 +59,9 @@ def stream(scan, backend, tmp_path):
     return prepared
 
 
-def sent(scan, faults, rate=3000.0):
+def sent(scan, faults, rate=3000.0, *, panda=False):
     """Send a scan from a thread; returns the address to receive at, and the order of frames."""
-    sender = DectrisSender(scan, scan.n, "")
+    sender = DectrisSender(scan, scan.n, "", panda=panda)
     course = Course(scan=scan, first=0, stop=scan.n, rate=rate, faults=faults)
     address = StreamAddress(**{k: sender.addresses()[k] for k in ("source", "positions")})
 
@@ -112,6 +112,17 @@ def test_what_is_sent_is_reconstructed_and_nothing_is_mixed_up(stream, scan, fau
     assert result.metrics["r_over_noise"] < 3
     assert not (result.path / SPOOL_FOLDER).exists()
     assert not (result.path / SO_FAR_FILE).exists()
+
+
+def test_positions_of_a_panda_are_joined_by_the_count_of_its_samples(stream, scan):
+    faults = Faults(disordered=0.2, lost=0.1, late=0.2, seed=3)
+    address, order, thread = sent(scan, faults, panda=True)
+    assert address.kinds == {"frames": "dectris", "positions": "panda"}
+    result = stream(address).run()
+    thread.join()
+    assert result.report.patterns == len(order) < scan.n
+    assert result.report.without_frame == scan.n - len(order)
+    same_patterns(load_scan(result.path / SCAN_FILE), scan, sorted(order))
 
 
 def test_a_file_that_is_complete_is_a_stream_too(stream, scan, tmp_path):

@@ -61,6 +61,13 @@ def test_without_a_model_the_installed_one_is_taken(ptycho, universal, scan_file
     assert len(hashes) == 1
 
 
+def test_a_stream_takes_an_installed_model(ptycho, universal, scan_file, tmp_path):
+    replay = ("--replay", scan_file, "--protocol", "hdf5", "--rate", "3000", "--no-pictures")
+    done = ptycho("stream", "universal", *replay, "--no-report", "-o", tmp_path / "live")
+    assert done.code == 0, done.err
+    assert sha256(tmp_path / "live" / "run.json") == file_sha256(universal / "wts.h5.zip")
+
+
 @pytest.mark.usefixtures("universal")
 def test_several_scans_without_a_model(ptycho, scan_file, tmp_path):
     other = tmp_path / "other.npz"

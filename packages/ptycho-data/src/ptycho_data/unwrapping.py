@@ -1,5 +1,6 @@
 """Phase without jumps of 2 pi, for pictures of thick samples."""
 
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -52,7 +53,6 @@ def unwrapped(phase: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
     require_unwrapping()
     if not mask.any():
         return phase
-    from skimage.restoration import unwrap_phase  # late: few pictures ask for it
-
-    found = unwrap_phase(np.ma.masked_array(phase, ~mask))
+    restoration = import_module("skimage.restoration")  # late: few pictures ask for it
+    found = restoration.unwrap_phase(np.ma.masked_array(phase, ~mask))
     return np.where(mask, np.ma.getdata(found), phase)

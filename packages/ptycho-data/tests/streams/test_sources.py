@@ -91,7 +91,9 @@ def image(number, frame, series="s1"):
 
 
 def test_kinds_are_found_by_entry_point():
-    assert {"dectris", "folder", "hdf5", "pva", "table", "zmq", "zmq-pull"} <= set(source_names())
+    assert {"dectris", "folder", "hdf5", "panda", "pva", "table", "zmq", "zmq-pull"} <= set(
+        source_names()
+    )
     with pytest.raises(InvalidValueError) as caught:
         find_source("--source", "eiger")
     assert caught.value.name == "--source"

@@ -29,7 +29,7 @@ from ptycho_cli.results import (
 )
 from ptycho_cli.sections import Command, section
 from ptycho_cli.serving import serve_option
-from ptycho_cli.values import ABOVE_ZERO, INPUT, PATH, Number, Whole
+from ptycho_cli.values import ABOVE_ZERO, INPUT, MODEL, PATH, Number, Whole
 
 if TYPE_CHECKING:
     from ptycho_core.live_page import Address
@@ -52,7 +52,7 @@ _output, _source, _end = section("Output"), section("Source"), section("End")
 @recipe_options(skip=_OF_FILES)
 @field_options(PyTorchExecutionConfig, skip=(*TRAINING_ONLY, *_OF_BATCHES))
 @click.command("stream", cls=Command, basic=BASIC)
-@click.argument("model", type=INPUT)
+@click.argument("model", type=MODEL)
 @_output("-o", "--output-dir", "output", type=PATH, required=True, help="Folder to write to.")
 @_output(
     "--resume",
@@ -83,7 +83,7 @@ _output, _source, _end = section("Output"), section("Source"), section("End")
     "--positions",
     metavar="KIND:ADDRESS",
     help="Where positions come from, if not with the frames: zmq:tcp://HOST:PORT, "
-    "zmq-pull:tcp://HOST:PORT, pva:PV, hdf5:FILE, table:FILE.",
+    "zmq-pull:tcp://HOST:PORT, panda:HOST#X,Y, pva:PV, hdf5:FILE, table:FILE.",
 )
 @_source(
     "--replay",
@@ -103,7 +103,7 @@ _output, _source, _end = section("Output"), section("Source"), section("End")
     type=click.Choice(PROTOCOLS),
     default="dectris",
     show_default=True,
-    help="What the replay speaks.",
+    help="What the replay speaks; panda is dectris with positions of a PandA.",
 )
 @_source(
     "--queue",

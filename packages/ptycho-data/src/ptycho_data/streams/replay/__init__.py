@@ -8,4 +8,4 @@ from ptycho_data.streams.replay._process import Replay, replaying
 __all__ = ["PROTOCOLS", "Replay", "replaying"]
 
 #: What a replay can speak.
-PROTOCOLS = ("dectris", "folder", "hdf5", "pva")
+PROTOCOLS = ("dectris", "folder", "hdf5", "panda", "pva")

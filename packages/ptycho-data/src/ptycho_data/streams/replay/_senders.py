@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +15,28 @@ from ptycho_data._scan import Scan
 from ptycho_data.streams._base import PIXEL
 from ptycho_data.streams._decode import needed
 from ptycho_data.streams.replay._course import Sender
+from ptycho_data.streams.replay._places import PandaPlaces, Places, ZmqPlaces, pushing, sent
 
 __all__ = ["SENDERS", "DectrisSender", "FolderSender", "Hdf5Sender", "PvaSender"]
 
-#: Messages that wait for a receiver that does not read, before frames are lost.
-_WAITING = 20_000
 _TAGS = {"uint8": 64, "uint16": 69, "uint32": 70, "float32": 85}
 
 
 class DectrisSender:
-    """A detector that pushes CBOR messages, and positions that are pushed beside it."""
+    """A detector that pushes CBOR messages, and positions that another connection sends."""
 
-    def __init__(self, scan: Scan, expected: int, where: str) -> None:
+    def __init__(self, scan: Scan, expected: int, where: str, *, panda: bool = False) -> None:
         self.zmq, self.cbor2 = needed("pyzmq", "zmq"), needed("cbor2", "cbor2")
         self.bitshuffle = needed("bitshuffle", "bitshuffle")
         ports = [int(port) for port in where.split(",")] if where else [0, 0]
-        self.frames, self.places = (self._bound(port) for port in ports)
+        self.frames = pushing(ports[0])
+        self.places: Places = PandaPlaces(ports[1]) if panda else ZmqPlaces(ports[1])
         self.scan, self.expected, self._encoded = scan, expected, dict[int, Any]()
         self.series = "replay"
 
-    def _bound(self, port: int) -> Any:
-        socket = self.zmq.Context.instance().socket(self.zmq.PUSH)
-        socket.setsockopt(self.zmq.SNDHWM, _WAITING)
-        socket.setsockopt(self.zmq.LINGER, 10_000)
-        socket.bind(f"tcp://127.0.0.1:{port or '*'}")
-        return socket
-
     def addresses(self) -> dict[str, Any]:
-        frames, places = (
-            socket.getsockopt_string(self.zmq.LAST_ENDPOINT)
-            for socket in (self.frames, self.places)
-        )
-        return {"source": f"dectris:{frames}", "positions": f"zmq-pull:{places}"}
+        endpoint = self.frames.getsockopt_string(self.zmq.LAST_ENDPOINT)
+        return {"source": f"dectris:{endpoint}", "positions": self.places.address()}
 
     def prepare(self) -> None:
         """Compress all frames, so that no time is lost for it later."""
@@ -66,9 +57,9 @@ class DectrisSender:
 
     def begin(self) -> None:
         """Wait for the receivers, and send the start message."""
-        for socket in (self.frames, self.places):
-            while not socket.poll(1000, self.zmq.POLLOUT):
-                pass
+        while not self.frames.poll(1000, self.zmq.POLLOUT):
+            pass
+        self.places.begin()
         start: dict[str, Any] = {
             "type": "start",
             "series_unique_id": self.series,
@@ -92,29 +83,14 @@ class DectrisSender:
             "image_id": number,
             "data": {"threshold_1": data},
         }
-        return self._sent(self.frames, message)
-
-    def _sent(self, socket: Any, message: dict[str, Any]) -> bool:
-        """Send a message, unless nobody takes it: a detector goes on when its buffer is full."""
-        try:
-            socket.send(self.cbor2.dumps(message), self.zmq.NOBLOCK)
-        except self.zmq.Again:
-            return False
-        return True
+        return sent(self.frames, self.cbor2.dumps(message))
 
     def positions(self, numbers: NDArray[np.int64], places: NDArray[np.float64]) -> None:
-        message = {
-            "type": "positions",
-            "numbers": numbers.tolist(),
-            "x": places[:, 0].tolist(),
-            "y": places[:, 1].tolist(),
-            "unit": PIXEL,
-        }
-        self._sent(self.places, message)
+        self.places.send(numbers, places)
 
     def end(self, expected: int) -> None:
-        self._sent(self.frames, {"type": "end", "series_unique_id": self.series})
-        self._sent(self.places, {"type": "end", "expected": expected})
+        sent(self.frames, self.cbor2.dumps({"type": "end", "series_unique_id": self.series}))
+        self.places.end(expected)
 
     def close(self) -> None:
         self.frames.close()
@@ -300,6 +276,7 @@ class FolderSender:
 
 SENDERS: dict[str, Callable[[Scan, int, str], Sender]] = {
     "dectris": DectrisSender,
+    "panda": partial(DectrisSender, panda=True),
     "pva": PvaSender,
     "hdf5": Hdf5Sender,
     "folder": FolderSender,
