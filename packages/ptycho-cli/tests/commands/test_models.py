@@ -12,7 +12,7 @@ from ptycho_cli.main import cli
 from ptycho_config import TrainingConfig
 from ptycho_core import pretrained
 from ptycho_core.testing import FakeBackend
-from ptycho_data import file_sha256, load_scan
+from ptycho_data import file_sha256, load_reconstruction, load_scan
 
 pytestmark = pytest.mark.usefixtures("stand_in")
 
@@ -66,6 +66,10 @@ def test_a_stream_takes_an_installed_model(ptycho, universal, scan_file, tmp_pat
     done = ptycho("stream", "universal", *replay, "--no-report", "-o", tmp_path / "live")
     assert done.code == 0, done.err
     assert sha256(tmp_path / "live" / "run.json") == file_sha256(universal / "wts.h5.zip")
+    come, own = load_reconstruction(tmp_path / "live").probe, load_scan(scan_file).probe
+    assert come.tolist() == own.tolist()  # not that of the training
+    refused = ptycho("stream", "universal", "--source", "folder:a", "-o", tmp_path / "other")
+    assert refused.fails_with("--probe-file", "installed model")
 
 
 @pytest.mark.usefixtures("universal")

@@ -23,7 +23,16 @@ from ptycho_config.install import SOURCE, install_command
 from ptycho_config.paths import expanded
 from ptycho_config.text_files import read_regular
 
-__all__ = ["CARD", "GROUP", "UNIVERSAL", "InstalledModel", "card", "find_model", "located"]
+__all__ = [
+    "CARD",
+    "GROUP",
+    "UNIVERSAL",
+    "InstalledModel",
+    "card",
+    "find_model",
+    "is_installed",
+    "located",
+]
 
 #: Group of the entry points.
 GROUP = "ptycho.models"
@@ -93,6 +102,11 @@ def find_model(name: str) -> InstalledModel:
         raise MissingPackageError(message) from error
     package = "" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
     return InstalledModel(name, path, package)
+
+
+def is_installed(path: Path) -> bool:
+    """Whether a path is that of an installed model, which was not trained with the user's beam."""
+    return any(find_model(name).path == path for name in model_names())
 
 
 def located(model: str | os.PathLike[str]) -> Path:

@@ -113,7 +113,12 @@ _output, _source, _end = section("Output"), section("Source"), section("End")
     help="Patterns that may wait for the network. A source that can wait does so then; of others, "
     "the oldest patterns are put off, and done later from disk.",
 )
-@section("Model")("--probe-file", type=INPUT, help="File of the probe.  [default: the model's]")
+@section("Model")(
+    "--probe-file",
+    type=INPUT,
+    help="File of the probe, such as an earlier result; an installed model needs it.  "
+    "[default: the model's; of an installed model, that of --replay]",
+)
 @section("Model")("--config", "config_file", type=INPUT, help="Settings (TOML, YAML or JSON).")
 @section("Recipe")(
     "--recipe", type=INPUT, help="Make patterns as this TOML file of `ptycho prepare` says."
@@ -173,14 +178,16 @@ def stream(
     patience: float,
     **more: Any,
 ) -> None:
-    r"""Reconstruct a scan with the trained network in MODEL while its patterns come.
+    r"""Reconstruct a scan with the trained network MODEL while its patterns come.
 
+    MODEL is the file, the folder or the name of a model, such as `universal`.
     What comes is kept on disk at once, joined by the numbers of the frames, and added to the
     object. Ctrl-C ends the stream with its results: those of `ptycho infer`, and scan.npz with all
     patterns.
 
     \b
     ptycho stream model --replay scan.npz --rate 300 -o live --serve 8050
+    ptycho stream universal --replay scan.npz --rate 100 -o live
     ptycho stream model --source dectris:tcp://DETECTOR:31001 --positions zmq:tcp://STAGE:5556 -o a
     ptycho stream model --source hdf5:run.h5 --patterns data --x sx --y sy --recipe line.toml -o b
     ptycho stream model --source 'pva:DET:Pva1:Image#MotorX,MotorY' --frames 900 --unit um -o c
@@ -195,8 +202,11 @@ def stream(
     layers = gather(ctx, InferenceConfig, config_file, {"model_path": model})
 
     from ptycho_core.live_page import live_page
+    from ptycho_core.pretrained import is_installed
     from ptycho_core.streaming import StreamRun
 
+    if probe_file is None and replay is not None and is_installed(model):
+        probe_file = replay
     run = StreamRun(
         layers=layers,
         model=model,

@@ -35,6 +35,7 @@ from ptycho_core.live_page import Publisher
 from ptycho_core.models import AnyModel, load_model, model_path
 from ptycho_core.outputs import check_result_folder, config_files, held_folder
 from ptycho_core.preparing.recipe import Recipe
+from ptycho_core.pretrained import is_installed
 from ptycho_core.record import Stopwatch, run_record, with_run
 from ptycho_core.result_folder import write_result_folder
 from ptycho_core.run_settings import log_settings, resolve_with_bundle
@@ -107,7 +108,7 @@ class StreamRun:
     recipe
         How frames become patterns.
     probe_file
-        File of the probe; without, that of the bundle.
+        File of the probe; without, that of the bundle. An installed model needs one.
     rules
         When it is over.
     queue
@@ -184,6 +185,7 @@ class StreamRun:
         if self.unwrap:
             require_unwrapping()
         resolve_inference(self.layers)
+        self._check_probe()
         check_recipe(self.recipe)
         spool = self.output / SPOOL_FOLDER
         if self.resume and not spool.is_dir():
@@ -204,6 +206,13 @@ class StreamRun:
         if execution.device_count != 1:
             raise InvalidValueError("devices", "1 for a stream", f"{execution.device_count}")
         self.backend.check_inference(self.resolved.config, execution)
+
+    def _check_probe(self) -> None:
+        path = model_path(self.model)
+        if self.probe_file is None and path is not None and is_installed(path):
+            rule = "given with an installed model, which does not know your beam"
+            advice = "give an earlier result, or a scan with its probe"
+            raise InvalidValueError("--probe-file (probe_file)", rule, "none", advice)
 
     def run(self) -> StreamResult:
         """Receive and reconstruct until the stream is over; Ctrl-C ends it, with its results.
