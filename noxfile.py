@@ -349,20 +349,15 @@ def bare(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Test all packages together, with PyTorch.
 
-    The physics runs again, now on the arrays of every backend, and a missing one is an error. So do
-    those tests of the other packages that mean more here (`together`): that nothing of what is
-    installed is loaded in vain.
+    Those tests of the packages that mean more here (`together`) run again: the physics on PyTorch's
+    arrays, and that nothing of what is installed is loaded in vain.
     """
     wanted = everything("torch", "cluster", "serve", "stream", "unwrap")
     install(session, *wanted, tools=WORKSPACE_TOOLS)
     session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
-    again = [
-        f"packages/{name}/tests"
-        for name in PACKAGES
-        if "ptycho-core" in closure(name)[0] and not needs_framework(name)
-    ]
-    pytest(session, *again, marks="together", last=False)
-    pytest(session, "tests", "packages/ptycho-physics/tests", marks="not gpu and not slow")
+    light = [f"packages/{name}/tests" for name in PACKAGES if not needs_framework(name)]
+    pytest(session, *light, marks="together and not gpu and not slow", last=False)
+    pytest(session, "tests", marks="not gpu and not slow")
 
 
 @nox.session(requires=["build"], tags=["cpu"])

@@ -21,6 +21,13 @@ REQUIRED = {name for name in os.environ.get("PTYCHO_REQUIRE_BACKENDS", "").split
 CHOSEN = [n for n in MODULES if n in REQUIRED or importlib.util.find_spec(n) is not None]
 
 
+def pytest_collection_modifyitems(items):
+    """Mark what computes with PyTorch, which the package alone does not have."""
+    for item in items:
+        if "torch" in item.name or "torch" in item.fixturenames:
+            item.add_marker("together")
+
+
 class Library:
     """Makes arrays of one library out of NumPy arrays, and back; differentiates where it can."""
 

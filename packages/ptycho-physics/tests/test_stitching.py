@@ -53,8 +53,7 @@ def test_strips_leave_no_seam(rng, monkeypatch):
     np.testing.assert_allclose(stitched_object(object_ * weight, weight), whole, rtol=1e-12)
 
 
-def test_torch_gives_the_same(rng):
-    torch = pytest.importorskip("torch", reason="compares NumPy with PyTorch")
+def test_torch_gives_the_same(torch, rng):
     object_, weight = fields(rng)
     found = stitched_object(torch.from_numpy(object_ * weight), torch.from_numpy(weight))
     np.testing.assert_allclose(found, stitched_object(object_ * weight, weight), rtol=1e-12)
