@@ -22,7 +22,7 @@ from ptycho_core.solving.run import SolverRun
 from ptycho_core.testing.live_page import ask, small_snapshot, until
 from ptycho_data import Scan
 
-EPOCHS, RUNS = 8, 3
+EPOCHS, RUNS = 40, 5
 VIEWERS = 8
 CALLS = 20_000
 

@@ -24,7 +24,7 @@ initial probe and its refinement reached 0.65."""
 def choose_probe(
     bundle: Bundle, scan: Scan, given: NDArray[np.complex64] | None = None
 ) -> NDArray[np.complex64]:
-    """Return the probe to reconstruct with, and log which it is.
+    """Return the probe to reconstruct with, and log which it is, unless it was told before.
 
     The given probe; else that of the bundle, if it was refined or replaced in the training and has
     the right size; else that of the scan.
@@ -36,7 +36,7 @@ def choose_probe(
     scan
         Scan to reconstruct.
     given : (M, N, N) complex64, optional
-        Probe given by the user.
+        Probe that the user gave, or that was found or refined before.
 
     Raises
     ------
@@ -45,7 +45,6 @@ def choose_probe(
     """
     if given is not None:
         check_probe(given, scan.N)
-        log.info("probe: as given")
         return given
     refined = bundle.config.get("probe_trainable")
     several = len(bundle.scaling.get("scans", [])) > 1
@@ -82,11 +81,15 @@ def _warn_of_another(kept: NDArray[np.complex64], own: NDArray[np.complex64]) ->
 def given_probe(probe: Probe | None, file: Path | None, N: int) -> NDArray[np.complex64] | None:
     """Return the probe (M, N, N) that the user gave, in memory or as a file; None if neither.
 
+    It is logged that there is one.
+
     Raises
     ------
     ScanFormatError
         There is no probe of N pixels in the file.
     """
+    if probe is not None or file is not None:
+        log.info("probe: as given")
     if probe is not None:
         modes = np.asarray(probe, dtype=np.complex64)
         return modes[np.newaxis] if modes.ndim == 2 else modes

@@ -288,7 +288,7 @@ def test_runs_side_by_side(folders, tmp_path):
     found = Read(text)
     assert found.tags.count("script") == 1
     runs = [value for name, value in found.attributes if name == "data-run"]
-    assert runs == ["0", "0", "1", "1"]
+    assert runs == ["0", "1", "0", "1"]  # phases, then amplitudes
     drawings = [value for name, value in found.attributes if name == "viewbox"]
     assert len(set(drawings[:4])) == 1  # all show one frame
     assert "epochs 2 1" in found.text

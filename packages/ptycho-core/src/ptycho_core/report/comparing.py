@@ -202,10 +202,10 @@ def _pictures(
 ) -> Element:
     """Draw all pictures, in a box that lets two of them blink where scripts may run."""
     drawn = []
-    for number, (run, name, pair) in enumerate(zip(runs, names, views, strict=True)):
-        rec = run.reconstruction
-        for kind, view in (("phase", pair[1]), ("amplitude", pair[0])):
-            made = picture(view, rec.pixel_size_m, rec.origin_m, note=name)
+    for kind, index in (("phase", 1), ("amplitude", 0)):  # what is to be compared side by side
+        for number, (run, name, pair) in enumerate(zip(runs, names, views, strict=True)):
+            rec = run.reconstruction
+            made = picture(pair[index], rec.pixel_size_m, rec.origin_m, note=name)
             made.set("data-run", str(number))
             made.set("data-kind", kind)
             drawn.append(made)
@@ -248,9 +248,12 @@ def _curves(runs: Sequence[EarlierRun], names: Sequence[str]) -> Content:
 
 def _differences(runs: Sequence[EarlierRun], names: Sequence[str]) -> Content:
     settings = [{name: value for name, value, _ in settings_of(run.record)} for run in runs]
-    names_of_all = list(dict.fromkeys(name for one in settings for name in one))
-    if len({run.record.get("command") for run in runs}) > 1:  # most settings are of one alone
-        names_of_all = [name for name in names_of_all if all(name in one for one in settings)]
-    rows = [(name, [one.get(name, "") for one in settings]) for name in names_of_all]
-    differing = [(name, texts) for name, texts in rows if len(set(texts)) > 1]
-    return _side_by_side(differing, names) if differing else None
+    commands = [run.record.get("command") for run in runs]
+    rows = []
+    for name in dict.fromkeys(name for one in settings for name in one):
+        texts = [one.get(name, "") for one in settings]
+        # most settings are of one command alone: runs of others do not differ in them
+        of = {command for command, one in zip(commands, settings, strict=True) if name in one}
+        if len({text for command, text in zip(commands, texts, strict=True) if command in of}) > 1:
+            rows.append((name, texts))
+    return _side_by_side(rows, names) if rows else None

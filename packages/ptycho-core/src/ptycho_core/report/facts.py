@@ -10,7 +10,7 @@ from ptycho_physics import solve
 
 from ptycho_core.record import ASKED
 from ptycho_core.report.elements import Content, block, element, table
-from ptycho_core.report.repeating import command_line
+from ptycho_core.report.repeating import command_line, table_in
 
 __all__ = ["heading", "made_of", "settings_of"]
 
@@ -35,16 +35,16 @@ def settings_of(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     record
         Content of ``run.json``.
     """
-    applied = _table(record, "overrides_applied")
-    asked = _table(record, ASKED)
+    applied = table_in(record, "overrides_applied")
+    asked = table_in(record, ASKED)
     defaults = _solver_defaults() if record.get("command") == "reconstruct" else {}
     rows = []
-    for name, value in _flat(_table(record, "configuration")):
+    for name, value in _flat(table_in(record, "configuration")):
         key = name.rpartition(".")[2]
         if key in FILES:
             continue
         if key in applied:
-            origin = str(_table(applied, key).get("origin", ""))
+            origin = str(table_in(applied, key).get("origin", ""))
         elif not defaults or defaults.get(key) == value:
             origin = DEFAULT
         else:
@@ -74,11 +74,6 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) else describe(value)
 
 
-def _table(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = record.get(key)
-    return found if isinstance(found, Mapping) else {}
-
-
 def made_of(record: Mapping[str, Any], output: str) -> list[Content]:
     """Return the sections about settings, inputs, versions and time, and the command.
 
@@ -96,11 +91,11 @@ def made_of(record: Mapping[str, Any], output: str) -> list[Content]:
     again = command_line(record, output)
     inputs = [
         (role, _plain(file.get("name", "")), str(file.get("sha256", "a folder")))
-        for role, file in _table(record, "inputs").items()
+        for role, file in table_in(record, "inputs").items()
         if isinstance(file, Mapping)
     ]
-    versions = [(name, str(number)) for name, number in _table(record, "versions").items()]
-    times = [(name, f"{seconds} s") for name, seconds in _table(record, "timings_s").items()]
+    versions = [(name, str(number)) for name, number in table_in(record, "versions").items()]
+    times = [(name, f"{seconds} s") for name, seconds in table_in(record, "timings_s").items()]
     where = ", ".join(str(record[key]) for key in ("backend", "device") if record.get(key))
     return [
         block("To repeat it", element("pre", again)) if again else None,

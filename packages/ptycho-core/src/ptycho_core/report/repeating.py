@@ -15,7 +15,7 @@ from ptycho_config import (
 
 from ptycho_core.record import ASKED
 
-__all__ = ["command_line"]
+__all__ = ["command_line", "table_in"]
 
 #: Origins of settings that the user gave, on whichever way.
 GIVEN = ("override", "execution", "command line", "config file")
@@ -48,22 +48,22 @@ def command_line(record: Mapping[str, Any], output: str) -> str | None:
     output
         Name of the folder of the results.
     """
-    command, inputs = record.get("command"), _table(record, "inputs")
-    named = {role: str(_table(inputs, role).get("name", "")) for role in inputs}
+    command, inputs = record.get("command"), table_in(record, "inputs")
+    named = {role: str(table_in(inputs, role).get("name", "")) for role in inputs}
     if command == "infer":
-        model = _table(record, "configuration").get("model_path") or named.get("model_path")
+        model = table_in(record, "configuration").get("model_path") or named.get("model_path")
         words = [model, named.pop("test_data_file", None)]
         named.pop("model_path", None)
-        settings = _table(record, ASKED)
+        settings = table_in(record, ASKED)
     elif command == "reconstruct":
-        words, settings = [named.pop("scan", None)], _table(record, ASKED)
+        words, settings = [named.pop("scan", None)], table_in(record, ASKED)
     elif command == "train":
         roles = [role for role in named if role.startswith("train_data_file")]
         words, settings = [named.pop(role) for role in roles], _given(record)
         words = words or [None]
     elif command == "evaluate":
         words = [named.pop("reconstruction", None), named.pop("reference", None)]
-        settings = _table(record, ASKED)
+        settings = table_in(record, ASKED)
     else:
         return None
     if not all(words):
@@ -79,14 +79,15 @@ def command_line(record: Mapping[str, Any], output: str) -> str | None:
     return shlex.join(parts)
 
 
-def _table(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def table_in(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return a table in a record that may be of any kind; empty where there is none."""
     found = record.get(key)
     return found if isinstance(found, Mapping) else {}
 
 
 def _given(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a training that the user gave, and the refinement before it."""
-    entries = _table(record, "overrides_applied").items()
+    entries = table_in(record, "overrides_applied").items()
     given = {name: e.get("value") for name, e in entries if e.get("origin") in GIVEN}
     return given | ({"refine_probe": True} if record.get("probe_refinement") else {})
 
