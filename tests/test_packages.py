@@ -7,6 +7,7 @@ from importlib.metadata import files, version
 
 from packaging.requirements import Requirement
 from packaging.version import Version
+from ptycho_core.record import installed_versions
 
 PYTHONS = ["3.11", "3.12", "3.13"]
 
@@ -31,6 +32,10 @@ def test_required_files(root, import_names, package):
     assert [str(path) for path in wanted if not path.exists()] == []
     assert list((folder / "src").iterdir()) == [source]
     assert list((folder / "tests").rglob("test_*.py"))
+
+
+def test_records_of_runs_name_the_version(package):
+    assert installed_versions()[package] == version(package)
 
 
 def test_metadata(projects, package):

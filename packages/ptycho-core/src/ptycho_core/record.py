@@ -42,8 +42,9 @@ ASKED = "asked"
 UNFINISHED = ("interrupted", "max_time")
 
 PACKAGES = (
-    *(f"ptycho-{part}" for part in ("cli", "config", "core", "data", "physics", "torch", "tf")),
-    *("ptychopinn", "numpy", "scipy", "h5py", "matplotlib", "torch", "lightning"),
+    *("ptycho-cli", "ptycho-config", "ptycho-core", "ptycho-data", "ptycho-physics"),
+    *("ptycho-pretrained", "ptycho-tf", "ptycho-torch", "ptychopinn"),
+    *("numpy", "scipy", "h5py", "matplotlib", "torch", "lightning"),
     # TensorFlow is installed under either name; the second is used here.
     *("tensorflow", "tensorflow-cpu", "keras", "safetensors"),
 )
