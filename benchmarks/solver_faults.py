@@ -33,6 +33,7 @@ from ptycho_physics import (
     snake_scan,
     solve,
 )
+from ptycho_physics.solver._positions import directions
 from real_solver import Data, correlation, defocused
 
 PHOTONS = 1e6
@@ -52,6 +53,7 @@ class Fault:
     positions: np.ndarray | None = None
     path: np.ndarray | None = None  # of each exposure
     ramp: bool = False
+    photons: float = PHOTONS
 
 
 def faults(data: Data) -> list[Fault]:
@@ -62,6 +64,8 @@ def faults(data: Data) -> list[Fault]:
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     wrong = middle + (data.positions - middle) @ np.linalg.inv(1.02 * turn).T
     jitter = data.positions + rng.normal(scale=1.0, size=data.positions.shape)
+    wander = 1.5 * np.stack([np.sin(np.arange(n) / 30), np.cos(np.arange(n) / 40)], axis=1)
+    play = 1.5 * directions(data.positions) * np.array([1.0, 0.0])  # of the axis of the rows
     probe = {"update_probe": True}
     path = np.array([width(data.probe) / 2, 0.0])
     everything = Fault(
@@ -96,6 +100,15 @@ def faults(data: Data) -> list[Fault]:
         ),
         Fault(name="affine", positions=wrong, switch={"refine_affine": True}),
         Fault(name="jitter", positions=jitter, switch={"refine_positions": True}, ramp=True),
+        Fault(name="play", positions=data.positions - play, switch={"refine_backlash": True}),
+        Fault(
+            name="wander",
+            positions=data.positions + wander,
+            beside={"refine_positions": True},
+            switch={"position_smoothness": 2.0},
+            ramp=True,
+            photons=1e4,
+        ),
         Fault(name="fly scan", path=path, switch={"exposure_path": path}),
         everything,
     ]
@@ -122,7 +135,10 @@ def drifting(probe: np.ndarray, n: int) -> np.ndarray:
 
 
 def rates(
-    data: Data, probes: np.ndarray | None = None, path: np.ndarray | None = None
+    data: Data,
+    probes: np.ndarray | None = None,
+    path: np.ndarray | None = None,
+    photons: float = PHOTONS,
 ) -> np.ndarray:
     """Return the expected counts of the scan, with the probe of each pattern if given.
 
@@ -139,7 +155,7 @@ def rates(
             way = 0.0 if path is None else moment * path
             patches = extract_patches(data.truth, data.positions[part] + way, N)
             found[part] += intensity(patches, probe) / len(moments)
-    return found * (PHOTONS / found.sum(axis=(1, 2)).mean())
+    return found * (photons / found.sum(axis=(1, 2)).mean())
 
 
 def scene(folder: Path) -> Data:
@@ -156,7 +172,7 @@ def scene(folder: Path) -> Data:
 
 def counts_of(data: Data, fault: Fault) -> np.ndarray:
     """Draw the counts of a scan with a fault."""
-    expected = rates(data, fault.probes, fault.path)
+    expected = rates(data, fault.probes, fault.path, fault.photons)
     if fault.light is not None:
         expected *= fault.light[:, None, None]
     drawn = np.random.default_rng(0).poisson(expected + fault.background)
@@ -191,12 +207,22 @@ def run(data: Data, fault: Fault, epochs: int, auto: bool) -> dict[str, Any]:
             "r_factor": solution.r_factors[-1],
             "cpu_s_per_epoch": seconds,
         }
+        if fault.positions is not None:
+            result[label]["position_error"] = position_error(solution.positions, data.positions)
         result[f"{label}_object"] = solution.object
         if not fault.switch:
             break
     if auto:
         result["auto"] = ladder(counts, positions, data.probe).record()
     return result
+
+
+def position_error(found: np.ndarray, right: np.ndarray) -> float:
+    """Return the rms error of positions in pixels, without a linear map that the object follows."""
+    known = np.column_stack([np.ones(len(right)), right])
+    error = found - right
+    error = error - known @ np.linalg.lstsq(known, error, rcond=None)[0]
+    return float(np.sqrt(np.mean(error**2)))
 
 
 def clean(number: int) -> int:
@@ -269,6 +295,9 @@ def main() -> int:
         )
         scores = " | ".join(f"{entry['correlation']:.5f}" for entry in pair)
         print(f"| {fault.name} | {scores} | {figures} |", flush=True)
+        if "position_error" in pair[0]:
+            off = ", ".join(f"{entry['position_error']:.3f}" for entry in pair)
+            print(f"  positions off by {off} pixels rms", flush=True)
         if options.auto:
             print(f"  auto: {', '.join(result['auto']['switches']) or 'nothing'}", flush=True)
     if options.pictures is not None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ptycho_physics import defocused_probe, random_cells, simulate_counts, snake_scan, solve
 from ptycho_physics.metrics import compare
-from ptycho_physics.solver._alignment import affinely_moved
+from ptycho_physics.solver._positions import affinely_moved
 
 N = 32
 ANGLE = np.deg2rad(2.0)

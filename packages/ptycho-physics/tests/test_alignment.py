@@ -14,13 +14,12 @@ from ptycho_physics._forward import centring
 from ptycho_physics.solver._alignment import (
     align_phase,
     fit_patterns,
-    move_positions,
-    object_slopes,
     phase_slopes,
     smooth_phase,
 )
 from ptycho_physics.solver._estimate import Estimate
 from ptycho_physics.solver._measurement import Measurement
+from ptycho_physics.solver._positions import move_positions, object_slopes
 
 N = 32
 

@@ -27,12 +27,14 @@ EVERYTHING = {
     "probe_variation": 2,
     "variation_start": 2,
     "refine_affine": True,
+    "refine_backlash": True,
+    "position_smoothness": 2.0,
     "epochs": 4,
     "batch_size": 30,
 }
 
 COMPARED = ("object", "probe", "positions", "light", "background", "background_share", "affine")
-COMPARED += ("probe_variation", "variation_coefficients")
+COMPARED += ("backlash", "probe_variation", "variation_coefficients")
 
 
 @pytest.fixture(scope="module")

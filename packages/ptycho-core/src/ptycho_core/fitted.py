@@ -32,6 +32,8 @@ class Fitted:
         Their coefficients in each pattern.
     affine : (2, 2) float64 array, or None
         Linear map of the positions about their mean that corrects them.
+    backlash : (2,) float64 array, or None
+        Shift (x, y) of the positions between there and back, in pixels.
     exposure_path : (n, 2) float64 array, or None
         Displacement of the sample during each exposure of a fly scan, in pixels.
     held_out : HeldOut or None
@@ -43,6 +45,7 @@ class Fitted:
     probe_variation: NDArray[np.complex64] | None = None
     variation_coefficients: NDArray[np.complex64] | None = None
     affine: NDArray[np.float64] | None = None
+    backlash: NDArray[np.float64] | None = None
     exposure_path: NDArray[np.float64] | None = None
     held_out: HeldOut | None = None
 
@@ -80,8 +83,8 @@ class Fitted:
         factor = np.ones(len(rows)) if share is None else share[rows]
         return factor[:, None, None] * self.background
 
-    def metrics(self) -> dict[str, Any]:
-        """Return the entries of ``metrics.json``."""
+    def metrics(self, pixel_size_m: float | None) -> dict[str, Any]:
+        """Return the entries of ``metrics.json``, lengths also in metres if pixels are known."""
         found: dict[str, Any] = {}
         if self.light is not None:
             found["light_rms"] = float(np.std(self.light))
@@ -92,6 +95,10 @@ class Fitted:
             found["probe_variation_rms"] = float(np.sqrt(power.mean()))
         if self.affine is not None:
             found["affine"] = self.affine.tolist()
+        if self.backlash is not None:
+            found["backlash"] = self.backlash.tolist()
+            if pixel_size_m is not None:
+                found["backlash_m"] = (self.backlash * pixel_size_m).tolist()
         if self.held_out is not None:
             found["held_out"] = {
                 "patterns": len(self.held_out.indices),

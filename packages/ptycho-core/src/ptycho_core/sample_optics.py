@@ -133,7 +133,9 @@ def check_optics(settings: Mapping[str, Any], *, auto: bool = False) -> None:
         for name in ("slice_thickness_m", "slice_tilt_rad", "slice_coupling"):
             if settings.get(name):
                 raise InvalidValueError(name, "given with the number of slices", "without")
-    elif settings.get("refine_positions") or settings.get("refine_affine"):
+    elif any(
+        settings.get(name) for name in ("refine_positions", "refine_affine", "refine_backlash")
+    ):
         advice = "refine positions with a thin object, and start from them (--from)"
         raise InvalidValueError("refine_positions", "left out with slices", "True", advice)
 

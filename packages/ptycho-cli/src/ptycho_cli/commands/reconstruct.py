@@ -124,6 +124,19 @@ BASIC = (
     help="Refine scale, rotation and shear of the positions, before single ones are refined.",
 )
 @section("Solver")(
+    "--refine-backlash",
+    is_flag=True,
+    help="Refine the shift of the positions between there and back: the play of a stage, or a "
+    "delay of the exposures.",
+)
+@section("Solver")(
+    "--position-smoothness",
+    type=Number(0, 1e6),
+    metavar="PATTERNS",
+    help="Average corrections of single positions over so many patterns along the scan. Needs "
+    "`--refine-positions`.",
+)
+@section("Solver")(
     "--probe-variation",
     type=Whole(1, 64),
     metavar="K",
@@ -246,6 +259,8 @@ def reconstruct(
     modes: int | None,
     refine_positions: bool,
     refine_affine: bool,
+    refine_backlash: bool,
+    position_smoothness: float | None,
     probe_variation: int | None,
     refine_light: bool,
     background: str | None,
@@ -360,6 +375,8 @@ def reconstruct(
                 "modes": modes,
                 "refine_positions": refine_positions,
                 "refine_affine": refine_affine,
+                "refine_backlash": refine_backlash,
+                "position_smoothness": position_smoothness or 0.0,
                 "probe_variation": probe_variation,
                 "refine_light": refine_light,
                 "background": background,

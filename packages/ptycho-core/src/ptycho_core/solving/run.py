@@ -252,7 +252,7 @@ class SolverRun:
             metrics = {"r_factor": verdict.r_factor, **known}
         metrics |= {
             **verdict.metrics,
-            **fitted.metrics(),
+            **fitted.metrics(rec.pixel_size_m),
             "r_factors": solution.r_factors,
             "stopped": stopped,
         }
@@ -263,6 +263,8 @@ class SolverRun:
         moved = float(np.sqrt(np.mean((solution.positions - scan.positions) ** 2)))
         if work.settings.get("refine_positions"):
             metrics["positions_moved_rms"] = moved
+            if rec.pixel_size_m is not None:
+                metrics["positions_moved_rms_m"] = moved * rec.pixel_size_m
         curve = None
         if self.half_scan_frc:
             if not (attendance.stopped or interrupts.arrived):
@@ -338,7 +340,10 @@ class SolverRun:
             epochs=settings["epochs"],
             batches=math.ceil(scan.n / (settings.get("batch_size") or 16)),
             optics=optics,
-            still=not (settings.get("refine_positions") or settings.get("refine_affine")),
+            still=not any(
+                settings.get(name)
+                for name in ("refine_positions", "refine_affine", "refine_backlash")
+            ),
         )
 
     def _work(

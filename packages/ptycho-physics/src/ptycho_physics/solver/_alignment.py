@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import affine_transform
 
 from ptycho_physics._gradients import PIXELS_AT_ONCE
 from ptycho_physics._namespace import Array, abs2, as_like, to_numpy
@@ -37,23 +36,6 @@ Slopes = Callable[[Array, Any], tuple[Array, ...]]
 SMOOTHEST = 4
 """Largest order of the cosines of a smooth phase, across the scan."""
 
-MOST_STRETCHED = 256
-"""Patterns that the stretch of all is fitted to, at most."""
-
-LARGEST_STRETCH = 0.03
-"""Largest change of the linear map in one step."""
-
-LARGEST_STEP = 0.5
-"""Largest shift of a position in one step, in pixels."""
-
-
-def object_slopes(patches: Array, xp: Any) -> tuple[Array, Array]:
-    """Return the derivatives of patches by x and y: central differences, zero at the rim."""
-    across = (patches[:, :, 2:] - patches[:, :, :-2]) * 0.5
-    down = (patches[:, 2:, :] - patches[:, :-2, :]) * 0.5
-    column, row = xp.zeros_like(patches[:, :, :1]), xp.zeros_like(patches[:, :1, :])
-    return xp.concat([column, across, column], axis=2), xp.concat([row, down, row], axis=1)
-
 
 def phase_slopes(patches: Array, xp: Any) -> tuple[Array, Array]:
     """Return the derivatives of patches by a phase gradient in radians per pixel along x and y."""
@@ -63,21 +45,28 @@ def phase_slopes(patches: Array, xp: Any) -> tuple[Array, Array]:
 
 
 def fit_patterns(estimate: Estimate, slopes: Slopes) -> NDArray[np.float64]:
-    """Return the least-squares coefficients (n, 2) of the two derivatives for each pattern.
+    """Return the least-squares coefficients (n, 2) of the two derivatives for each pattern."""
+    return steps_of(*each_pattern(estimate, slopes))
+
+
+def each_pattern(
+    estimate: Estimate, slopes: Slopes
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the normal equations (n, 2, 2) and (n, 2) of two derivatives for each pattern.
 
     Of held-out patterns only the pixels count that may be fitted.
     """
     measured, N = estimate.measured, estimate.probe.shape[-1]
-    found = np.empty((len(measured), 2))
+    gram, right = np.empty((len(measured), 2, 2)), np.empty((len(measured), 2))
     size = max(PIXELS_AT_ONCE // N**2, 1)
     for which, bad in ((measured.used, measured.bad), (measured.held_out, measured.unfitted)):
         for batch in np.split(which, range(size, len(which), size)):
             if len(batch):
-                found[batch] = _steps(*normal_equations(estimate, batch, slopes, bad))
-    return found
+                gram[batch], right[batch] = normal_equations(estimate, batch, slopes, bad)
+    return gram, right
 
 
-def _steps(gram: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+def steps_of(gram: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solve for two coefficients of each pattern."""
     aa, ab, bb = gram[:, 0, 0], gram[:, 0, 1], gram[:, 1, 1]
     a, b = right.T
@@ -116,94 +105,6 @@ def normal_equations(
         for k in range(j + 1):
             gram[:, j, k] = gram[:, k, j] = product(responses[j], responses[k])
     return gram, np.stack([product(response, missing) for response in responses], axis=1)
-
-
-def move_positions(estimate: Estimate, start: NDArray[np.float64], largest: float) -> float:
-    """Move every position by its least-squares step, and return the rms step in pixels.
-
-    The mean of the patterns in use is fixed, because object and positions can move together:
-    held-out ones shall not move the others. No position
-    moves further than ``largest`` pixels in x or y from ``start`` (n, 2), or where its affine
-    correction has brought that.
-    """
-    step = fit_patterns(estimate, object_slopes)
-    length = np.linalg.norm(step, axis=1, keepdims=True)
-    step *= np.minimum(1, LARGEST_STEP / np.maximum(length, LARGEST_STEP))
-    moved = estimate.positions + step
-    used = estimate.measured.used
-    moved -= np.mean((moved - start)[used], axis=0)
-    start = affinely_moved(start, estimate.affine)
-    moved = np.clip(moved, start - largest, start + largest)
-    rms = float(np.sqrt(np.mean((moved - estimate.positions) ** 2)))
-    estimate.positions = moved
-    return rms
-
-
-def stretch_slopes(patches: Array, xp: Any) -> tuple[Array, ...]:
-    """Return the derivatives of patches by a linear map about their centres, row by row."""
-    N = patches.shape[-1]
-    offsets = as_like(xp.asarray(np.arange(N) - N // 2, dtype=xp.float32), patches, xp)
-    across, down = object_slopes(patches, xp)
-    return (
-        across * offsets,
-        across * offsets[:, None],
-        down * offsets,
-        down * offsets[:, None],
-    )
-
-
-def move_affinely(estimate: Estimate, start: NDArray[np.float64], largest: float) -> None:
-    """Move all positions together: by one linear map about their mean, in least squares.
-
-    It corrects the scale of both axes of a stage, their angle and that to the detector. With wrong
-    positions ``p`` where ``A p`` are right, the object that fits best is ``O(A r)``: each pattern
-    has its own place in it, but stretched about its centre by ``A``. This stretch is fitted, for
-    all patterns together, and object and positions are mapped back by it. No position moves
-    further than ``largest`` pixels in x or y from ``start`` (n, 2).
-    """
-    used, N = estimate.measured.used, estimate.probe.shape[-1]
-    chosen = used[np.linspace(0, len(used) - 1, min(len(used), MOST_STRETCHED)).astype(np.int64)]
-    gram, right = np.zeros((4, 4)), np.zeros(4)
-    size = max(PIXELS_AT_ONCE // N**2, 1)
-    for batch in np.split(chosen, range(size, len(chosen), size)):
-        found = normal_equations(estimate, batch, stretch_slopes, estimate.measured.bad)
-        gram, right = gram + found[0].sum(axis=0), right + found[1].sum(axis=0)
-    back = np.linalg.lstsq(gram, right, rcond=1e-6)[0].reshape(2, 2)
-    length = float(np.linalg.norm(back))
-    step = -back * min(1.0, LARGEST_STRETCH / max(length, 1e-12))
-    before = np.eye(2) if estimate.affine is None else estimate.affine
-    change = (np.eye(2) + step) @ before - np.eye(2)
-    middle = start.mean(axis=0)
-    furthest = np.abs((start - middle) @ change.T).max()
-    after = np.eye(2) + change * min(1.0, largest / max(furthest, 1e-12))
-    estimate.affine, estimate.positions = after, affinely_moved(start, after)
-    estimate.canvas = _stretched(estimate, after @ np.linalg.inv(before), middle)
-
-
-def _stretched(
-    estimate: Estimate, linear: NDArray[np.float64], middle: NDArray[np.float64]
-) -> Array:
-    """Return the object whose point ``linear r`` about the middle was at ``r``."""
-    canvas = to_numpy(estimate.canvas)
-    back = np.linalg.inv(linear)[::-1, ::-1]  # rows and columns for y and x
-    centre = middle[::-1]
-    offset = centre - back @ centre
-    parts = [
-        affine_transform(part, back, offset, order=1, mode="nearest")
-        for part in (canvas.real, canvas.imag)
-    ]
-    moved = (parts[0] + 1j * parts[1]).astype(np.complex64)
-    return as_like(estimate.xp.asarray(moved), estimate.canvas, estimate.xp)
-
-
-def affinely_moved(
-    positions: NDArray[np.float64], affine: NDArray[np.float64] | None
-) -> NDArray[np.float64]:
-    """Apply a linear map (2, 2) about the mean of positions (n, 2); None changes nothing."""
-    if affine is None:
-        return positions
-    middle = positions.mean(axis=0)
-    return np.asarray(middle + (positions - middle) @ affine.T)
 
 
 def align_phase(estimate: Estimate) -> None:

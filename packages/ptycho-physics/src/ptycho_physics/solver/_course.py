@@ -9,9 +9,14 @@ from attrs import define, field, frozen
 from numpy.typing import NDArray
 from ptycho_config.plain_text import array_text
 
-from ptycho_physics.solver._alignment import align_phase, move_affinely, move_positions
+from ptycho_physics.solver._alignment import align_phase
 from ptycho_physics.solver._estimate import Estimate, Updates
 from ptycho_physics.solver._held_out import Record
+from ptycho_physics.solver._positions import (
+    move_affinely,
+    move_back_and_forth,
+    move_positions,
+)
 from ptycho_physics.solver._stopping import DivergenceError, Watch, diverged
 
 
@@ -81,10 +86,14 @@ class Course:
         Epochs, counted from 0, in which refinement begins; None: there is none.
     first : (n, 2) float64 array
         Positions at the start, on the canvas.
-    affine_start : int or None
-        Epoch in which the affine correction begins; it ends when single positions move.
+    affine_start, backlash_start : int or None
+        Epochs in which the corrections of all positions together begin; they end when single
+        positions move.
+    smoothness : float
+        Of the deviations of single positions, in patterns: see `smooth_steps`.
     margin, affine_margin : int
-        How far a position may move alone, and with all others, in pixels.
+        How far a position may move alone or by the backlash, and by the affine correction, in
+        pixels.
     patience : int
         Epochs without a better prediction of the held-out patterns that end the run.
     record : Record
@@ -106,6 +115,8 @@ class Course:
     first: NDArray[np.float64]
     margin: int
     affine_start: int | None = None
+    backlash_start: int | None = None
+    smoothness: float = 0.0
     affine_margin: int = 0
     patience: int
     record: Record = field(factory=Record)
@@ -137,14 +148,22 @@ class Course:
                 return "plateau"
             if self._overfitted():
                 return "held-out"
-            if _begun(self.position_start, self.epoch - 1):
-                move_positions(self.estimate, self.first, self.margin)
-            elif _begun(self.affine_start, self.epoch - 1):
-                move_affinely(self.estimate, self.first, self.affine_margin)
+            self._move()
             self.batches, self._before = 0, self.random.bit_generator.state
             if self.epoch < epochs and between(self.state):
                 return "caller"
         return "epochs"
+
+    def _move(self) -> None:
+        """Move the positions by what the patterns ask for after an epoch."""
+        epoch = self.epoch - 1
+        if _begun(self.position_start, epoch):
+            move_positions(self.estimate, self.first, self.margin, self.smoothness)
+            return
+        if _begun(self.affine_start, epoch):
+            move_affinely(self.estimate, self.first, self.affine_margin)
+        if _begun(self.backlash_start, epoch):
+            move_back_and_forth(self.estimate, self.first, self.margin)
 
     def _updates(self, epoch: int) -> Updates:
         return Updates(

@@ -87,6 +87,8 @@ class Estimate:
         Of the probe over the scan.
     affine : (2, 2) float64 NumPy array, or None
         What was found of the positions about their mean: see `move_affinely`.
+    backlash : (2,) float64 NumPy array, or None
+        Shift (x, y) of the positions between there and back: see `move_back_and_forth`.
     exposure : Exposure or None
         The way of the sample during each exposure of a fly scan.
     saturation : float or None
@@ -107,6 +109,7 @@ class Estimate:
     background: Background | None = None
     variation: Variation | None = None
     affine: NDArray[np.float64] | None = None
+    backlash: NDArray[np.float64] | None = None
     exposure: Exposure | None = None
     saturation: float | None = None
     misfit: float = 0.0
@@ -375,6 +378,8 @@ class Estimate:
             found["coefficients"] = self.variation.coefficients
         if self.affine is not None:
             found["affine"] = self.affine
+        if self.backlash is not None:
+            found["backlash"] = self.backlash
         return {name: np.array(to_numpy(values), order="C") for name, values in found.items()}
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -406,6 +411,8 @@ class Estimate:
                 self.background.share = put("share")
         if self.affine is not None:
             self.affine = arrays["affine"].copy()
+        if self.backlash is not None:
+            self.backlash = arrays["backlash"].copy()
         if self.variation is not None:
             self.variation.modes = put("variation")
             self.variation.coefficients = put("coefficients")

@@ -131,7 +131,7 @@ class Optics:
             return
         names = ["probe_variation", "exposure_path"]
         if self.slices is not None:
-            names += ["refine_positions", "refine_affine"]
+            names += ["refine_positions", "refine_affine", "refine_backlash"]
         for name in names:
             if refined[name] is not None and refined[name] is not False:
                 rule = "left out with " + ("slices" if self.slices is not None else "near_field")

@@ -21,6 +21,7 @@ from ptycho_physics.solver._start import (
     check_arguments,
     check_detector,
     check_options,
+    check_smoothness,
     first_estimate,
     with_modes,
 )
@@ -53,6 +54,9 @@ def solve(
     position_start: int = 5,
     refine_affine: bool = False,
     affine_start: int = 1,
+    refine_backlash: bool = False,
+    backlash_start: int = 2,
+    position_smoothness: float = 0.0,
     refine_light: bool = False,
     light_start: int = 1,
     background: str | None = None,
@@ -119,6 +123,14 @@ def solve(
     refine_affine
         Refine the positions first by one linear map of all, of scales, rotation and shear, from
         epoch ``affine_start`` until single positions are refined.
+    refine_backlash
+        Refine a shift of the positions between there and back, by up to N/8 pixels along x and y,
+        from epoch ``backlash_start`` until single positions are refined. The patterns have to be in
+        the order of the scan.
+    position_smoothness
+        How smooth the deviations of single positions are along the scan, in patterns: each is
+        averaged over about so many before and after it. 0: each position is refined alone. Needs
+        ``refine_positions``.
     exposure_path : (n, 2) or (2,) real NumPy array, optional
         Displacement ``(x, y)`` of the sample during each exposure of a fly scan, or during all, in
         pixels, the position in its middle; see `exposure_path`. The probe of a pattern is then
@@ -193,6 +205,7 @@ def solve(
         "light_start": (light_start, 0),
         "background_start": (background_start, 0),
         "affine_start": (affine_start, 0),
+        "backlash_start": (backlash_start, 0),
         "probe_variation": (1 if probe_variation is None else probe_variation, 1),
         "variation_start": (variation_start, 0),
         "seed": (seed, 0),
@@ -203,13 +216,16 @@ def solve(
         rule, advice = "left out unless the probe is refined", "set update_probe as well"
         raise InvalidValueError("probe_variation", rule, str(probe_variation), advice)
     probe = with_modes(probe, modes, update_probe, xp)
-    margin = counts.shape[-1] // 8 if refine_positions else 0
+    check_smoothness(position_smoothness, refine_positions)
+    margin = counts.shape[-1] // 8 if refine_positions or refine_backlash else 0
     extent = float(np.ptp(positions, axis=0).max()) / 2
     affine_margin = math.ceil(LARGEST_AFFINE * extent) if refine_affine else 0
+    reach = affine_margin + margin * (refine_positions + refine_backlash)
     optics = Optics.of(counts.shape[-1], near_field, slices, slice_coupling)
     optics.check(
         refine_positions=refine_positions,
         refine_affine=refine_affine,
+        refine_backlash=refine_backlash,
         probe_variation=probe_variation,
         exposure_path=exposure_path,
     )
@@ -218,9 +234,7 @@ def solve(
     counts, probe, mask = optics.with_border(counts, probe, mask, xp)
     measured = optics.measured(counts, probe, mask, xp)
     measured = hold_out(measured, positions, check_held_out(held_out, len(measured)), seed)
-    estimate = first_estimate(
-        measured, positions, probe, initial, relaxation, margin + affine_margin, xp, optics
-    )
+    estimate = first_estimate(measured, positions, probe, initial, relaxation, reach, xp, optics)
     if refine_light:
         estimate.light = xp.astype(xp.ones_like(measured.counts[:, 0, 0]), xp.float32)
     if background is not None:
@@ -231,6 +245,8 @@ def solve(
         estimate.saturation = saturation
     if refine_affine:
         estimate.affine = np.eye(2)
+    if refine_backlash:
+        estimate.backlash = np.zeros(2)
     if probe_variation is not None:
         number, patterns = probe_variation, len(measured)
         estimate.variation = Variation.none(number, patterns, estimate.probe, xp)
@@ -240,6 +256,7 @@ def solve(
         refine_light * light_start,
         (background is not None) * background_start,
         refine_affine * affine_start,
+        refine_backlash * backlash_start,
         (probe_variation is not None) * variation_start,
     )
     course = Course(
@@ -256,6 +273,8 @@ def solve(
         first=estimate.positions,
         margin=margin,
         affine_start=affine_start if refine_affine else None,
+        backlash_start=backlash_start if refine_backlash else None,
+        smoothness=position_smoothness,
         affine_margin=affine_margin,
         patience=patience,
     )

@@ -55,6 +55,9 @@ class Solution:
         Their coefficients in each pattern, of mean zero.
     affine : (2, 2) float64 NumPy array, or None
         Linear map of the positions about their mean that was found with ``refine_affine``.
+    backlash : (2,) float64 NumPy array, or None
+        Shift (x, y) of the positions in pixels between moves to larger and to smaller values, that
+        was found with ``refine_backlash``.
     exposure_path : (n, 2) float64 NumPy array, or None
         Displacement of the sample during each exposure, as given; there and back are equal.
     held_out : HeldOut or None
@@ -76,6 +79,7 @@ class Solution:
     probe_variation: NDArray[np.complex64] | None = field(default=None, repr=array_text)
     variation_coefficients: NDArray[np.complex64] | None = field(default=None, repr=array_text)
     affine: NDArray[np.float64] | None = field(default=None, repr=array_text)
+    backlash: NDArray[np.float64] | None = field(default=None, repr=array_text)
     exposure_path: NDArray[np.float64] | None = field(default=None, repr=array_text)
     held_out: HeldOut | None = None
     slices: Array | None = field(default=None, repr=array_text)
@@ -132,6 +136,7 @@ def solution_of(
         background_share=more.get("share"),
         **_variation(estimate, upright),
         affine=estimate.affine,
+        backlash=estimate.backlash,
         exposure_path=None if estimate.exposure is None else estimate.exposure.path,
         held_out=held_out,
     )

@@ -1,5 +1,6 @@
 """The start of a run: checked arguments, scale of the counts, probe modes, first estimate."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,6 +62,15 @@ def check_options(
         raise InvalidValueError("relaxation", "in (0, 1]", describe(relaxation))
     if tolerance is not None and not tolerance >= 0:
         raise InvalidValueError("tolerance", "a number >= 0", describe(tolerance))
+
+
+def check_smoothness(smoothness: float, refine_positions: bool) -> None:
+    """Refuse a smoothness of positions that is no length, or of positions that stay."""
+    if not 0 <= smoothness < math.inf:
+        raise InvalidValueError("position_smoothness", "patterns >= 0", describe(smoothness))
+    if smoothness and not refine_positions:
+        rule, advice = "left out unless positions are refined", "set refine_positions as well"
+        raise InvalidValueError("position_smoothness", rule, describe(smoothness), advice)
 
 
 def with_modes(probe: Array, modes: int | None, update_probe: bool, xp: Any) -> Array:
