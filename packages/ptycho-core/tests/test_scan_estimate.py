@@ -151,6 +151,22 @@ def test_a_scan_that_has_not_converged_gets_more_epochs(
     assert epochs == expected
 
 
+def test_few_photons_get_more_epochs(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The solver averages over epochs there."""
+    assert scan.object_guess is not None
+    positions, probe = scan.positions, scan.probe
+    counts = simulate_counts(scan.object_guess, probe, positions, photons=800, seed=0)
+    indices = np.arange(len(positions))
+
+    def error() -> float:
+        found = ScanEstimate.of_patterns(counts, positions, probe, photons=800)
+        return 1 - agreement(found.patches(indices)[0], scan, indices)
+
+    averaged = error()
+    monkeypatch.setattr(scan_estimate, "AVERAGED", 1)
+    assert averaged < 0.9 * error()
+
+
 def test_few_photons_need_smaller_steps() -> None:
     probe = defocused_probe(64)
     relaxations = [estimate_relaxation(photons, probe) for photons in (1.0, 1e3, 1e5, 1e9)]

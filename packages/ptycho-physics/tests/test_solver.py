@@ -137,6 +137,47 @@ def test_dose_and_probe_power_do_not_change_the_object(library, experiment):
     )
 
 
+@pytest.fixture(scope="module")
+def dim(experiment):
+    truth, positions, probe, _ = experiment
+    return truth, positions, probe, simulate_counts(truth, probe, positions, 800, seed=5)
+
+
+def test_the_mean_over_epochs_has_less_noise(library, dim):
+    truth, positions, probe, counts = dim
+    arrays = (library.array(counts), positions, library.array(probe))
+    options = {"epochs": 16, "batch_size": 8}
+    mean, last = (solve(*arrays, **options, average=each) for each in (None, False))
+    errors = [1 - score(library, each, truth, positions) for each in (mean, last)]
+    assert errors[0] < 0.8 * errors[1]
+
+
+def test_dim_patterns_darken_the_truth_without_an_offset(library, dim):
+    truth, positions, probe, _ = dim
+    counts = simulate_counts(truth, probe, positions, 100, seed=5)
+    canvas = Canvas.covering(positions, N)
+    initial = truth[Canvas(origin=(0, 0), shape=truth.shape).window(canvas)]
+    brightness = []
+    for offset in (0.0, 1.0):
+        # one step on all patterns
+        arrays = (library.array(counts), positions, library.array(probe))
+        options = {"initial": library.array(initial), "epochs": 1, "batch_size": len(counts)}
+        found = solve(*arrays, **options, offset=offset, average=False)
+        here, there = scanned(found, positions)
+        common = np.vdot(truth[there], library.numpy(found.object)[here]).real
+        brightness.append(common / np.vdot(truth[there], truth[there]).real)
+    assert brightness[0] < 0.9
+    assert 1 <= brightness[1] < 1.15
+
+
+def test_many_photons_are_not_averaged(experiment):
+    _, positions, probe, counts = experiment
+    usual, last = (
+        solve(counts, positions, probe, epochs=2, average=each) for each in (None, False)
+    )
+    np.testing.assert_array_equal(usual.object, last.object)
+
+
 def test_callback_hears_of_every_epoch(experiment):
     _, positions, probe, counts = experiment
     heard = []
@@ -177,6 +218,7 @@ def test_what_does_not_fit_is_refused(change, name):
         ("relaxation", 0.0),
         ("relaxation", 1.1),
         ("tolerance", float("nan")),
+        ("offset", -0.5),
         ("patience", 0),
         ("modes", 0),
         ("seed", -1),

@@ -23,6 +23,8 @@ EVERYTHING = {
     "position_start": 2,
     "refine_light": True,
     "background": "scaled",
+    "average": True,
+    "offset": 0.5,
     "held_out": 0.1,
     "probe_variation": 2,
     "variation_start": 2,

@@ -8,6 +8,8 @@ A large scan is divided into compact parts, each with an estimate of its own, so
 not grow with the number of patterns.
 """
 
+from typing import Any
+
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from ptycho_physics import (
     Canvas,
     Solution,
     extract_patches,
+    few_photons,
     lit_pixels,
     merge_patches,
     normalise_probe,
@@ -37,8 +40,14 @@ FEWEST, MOST = 8, 200
 """Limits of the number of epochs."""
 
 SLOW, LONGER = 3e-3, 4
-"""Fall of the R-factor in an epoch, as a part of it, above which a scan has not converged by then,
-as under a strongly divergent beam; and by how much its estimate takes longer."""
+"""Fall of the R-factor in an epoch, as a part of it, above which a scan has not converged, as under
+a strongly divergent beam; and by how much its estimate takes longer at most."""
+
+AVERAGED = 2
+"""By how much it takes longer where photons are few: the solver averages over the epochs there."""
+
+OFFSET = 0.2
+"""Offset of the solver where photons are few. The network removes noise better than a bias."""
 
 LEAST_RELAXATION, MOST_RELAXATION = 0.1, 0.5
 """Relaxation of the solver's step with many photons, and with few."""
@@ -96,17 +105,27 @@ class _Patterns:
         """The canvas that the patterns cover."""
         return Canvas.covering(self.positions, self.probe.shape[-1])
 
+    @property
+    def few(self) -> bool:
+        """Whether photons are few."""
+        return bool(few_photons(self.photons, self.probe))
+
     def solved(self) -> NDArray[np.complex64]:
         """Return the object from a flat one; a scan that has not converged gets more epochs."""
         epochs = estimate_epochs(len(self.counts))
+        if self.few:
+            epochs = min(AVERAGED * epochs, MOST)
         solution = self.after(epochs)
         *_, before, _, last = solution.r_factors
         more = min(LONGER * epochs, MOST) - epochs
         if more > 0 and before - last > 2 * SLOW * last:
-            solution = self.after(more, np.asarray(solution.object))
+            start = np.asarray(solution.object)
+            solution = self.after(more, start, tolerance=SLOW, patience=2)
         return np.asarray(solution.object)
 
-    def after(self, epochs: int, initial: NDArray[np.complex64] | None = None) -> Solution:
+    def after(
+        self, epochs: int, initial: NDArray[np.complex64] | None = None, **stopping: Any
+    ) -> Solution:
         """Return the solution after some epochs, from a flat object or that given."""
         return solve(
             self.counts,
@@ -116,7 +135,10 @@ class _Patterns:
             epochs=epochs,
             batch_size=BATCH,
             relaxation=estimate_relaxation(self.photons, self.probe),
+            average=self.few,
+            offset=OFFSET if self.few else 0.0,
             mask=self.bad_pixels,
+            **stopping,
         )
 
     def light(self) -> NDArray[np.float32]:

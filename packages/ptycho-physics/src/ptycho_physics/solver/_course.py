@@ -140,6 +140,7 @@ class Course:
             if not self._pass(between):
                 return "caller"
             converged = self.watch.add(self.estimate.misfit / self.estimate.total)
+            self.estimate.average(self.epoch)
             if len(self.estimate.measured.held_out):
                 self.record.add(self.estimate, self._updates(self.epoch - 1))
             if callback is not None:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 
@@ -28,6 +28,7 @@ from ptycho_physics._blocks import (
 )
 from ptycho_physics._exposure import Exposure
 from ptycho_physics._forward import probe_intensity
+from ptycho_physics._low_counts import OFFSET, modulus_ratio
 from ptycho_physics._namespace import Array, abs2, as_like, scatter_add, to_numpy
 from ptycho_physics.metrics import r_factor_sums
 from ptycho_physics.solver._detector import Background
@@ -42,6 +43,10 @@ from ptycho_physics.solver._variation import (
 
 LARGEST_CHANGE = 2.0
 """Largest factor on the light of a pattern in one step."""
+
+MEMORY = 5
+"""Power of the epoch by which the mean object weighs it: O. Shamir and T. Zhang, *ICML*, 71 (2013),
+polynomial-decay averaging."""
 
 SMALLEST_MODULUS = 1e-6
 """Predicted modulus below which the phase of a pixel is undefined; counts are of order one."""
@@ -93,6 +98,10 @@ class Estimate:
         The way of the sample during each exposure of a fly scan.
     saturation : float or None
         Counts from which a pixel is censored.
+    offset : float
+        Photons that are added to counts and rates before the root: see `modulus_ratio`.
+    mean : array like `canvas`, or None
+        Mean of the object over the epochs, with `average`.
     misfit, total : float
         ``sum |sqrt(rate) - sqrt(counts)|`` and ``sum sqrt(counts)`` of the batches since both were
         set to zero.
@@ -112,6 +121,8 @@ class Estimate:
     backlash: NDArray[np.float64] | None = None
     exposure: Exposure | None = None
     saturation: float | None = None
+    offset: float = 0.0
+    mean: Array | None = None
     misfit: float = 0.0
     total: float = 0.0
     _weight: Array = field(init=False)  # (H*W,) real scratch, zero between batches
@@ -188,6 +199,12 @@ class Estimate:
 
     def _moved(self, fields: Array, amplitude: Array, modulus: Array, bad: Array | None) -> Array:
         """Return the change of waves to the measured modulus, in their place."""
+        if self.offset:
+            photons = self.measured.photons * OFFSET / self.offset
+            power, smallest = modulus * modulus, SMALLEST_MODULUS
+            ratio = modulus_ratio(power, amplitude, photons, smallest=smallest, xp=self.xp)
+            fields *= without(ratio, bad, self.xp)[:, None]
+            return fields
         missing = without(amplitude - modulus, bad, self.xp)
         modulus += SMALLEST_MODULUS
         missing /= modulus
@@ -364,6 +381,23 @@ class Estimate:
     def end_epoch(self) -> None:
         """Do what an epoch ends with: nothing for a thin object."""
 
+    def average(self, epoch: int) -> None:
+        """Take the object after an epoch, counted from 1, into the mean, if there is one.
+
+        Each batch moves the object towards its own noise. The mean over the epochs has less of it,
+        and weights that rise with a power of the epoch, `MEMORY`, forget the start.
+        """
+        xp, canvas = self.xp, self.canvas
+        if self.mean is None:
+            return
+        overlap = complex(xp.sum(xp.conj(canvas) * self.mean))  # a refined probe frees the phase
+        turn = overlap / abs(overlap) if overlap else 1.0
+        self.mean = self.mean + (MEMORY + 1) / (epoch + MEMORY) * (canvas * turn - self.mean)
+
+    def averaged(self) -> "Estimate":
+        """Return the estimate with the mean object where there is one."""
+        return self if self.mean is None else evolve(self, canvas=self.mean, mean=None)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Copy all that is estimated, to NumPy."""
         found = {"canvas": self.canvas, "probe": self.probe, "positions": self.positions}
@@ -380,6 +414,8 @@ class Estimate:
             found["affine"] = self.affine
         if self.backlash is not None:
             found["backlash"] = self.backlash
+        if self.mean is not None:
+            found["mean"] = self.mean
         return {name: np.array(to_numpy(values), order="C") for name, values in found.items()}
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -402,6 +438,8 @@ class Estimate:
             return as_like(values, self.canvas, self.xp)
 
         self.canvas, self.probe = put("canvas"), put("probe")
+        if self.mean is not None:
+            self.mean = put("mean")
         self.positions = arrays["positions"].copy()
         if self.light is not None:
             self.light = put("light")

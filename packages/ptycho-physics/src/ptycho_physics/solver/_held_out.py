@@ -95,7 +95,7 @@ class Record:
 
     def add(self, estimate: Estimate, updates: Updates) -> None:
         """Predict the held-out patterns after an epoch, and keep the estimate if it is the best."""
-        deviance, r_factor = predict(estimate, updates)
+        deviance, r_factor = predict(estimate.averaged(), updates)
         self.deviances.append(float(np.mean(deviance)))
         self.r_factors.append(r_factor)
         if not self._since_best:

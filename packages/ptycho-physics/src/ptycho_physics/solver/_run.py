@@ -10,6 +10,7 @@ from ptycho_config.errors import InvalidValueError
 
 from ptycho_physics._exposure import Exposure, check_path, path_points
 from ptycho_physics._gradients import raise_mmap_threshold
+from ptycho_physics._low_counts import few_photons
 from ptycho_physics._multislice import Slices
 from ptycho_physics._namespace import Array, namespace
 from ptycho_physics.solver._course import Between, Course, State
@@ -69,6 +70,8 @@ def solve(
     slices: Slices | None = None,
     slice_coupling: float = 0.0,
     mask: Array | None = None,
+    average: bool | None = None,
+    offset: float = 0.0,
     held_out: float = 0.0,
     tolerance: float | None = None,
     patience: int = 3,
@@ -148,6 +151,13 @@ def solve(
         depth of focus.
     mask : (N, N) boolean array, optional
         True where a detector pixel is bad.
+    average
+        Whether the result is the mean of the object over the last epochs, which has less noise than
+        the last one. Default: where photons are few (`few_photons`).
+    offset
+        Photons added to counts and rates before their roots are compared, which makes the step of
+        dim pixels right on average: see `modulus_ratio`. With few photons, 0 gives a smoother
+        object with less detail than there is.
     held_out
         Share of the patterns, up to one half, that object and probe are not fitted to. The run ends
         when the best prediction of them is ``patience`` epochs ago and the last one is worse by
@@ -211,7 +221,7 @@ def solve(
         "seed": (seed, 0),
     }
     check_options(whole, relaxation, tolerance)
-    check_detector(background, saturation)
+    check_detector(background, saturation, offset)
     if probe_variation is not None and not update_probe:
         rule, advice = "left out unless the probe is refined", "set update_probe as well"
         raise InvalidValueError("probe_variation", rule, str(probe_variation), advice)
@@ -235,6 +245,9 @@ def solve(
     measured = optics.measured(counts, probe, mask, xp)
     measured = hold_out(measured, positions, check_held_out(held_out, len(measured)), seed)
     estimate = first_estimate(measured, positions, probe, initial, relaxation, reach, xp, optics)
+    estimate.offset = offset
+    if average or (average is None and few_photons(measured.photons, probe)):
+        estimate.mean = xp.asarray(estimate.canvas, copy=True)
     if refine_light:
         estimate.light = xp.astype(xp.ones_like(measured.counts[:, 0, 0]), xp.float32)
     if background is not None:
@@ -284,7 +297,7 @@ def solve(
 
     def so_far(coverage: Array | None = None) -> Solution:
         return solution_of(
-            estimate,
+            estimate.averaged(),
             positions + (estimate.positions - course.first),
             list(course.watch.r_factors),
             "",
@@ -304,5 +317,10 @@ def solve(
     predicted = course.record.result(estimate)
     refined = positions + (estimate.positions - course.first)
     return solution_of(
-        estimate, refined, course.watch.r_factors, stopped, predicted, border=optics.border
+        estimate.averaged(),
+        refined,
+        course.watch.r_factors,
+        stopped,
+        predicted,
+        border=optics.border,
     )

@@ -43,12 +43,14 @@ BACKGROUNDS = ("constant", "scaled")
 """Values of ``background``."""
 
 
-def check_detector(background: str | None, saturation: float | None) -> None:
-    """Refuse a background of an unknown kind, and a saturation that is no number of counts."""
+def check_detector(background: str | None, saturation: float | None, offset: float) -> None:
+    """Refuse an unknown kind of background, a saturation or an offset that is no count."""
     if background is not None and background not in BACKGROUNDS:
         raise InvalidValueError("background", f"one of {', '.join(BACKGROUNDS)}", background)
     if saturation is not None and not saturation > 0:
         raise InvalidValueError("saturation", "counts > 0", describe(saturation))
+    if not 0 <= offset < math.inf:
+        raise InvalidValueError("offset", "a number >= 0", describe(offset))
 
 
 def check_options(
