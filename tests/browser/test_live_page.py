@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from ptycho_core.live_page import live_page, parse_address
 
 PHASE = "canvas[aria-label=Phase]"
 COLOURED = """canvas => {
@@ -54,6 +55,15 @@ def test_everything_is_there_and_fits(growing_run, look, tmp_path, width, scheme
     window.screenshot(path=picture, full_page=True)
     ground = np.asarray(Image.open(picture).convert("L"))[2, 2]
     assert (ground > 200) == (scheme == "light")
+
+
+def test_who_looks_before_the_run_begins_sees_it_begin(look):
+    with live_page(parse_address("0")) as page:
+        window = look(page.url)
+        window.wait_for_function("() => document.getElementById('state').innerText === 'waiting'")
+        page.begin("stream", scan="scan 7")
+        window.wait_for_function("() => state.run")
+        assert "scan 7" in shown(window, "#title")
 
 
 def test_figures_and_pictures_go_on(growing_run, look):

@@ -12,6 +12,7 @@ from ptycho_core.preparing.recipe import Recipe
 from ptycho_core.streaming import SCAN_FILE, SO_FAR_FILE, Rules, StreamAddress, StreamRun
 from ptycho_core.streaming.spool import SPOOL_FOLDER
 from ptycho_core.testing import FakeBackend, FakeLive, registered, simulated_scan
+from ptycho_core.testing.live_page import RecordingPage
 from ptycho_data import Bundle, OutputExistsError, load_reconstruction, load_scan
 from ptycho_data.streams.replay._course import Course, Faults, send
 from ptycho_data.streams.replay._senders import DectrisSender
@@ -112,6 +113,19 @@ def test_what_is_sent_is_reconstructed_and_nothing_is_mixed_up(stream, scan, fau
     assert result.metrics["r_over_noise"] < 3
     assert not (result.path / SPOOL_FOLDER).exists()
     assert not (result.path / SO_FAR_FILE).exists()
+
+
+def test_the_page_sees_the_whole_object_in_the_end_and_how_it_fits(stream, scan):
+    address, _, thread = sent(scan, Faults())
+    page = RecordingPage()
+    run = stream(address)
+    run.page = page
+    run.run()
+    thread.join()
+    (begun,) = page.of("begin")
+    assert begun["scan"] == "out"
+    assert len(page.snapshots[-1].reconstruction.indices) == scan.n
+    assert page.of("point")[-1]["r_over_noise"] < 3
 
 
 def test_positions_of_a_panda_are_joined_by_the_count_of_its_samples(stream, scan):

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from ptycho_config.errors import InvalidValueError
 from ptycho_core.preparing.recipe import Recipe
 from ptycho_core.streaming.backlog import Backlog, columns
+from ptycho_core.streaming.growing import GrowingObject
 from ptycho_core.streaming.joining import Joined, Joiner
 from ptycho_core.streaming.patterns import SAMPLED, PatternMaker, check_recipe
 from ptycho_core.streaming.spool import Spool, SpoolError
+from ptycho_core.testing import FakeLive, simulated_scan
 from ptycho_data.streams import Begin
 
 
@@ -174,6 +176,39 @@ def test_a_source_that_can_wait_does():
     waited.join(10.0)
     assert not waited.is_alive()
     assert backlog.put_off == 0
+
+
+@pytest.mark.parametrize(("joint", "steps"), [(False, [64, 1, 15, 4]), (True, [64, 16, 4])])
+def test_a_joint_network_waits_for_a_step_of_patterns(tmp_path, joint, steps):
+    """Few patterns alone spoil the estimate that the next ones start from."""
+    scan = simulated_scan(84)
+    spool = Spool.create(tmp_path / "arrived")
+    spool.begin(scan.N, scan.diffraction.dtype, {})
+    rows = spool.add_patterns(np.arange(84), scan.diffraction)
+    backlog = Backlog(limit=100, waits=True)
+    growing = GrowingObject(
+        live=FakeLive(probe=scan.probe, joint=joint), spool=spool, backlog=backlog
+    )
+
+    def come(first, stop):
+        backlog.put(
+            Joined(
+                numbers=np.arange(first, stop),
+                rows=rows[first:stop],
+                places=scan.positions[first:stop],
+                received=np.zeros(stop - first),
+            )
+        )
+
+    done = []
+    for first, stop, last in ((0, 63, False), (63, 65, False), (65, 80, False), (80, 84, True)):
+        come(first, stop)
+        while number := growing.step(last=last):
+            done.append(number)
+    assert done == steps
+    fit = growing.fit(growing.live.result(), "counts", None)
+    assert 0.5 < fit["r_over_noise"] < 3
+    spool.remove()
 
 
 def test_ready_patterns_stay_as_they_are():

@@ -74,8 +74,8 @@ class Publisher:
     def offer(self, make: Callable[[], Snapshot]) -> bool:
         """Offer a picture: `make` is called only if one is due.
 
-        Pictures are made so seldom that they take about 1 % of the time of the run; an error in
-        `make` is a warning.
+        After a picture, the next one is due a hundred times as long as it took to make, at least a
+        second; an error in `make` is a warning.
 
         Returns
         -------

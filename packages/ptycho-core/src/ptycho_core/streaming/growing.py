@@ -8,8 +8,9 @@ import numpy as np
 from attrs import define, evolve, field
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
-from ptycho_data import Reconstruction
+from ptycho_data import Domain, Reconstruction, Scan
 
+from ptycho_core.analysis.verdict import judge
 from ptycho_core.live_page import Snapshot
 from ptycho_core.streaming.backlog import Backlog, Waiting, columns
 from ptycho_core.streaming.live import LiveObject
@@ -22,6 +23,11 @@ log = logging.getLogger(__name__)
 
 #: Patterns that the first batch should have: their mean is the scale of the network's input.
 FIRST = 64
+#: Patterns that a network should get at once which reconstructs them together: fewer make a poor
+#: estimate to go on from.
+TOGETHER = 16
+#: Patterns that are compared with the object for the page, spread over those so far.
+COMPARED = 16
 #: Steps of the network that are added together, at most, when many patterns wait.
 STEPS = 8
 
@@ -51,6 +57,7 @@ class GrowingObject:
     refused: list[int] = field(factory=list, init=False)
     busy_s: float = field(default=0.0, init=False)
     _numbers: list[NDArray[np.int64]] = field(factory=list, init=False)
+    _rows: list[NDArray[np.int64]] = field(factory=list, init=False)
     _newest: Waiting | None = field(default=None, init=False)
 
     def step(self, *, last: bool) -> int:
@@ -62,10 +69,11 @@ class GrowingObject:
             Whether nothing more will come: what is fewer than a group is refused then.
         """
         group, waiting = self.live.group_size, len(self.backlog)
-        enough = group if self.live.count else max(group, FIRST)
+        step = self.live.groups_per_step * group
+        together = TOGETHER if self.live.joint else 1
+        enough = max(group, together if self.live.count else FIRST)
         if waiting < (1 if last else enough):
             return 0
-        step = self.live.groups_per_step * group
         most = FIRST if not self.live.count else step * max(1, min(STEPS, waiting // step))
         some = self.backlog.take(max(most, group))
         if len(some) < group:
@@ -90,6 +98,7 @@ class GrowingObject:
             self._add(some[half:])
             return
         self._numbers.append(numbers)
+        self._rows.append(rows)
         self._newest = some[-1]
         self.latencies.add(received)
 
@@ -124,3 +133,42 @@ class GrowingObject:
         measured = self.spool.patterns(np.array([row]))[0]
         shown = Snapshot.of(rec, len(rec.indices) - 1, measured)
         return evolve(shown, pattern=f"frame {number}")
+
+    def fit(
+        self, rec: Reconstruction, domain: Domain, bad_pixels: NDArray[np.bool_] | None
+    ) -> dict[str, float]:
+        """Return how patterns spread over those so far fit: their R-factor over photon noise.
+
+        Parameters
+        ----------
+        rec
+            The reconstruction so far.
+        domain
+            Of the patterns as they are kept.
+        bad_pixels : (N, N) bool array, optional
+
+        Returns
+        -------
+        dict
+            ``r_over_noise``; ``r_factor`` of patterns whose photons are not known.
+        """
+        rows = np.concatenate(self._rows)
+        chosen = np.unique(np.linspace(0, len(rows) - 1, COMPARED).astype(int))
+        few = evolve(
+            rec,
+            indices=np.arange(len(chosen)),
+            xcoords=rec.xcoords[chosen],
+            ycoords=rec.ycoords[chosen],
+        )
+        scan = Scan(
+            diffraction=self.spool.patterns(rows[chosen]),
+            xcoords=few.xcoords,
+            ycoords=few.ycoords,
+            probe=rec.probe,
+            domain=domain,
+            bad_pixels=bad_pixels,
+        )
+        found = judge(few, scan)
+        if found.ratio is None:
+            return {"r_factor": found.r_factor}
+        return {"r_over_noise": found.ratio}

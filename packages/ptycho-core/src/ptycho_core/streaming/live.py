@@ -21,6 +21,10 @@ class LiveObject(Protocol):
         """Number of groups that are best added together."""
 
     @property
+    def joint(self) -> bool:
+        """Whether patterns of a step are reconstructed together: few at once give less."""
+
+    @property
     def count(self) -> int:
         """Number of patterns so far."""
 

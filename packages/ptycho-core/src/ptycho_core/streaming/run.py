@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from ptycho_core.analysis.verdict import Verdict, judge
 from ptycho_core.backends import Backend, backend_names, find_backend, require
 from ptycho_core.cautions import Caution, check_scan, report
 from ptycho_core.interrupts import Interrupts
-from ptycho_core.live_page import Publisher
+from ptycho_core.live_page import Publisher, Snapshot
 from ptycho_core.models import AnyModel, load_model, model_path
 from ptycho_core.outputs import check_result_folder, config_files, held_folder
 from ptycho_core.preparing.recipe import Recipe
@@ -313,7 +313,9 @@ class _Stream:
         receiver = self.receiver
         if receiver.sources:
             receiver.start()
-        self.page.begin("stream", source=self.maker.title)
+        model = self.asked.resolved.config.model
+        facts = {"source": self.maker.title, "method": f"network {model.architecture}"}
+        self.page.begin("stream", scan=self.asked.output.name, **facts)
         while True:
             if self.interrupts.arrived:
                 receiver.stop("interrupted")
@@ -330,6 +332,8 @@ class _Stream:
         receiver.join()
         if receiver.failed is not None:
             raise receiver.failed
+        if self.growing is not None and self.growing.live.count and self.page.is_watched:
+            self.page.show(self._picture(self.growing))
 
     def _begin(self) -> GrowingObject:
         """Return the object that grows, which knows of bad pixels now."""
@@ -360,7 +364,7 @@ class _Stream:
         latency = growing.latencies.quantiles()[0] or 0.0
         doubled = joiner.counts["doubled_frames"]
         self.page.now(rate=rate, latency=latency, queue=waiting, doubled=doubled)
-        self.page.offer(growing.snapshot)
+        self.page.offer(partial(self._picture, growing))
         if now - self._told >= _TELL_S:
             self._told = now
             log.info(
@@ -372,6 +376,14 @@ class _Stream:
             took = time.monotonic() - now
             self._saved = time.monotonic()
             self._save_after = max(self.asked.save_every, took / _SAVING)
+
+    def _picture(self, growing: GrowingObject) -> Snapshot:
+        """Return a picture for the page, and tell it how the patterns so far fit."""
+        shown, frames = growing.snapshot(), self.maker.frames
+        if frames is not None:
+            fit = growing.fit(shown.reconstruction, frames.domain, self.maker.bad_pixels)
+            self.page.point("patterns", growing.live.count, **fit)
+        return shown
 
     def _keep(self) -> None:
         """Bring what has come, and the object of it, to the disk."""

@@ -249,6 +249,7 @@ class FakeLive:
     bad_pixels: NDArray[np.bool_] | None = None
     group_size: int = 1
     groups_per_step: int = 16
+    joint: bool = False
     batches: list[tuple[NDArray[Any], NDArray[np.float64]]] = field(factory=list)
 
     @property

@@ -104,7 +104,7 @@ class RunState:
             "end": self._end,
             "picture": self.version if self.snapshot else 0,
         }
-        if viewer.run != self._run:
+        if viewer.run != self._run and self._facts:
             news["run"] = self._facts
             viewer.points = viewer.course = (-1, 0)
         news["points"] = self._points.since(viewer.points)

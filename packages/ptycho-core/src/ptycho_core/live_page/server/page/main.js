@@ -24,7 +24,7 @@ function runName() {
 function take(news) {
   if (news.run) {
     Object.assign(state, { run: news.run, points: [], course: [], shown: 0 });
-    $("curves").replaceChildren(element("p", { className: "empty" }, "The first value comes at the end of the first pass."));
+    $("curves").replaceChildren(element("p", { className: "empty" }, "Values come as the run goes on."));
     curves.clear();
     showRun(news.run);
   }
