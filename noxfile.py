@@ -21,7 +21,8 @@ from packaging.version import Version
 nox.needs_version = ">=2026.10"  # sessions that require other sessions
 nox.options.default_venv_backend = "virtualenv"  # with pip, which knows the user's own sources
 nox.options.error_on_external_run = True
-nox.options.sessions = ["lint", "types", "docs", "tests", "bare", "integration", "client"]
+# The longest before the many: where two run side by side, neither is left alone at the end.
+nox.options.sessions = ["lint", "integration", "client", "tests", "bare", "types", "docs"]
 
 ROOT = Path(__file__).parent.resolve()
 WHEELS = ROOT / "dist"
@@ -38,8 +39,9 @@ WORKSPACE_TOOLS = [*TEST_TOOLS, "hatchling", "import-linter", "nox"]  # for the 
 STUBS = ["scipy-stubs", "types-PyYAML"]
 #: A framework has some ten thousand modules. Python compiles those that the tests import.
 QUICKLY = ["--no-compile"]
-#: Daily tests run in two processes, each of which computes with one thread.
-PROCESSES = ("-n", "2", "--dist", "worksteal")
+#: Daily tests run in two processes, each of which computes with one thread; in one where sessions
+#: run side by side.
+PROCESSES = ("-n", os.environ.get("TEST_PROCESSES", "2"), "--dist", "worksteal")
 THREADS = [
     "MKL_NUM_THREADS",
     "OMP_NUM_THREADS",
