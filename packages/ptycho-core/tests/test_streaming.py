@@ -128,6 +128,17 @@ def test_the_page_sees_the_whole_object_in_the_end_and_how_it_fits(stream, scan)
     assert page.of("point")[-1]["r_over_noise"] < 3
 
 
+def test_a_stream_that_waits_says_for_what(stream, scan, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("ptycho_core.streaming.run._TELL_S", 0.2)
+    with h5py.File(tmp_path / "run.h5", "w") as file:
+        file["frames"] = scan.diffraction
+    address = StreamAddress(source=f"hdf5:{tmp_path / 'run.h5'}", positions="table:nowhere.txt")
+    run = stream(address, recipe=Recipe(patterns="frames"), rules=Rules(patience=1.0))
+    with caplog.at_level("INFO"), pytest.raises(InvalidValueError):
+        run.run()
+    assert f"waiting for the first patterns: {scan.n} frames and 0 positions" in caplog.text
+
+
 def test_positions_of_a_panda_are_joined_by_the_count_of_its_samples(stream, scan):
     faults = Faults(disordered=0.2, lost=0.1, late=0.2, seed=3)
     address, order, thread = sent(scan, faults, panda=True)

@@ -107,6 +107,13 @@ class Receiver:
             self._thread.join()
 
     @property
+    def come(self) -> tuple[int, int]:
+        """Frames and positions so far, with the frames that something is found on first."""
+        counts = self.joiner.counts
+        first = sum(len(one.numbers) for one in tuple(self._first))
+        return counts["frames"] + first, counts["positions"]
+
+    @property
     def expected(self) -> int | None:
         """Number of frames, where it is known."""
         ended = self._ends.get("frames")

@@ -355,10 +355,16 @@ class _Stream:
 
     def _tell(self) -> None:
         """Tell log and page how it goes, and save the object, each now and then."""
-        growing, now = self.growing, time.monotonic()
+        growing, now, joiner = self.growing, time.monotonic(), self.receiver.joiner
         if growing is None or not growing.live.count:
+            if now - self._told >= _TELL_S:
+                self._told = now
+                log.info(
+                    "waiting for the first patterns: %d frames and %d positions so far",
+                    *self.receiver.come,
+                )
             return
-        joiner, rate = self.receiver.joiner, growing.latencies.rate
+        rate = growing.latencies.rate
         count, waiting = growing.live.count, len(self.backlog)
         self.page.progress(count, self.receiver.expected, "patterns")
         latency = growing.latencies.quantiles()[0] or 0.0
