@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pretraining.training import MODEL, Pretraining, identity, validate
+from pretraining.training import MODEL, Pretraining, identity
 from ptycho_config import TrainingConfig
 from ptycho_data import load_bundle, save_bundle
 from ptycho_physics import defocused_probe
@@ -62,7 +62,7 @@ def main() -> int:
     started = time.process_time()
     training.run()
     logging.info("trained in %.0f CPU s", time.process_time() - started)
-    found = table(validate(training.mean, VALIDATED, device))
+    found = table(training.validate(VALIDATED))
     (given.output / "validation.md").write_text(found, "utf-8")
     print(found)
     model = PtychoModel(MODEL, defocused_probe(MODEL.N))

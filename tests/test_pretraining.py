@@ -45,8 +45,9 @@ def test_a_scene_is_a_scan_in_the_units_of_the_network(training, seed):
 @pytest.fixture
 def short(training, monkeypatch):
     """Save every two updates; two scenes of few patterns take turns."""
-    for name, value in {"SAVED_EVERY": 2, "BATCHES": 1, "SCENES": 2}.items():
+    for name, value in {"SAVED_EVERY": 2, "BATCHES": 1}.items():
         monkeypatch.setattr(training, name, value)
+    monkeypatch.setattr(training.Pretraining, "scenes", 2)
     make_scene = training.make_scene
     monkeypatch.setattr(training, "make_scene", lambda seed: make_scene(seed, N=64))
     return training

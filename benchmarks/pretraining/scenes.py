@@ -1,5 +1,7 @@
 """Random scans: probe, sample, positions, dose, and what is wrong with a measurement."""
 
+from collections.abc import Callable
+
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
@@ -19,6 +21,9 @@ SPARSE = 0.35
 DOSES = (3e2, 1e4), (1e3, 1e6), (3e2, 1e8)
 DOSE_SHARES = (0.3, 0.45, 0.25)
 """Ranges of photons per pattern, and how often each occurs."""
+
+MOST_COUNTS = 1e9
+"""Of a pixel: more cannot be drawn."""
 
 MOST_HIDDEN = 0.35
 """Largest share of the counts that bad pixels hide."""
@@ -72,32 +77,57 @@ class Scene:
         )
 
 
-def make_scene(seed: int, N: int | None = None) -> Scene:
+@frozen(kw_only=True)
+class Kinds:
+    """Which scenes there are.
+
+    Attributes
+    ----------
+    probe, sample
+        Draw a probe of a side, and a sample of a shape.
+    faults
+        Whether positions and probes may be slightly wrong, beams fluctuate, and detectors have a
+        background and bad pixels.
+    """
+
+    probe: Callable[[Rng, int], NDArray[np.complex64]] = random_probe
+    sample: Callable[[Rng, tuple[int, int]], NDArray[np.complex64]] = random_sample
+    faults: bool = True
+
+
+ALL = Kinds()
+
+
+def make_scene(seed: int, N: int | None = None, kinds: Kinds = ALL) -> Scene:
     """Simulate the scan of a seed, of patterns of N pixels if given."""
     rng = np.random.default_rng(seed)
     N = N or int(rng.choice(SIZES, p=SHARES))
-    probe = random_probe(rng, N)
+    probe = kinds.probe(rng, N)
     diameter = 2 * np.sqrt(float(lit_pixels(probe)) / np.pi)
     number, step = _extent(rng, N, diameter)
     points = _positions(rng, number, step)
     canvas = Canvas.covering(points, N)
     stated = canvas.local(points)
-    sample = random_sample(rng, canvas.shape)
+    sample = kinds.sample(rng, canvas.shape)
     true = stated
-    if rng.random() < 0.3:
+    if kinds.faults and rng.random() < 0.3:
         true = stated + rng.normal(size=stated.shape) * log_uniform(rng, 0.05, 1)
         true = np.clip(true, N // 2, np.array(canvas.shape[::-1]) - N // 2 - 1.001)
     patches = extract_patches(sample, true.astype(np.float32), N)
     rate = np.asarray(expected_counts(patches, probe, 1.0), np.float64)
     transmitted = rate.sum(axis=(1, 2)).mean()
     dose = log_uniform(rng, *DOSES[rng.choice(len(DOSES), p=DOSE_SHARES)])
-    counts = rng.poisson(_disturbed(rng, rate * dose / transmitted, dose)).astype(np.float32)
-    bad_pixels = _bad_pixels(rng, rate.mean(axis=0))
+    measured, bad_pixels = rate * dose / transmitted, np.zeros((N, N), dtype=bool)
+    if kinds.faults:
+        measured = _disturbed(rng, measured, dose)
+    counts = rng.poisson(np.minimum(measured, MOST_COUNTS)).astype(np.float32)
+    if kinds.faults:
+        bad_pixels = _bad_pixels(rng, rate.mean(axis=0))
     counts[:, bad_pixels] = 0
     return Scene(
         counts=counts,
         positions=stated,
-        probe=slightly_wrong(rng, probe) if rng.random() < 0.3 else probe,
+        probe=slightly_wrong(rng, probe) if kinds.faults and rng.random() < 0.3 else probe,
         photons=dose if bad_pixels.any() else float(counts.sum(axis=(1, 2)).mean()),
         bad_pixels=bad_pixels,
         canvas=canvas.shape,
@@ -137,7 +167,7 @@ def _disturbed(rng: Rng, rate: Real, dose: float) -> Real:
         rate = rate + dose * log_uniform(rng, 1e-7, 1e-5)
     if rng.random() < 0.1:
         rate = rate * np.clip(1 + 0.1 * rng.normal(size=(len(rate), 1, 1)), 0.3, None)
-    return np.minimum(rate, 1e9)
+    return rate
 
 
 def _bad_pixels(rng: Rng, mean: Real) -> NDArray[np.bool_]:

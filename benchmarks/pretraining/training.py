@@ -133,7 +133,7 @@ def _batch(
     )
 
 
-def first_network(start: Bundle | None) -> Network:
+def first_network(config: ModelConfig, start: Bundle | None) -> Network:
     """Return a network with random weights, or with those of a model.
 
     Raises
@@ -141,7 +141,7 @@ def first_network(start: Bundle | None) -> Network:
     InvalidValueError
         If the model is another network.
     """
-    model = PtychoModel(MODEL, defocused_probe(MODEL.N))
+    model = PtychoModel(config, defocused_probe(config.N))
     if start is not None:
         assign_weights(model, start)
     return model.network
@@ -154,6 +154,9 @@ def identity(start: Bundle | None) -> dict[str, Any]:
 
 class Pretraining:
     """A training that goes on where it was.
+
+    What a training of another kind does differently is in the attributes of the class and in
+    `scene`, `seen` and `loss`.
 
     Parameters
     ----------
@@ -174,6 +177,9 @@ class Pretraining:
         If the state belongs to a training of other steps, seed or start.
     """
 
+    model = MODEL
+    scenes = SCENES
+
     def __init__(
         self,
         file: Path,
@@ -186,8 +192,9 @@ class Pretraining:
         self.file, self.steps, self.seed, self.device = file, steps, seed, device
         self.rate = LATER_RATE if start else RATE
         self.settings = {"steps": steps, "seed": seed, "start": identity(start)}
-        self.network = first_network(start).to(device, memory_format=torch.channels_last)
-        self.mean = build_network(MODEL).to(device, memory_format=torch.channels_last)
+        network = first_network(self.model, start)
+        self.network = network.to(device, memory_format=torch.channels_last)
+        self.mean = build_network(self.model).to(device, memory_format=torch.channels_last)
         self.mean.load_state_dict(self.network.state_dict())
         parameters = self.network.parameters()
         self.optimizer = torch.optim.AdamW(
@@ -214,10 +221,10 @@ class Pretraining:
 
     def run(self) -> None:
         """Train until all steps are made, or a few more: scenes are used up."""
-        turn = BATCHES * SCENES
+        turn = BATCHES * self.scenes
         while self.step < self.steps:
             first = self.seed * 10**7 + self.step // BATCHES
-            scenes = [self._batches(first + number) for number in range(SCENES)]
+            scenes = [self._batches(first + number) for number in range(self.scenes)]
             for _ in range(BATCHES):
                 for batches in scenes:
                     self._update(next(batches))
@@ -226,8 +233,21 @@ class Pretraining:
                 log.info("%d of %d updates", self.step, self.steps)
         self.save()
 
+    def scene(self, seed: int) -> Scene:
+        """Return the scene of a seed."""
+        return make_scene(seed)
+
+    def seen(self, batch: SceneBatch) -> SceneBatch:
+        """Return what the network sees of a batch: all of it."""
+        return batch
+
+    def loss(self, batch: SceneBatch, patches: Tensor) -> Tensor:
+        """Return the loss of the patches that the network found."""
+        losses = batch.losses(patches)
+        return losses[-1] + 0.3 * losses[0]
+
     def _batches(self, seed: int) -> Iterator[SceneBatch]:
-        return batches_of(make_scene(seed), np.random.default_rng((seed, 1)), self.device)
+        return batches_of(self.scene(seed), np.random.default_rng((seed, 1)), self.device)
 
     def _update(self, batch: SceneBatch) -> None:
         progress = min(1, self.step / self.steps)
@@ -235,8 +255,8 @@ class Pretraining:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * min(1, (self.step + 1) / WARMUP)
         self.optimizer.zero_grad()
-        losses = batch.losses(batch.patches(self.network))
-        (losses[-1] + 0.3 * losses[0]).backward()  # type: ignore[no-untyped-call]
+        patches = self.seen(batch).patches(self.network)
+        self.loss(batch, patches).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         past = min(AVERAGING, (self.step + 1) / (self.step + 20))
@@ -245,16 +265,14 @@ class Pretraining:
                 mean.lerp_(now, 1 - past)
         self.step += 1
 
-
-@torch.inference_mode()
-def validate(
-    network: Network, scenes: int, device: torch.device
-) -> list[tuple[float, float, float]]:
-    """Return dose, distance of the estimate and of the network for validation scenes."""
-    rows = []
-    for number in range(scenes):
-        scene = make_scene(VALIDATION + number, N=64)
-        batch = next(batches_of(scene, np.random.default_rng(number), device))
-        before, after = (batch.losses(part)[-1] for part in (batch.start, batch.patches(network)))
-        rows.append((scene.photons, float(before), float(after)))
-    return rows
+    @torch.inference_mode()
+    def validate(self, scenes: int) -> list[tuple[float, float, float]]:
+        """Return dose, distance of the estimate and of the network for validation scenes."""
+        rows = []
+        for number in range(scenes):
+            scene = make_scene(VALIDATION + number, N=64)
+            batch = next(batches_of(scene, np.random.default_rng(number), self.device))
+            patches = self.seen(batch).patches(self.mean)
+            before, after = (batch.losses(part)[-1] for part in (batch.start, patches))
+            rows.append((scene.photons, float(before), float(after)))
+        return rows

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ptycho_core import scan_estimate
-from ptycho_core.scan_estimate import ScanEstimate, estimate_epochs, estimate_relaxation
+from ptycho_core.scan_estimate import ScanEstimate, estimate_epochs
 from ptycho_data import Scan
 from ptycho_physics import (
     Solution,
@@ -165,11 +165,3 @@ def test_few_photons_get_more_epochs(scan: Scan, monkeypatch: pytest.MonkeyPatch
     averaged = error()
     monkeypatch.setattr(scan_estimate, "AVERAGED", 1)
     assert averaged < 0.9 * error()
-
-
-def test_few_photons_need_smaller_steps() -> None:
-    probe = defocused_probe(64)
-    relaxations = [estimate_relaxation(photons, probe) for photons in (1.0, 1e3, 1e5, 1e9)]
-    assert relaxations == sorted(relaxations, reverse=True)
-    assert relaxations[0] == pytest.approx(0.5, abs=0.01)
-    assert relaxations[-1] == pytest.approx(0.1, abs=0.01)

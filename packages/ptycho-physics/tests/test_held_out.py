@@ -109,12 +109,13 @@ def test_compared_pixels_of_held_out_patterns_are_not_fitted(bright):
 
 def test_a_run_at_low_dose_ends_before_it_fits_the_noise():
     truth, positions, probe, counts = scan_of(30)
-    ended = solve(counts, positions, probe, epochs=60, average=False, held_out=0.1)
-    whole = solve(counts, positions, probe, epochs=60, average=False)
+    options = {"epochs": 60, "relaxation": 0.1, "noisy": False}
+    ended = solve(counts, positions, probe, **options, held_out=0.1)
+    whole = solve(counts, positions, probe, **options)
     assert ended.stopped == "held-out"
     assert ended.held_out.best + 3 <= len(ended.r_factors) < 30
     assert score(ended, truth, positions) > score(whole, truth, positions)
-    # the mean over epochs needs no such end
+    # the mean over epochs, and smaller steps, need no such end
     mean = solve(counts, positions, probe, epochs=60)
     assert score(mean, truth, positions) > score(ended, truth, positions) + 0.05
 

@@ -1,6 +1,13 @@
 import numpy as np
 import pytest
-from ptycho_physics import disk_probe, few_photons, modulus_ratio, own_share
+from ptycho_physics import (
+    defocused_probe,
+    disk_probe,
+    few_photons,
+    modulus_ratio,
+    noise_relaxation,
+    own_share,
+)
 from ptycho_physics._low_counts import ENOUGH, LEAST_SHARE, lit_pixels
 from scipy.stats import poisson
 
@@ -63,3 +70,11 @@ def test_few_photons_are_said_where_a_pattern_counts_less_than_half_for_itself()
     assert own_share(enough, probe) == pytest.approx(0.5, abs=LEAST_SHARE)
     assert few_photons(enough * 1.01, probe) == ""
     assert few_photons(enough / 4, probe) == "few photons, 2.5 per lit pixel"
+
+
+def test_few_photons_need_smaller_steps():
+    probe = defocused_probe(64)
+    relaxations = [noise_relaxation(photons, probe) for photons in (1.0, 1e3, 1e5, 1e9)]
+    assert relaxations == sorted(relaxations, reverse=True)
+    assert relaxations[0] == pytest.approx(0.5, abs=0.01)
+    assert relaxations[-1] == pytest.approx(0.1, abs=0.01)

@@ -19,6 +19,7 @@ from ptycho_physics import (
 )
 
 from ptycho_core.analysis.comparison import canvas_of
+from ptycho_core.analysis.verdict import photons_known
 from ptycho_core.results import ReconstructionResult, result_facts
 
 __all__ = ["RefinementResult", "initial_object", "r_factor_at_best_scale", "refine"]
@@ -105,6 +106,7 @@ def refine(
         If the solver diverges.
     """
     counts = scan.counts(rec.indices, nphotons or 1.0)
+    dose_known = photons_known(scan, nphotons)
     solution = solve(
         counts,
         rec.positions + rec.origin,
@@ -115,6 +117,7 @@ def refine(
         probe_start=0,
         refine_positions=refine_positions,
         position_start=min(POSITION_START, epochs // 2),
+        noisy=None if dose_known else False,
         mask=scan.bad_pixels,
         seed=seed,
         callback=callback,
@@ -132,7 +135,6 @@ def refine(
     )
     r_factor, _ = r_factor_at_best_scale(result, counts, scan.bad_pixels)
     mean = photons_per_pattern(counts, rec.probe, scan.bad_pixels)
-    dose_known = nphotons is not None or scan.domain == "counts"
     return RefinementResult(
         reconstruction=result,
         r_factor=r_factor,

@@ -19,8 +19,8 @@ from ptycho_physics import (
     Solution,
     extract_patches,
     few_photons,
-    lit_pixels,
     merge_patches,
+    noise_relaxation,
     normalise_probe,
     probe_intensity,
     solve,
@@ -28,7 +28,7 @@ from ptycho_physics import (
 
 from ptycho_core.batches import spatial_batches
 
-__all__ = ["ScanEstimate", "estimate_epochs", "estimate_relaxation"]
+__all__ = ["ScanEstimate", "estimate_epochs"]
 
 BATCH = 8
 """Patterns per update of the solver: small batches converge in the fewest epochs."""
@@ -49,12 +49,6 @@ AVERAGED = 2
 OFFSET = 0.2
 """Offset of the solver where photons are few. The network removes noise better than a bias."""
 
-LEAST_RELAXATION, MOST_RELAXATION = 0.1, 0.5
-"""Relaxation of the solver's step with many photons, and with few."""
-
-ENOUGH = 20.0
-"""Photons per pattern and lit pixel at which the relaxation is in the middle."""
-
 DARK = 1e-6
 """Light, as a part of the brightest, below which a pixel was not measured."""
 
@@ -65,19 +59,6 @@ PART = 2**27
 def estimate_epochs(patterns: int) -> int:
     """Return the number of epochs for a number of patterns."""
     return min(max(round(UPDATES * BATCH / patterns), FEWEST), MOST)
-
-
-def estimate_relaxation(photons: float, probe: NDArray[np.complex64]) -> float:
-    """Return the relaxation of the solver's step: large where photons are few, against noise.
-
-    Parameters
-    ----------
-    photons
-        Mean counts per pattern.
-    probe : (M, N, N) complex64
-    """
-    share = ENOUGH / (ENOUGH + photons / float(lit_pixels(probe)))
-    return LEAST_RELAXATION + (MOST_RELAXATION - LEAST_RELAXATION) * share
 
 
 @frozen(eq=False)
@@ -134,8 +115,8 @@ class _Patterns:
             initial=initial,
             epochs=epochs,
             batch_size=BATCH,
-            relaxation=estimate_relaxation(self.photons, self.probe),
-            average=self.few,
+            relaxation=noise_relaxation(self.photons, self.probe),
+            noisy=self.few,
             offset=OFFSET if self.few else 0.0,
             mask=self.bad_pixels,
             **stopping,

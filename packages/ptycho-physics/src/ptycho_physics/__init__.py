@@ -21,7 +21,13 @@ from ptycho_physics._forward import (
 )
 from ptycho_physics._geometry import Canvas
 from ptycho_physics._gradients import canvas_gradient, likelihood_gradient
-from ptycho_physics._low_counts import few_photons, lit_pixels, modulus_ratio, own_share
+from ptycho_physics._low_counts import (
+    few_photons,
+    lit_pixels,
+    modulus_ratio,
+    noise_relaxation,
+    own_share,
+)
 from ptycho_physics._modes import orthogonal_modes, orthogonalise_modes
 from ptycho_physics._mosaic import Mosaic
 from ptycho_physics._multislice import MultiSlice, Slices
@@ -114,6 +120,7 @@ __all__ = [
     "merge_patches",
     "modulus_ratio",
     "near_field_border",
+    "noise_relaxation",
     "normalise_probe",
     "orthogonal_modes",
     "orthogonalise_modes",

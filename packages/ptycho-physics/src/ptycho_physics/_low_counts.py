@@ -27,6 +27,12 @@ ENOUGH = 10.0
 LEAST_SHARE = 0.01
 """Smallest weight, so that a patch without overlap stays defined."""
 
+RELAXATION, MOST_RELAXATION = 0.1, 0.5
+"""Relaxation of a solver's step with many photons, and with few."""
+
+HALF_WAY = 20.0
+"""Photons per pattern and lit pixel at which the relaxation is in the middle."""
+
 
 def modulus_ratio(
     power: Array,
@@ -117,3 +123,22 @@ def own_share(photons: Array | float, probe: Array, *, xp: Any | None = None) ->
     """
     relative = (photons / lit_pixels(probe, xp=xp) / ENOUGH) ** 2
     return LEAST_SHARE + (1 - LEAST_SHARE) * relative / (relative + 1)
+
+
+def noise_relaxation(photons: float, probe: Array) -> float:
+    """Return the relaxation of a solver's step: large where photons are few, against noise.
+
+    Parameters
+    ----------
+    photons
+        Mean counts per pattern.
+    probe : (M, N, N) complex array
+        Probe modes of any power.
+
+    Returns
+    -------
+    float
+        Between `RELAXATION` and `MOST_RELAXATION`.
+    """
+    share = HALF_WAY / (HALF_WAY + photons / float(lit_pixels(probe)))
+    return RELAXATION + (MOST_RELAXATION - RELAXATION) * share

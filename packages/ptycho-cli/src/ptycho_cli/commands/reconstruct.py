@@ -105,9 +105,8 @@ BASIC = (
 @section("Solver")(
     "--relaxation",
     type=Number(above=0, maximum=1),
-    default=0.1,
-    show_default=True,
-    help="Regularisation where the probe is weak; larger is slower but more stable.",
+    help="Regularisation where the probe is weak; larger is slower but more stable. "
+    "By default 0.1, and up to 0.5 where photons are few.",
 )
 @section("Solver")("--update-probe", is_flag=True, help="Refine the probe as well.")
 @section("Solver")(
@@ -254,7 +253,7 @@ def reconstruct(
     max_time: float | None,
     accelerator: str,
     batch_size: int,
-    relaxation: float,
+    relaxation: float | None,
     update_probe: bool,
     modes: int | None,
     refine_positions: bool,

@@ -12,6 +12,7 @@ from ptycho_data import Reconstruction, Scan
 from ptycho_physics import HeldOut, Solution, State, solve
 
 from ptycho_core.analysis.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc
+from ptycho_core.analysis.verdict import photons_known
 from ptycho_core.fitted import Fitted
 from ptycho_core.progress.base import Progress
 from ptycho_core.refinement import initial_object
@@ -162,6 +163,8 @@ class SolverWork:
         if self.path is not None:
             options["exposure_path"] = self.path
         counts = scan.counts(nphotons=self.nphotons or 1.0)
+        if not photons_known(scan, self.nphotons):
+            options["noisy"] = False
         if start is not None:
             start = evolve(start, probe=scan.probe)
             initial = put(initial_object(start, counts, bad))

@@ -10,7 +10,7 @@ from ptycho_config.errors import InvalidValueError
 
 from ptycho_physics._exposure import Exposure, check_path, path_points
 from ptycho_physics._gradients import raise_mmap_threshold
-from ptycho_physics._low_counts import few_photons
+from ptycho_physics._low_counts import RELAXATION, few_photons, noise_relaxation
 from ptycho_physics._multislice import Slices
 from ptycho_physics._namespace import Array, namespace
 from ptycho_physics.solver._course import Between, Course, State
@@ -47,7 +47,7 @@ def solve(
     initial: Array | None = None,
     epochs: int = 10,
     batch_size: int = 16,
-    relaxation: float = 0.1,
+    relaxation: float | None = None,
     update_probe: bool = False,
     probe_start: int = 2,
     modes: int | None = None,
@@ -70,7 +70,7 @@ def solve(
     slices: Slices | None = None,
     slice_coupling: float = 0.0,
     mask: Array | None = None,
-    average: bool | None = None,
+    noisy: bool | None = None,
     offset: float = 0.0,
     held_out: float = 0.0,
     tolerance: float | None = None,
@@ -101,7 +101,8 @@ def solve(
         Patterns per update, drawn from the whole scan.
     relaxation
         Fraction ``a`` of the maximum illumination in the denominator of a step, in (0, 1]: larger
-        values give smaller steps at the dim rim.
+        values give smaller steps at the dim rim. Default: 0.1, or with ``noisy`` counts that of
+        `noise_relaxation`.
     update_probe
         Refine the probe as well, starting in epoch ``probe_start``, counted from 0.
     modes
@@ -151,9 +152,10 @@ def solve(
         depth of focus.
     mask : (N, N) boolean array, optional
         True where a detector pixel is bad.
-    average
-        Whether the result is the mean of the object over the last epochs, which has less noise than
-        the last one. Default: where photons are few (`few_photons`).
+    noisy
+        Whether the noise of the counts matters: the result is then the mean of the object over the
+        last epochs, which has less noise than the last one. Default: where photons are few, see
+        `few_photons`; say so where ``counts`` are in another unit.
     offset
         Photons added to counts and rates before their roots are compared, which makes the step of
         dim pixels right on average: see `modulus_ratio`. With few photons, 0 gives a smoother
@@ -244,9 +246,13 @@ def solve(
     counts, probe, mask = optics.with_border(counts, probe, mask, xp)
     measured = optics.measured(counts, probe, mask, xp)
     measured = hold_out(measured, positions, check_held_out(held_out, len(measured)), seed)
+    if noisy is None:
+        noisy = bool(few_photons(measured.photons, probe))
+    if relaxation is None:
+        relaxation = noise_relaxation(measured.photons, probe) if noisy else RELAXATION
     estimate = first_estimate(measured, positions, probe, initial, relaxation, reach, xp, optics)
     estimate.offset = offset
-    if average or (average is None and few_photons(measured.photons, probe)):
+    if noisy:
         estimate.mean = xp.asarray(estimate.canvas, copy=True)
     if refine_light:
         estimate.light = xp.astype(xp.ones_like(measured.counts[:, 0, 0]), xp.float32)

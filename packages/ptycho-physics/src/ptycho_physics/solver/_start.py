@@ -54,13 +54,13 @@ def check_detector(background: str | None, saturation: float | None, offset: flo
 
 
 def check_options(
-    whole: Mapping[str, tuple[int, int]], relaxation: float, tolerance: float | None
+    whole: Mapping[str, tuple[int, int]], relaxation: float | None, tolerance: float | None
 ) -> None:
     """Refuse options out of range; of whole numbers, by name, with the smallest allowed."""
     for name, (value, least) in whole.items():
         if not isinstance(value, int | np.integer) or value < least:
             raise InvalidValueError(name, f"a whole number >= {least}", describe(value))
-    if not 0 < relaxation <= 1:
+    if relaxation is not None and not 0 < relaxation <= 1:
         raise InvalidValueError("relaxation", "in (0, 1]", describe(relaxation))
     if tolerance is not None and not tolerance >= 0:
         raise InvalidValueError("tolerance", "a number >= 0", describe(tolerance))
