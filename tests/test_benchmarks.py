@@ -9,7 +9,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 PROGRAMS = sorted(FOLDER.glob("bench_*.py"))
-SLOW = {"bench_batch", "bench_uncertainty"}
+SLOW = {"bench_backends", "bench_batch", "bench_startup", "bench_uncertainty"}
 
 
 @pytest.fixture
