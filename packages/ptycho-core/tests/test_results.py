@@ -9,7 +9,7 @@ from attrs import evolve
 from ptycho_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from ptycho_config.errors import InvalidValueError
 from ptycho_core.checks import check_fit, check_trained_on, warn_if_few
-from ptycho_core.probe_choice import choose_probe
+from ptycho_core.probe_choice import choose_probe, given_probe
 from ptycho_core.results import TrainingInterrupted, TrainingResult
 from ptycho_core.resuming import (
     CHANGES,
@@ -51,7 +51,9 @@ def test_which_probe_is_used(scan, bundle, caplog):
     assert choose_probe(own, scan) is bundle.probe
     larger = evolve(own, probe=np.ones((1, 16, 16), np.complex64))
     assert choose_probe(larger, scan) is scan.probe
-    assert len(caplog.messages) == 7  # each choice is logged
+    assert len(caplog.messages) == 6  # each choice; of a given one it was told who gave it
+    assert given_probe(other, None, scan.N) is not None
+    assert caplog.messages[6:] == ["probe: as given"]
     with pytest.raises(InvalidValueError) as caught:
         choose_probe(bundle, scan, larger.probe)
     assert "probe" in caught.value.name
