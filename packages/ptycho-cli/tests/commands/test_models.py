@@ -5,6 +5,7 @@ import sys
 from importlib.metadata import EntryPoint
 
 import click
+import numpy as np
 import pytest
 from ptycho_cli.cluster.arguments import read_command
 from ptycho_cli.console import State
@@ -137,6 +138,17 @@ def test_other_commands_take_the_name(ptycho, scan_file, tmp_path, stand_in):
     assert done.code == 0, done.err
     assert (tmp_path / "w" / "one" / "reconstruction.npz").exists()
     assert ptycho("config", "show", scan_file, "--bundle", "universal").code == 0
+
+
+@pytest.mark.usefixtures("universal")
+def test_a_first_probe_is_there_before_the_network_needs_it(ptycho, scan_file, tmp_path):
+    scan = load_scan(scan_file)
+    probe = tmp_path / "probe.npz"
+    np.savez(probe, probe=scan.probe * np.exp(1j * np.linspace(0, 3, scan.N)).astype(np.complex64))
+    start = ["--from", "universal", "--first-probe", probe, "--epochs", "1"]
+    done = ptycho("reconstruct", scan_file, "-o", tmp_path / "s", *start)
+    assert done.code == 0, done.err
+    assert done.err.index("first probe from") < done.err.index("starting from the object of")
 
 
 @pytest.mark.usefixtures("universal")

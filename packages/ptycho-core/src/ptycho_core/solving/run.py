@@ -204,13 +204,13 @@ class SolverRun:
                 answered = (*answered, NEAR_FIELD)
             cautions = check_scan(scan, but=answered)
             self.check_output(scan)
-        start, scan = self._started(scan)
-        checkpoint, state = self._saved(scan, start)
         found = None
-        if self.first_probe is not None:
+        if self.first_probe is not None:  # before a network, which needs the right one
             with self.clock.stage("first probe"):
                 scan, found, doubts = with_first_probe(scan, self.first_probe)
             cautions += doubts
+        start, scan = self._started(scan)
+        checkpoint, state = self._saved(scan, start)
         place = self._place(scan)
         optics = SampleOptics.of(self.settings, scan)
         self._memory(scan, place.backend).require(
@@ -314,7 +314,7 @@ class SolverRun:
             else:
                 start = warm_start(self.start, scan)
         probe = start.reconstruction.probe
-        if self.reading.get("probe_file") is not None:
+        if self.first_probe is not None or self.reading.get("probe_file") is not None:
             probe = scan.probe
         return start, evolve(start.scan(scan), probe=probe)
 
