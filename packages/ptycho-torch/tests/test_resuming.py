@@ -50,8 +50,8 @@ def test_resuming_gives_the_identical_end_result(
         torch.set_num_threads(1)
         # a process started in the background of a script inherits that it ignores Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        scan, out, stop = load_scan(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "stop"
-        options = sys.argv[5] == "True"
+        scan, out = load_scan(sys.argv[1]), Path(sys.argv[2])
+        options = sys.argv[4] == "True"
         config = TrainingConfig(
             model=ModelConfig(
                 architecture="unrolled", n_filters_scale=1, joint_stages=options
@@ -59,32 +59,27 @@ def test_resuming_gives_the_identical_end_result(
             backend="pytorch", nepochs=4, batch_size=8, n_groups=24,
             average_weights=options,
         )
-        if stop:  # the signal arrives in the middle of the third epoch
-            class Kill(callbacks.LossHistory):
-                def on_train_batch_start(self, trainer, module, batch, index):
-                    if trainer.current_epoch == 2 and index == 1:
-                        signal.raise_signal(getattr(signal, sys.argv[4]))
-            import ptycho_torch.fitting as fitting
-            fitting.LossHistory = Kill
+        class Kill(callbacks.LossHistory):
+            def on_train_batch_start(self, trainer, module, batch, index):
+                if trainer.current_epoch == 2 and index == 1:  # in the middle of the third epoch
+                    signal.raise_signal(getattr(signal, sys.argv[3]))
+        import ptycho_torch.fitting as fitting
+        fitting.LossHistory = Kill
         execution = PyTorchExecutionConfig(learning_rate=2e-3, logger_backend="none")
         try:
-            train(scan, config, execution, output=out, resume=not stop)
+            train(scan, config, execution, output=out)
         except KeyboardInterrupt:
             sys.exit(130)
     """)
     path = tmp_path / "scan.npz"
     save_scan(path, scan)
     out = tmp_path / name
-
-    def run(what):
-        command = [sys.executable, "-c", script, str(path), str(out), what, name, str(options)]
-        return subprocess.run(command, check=False).returncode  # noqa: S603 - our own program
-
-    assert run("stop") == 130
+    stopped = [sys.executable, "-c", script, str(path), str(out), name, str(options)]
+    assert subprocess.run(stopped, check=False).returncode == 130  # noqa: S603 - our own program
     best = load_bundle(out)  # valid, of the best of the two epochs that ended
     assert len(best.history["train_loss"]) == 2
-    assert run("go") == 0
-    assert same(load_bundle(out).weights, weights(whole))
+    resumed = train(scan, config, execution(), output=out, resume=True)
+    assert same(weights(resumed), weights(whole))
     assert load_bundle(out).history["train_loss"] == whole.history["train_loss"]
 
 
