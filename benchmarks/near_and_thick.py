@@ -6,7 +6,9 @@
 Near field: images of a whole field behind a diffuser, at Fresnel numbers of a pixel from 0.01 to 1.
 The waves are propagated on a grid of half the pixel, in twice the field, and a detector pixel is
 where its centre is; the probe is known inside the detector alone. Thick: two objects that lie 20
-depths of focus apart, of wave propagation on a grid of half the pixel in a wider field.
+depths of focus apart, of wave propagation on a grid of half the pixel in a wider field. The
+patterns have a window of 128 pixels for a beam of 96; ``--window 96`` leaves no room for light that
+spreads between the objects.
 
 Prints correlation with the truth, crosstalk and CPU seconds. Crosstalk is the part of the other
 object in the phase of a slice: coefficients of both, and of a ramp, by least squares. Patterns do
@@ -41,6 +43,7 @@ from ptycho_physics import (
 
 Complex = NDArray[np.complexfloating]
 FINE = 2
+BEAM = 96
 BOUND, CROSSTALK = 0.99, 0.05
 
 
@@ -114,17 +117,21 @@ def window_of(solution: Solution, positions: NDArray[np.float64]) -> tuple[tuple
     return on_canvas, (slice(y1, y2), slice(x1, x2))
 
 
-def thick(depths: float, epochs: int) -> Result:
-    """Solve 300 patterns of 96 x 96 pixels and 1e6 photons, of two objects one after the other."""
-    N, side, n = 96, 170, 300
+def thick(depths: float, epochs: int, window: int) -> Result:
+    """Solve 300 patterns of 1e6 photons, of two objects one after the other.
+
+    The beam is the same in every window.
+    """
+    N, side, n = window, window + 74, 300
     slices = Slices(number=2, thickness=depths * 4 / 0.01, wavelength=0.01, pixel_size=1.0)
     shape = (side * FINE, side * FINE)
     images = (siemens_star(shape), random_cells(shape, seed=1, radius=(8.0 * FINE, 20.0 * FINE)))
     phases = [np.angle(image) for image in images]
     fine = np.stack([np.exp(0.5j * phase / np.ptp(phase)) for phase in phases])
     objects = fine[:, ::FINE, ::FINE]
-    probe, positions = defocused_probe(N), fermat_scan((side, side), N, number=n)
-    positions = np.rint(positions)
+    room = (N - BEAM) // 2
+    probe = np.pad(defocused_probe(BEAM), ((0, 0), (room, room), (room, room)))
+    positions = np.rint(fermat_scan((side, side), N, number=n))
     counts = patterns(fine, probe[0], positions, slices)
     begun = time.process_time()
     solution = solve(counts, positions, probe, slices=slices, epochs=epochs)
@@ -183,14 +190,14 @@ def crosstalk(found: Complex, truth: Complex) -> tuple[float, Complex]:
     return float(max(parts)), np.stack(flat)
 
 
-def results(only: str) -> Iterator[Result]:
+def results(only: str, window: int) -> Iterator[Result]:
     """Make all cases whose name contains a text."""
     if only in "near":
         for number, epochs in ((0.01, 20), (0.1, 40), (1.0, 400)):
             yield near_field(number, epochs, known=True)
         yield near_field(0.05, 60, known=False)
     if only in "thick":
-        yield thick(20, 40)
+        yield thick(20, 40, window)
 
 
 def draw(folder: Path, found: list[Result]) -> None:
@@ -218,11 +225,14 @@ def main() -> int:
     """Solve all cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=("near", "thick"), default="")
+    parser.add_argument(
+        "--window", type=int, default=128, help="pixels of a thick sample's patterns"
+    )
     parser.add_argument("--figures", type=Path, help="folder for pictures")
     options = parser.parse_args()
     found = []
     print("| case | correlation | crosstalk | CPU s |\n|---|---|---|---|")
-    for one in results(options.only):
+    for one in results(options.only, options.window):
         crossed = "" if one.crosstalk is None else f"{one.crosstalk:.3f}"
         line = f"| {one.name} | {one.correlation:.4f} | {crossed} | {one.seconds:.0f} |"
         print(line, "missed" if one.missed else "", flush=True)
