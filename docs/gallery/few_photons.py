@@ -43,10 +43,12 @@ plt.show()
 #
 # ## When to stop
 #
-# With few photons the R-factor is no guide to when the noise begins to be
-# fitted. `held_out=0.1` sets one pattern in ten aside, predicts it after every
-# epoch, ends when the prediction gets no better, and keeps the epoch that
-# predicts best. Nothing about the truth is needed.
+# Each step of the solver moves the object towards the noise of its patterns.
+# With few photons the result is the mean of the object over the last epochs, so
+# that more epochs do no harm. The R-factor is no guide to whether they help.
+# `held_out=0.1` sets one pattern in ten aside, predicts it after every epoch,
+# ends when the prediction gets no better, and keeps the epoch that predicts
+# best. Nothing about the truth is needed.
 
 # %%
 solved = {
@@ -72,10 +74,10 @@ for photons, found in solved.items():
     print(f"{photons:.0e} photons: {', '.join(scores)} (epoch {epoch})")
 
 # %% [markdown]
-# With enough photons both runs agree to the third digit, and the one that stops
-# needs fewer epochs. At the lowest dose it stops early and loses a little: a
-# tenth of the patterns is missing, and the slow variations of the phase, which
-# change the patterns least, were still being found.
+# With enough photons both runs agree to the third digit. At the lowest dose the
+# one that stops loses a little: a tenth of the patterns is missing, and the slow
+# variations of the phase, which change the patterns least, were still being
+# found.
 #
 # The two misfits of the lowest dose, that of the patterns in use, and the
 # deviance of those that were held out:
@@ -96,8 +98,8 @@ plt.show()
 # %% [markdown]
 # The R-factor even grows: most pixels have no photon or one, and there it is
 # smallest for predictions that are too low. The deviance falls to the grey
-# line, and rises after it: from there on noise is fitted. The verdict on the 30
-# epochs says so afterwards:
+# line, and stays: further epochs make the prediction neither better nor worse.
+# The verdict on the 30 epochs:
 
 # %%
 for photons, found in solved.items():
@@ -105,7 +107,7 @@ for photons, found in solved.items():
     print(f"{photons:.0e} photons: {ratio:.2f} times photon noise")
 
 # %% [markdown]
-# Below one, noise has been fitted. Everything that is finer than the noise
+# Below one, some noise has been fitted. Everything that is finer than the noise
 # allows is made up then.
 #
 # ## The network

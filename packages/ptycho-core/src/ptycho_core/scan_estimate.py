@@ -46,8 +46,8 @@ a strongly divergent beam; and by how much its estimate takes longer at most."""
 AVERAGED = 2
 """By how much it takes longer where photons are few: the solver averages over the epochs there."""
 
-OFFSET = 0.2
-"""Offset of the solver where photons are few. The network removes noise better than a bias."""
+OFFSET = 0.1
+"""Offset of the solver where photons are few: the network removes noise better than a bias."""
 
 DARK = 1e-6
 """Light, as a part of the brightest, below which a pixel was not measured."""
