@@ -74,10 +74,10 @@ for photons, found in solved.items():
     print(f"{photons:.0e} photons: {', '.join(scores)} (epoch {epoch})")
 
 # %% [markdown]
-# With enough photons both runs agree to the third digit. At the lowest dose the
-# one that stops loses a little: a tenth of the patterns is missing, and the slow
-# variations of the phase, which change the patterns least, were still being
-# found.
+# With enough photons both runs agree to the third digit. At the lowest dose
+# that which stops loses a little: a tenth of the patterns is missing, and the
+# slow variations of the phase, which change the patterns least, were still
+# being found.
 #
 # The two misfits of the lowest dose, that of the patterns in use, and the
 # deviance of those that were held out:
