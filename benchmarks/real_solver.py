@@ -50,6 +50,9 @@ STAR = (
     ("5 modes, variation", 40, {"modes": 5, "probe_variation": 2}),
     ("5 modes, light", 40, {"modes": 5, "refine_light": True}),
     ("5 modes, positions", 40, {"modes": 5, "refine_positions": True}),
+    ("5 modes, positions", 60, {"modes": 5, "refine_positions": True}),
+    ("5 modes, positions, mean", 60, {"modes": 5, "refine_positions": True, "average": True}),
+    ("6 modes, positions, mean", 90, {"modes": 6, "refine_positions": True, "average": True}),
     ("5 modes, background", 40, {"modes": 5, "background": "constant"}),
 )
 

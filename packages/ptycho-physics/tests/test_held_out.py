@@ -109,7 +109,7 @@ def test_compared_pixels_of_held_out_patterns_are_not_fitted(bright):
 
 def test_a_run_at_low_dose_ends_before_it_fits_the_noise():
     truth, positions, probe, counts = scan_of(30)
-    options = {"epochs": 60, "relaxation": 0.1, "noisy": False}
+    options = {"epochs": 60, "relaxation": 0.1, "average": False}
     ended = solve(counts, positions, probe, **options, held_out=0.1)
     whole = solve(counts, positions, probe, **options)
     assert ended.stopped == "held-out"

@@ -147,7 +147,7 @@ def test_the_mean_over_epochs_has_less_noise(library, dim):
     truth, positions, probe, counts = dim
     arrays = (library.array(counts), positions, library.array(probe))
     options = {"epochs": 16, "batch_size": 8, "relaxation": 0.1}
-    mean, last = (solve(*arrays, **options, noisy=each) for each in (None, False))
+    mean, last = (solve(*arrays, **options, average=each) for each in (None, False))
     errors = [1 - score(library, each, truth, positions) for each in (mean, last)]
     assert errors[0] < 0.8 * errors[1]
 
@@ -162,7 +162,7 @@ def test_dim_patterns_darken_the_truth_without_an_offset(library, dim):
         # one step on all patterns
         arrays = (library.array(counts), positions, library.array(probe))
         options = {"initial": library.array(initial), "epochs": 1, "batch_size": len(counts)}
-        found = solve(*arrays, **options, offset=offset, noisy=False)
+        found = solve(*arrays, **options, offset=offset, average=False)
         here, there = scanned(found, positions)
         common = np.vdot(truth[there], library.numpy(found.object)[here]).real
         brightness.append(common / np.vdot(truth[there], truth[there]).real)
@@ -172,7 +172,9 @@ def test_dim_patterns_darken_the_truth_without_an_offset(library, dim):
 
 def test_many_photons_are_not_averaged(experiment):
     _, positions, probe, counts = experiment
-    usual, last = (solve(counts, positions, probe, epochs=2, noisy=each) for each in (None, False))
+    usual, last = (
+        solve(counts, positions, probe, epochs=2, average=each) for each in (None, False)
+    )
     np.testing.assert_array_equal(usual.object, last.object)
 
 

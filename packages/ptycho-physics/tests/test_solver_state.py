@@ -23,7 +23,7 @@ EVERYTHING = {
     "position_start": 2,
     "refine_light": True,
     "background": "scaled",
-    "noisy": True,
+    "average": True,
     "offset": 0.5,
     "held_out": 0.1,
     "probe_variation": 2,

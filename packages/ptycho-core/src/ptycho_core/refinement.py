@@ -117,7 +117,7 @@ def refine(
         probe_start=0,
         refine_positions=refine_positions,
         position_start=min(POSITION_START, epochs // 2),
-        noisy=None if dose_known else False,
+        average=None if dose_known else False,
         mask=scan.bad_pixels,
         seed=seed,
         callback=callback,

@@ -116,7 +116,7 @@ class _Patterns:
             epochs=epochs,
             batch_size=BATCH,
             relaxation=noise_relaxation(self.photons, self.probe),
-            noisy=self.few,
+            average=self.few,
             offset=OFFSET if self.few else 0.0,
             mask=self.bad_pixels,
             **stopping,

@@ -108,6 +108,12 @@ BASIC = (
     help="Regularisation where the probe is weak; larger is slower but more stable. "
     "By default 0.1, and up to 0.5 where photons are few.",
 )
+@section("Solver")(
+    "--average/--no-average",
+    default=None,
+    help="Whether the result is the mean of the object over the last epochs, which has less noise. "
+    "By default where photons are few.",
+)
 @section("Solver")("--update-probe", is_flag=True, help="Refine the probe as well.")
 @section("Solver")(
     "--modes",
@@ -254,6 +260,7 @@ def reconstruct(
     accelerator: str,
     batch_size: int,
     relaxation: float | None,
+    average: bool | None,
     update_probe: bool,
     modes: int | None,
     refine_positions: bool,
@@ -370,6 +377,7 @@ def reconstruct(
                 "epochs": epochs,
                 "batch_size": batch_size,
                 "relaxation": relaxation,
+                "average": average,
                 "update_probe": update_probe,
                 "modes": modes,
                 "refine_positions": refine_positions,

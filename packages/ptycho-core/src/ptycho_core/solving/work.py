@@ -164,7 +164,7 @@ class SolverWork:
             options["exposure_path"] = self.path
         counts = scan.counts(nphotons=self.nphotons or 1.0)
         if not photons_known(scan, self.nphotons):
-            options["noisy"] = False
+            options["average"] = bool(options.get("average"))
         if start is not None:
             start = evolve(start, probe=scan.probe)
             initial = put(initial_object(start, counts, bad))

@@ -101,7 +101,7 @@ class Estimate:
     offset : float
         Photons that are added to counts and rates before the root: see `modulus_ratio`.
     mean : array like `canvas`, or None
-        Mean of the object over the epochs, where counts are noisy: see `average`.
+        Mean of the object over the epochs, where it is wanted: see `average`.
     misfit, total : float
         ``sum |sqrt(rate) - sqrt(counts)|`` and ``sum sqrt(counts)`` of the batches since both were
         set to zero.

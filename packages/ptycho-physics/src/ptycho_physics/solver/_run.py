@@ -70,7 +70,7 @@ def solve(
     slices: Slices | None = None,
     slice_coupling: float = 0.0,
     mask: Array | None = None,
-    noisy: bool | None = None,
+    average: bool | None = None,
     offset: float = 0.0,
     held_out: float = 0.0,
     tolerance: float | None = None,
@@ -101,8 +101,8 @@ def solve(
         Patterns per update, drawn from the whole scan.
     relaxation
         Fraction ``a`` of the maximum illumination in the denominator of a step, in (0, 1]: larger
-        values give smaller steps at the dim rim. Default: 0.1, or with ``noisy`` counts that of
-        `noise_relaxation`.
+        values give smaller steps at the dim rim. Default: 0.1, and more where photons are few
+        (`noise_relaxation`), unless ``average`` is False.
     update_probe
         Refine the probe as well, starting in epoch ``probe_start``, counted from 0.
     modes
@@ -152,10 +152,10 @@ def solve(
         depth of focus.
     mask : (N, N) boolean array, optional
         True where a detector pixel is bad.
-    noisy
-        Whether the noise of the counts matters: the result is then the mean of the object over the
-        last epochs, which has less noise than the last one. Default: where photons are few, see
-        `few_photons`; say so where ``counts`` are in another unit.
+    average
+        Whether the result is the mean of the object over the last epochs, which has less noise than
+        the last one. Default: where photons are few (`few_photons`). False, with the relaxation of
+        many photons, where ``counts`` are in another unit.
     offset
         Photons added to counts and rates before their roots are compared, which makes the step of
         dim pixels right on average: see `modulus_ratio`. With few photons, 0 gives a smoother
@@ -246,13 +246,12 @@ def solve(
     counts, probe, mask = optics.with_border(counts, probe, mask, xp)
     measured = optics.measured(counts, probe, mask, xp)
     measured = hold_out(measured, positions, check_held_out(held_out, len(measured)), seed)
-    if noisy is None:
-        noisy = bool(few_photons(measured.photons, probe))
+    few = average is not False and bool(few_photons(measured.photons, probe))
     if relaxation is None:
-        relaxation = noise_relaxation(measured.photons, probe) if noisy else RELAXATION
+        relaxation = noise_relaxation(measured.photons, probe) if few else RELAXATION
     estimate = first_estimate(measured, positions, probe, initial, relaxation, reach, xp, optics)
     estimate.offset = offset
-    if noisy:
+    if average or few:
         estimate.mean = xp.asarray(estimate.canvas, copy=True)
     if refine_light:
         estimate.light = xp.astype(xp.ones_like(measured.counts[:, 0, 0]), xp.float32)
