@@ -357,8 +357,12 @@ def integration(session: nox.Session) -> None:
     wanted = everything("torch", "cluster", "serve", "stream", "unwrap")
     install(session, *wanted, tools=WORKSPACE_TOOLS)
     session.env["PTYCHO_REQUIRE_BACKENDS"] = array_libraries(*wanted)
-    light = [f"packages/{name}/tests" for name in PACKAGES if not needs_framework(name)]
-    pytest(session, *light, marks="together and not gpu and not slow", last=False)
+    again = [
+        f"packages/{name}/tests"
+        for name in PACKAGES
+        if "ptycho-physics" in closure(name)[0] and not needs_framework(name)
+    ]
+    pytest(session, *again, marks="together and not gpu and not slow", last=False)
     pytest(session, "tests", marks="not gpu and not slow")
 
 
