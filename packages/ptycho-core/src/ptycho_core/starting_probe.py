@@ -183,7 +183,9 @@ def similarity(one: Probe, other: Probe) -> float:
 
 def _solved(part: Scan, probe: Probe, **settings: Any) -> Solution:
     counts = part.counts(nphotons=1.0)
-    return solve(counts, part.positions, probe, mask=part.bad_pixels, **settings)
+    # of the last object, from which the probe follows, and in an unknown unit
+    settings = {"average": False, "mask": part.bad_pixels, **settings}
+    return solve(counts, part.positions, probe, **settings)
 
 
 def _judged(solution: Solution, part: Scan) -> Verdict:

@@ -281,6 +281,7 @@ def _one(part: CentralPart, trial: Trial, epochs: int, *, refine: bool = True) -
             mask=turned.mask,
             epochs=epochs,
             batch_size=BATCH,
+            average=False,  # few epochs
             update_probe=refine,
             probe_start=1,
         )

@@ -232,6 +232,7 @@ def _with_probe(scan: Scan, *, refine: bool) -> Orientation:
                 turned.positions,
                 scan.probe,
                 mask=scan.bad_pixels,
+                average=False,  # few epochs, and counts in an unknown unit
                 update_probe=refine,
                 **SOLVING,
             )

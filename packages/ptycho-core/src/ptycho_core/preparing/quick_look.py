@@ -48,6 +48,7 @@ def quick_look(scan: Scan) -> QuickLook | None:
     """
     part = neighbourhood(scan, PATTERNS)
     settings: dict[str, Any] = {"epochs": EPOCHS, "batch_size": BATCH, "mask": part.bad_pixels}
+    settings["average"] = False  # few epochs, and counts in an unknown unit
     try:
         solution = solve(
             part.counts(nphotons=1.0), part.positions, part.probe, update_probe=True, **settings

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_physics._exposure import Exposure, check_path, path_points
+from ptycho_physics._forward import normalise_probe
 from ptycho_physics._gradients import raise_mmap_threshold
 from ptycho_physics._low_counts import RELAXATION, few_photons, noise_relaxation
 from ptycho_physics._multislice import Slices
@@ -246,9 +247,10 @@ def solve(
     counts, probe, mask = optics.with_border(counts, probe, mask, xp)
     measured = optics.measured(counts, probe, mask, xp)
     measured = hold_out(measured, positions, check_held_out(held_out, len(measured)), seed)
-    few = average is not False and bool(few_photons(measured.photons, probe))
+    lit = normalise_probe(probe, xp=xp)
+    few = average is not False and bool(few_photons(measured.photons, lit))
     if relaxation is None:
-        relaxation = noise_relaxation(measured.photons, probe) if few else RELAXATION
+        relaxation = noise_relaxation(measured.photons, lit) if few else RELAXATION
     estimate = first_estimate(measured, positions, probe, initial, relaxation, reach, xp, optics)
     estimate.offset = offset
     if average or few:
