@@ -42,8 +42,9 @@ def test_program_runs_and_writes_its_figures(program, program_runs, tmp_path, ca
     assert record["quick"]
     assert record["results"]
     assert all(result["median_s"] > 0 for result in record["results"].values())
-    printed = capsys.readouterr().out.splitlines()
-    assert [line.split(": ")[1] for line in printed] == list(record["results"])
+    printed, results = capsys.readouterr().out.splitlines(), list(record["results"])
+    assert [line.split(": ")[1] for line in printed[: len(results)]] == results
+    assert all(line.startswith("|") for line in printed[len(results) :])  # a table at the end
 
 
 def test_parity_is_a_table_that_keeps_its_tolerance(program_runs, tmp_path, capsys):
