@@ -59,7 +59,9 @@ def test_a_switch_that_helps_is_on_and_others_are_not():
 
 
 def test_a_gain_within_its_noise_is_none():
-    ladder, _ = climbed({(): 2.0, ("probe",): 1.9, ("light",): 1.9}, noise=1.0)
+    ladder, _ = climbed(
+        {(): 2.0, ("probe",): 1.9, ("light",): 1.9, ("probe", "modes"): 1.9}, noise=1.0
+    )
     assert ladder.switches == ()
 
 
@@ -75,13 +77,19 @@ def test_what_another_switch_made_needless_goes():
     assert asked[-1] == ("light",)
 
 
-def test_a_switch_that_needs_another_is_tried_only_with_it():
-    _, asked = climbed({(): 2.0, ("probe",): 2.0, ("light",): 2.0})
-    assert asked == [(), ("probe",), ("light",)]
+def test_a_switch_brings_along_what_it_needs():
+    """A probe that drifts is of no use to be refined alone."""
+    ladder, asked = climbed({(): 2.0, ("probe",): 2.0, ("light",): 2.0, ("probe", "modes"): 1.0})
+    assert asked == [(), ("probe",), ("light",), ("probe", "modes")]
+    assert ladder.switches == ("probe", "modes")
+    assert ladder.settings == {"update_probe": True, "modes": 3}
+    assert ladder.trials[-1].tried == "modes"
 
 
 def test_what_diverges_is_off():
-    ladder, _ = climbed({(): 2.0, ("probe",): None, ("light",): 1.0})
+    ladder, _ = climbed(
+        {(): 2.0, ("probe",): None, ("light",): 1.0, ("probe", "light", "modes"): None}
+    )
     assert ladder.switches == ("light",)
     assert ladder.trials[1].describe() == "probe: the solver diverges, off"
 
@@ -99,10 +107,11 @@ def test_what_makes_the_solver_faster_alone_is_off():
             (): lambda epoch: 1 + 10 / epoch,
             ("probe",): lambda epoch: 1.05 + 6 / epoch,
             ("light",): lambda epoch: 1 + 9.9 / epoch,
+            ("probe", "modes"): lambda epoch: 1 + 9.9 / epoch,
         }
     )
     assert ladder.switches == ()
-    assert [trial.epochs for trial in ladder.trials] == [15, 120, 15]
+    assert [trial.epochs for trial in ladder.trials] == [15, 120, 15, 15]
     assert asked.count(()) == 4  # of 15, 30, 60 and 120 epochs, each once
 
 
@@ -121,7 +130,8 @@ def test_a_gain_is_told_from_speed_by_more_epochs():
 
 def test_a_gain_that_more_epochs_may_still_explain_in_the_end_is_none():
     falling = {(): lambda epoch: 100 / epoch**0.1, ("probe",): lambda epoch: 99 / epoch**0.1}
-    ladder, _ = climbed({**falling, ("light",): lambda epoch: 100 / epoch**0.1})
+    same = dict.fromkeys([("light",), ("probe", "modes")], lambda epoch: 100 / epoch**0.1)
+    ladder, _ = climbed({**falling, **same})
     assert ladder.switches == ()
 
 

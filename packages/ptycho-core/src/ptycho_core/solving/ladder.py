@@ -29,7 +29,7 @@ ERRORS, PART = 3.0, 0.01
 
 @frozen(kw_only=True)
 class Rung:
-    """A switch: its name, the settings of the solver, and the name of one that it needs."""
+    """A switch: its name, the settings of the solver, and the name of one that it brings along."""
 
     name: str
     settings: Mapping[str, Any]
@@ -169,13 +169,14 @@ class _Trials:
                 self.made[key] = None
         return self.made[key]
 
-    def compare(self, fewer: tuple[str, ...], more: tuple[str, ...], *, added: bool) -> Trial:
-        """Return the trial of the switch that ``more`` has in addition.
+    def compare(
+        self, fewer: tuple[str, ...], more: tuple[str, ...], tried: str, *, added: bool
+    ) -> Trial:
+        """Return the trial of the switch that ``more`` has in addition, with what it needs.
 
         It is that of adding the switch, or of taking it away. Both runs get longer as long as
         further epochs may explain the gain; where they still may in the end, it is none.
         """
-        (tried,) = set(more) - set(fewer)
         epochs = self.epochs
         while True:
             without, having = self.run(fewer, epochs), self.run(more, epochs)
@@ -247,17 +248,18 @@ def climb(
     complete = True
     try:
         for rung in rungs:
-            if rung.name in on or (rung.needs in names and rung.needs not in on):
+            if rung.name in on:
                 continue
-            more = (*on, rung.name)
-            if note(trials.compare(on, more, added=True)):
+            needed = [rung.needs] if rung.needs in names and rung.needs not in on else []
+            more = (*on, *needed, rung.name)
+            if note(trials.compare(on, more, rung.name, added=True)):
                 on = more
         for name in on[:-1]:
             needed = any(rung.needs == name and rung.name in on for rung in rungs)
             if name in fixed or needed:
                 continue
             fewer = tuple(other for other in on if other != name)
-            if not note(trials.compare(fewer, on, added=False)):
+            if not note(trials.compare(fewer, on, name, added=False)):
                 on = fewer
     except _NoTimeError:
         complete = False
