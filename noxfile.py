@@ -381,19 +381,20 @@ def client(session: nox.Session) -> None:
 
 @nox.session(requires=["build"], default=False, tags=["cpu"])
 def programs(session: nox.Session) -> None:
-    """Read files that py4DSTEM, cdtools, RosettaSciIO and fabio write themselves.
+    """Read files that py4DSTEM, abTEM, cdtools, RosettaSciIO and fabio write themselves.
 
-    RosettaSciIO and py4DSTEM have the licence GPL-3.0: they are installed here, and required
-    nowhere. py4DSTEM needs an older NumPy and has an environment of its own.
+    RosettaSciIO, py4DSTEM and abTEM have the licence GPL-3.0: they are installed here, and required
+    nowhere. py4DSTEM needs an older NumPy; it and abTEM have environments of their own.
     """
     written = Path(session.create_tmp()) / "written"
-    writer = Path(session.create_tmp()) / "py4dstem"
-    session.run("python", "-m", "venv", str(writer), external=True)
-    python = str(writer / "bin" / "python")
-    session.run(python, "-m", "pip", "install", "-q", "py4DSTEM==0.14.18", external=True)
-    session.run(python, str(PROGRAMS / "write_py4dstem.py"), str(written), external=True)
+    for name, wanted in (("py4dstem", "py4DSTEM==0.14.18"), ("abtem", "abtem==1.0.11")):
+        writer = Path(session.create_tmp()) / name
+        session.run("python", "-m", "venv", str(writer), external=True)
+        python = str(writer / "bin" / "python")
+        session.run(python, "-m", "pip", "install", "-q", wanted, external=True)
+        session.run(python, str(PROGRAMS / f"write_{name}.py"), str(written), external=True)
     tools = [*TEST_TOOLS, "cdtools-py==0.3.2", "rosettasciio==0.15.0", "torch"]
-    install(session, "ptycho-data[frames,pictures]", tools=tools)
+    install(session, "ptycho-core", "ptycho-data[frames,pictures]", tools=tools)
     session.env["PTYCHO_WRITTEN"] = str(written)
     pytest(session, "tests/programs", marks="not gpu", options=("-W", "default"))
 
