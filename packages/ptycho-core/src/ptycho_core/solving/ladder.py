@@ -250,8 +250,8 @@ def climb(
         for rung in rungs:
             if rung.name in on:
                 continue
-            needed = [rung.needs] if rung.needs in names and rung.needs not in on else []
-            more = (*on, *needed, rung.name)
+            brought = [rung.needs] if rung.needs in names and rung.needs not in on else []
+            more = (*on, *brought, rung.name)
             if note(trials.compare(on, more, rung.name, added=True)):
                 on = more
         for name in on[:-1]:
