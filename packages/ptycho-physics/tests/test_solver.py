@@ -152,6 +152,18 @@ def test_the_mean_over_epochs_has_less_noise(library, dim):
     assert errors[0] < 0.8 * errors[1]
 
 
+def test_there_is_an_object_before_the_first_mean(dim):
+    _, positions, probe, counts = dim
+    seen = []
+    solve(
+        *(counts, positions, probe),
+        epochs=1,
+        look=lambda so_far: seen.append(so_far().object.std()),
+    )
+    assert seen[0] > 0.01
+    assert seen == sorted(seen)
+
+
 def test_dim_patterns_darken_the_truth_without_an_offset(library, dim):
     truth, positions, probe, _ = dim
     counts = simulate_counts(truth, probe, positions, 100, seed=5)

@@ -16,6 +16,7 @@ from ptycho_physics._multislice import Slices
 from ptycho_physics._namespace import Array, namespace
 from ptycho_physics.solver._course import Between, Course, State
 from ptycho_physics.solver._detector import Background
+from ptycho_physics.solver._estimate import Estimate
 from ptycho_physics.solver._held_out import check_held_out, hold_out
 from ptycho_physics.solver._optics import THIN, Optics
 from ptycho_physics.solver._solution import Solution, solution_of
@@ -302,9 +303,13 @@ def solve(
         course.restore(state)
     raise_mmap_threshold()
 
+    def shown() -> Estimate:
+        # there is no mean before the end of the first epoch
+        return estimate.averaged() if course.epoch else estimate
+
     def so_far(coverage: Array | None = None) -> Solution:
         return solution_of(
-            estimate.averaged(),
+            shown(),
             positions + (estimate.positions - course.first),
             list(course.watch.r_factors),
             "",
@@ -324,7 +329,7 @@ def solve(
     predicted = course.record.result(estimate)
     refined = positions + (estimate.positions - course.first)
     return solution_of(
-        estimate.averaged(),
+        shown(),
         refined,
         course.watch.r_factors,
         stopped,
