@@ -20,14 +20,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from attrs import evolve
-from pretrain import CLASSES, VALIDATED
+from pretrain import CLASSES, VALIDATED, Distances, by_dose
 from pretraining.scenes import Kinds, Scene, make_scene
 from pretraining.training import MODEL, Pretraining, SceneBatch
 from ptycho_physics import defocused_probe, expected_counts, random_cells
 from torch import Tensor
-
-Distances = list[tuple[float, float, float]]
-"""Dose, distance of the estimate and of the network, of each validation scene."""
 
 
 class Whole(Pretraining):
@@ -113,10 +110,8 @@ VARIANTS: dict[str, type[Pretraining]] = {
 
 def means(distances: Distances, column: int) -> list[float]:
     """Return the mean distance of the estimate (1) or the network (2) by dose, and of all."""
-    values = np.array(distances)
-    dose = values[:, 0]
-    parts = [(dose >= low) & (dose < high) for low, high in CLASSES.values()]
-    return [float(values[part, column].mean()) for part in [*parts, np.full(len(dose), True)]]
+    parts = [*by_dose(distances).values(), np.array(distances)]
+    return [float(part[:, column].mean()) for part in parts]
 
 
 def table(found: dict[str, Distances]) -> str:

@@ -34,14 +34,22 @@ CLASSES = {"below 2e4": (0, 2e4), "2e4 to 2e5": (2e4, 2e5), "above 2e5": (2e5, n
 """Doses of the rows of the table, photons per pattern."""
 
 
-def table(rows: list[tuple[float, float, float]]) -> str:
+Distances = list[tuple[float, float, float]]
+"""Dose, distance of the estimate and of the network, of each validation scene."""
+
+
+def by_dose(distances: Distances) -> dict[str, np.ndarray]:
+    """Return the distances (k, 3) of each class of doses."""
+    rows = np.array(distances)
+    return {n: rows[(rows[:, 0] >= a) & (rows[:, 0] < b)] for n, (a, b) in CLASSES.items()}
+
+
+def table(distances: Distances) -> str:
     """Lay the distances out, by dose."""
-    dose, before, after = np.array(rows).T
     lines = ["| photons per pattern | scenes | estimate | network |", "|---|---|---|---|"]
-    for name, (low, high) in CLASSES.items():
-        some = (dose >= low) & (dose < high)
-        means = f"{before[some].mean():.3f} | {after[some].mean():.3f}"
-        lines.append(f"| {name} | {some.sum()} | {means} |")
+    for name, some in by_dose(distances).items():
+        _, before, after = some.mean(axis=0)
+        lines.append(f"| {name} | {len(some)} | {before:.3f} | {after:.3f} |")
     return "\n".join([*lines, ""])
 
 

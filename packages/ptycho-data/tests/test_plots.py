@@ -109,7 +109,7 @@ def test_a_plot_leaves_nothing_open(rec):
 
 
 def test_without_matplotlib_the_facts_are_shown_and_plot_says_what_to_install(scan, monkeypatch):
-    monkeypatch.setattr("ptycho_data.figures.find_spec", lambda _: None)
+    monkeypatch.setattr("ptycho_config.install.find_spec", lambda _: None)
     assert "<img" not in scan._repr_html_()
     assert "12 of 16 x 16" in scan._repr_html_()
     with pytest.raises(MissingPackageError):

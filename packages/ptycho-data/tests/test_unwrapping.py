@@ -82,7 +82,7 @@ def test_plot_unwraps_the_picture_alone(thick):
 
 
 def test_without_the_package_the_message_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("ptycho_data.unwrapping.find_spec", lambda _: None)
+    monkeypatch.setattr("ptycho_config.install.find_spec", lambda _: None)
     with pytest.raises(MissingPackageError, match=r"scikit-image.*ptycho-data\[unwrap\]"):
         require_unwrapping()
     with pytest.raises(MissingPackageError):

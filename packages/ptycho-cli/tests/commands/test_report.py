@@ -109,7 +109,7 @@ def test_a_run_tells_how_to_repeat_it(ptycho, scan_file, tmp_path):
 
 
 def test_unwrapping_is_refused_before_any_work(ptycho, scan_file, tmp_path, monkeypatch):
-    monkeypatch.setattr("ptycho_data.unwrapping.find_spec", lambda _: None)
+    monkeypatch.setattr("ptycho_config.install.find_spec", lambda _: None)
     done = ptycho("reconstruct", scan_file, "-o", tmp_path / "out", "--epochs", 1, "--unwrap")
     assert done.fails_with("scikit-image", "ptycho-data[unwrap]")
     assert not (tmp_path / "out").exists()

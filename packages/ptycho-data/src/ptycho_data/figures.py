@@ -4,15 +4,14 @@ Figures are made with matplotlib's object interface and written by its Agg canva
 system, no pyplot, nothing to close.
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_config.errors import InvalidValueError, MissingPackageError
-from ptycho_config.install import SOURCE, install_command
+from ptycho_config.errors import InvalidValueError
+from ptycho_config.install import require_package
 from ptycho_config.plain_text import printable, shortened
 
 from ptycho_data._files import atomic_path
@@ -58,11 +57,7 @@ def require_matplotlib() -> None:
     MissingPackageError
         It is not; the message has the pip command.
     """
-    if find_spec("matplotlib") is None:
-        raise MissingPackageError(
-            f"pictures need the package matplotlib; install it {SOURCE}: "
-            + install_command("ptycho-data[pictures]")
-        )
+    require_package("matplotlib", "pictures", "ptycho-data[pictures]")
 
 
 def new_figure(width: float, height: float) -> "Figure":

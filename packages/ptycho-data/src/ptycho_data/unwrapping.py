@@ -1,13 +1,11 @@
 """Phase without jumps of 2 pi, for pictures of thick samples."""
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ptycho_config.errors import MissingPackageError
-from ptycho_config.install import SOURCE, install_command
+from ptycho_config.install import require_package
 
 __all__ = ["require_unwrapping", "unwrapped"]
 
@@ -20,11 +18,8 @@ def require_unwrapping() -> None:
     MissingPackageError
         It is not; the message has the pip command.
     """
-    if find_spec("skimage") is None:
-        raise MissingPackageError(
-            f"unwrapped phases need the package scikit-image; install it {SOURCE}: "
-            + install_command("ptycho-data[unwrap]")
-        )
+    extra = "ptycho-data[unwrap]"
+    require_package("skimage", "unwrapped phases", extra, package="scikit-image")
 
 
 def unwrapped(phase: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
