@@ -68,6 +68,7 @@ from ptycho_physics.scans import fermat_scan, random_scan, raster_scan, snake_sc
 from ptycho_physics.solver import (
     DivergenceError,
     HeldOut,
+    Processes,
     Solution,
     State,
     near_field_border,
@@ -85,6 +86,7 @@ __all__ = [
     "MultiSlice",
     "NearField",
     "NearFieldGeometry",
+    "Processes",
     "Slices",
     "Solution",
     "State",

@@ -57,13 +57,14 @@ def each_pattern(
     Of held-out patterns only the pixels count that may be fitted.
     """
     measured, N = estimate.measured, estimate.probe.shape[-1]
-    gram, right = np.empty((len(measured), 2, 2)), np.empty((len(measured), 2))
+    gram, right = np.zeros((len(measured), 2, 2)), np.zeros((len(measured), 2))
     size = max(PIXELS_AT_ONCE // N**2, 1)
     for which, bad in ((measured.used, measured.bad), (measured.held_out, measured.unfitted)):
-        for batch in np.split(which, range(size, len(which), size)):
+        mine = measured.mine(which)
+        for batch in np.split(mine, range(size, len(mine), size)):
             if len(batch):
                 gram[batch], right[batch] = normal_equations(estimate, batch, slopes, bad)
-    return gram, right
+    return measured.processes.total(gram), measured.processes.total(right)
 
 
 def steps_of(gram: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 from ptycho_config.plain_text import array_text
 
 from ptycho_physics.solver._alignment import align_phase
-from ptycho_physics.solver._estimate import Estimate, Updates
+from ptycho_physics.solver._estimate import Estimate
 from ptycho_physics.solver._held_out import Record
 from ptycho_physics.solver._positions import (
     move_affinely,
     move_back_and_forth,
     move_positions,
 )
-from ptycho_physics.solver._stopping import DivergenceError, Watch, diverged
+from ptycho_physics.solver._probe_changes import begin_variation
+from ptycho_physics.solver._step import Updates, take_step
+from ptycho_physics.solver._stopping import NOT_FINITE, DivergenceError, Watch, diverged
 
 
 def _names(arrays: Mapping[str, Any]) -> str:
@@ -151,7 +153,7 @@ class Course:
                 return "held-out"
             self._move()
             self.batches, self._before = 0, self.random.bit_generator.state
-            if self.epoch < epochs and between(self.state):
+            if self.epoch < epochs and self._ended(between):
                 return "caller"
         return "epochs"
 
@@ -174,6 +176,10 @@ class Course:
             variation=_begun(self.variation_start, epoch),
         )
 
+    def _ended(self, between: Between) -> bool:
+        """Whether the caller of any process ends the run."""
+        return self.estimate.measured.processes.any(between(self.state))
+
     def _overfitted(self) -> bool:
         """Whether the held-out patterns are predicted worse, since all refinements are active."""
         settled = self.epoch >= self.watch.settled + self.patience
@@ -181,29 +187,41 @@ class Course:
 
     def _pass(self, between: Between) -> bool:
         """Pass over the patterns that are left in this epoch; False if the caller ended it."""
-        estimate, used = self.estimate, self.estimate.measured.used
+        estimate, alone = self.estimate, self.estimate.measured.processes.alone
         if not self.batches:
             if self.epoch < self.aligned:
                 align_phase(estimate)
             estimate.misfit = estimate.total = 0.0
         updates = self._updates(self.epoch)
         if updates.variation and not self.batches:
-            estimate.begin_variation()
-        order = np.array_split(
-            self.random.permutation(used), math.ceil(len(used) / self.batch_size)
-        )
-        for batch in order[self.batches :]:
-            if self.batches and between(self.state):
+            begin_variation(estimate)
+        for batch in self._order()[self.batches :]:
+            # several processes end after an epoch only, when all of them know all of the state
+            if alone and self.batches and between(self.state):
                 return False
-            estimate.step(batch, updates)
+            take_step(estimate, batch, updates)
             self.batches += 1
-            if not math.isfinite(estimate.misfit):
-                problem = "the residual is no longer finite"
-                raise DivergenceError(diverged(self.epoch + 1, problem))
+            if alone:
+                self._check_finite()
+        estimate.join()
+        self._check_finite()
         if updates.gauge:
             estimate.fix_gauge()
         estimate.end_epoch()
         return True
+
+    def _order(self) -> list[NDArray[np.int64]]:
+        """Draw the order of the patterns in an epoch, and return those of this process by batch."""
+        measured = self.estimate.measured
+        drawn, processes = self.random.permutation(measured.used), measured.processes
+        number = math.ceil(len(drawn) / self.batch_size)
+        if not processes.alone:  # each has a part in every batch, and knows how many there are
+            number = min(number, int(np.bincount(drawn % processes.number).min()))
+        return np.array_split(processes.mine(drawn), number)
+
+    def _check_finite(self) -> None:
+        if not math.isfinite(self.estimate.misfit):
+            raise DivergenceError(diverged(self.epoch + 1, NOT_FINITE))
 
     def state(self) -> State:
         """Copy what is needed to go on from here."""

@@ -49,16 +49,17 @@ class Background:
     def first(cls, measured: Measurement, *, scaled: bool) -> "Background":
         """Begin with one number for all pixels, that of the dimmest."""
         xp = measured.xp
-        total = xp.zeros_like(measured.relative(np.arange(1))[0])
-        for batch in np.array_split(measured.used, max(1, len(measured) // 64)):
+        N = measured.like.shape[-1]
+        total = as_like(xp.zeros((N, N), dtype=xp.float32), measured.like, xp)
+        for batch in np.array_split(measured.mine(measured.used), max(1, len(measured) // 64)):
             total = total + xp.sum(without(measured.relative(batch), measured.bad, xp), axis=0)
-        mean = to_numpy(total) / len(measured.used)
+        mean = to_numpy(measured.processes.total(total)) / len(measured.used)
         good = mean if measured.bad is None else mean[~to_numpy(measured.bad)]
         dim = np.sort(good, axis=None)[: max(1, int(DIMMEST * good.size))].mean()
         # from nothing, the steps lead nowhere
         dim = max(float(dim), 1e-3 * float(good.mean()))
         values = xp.zeros_like(total) + dim
-        share = xp.zeros_like(measured.counts[:, 0, 0], dtype=xp.float32) + 1 if scaled else None
+        share = measured.ones() if scaled else None
         return cls(values=values, share=share)
 
     def of(self, batch: NDArray[np.int64], xp: Any) -> Array:
@@ -80,18 +81,30 @@ class Background:
         self.share[which] = xp.sum(self.values * wanted, axis=(-2, -1)) / xp.sum(self.values)
         return wanted
 
-    def learn(self, wanted: Array, batch: NDArray[np.int64], part: float, xp: Any) -> None:
-        """Take a step of the pixels, after that of the shares of these patterns.
+    def sums(
+        self, wanted: Array, batch: NDArray[np.int64], xp: Any
+    ) -> tuple[Array, Array, NDArray[np.float64]]:
+        """Return what `learn` takes, of patterns whose shares have taken their step.
 
-        ``wanted`` (b, N, N) is what `learn_share` returned; ``part`` is the share of the scan
-        that the batch is.
+        ``wanted`` (b, N, N) is what `learn_share` returned.
         """
-        ratio = xp.mean(wanted, axis=0)
+        number = np.array([len(batch)], dtype=np.float64)
+        share = number
         if self.share is not None:
             which = as_like(xp.asarray(batch), self.values, xp)
-            mean = xp.mean(xp.take(self.share, which, axis=0))
-            ratio = ratio / (mean + SMALLEST_SHARE)
-        speed = min(1.0, LEARNED_BY * part)
+            share = np.array([float(xp.sum(xp.take(self.share, which, axis=0)))])
+        return xp.sum(wanted, axis=0), share, number
+
+    def learn(
+        self,
+        wanted: Array,
+        share: NDArray[np.float64],
+        number: NDArray[np.float64],
+        patterns: int,
+    ) -> None:
+        """Take a step of the pixels by the sums over a batch, of a scan of so many patterns."""
+        ratio = wanted / (float(share[0]) + SMALLEST_SHARE * float(number[0]))
+        speed = min(1.0, LEARNED_BY * float(number[0]) / patterns)
         self.values = self.values * (1 - speed + speed * ratio)
 
     def fix_gauge(self, used: NDArray[np.int64], xp: Any) -> None:

@@ -10,17 +10,18 @@ import math
 from typing import Any
 
 import numpy as np
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError, describe
 
 from ptycho_physics._namespace import abs2, as_like, to_numpy
 from ptycho_physics.losses import poisson_deviance
 from ptycho_physics.metrics import r_factor_sums
-from ptycho_physics.solver._estimate import Estimate, Updates
+from ptycho_physics.solver._estimate import Estimate
 from ptycho_physics.solver._measurement import CHUNK, Measurement
+from ptycho_physics.solver._probe_changes import STEPS_ALONE, fit_variation
 from ptycho_physics.solver._propagator import over_modes
-from ptycho_physics.solver._variation import STEPS_ALONE
+from ptycho_physics.solver._step import Updates, fit_patterns_alone
 
 NEIGHBOURS = 8
 """Neighbours that tell whether a pattern lies at the rim of the scan."""
@@ -96,6 +97,7 @@ class Record:
     def add(self, estimate: Estimate, updates: Updates) -> None:
         """Predict the held-out patterns after an epoch, and keep the estimate if it is the best."""
         deviance, r_factor = predict(estimate.averaged(), updates)
+        estimate.join_patterns()
         self.deviances.append(float(np.mean(deviance)))
         self.r_factors.append(r_factor)
         if not self._since_best:
@@ -143,27 +145,30 @@ def predict(estimate: Estimate, updates: Updates) -> tuple[NDArray[np.float64], 
     """
     measured, xp = estimate.measured, estimate.xp
     pixels = np.count_nonzero(~to_numpy(measured.uncompared))
-    deviances, misfit, total = [], 0.0, 0.0
-    for batch in np.split(measured.held_out, range(CHUNK, len(measured.held_out), CHUNK)):
+    deviances, sums = np.zeros(len(measured.held_out)), np.zeros(2)
+    mine = measured.mine(measured.held_out)
+    for batch in np.split(mine, range(CHUNK, len(mine), CHUNK)) if len(mine) else ():
         if updates.variation and estimate.variation is not None:
             for _ in range(STEPS_ALONE):
-                estimate.fit_variation(batch, measured.unfitted)
+                fit_variation(estimate, batch, measured.unfitted)
         probe, patches = estimate.probe_of(batch), estimate.patches(batch)
         fields, _ = estimate.propagator.forward(patches, probe, xp)
         light = over_modes(abs2(fields, xp), xp)
         if updates.light or updates.background:
-            estimate.fit_patterns_alone(light, batch, updates, measured.unfitted)
+            fit_patterns_alone(estimate, light, batch, updates, measured.unfitted)
         amplitude, modulus = estimate.compared(light, batch)
-        sums = r_factor_sums(modulus, amplitude, measured.uncompared, xp=xp)
-        misfit, total = misfit + float(sums[0]), total + float(sums[1])
+        found = r_factor_sums(modulus, amplitude, measured.uncompared, xp=xp)
+        sums += [float(value) for value in found]
         deviance = poisson_deviance(
             modulus**2 * measured.photons + FLOOR,
             measured.relative(batch) * measured.photons + FLOOR,
             measured.uncompared,
             xp=xp,
         )
-        deviances.append(to_numpy(deviance).astype(np.float64) / pixels)
-    return np.concatenate(deviances), misfit / total if total else 0.0
+        which = np.searchsorted(measured.held_out, batch)
+        deviances[which] = to_numpy(deviance).astype(np.float64) / pixels
+    misfit, total = measured.processes.total(sums).tolist()
+    return measured.processes.total(deviances), misfit / total if total else 0.0
 
 
 def check_held_out(held_out: float, patterns: int) -> int:
@@ -195,7 +200,7 @@ def hold_out(
         return measured
     from scipy.spatial import KDTree  # takes long to import, and few runs need it
 
-    xp, N, n = measured.xp, measured.counts.shape[-1], len(measured)
+    xp, N, n = measured.xp, measured.like.shape[-1], len(measured)
     random = np.random.default_rng((seed, 1))
     near = min(NEIGHBOURS + 1, n)
     _, neighbours = KDTree(positions).query(positions, k=near)
@@ -206,15 +211,7 @@ def hold_out(
     compared = random.random((N, N)) < 0.5
     bad = np.zeros((N, N), dtype=bool) if measured.bad is None else to_numpy(measured.bad)
     masks = (
-        as_like(xp.asarray(mask), measured.counts, xp) for mask in (bad | compared, bad | ~compared)
+        as_like(xp.asarray(mask), measured.like, xp) for mask in (bad | compared, bad | ~compared)
     )
     unfitted, uncompared = masks
-    return Measurement(
-        counts=measured.counts,
-        photons=measured.photons,
-        bad=measured.bad,
-        xp=xp,
-        held_out=chosen,
-        unfitted=unfitted,
-        uncompared=uncompared,
-    )
+    return evolve(measured, held_out=chosen, unfitted=unfitted, uncompared=uncompared)

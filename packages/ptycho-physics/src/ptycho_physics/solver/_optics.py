@@ -4,15 +4,16 @@ import math
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from ptycho_config.errors import InvalidValueError, describe
 
 from ptycho_physics._multislice import MultiSlice, Slices
-from ptycho_physics._namespace import Array, as_like
+from ptycho_physics._namespace import Array, as_like, namespace, to_numpy
 from ptycho_physics._near_field import NearField
 from ptycho_physics._propagated import propagated_intensity
 from ptycho_physics.solver._estimate import Estimate
 from ptycho_physics.solver._measurement import Measurement
+from ptycho_physics.solver._processes import ALONE, Processes
 from ptycho_physics.solver._propagator import FarField, Propagator
 from ptycho_physics.solver._slices import SlicedEstimate
 
@@ -145,21 +146,30 @@ class Optics:
         if not b:
             return counts, probe, mask
         inner = slice(b, b + N)
-        wide = as_like(
-            xp.zeros((counts.shape[0], N + 2 * b, N + 2 * b), dtype=counts.dtype), counts, xp
-        )
+        there, shape = namespace(counts), (counts.shape[0], N + 2 * b, N + 2 * b)
+        wide = as_like(there.zeros(shape, dtype=counts.dtype), counts, there)
         wide[:, inner, inner] = counts
-        bad = as_like(xp.ones((N + 2 * b, N + 2 * b), dtype=xp.bool), counts, xp)
+        bad = as_like(xp.ones((N + 2 * b, N + 2 * b), dtype=xp.bool), probe, xp)
         bad[inner, inner] = False if mask is None else mask
         rows = np.pad(np.arange(N), b, mode="symmetric")
         index = as_like(xp.asarray(rows), probe, xp)
         return wide, xp.take(xp.take(probe, index, axis=-1), index, axis=-2), bad
 
-    def measured(self, counts: Array, probe: Array, mask: Array | None, xp: Any) -> Measurement:
+    def measured(
+        self,
+        counts: Array,
+        probe: Array,
+        mask: Array | None,
+        xp: Any,
+        processes: Processes = ALONE,
+    ) -> Measurement:
         """Determine the scale of a scan: see `Measurement.of`."""
         if self.near_field is None or mask is None:
-            return Measurement.of(counts, probe, mask, xp)
-        counts_of = Measurement.of(xp.where(mask, xp.zeros_like(counts), counts), probe, None, xp)
+            return Measurement.of(counts, probe, mask, xp, processes)
+        there = namespace(counts)
+        bad = to_numpy(mask) if isinstance(counts, np.ndarray) else mask
+        good_alone = there.where(bad, there.zeros_like(counts), counts)
+        counts_of = Measurement.of(good_alone, probe, None, xp, processes)
         N = probe.shape[-1]
         empty = as_like(xp.ones((1, N, N), dtype=probe.dtype), probe, xp)
         optics = propagator_of(N, probe, xp, near_field=self.near_field)
@@ -168,7 +178,7 @@ class Optics:
         if not good > 0:
             rule = "False on some pixels that the near field of the probe lights"
             raise InvalidValueError("mask", rule, f"a share of {good:g} of its light")
-        return Measurement(counts=counts, photons=counts_of.photons / good, bad=mask, xp=xp)
+        return evolve(counts_of, counts=counts, photons=counts_of.photons / good, bad=mask)
 
     def estimate(self, *, probe: Array, xp: Any, **more: Any) -> Estimate:
         """Set up an estimate with this optics."""

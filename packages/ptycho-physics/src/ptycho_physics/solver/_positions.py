@@ -187,17 +187,18 @@ def _sums(
 
     ``factors`` (n, k) are those on each derivative in each pattern.
     """
-    used, N = estimate.measured.used, estimate.probe.shape[-1]
-    chosen = used[np.linspace(0, len(used) - 1, min(len(used), MOST_TOGETHER)).astype(np.int64)]
-    size, grams, rights = max(PIXELS_AT_ONCE // N**2, 1), [], []
+    measured, N = estimate.measured, estimate.probe.shape[-1]
+    total, size = measured.processes.total, max(PIXELS_AT_ONCE // N**2, 1)
+    chosen = measured.spread(MOST_TOGETHER)
+    grams, rights = [], []
     for batch in np.split(chosen, range(size, len(chosen), size)):
-        gram, right = normal_equations(estimate, batch, slopes, estimate.measured.bad)
+        gram, right = normal_equations(estimate, batch, slopes, measured.bad)
         if factors is not None:
             own = factors[batch]
             gram, right = gram * own[:, :, None] * own[:, None, :], right * own
         grams.append(gram.sum(axis=0))
         rights.append(right.sum(axis=0))
-    return np.sum(grams, axis=0), np.sum(rights, axis=0)
+    return total(np.sum(grams, axis=0)), total(np.sum(rights, axis=0))
 
 
 def _stretched(

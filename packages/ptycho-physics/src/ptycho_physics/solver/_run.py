@@ -19,6 +19,7 @@ from ptycho_physics.solver._detector import Background
 from ptycho_physics.solver._estimate import Estimate
 from ptycho_physics.solver._held_out import check_held_out, hold_out
 from ptycho_physics.solver._optics import THIN, Optics
+from ptycho_physics.solver._processes import ALONE, Processes
 from ptycho_physics.solver._solution import Solution, solution_of
 from ptycho_physics.solver._start import (
     check_arguments,
@@ -82,6 +83,8 @@ def solve(
     state: State | None = None,
     between: Between | None = None,
     look: Look | None = None,
+    at_once: int | None = None,
+    processes: Processes = ALONE,
     xp: Any | None = None,
 ) -> Solution:
     """Reconstruct the object of a scan iteratively.
@@ -89,11 +92,14 @@ def solve(
     Parameters
     ----------
     counts : (n, N, N) real array
-        Measured counts, zero frequency at ``[N//2, N//2]``; NumPy or PyTorch.
+        Measured counts, zero frequency at ``[N//2, N//2]``; NumPy or PyTorch. A NumPy array may
+        stay in main memory while ``probe`` is on a GPU: each batch is then brought there. With
+        several ``processes`` those of ``processes.share(n)``.
     positions : (n, 2) float64 NumPy array
         Patch centres ``(x, y)`` in pixels of the object grid.
     probe : (M, N, N) complex array
-        Probe modes, same library as ``counts``; only their relative power matters.
+        Probe modes; only their relative power matters. All is computed in their library and on
+        their device.
     initial : (H, W) complex array, optional
         Object to start from, on ``Canvas.covering(positions, N)``; smooth errors of its phase are
         corrected first. Default: one everywhere.
@@ -184,6 +190,13 @@ def solve(
     look
         Called after each batch with a function that returns the `Solution` so far, of arrays that
         the run does not change, and that takes the coverage if it is known.
+    at_once
+        Patterns of a batch that are processed at a time, where memory is small; the step is the
+        same up to rounding. Default: all.
+    processes
+        That solve the scan together, each with its share of the patterns; all call this function
+        with the same other arguments. ``batch_size`` is that of all together. They end only after
+        an epoch, if ``between`` returns True in any of them.
 
     Returns
     -------
@@ -208,9 +221,9 @@ def solve(
     >>> len(solution.r_factors), solution.stopped, solution.r_factors[-1] < 0.1
     (10, 'epochs', True)
     """
-    xp = namespace(counts, probe, xp=xp)
+    xp = namespace(probe, xp=xp)
     positions = np.array(positions, dtype=np.float64)
-    check_arguments(counts, positions, probe, initial)
+    check_arguments(counts, positions, probe, initial, processes)
     whole = {
         "epochs": (epochs, 0),
         "batch_size": (batch_size, 1),
@@ -223,6 +236,7 @@ def solve(
         "probe_variation": (1 if probe_variation is None else probe_variation, 1),
         "variation_start": (variation_start, 0),
         "seed": (seed, 0),
+        "at_once": (1 if at_once is None else at_once, 1),
     }
     check_options(whole, relaxation, tolerance)
     check_detector(background, saturation, offset)
@@ -244,20 +258,20 @@ def solve(
         exposure_path=exposure_path,
     )
     if exposure_path is not None:
-        exposure_path = check_path(exposure_path, *counts.shape[:2])
+        exposure_path = check_path(exposure_path, len(positions), counts.shape[-1])
     counts, probe, mask = optics.with_border(counts, probe, mask, xp)
-    measured = optics.measured(counts, probe, mask, xp)
+    measured = optics.measured(counts, probe, mask, xp, processes)
     measured = hold_out(measured, positions, check_held_out(held_out, len(measured)), seed)
     lit = normalise_probe(probe, xp=xp)
     few = average is not False and bool(few_photons(measured.photons, lit))
     if relaxation is None:
         relaxation = noise_relaxation(measured.photons, lit) if few else RELAXATION
     estimate = first_estimate(measured, positions, probe, initial, relaxation, reach, xp, optics)
-    estimate.offset = offset
+    estimate.offset, estimate.at_once = offset, at_once
     if average or few:
         estimate.mean = xp.asarray(estimate.canvas, copy=True)
     if refine_light:
-        estimate.light = xp.astype(xp.ones_like(measured.counts[:, 0, 0]), xp.float32)
+        estimate.light = measured.ones()
     if background is not None:
         estimate.background = Background.first(measured, scaled=background == "scaled")
     if exposure_path is not None:

@@ -14,13 +14,14 @@ across and :math:`k_z` along the beam is damped, after each epoch, by
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from attrs import define
 from numpy.typing import NDArray
 
-from ptycho_physics._blocks import block_index, blocks_to_patches, gather, patches_to_blocks
+from ptycho_physics._blocks import blocks_to_patches, gather
 from ptycho_physics._multislice import MultiSlice, Slices
 from ptycho_physics._namespace import Array, constant
 from ptycho_physics.solver._estimate import Estimate
@@ -44,29 +45,25 @@ class SlicedEstimate(Estimate):
     slices: Slices
     coupling: float = 0.0
 
-    def _cut(self, place: tuple[Array, ...]) -> Array:
+    def cut(self, place: tuple[Array, ...]) -> Array:
         """Return the patches (b, L, N, N) at a place."""
         rows, columns, fx, fy = place
         xp, N = self.xp, self.probe.shape[-1]
         levels = (gather(level, rows, columns, N, xp) for level in self.canvas)
         return xp.stack([blocks_to_patches(level, fx, fy, xp) for level in levels], axis=1)
 
-    def _update_object(
-        self, on_patches: Array, place: tuple[Array, ...], batch: NDArray[np.int64]
-    ) -> None:
-        rows, columns, fx, fy = place
-        xp, L, shape = self.xp, self.slices.number, tuple(self.canvas.shape[-2:])
-        index = block_index(rows, columns, self.probe.shape[-1], shape, xp)
+    def layers(self, on_patches: Array) -> Iterator[tuple[Any, Array, Array]]:
+        """Yield the slices: see `Estimate.layers`; ``on_patches`` (b, L, N, N)."""
+        L, light = self.slices.number, self.probe
         on_patches = on_patches * (2 / (L + 1))
-        light = self.probe
         for level in range(L):
-            blocks = patches_to_blocks(on_patches[:, level], fx, fy, xp)
-            self._add(blocks, index, batch, light, self.canvas[level])
+            yield level, on_patches[:, level], light
             if level < L - 1:
                 light = self.propagator.step.forward(light)
 
-    def _update_probe(self, patches: Array, *more: Any) -> None:
-        super()._update_probe(patches[:, 0], *more)
+    def first_layer(self, patches: Array) -> Array:
+        """Return the first slice (b, N, N) of patches (b, L, N, N)."""
+        return patches[:, 0]
 
     def _multiply(self, factor: float) -> None:
         self.canvas = self.canvas * factor ** (1 / self.slices.number)

@@ -16,22 +16,31 @@ from ptycho_physics.memory import require_memory
 from ptycho_physics.solver._estimate import Estimate
 from ptycho_physics.solver._measurement import Measurement
 from ptycho_physics.solver._optics import THIN, Optics
+from ptycho_physics.solver._processes import ALONE, Processes
 
 WEAK = 0.05
 """Power of an added mode, relative to the one before."""
 
 
 def check_arguments(
-    counts: Array, positions: NDArray[np.float64], probe: Array, initial: Array | None
+    counts: Array,
+    positions: NDArray[np.float64],
+    probe: Array,
+    initial: Array | None,
+    processes: Processes = ALONE,
 ) -> None:
     if len(counts.shape) != 3 or counts.shape[-1] != counts.shape[-2]:
         raise InvalidValueError("counts", "an (n, N, N) array", f"shape {tuple(counts.shape)}")
     if len(probe.shape) != 3 or probe.shape[-2:] != counts.shape[-2:]:
         rule = f"an (M, N, N) array with N = {counts.shape[-1]}, that of the counts"
         raise InvalidValueError("probe", rule, f"shape {tuple(probe.shape)}")
-    if positions.shape != (counts.shape[0], 2):
+    if processes.alone and positions.shape != (counts.shape[0], 2):
         rule = f"a ({counts.shape[0]}, 2) array"
         raise InvalidValueError("positions", rule, f"shape {positions.shape}")
+    share = len(processes.share(len(positions)))
+    if counts.shape[0] != share:
+        rule = f"the {share} patterns of this process"
+        raise InvalidValueError("counts", rule, f"{counts.shape[0]} patterns")
     require_memory(positions, counts.shape[-1])
     shape = Canvas.covering(positions, counts.shape[-1]).shape
     if initial is not None and tuple(initial.shape) != shape:
@@ -105,10 +114,9 @@ def first_estimate(
     optics: Optics = THIN,
 ) -> Estimate:
     """Set up the estimate: normalised probe, flat or given object."""
-    counts = measured.counts
-    covering = Canvas.covering(positions, counts.shape[-1])
+    covering = Canvas.covering(positions, probe.shape[-1])
     height, width = (side + 2 * margin for side in covering.shape)
-    canvas = as_like(xp.ones((*optics.levels, height, width), dtype=xp.complex64), counts, xp)
+    canvas = as_like(xp.ones((*optics.levels, height, width), dtype=xp.complex64), probe, xp)
     if initial is not None:
         edge = margin + optics.border
         window = (slice(edge, height - edge), slice(edge, width - edge))

@@ -8,6 +8,8 @@ from ptycho_config.errors import PtychoError
 DIVERGED = 3.0
 """An R-factor this many times the best so far means divergence."""
 
+NOT_FINITE = "the residual is no longer finite"
+
 
 class DivergenceError(PtychoError, ArithmeticError):
     """The solver diverged: its R-factor rose to several times its best, or is not finite."""
@@ -45,7 +47,7 @@ class Watch:
         """
         epoch = len(self.r_factors) + 1
         if not math.isfinite(r_factor):
-            raise DivergenceError(diverged(epoch, "the residual is no longer finite"))
+            raise DivergenceError(diverged(epoch, NOT_FINITE))
         best = min(self.r_factors, default=r_factor)
         if r_factor > DIVERGED * best:
             raise DivergenceError(diverged(epoch, f"R-factor {r_factor:.3g} after {best:.3g}"))

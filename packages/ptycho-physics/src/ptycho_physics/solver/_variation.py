@@ -21,18 +21,10 @@ from attrs import define
 from numpy.typing import NDArray
 
 from ptycho_physics._namespace import Array, abs2, as_like, to_numpy
+from ptycho_physics.solver._processes import Processes
 
 SPEED = 0.5
 """``c`` above: object, probe and coefficients share one misfit."""
-
-VALUES_AT_START = 2**23
-"""Values of the probe changes that the modes are found from."""
-
-MOST_AT_START = 512
-"""Patterns that the modes are found from, at most."""
-
-STEPS_ALONE = 3
-"""Steps of coefficients at a time where the modes are not fitted as well."""
 
 SMALLEST = 1e-12
 
@@ -88,14 +80,22 @@ class Variation:
         which = as_like(xp.asarray(batch), self.modes, xp)
         self.coefficients[which] = self._of(batch, xp) + SPEED * step
 
-    def learn(self, wanted: Array, weight: Array, batch: NDArray[np.int64], xp: Any) -> None:
-        """Fit the modes to ``g_j`` (b, N, N) of the patterns of a batch."""
+    def sums(
+        self, wanted: Array, weight: Array, batch: NDArray[np.int64], xp: Any
+    ) -> tuple[Array, Array]:
+        """Return both sums of the second formula over patterns, with their ``g_j`` (b, N, N)."""
         shares = self._of(batch, xp)[:, :, None, None]
-        total = xp.sum(abs2(shares, xp) * weight[:, None], axis=0)
-        usual = xp.mean(abs2(self.coefficients, xp), axis=0)[:, None, None]
-        usual = usual * (len(batch) * xp.max(weight)) + SMALLEST
         gradient = xp.sum(xp.conj(shares) * wanted[:, None], axis=0)
-        self.modes = self.modes + gradient / (total + usual)
+        return gradient, xp.sum(abs2(shares, xp) * weight[:, None], axis=0)
+
+    def learn(
+        self, gradient: Array, total: Array, brightest: Array, processes: Processes, xp: Any
+    ) -> None:
+        """Fit the modes by the sums over a batch; ``brightest`` is its largest ``sum |O_j|^2``."""
+        mine = as_like(xp.asarray(processes.share(len(self.coefficients))), self.modes, xp)
+        squares = xp.sum(abs2(xp.take(self.coefficients, mine, axis=0), xp), axis=0)
+        usual = processes.total(squares)[:, None, None] / len(self.coefficients)
+        self.modes = self.modes + gradient / (total + usual * brightest + SMALLEST)
 
     def fix_gauge(self, used: NDArray[np.int64], xp: Any) -> Array:
         """Bring modes and coefficients to their gauge, and return the mean to add to the probe.
