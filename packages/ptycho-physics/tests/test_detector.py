@@ -121,7 +121,8 @@ def test_the_step_of_a_background_is_that_of_the_poisson_likelihood(share):
         return light + background.of(both, np)
 
     def step(counts):
-        background.learn(background.learn_share(counts / rate(), both, np), both, 1.0, np)
+        wanted = background.learn_share(counts / rate(), both, np)
+        background.learn(*background.sums(wanted, both, np), patterns=2)
 
     likelihoods = []
     for _ in range(200):
