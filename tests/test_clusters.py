@@ -130,6 +130,50 @@ def test_one_task_starts_the_processes_of_its_devices_itself(farmed, scan, tmp_p
     assert json.loads((tmp_path / "two" / "run.json").read_text("utf-8"))["patterns"] == 60
 
 
+TWO = ["--devices", "2", "--accelerator", "cpu", "--no-pictures"]
+
+
+def metrics(folder):
+    return json.loads((folder / "metrics.json").read_text("utf-8"))
+
+
+def test_two_devices_solve_a_scan_together(scan, tmp_path):
+    """The first process reports, writes, and goes on alone with the halves of the scan."""
+    words = ["reconstruct", scan, "--epochs", "6", "--update-probe", "--refine-positions"]
+    (said,) = finish(
+        start(*PTYCHO, *words, "-o", tmp_path / "two", *TWO, "--half-scan-frc", env=clean())
+    )
+    assert main([*map(str, words), "-o", str(tmp_path / "one"), "--no-pictures", "-q"]) == 0
+    assert said.count("solving: 6/6") == 1
+    together, alone = metrics(tmp_path / "two"), metrics(tmp_path / "one")
+    assert together["r_factor"] == pytest.approx(alone["r_factor"], rel=0.05)
+    assert together["half_scan_frc"] is not None
+    run = json.loads((tmp_path / "two" / "run.json").read_text("utf-8"))
+    assert run["configuration"]["devices"] == 2
+
+
+@pytest.mark.slow
+def test_two_devices_choose_are_interrupted_and_resume(scan, tmp_path):
+    words = ["reconstruct", scan, "-o", tmp_path / "result", "--auto", *TWO, "--epochs"]
+    running = start(*PTYCHO, *words, "100000", env=clean())
+    assert running.stderr is not None
+    assert any("/100000" in line for line in running.stderr)
+    running.send_signal(signal.SIGTERM)
+    _, error = running.communicate(timeout=300)
+    assert running.returncode == 130, error
+    done = len(metrics(tmp_path / "result")["r_factors"])
+    finish(start(*PTYCHO, *words, str(done + 3), "--resume", env=clean()))
+    assert len(metrics(tmp_path / "result")["r_factors"]) == done + 3
+
+
+@pytest.mark.slow
+def test_a_launcher_starts_the_processes_of_the_solver(scan, tmp_path):
+    words = ["reconstruct", scan, "-o", tmp_path / "result", "--epochs", "3", *TWO]
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "ptycho_cli"]
+    finish(start(sys.executable, "-m", *torchrun, *words, env=clean()))
+    assert len(metrics(tmp_path / "result")["r_factors"]) == 3
+
+
 def test_the_signal_of_slurm_before_the_end_of_the_time_ends_a_command_cleanly(scan, tmp_path):
     """With ``--signal=USR1@60``: as after Ctrl-C, with what was reached so far."""
     words = ["reconstruct", scan, "-o", tmp_path / "result", "--epochs", "100000",

@@ -52,11 +52,12 @@ def test_a_run_goes_on_with_the_same_bits_or_with_numpy(scan, tmp_path):
 
 
 def test_arrays_that_must_not_be_written_to_are_copied():
-    device, free, put = solver_arrays("cpu")
+    arrays = solver_arrays("cpu")
     values = np.arange(3.0)[::-1]
     values.flags.writeable = False
-    assert (device, free) == ("cpu", math.inf)
-    assert put(values).tolist() == [2.0, 1.0, 0.0]
+    assert (arrays.device, arrays.free) == ("cpu", math.inf)
+    assert arrays.processes.alone
+    assert arrays.put(values).tolist() == [2.0, 1.0, 0.0]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -64,7 +64,7 @@ def finished(result: "SolverResult | InferenceResult", refine: int = 0) -> Finis
 
     The first of several processes refines, judges and tells; the others have done their share.
     """
-    first = getattr(result, "main_process", True)  # the solver is one process
+    first = result.main_process
     failed = first and refine and "r_factor_network" not in result.metrics
     return Finished(
         metrics=result.metrics,

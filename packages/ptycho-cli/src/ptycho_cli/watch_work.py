@@ -11,6 +11,7 @@ from ptycho_core.models import OpenedModel
 from ptycho_core.progress.base import Progress
 from ptycho_core.reconstruction.run import ReconstructionRun
 from ptycho_core.reconstruction.work import Extras
+from ptycho_core.solving.devices import Devices
 from ptycho_core.solving.run import SolverRun
 from ptycho_core.watching import Attempt
 
@@ -35,7 +36,7 @@ def with_solver(
             output=output,
             reading=reading,
             settings=settings,
-            accelerator=accelerator,
+            devices=Devices(accelerator=accelerator),
             pictures=pictures,
             unwrap=unwrap,
             report=report,

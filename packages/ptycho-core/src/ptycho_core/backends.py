@@ -10,7 +10,7 @@ a backend and its features can be listed even if its framework is missing. Selec
 never imports another one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # listing the backends should not import the data package
 
     from ptycho_core.networks import Networks
     from ptycho_core.results import InferenceResult, TrainingResult
+    from ptycho_core.solving.arrays import SolverArrays
     from ptycho_core.streaming.live import LiveObject
 
 __all__ = ["GROUP", "Backend", "backend_names", "find_backend", "register", "require"]
@@ -207,16 +208,11 @@ class Backend:
         found: LiveObject = self._attribute("reconstructor", "Reconstructor")(bundle, **arguments)
         return found
 
-    def arrays(self, accelerator: str) -> tuple[str, float, Callable[[Any], Any]]:
-        """Return a device for the iterative solver.
+    def arrays(self, accelerator: str, devices: int = 1, num_nodes: int = 1) -> "SolverArrays":
+        """Return the device of this process for the iterative solver.
 
-        Returns
-        -------
-        device : str
-        free : float
-            Bytes of its own memory that are free; infinite for a CPU.
-        put : callable
-            Brings a NumPy array to it.
+        With several ``devices`` of each of ``num_nodes`` nodes, the processes that drive the others
+        are started, or found where a launcher has started them.
 
         Raises
         ------
@@ -225,8 +221,8 @@ class Backend:
         """
         if not self.solver_arrays:
             self._refuse("accelerator", "numpy", accelerator, "solver_arrays")
-        found: tuple[str, float, Callable[[Any], Any]]
-        found = self._attribute("devices", "solver_arrays")(accelerator)
+        found: SolverArrays
+        found = self._attribute("devices", "solver_arrays")(accelerator, devices, num_nodes)
         return found
 
     def export(

@@ -6,7 +6,7 @@ small scan.
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -15,6 +15,8 @@ import torch
 from attrs import field, frozen
 from numpy.typing import NDArray
 from ptycho_config import InvalidValueError, PyTorchExecutionConfig
+from ptycho_core.solving.arrays import SolverArrays
+from ptycho_physics import Processes
 from torch import Tensor
 
 from ptycho_torch.memory import keep_freed_memory
@@ -119,8 +121,8 @@ def check_device(accelerator: str) -> torch.device:
     raise InvalidValueError("accelerator", f"one that this machine has ({available})", repr(name))
 
 
-def solver_arrays(accelerator: str) -> tuple[str, float, Callable[[NDArray[Any]], Tensor]]:
-    """Return a device for the solver, as `ptycho_core.backends.Backend.arrays` describes.
+def solver_arrays(accelerator: str, devices: int = 1, num_nodes: int = 1) -> SolverArrays:
+    """Return the device of this process for the solver: see `ptycho_core.backends.Backend.arrays`.
 
     Raises
     ------
@@ -131,7 +133,11 @@ def solver_arrays(accelerator: str) -> tuple[str, float, Callable[[NDArray[Any]]
     if device.type == "mps":
         rule = "numpy, cpu or cuda for the solver"
         raise InvalidValueError("accelerator", rule, repr(accelerator))
-    keep_freed_memory()
+    execution = PyTorchExecutionConfig(
+        accelerator=device.type, devices=devices, num_nodes=num_nodes
+    )
+    runner = open_runner(execution)
+    device = runner.device
 
     def put(values: NDArray[Any]) -> Tensor:
         # PyTorch shares the memory of arrays: it warns of read-only ones, and refuses some.
@@ -139,8 +145,16 @@ def solver_arrays(accelerator: str) -> tuple[str, float, Callable[[NDArray[Any]]
         own = values if flags.writeable and flags.c_contiguous else values.copy()
         return torch.from_numpy(own).to(device)
 
+    def total(values: Any) -> Any:
+        if not isinstance(values, Tensor):
+            return runner.sum(put(np.array(values))).cpu().numpy()
+        return runner.sum(values)
+
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
-    return device.type, free, put
+    processes = Processes()
+    if runner.fabric is not None:
+        processes = Processes(int(runner.fabric.global_rank), runner.world_size, total)
+    return SolverArrays(device=device.type, free=free, put=put, processes=processes)
 
 
 @contextmanager

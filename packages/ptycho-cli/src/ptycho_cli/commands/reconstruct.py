@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from ptycho_core.batch import Finished, Job, finished_before
 from ptycho_core.outputs import CHECKPOINT_FILE, check_result_folder, refuse_checkpoint
-from ptycho_core.solving.place import ACCELERATORS
+from ptycho_core.ranks import is_first_process
+from ptycho_core.solving.devices import ACCELERATORS, Devices
 from ptycho_data import Domain
 
 from ptycho_cli.batch import Batch, batch_options, finished
 from ptycho_cli.console import note, say
-from ptycho_cli.layers import refusals_as_usage
+from ptycho_cli.layers import first_process_speaks, refusals_as_usage
 from ptycho_cli.reading import first_probe_option, given_reading, reading_options, scan_index_option
 from ptycho_cli.results import (
     fail_above_option,
@@ -96,11 +97,21 @@ BASIC = (
     help="Solve with NumPy, or with PyTorch on a device; auto takes a GPU if it is worth it.",
 )
 @section("Solver")(
+    "--devices",
+    type=Whole(1, 1024),
+    default=1,
+    show_default=True,
+    help="Number of devices per node that share the patterns; each has a process, and PyTorch.",
+)
+@section("Solver")(
+    "--num-nodes", type=Whole(1, 1024), default=1, show_default=True, help="Number of nodes."
+)
+@section("Solver")(
     "--batch-size",
     type=Whole(1),
     default=16,
     show_default=True,
-    help="Patterns per update.",
+    help="Patterns per update, of all devices together.",
 )
 @section("Solver")(
     "--relaxation",
@@ -258,6 +269,8 @@ def reconstruct(
     auto: bool,
     max_time: float | None,
     accelerator: str,
+    devices: int,
+    num_nodes: int,
     batch_size: int,
     relaxation: float | None,
     average: bool | None,
@@ -350,6 +363,7 @@ def reconstruct(
             tiff=tiff,
             overwrite=overwrite or resume,
             inputs=[probe_file, companion, start, *job.inputs],
+            processes=devices * num_nodes,
         )
 
     batch.check(check)
@@ -394,7 +408,7 @@ def reconstruct(
                 **optics,
             },
             auto=auto,
-            accelerator=accelerator,
+            devices=Devices(accelerator=accelerator, devices=devices, num_nodes=num_nodes),
             max_time=max_time,
             half_scan_frc=half_scan_frc,
             uncertainty=uncertainty,
@@ -416,7 +430,8 @@ def reconstruct(
         except SolverInterrupted as stop:
             tell(job, stop.result)
             raise
-        tell(job, result)
+        if result.main_process:
+            tell(job, result)
         return finished(result)
 
     def tell(job: Job, result: "SolverResult") -> None:
@@ -424,6 +439,7 @@ def reconstruct(
 
     with refusals_as_usage():
         run_of(batch.jobs[0]).check_settings()
+    first_process_speaks(devices * num_nodes)
 
     def done(job: Job) -> Finished | None:
         return finished_before(job.output, run_of(job).request(), overwrite=overwrite)
@@ -434,7 +450,7 @@ def reconstruct(
             run.check_output()
             say(*run.plan())
         return
-    with live_page(serve) as page:
+    with live_page(serve if is_first_process(devices * num_nodes) else None) as page:
         batch.run(
             lambda job: work(job, page),
             done=done,

@@ -12,7 +12,7 @@ from ptycho_core.batch import Finished, Job
 from ptycho_core.exit_codes import OK
 from ptycho_core.formatting import table
 from ptycho_core.preparing.recipe_files import load_recipe
-from ptycho_core.solving.place import ACCELERATORS
+from ptycho_core.solving.devices import ACCELERATORS
 from ptycho_core.watching import (
     ANY_SCAN,
     LEDGER_FILE,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from attrs import define, field
-from ptycho_physics import State
+from ptycho_physics import Processes, State
 
 from ptycho_core.interrupts import Interrupts
 from ptycho_core.solving.checkpoint import SolverCheckpoint
@@ -28,6 +28,8 @@ class Attendance:
         When the run has to end, by `time.monotonic`.
     checkpoint : SolverCheckpoint or None
         Where to save the state; None saves none.
+    processes : Processes
+        That solve together: what ends one of them ends all.
     stopped : str
         Why the run was ended here; empty if it was not.
     """
@@ -35,6 +37,7 @@ class Attendance:
     interrupts: Interrupts
     deadline: float | None = None
     checkpoint: SolverCheckpoint | None = None
+    processes: Processes = Processes()
     stopped: Literal["", "interrupted", "max_time"] = ""
     _due: float = field(init=False)
 
@@ -44,13 +47,19 @@ class Attendance:
 
     @property
     def overdue(self) -> bool:
-        """Whether the time is over."""
-        return self.deadline is not None and time.monotonic() >= self.deadline
+        """Whether the time is over, for any of the processes."""
+        mine = self.deadline is not None and time.monotonic() >= self.deadline
+        return self.processes.any(mine)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether any of the processes was interrupted."""
+        return self.processes.any(self.interrupts.arrived)
 
     def between(self, state: Callable[[], State]) -> bool:
         """Argument ``between`` of `ptycho_physics.solve`."""
         now = time.monotonic()
-        if self.interrupts.arrived:
+        if self.interrupted:
             self.stopped = "interrupted"
         elif self.overdue:
             self.stopped = "max_time"

@@ -10,7 +10,9 @@ from ptycho_data import Domain, Scan
 from ptycho_core.live_page import live_page, parse_address
 from ptycho_core.pretrained import located
 from ptycho_core.progress.base import log_to_stderr, no_progress, show_progress
+from ptycho_core.ranks import is_first_process
 from ptycho_core.run_settings import AnyPath
+from ptycho_core.solving.devices import Devices
 from ptycho_core.solving.results import SolverInterrupted, SolverResult
 from ptycho_core.solving.run import SolverRun
 from ptycho_core.solving.solutions import reconstruction_of
@@ -30,6 +32,8 @@ def solve_scan(
     epochs: int = 20,
     auto: bool = False,
     accelerator: str = "auto",
+    devices: int = 1,
+    num_nodes: int = 1,
     max_time: float | None = None,
     nphotons: float | None = None,
     half_scan_frc: bool = False,
@@ -78,6 +82,9 @@ def solve_scan(
     accelerator
         ``numpy``; ``cpu``, ``gpu`` or ``cuda`` with PyTorch; or ``auto``: a GPU where there is one
         and enough work, else NumPy.
+    devices, num_nodes
+        Number of devices of each node, and of nodes, that share the patterns. Each has a process,
+        which this call starts unless a launcher has; only the first writes and returns metrics.
     max_time
         Minutes after which the solver ends with what it has, to be resumed; results are written
         after that.
@@ -145,6 +152,9 @@ def solve_scan(
     True
     """
     address = None if serve is None else parse_address(serve)
+    where = Devices(accelerator=accelerator, devices=devices, num_nodes=num_nodes)
+    where.check()
+    first = is_first_process(where.number)
     run = SolverRun(
         scan=scan,
         output=None if output is None else expanded(output),
@@ -157,7 +167,7 @@ def solve_scan(
         scan_index=scan_index,
         settings={"epochs": epochs, **settings},
         auto=auto,
-        accelerator=accelerator,
+        devices=where,
         max_time=max_time,
         nphotons=nphotons,
         half_scan_frc=half_scan_frc,
@@ -168,12 +178,14 @@ def solve_scan(
         unwrap=unwrap,
         resume=resume,
         overwrite=overwrite,
-        progress=show_progress if progress else no_progress,
+        progress=show_progress
+        if progress and is_first_process(devices * num_nodes)
+        else no_progress,
         callback=callback,
     )
     run.check()
     with (
-        log_to_stderr("ptycho_core") if progress else nullcontext(),
-        live_page(address) as page,
+        log_to_stderr("ptycho_core") if progress and first else nullcontext(),
+        live_page(address if first else None) as page,
     ):
         return run.on(page).run()

@@ -52,6 +52,8 @@ class SolverResult(ReconstructionResult):
         Number of patterns divided by the time of the solver.
     path : Path or None
         Folder of the results; None if nothing was written.
+    main_process : bool
+        Whether this process judges, reports and writes, if there are several.
     """
 
     reconstruction: Reconstruction
@@ -64,6 +66,7 @@ class SolverResult(ReconstructionResult):
     metrics: dict[str, Any] = field(factory=dict)
     patterns_per_second: float
     path: Path | None = None
+    main_process: bool = True
 
     def _facts(self) -> dict[str, str]:
         return result_facts(self.reconstruction, self.r_factor, self.verdict, self.path) | {

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError, describe
 from ptycho_data import Scan
 from ptycho_data.unwrapping import require_unwrapping
-from ptycho_physics import State, near_field_border, path_points
+from ptycho_physics import Solution, State, near_field_border, path_points
 
 from ptycho_core.analysis.evaluation import reference_metrics
 from ptycho_core.analysis.half_scans import HalfScanFRC
 from ptycho_core.analysis.twin import note_twin
-from ptycho_core.analysis.verdict import describe_fit, judge
+from ptycho_core.analysis.verdict import Verdict, describe_fit, judge
 from ptycho_core.batch.finished import Request
 from ptycho_core.cautions import check_scan, report
 from ptycho_core.cautions.light import NEAR_FIELD
@@ -46,9 +46,10 @@ from ptycho_core.run_settings import AnyPath, is_path, paths_in, read_scan
 from ptycho_core.sample_optics import SampleOptics, check_optics
 from ptycho_core.solving.attended import Attendance
 from ptycho_core.solving.checkpoint import SolverCheckpoint, solver_identity
+from ptycho_core.solving.devices import Devices
 from ptycho_core.solving.fly_scan import check_fly_scan, path_of
 from ptycho_core.solving.network_start import network_start
-from ptycho_core.solving.place import Place, check_accelerator, solver_place
+from ptycho_core.solving.place import Place, solver_place
 from ptycho_core.solving.results import SolverInterrupted, SolverResult
 from ptycho_core.solving.shown import ShownSolver
 from ptycho_core.solving.solutions import reconstruction_of
@@ -75,9 +76,11 @@ class SolverRun:
     settings
         Arguments of `ptycho_physics.solve`, with ``epochs``; near field and slices as in
         `solve_scan`.
-    first_probe, start, scan_index, auto, accelerator, max_time, nphotons, half_scan_frc,
+    first_probe, start, scan_index, auto, max_time, nphotons, half_scan_frc,
     uncertainty, pictures, report, tiff, unwrap, resume, overwrite, callback
         As for `solve_scan`.
+    devices : Devices
+        Where to solve.
     progress
         Progress display: see `ptycho_core.progress.base`.
     page : Publisher
@@ -92,7 +95,7 @@ class SolverRun:
     scan_index: int | None = None
     settings: Mapping[str, Any]
     auto: bool = False
-    accelerator: str = "auto"
+    devices: Devices = Devices()
     max_time: float | None = None
     nphotons: float | None = None
     half_scan_frc: bool = False
@@ -127,7 +130,7 @@ class SolverRun:
         if self.unwrap:
             require_unwrapping()
         check_first_probe(self.first_probe, self.reading.get("probe_file"))
-        check_accelerator(self.accelerator)
+        self.devices.check()
         check_optics(self.settings, auto=self.auto)
         check_fly_scan(self.settings)
         epochs = self.settings["epochs"]
@@ -160,8 +163,14 @@ class SolverRun:
             tiff=self.tiff,
             overwrite=self._replaces,
             inputs=paths_in([self.scan, *self._files().values()]),
+            processes=self.processes,
             scan=scan,
         )
+
+    @property
+    def processes(self) -> int:
+        """Number of processes that solve together."""
+        return self.devices.number
 
     def request(self) -> Request:
         """Say what the result is made from, without reading anything; for `is_done`."""
@@ -187,7 +196,7 @@ class SolverRun:
 
     def run(self) -> SolverResult:
         """Reconstruct; errors as for `solve_scan`."""
-        with self.page.ending(), held_folder(self.output):
+        with self.page.ending(), held_folder(self.output, self.processes):
             return self._run()
 
     def _run(self) -> SolverResult:
@@ -204,14 +213,13 @@ class SolverRun:
                 answered = (*answered, NEAR_FIELD)
             cautions = check_scan(scan, but=answered)
             self.check_output(scan)
-        found = None
+        place, found = self._place(scan), None
         if self.first_probe is not None:  # before a network, which needs the right one
             with self.clock.stage("first probe"):
                 scan, found, doubts = with_first_probe(scan, self.first_probe)
             cautions += doubts
         start, scan = self._started(scan)
         checkpoint, state = self._saved(scan, start)
-        place = self._place(scan)
         optics = SampleOptics.of(self.settings, scan)
         self._memory(scan, place.backend).require(
             "scan", "reconstruct with a network, whose patterns stay on disk, or use fewer patterns"
@@ -220,7 +228,8 @@ class SolverRun:
         attendance = Attendance(
             interrupts=interrupts,
             deadline=None if self.max_time is None else begun + 60 * self.max_time,
-            checkpoint=checkpoint,
+            checkpoint=checkpoint if place.first else None,
+            processes=place.processes,
         )
         for caution in cautions:
             self.page.caution(caution.text)
@@ -241,6 +250,8 @@ class SolverRun:
                 rule = "minutes enough for the first epoch"
                 raise InvalidValueError("max_time", rule, f"{self.max_time}", rest)
             raise KeyboardInterrupt(f"interrupted in the first epoch: {rest}")
+        if not place.first:
+            return self._share(scan, solution)
         rec = optics.placed(reconstruction_of(solution, scan))
         with self.clock.stage("evaluate"):
             fitted = Fitted.of(solution)
@@ -299,7 +310,7 @@ class SolverRun:
             for caution in doubts:
                 self.page.caution(caution.text)
             self.page.show(shown.snapshot(rec, fitted))
-        if interrupts.arrived:
+        if interrupts.arrived or stopped == "interrupted":
             raise SolverInterrupted(result)
         self.page.end("finished", describe_fit(metrics), result.path)
         return result
@@ -399,13 +410,29 @@ class SolverRun:
         scan = read_scan(self.scan, **self.reading).single(self.scan_index)
         check_scan(scan)
         todo = f"{scan.n} patterns of {scan.N} pixels, {self.settings['epochs']} epochs"
-        place = self._place(scan)
-        return [f"{todo} with {place.name}", *self._memory(scan, place.backend).lines()]
+        if self.processes > 1:  # nothing is started here
+            where, backend = f"PyTorch on {self.processes} devices", "pytorch"
+        else:
+            place = self._place(scan)
+            where, backend = place.name, place.backend
+        return [f"{todo} with {where}", *self._memory(scan, backend).lines()]
+
+    def _share(self, scan: Scan, solution: Solution) -> SolverResult:
+        """Return what a process says that is not the first: it has done its share."""
+        return SolverResult(
+            reconstruction=reconstruction_of(solution, scan),
+            r_factors=solution.r_factors,
+            stopped=solution.stopped,
+            positions_moved_rms=0.0,
+            verdict=Verdict(r_factor=solution.r_factors[-1], noise=None),
+            patterns_per_second=scan.n / self.clock.seconds["solve"],
+            main_process=False,
+        )
 
     def _place(self, scan: Scan) -> Place:
         parts = self._memory(scan, "numpy").parts
-        needed = parts["counts"] + parts["batch"] + parts["object"]
-        return solver_place(self.accelerator, scan.n * scan.N**2 * self.settings["epochs"], needed)
+        work = scan.n * scan.N**2 * self.settings["epochs"]
+        return solver_place(self.devices, work, parts, self.settings.get("batch_size") or 16)
 
     def _memory(self, scan: Scan, backend: str) -> Estimate:
         size, modes = self.settings.get("batch_size") or 16, self.settings.get("modes")
@@ -462,7 +489,8 @@ class SolverRun:
                 **work.settings,
                 **self._stated(),
                 "first_probe": self.first_probe,
-                "accelerator": self.accelerator,
+                "accelerator": self.devices.accelerator,
+                **({} if self.processes == 1 else {"devices": self.processes}),
                 "domain": scan.domain,
                 "scan_index": self.scan_index,
             },

@@ -9,7 +9,7 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 from ptycho_data import Reconstruction, Scan
-from ptycho_physics import HeldOut, Solution, State, solve
+from ptycho_physics import HeldOut, Processes, Solution, State, solve
 
 from ptycho_core.analysis.half_scans import HalfScanFRC, Indices, sparing_half_scan_frc
 from ptycho_core.analysis.verdict import photons_known
@@ -88,12 +88,12 @@ class SolverWork:
             "held_out": held_out_share(scan.n),
             "position_start": POSITION_START,
         }
-        trial |= {"tolerance": None, "between": lambda _: interrupts.arrived}
+        trial |= {"tolerance": None, "between": lambda _: attendance.interrupted}
 
         def solved(switches: Mapping[str, Any], epochs: int) -> HeldOut:
             options = {**trial, **switches, "epochs": epochs}
             solution = self._solve(scan, "trial", None, **options)
-            if interrupts.arrived or solution.held_out is None:
+            if solution.stopped == "caller" or solution.held_out is None:
                 raise KeyboardInterrupt("interrupted in the trials of --auto: nothing was saved")
             return solution.held_out
 
@@ -111,9 +111,12 @@ class SolverWork:
 
         None of their patterns is held out: they make as many epochs as were best for the scan.
         """
+        # other processes have ended
+        attendance = evolve(self.attendance, processes=Processes())
+        work = evolve(self, place=self.place.alone(), attendance=attendance)
         if not self.settings.get("held_out"):
-            return self
-        return evolve(self, settings={**self.settings, "held_out": 0.0, "epochs": best})
+            return work
+        return evolve(work, settings={**self.settings, "held_out": 0.0, "epochs": best})
 
     def halves(self, scan: Scan) -> HalfScanFRC | None:
         """Compare reconstructions of two halves of the patterns; None if it is not possible.
@@ -162,13 +165,15 @@ class SolverWork:
         options = {**without_fly_scan(self.settings), **more}
         if self.path is not None:
             options["exposure_path"] = self.path
-        counts = scan.counts(nphotons=self.nphotons or 1.0)
+        processes, nphotons = self.place.processes, self.nphotons or 1.0
         if not photons_known(scan, self.nphotons):
             options["average"] = bool(options.get("average"))
         if start is not None:
             start = evolve(start, probe=scan.probe)
-            initial = put(initial_object(start, counts, bad))
+            initial = put(initial_object(start, scan.counts(nphotons=nphotons), bad))
             options = {"initial": initial, "probe_start": 0, **options}
+        mine = None if processes.alone else processes.share(scan.n)
+        counts = scan.counts(mine, nphotons=nphotons)
         with self.progress(options["epochs"], label) as update:
 
             def follow(epoch: int, r_factor: float) -> None:
@@ -179,10 +184,11 @@ class SolverWork:
                     self.callback(epoch, r_factor)
 
             return solve(
-                put(counts),
+                self.place.put_counts(counts),
                 scan.positions,
                 put(scan.probe),
                 mask=None if bad is None else put(bad),
                 callback=follow,
-                **self.optics.arguments(options),
+                processes=processes,
+                **self.optics.arguments({"at_once": self.place.at_once, **options}),
             )

@@ -207,6 +207,13 @@ class Estimate:
         """Return the estimate with the mean object where there is one."""
         return self if self.mean is None else evolve(self, canvas=self.mean, mean=None)
 
+    def agree(self) -> None:
+        """Begin with the object and the probe of the first process in all of them."""
+        processes, first = self.measured.processes, self.measured.processes.rank == 0
+        if not processes.alone:
+            self.canvas = processes.total(self.canvas * first)
+            self.probe = processes.total(self.probe * first)
+
     def join(self) -> None:
         """Exchange, after an epoch, what each process knows of its own patterns alone."""
         self.join_patterns()

@@ -33,7 +33,8 @@ class Processes:
         Of processes.
     total : callable
         Returns the sum of an array over all processes, the same bits in each. It is called in all
-        of them in the same order, with NumPy arrays and with those of the solver's library.
+        of them in the same order, with NumPy arrays and with those of the solver's library, which
+        it may overwrite.
 
     Raises
     ------

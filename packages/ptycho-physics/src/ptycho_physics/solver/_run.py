@@ -267,6 +267,7 @@ def solve(
     if relaxation is None:
         relaxation = noise_relaxation(measured.photons, lit) if few else RELAXATION
     estimate = first_estimate(measured, positions, probe, initial, relaxation, reach, xp, optics)
+    estimate.agree()
     estimate.offset, estimate.at_once = offset, at_once
     if average or few:
         estimate.mean = xp.asarray(estimate.canvas, copy=True)
