@@ -33,7 +33,7 @@ from ptycho_physics._mosaic import Mosaic
 from ptycho_physics._multislice import MultiSlice, Slices
 from ptycho_physics._near_field import NearField, NearFieldGeometry
 from ptycho_physics._patches import extract_patches, merge_patches
-from ptycho_physics._propagated import propagated_gradient, propagated_intensity
+from ptycho_physics._propagated import coarse_intensity, propagated_gradient, propagated_intensity
 from ptycho_physics._propagation import angular_spectrum_propagate, fresnel_propagate
 from ptycho_physics._scaling import (
     departure_from_beam,
@@ -97,6 +97,7 @@ __all__ = [
     "apply_symmetry_to_positions",
     "back_propagate",
     "canvas_gradient",
+    "coarse_intensity",
     "compare",
     "complex_mae",
     "defocused_probe",

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ptycho_physics._detector_sampling import SampledFarField, collected
 from ptycho_physics._forward import centring
 from ptycho_physics._gradients import Gradient, misfit
 from ptycho_physics._namespace import Array, abs2, namespace, times
@@ -11,7 +12,12 @@ if TYPE_CHECKING:
 
 
 def propagated_intensity(
-    patches: Array, probe: Array, propagator: "Propagator", *, xp: Any | None = None
+    patches: Array,
+    probe: Array,
+    propagator: "Propagator",
+    *,
+    sampling: int = 1,
+    xp: Any | None = None,
 ) -> Array:
     """Return the intensity on the detector, the incoherent sum over probe modes.
 
@@ -22,15 +28,40 @@ def propagated_intensity(
     probe : (M, N, N) complex array
         Probe modes.
     propagator
-        `NearField`, `MultiSlice` or the solver's `FarField`.
+        `NearField`, `MultiSlice`, `SampledFarField` or the solver's `FarField`.
+    sampling
+        Pixels of the waves along a side of a pixel of the detector.
+
+    Returns
+    -------
+    (b, N / sampling, N / sampling) real array
+    """
+    xp = namespace(patches, probe, xp=xp)
+    fields, _ = propagator.forward(patches, probe * centring(probe, xp), xp)
+    return collected(xp.sum(abs2(fields, xp), axis=1), sampling, xp)
+
+
+def coarse_intensity(
+    patches: Array, probe: Array, sampling: int, *, xp: Any | None = None
+) -> Array:
+    """Return the intensity on a coarse detector in the far field: see `SampledFarField`.
+
+    Parameters
+    ----------
+    patches : (b, sN, sN) complex array
+        Object patches.
+    probe : (M, sN, sN) or (b, M, sN, sN) complex array
+        Probe modes, the same for all patterns or of each.
+    sampling
+        Pixels of the waves along a side of a pixel of the detector.
 
     Returns
     -------
     (b, N, N) real array
     """
     xp = namespace(patches, probe, xp=xp)
-    fields, _ = propagator.forward(patches, probe * centring(probe, xp), xp)
-    return xp.sum(abs2(fields, xp), axis=1)
+    optics = SampledFarField.of(sampling, probe.shape[-1], probe, xp)
+    return propagated_intensity(patches, probe, optics, sampling=sampling, xp=xp)
 
 
 def propagated_gradient(

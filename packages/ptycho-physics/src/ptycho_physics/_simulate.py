@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 
+from ptycho_physics._detector_sampling import check_sampling
 from ptycho_physics._forward import intensity, probe_intensity
 from ptycho_physics._multislice import Slices
 from ptycho_physics._patches import extract_patches
@@ -25,6 +26,7 @@ def simulate_counts(
     near_field: float | None = None,
     slices: Slices | None = None,
     border: int = 0,
+    detector_sampling: int = 1,
     batch: int = 64,
 ) -> NDArray[np.float32]:
     """Simulate the photon counts of a scan, with Poisson noise and the errors of a detector.
@@ -53,13 +55,16 @@ def simulate_counts(
     border
         Pixels at each side of a pattern that the detector does not have: from there, light reaches
         a near-field pattern.
+    detector_sampling
+        Pixels of the waves along a side of a pixel of a coarse detector: see `SampledFarField`.
     batch
         Patterns computed at a time.
 
     Returns
     -------
     (n, N, N) float32 array
-        Counts; zero frequency at pixel ``[N//2, N//2]``. N is smaller by twice the ``border``.
+        Counts; zero frequency at pixel ``[N//2, N//2]``. N is smaller by twice the ``border``, or
+        by the factor ``detector_sampling``.
 
     Raises
     ------
@@ -78,15 +83,16 @@ def simulate_counts(
     """
     _check(object, probe, positions, photons, batch)
     _check_optics(object, probe, slices, border)
-    N, n = probe.shape[-1] - 2 * border, len(positions)
+    _check_detector(probe, detector_sampling, near_field)
+    N, n = (probe.shape[-1] - 2 * border) // detector_sampling, len(positions)
     centres = np.asarray(positions, dtype=np.float64)
     inner = slice(border, border + N)
 
     def light(which: slice) -> NDArray[np.float64]:
-        if near_field is None and slices is None:
+        if near_field is None and slices is None and detector_sampling == 1:
             found = intensity(extract_patches(object, centres[which], probe.shape[-1]), probe)
         else:
-            found = _behind(object, probe, centres[which], near_field, slices)
+            found = _behind(object, probe, centres[which], near_field, slices, detector_sampling)
         return np.asarray(found, dtype=np.float64)[:, inner, inner]
 
     if near_field is None and slices is None and not border:
@@ -132,14 +138,27 @@ def _behind(
     positions: NDArray[np.float64],
     near_field: float | None,
     slices: Slices | None,
+    sampling: int,
 ) -> NDArray[np.floating]:
     """Return the intensity (b, N, N) behind a thick object, or in the near field."""
     N = probe.shape[-1]
-    optics = propagator_of(N, probe, np, near_field=near_field, slices=slices)
+    optics = propagator_of(N, probe, np, near_field=near_field, slices=slices, sampling=sampling)
     levels = object if object.ndim == 3 else object[None]
     patches = [extract_patches(level, positions, N) for level in levels]
     several = np.stack(patches, axis=1) if len(patches) > 1 else patches[0]
-    return np.asarray(propagated_intensity(several, probe, optics))
+    return np.asarray(propagated_intensity(several, probe, optics, sampling=sampling))
+
+
+def _check_detector(
+    probe: NDArray[np.complexfloating], sampling: int, near_field: float | None
+) -> None:
+    check_sampling(sampling)
+    if probe.shape[-1] % sampling:
+        rule = f"a divisor of {probe.shape[-1]}, the side of the probe"
+        raise InvalidValueError("detector_sampling", rule, f"{sampling}")
+    if sampling > 1 and near_field is not None:
+        rule = "1 in the near field, where a pattern is an image"
+        raise InvalidValueError("detector_sampling", rule, f"{sampling}")
 
 
 def _check_optics(

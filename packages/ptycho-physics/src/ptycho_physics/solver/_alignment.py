@@ -28,7 +28,6 @@ from ptycho_physics._gradients import PIXELS_AT_ONCE
 from ptycho_physics._namespace import Array, abs2, as_like, to_numpy
 from ptycho_physics.solver._estimate import SMALLEST_MODULUS, Estimate
 from ptycho_physics.solver._measurement import without
-from ptycho_physics.solver._propagator import over_modes
 
 Slopes = Callable[[Array, Any], tuple[Array, ...]]
 """From patches (b, N, N) to their derivatives (b, N, N) by some numbers."""
@@ -85,14 +84,14 @@ def normal_equations(
     xp, probe = estimate.xp, estimate.probe_of(batch)
     patches = estimate.patches(batch)
     fields, _ = estimate.propagator.forward(patches, probe, xp)
-    amplitude, modulus = estimate.compared(over_modes(abs2(fields, xp), xp), batch)
+    amplitude, modulus = estimate.compared(estimate.detected(abs2(fields, xp)), batch)
     missing = without(amplitude - modulus, bad, xp)
     modulus += SMALLEST_MODULUS
     responses = []
     for slope in slopes(patches, xp):
         change, _ = estimate.propagator.forward(slope, probe, xp)
-        response = over_modes(
-            xp.real(fields) * xp.real(change) + xp.imag(fields) * xp.imag(change), xp
+        response = estimate.detected(
+            xp.real(fields) * xp.real(change) + xp.imag(fields) * xp.imag(change)
         )
         responses.append(without(response / modulus, bad, xp))
 

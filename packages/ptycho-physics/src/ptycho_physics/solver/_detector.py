@@ -49,7 +49,7 @@ class Background:
     def first(cls, measured: Measurement, *, scaled: bool) -> "Background":
         """Begin with one number for all pixels, that of the dimmest."""
         xp = measured.xp
-        N = measured.like.shape[-1]
+        N = measured.counts.shape[-1]
         total = as_like(xp.zeros((N, N), dtype=xp.float32), measured.like, xp)
         for batch in np.array_split(measured.mine(measured.used), max(1, len(measured) // 64)):
             total = total + xp.sum(without(measured.relative(batch), measured.bad, xp), axis=0)

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 
 from ptycho_physics._blocks import blocks_to_patches, corners, gather
+from ptycho_physics._detector_sampling import collected
 from ptycho_physics._exposure import Exposure
 from ptycho_physics._namespace import Array, abs2, as_like, to_numpy
 from ptycho_physics.solver._detector import Background
 from ptycho_physics.solver._measurement import Measurement
-from ptycho_physics.solver._propagator import FarField, Propagator
+from ptycho_physics.solver._propagator import FarField, Propagator, over_modes
 from ptycho_physics.solver._variation import Variation
 
 MEMORY = 5
@@ -58,6 +59,9 @@ class Estimate:
         Shift (x, y) of the positions between there and back: see `move_back_and_forth`.
     exposure : Exposure or None
         The way of the sample during each exposure of a fly scan.
+    sampling : int
+        Pixels of the waves along a side of a detector's pixel: see `SampledFarField`. The patches
+        have (sN, sN) pixels then, and the probe as well.
     saturation : float or None
         Counts from which a pixel is censored.
     offset : float
@@ -86,6 +90,7 @@ class Estimate:
     affine: NDArray[np.float64] | None = None
     backlash: NDArray[np.float64] | None = None
     exposure: Exposure | None = None
+    sampling: int = 1
     saturation: float | None = None
     offset: float = 0.0
     mean: Array | None = None
@@ -147,6 +152,10 @@ class Estimate:
     def first_layer(self, patches: Array) -> Array:
         """Return the part (b, N, N) of patches that the probe falls on."""
         return patches
+
+    def detected(self, values: Array) -> Array:
+        """Sum values (b, M, sN, sN) of waves over the modes, and over each detector pixel."""
+        return collected(over_modes(values, self.xp), self.sampling, self.xp)
 
     def compared(self, light: Array, batch: NDArray[np.int64]) -> tuple[Array, Array]:
         """Return measured and predicted amplitude (b, N, N) of patterns with this light."""

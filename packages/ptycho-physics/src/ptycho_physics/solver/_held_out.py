@@ -20,7 +20,6 @@ from ptycho_physics.metrics import r_factor_sums
 from ptycho_physics.solver._estimate import Estimate
 from ptycho_physics.solver._measurement import CHUNK, Measurement
 from ptycho_physics.solver._probe_changes import STEPS_ALONE, fit_variation
-from ptycho_physics.solver._propagator import over_modes
 from ptycho_physics.solver._step import Updates, fit_patterns_alone
 
 NEIGHBOURS = 8
@@ -153,7 +152,7 @@ def predict(estimate: Estimate, updates: Updates) -> tuple[NDArray[np.float64], 
                 fit_variation(estimate, batch, measured.unfitted)
         probe, patches = estimate.probe_of(batch), estimate.patches(batch)
         fields, _ = estimate.propagator.forward(patches, probe, xp)
-        light = over_modes(abs2(fields, xp), xp)
+        light = estimate.detected(abs2(fields, xp))
         if updates.light or updates.background:
             fit_patterns_alone(estimate, light, batch, updates, measured.unfitted)
         amplitude, modulus = estimate.compared(light, batch)
@@ -200,7 +199,7 @@ def hold_out(
         return measured
     from scipy.spatial import KDTree  # takes long to import, and few runs need it
 
-    xp, N, n = measured.xp, measured.like.shape[-1], len(measured)
+    xp, N, n = measured.xp, measured.counts.shape[-1], len(measured)
     random = np.random.default_rng((seed, 1))
     near = min(NEIGHBOURS + 1, n)
     _, neighbours = KDTree(positions).query(positions, k=near)

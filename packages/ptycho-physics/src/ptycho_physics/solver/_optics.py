@@ -7,6 +7,11 @@ import numpy as np
 from attrs import evolve, frozen
 from ptycho_config.errors import InvalidValueError, describe
 
+from ptycho_physics._detector_sampling import (
+    SampledFarField,
+    check_sampling,
+    widened,
+)
 from ptycho_physics._multislice import MultiSlice, Slices
 from ptycho_physics._namespace import Array, as_like, namespace, to_numpy
 from ptycho_physics._near_field import NearField
@@ -22,7 +27,13 @@ WIDEST_BORDER = 1 / 4
 
 
 def propagator_of(
-    N: int, like: Array, xp: Any, *, near_field: float | None = None, slices: Slices | None = None
+    N: int,
+    like: Array,
+    xp: Any,
+    *,
+    near_field: float | None = None,
+    slices: Slices | None = None,
+    sampling: int = 1,
 ) -> Propagator:
     """Choose the propagator.
 
@@ -36,8 +47,14 @@ def propagator_of(
         Fresnel number of a pixel; None: the detector is in the far field.
     slices
         The slices of a thick object; None, or one slice: it is thin.
+    sampling
+        Pixels of the waves along a side of a pixel of a detector in the far field.
     """
-    detector = FarField() if near_field is None else NearField.of(near_field, N, like, xp)
+    detector: Propagator = FarField()
+    if near_field is not None:
+        detector = NearField.of(near_field, N, like, xp)
+    elif sampling > 1:
+        detector = SampledFarField.of(sampling, N, like, xp)
     if slices is None or slices.number == 1:
         return detector
     return MultiSlice(slices.step(N, like, xp), detector)
@@ -82,16 +99,24 @@ class Optics:
         See `SlicedEstimate`.
     border
         Pixels around each pattern from which light reaches it: see `near_field_border`.
+    sampling
+        Pixels of the waves along a side of a pixel of the detector: see `SampledFarField`.
     """
 
     near_field: float | None = None
     slices: Slices | None = None
     coupling: float = 0.0
     border: int = 0
+    sampling: int = 1
 
     @classmethod
     def of(
-        cls, N: int, near_field: float | None, slices: Slices | None, coupling: float
+        cls,
+        N: int,
+        near_field: float | None,
+        slices: Slices | None,
+        coupling: float,
+        sampling: int = 1,
     ) -> "Optics":
         """Check the settings for patterns of N pixels; one slice is none.
 
@@ -102,11 +127,16 @@ class Optics:
         """
         if not 0 <= coupling < math.inf:
             raise InvalidValueError("slice_coupling", "a number >= 0", describe(coupling))
+        check_sampling(sampling)
+        if sampling > 1 and near_field is not None:
+            rule = "left out with near_field, where a pattern is an image"
+            raise InvalidValueError("detector_sampling", rule, describe(sampling))
         return cls(
             near_field=near_field,
             slices=None if slices is None or slices.number == 1 else slices,
             coupling=coupling,
             border=near_field_border(near_field, N),
+            sampling=sampling,
         )
 
     @property
@@ -141,10 +171,13 @@ class Optics:
     def with_border(
         self, counts: Array, probe: Array, mask: Array | None, xp: Any
     ) -> tuple[Array, Array, Array | None]:
-        """Surround patterns by a border of bad pixels, and the probe by its mirror image."""
+        """Surround patterns by a border of bad pixels, and the probe by its mirror image.
+
+        With a coarse detector, the probe by darkness.
+        """
         b, N = self.border, counts.shape[-1]
         if not b:
-            return counts, probe, mask
+            return counts, widened(probe, self.sampling * N, xp), mask
         inner = slice(b, b + N)
         there, shape = namespace(counts), (counts.shape[0], N + 2 * b, N + 2 * b)
         wide = as_like(there.zeros(shape, dtype=counts.dtype), counts, there)
@@ -164,7 +197,7 @@ class Optics:
         processes: Processes = ALONE,
     ) -> Measurement:
         """Determine the scale of a scan: see `Measurement.of`."""
-        if self.near_field is None or mask is None:
+        if mask is None or (self.near_field is None and self.sampling == 1):
             return Measurement.of(counts, probe, mask, xp, processes)
         there = namespace(counts)
         bad = to_numpy(mask) if isinstance(counts, np.ndarray) else mask
@@ -172,19 +205,21 @@ class Optics:
         counts_of = Measurement.of(good_alone, probe, None, xp, processes)
         N = probe.shape[-1]
         empty = as_like(xp.ones((1, N, N), dtype=probe.dtype), probe, xp)
-        optics = propagator_of(N, probe, xp, near_field=self.near_field)
-        light = propagated_intensity(empty, probe, optics, xp=xp)
+        optics = propagator_of(N, probe, xp, near_field=self.near_field, sampling=self.sampling)
+        light = propagated_intensity(empty, probe, optics, sampling=self.sampling, xp=xp)
         good = float(xp.sum(xp.where(mask, xp.zeros_like(light), light)) / xp.sum(light))
         if not good > 0:
-            rule = "False on some pixels that the near field of the probe lights"
+            rule = "False on some pixels that the probe lights"
             raise InvalidValueError("mask", rule, f"a share of {good:g} of its light")
         return evolve(counts_of, counts=counts, photons=counts_of.photons / good, bad=mask)
 
     def estimate(self, *, probe: Array, xp: Any, **more: Any) -> Estimate:
         """Set up an estimate with this optics."""
         N, near, slices = probe.shape[-1], self.near_field, self.slices
-        propagator = propagator_of(N, probe, xp, near_field=near, slices=slices)
-        more |= {"probe": probe, "xp": xp, "propagator": propagator}
+        propagator = propagator_of(
+            N, probe, xp, near_field=near, slices=slices, sampling=self.sampling
+        )
+        more |= {"probe": probe, "xp": xp, "propagator": propagator, "sampling": self.sampling}
         if slices is None:
             return Estimate(**more)
         return SlicedEstimate(slices=slices, coupling=self.coupling, **more)

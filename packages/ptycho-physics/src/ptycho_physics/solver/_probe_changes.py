@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from ptycho_physics._namespace import Array, abs2, to_numpy
 from ptycho_physics.solver._estimate import Estimate
 from ptycho_physics.solver._measurement import CHUNK
-from ptycho_physics.solver._propagator import over_modes
 from ptycho_physics.solver._step import moved_to_modulus
 
 VALUES_AT_START = 2**23
@@ -27,7 +26,7 @@ def wanted_probes(
     """Return the wanted change of the first mode (b, N, N) of patterns, and its weight."""
     xp, probe, patches = estimate.xp, estimate.probe_of(batch), estimate.patches(batch)
     fields, kept = estimate.propagator.forward(patches, probe, xp)
-    amplitude, modulus = estimate.compared(over_modes(abs2(fields, xp), xp), batch)
+    amplitude, modulus = estimate.compared(estimate.detected(abs2(fields, xp)), batch)
     change = moved_to_modulus(estimate, fields, amplitude, modulus, bad)
     _, wanted = estimate.propagator.backward(change, patches, probe, kept, xp, probe_too=True)
     if wanted is None:

@@ -72,6 +72,7 @@ def solve(
     near_field: float | None = None,
     slices: Slices | None = None,
     slice_coupling: float = 0.0,
+    detector_sampling: int = 1,
     mask: Array | None = None,
     average: bool | None = None,
     offset: float = 0.0,
@@ -99,10 +100,10 @@ def solve(
         Patch centres ``(x, y)`` in pixels of the object grid.
     probe : (M, N, N) complex array
         Probe modes; only their relative power matters. All is computed in their library and on
-        their device.
+        their device. With ``detector_sampling``, of s N pixels, or of N amid darkness.
     initial : (H, W) complex array, optional
-        Object to start from, on ``Canvas.covering(positions, N)``; smooth errors of its phase are
-        corrected first. Default: one everywhere.
+        Object to start from, on ``Canvas.covering(positions, N)``, or s N; smooth errors of its
+        phase are corrected first. Default: one everywhere.
     epochs
         Largest number of passes over all patterns.
     batch_size
@@ -158,6 +159,10 @@ def solve(
         How strongly differences between slices are damped that the patterns do not determine: the
         ``beta`` of the missing wedge. 0 damps none, 1 is usual where slices are closer than the
         depth of focus.
+    detector_sampling
+        Pixels of the waves along a side of a pixel of the detector, ``s``, where these are too
+        coarse for the probe: it is wider than N pixels of the object. Patches and probe of the
+        solution have s N pixels then: see `ptycho_physics._detector_sampling`.
     mask : (N, N) boolean array, optional
         True where a detector pixel is bad.
     average
@@ -223,7 +228,7 @@ def solve(
     """
     xp = namespace(probe, xp=xp)
     positions = np.array(positions, dtype=np.float64)
-    check_arguments(counts, positions, probe, initial, processes)
+    check_arguments(counts, positions, probe, initial, processes, detector_sampling)
     whole = {
         "epochs": (epochs, 0),
         "batch_size": (batch_size, 1),
@@ -249,7 +254,7 @@ def solve(
     extent = float(np.ptp(positions, axis=0).max()) / 2
     affine_margin = math.ceil(LARGEST_AFFINE * extent) if refine_affine else 0
     reach = affine_margin + margin * (refine_positions + refine_backlash)
-    optics = Optics.of(counts.shape[-1], near_field, slices, slice_coupling)
+    optics = Optics.of(counts.shape[-1], near_field, slices, slice_coupling, detector_sampling)
     optics.check(
         refine_positions=refine_positions,
         refine_affine=refine_affine,
@@ -258,7 +263,8 @@ def solve(
         exposure_path=exposure_path,
     )
     if exposure_path is not None:
-        exposure_path = check_path(exposure_path, len(positions), counts.shape[-1])
+        size = optics.sampling * counts.shape[-1]
+        exposure_path = check_path(exposure_path, len(positions), size)
     counts, probe, mask = optics.with_border(counts, probe, mask, xp)
     measured = optics.measured(counts, probe, mask, xp, processes)
     measured = hold_out(measured, positions, check_held_out(held_out, len(measured)), seed)

@@ -64,6 +64,8 @@ class Solution:
         The prediction of patterns that were not used, with ``held_out``.
     slices : (L, H, W) complex64 array, or None
         The slices of a thick object, whose product is the ``object``, with ``slices``.
+    detector_sampling : int
+        As given: probe and patches have so many times the pixels of the patterns along a side.
     """
 
     object: Array = field(repr=array_text)
@@ -83,6 +85,7 @@ class Solution:
     exposure_path: NDArray[np.float64] | None = field(default=None, repr=array_text)
     held_out: HeldOut | None = None
     slices: Array | None = field(default=None, repr=array_text)
+    detector_sampling: int = 1
 
 
 def solution_of(
@@ -139,6 +142,7 @@ def solution_of(
         backlash=estimate.backlash,
         exposure_path=None if estimate.exposure is None else estimate.exposure.path,
         held_out=held_out,
+        detector_sampling=estimate.sampling,
     )
 
 

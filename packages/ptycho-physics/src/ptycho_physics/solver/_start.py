@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError, describe
 
+from ptycho_physics._detector_sampling import check_sampling
 from ptycho_physics._forward import centring, normalise_probe
 from ptycho_physics._geometry import Canvas
 from ptycho_physics._modes import orthogonal_modes
@@ -28,11 +29,15 @@ def check_arguments(
     probe: Array,
     initial: Array | None,
     processes: Processes = ALONE,
+    sampling: int = 1,
 ) -> None:
     if len(counts.shape) != 3 or counts.shape[-1] != counts.shape[-2]:
         raise InvalidValueError("counts", "an (n, N, N) array", f"shape {tuple(counts.shape)}")
-    if len(probe.shape) != 3 or probe.shape[-2:] != counts.shape[-2:]:
-        rule = f"an (M, N, N) array with N = {counts.shape[-1]}, that of the counts"
+    check_sampling(sampling)
+    N, size = counts.shape[-1], sampling * counts.shape[-1]
+    if len(probe.shape) != 3 or tuple(probe.shape[-2:]) not in ((N, N), (size, size)):
+        rule = f"an (M, N, N) array with N = {N}, that of the counts"
+        rule += "" if sampling == 1 else f", or {size} with detector_sampling={sampling}"
         raise InvalidValueError("probe", rule, f"shape {tuple(probe.shape)}")
     if processes.alone and positions.shape != (counts.shape[0], 2):
         rule = f"a ({counts.shape[0]}, 2) array"
@@ -41,8 +46,8 @@ def check_arguments(
     if counts.shape[0] != share:
         rule = f"the {share} patterns of this process"
         raise InvalidValueError("counts", rule, f"{counts.shape[0]} patterns")
-    require_memory(positions, counts.shape[-1])
-    shape = Canvas.covering(positions, counts.shape[-1]).shape
+    require_memory(positions, size)
+    shape = Canvas.covering(positions, size).shape
     if initial is not None and tuple(initial.shape) != shape:
         rule = f"a {shape} array, the canvas that the positions cover"
         raise InvalidValueError("initial", rule, f"shape {tuple(initial.shape)}")

@@ -19,6 +19,7 @@ from attrs import define, frozen
 from numpy.typing import NDArray
 
 from ptycho_physics._blocks import block_index, patches_to_blocks
+from ptycho_physics._detector_sampling import scale
 from ptycho_physics._forward import probe_intensity
 from ptycho_physics._low_counts import OFFSET, modulus_ratio
 from ptycho_physics._namespace import Array, abs2, as_like, scatter_add
@@ -26,7 +27,6 @@ from ptycho_physics.metrics import r_factor_sums
 from ptycho_physics.solver._estimate import SMALLEST_MODULUS, Estimate
 from ptycho_physics.solver._measurement import without
 from ptycho_physics.solver._processes import Processes
-from ptycho_physics.solver._propagator import over_modes
 
 LARGEST_CHANGE = 2.0
 """Largest factor on the light of a pattern in one step."""
@@ -129,7 +129,7 @@ def _change(
 ) -> Array:
     """Turn waves on the detector into the change that gives them the measured modulus."""
     xp, bad = estimate.xp, estimate.measured.bad
-    light = over_modes(abs2(fields, xp), xp)
+    light = estimate.detected(abs2(fields, xp))
     if updates.light or updates.background:
         wanted = fit_patterns_alone(estimate, light, batch, updates, bad)
         if updates.background and estimate.background is not None:
@@ -150,13 +150,11 @@ def moved_to_modulus(
         photons = estimate.measured.photons * OFFSET / estimate.offset
         power, smallest = modulus * modulus, SMALLEST_MODULUS
         ratio = modulus_ratio(power, amplitude, photons, smallest=smallest, xp=xp)
-        fields *= without(ratio, bad, xp)[:, None]
-        return fields
+        return scale(fields, without(ratio, bad, xp), estimate.sampling, xp)
     missing = without(amplitude - modulus, bad, xp)
     modulus += SMALLEST_MODULUS
     missing /= modulus
-    fields *= missing[:, None]
-    return fields
+    return scale(fields, missing, estimate.sampling, xp)
 
 
 def fit_patterns_alone(
