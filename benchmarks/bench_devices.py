@@ -2,10 +2,10 @@
 
     python benchmarks/bench_devices.py [--devices 1,2] [--accelerator cpu] [--repeats 3]
 
-Scans of 1000 patterns of 64 x 64 pixels and 500 of 128 x 128, solved by ``ptycho reconstruct``, each
-process with one thread. Times are wall-clock seconds of the solver alone, without the start of the
-processes; medians, with one repeat of each number after the other. On a CPU there have to be as many
-idle cores as processes.
+Scans of 1000 patterns of 64 x 64 pixels and 500 of 128 x 128, solved by ``ptycho reconstruct``,
+each process with one thread. Times are wall-clock seconds of the solver alone, without the start of
+the processes; medians, with one repeat of each number after the other. On a CPU there have to be as
+many idle cores as processes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def run(*arguments: object) -> None:
     """Run a command of ours on one thread."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     words = [*PTYCHO, *map(str, arguments), "-q"]
-    subprocess.run(words, check=True, env=environment)
+    subprocess.run(words, check=True, env=environment)  # noqa: S603 - our own command
 
 
 def main() -> None:
