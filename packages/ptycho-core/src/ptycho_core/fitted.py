@@ -37,6 +37,8 @@ class Fitted:
     exposure_path : (n, 2) float64 array, or None
         Displacement of the sample during each exposure of a fly scan, in pixels.
     held_out : HeldOut or None
+    detector_sampling : int
+        Pixels of the waves along a side of a pixel of the detector.
     """
 
     light: NDArray[np.float64] | None = None
@@ -48,6 +50,7 @@ class Fitted:
     backlash: NDArray[np.float64] | None = None
     exposure_path: NDArray[np.float64] | None = None
     held_out: HeldOut | None = None
+    detector_sampling: int = 1
 
     @classmethod
     def of(cls, solution: Solution) -> "Fitted":
@@ -115,6 +118,8 @@ class Fitted:
         arrays = {entry.name: getattr(self, entry.name) for entry in fields(Fitted)}
         if self.held_out is not None:
             arrays["held_out"] = self.held_out.indices
+        if self.detector_sampling == 1:
+            del arrays["detector_sampling"]
         there: dict[str, Any] = {name: a for name, a in arrays.items() if a is not None}
         if there:
             np.savez(folder / FITTED_FILE, **there)

@@ -109,19 +109,21 @@ def of_solver(
     levels: int = 1,
     border: int = 0,
     points: int = 1,
+    sampling: int = 1,
 ) -> Estimate:
     """Return the memory of ``ptycho reconstruct``, which holds the counts of all patterns.
 
     ``levels`` is the number of slices, ``border`` the width that is added to near-field patterns,
-    ``points`` the number of points on the path of an exposure.
+    ``points`` the number of points on the path of an exposure, ``sampling`` that of the waves'
+    pixels along a side of one of a coarse detector.
     """
-    N = scan.N + 2 * border
+    N = sampling * scan.N + 2 * border
     fields = min(batch_size, scan.n) * max(modes or 1, len(scan.probe)) * points
     return Estimate(
         {
             "program": FRAMEWORK.get(backend, PROGRAM + PICTURES),
             "checks": _checks(scan),
-            "counts": SOLVER_COUNTS * scan.n * (N**2 + (scan.N**2 if border else 0)),
+            "counts": SOLVER_COUNTS * scan.n * (scan.N**2 + (N**2 if border else 0)),
             "batch": SOLVER_BATCH * fields * N**2 * (1 + levels) / 2,
             "object": object_memory(scan.positions, N) * levels * SOLVER_OBJECT / 140,
         }

@@ -10,6 +10,7 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_data import Reconstruction, Scan
 from ptycho_physics import (
     Canvas,
+    coarse_intensity,
     expected_counts,
     extract_patches,
     few_photons,
@@ -222,5 +223,10 @@ def _amplitudes(
     for start in range(0, len(counts), CHUNK):
         part = slice(start, start + CHUNK)
         patches = extract_patches(rec.object, positions[part], rec.N)
-        predicted = np.sqrt(expected_counts(patches, rec.probe, 1.0))
+        sampling = rec.N // counts.shape[-1]
+        if sampling == 1:
+            rates = expected_counts(patches, rec.probe, 1.0)
+        else:
+            rates = coarse_intensity(patches, rec.probe, sampling)
+        predicted = np.sqrt(rates)
         yield predicted[:, good], np.sqrt(counts[part])[:, good]

@@ -95,14 +95,22 @@ class SampleOptics:
         return evolve(scan, bad_pixels=bad if scan.bad_pixels is None else bad | scan.bad_pixels)
 
     def rates(
-        self, rec: Reconstruction, rows: NDArray[np.int64], probe: NDArray[np.complex64]
+        self,
+        rec: Reconstruction,
+        rows: NDArray[np.int64],
+        probe: NDArray[np.complex64],
+        sampling: int = 1,
     ) -> NDArray[Any]:
-        """Return the rates (k, N, N) of patterns of one probe, or one each, up to a factor."""
-        optics = propagator_of(rec.N, probe, np, near_field=self.near_field, slices=self.slices)
+        """Return the rates (k, N, N) of patterns of one probe, or one each, up to a factor.
+
+        ``sampling`` is that of a coarse detector: see `Fitted`.
+        """
+        near, slices = self.near_field, self.slices
+        optics = propagator_of(rec.N, probe, np, near_field=near, slices=slices, sampling=sampling)
         levels = rec.object[None] if rec.slices is None else rec.slices
         patches = [extract_patches(level, rec.positions[rows], rec.N) for level in levels]
         several = patches[0] if self.slices is None else np.stack(patches, axis=1)
-        return np.asarray(propagated_intensity(several, probe, optics))
+        return np.asarray(propagated_intensity(several, probe, optics, sampling=sampling))
 
 
 THIN = SampleOptics()

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ptycho_config.errors import InvalidValueError
 
+from ptycho_physics._detector_sampling import SampledFarField, collected
 from ptycho_physics._namespace import (
     Array,
     abs2,
@@ -89,7 +90,8 @@ def detected_fraction(probe: Array, bad_pixels: Array, *, xp: Any | None = None)
     probe : (M, N, N) complex array
         Probe modes.
     bad_pixels : (N, N) boolean array
-        True where a detector pixel is bad.
+        True where a detector pixel is bad; smaller than the probe on a coarse detector, see
+        `SampledFarField`.
 
     Raises
     ------
@@ -97,12 +99,22 @@ def detected_fraction(probe: Array, bad_pixels: Array, *, xp: Any | None = None)
         If no light falls on good pixels.
     """
     xp = namespace(probe, xp=xp)
-    light = xp.sum(abs2(propagate(probe, xp=xp), xp), axis=-3)
+    light = _far_light(probe, bad_pixels.shape[-1], xp)
     fraction = float(xp.sum(xp.where(bad_pixels, xp.zeros_like(light), light)) / xp.sum(light))
     if not fraction > 0:
         rule = "False on some pixels that the far field of the probe lights"
         raise InvalidValueError("bad_pixels", rule, f"a share of {fraction:g} of its light")
     return fraction
+
+
+def _far_light(probe: Array, N: int, xp: Any) -> Array:
+    """Return the light (N, N) without a sample of a probe (M, N, N), or of a larger one."""
+    sampling = probe.shape[-1] // N
+    if sampling == 1:
+        return xp.sum(abs2(propagate(probe, xp=xp), xp), axis=-3)
+    far = SampledFarField.of(sampling, probe.shape[-1], probe, xp)
+    waves = fft2(probe * (centring(probe, xp) * far.ramp), xp)
+    return collected(xp.sum(abs2(waves, xp), axis=-3), sampling, xp)
 
 
 def illuminate(probe: Array, patches: Array, *, xp: Any | None = None) -> Array:

@@ -201,6 +201,13 @@ BASIC = (
     "instead of what the positions tell.",
 )
 @section("Optics")(
+    "--detector-sampling",
+    type=Whole(1, 8),
+    metavar="S",
+    help="Pixels of the waves along a side of one of a detector that is too coarse for the beam, "
+    "which is wider than the patches. Probe and patches are S times larger.",
+)
+@section("Optics")(
     "--near-field",
     is_flag=True,
     help="The detector is in the near field: patterns are images. Energy, distance and detector "
@@ -288,6 +295,7 @@ def reconstruct(
     tolerance: float | None,
     fly_scan: float | None,
     exposure_path: tuple[float, float] | None,
+    detector_sampling: int | None,
     near_field: bool,
     source_distance_m: float | None,
     fresnel_number: float | None,
@@ -340,6 +348,7 @@ def reconstruct(
     given = {
         "fly_scan": fly_scan,
         "exposure_path": None if exposure_path is None else list(exposure_path),
+        "detector_sampling": None if detector_sampling == 1 else detector_sampling,
         "near_field": "geometry" if near_field else fresnel_number,
         "source_distance_m": source_distance_m,
         "slices": slices,

@@ -289,12 +289,12 @@ def model_rates(
 ) -> NDArray[Any]:
     """Rates (k, N, N) of the light of some patterns, up to a common factor.
 
-    With `fitted`, of the light and the probe that each pattern was found to have; with `optics`,
-    of a thick sample or in the near field.
+    With `fitted`, of the light and the probe that each pattern was found to have, on its detector;
+    with `optics`, of a thick sample or in the near field.
     """
     probe = fitted.probes_of(rec.probe, rows)
-    if optics != THIN:
-        rates = optics.rates(rec, rows, probe)
+    if optics != THIN or fitted.detector_sampling > 1:
+        rates = optics.rates(rec, rows, probe, fitted.detector_sampling)
     else:
         patches = extract_patches(rec.object, rec.positions[rows], rec.N)
         rates = np.asarray(expected_counts(patches, probe, 1.0))

@@ -156,8 +156,8 @@ class ProbeSource:
         """The file without the name of an array; None for other kinds."""
         return Path(self.file.partition("::")[0]) if self.file else None
 
-    def make(self, scan: Scan) -> Probe:
-        """Return the probe (M, N, N) for a scan; not for ``auto``.
+    def make(self, scan: Scan, size: int | None = None) -> Probe:
+        """Return the probe (M, N, N) for a scan, or of another size; not for ``auto``.
 
         Raises
         ------
@@ -167,28 +167,28 @@ class ProbeSource:
             There is no probe in the file.
         """
         if self.kind == "file":
-            return self._stored(scan)
+            return self._stored(scan, size or scan.N)
         scale = {
             "wavelength_m": _wavelength(scan, self.text),
             "pixel_size_m": _known(scan.pixel_size_m, "pixel_size_m", self.text),
         }
-        return KINDS[self.kind].make(scan.N, scale, self.values)
+        return KINDS[self.kind].make(size or scan.N, scale, self.values)
 
-    def _stored(self, scan: Scan) -> Probe:
+    def _stored(self, scan: Scan, N: int) -> Probe:
         stored = load_stored_probe(self.file)
         modes, K = stored.modes, stored.modes.shape[-1]
         pixel = self.values.get("pixel", stored.pixel_size_m)
         scale = 1.0
         if pixel is not None and scan.pixel_size_m is not None:
             scale = scan.pixel_size_m / pixel
-        elif scan.N != K:
+        elif N != K:
             missing = "of the probe" if pixel is None else "of the scan"
-            rule = f"of {scan.N} x {scan.N} pixels like the patterns, or with known pixels"
+            rule = f"of {N} x {N} pixels like the patterns, or with known pixels"
             got = f"{K} x {K}, and the pixel {missing} is unknown"
             advice = "say it: --first-probe file:FILE,pixel=12nm"
             raise InvalidValueError(f"probe of {self.file}", rule, got, advice)
-        if scan.N != K or not math.isclose(scale, 1.0, rel_tol=1e-3):
-            modes = resample_probe(modes, scan.N, scale=scale)
+        if N != K or not math.isclose(scale, 1.0, rel_tol=1e-3):
+            modes = resample_probe(modes, N, scale=scale)
         if "propagate" in self.values:
             modes = fresnel_propagate(
                 modes,

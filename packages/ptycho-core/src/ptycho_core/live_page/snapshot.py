@@ -54,11 +54,16 @@ class Snapshot:
             True where the detector is bad.
         """
         # the process of the page reads snapshots, and makes none
-        from ptycho_physics import expected_counts, extract_patches
+        from ptycho_physics import coarse_intensity, expected_counts, extract_patches
 
         patch = extract_patches(rec.object, rec.positions[row : row + 1], rec.N)
-        rates = np.asarray(expected_counts(patch, rec.probe, 1.0)[0], dtype=np.float64)
         counts = np.array(counts, dtype=np.float64)
+        sampling = rec.N // counts.shape[-1]
+        if sampling == 1:
+            (light,) = expected_counts(patch, rec.probe, 1.0)
+        else:
+            (light,) = coarse_intensity(patch, rec.probe, sampling)
+        rates = np.asarray(light, dtype=np.float64)
         good = np.ones(counts.shape, bool) if bad_pixels is None else ~bad_pixels
         power = float(rates[good].sum())
         scale = float(np.sqrt(rates * counts)[good].sum()) / power if power else 0.0

@@ -82,9 +82,9 @@ def fit_patterns(
     PatternFits or None
         None if no pattern has any light.
     """
-    most = max(min(MOST_PATTERNS, MOST_PIXELS // rec.N**2), 3)
+    most = max(min(MOST_PATTERNS, MOST_PIXELS // scan.N**2), 3)
     rows = np.unique(np.linspace(0, len(rec.indices) - 1, min(most, len(rec.indices))).astype(int))
-    good = np.ones((rec.N, rec.N), bool) if scan.bad_pixels is None else ~scan.bad_pixels
+    good = np.ones((scan.N, scan.N), bool) if scan.bad_pixels is None else ~scan.bad_pixels
     counted = scan.domain == "counts" or scan.nphotons is not None
     counts = [_counts(rec, scan, part) for part in _parts(rows)]
     rates = [model_rates(rec, part, fitted) for part in _parts(rows)]

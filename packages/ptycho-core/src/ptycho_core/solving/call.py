@@ -121,9 +121,10 @@ def solve_scan(
         Detector and sample: ``near_field``, a Fresnel number of a pixel or ``geometry``, with
         ``source_distance_m`` of a beam that diverges; ``slices``, a number, with
         ``slice_thickness_m``, ``slice_tilt_rad`` and ``slice_coupling``; see
-        `ptycho_core.sample_optics`. Fly scans: ``exposure_path``, the displacement (x, y) of the
-        sample during each exposure in pixels, or ``fly_scan``, the share of the time in which the
-        detector counts. Further arguments of `ptycho_physics.solve`, e.g.
+        `ptycho_core.sample_optics`. ``detector_sampling`` for a detector too coarse for the probe,
+        see `ptycho_core.solving.wide_probe`. Fly scans: ``exposure_path``, the displacement (x, y)
+        of the sample during each exposure in pixels, or ``fly_scan``, the share of the time in
+        which the detector counts. Further arguments of `ptycho_physics.solve`, e.g.
         ``update_probe``, ``refine_positions``, ``refine_backlash``, ``modes``, ``tolerance``,
         ``batch_size``, ``seed``.
 

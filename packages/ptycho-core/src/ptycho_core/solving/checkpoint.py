@@ -27,7 +27,10 @@ _FREE = ("epochs", "tolerance", "patience")
 
 
 def solver_identity(
-    scan: Scan, settings: Mapping[str, Any], initial: NDArray[np.complex64] | None = None
+    scan: Scan,
+    settings: Mapping[str, Any],
+    initial: NDArray[np.complex64] | None = None,
+    probe: NDArray[np.complex64] | None = None,
 ) -> dict[str, Any]:
     """Return what a run that is resumed must have in common with its checkpoint, as plain values.
 
@@ -39,12 +42,14 @@ def solver_identity(
         Of the solver and of its start.
     initial
         Object to start from.
+    probe
+        Probe to start from, if it is not that of the scan.
     """
     kept = {name: value for name, value in settings.items() if name not in _FREE}
     return {
         **dict(jsonable(kept)),
         "scan": scan_fingerprint(scan),
-        "probe": _hash(scan.probe),
+        "probe": _hash(scan.probe if probe is None else probe),
         "initial object": None if initial is None else _hash(initial),
     }
 

@@ -54,6 +54,7 @@ from ptycho_core.solving.results import SolverInterrupted, SolverResult
 from ptycho_core.solving.shown import ShownSolver
 from ptycho_core.solving.solutions import reconstruction_of
 from ptycho_core.solving.warm_start import WarmStart, warm_start
+from ptycho_core.solving.wide_probe import wide_probe
 from ptycho_core.solving.work import SolverWork
 
 __all__ = ["SolverRun"]
@@ -203,7 +204,7 @@ class SolverRun:
         begun = time.monotonic()
         with self.clock.stage("read"):
             inputs = Inputs(self._files())
-            scan = read_scan(self.scan, **self.reading).single(self.scan_index)
+            scan = self._read()
             described = {} if self.output is None else inputs.described()
         path = path_of(self.settings, scan)
         self._begin_page(scan)
@@ -214,12 +215,13 @@ class SolverRun:
             cautions = check_scan(scan, but=answered)
             self.check_output(scan)
         place, found = self._place(scan), None
-        if self.first_probe is not None:  # before a network, which needs the right one
+        if self._judges_first_probe:  # before a network, which needs the right one
             with self.clock.stage("first probe"):
                 scan, found, doubts = with_first_probe(scan, self.first_probe)
             cautions += doubts
         start, scan = self._started(scan)
-        checkpoint, state = self._saved(scan, start)
+        probe = self._wide_probe(scan, start)
+        checkpoint, state = self._saved(scan, start, probe)
         optics = SampleOptics.of(self.settings, scan)
         self._memory(scan, place.backend).require(
             "scan", "reconstruct with a network, whose patterns stay on disk, or use fewer patterns"
@@ -233,7 +235,8 @@ class SolverRun:
         )
         for caution in cautions:
             self.page.caution(caution.text)
-        work, ladder = self._work(place, attendance, optics, path), None
+        work = evolve(self._work(place, attendance, optics, path), probe=probe)
+        ladder = None
         if self.auto:
             with self.clock.stage("auto"):
                 ladder = work.ladder(scan)
@@ -321,13 +324,43 @@ class SolverRun:
             return None, scan
         with self.clock.stage("start"):
             if is_model(self.start):
+                self._refuse_network()
                 start = network_start(self.start, scan, self.progress)
             else:
-                start = warm_start(self.start, scan)
-        probe = start.reconstruction.probe
+                start = warm_start(self.start, scan, self._sampling)
+        moved = start.scan(scan)
         if self.first_probe is not None or self.reading.get("probe_file") is not None:
-            probe = scan.probe
-        return start, evolve(start.scan(scan), probe=probe)
+            moved = evolve(moved, probe=scan.probe)
+        return start, moved
+
+    def _refuse_network(self) -> None:
+        if self._sampling > 1:
+            rule, advice = "a result where detector_sampling is given", "solve without a network"
+            raise InvalidValueError("start", rule, f"a model, {self.start}", advice)
+
+    @property
+    def _sampling(self) -> int:
+        """Pixels of the waves along a side of a pixel of the detector."""
+        return int(self.settings.get("detector_sampling") or 1)
+
+    def _read(self) -> Scan:
+        """Read the scan; a probe file for a coarse detector fits the waves, and not the scan."""
+        reading = dict(self.reading)
+        if self._sampling > 1:
+            reading.pop("probe_file", None)
+        return read_scan(self.scan, **reading).single(self.scan_index)
+
+    @property
+    def _judges_first_probe(self) -> bool:
+        """Whether the first probe is tried on a part of the scan, which is one of its size."""
+        source = None if self.first_probe is None else probe_source(self.first_probe)
+        return source is not None and (self._sampling == 1 or source.kind == "auto")
+
+    def _wide_probe(self, scan: Scan, start: WarmStart | None) -> NDArray[np.complex64] | None:
+        """Return the probe to begin with if it is not that of the scan."""
+        file = self.reading.get("probe_file")
+        given = {"first_probe": self.first_probe, "probe_file": file, "start": start}
+        return wide_probe(scan, self._sampling, **given)
 
     def _begin_page(self, scan: Scan) -> None:
         size = scan.pixel_size_m
@@ -376,7 +409,7 @@ class SolverRun:
         )
 
     def _saved(
-        self, scan: Scan, start: WarmStart | None
+        self, scan: Scan, start: WarmStart | None, probe: NDArray[np.complex64] | None
     ) -> tuple[SolverCheckpoint | None, State | None]:
         """Return the checkpoint of this run, and the state in it if it is resumed."""
         path = self._checkpoint
@@ -384,7 +417,7 @@ class SolverRun:
             return None, None
         settings = {**self.settings, "first_probe": self.first_probe, "auto": self.auto}
         initial = None if start is None else start.reconstruction.object
-        identity = solver_identity(scan, settings, initial)
+        identity = solver_identity(scan, settings, initial, probe)
         checkpoint = SolverCheckpoint(path=path, identity=identity)
         if not self.resume:
             return checkpoint, None
@@ -407,7 +440,7 @@ class SolverRun:
 
     def plan(self) -> list[str]:
         """Read and check the scan, and say what `run` would do; nothing is written."""
-        scan = read_scan(self.scan, **self.reading).single(self.scan_index)
+        scan = self._read()
         check_scan(scan)
         todo = f"{scan.n} patterns of {scan.N} pixels, {self.settings['epochs']} epochs"
         if self.processes > 1:  # nothing is started here
@@ -446,6 +479,7 @@ class SolverRun:
             levels=levels,
             border=near_field_border(optics.near_field, scan.N),
             points=1 if path is None else path_points(path),
+            sampling=self._sampling,
         )
 
     def _stated(self) -> dict[str, Any]:

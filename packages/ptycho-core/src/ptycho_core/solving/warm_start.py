@@ -54,10 +54,11 @@ class WarmStart:
     record: dict[str, Any]
 
     def scan(self, scan: Scan) -> Scan:
-        """Return a scan with this probe and these positions."""
+        """Return a scan with this probe and these positions; a larger probe is no part of it."""
         rec = self.reconstruction
         x, y = (rec.positions + rec.origin).T
-        return evolve(scan, xcoords=x, ycoords=y, probe=rec.probe, probe_made=False)
+        moved = evolve(scan, xcoords=x, ycoords=y, probe_made=False)
+        return moved if rec.N != scan.N else evolve(moved, probe=rec.probe)
 
 
 @frozen(kw_only=True, eq=False)
@@ -87,7 +88,7 @@ class _Stored:
     origin_m: tuple[float, float] | None
 
 
-def warm_start(path: Path, scan: Scan) -> WarmStart:
+def warm_start(path: Path, scan: Scan, sampling: int = 1) -> WarmStart:
     """Read the start of a run from an earlier result.
 
     Parameters
@@ -97,6 +98,8 @@ def warm_start(path: Path, scan: Scan) -> WarmStart:
         another size and fractions of a pixel are resampled by Fourier series.
     scan
         The scan to solve. The positions of the result are used if they are close to its own.
+    sampling
+        With a coarse detector, the probe has so many times the pixels of a pattern along a side.
 
     Raises
     ------
@@ -118,11 +121,12 @@ def warm_start(path: Path, scan: Scan) -> WarmStart:
             "other positions, without their origin in metres",
             "take its probe alone with --first-probe FILE",
         )
-    canvas = Canvas.covering(positions, scan.N)
+    size = sampling * scan.N
+    canvas = Canvas.covering(positions, size)
     first = (np.array(canvas.origin) - offset) / scale - stored.first
     object_, covered = _laid(stored, canvas, first, 1 / scale, positions)
     centres = canvas.local(positions)
-    probe = ProbeSource(text=str(file), kind="file", file=str(file), values={}).make(scan)
+    probe = ProbeSource(text=str(file), kind="file", file=str(file), values={}).make(scan, size)
     reconstruction = Reconstruction.of_scan(
         scan,
         object=object_,

@@ -57,6 +57,8 @@ class SolverWork:
         Near field and slices.
     path : (n, 2) float64 array or None
         Of each exposure of a fly scan, see `path_of`.
+    probe : (M, sN, sN) complex64 array or None
+        To begin with, if it is not that of the scan: see `wide_probe`.
     """
 
     settings: Mapping[str, Any]
@@ -68,6 +70,7 @@ class SolverWork:
     shown: ShownSolver | None = None
     optics: SampleOptics = THIN
     path: NDArray[np.float64] | None = None
+    probe: NDArray[np.complex64] | None = None
 
     def whole(self, scan: Scan, start: Reconstruction | None, state: State | None) -> Solution:
         """Solve all patterns, from a reconstruction or from the state of an earlier run."""
@@ -162,6 +165,7 @@ class SolverWork:
 
     def _solve(self, scan: Scan, label: str, start: Reconstruction | None, **more: Any) -> Solution:
         put, bad = self.place.put, scan.bad_pixels
+        probe = scan.probe if self.probe is None else self.probe
         options = {**without_fly_scan(self.settings), **more}
         if self.path is not None:
             options["exposure_path"] = self.path
@@ -169,7 +173,7 @@ class SolverWork:
         if not photons_known(scan, self.nphotons):
             options["average"] = bool(options.get("average"))
         if start is not None:
-            start = evolve(start, probe=scan.probe)
+            start = evolve(start, probe=probe)
             initial = put(initial_object(start, scan.counts(nphotons=nphotons), bad))
             options = {"initial": initial, "probe_start": 0, **options}
         mine = None if processes.alone else processes.share(scan.n)
@@ -186,7 +190,7 @@ class SolverWork:
             return solve(
                 self.place.put_counts(counts),
                 scan.positions,
-                put(scan.probe),
+                put(probe),
                 mask=None if bad is None else put(bad),
                 callback=follow,
                 processes=processes,

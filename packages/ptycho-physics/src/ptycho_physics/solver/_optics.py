@@ -197,7 +197,7 @@ class Optics:
         processes: Processes = ALONE,
     ) -> Measurement:
         """Determine the scale of a scan: see `Measurement.of`."""
-        if mask is None or (self.near_field is None and self.sampling == 1):
+        if self.near_field is None or mask is None:
             return Measurement.of(counts, probe, mask, xp, processes)
         there = namespace(counts)
         bad = to_numpy(mask) if isinstance(counts, np.ndarray) else mask
@@ -205,11 +205,11 @@ class Optics:
         counts_of = Measurement.of(good_alone, probe, None, xp, processes)
         N = probe.shape[-1]
         empty = as_like(xp.ones((1, N, N), dtype=probe.dtype), probe, xp)
-        optics = propagator_of(N, probe, xp, near_field=self.near_field, sampling=self.sampling)
-        light = propagated_intensity(empty, probe, optics, sampling=self.sampling, xp=xp)
+        optics = propagator_of(N, probe, xp, near_field=self.near_field)
+        light = propagated_intensity(empty, probe, optics, xp=xp)
         good = float(xp.sum(xp.where(mask, xp.zeros_like(light), light)) / xp.sum(light))
         if not good > 0:
-            rule = "False on some pixels that the probe lights"
+            rule = "False on some pixels that the near field of the probe lights"
             raise InvalidValueError("mask", rule, f"a share of {good:g} of its light")
         return evolve(counts_of, counts=counts, photons=counts_of.photons / good, bad=mask)
 
