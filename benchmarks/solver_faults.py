@@ -25,9 +25,9 @@ from attrs import field, frozen
 from ptycho_core.solving.ladder import Ladder, climb, held_out_share
 from ptycho_physics import (
     HeldOut,
+    coarse_intensity,
     defocused_probe,
     extract_patches,
-    intensity,
     random_cells,
     simulate_counts,
     snake_scan,
@@ -52,6 +52,7 @@ class Fault:
     probes: np.ndarray | None = None
     positions: np.ndarray | None = None
     path: np.ndarray | None = None  # of each exposure
+    coarse: int = 1  # pixels of the scan's detector along a side of one that is too coarse
     ramp: bool = False
     photons: float = PHOTONS
 
@@ -110,6 +111,13 @@ def faults(data: Data) -> list[Fault]:
             photons=1e4,
         ),
         Fault(name="fly scan", path=path, switch={"exposure_path": path}),
+        Fault(
+            name="coarse detector",
+            coarse=2,
+            beside=probe,
+            switch={"detector_sampling": 2},
+            ramp=True,
+        ),
         everything,
     ]
 
@@ -139,6 +147,7 @@ def rates(
     probes: np.ndarray | None = None,
     path: np.ndarray | None = None,
     photons: float = PHOTONS,
+    coarse: int = 1,
 ) -> np.ndarray:
     """Return the expected counts of the scan, with the probe of each pattern if given.
 
@@ -146,7 +155,7 @@ def rates(
     """
     moments = [0.0] if path is None else ((np.arange(MOMENTS) + 0.5) / MOMENTS - 0.5).tolist()
     n, N = len(data.positions), data.probe.shape[-1]
-    found = np.empty((n, N, N))
+    found = np.empty((n, N // coarse, N // coarse))
     for start in range(0, n, 64):
         part = slice(start, start + 64)
         probe = data.probe if probes is None else probes[part]
@@ -154,7 +163,7 @@ def rates(
         for moment in moments:
             way = 0.0 if path is None else moment * path
             patches = extract_patches(data.truth, data.positions[part] + way, N)
-            found[part] += intensity(patches, probe) / len(moments)
+            found[part] += coarse_intensity(patches, probe, coarse) / len(moments)
     return found * (photons / found.sum(axis=(1, 2)).mean())
 
 
@@ -170,9 +179,15 @@ def scene(folder: Path) -> Data:
         )
 
 
+def within(probe: np.ndarray, N: int) -> np.ndarray:
+    """Return the middle (M, N, N) of a probe: what patterns of N pixels have room for."""
+    rim = (probe.shape[-1] - N) // 2
+    return probe[:, rim : rim + N, rim : rim + N]
+
+
 def counts_of(data: Data, fault: Fault) -> np.ndarray:
     """Draw the counts of a scan with a fault."""
-    expected = rates(data, fault.probes, fault.path, fault.photons)
+    expected = rates(data, fault.probes, fault.path, fault.photons, fault.coarse)
     if fault.light is not None:
         expected *= fault.light[:, None, None]
     drawn = np.random.default_rng(0).poisson(expected + fault.background)
@@ -195,11 +210,12 @@ def run(data: Data, fault: Fault, epochs: int, auto: bool) -> dict[str, Any]:
     """Solve a scan with a fault, without and with the switch."""
     counts = counts_of(data, fault)
     positions = data.positions if fault.positions is None else fault.positions
+    probe = within(data.probe, counts.shape[-1])
     result: dict[str, Any] = {"fault": fault.name, "switch": [*fault.beside, *fault.switch]}
     for label, settings in (("without", {}), ("with", fault.switch)):
         start = time.process_time()
         options = {**fault.beside, **settings, "epochs": epochs}
-        solution = solve(counts, positions, data.probe, **options)
+        solution = solve(counts, positions, probe, **options)
         seconds = (time.process_time() - start) / epochs
         score = correlation(solution, data, ramp=fault.ramp)
         result[label] = {
@@ -213,7 +229,7 @@ def run(data: Data, fault: Fault, epochs: int, auto: bool) -> dict[str, Any]:
         if not fault.switch:
             break
     if auto:
-        result["auto"] = ladder(counts, positions, data.probe).record()
+        result["auto"] = ladder(counts, positions, probe).record()
     return result
 
 
