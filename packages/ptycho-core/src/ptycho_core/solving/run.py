@@ -358,9 +358,13 @@ class SolverRun:
 
     def _wide_probe(self, scan: Scan, start: WarmStart | None) -> NDArray[np.complex64] | None:
         """Return the probe to begin with if it is not that of the scan."""
-        file = self.reading.get("probe_file")
-        given = {"first_probe": self.first_probe, "probe_file": file, "start": start}
-        return wide_probe(scan, self._sampling, **given)
+        return wide_probe(
+            scan,
+            self._sampling,
+            first_probe=self.first_probe,
+            probe_file=self.reading.get("probe_file"),
+            start=start,
+        )
 
     def _begin_page(self, scan: Scan) -> None:
         size = scan.pixel_size_m
