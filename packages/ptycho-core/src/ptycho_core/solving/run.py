@@ -215,9 +215,10 @@ class SolverRun:
             cautions = check_scan(scan, but=answered)
             self.check_output(scan)
         place, found = self._place(scan), None
-        if self._judges_first_probe:  # before a network, which needs the right one
+        judged = self._judged_first_probe
+        if judged is not None:  # before a network, which needs the right one
             with self.clock.stage("first probe"):
-                scan, found, doubts = with_first_probe(scan, self.first_probe)
+                scan, found, doubts = with_first_probe(scan, judged)
             cautions += doubts
         start, scan = self._started(scan)
         probe = self._wide_probe(scan, start)
@@ -351,10 +352,11 @@ class SolverRun:
         return read_scan(self.scan, **reading).single(self.scan_index)
 
     @property
-    def _judges_first_probe(self) -> bool:
-        """Whether the first probe is tried on a part of the scan, which is one of its size."""
-        source = None if self.first_probe is None else probe_source(self.first_probe)
-        return source is not None and (self._sampling == 1 or source.kind == "auto")
+    def _judged_first_probe(self) -> str | None:
+        """Where a first probe comes from that is tried on a part of the scan: one of its size."""
+        if self.first_probe is None or self._sampling == 1:
+            return self.first_probe
+        return self.first_probe if probe_source(self.first_probe).kind == "auto" else None
 
     def _wide_probe(self, scan: Scan, start: WarmStart | None) -> NDArray[np.complex64] | None:
         """Return the probe to begin with if it is not that of the scan."""
