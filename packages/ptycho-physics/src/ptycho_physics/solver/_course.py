@@ -206,7 +206,7 @@ class Course:
         estimate.join()
         self._check_finite()
         if updates.gauge:
-            estimate.fix_gauge()
+            estimate.fix_gauge(probe_refined=updates.probe)
         estimate.end_epoch()
         return True
 
@@ -222,6 +222,10 @@ class Course:
     def _check_finite(self) -> None:
         if not math.isfinite(self.estimate.misfit):
             raise DivergenceError(diverged(self.epoch + 1, NOT_FINITE))
+
+    def fix_gauge(self) -> None:
+        """Share out, within an epoch, what is shared out after each: see `Estimate.fix_gauge`."""
+        self.estimate.fix_gauge(probe_refined=self._updates(self.epoch).probe)
 
     def state(self) -> State:
         """Copy what is needed to go on from here."""

@@ -26,6 +26,9 @@ SMALLEST_MODULUS = 1e-6
 """Predicted modulus below which the phase of a pixel is undefined; counts are of order one."""
 
 
+SMALLEST_LIGHT = 1e-6
+"""Light of a pattern, relative to the mean, below which it says nothing of a slope."""
+
 OF_EACH_PATTERN = ("light", "share", "coefficients")
 """What is fitted to each pattern alone, in its own process."""
 
@@ -171,27 +174,64 @@ class Estimate:
         """Return the expected counts (b, N, N) of patterns with this light on the detector."""
         return light if self.background is None else light + self.background.of(batch, self.xp)
 
-    def fix_gauge(self) -> None:
+    def fix_gauge(self, *, probe_refined: bool) -> None:
         """Share out the factors that the patterns do not tell apart.
 
         The probe gets unit power, light and share of the background get a mean of one over the
-        patterns that are used; the object takes the factors. See `Variation` for its own gauge.
+        patterns that are used; the object takes the factors. Where light and probe are refined, the
+        logarithm of the light gets no slope over the scan: `_level_light`. See `Variation` for its
+        own gauge.
         """
         xp, used = self.xp, self.measured.used
         varies = self.variation is not None and self.variation.begun
         if self.variation is not None and varies:
+            if self.light is not None and len(self.probe) == 1:
+                self.light = self.light * self.variation.factor_out(self.probe[0], xp)
             self.probe[0] += self.variation.fix_gauge(used, xp)
         factor = math.sqrt(float(xp.sum(abs2(self.probe, xp))))
         self.probe = self.probe / factor
         if self.variation is not None and varies:
             self.variation.coefficients = self.variation.coefficients / factor
         if self.light is not None:
+            if probe_refined:
+                self._level_light()
             mean = float(xp.mean(self.light_of(used)))
             self.light = self.light / mean
             factor *= math.sqrt(mean)
         if self.background is not None:
             self.background.fix_gauge(used, xp)
         self._multiply(factor)
+
+    def _level_light(self) -> None:
+        """Give a slope of the light over the scan to object and probe.
+
+        An object with the factor ``exp(h r)`` and a probe with ``exp(-h r)`` about its centre have
+        the same patterns where the light is ``exp(-2 h r_j)`` as strong.
+        """
+        xp, used, N = self.xp, self.measured.used, self.probe.shape[-1]
+        middle = self.positions[used].mean(axis=0)
+        places = self.positions - middle
+        light = to_numpy(self.light).astype(np.float64)
+        known = np.column_stack([np.ones(len(used)), places[used]])
+        logs = np.log(np.maximum(light[used], SMALLEST_LIGHT))
+        slope = np.linalg.lstsq(known, logs, rcond=None)[0][1:]
+
+        def ramp(shape: tuple[int, int], centre: NDArray[np.float64], sign: float) -> Array:
+            y, x = (np.arange(side) - at for side, at in zip(shape, centre[::-1], strict=True))
+            values = np.exp(sign / 2 * (slope[0] * x + slope[1] * y[:, None]))
+            return as_like(xp.asarray(values, dtype=xp.float32), self.canvas, xp)
+
+        level = xp.asarray(np.exp(-places @ slope), dtype=xp.float32)
+        self.light = self.light * as_like(level, self.canvas, xp)
+        self._multiply_first(ramp((self.canvas.shape[-2], self.canvas.shape[-1]), middle, 1.0))
+        down = ramp((N, N), np.full(2, N // 2), -1.0)
+        self.probe = self.probe * down
+        if self.variation is not None:
+            self.variation.modes = self.variation.modes * down
+
+    def _multiply_first(self, factor: Array) -> None:
+        """Multiply the layer (H, W) that the probe falls on."""
+        self.canvas = self.canvas * factor
 
     def _multiply(self, factor: float) -> None:
         self.canvas = self.canvas * factor

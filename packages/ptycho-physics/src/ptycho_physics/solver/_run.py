@@ -346,7 +346,7 @@ def solve(
 
     stopped = course.run(epochs, callback, attended)
     if stopped == "caller":  # within an epoch, at whose end this is done
-        estimate.fix_gauge()
+        course.fix_gauge()
     predicted = course.record.result(estimate)
     refined = positions + (estimate.positions - course.first)
     return solution_of(

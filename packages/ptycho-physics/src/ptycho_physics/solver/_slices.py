@@ -65,6 +65,9 @@ class SlicedEstimate(Estimate):
         """Return the first slice (b, N, N) of patches (b, L, N, N)."""
         return patches[:, 0]
 
+    def _multiply_first(self, factor: Array) -> None:
+        self.canvas[0] = self.canvas[0] * factor
+
     def _multiply(self, factor: float) -> None:
         self.canvas = self.canvas * factor ** (1 / self.slices.number)
 

@@ -11,7 +11,7 @@ To the denominator of the second its usual value over the scan is added: a batch
 vary little says little about the modes. They begin as the principal components of these changes.
 Gauge: the mean of each coefficient is zero, the modes are
 orthogonal and of unit power, the strongest first. A factor on the probe of one pattern is part of
-its light, and a shift of it part of its position, where these are refined.
+its light, where that is refined and the probe has one mode: the modes are then orthogonal to it.
 """
 
 from typing import Any
@@ -116,6 +116,18 @@ class Variation:
         self.modes = self._put(basis.T.reshape(number, *shape), xp)
         self.coefficients = self._put(coefficients, xp)
         return self._put(rest, xp)
+
+    def factor_out(self, probe: Array, xp: Any) -> Array:
+        """Take multiples of a probe (N, N) out of the modes, and return their intensity (n,).
+
+        What is left is the same probe of each pattern but for this factor.
+        """
+        power = xp.sum(abs2(probe, xp))
+        share = xp.sum(xp.conj(probe) * self.modes, axis=(-2, -1)) / power
+        self.modes = self.modes - share[:, None, None] * probe
+        factor = 1 + xp.sum(self.coefficients * share, axis=1)
+        self.coefficients = self.coefficients / factor[:, None]
+        return abs2(factor, xp)
 
     def _put(self, values: NDArray[np.complex128], xp: Any) -> Array:
         return as_like(xp.asarray(np.ascontiguousarray(values, np.complex64)), self.modes, xp)
