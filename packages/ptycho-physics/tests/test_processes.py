@@ -25,6 +25,7 @@ SWITCHES = {
     "plain": {},
     "mean": {"average": True},
     "modes": {**PROBE, "modes": 3},
+    "momentum": {**PROBE, "momentum": 0.9},
     "light": {**PROBE, "refine_light": True, "background": "scaled"},
     "positions": {"refine_positions": True, "position_start": 1, "position_smoothness": 2.0},
     "together": {"refine_affine": True, "refine_backlash": True, "backlash_start": 1},

@@ -125,8 +125,8 @@ def solve_scan(
         see `ptycho_core.solving.wide_probe`. Fly scans: ``exposure_path``, the displacement (x, y)
         of the sample during each exposure in pixels, or ``fly_scan``, the share of the time in
         which the detector counts. Further arguments of `ptycho_physics.solve`, e.g.
-        ``update_probe``, ``refine_positions``, ``refine_backlash``, ``modes``, ``tolerance``,
-        ``batch_size``, ``seed``.
+        ``momentum``, ``update_probe``, ``refine_positions``, ``refine_backlash``, ``modes``,
+        ``tolerance``, ``batch_size``, ``seed``.
 
     Raises
     ------

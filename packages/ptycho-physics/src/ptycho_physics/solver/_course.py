@@ -12,6 +12,7 @@ from ptycho_config.plain_text import array_text
 from ptycho_physics.solver._alignment import align_phase
 from ptycho_physics.solver._estimate import Estimate
 from ptycho_physics.solver._held_out import Record
+from ptycho_physics.solver._momentum import Momentum
 from ptycho_physics.solver._positions import (
     move_affinely,
     move_back_and_forth,
@@ -98,6 +99,8 @@ class Course:
         pixels.
     patience : int
         Epochs without a better prediction of the held-out patterns that end the run.
+    momentum : Momentum or None
+        Of object and probe.
     record : Record
         Of the held-out patterns.
     batches : int
@@ -121,6 +124,7 @@ class Course:
     smoothness: float = 0.0
     affine_margin: int = 0
     patience: int
+    momentum: Momentum | None = None
     record: Record = field(factory=Record)
     batches: int = 0
     _before: Mapping[str, Any] = field(init=False)
@@ -195,11 +199,18 @@ class Course:
         updates = self._updates(self.epoch)
         if updates.variation and not self.batches:
             begin_variation(estimate)
-        for batch in self._order()[self.batches :]:
+        if self.momentum is not None and not self.batches:
+            self.momentum.begin_epoch(self.watch.r_factors)
+        order = self._order()
+        for batch in order[self.batches :]:
             # several processes end after an epoch only, when all of them know all of the state
             if alone and self.batches and between(self.state):
                 return False
+            if self.momentum is not None:
+                self.momentum.begin_batch(estimate, self.batches, len(order))
             take_step(estimate, batch, updates)
+            if self.momentum is not None:
+                self.momentum.end_batch(estimate, self.batches, len(order))
             self.batches += 1
             if alone:
                 self._check_finite()
@@ -230,6 +241,8 @@ class Course:
     def state(self) -> State:
         """Copy what is needed to go on from here."""
         arrays, record = self.estimate.arrays(), self.record
+        if self.momentum is not None:
+            arrays |= self.momentum.arrays()
         held_out = {"deviances": list(record.deviances), "r_factors": list(record.r_factors)}
         return State(
             **{name: arrays.pop(name) for name in ("canvas", "probe", "positions")},
@@ -253,7 +266,10 @@ class Course:
         """
         estimate = self.estimate
         arrays = {name: getattr(state, name) for name in ("canvas", "probe", "positions")}
-        estimate.set_arrays({**arrays, **state.more})
+        more = dict(state.more)
+        if self.momentum is not None:
+            more = self.momentum.take(more, estimate.canvas, estimate.xp)
+        estimate.set_arrays({**arrays, **more})
         estimate.misfit, estimate.total = state.misfit, state.total
         self.watch.r_factors[:] = state.r_factors
         self.batches = state.batches
