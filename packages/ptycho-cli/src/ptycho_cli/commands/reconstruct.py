@@ -145,7 +145,7 @@ BASIC = (
 @section("Solver")(
     "--refine-affine",
     is_flag=True,
-    help="Refine scale, rotation and shear of the positions, before single ones are refined.",
+    help="Refine scale, rotation and shear of all positions.",
 )
 @section("Solver")(
     "--refine-backlash",

@@ -90,8 +90,7 @@ class Course:
     first : (n, 2) float64 array
         Positions at the start, on the canvas.
     affine_start, backlash_start : int or None
-        Epochs in which the corrections of all positions together begin; they end when single
-        positions move.
+        Epochs in which the corrections of all positions together begin.
     smoothness : float
         Of the deviations of single positions, in patterns: see `smooth_steps`.
     margin, affine_margin : int
@@ -164,13 +163,12 @@ class Course:
     def _move(self) -> None:
         """Move the positions by what the patterns ask for after an epoch."""
         epoch = self.epoch - 1
-        if _begun(self.position_start, epoch):
-            move_positions(self.estimate, self.first, self.margin, self.smoothness)
-            return
         if _begun(self.affine_start, epoch):
             move_affinely(self.estimate, self.first, self.affine_margin)
         if _begun(self.backlash_start, epoch):
             move_back_and_forth(self.estimate, self.first, self.margin)
+        if _begun(self.position_start, epoch):
+            move_positions(self.estimate, self.first, self.margin, self.smoothness)
 
     def _updates(self, epoch: int) -> Updates:
         return Updates(

@@ -145,10 +145,11 @@ def move_back_and_forth(estimate: Estimate, start: NDArray[np.float64], largest:
     gram, right = _sums(estimate, object_slopes, ways)
     step = np.linalg.lstsq(gram, right, rcond=1e-6)[0]
     before = np.zeros(2) if estimate.backlash is None else estimate.backlash
+    alone = estimate.positions - corrected(estimate, start)
     bound = largest / max(float(np.abs(ways).max()), 0.5)
     step = np.clip(step, -LARGEST_STEP, LARGEST_STEP)
     estimate.backlash = np.clip(before + step, -bound, bound)
-    estimate.positions = corrected(estimate, start)
+    estimate.positions = corrected(estimate, start) + alone
 
 
 def _ways(estimate: Estimate, start: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -171,12 +172,13 @@ def move_affinely(estimate: Estimate, start: NDArray[np.float64], largest: float
     length = float(np.linalg.norm(back))
     step = -back * min(1.0, LARGEST_STRETCH / max(length, 1e-12))
     before = np.eye(2) if estimate.affine is None else estimate.affine
+    alone = estimate.positions - corrected(estimate, start)
     change = (np.eye(2) + step) @ before - np.eye(2)
     middle = start.mean(axis=0)
     furthest = np.abs((start - middle) @ change.T).max()
     after = np.eye(2) + change * min(1.0, largest / max(furthest, 1e-12))
     estimate.affine = after
-    estimate.positions = corrected(estimate, start)
+    estimate.positions = corrected(estimate, start) + alone
     estimate.canvas = _stretched(estimate, after @ np.linalg.inv(before), middle)
 
 

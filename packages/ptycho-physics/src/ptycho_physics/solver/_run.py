@@ -140,12 +140,11 @@ def solve(
         pattern; see `ptycho_physics.solver._variation`. Needs ``update_probe``; starts in epoch
         ``variation_start``, counted from 0.
     refine_affine
-        Refine the positions first by one linear map of all, of scales, rotation and shear, from
-        epoch ``affine_start`` until single positions are refined.
+        Refine the positions by one linear map of all, of scales, rotation and shear, from epoch
+        ``affine_start`` on.
     refine_backlash
         Refine a shift of the positions between there and back, by up to N/8 pixels along x and y,
-        from epoch ``backlash_start`` until single positions are refined. The patterns have to be in
-        the order of the scan.
+        from epoch ``backlash_start`` on. The patterns have to be in the order of the scan.
     position_smoothness
         How smooth the deviations of single positions are along the scan, in patterns: each is
         averaged over about so many before and after it. 0: each position is refined alone. Needs
