@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from attrs import evolve
 from ptycho_config.errors import InvalidValueError
 from ptycho_core.memory import of_solver
 from ptycho_core.refinement import r_factor_at_best_scale
@@ -126,3 +127,14 @@ def test_what_does_not_fit_is_refused(scan, tmp_path):
         solve_scan(scan, epochs=2, probe_file=path, **COARSE)
     with pytest.raises(InvalidValueError, match="left out with near_field"):
         solve_scan(scan, epochs=2, near_field=0.5, **COARSE)
+
+
+def test_the_support_of_a_probe_needs_photons(scan):
+    settings = {"update_probe": True, "probe_support": 9.0, "epochs": 2, "progress": False}
+    amplitudes = np.sqrt(scan.diffraction / scan.diffraction.max()).astype(np.float32)
+    unknown = evolve(scan, diffraction=amplitudes, domain="amplitude")
+    with pytest.raises(InvalidValueError, match="probe_support must be given with counts"):
+        solve_scan(unknown, **settings)
+    stated = solve_scan(unknown, nphotons=1e6, **settings)
+    counted = solve_scan(scan, **settings)
+    np.testing.assert_allclose(stated.reconstruction.probe, counted.reconstruction.probe, atol=2e-3)

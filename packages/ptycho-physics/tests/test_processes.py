@@ -26,6 +26,8 @@ SWITCHES = {
     "mean": {"average": True},
     "modes": {**PROBE, "modes": 3},
     "momentum": {**PROBE, "momentum": 0.9},
+    "support": {**PROBE, "probe_support": 9.0},
+    "coarse detector": {**PROBE, "detector_sampling": 2, "held_out": 0.2},
     "light": {**PROBE, "refine_light": True, "background": "scaled"},
     "positions": {"refine_positions": True, "position_start": 1, "position_smoothness": 2.0},
     "together": {"refine_affine": True, "refine_backlash": True, "backlash_start": 1},

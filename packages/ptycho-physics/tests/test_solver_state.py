@@ -31,6 +31,7 @@ EVERYTHING = {
     "refine_affine": True,
     "refine_backlash": True,
     "position_smoothness": 2.0,
+    "probe_support": 14.0,
     "momentum": 0.5,
     "epochs": 4,
     "batch_size": 30,

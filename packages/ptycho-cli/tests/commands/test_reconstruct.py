@@ -242,6 +242,19 @@ def test_fly_scans(ptycho, scan_file, tmp_path):
     assert both.fails_with("--fly-scan")
 
 
+def test_a_coarse_detector_and_the_support_of_the_probe(ptycho, scan_file, tmp_path):
+    options = ["--epochs", "4", "--no-pictures", "--no-report", "--update-probe"]
+    options += ["--detector-sampling", "2", "--probe-support", "12"]
+    assert ptycho("reconstruct", scan_file, "-o", tmp_path / "r", *options).code == 0
+    with np.load(tmp_path / "r" / "reconstruction.npz") as file, np.load(scan_file) as scan:
+        assert file["probe"].shape[-1] == 2 * scan["probeGuess"].shape[-1]
+    run = json.loads((tmp_path / "r" / "run.json").read_text())["configuration"]
+    assert (run["detector_sampling"], run["probe_support"]) == (2, 12)
+    stays = ptycho("reconstruct", scan_file, "-o", tmp_path / "s", "--probe-support", "12")
+    assert stays.code == 2
+    assert stays.fails_with("--update-probe")
+
+
 def test_switches_of_the_solver(ptycho, scan_file, tmp_path):
     switches = ["--refine-light", "--background", "scaled", "--saturation", "1e6"]
     switches += ["--held-out", "0.1"]

@@ -167,6 +167,13 @@ BASIC = (
     help="Let the probe vary over the scan, by K modes. Needs `--update-probe`.",
 )
 @section("Solver")(
+    "--probe-support",
+    type=Number(above=0, maximum=1e4),
+    metavar="RADIUS",
+    help="Expect the probe within so many pixels of its centre: where photons are few, their noise "
+    "outside is damped. Needs `--update-probe`.",
+)
+@section("Solver")(
     "--refine-light", is_flag=True, help="Fit the intensity of the beam in each pattern as well."
 )
 @section("Solver")(
@@ -297,6 +304,7 @@ def reconstruct(
     refine_backlash: bool,
     position_smoothness: float | None,
     probe_variation: int | None,
+    probe_support: float | None,
     refine_light: bool,
     background: str | None,
     saturation: float | None,
@@ -347,14 +355,18 @@ def reconstruct(
     if probe_variation is not None and not update_probe:
         msg = f"--probe-variation {probe_variation} needs --update-probe"
         raise click.UsageError(msg)
+    if probe_support is not None and not update_probe:
+        msg = f"--probe-support {probe_support:g} needs --update-probe"
+        raise click.UsageError(msg)
     if near_field and fresnel_number is not None:
         msg = "--fresnel-number replaces --near-field: give one of them"
         raise click.UsageError(msg)
     if fly_scan is not None and exposure_path is not None:
         msg = "--exposure-path replaces --fly-scan: give one of them"
         raise click.UsageError(msg)
-    # left out where they are not given, so that records of thin samples do not change
+    # left out where they are not given, so that records of other runs do not change
     given = {
+        "probe_support": probe_support,
         "fly_scan": fly_scan,
         "exposure_path": None if exposure_path is None else list(exposure_path),
         "detector_sampling": None if detector_sampling == 1 else detector_sampling,
@@ -365,7 +377,7 @@ def reconstruct(
         "slice_coupling": slice_coupling,
         "slice_tilt_rad": None if tilt_mrad is None else [angle / 1e3 for angle in tilt_mrad],
     }
-    optics = {name: value for name, value in given.items() if value is not None}
+    more_settings = {name: value for name, value in given.items() if value is not None}
     batch = Batch.of(scans, output, more)
     if companion is not None and not batch.single:
         msg = "--companion is the second file of one scan, got several scans"
@@ -424,7 +436,7 @@ def reconstruct(
                 "held_out": held_out,
                 "tolerance": tolerance,
                 "seed": seed,
-                **optics,
+                **more_settings,
             },
             auto=auto,
             devices=Devices(accelerator=accelerator, devices=devices, num_nodes=num_nodes),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
+from ptycho_config.errors import InvalidValueError
 from ptycho_data import Reconstruction, Scan
 from ptycho_physics import HeldOut, Processes, Solution, State, solve
 
@@ -172,6 +173,10 @@ class SolverWork:
         processes, nphotons = self.place.processes, self.nphotons or 1.0
         if not photons_known(scan, self.nphotons):
             options["average"] = bool(options.get("average"))
+            if options.get("probe_support") is not None:
+                rule, advice = "given with counts", "state the photons per pattern (nphotons)"
+                got = "amplitudes of an unknown number of photons"
+                raise InvalidValueError("probe_support", rule, got, advice)
         if start is not None:
             start = evolve(start, probe=probe)
             initial = put(initial_object(start, scan.counts(nphotons=nphotons), bad))

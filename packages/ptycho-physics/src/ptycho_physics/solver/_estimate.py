@@ -15,6 +15,7 @@ from ptycho_physics._exposure import Exposure
 from ptycho_physics._namespace import Array, abs2, as_like, to_numpy
 from ptycho_physics.solver._detector import Background
 from ptycho_physics.solver._measurement import Measurement
+from ptycho_physics.solver._probe_support import ProbeSupport
 from ptycho_physics.solver._propagator import FarField, Propagator, over_modes
 from ptycho_physics.solver._variation import Variation
 
@@ -60,6 +61,8 @@ class Estimate:
         What was found of the positions about their mean: see `move_affinely`.
     backlash : (2,) float64 NumPy array, or None
         Shift (x, y) of the positions between there and back: see `move_back_and_forth`.
+    support : ProbeSupport or None
+        Where the probe is expected.
     exposure : Exposure or None
         The way of the sample during each exposure of a fly scan.
     sampling : int
@@ -92,6 +95,7 @@ class Estimate:
     variation: Variation | None = None
     affine: NDArray[np.float64] | None = None
     backlash: NDArray[np.float64] | None = None
+    support: ProbeSupport | None = None
     exposure: Exposure | None = None
     sampling: int = 1
     saturation: float | None = None
@@ -235,6 +239,15 @@ class Estimate:
 
     def _multiply(self, factor: float) -> None:
         self.canvas = self.canvas * factor
+
+    def damp_probe(self, denominator: Array, share: float) -> None:
+        """Damp the light outside the support after a step: see `ProbeSupport.damped`."""
+        if self.support is None:
+            return
+        self.probe = self.support.damped(self.probe, denominator, share)
+        if self.variation is not None:
+            modes = self.variation.modes
+            self.variation.modes = self.support.damped(modes, denominator, share)
 
     def end_epoch(self) -> None:
         """Do what an epoch ends with: nothing for a thin object."""

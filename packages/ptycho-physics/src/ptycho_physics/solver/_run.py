@@ -20,6 +20,7 @@ from ptycho_physics.solver._estimate import Estimate
 from ptycho_physics.solver._held_out import check_held_out, hold_out
 from ptycho_physics.solver._momentum import Momentum, check_momentum
 from ptycho_physics.solver._optics import THIN, Optics
+from ptycho_physics.solver._probe_support import ProbeSupport, check_support
 from ptycho_physics.solver._processes import ALONE, Processes
 from ptycho_physics.solver._solution import Solution, solution_of
 from ptycho_physics.solver._start import (
@@ -69,6 +70,7 @@ def solve(
     background_start: int = 1,
     saturation: float | None = None,
     probe_variation: int | None = None,
+    probe_support: float | None = None,
     variation_start: int = 4,
     exposure_path: NDArray[np.float64] | None = None,
     near_field: float | None = None,
@@ -139,6 +141,10 @@ def solve(
         Number of modes by which the probe varies over the scan, with a coefficient for each
         pattern; see `ptycho_physics.solver._variation`. Needs ``update_probe``; starts in epoch
         ``variation_start``, counted from 0.
+    probe_support
+        Radius in pixels around the centre of intensity of the given probe, outside of which little
+        light is expected: noise of few photons is damped there. ``counts`` have to be photons. See
+        `ptycho_physics.solver._probe_support`. Needs ``update_probe``.
     refine_affine
         Refine the positions by one linear map of all, of scales, rotation and shear, from epoch
         ``affine_start`` on.
@@ -256,6 +262,7 @@ def solve(
     probe = with_modes(probe, modes, update_probe, xp)
     check_smoothness(position_smoothness, refine_positions)
     check_momentum(momentum)
+    check_support(probe_support, update_probe)
     margin = counts.shape[-1] // 8 if refine_positions or refine_backlash else 0
     extent = float(np.ptp(positions, axis=0).max()) / 2
     affine_margin = math.ceil(LARGEST_AFFINE * extent) if refine_affine else 0
@@ -291,6 +298,8 @@ def solve(
         estimate.exposure = Exposure.of(exposure_path, path_points(exposure_path))
     if saturation is not None:
         estimate.saturation = saturation
+    if probe_support is not None:
+        estimate.support = ProbeSupport.of(probe_support, estimate.probe, measured.photons, xp)
     if refine_affine:
         estimate.affine = np.eye(2)
     if refine_backlash:

@@ -269,7 +269,8 @@ def _sum_probe(
     if updates.variation and estimate.variation is not None:
         estimate.variation.fit(wanted[:, 0], weight, batch, xp)
         sums.add("variation", estimate.variation.sums(wanted[:, 0], weight, batch, xp))
-    sums.add("probe", (xp.sum(wanted, axis=0), xp.sum(weight, axis=0)))
+    number = np.array([len(batch)], dtype=np.float64)
+    sums.add("probe", (xp.sum(wanted, axis=0), xp.sum(weight, axis=0), number))
 
 
 def _update_shared(estimate: Estimate, sums: Sums) -> None:
@@ -280,8 +281,10 @@ def _update_shared(estimate: Estimate, sums: Sums) -> None:
         estimate.background.learn(wanted, share, number, len(estimate.measured))
     if "probe" not in sums.found:
         return
-    gradient, weight = sums.of("probe", processes)
+    gradient, weight, number = sums.of("probe", processes)
     if "variation" in sums.found and estimate.variation is not None:
         change, total = sums.of("variation", processes)
         estimate.variation.learn(change, total, xp.max(weight), processes, xp)
-    estimate.probe = estimate.probe + gradient / ((1 - a) * weight + a * xp.max(weight))
+    denominator = (1 - a) * weight + a * xp.max(weight)
+    estimate.probe = estimate.probe + gradient / denominator
+    estimate.damp_probe(denominator, float(number[0]) / len(estimate.measured.used))
