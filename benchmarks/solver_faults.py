@@ -2,12 +2,14 @@
 
     python benchmarks/solver_faults.py DATA_FOLDER [--only background,light] [--auto] [--clean 20]
     python benchmarks/solver_faults.py DATA_FOLDER --pictures FOLDER
+    python benchmarks/solver_faults.py DATA_FOLDER --scans FOLDER
 
 DATA_FOLDER holds ``run1084.npz`` (see `real_data.py`); its counts are simulated with 1e6 photons
 per pattern, and with one fault at a time, or with all together (``--only all``). Scores are
 correlations with the true object over the scanned rectangle, without ramp where the fault leaves
 one open. ``--auto`` climbs the ladder of ``ptycho reconstruct --auto`` for each fault; ``--clean``
 does so for smaller scans without a fault, and ends with exit code 1 if it switches anything on.
+``--scans`` only writes the scans, for the commands of ``ptycho``.
 """
 
 from __future__ import annotations
@@ -194,6 +196,19 @@ def counts_of(data: Data, fault: Fault) -> np.ndarray:
     return drawn.astype(np.float32)
 
 
+def write(folder: Path, data: Data, fault: Fault) -> None:
+    """Write a scan with a fault, and the truth."""
+    positions = data.positions if fault.positions is None else fault.positions
+    np.savez(
+        folder / f"{fault.name.replace(' ', '_')}.npz",
+        diffraction=counts_of(data, fault).astype(np.uint16),
+        xcoords=positions[:, 0],
+        ycoords=positions[:, 1],
+        probeGuess=data.probe[0],
+        objectGuess=data.truth,
+    )
+
+
 def ladder(counts: np.ndarray, positions: np.ndarray, probe: np.ndarray) -> Ladder:
     """Climb the ladder of ``--auto``."""
     share = held_out_share(len(counts))
@@ -293,6 +308,7 @@ def main() -> int:
     parser.add_argument("--auto", action="store_true", help="climb the ladder for each fault")
     parser.add_argument("--clean", type=int, default=0, help="ladders for scans without a fault")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER")
+    parser.add_argument("--scans", type=Path, metavar="FOLDER", help="write the scans there")
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     options = parser.parse_args()
     if options.clean:
@@ -301,6 +317,9 @@ def main() -> int:
     print("| fault | without | with | R-factor | CPU s per epoch |", flush=True)
     for fault in faults(data):
         if options.only and fault.name not in wanted:
+            continue
+        if options.scans is not None:
+            write(options.scans, data, fault)
             continue
         result = run(data, fault, options.epochs, options.auto)
         results.append(result)

@@ -8,6 +8,8 @@ from attrs import fields, frozen
 from numpy.typing import NDArray
 from ptycho_physics import HeldOut, Solution, path_points, smeared_probe
 
+from ptycho_core.position_map import PositionMap
+
 __all__ = ["FITTED_FILE", "Fitted"]
 
 #: Its file among the results.
@@ -86,7 +88,14 @@ class Fitted:
         factor = np.ones(len(rows)) if share is None else share[rows]
         return factor[:, None, None] * self.background
 
-    def metrics(self, pixel_size_m: float | None) -> dict[str, Any]:
+    @property
+    def position_map(self) -> PositionMap | None:
+        """What the linear correction of the positions means."""
+        return None if self.affine is None else PositionMap.of(self.affine)
+
+    def metrics(
+        self, pixel_size_m: float | None, detector_distance_m: float | None = None
+    ) -> dict[str, Any]:
         """Return the entries of ``metrics.json``, lengths also in metres if pixels are known."""
         found: dict[str, Any] = {}
         if self.light is not None:
@@ -96,8 +105,9 @@ class Fitted:
         if self.variation_coefficients is not None:
             power = np.sum(np.abs(self.variation_coefficients) ** 2, axis=1)
             found["probe_variation_rms"] = float(np.sqrt(power.mean()))
-        if self.affine is not None:
+        if self.affine is not None and self.position_map is not None:
             found["affine"] = self.affine.tolist()
+            found |= self.position_map.metrics(pixel_size_m, detector_distance_m)
         if self.backlash is not None:
             found["backlash"] = self.backlash.tolist()
             if pixel_size_m is not None:

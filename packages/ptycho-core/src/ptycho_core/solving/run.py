@@ -267,10 +267,12 @@ class SolverRun:
             metrics = {"r_factor": verdict.r_factor, **known}
         metrics |= {
             **verdict.metrics,
-            **fitted.metrics(rec.pixel_size_m),
+            **fitted.metrics(rec.pixel_size_m, scan.detector_distance_m),
             "r_factors": solution.r_factors,
             "stopped": stopped,
         }
+        if (linear := fitted.position_map) is not None:
+            log.info("%s", linear.describe(rec.pixel_size_m, scan.detector_distance_m))
         if found is not None:
             metrics["first_probe"] = found.record
         if ladder is not None:
