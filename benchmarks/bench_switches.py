@@ -29,6 +29,7 @@ SWITCHES: dict[str, Mapping[str, Any]] = {
     "affine": {"refine_affine": True, "affine_start": 0},
     "positions": {"refine_positions": True, "position_start": 0},
     "probe": PROBE,
+    "probe, support": {**PROBE, "probe_support": 24.0},
     "probe, 3 modes": {**PROBE, "modes": 3},
     "probe, variation": {**PROBE, "probe_variation": 2, "variation_start": 0},
     "fly scan, 5 points": {"exposure_path": np.array([8.0, 0.0])},
@@ -36,6 +37,7 @@ SWITCHES: dict[str, Mapping[str, Any]] = {
         "slices": Slices(number=2, thickness=40.0, wavelength=0.5, pixel_size=1.0),
     },
     "near field": {"near_field": 0.1},
+    "detector sampling 2": {"detector_sampling": 2},
 }
 
 
