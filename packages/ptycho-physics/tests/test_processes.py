@@ -35,8 +35,6 @@ SWITCHES = {
     "held out": {**PROBE, "refine_light": True, "held_out": 0.2},
     "saturation": {"saturation": 300.0, "offset": 0.1},
     "near field": {**PROBE, "near_field": 0.1},
-    "coarse detector": {**PROBE, "detector_sampling": 2},
-    "support": {**PROBE, "probe_support": 10.0},
     "slices": {
         **PROBE,
         "slices": Slices(number=2, thickness=40.0, wavelength=0.01, pixel_size=1.0),
