@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from attrs import evolve
 from ptycho_config.errors import InvalidValueError
+from ptycho_core.live_page.snapshot import Snapshot
 from ptycho_core.memory import of_solver
 from ptycho_core.refinement import r_factor_at_best_scale
 from ptycho_core.solving.call import solve_scan
 from ptycho_core.solving.run import SolverRun
+from ptycho_core.solving.wide_probe import wide_probe
 from ptycho_data import Scan, load_reconstruction
 from ptycho_physics import fermat_scan, random_cells, simulate_counts
 
@@ -138,3 +140,24 @@ def test_the_support_of_a_probe_needs_photons(scan):
     stated = solve_scan(unknown, nphotons=1e6, **settings)
     counted = solve_scan(scan, **settings)
     np.testing.assert_allclose(stated.reconstruction.probe, counted.reconstruction.probe, atol=2e-3)
+
+
+def test_optics_give_a_probe_of_the_size_of_the_waves(scan):
+    lit = evolve(scan, photon_energy_ev=1e4)
+    pinhole = wide_probe(lit, 2, first_probe="pinhole:diameter=0.4um")
+    light = np.abs(pinhole[0]) ** 2
+    assert pinhole.shape == (1, 2 * N, 2 * N)
+    assert np.count_nonzero(light > 0.5 * light.max()) == pytest.approx(np.pi * 10**2, rel=0.1)
+    assert wide_probe(lit, 1, first_probe="pinhole:diameter=0.4um") is None
+    assert wide_probe(lit, 2, first_probe="auto") is None
+    assert wide_probe(lit, 2) is None
+
+
+def test_the_live_page_shows_patterns_of_the_detector(scan, probe_file):
+    result = solve_scan(scan, epochs=10, probe_file=probe_file, **COARSE)
+    counts = scan.counts(np.array([5]))[0]
+    shown = Snapshot.of(result.reconstruction, 5, counts, scan.bad_pixels)
+    assert shown.modelled.shape == (N, N)
+    good = ~scan.bad_pixels
+    misfit = np.abs(np.sqrt(shown.modelled) - np.sqrt(shown.measured))[good].sum()
+    assert misfit < 0.1 * np.sqrt(shown.measured)[good].sum()
