@@ -1,72 +1,65 @@
-"""The solver on several devices: seconds of an epoch by the number of processes.
+"""The solver on several devices: seconds of an epoch of ``ptycho reconstruct`` by their number.
 
-    python benchmarks/bench_devices.py [--devices 1,2] [--accelerator cpu] [--repeats 3]
-
-Scans of 1000 patterns of 64 x 64 pixels and 500 of 128 x 128, solved by ``ptycho reconstruct``,
-each process with one thread. Times are wall-clock seconds of the solver alone, without the start of
-the processes; medians, with one repeat of each number after the other. On a CPU there have to be as
-many idle cores as processes.
+1000 patterns of 64 x 64 pixels and 500 of 128 x 128, batches of 32, each process with one thread.
+``--devices 1,2,4`` are the numbers, ``--accelerator`` the kind. Times are those of the solver alone,
+without the start of the processes; one run of each number after the other. On a CPU there have to
+be as many idle cores as processes.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from _measure import machine
+from _measure import parse, report, summarise
+from _scans import make_scan
+from ptycho_data import save_scan
 
-CASES = ((64, 1000, 300), (128, 500, 420))  # pattern, patterns, object
-PTYCHO = [sys.executable, "-m", "ptycho_cli"]
+CASES = ((1000, 64), (500, 128))
+EPOCHS, BATCH_SIZE = 20, 32
 
 
-def run(*arguments: object) -> None:
-    """Run a command of ours on one thread."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    words = [*PTYCHO, *map(str, arguments), "-q"]
-    subprocess.run(words, check=True, env=environment)  # noqa: S603 - our own command
+def solved(scan: Path, out: Path, devices: int, accelerator: str, epochs: int) -> tuple[float, Any]:
+    """Solve a scan; return the seconds of an epoch, and the R-factor."""
+    asked = ["--devices", devices, "--accelerator", accelerator]
+    asked += ["--epochs", epochs, "--batch-size", BATCH_SIZE]
+    words = ["reconstruct", scan, "-o", out, "--no-pictures", "-q", *asked]
+    subprocess.run(  # noqa: S603  our own command
+        [sys.executable, "-m", "ptycho_cli", *map(str, words)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=True,
+        capture_output=True,
+    )
+    record = json.loads((out / "run.json").read_text("utf-8"))
+    return record["timings_s"]["solve"] / epochs, record["r_factor"]
 
 
 def main() -> None:
-    """Simulate each case, solve it on each number of devices, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--devices", default="1,2")
-    parser.add_argument("--accelerator", default="cpu")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch-size", type=int, default=32)
-    options = parser.parse_args()
-    numbers = [int(word) for word in options.devices.split(",")]
-    print(machine())
-    print("| scan | devices | s per epoch | times | R-factor |\n|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder:
-        for N, patterns, size in CASES:
-            scan = Path(folder) / f"{N}.npz"
-            simulated = ["--N", N, "--size", size, "--n-patterns", patterns, "--photons", 1e6]
-            run("simulate", "-o", scan, "--object", "random", *simulated)
-            seconds: dict[int, list[float]] = {number: [] for number in numbers}
-            fits: dict[int, float] = {}
-            for repeat in range(options.repeats):
+    """Simulate each case, solve it on each number of devices, and report."""
+    options = parse(__doc__, devices="1,2", accelerator="cpu")
+    numbers = [1] if options.quick else [int(word) for word in options.devices.split(",")]
+    repeats, epochs = (1, 1) if options.quick else (3, EPOCHS)
+    results = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for patterns, N in CASES[:1] if options.quick else CASES:
+            scan = folder / f"{N}.npz"
+            save_scan(scan, make_scan(12 if options.quick else patterns, N))
+            runs: dict[int, list[tuple[float, Any]]] = {number: [] for number in numbers}
+            for repeat in range(repeats):
                 for number in numbers:
-                    out = Path(folder) / f"{N}_{number}_{repeat}"
-                    asked = ["--devices", number, "--accelerator", options.accelerator]
-                    asked += ["--epochs", options.epochs, "--batch-size", options.batch_size]
-                    run("reconstruct", scan, "-o", out, "--no-pictures", *asked)
-                    record = json.loads((out / "run.json").read_text("utf-8"))
-                    seconds[number].append(record["timings_s"]["solve"] / options.epochs)
-                    fits[number] = record["r_factor"]
-            first = statistics.median(seconds[numbers[0]])
-            for number in numbers:
-                median = statistics.median(seconds[number])
-                print(
-                    f"| {patterns} of {N} | {number} | {median:.4f} | {first / median:.2f} | "
-                    f"{fits[number]:.4f} |"
-                )
+                    out = folder / f"{N}_{number}_{repeat}"
+                    runs[number].append(solved(scan, out, number, options.accelerator, epochs))
+            for number, found in runs.items():
+                figures = {"R-factor": found[0][1]}
+                label = f"{patterns} patterns of {N}, {number} devices"
+                results[label] = summarise([seconds for seconds, _ in found], figures=figures)
+    report("devices", results, options)
 
 
 if __name__ == "__main__":
