@@ -1,7 +1,7 @@
 """The solver on several devices: seconds of an epoch of ``ptycho reconstruct`` by their number.
 
 1000 patterns of 64 x 64 pixels and 500 of 128 x 128, batches of 32, each process with one thread.
-``--devices 1,2,4`` are the numbers, ``--accelerator`` the kind. Times are those of the solver alone,
+``--devices 1,2,4`` are the numbers, ``--accelerator`` the kind. Times are of the solver alone,
 without the start of the processes; one run of each number after the other. On a CPU there have to
 be as many idle cores as processes.
 """
