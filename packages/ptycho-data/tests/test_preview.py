@@ -104,8 +104,9 @@ def test_what_is_no_probe_is_described(scan_file, probe):
 
 
 def test_a_missing_probe_and_a_missing_file(scan_file, tmp_path):
+    assert probe_size(scan_file(probeGuess=None)) == load_scan(scan_file()).N
     with pytest.raises(ScanFormatError, match=r"probeGuess must .* no such array"):
-        probe_size(scan_file(probeGuess=None))
+        probe_size(scan_file(probeGuess=None, diffraction=None))
     for look in (probe_size, stated_photons):
         with pytest.raises(MissingScanError, match=r"none\.npz must .*no such file"):
             look(tmp_path / "none.npz")

@@ -195,6 +195,19 @@ def test_mapped_stack_does_not_stay_in_memory(tmp_path):
 def test_foreign_file_is_told_what_it_holds(tmp_path):
     np.savez(tmp_path / "a.npz", counts=np.ones((3, 4, 4)), probe=np.ones((4, 4)))
     missing = validate(tmp_path / "a.npz")
-    assert [v.key for v in missing] == ["diffraction", "xcoords", "ycoords", "probeGuess"]
+    assert [v.key for v in missing] == ["diffraction", "xcoords", "ycoords"]
     assert missing[0].got == "no such array"
     assert missing[0].advice == "the file holds: counts, probe"
+
+
+@pytest.mark.parametrize(
+    ("other", "told"), [({}, "in the file: a first"), ({"probe": np.ones(3)}, r"\(but probe\)")]
+)
+def test_a_probe_is_made_where_the_file_has_none(tmp_path, contract_arrays, other, told):
+    arrays = contract_arrays()
+    del arrays["probeGuess"]
+    np.savez(tmp_path / "a.npz", **arrays, **other)
+    with pytest.warns(ScanFormatWarning, match=rf"no array probeGuess .*{told}"):
+        scan = load_scan(tmp_path / "a.npz")
+    assert scan.probe_made
+    assert scan.probe.shape == (1, scan.N, scan.N)

@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ptycho_data._contract import STACK_KEYS, check_layout, resolve_aliases
+from ptycho_data._contract import (
+    ALIASES,
+    KNOWN_KEYS,
+    STACK_KEYS,
+    check_layout,
+    resolve_aliases,
+)
 from ptycho_data._files import jsonable, write_npz
 from ptycho_data._measure import Checksum
 from ptycho_data._npz import Archive, Member
@@ -82,7 +88,16 @@ def read_contract(opened: Opened) -> Raw:
     def read(keys: frozenset[str]) -> Loaded:
         return _load(archive, {key: members[key] for key in sorted(keys)}, opened)
 
-    return Raw(headers=members, read=read, names=archive.names, files=(archive.path,))
+    others = sorted(set(archive.names) - set(KNOWN_KEYS) - set(ALIASES))
+    also = f" (but {', '.join(others[:8])})" if others else ""  # one of them may be the probe
+    return Raw(
+        headers=members,
+        read=read,
+        names=archive.names,
+        files=(archive.path,),
+        may_lack=("probeGuess",),
+        no_probe=f"no array probeGuess in the file{also}",
+    )
 
 
 def _load(archive: Archive, members: Mapping[str, Member], opened: Opened) -> Loaded:
