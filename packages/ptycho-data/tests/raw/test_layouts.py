@@ -125,3 +125,32 @@ def test_a_layout_can_be_named(tmp_path):
     paths, _ = files.ptylab(tmp_path)
     with pytest.raises(InvalidValueError, match=r"patterns must be in scan\.hdf5"):
         read_raw(paths, Names(layout="hxn"))
+
+
+SAID = {"energy": "300kV", "detector_pixel": "0.5mrad", "raster": (4, 5), "step": "1nm"}
+
+
+def test_the_only_stack_needs_no_name(tmp_path):
+    frames = np.arange(4 * 5 * 8 * 8).reshape(4, 5, 8, 8)
+    np.save(tmp_path / "frames.npy", frames)
+    np.savez(tmp_path / "frames.npz", gain=np.ones((8, 8)), stack=frames)
+    with h5py.File(tmp_path / "frames.h5", "w") as file:
+        file["scan/frames"], file["scan/sum"] = frames, np.ones((4, 5))
+        file["scan/gone"] = h5py.SoftLink("/nowhere")
+    for name in ("frames.npy", "frames.npz", "frames.h5"):
+        raw = read_raw([tmp_path / name], Names(**SAID))
+        np.testing.assert_array_equal(raw.frames[:], frames.reshape(20, 8, 8))
+    with h5py.File(tmp_path / "frames.h5", "a") as file:
+        file["scan/other"] = frames
+    with pytest.raises(InvalidValueError, match=r"--patterns; there is .*scan/frames.*scan/other"):
+        read_raw([tmp_path / "frames.h5"], Names(**SAID))
+
+
+def test_a_cube_without_axes_is_known_by_its_calibration(tmp_path):
+    paths, expected = files.py4dstem(tmp_path)
+    with h5py.File(paths[0], "a") as file:
+        for number in range(4):
+            del file[f"datacube_root/datacube/dim{number}"]
+    raw = read_raw(paths, Names(energy="300kV"))
+    assert (raw.layout, raw.particle) == (expected.layout, "electron")
+    np.testing.assert_allclose(raw.x_m, expected.x)

@@ -237,11 +237,13 @@ def object_pixels(raw: RawScan, window: Window) -> NDArray[np.float64]:
         Energy, distance or detector pixel are unknown, or give no pixel.
     """
     if raw.energy_ev is None:
-        raise _unknown("energy", "--energy 8.8keV", raw)
+        example = "300kV" if raw.particle == "electron" else "8.8keV"
+        raise _unknown("energy", f"--energy {example}", raw)
     if raw.pixel_angle is None and raw.detector_pixel_m is not None:
         raise _unknown("distance", "--distance 2.2m", raw)
     if raw.pixel_angle is None:
-        raise _unknown("detector_pixel", "--detector-pixel 75um", raw)
+        example = "0.5mrad, or 0.02/A" if raw.particle == "electron" else "75um"
+        raise _unknown("detector_pixel", f"--detector-pixel {example}", raw)
     height, width = raw.pixel_angle
     along_x, along_y = (height, width) if window.transpose else (width, height)
     angles = (along_x * window.binning, along_y * window.binning)

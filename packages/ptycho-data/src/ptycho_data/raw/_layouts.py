@@ -296,7 +296,10 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(
         name="py4dstem",
         title="py4DSTEM EMD",
-        marks=("*/*/dim0|4DSTEM_experiment/data/datacubes/*/data|4DSTEM_experiment/data/*/*/dim1",),
+        marks=(
+            "*/*/dim0|*/metadatabundle/calibration/Q_pixel_size"
+            "|4DSTEM_experiment/data/datacubes/*/data|4DSTEM_experiment/data/*/*/dim1",
+        ),
         where={
             "patterns": (
                 At("datacube_root/datacube/data"),

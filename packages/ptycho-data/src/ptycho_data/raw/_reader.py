@@ -114,6 +114,8 @@ class _Reader:
             places = [self.files.place("patterns", self.names.patterns)]
         else:
             places = self.found.patterns()
+            if not places and self.names.layout is None:
+                places = self.found.only_stack()
         if not places:
             named = self.files.named
             advice = f"name the dataset with --patterns; {self.files.contents()}"

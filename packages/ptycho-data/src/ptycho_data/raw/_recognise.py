@@ -1,11 +1,13 @@
 """Find out the layout of files, and where in them each quantity is."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fnmatch import fnmatchcase
 
 from attrs import define, evolve, field
 from ptycho_config.errors import InvalidValueError
 
+from ptycho_data._contract import Described
 from ptycho_data._hdf5 import H5File
 from ptycho_data._violations import ScanFormatError
 from ptycho_data.formats import FrameFormat
@@ -133,6 +135,16 @@ class Recognised:
                 return places[:1]
         return []
 
+    def only_stack(self) -> list[Place]:
+        """Return the one stack of images in all files, whatever its name, or none."""
+        stacks = []
+        for file in self.files.files:
+            for name in file.names:
+                with suppress(ScanFormatError):  # links that lead nowhere
+                    if _is_images(file.header(name)):
+                        stacks.append(Place(file=file, name=name))
+        return stacks if len(stacks) == 1 else []
+
     def positions(self, n: int) -> tuple[list[Place], list[Place]]:
         """Return the places of x and of y, those with a value for each of n patterns first."""
         pairs = []
@@ -202,6 +214,10 @@ def _is_stack(place: Place) -> bool:
         header = place.file.header(place.name)
     except ScanFormatError:
         return True
+    return _is_images(header)
+
+
+def _is_images(header: Described) -> bool:
     *_, height, width = (0, 0, *header.shape)
     frames = len(header.shape) >= 3 and min(height, width) >= _SMALLEST
     return frames and header.dtype.kind in "biuf"
