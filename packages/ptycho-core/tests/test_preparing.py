@@ -155,7 +155,7 @@ def test_the_noise_of_a_subtracted_level_is_no_misfit(tmp_path, truth, frames, l
     lit = frames + rng.poisson(level, frames.shape).astype(np.uint32)
     lit[:, :, 80:83] = 2**32 - 1
     path = write(tmp_path / "raw.h5", lit, positions, dark=np.full(SHAPE, float(level)))
-    recipe = Recipe(**NAMES, dark="dark" if flat_frame else f"{level}")
+    recipe = Recipe(**NAMES, size=N, dark="dark" if flat_frame else f"{level}")
     prepared = prepare([path], recipe)
     write_prepared(prepared, tmp_path / "scan.npz")
     scan = load_scan(tmp_path / "scan.npz")
@@ -348,3 +348,27 @@ def test_dark_files_are_refused(tmp_path, truth, frames):
     path = write(tmp_path / "raw.h5", np.zeros_like(frames), truth[0])
     with pytest.raises(InvalidValueError, match="with light, got zeros only"):
         prepare([path], Recipe(**NAMES))
+
+
+def test_a_beam_beside_the_middle_costs_no_light(tmp_path, truth, frames):
+    row, column = CENTRE
+    aside = frames[:, row - 32 : row + 32, column - 30 : column + 34]  # as large as a pattern
+    scan = prepare([write(tmp_path / "raw.h5", aside, truth[0])], Recipe(**NAMES)).scan
+    assert scan.N == N
+    assert scan.bad_pixels[:, :2].all() != scan.bad_pixels[:, -2:].all()
+
+
+@pytest.mark.parametrize(
+    ("particle", "lacks", "advice"),
+    [
+        ("photon", "energy", "--energy 8.8keV"),
+        ("electron", "energy", "--energy 300kV"),
+        ("photon", "detector_pixel", "75um"),
+        ("electron", "detector_pixel", "0.5mrad"),
+    ],
+)
+def test_what_is_missing_is_asked_for_in_its_unit(tmp_path, truth, frames, particle, lacks, advice):
+    path = write(tmp_path / "raw.h5", frames, truth[0])
+    said = {name: value for name, value in NAMES.items() if name != lacks}
+    with pytest.raises(InvalidValueError, match=advice):
+        prepare([path], Recipe(**said, particle=particle))

@@ -22,16 +22,13 @@ from ptycho_data.raw import (
 
 from ptycho_core.cautions import ScanFacts
 from ptycho_core.cautions.light import background
-from ptycho_core.preparing.beam_centre import BeamCentre, find_beam_centre, in_corners
+from ptycho_core.preparing.beam_centre import BeamCentre, find_beam_centre, in_corners, smoothed
 from ptycho_core.preparing.frame_faults import FrameMask, add_faults, mask_of, whole_of
+from ptycho_core.preparing.pattern_size import usual_size
 from ptycho_core.preparing.recipe import Recipe
 
 __all__ = ["FrameChoice"]
 
-#: Sizes that patterns get without a given one: those of networks, and larger ones.
-SIZES = (1024, 512, 256, 128, 64, 32)
-#: A size is halved if less than this part of the light is lost.
-LOST_LIGHT = 1e-3
 #: A centre stated by a file is right if the light agrees so well, in pixels and uncertainties.
 AGREES, UNCERTAINTIES = 4.0, 2.0
 #: Fewer frames do not tell the mean of a pixel well enough.
@@ -115,7 +112,7 @@ class FrameChoice:
         window = Window(
             shape=raw.shape,
             centre=centre,
-            size=recipe.size or self._size(np.where(bad, 0, mean), centre, binning),
+            size=recipe.size or self._size(smoothed(mean, bad), centre, binning),
             binning=binning,
             transpose=bool(recipe.transpose),
             flip_rows=recipe.flip in ("rows", "both"),
@@ -164,24 +161,13 @@ class FrameChoice:
         return place
 
     def _size(self, light: NDArray[np.float64], centre: tuple[float, float], binning: int) -> int:
-        """Return the largest usual size that fits, halved while that loses hardly any light."""
+        """Return the usual size, and tell it."""
         most = largest_size(self.raw.shape, centre, binning)
         if most < 4:
             got = f"row {centre[0]:.0f}, column {centre[1]:.0f} of {self.raw.shape}"
             advice = "give --size, with --pad dark or unknown, or another --centre"
             raise InvalidValueError("centre", "away from the edge of the frames", got, advice)
-        size = next((size for size in SIZES if size <= most), most - most % 2)
-        total = float(light.sum())
-        rows, columns = (
-            np.abs(np.arange(extent) - middle)
-            for extent, middle in zip(self.raw.shape, centre, strict=True)
-        )
-        while size > SIZES[-1] and total > 0:
-            half = size * binning / 4
-            kept = float(light[np.ix_(rows < half, columns < half)].sum())
-            if total - kept > LOST_LIGHT * total:
-                break
-            size //= 2
+        size = usual_size(light, centre, binning, pad=self.recipe.pad is not None)
         told = f"patterns of {size} x {size}; the frames hold up to {most}; see --size"
         self.remarks.append(told)
         return size
@@ -189,14 +175,14 @@ class FrameChoice:
     def _check_window(self, window: Window) -> None:
         if not window.outside:
             return
-        if self.recipe.pad is None:
+        if self.recipe.pad is None and self.recipe.size is not None:
             most = largest_size(window.shape, window.centre, window.binning)
             rule = f"at most {most} around the beam centre"
             advice = "--pad unknown or --pad dark adds pixels around the frames"
             raise InvalidValueError("size", rule, f"{window.size}", advice)
         if window.span > 4 * max(window.shape):
             raise InvalidValueError("size", "at most four times the frames", f"{window.size}")
-        self.remarks.append(f"pixels beyond the frames: {self.recipe.pad}")
+        self.remarks.append(f"pixels beyond the frames: {self.recipe.pad or 'unknown'}")
 
     def _without_background(self, frames: Frames) -> Frames:
         """Subtract an even and steady light, if there is one in all pixels or if asked to."""
