@@ -7,6 +7,7 @@ import attrs
 import numpy as np
 import pytest
 from ptycho_config.errors import InvalidValueError
+from ptycho_core.analysis.verdict import Verdict
 from ptycho_core.first_probe.curvature import (
     CentralPart,
     Trial,
@@ -16,6 +17,7 @@ from ptycho_core.first_probe.curvature import (
 )
 from ptycho_core.first_probe.search import FirstProbe, find_first_probe, searched_probes
 from ptycho_core.preparing.orientation import find_orientation, oriented, variant_name
+from ptycho_core.preparing.quick_look import QuickLook, quick_look
 from ptycho_core.solving.call import solve_scan
 from ptycho_core.starting_probe import similarity
 from ptycho_data import Scan
@@ -203,3 +205,44 @@ def test_guessed_probes_are_replaced_before_a_training(scan: Scan) -> None:
     np.testing.assert_array_equal(better[1].probe, found[0].probe)
     assert better[2] is few
     assert [c.code for c in cautions] == ["found-probe", "guessed-probe"]
+
+
+@pytest.fixture(scope="module")
+def flickering(scan: Scan) -> Scan:
+    """Return the scan with a beam that loses light in the middle, and flickers."""
+    rng = np.random.default_rng(3)
+    light = np.where(np.arange(scan.n) > 24, 0.5, 1.0) * rng.uniform(0.8, 1.2, scan.n)
+    counts = rng.binomial(scan.counts().astype(int), (light / 1.2)[:, None, None])
+    return attrs.evolve(scan, diffraction=counts)
+
+
+def test_light_that_varies_hides_neither_probe_nor_orientation(flickering: Scan) -> None:
+    table = find_orientation(oriented(flickering, 1))
+    assert table.decided
+    assert table.symmetry in (1, 1 ^ 3)
+    assert table.first_probe is not None
+    assert not table.first_probe.verdict.doubtful
+    assert abs(table.first_probe.diameter) == pytest.approx(DIAMETER, rel=0.2)
+
+
+def test_a_quick_look_tells_of_light_that_varies(scan: Scan, flickering: Scan) -> None:
+    probe = defocused_probe(N, DIAMETER, aperture=0.5)
+    steady = quick_look(attrs.evolve(scan, probe=probe))
+    assert steady.light_rms is None
+    assert "light" not in steady.describe()
+    varying = quick_look(attrs.evolve(flickering, probe=probe))
+    assert varying.light_rms == pytest.approx(0.35, abs=0.1)
+    assert f"light +-{varying.light_rms:.0%}" in varying.describe()
+
+
+def test_more_patterns_are_tried_where_each_tells_less(scan: Scan) -> None:
+    part = CentralPart.of(scan, 16)
+    assert len(part.counts) == min(scan.n, round(16 * (64 / part.M) ** 2))
+
+
+@pytest.mark.parametrize(
+    ("noise", "switches"), [(0.1, "--update-probe"), (0.05, "--auto"), (None, "--update-probe")]
+)
+def test_what_is_not_explained_is_left_to_auto(noise: float | None, switches: str) -> None:
+    verdict = Verdict(r_factor=0.1, noise=noise)
+    assert QuickLook(reconstruction=None, verdict=verdict, patterns=9).switches == switches

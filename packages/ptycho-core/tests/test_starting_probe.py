@@ -1,10 +1,17 @@
 import attrs
 import numpy as np
 import pytest
-from ptycho_core.starting_probe import neighbourhood, refine_probe, similarity, start_cautions
+from ptycho_core.starting_probe import (
+    neighbourhood,
+    refine_probe,
+    similarity,
+    spread_part,
+    start_cautions,
+)
 from ptycho_core.testing import random_scan
 from ptycho_data import Scan
 from ptycho_physics import defocused_probe, fermat_scan, random_cells, simulate_counts
+from scipy.spatial.distance import pdist
 
 
 def refocused(probe, cycles):
@@ -81,3 +88,29 @@ def test_a_part_of_a_scan_is_one_neighbourhood(scan):
         np.sort(np.linalg.norm(part.positions - middle, axis=1)), np.sort(distances)[:20]
     )
     assert neighbourhood(scan, 100) is scan
+
+
+def raster(side, step):
+    x, y = np.meshgrid(np.arange(side) * step, np.arange(side) * step)
+    return Scan(
+        diffraction=np.ones((side**2, 64, 64), np.float32),
+        xcoords=x.ravel(),
+        ycoords=y.ravel(),
+        probe=np.ones((64, 64), np.complex64),
+        domain="counts",
+    )
+
+
+@pytest.mark.parametrize(("step", "apart"), [(0.5, 2.0), (1.0, 2.0), (2.0, 2.0), (5.0, 5.0)])
+def test_patterns_that_see_the_same_are_left_out(step, apart):
+    part = spread_part(raster(40, step), 64)
+    assert part.n == 64
+    assert min(distance for distance in pdist(part.positions)) == pytest.approx(apart)
+
+
+def test_a_small_scan_is_used_as_far_as_it_goes():
+    small = raster(12, 0.1)
+    assert spread_part(small, 200).n == 144
+    part = spread_part(small, 100)
+    assert part.n == 100
+    assert np.ptp(part.positions, axis=0).max() == pytest.approx(1.1, abs=0.15)

@@ -7,6 +7,7 @@ only after refining it.
 """
 
 import logging
+import math
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from ptycho_physics import Solution, solve
 
 from ptycho_core.analysis.verdict import DOUBTFUL_EXCESS, Verdict, describe_fit, judge
 from ptycho_core.cautions import Caution
+from ptycho_core.fitted import Fitted
 from ptycho_core.solving.solutions import reconstruction_of
 
-__all__ = ["ProbeRefinement", "refine_probe", "start_cautions"]
+__all__ = ["ProbeRefinement", "refine_probe", "spread_part", "start_cautions"]
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,10 @@ CHECK = (
 #: Refinement before a training: settings of the solver, and the most patterns it needs.
 REFINEMENT: dict[str, Any] = {"epochs": 40, "batch_size": 32, "tolerance": 1e-3}
 REFINED_ON = 1024
+
+#: Patterns that tell most about a probe are so far apart, as a part of the patch; halved in area so
+#: often at most, where a scan has too few of them.
+SPACING, HALVINGS = 1 / 32, 12
 
 
 @frozen(kw_only=True, eq=False)
@@ -125,7 +131,11 @@ def start_cautions(scan: Scan, probe: Probe | None = None) -> list[Caution]:
 
 
 def refine_probe(
-    scan: Scan, probe: Probe | None = None, *, modes: int | None = None
+    scan: Scan,
+    probe: Probe | None = None,
+    *,
+    modes: int | None = None,
+    light: bool = False,
 ) -> ProbeRefinement:
     """Refine the probe of a scan with the solver, from a uniform object.
 
@@ -137,6 +147,8 @@ def refine_probe(
         Probe to start from. Default: the scan's.
     modes
         Number of incoherent modes to refine from a single one.
+    light
+        Fit the intensity of the beam in each pattern, too, which networks do not.
 
     Raises
     ------
@@ -148,7 +160,9 @@ def refine_probe(
     part = neighbourhood(scan, REFINED_ON)
     log.info("refining the probe of %s on %d patterns", scan.source or "the scan", part.n)
     start = scan.probe if probe is None else probe
-    solution = _solved(part, start, update_probe=True, modes=modes, **REFINEMENT)
+    solution = _solved(
+        part, start, update_probe=True, modes=modes, refine_light=light, **REFINEMENT
+    )
     verdict = _judged(solution, part)
     log.info("refined the probe in %d epochs: %s", len(solution.r_factors), _fit(verdict))
     return ProbeRefinement(
@@ -172,6 +186,34 @@ def neighbourhood(scan: Scan, number: int) -> Scan:
     return scan.select(np.sort(np.argpartition(distances, number)[:number]))
 
 
+def spread_part(scan: Scan, number: int) -> Scan:
+    """Return patterns around the middle of a scan that are not too close together.
+
+    In a dense raster the nearest patterns all see the same few pixels of the object: they explain
+    themselves with any probe, and with positions turned by any angle. So those closer than
+    `SPACING` of the patch to one that is nearer to the middle are left out, if enough remain.
+    """
+    if scan.n <= number:
+        return scan
+    from scipy.spatial import cKDTree  # takes long to import
+
+    centre = np.median(scan.positions, axis=0)
+    order = np.argsort(np.sum((scan.positions - centre) ** 2, axis=1), kind="stable")
+    tree = cKDTree(scan.positions[order])
+    spacing = SPACING * scan.N
+    for _ in range(HALVINGS):
+        kept = np.ones(scan.n, bool)
+        chosen: list[int] = []
+        for one in range(scan.n):
+            if kept[one]:
+                chosen.append(one)
+                if len(chosen) == number:
+                    return scan.select(np.sort(order[chosen]))
+                kept[tree.query_ball_point(tree.data[one], 0.999 * spacing)] = False
+        spacing /= math.sqrt(2)
+    return neighbourhood(scan, number)
+
+
 def similarity(one: Probe, other: Probe) -> float:
     """Fidelity of two probes, whatever the basis of their modes: one if they are equal.
 
@@ -189,7 +231,7 @@ def _solved(part: Scan, probe: Probe, **settings: Any) -> Solution:
 
 
 def _judged(solution: Solution, part: Scan) -> Verdict:
-    return judge(reconstruction_of(solution, part), part)
+    return judge(reconstruction_of(solution, part), part, fitted=Fitted.of(solution))
 
 
 def _fit(verdict: Verdict) -> str:

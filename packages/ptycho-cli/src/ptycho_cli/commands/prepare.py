@@ -144,7 +144,8 @@ def prepare_command(
             _report(path, prepared, scan, look, run, pictures=picture, overwrite=replaces(job))
             batch.tell(job, f"wrote {path}: the report")
         result = job.output.with_suffix("")
-        batch.tell(job, f"next: ptycho reconstruct {job.output} --update-probe -o {result}")
+        switches = "--update-probe" if look is None else look.switches
+        batch.tell(job, f"next: ptycho reconstruct {job.output} {switches} -o {result}")
         return Finished(patterns=scan.n)
 
     def done(job: Job) -> Finished | None:

@@ -23,7 +23,7 @@ from ptycho_physics import (
 from ptycho_physics.optics import curved_probe
 from ptycho_physics.probe_sampling import resample_probe
 
-from ptycho_core.starting_probe import neighbourhood
+from ptycho_core.starting_probe import spread_part
 
 __all__ = [
     "CentralPart",
@@ -38,8 +38,9 @@ __all__ = [
 
 Real = NDArray[np.float64]
 
-#: Patterns that a trial uses, and those averaged for the amplitude of the far field.
-TRIED, AVERAGED = 64, 256
+#: Patterns that a trial uses if their middles have `USUAL` pixels, the most of smaller ones at the
+#: same cost, and those averaged for the amplitude of the far field.
+TRIED, USUAL, MOST, AVERAGED = 64, 64, 256, 256
 #: The middle of the patterns has one of these sizes, and at least this share of the light.
 SIZES, SHARE = (32, 48, 64, 96, 128, 192, 256), 0.92
 #: Largest beam, and difference between two trials, as fractions of the patch.
@@ -84,10 +85,13 @@ class CentralPart:
 
     @classmethod
     def of(cls, scan: Scan, number: int = TRIED, *, known: bool = False) -> "CentralPart":
-        """Return the part of a scan around its middle, with its probe if that is right."""
+        """Return the part of a scan around its middle, with its probe if that is right.
+
+        `number` is that of patterns whose middles have `USUAL` pixels. Smaller ones tell less each.
+        """
         amplitude = far_field_amplitude(scan)
         M = _middle(amplitude)
-        part = neighbourhood(scan, number)
+        part = spread_part(scan, max(number, min(MOST, round(number * (USUAL / M) ** 2))))
         return cls(
             counts=np.ascontiguousarray(_cropped(part.counts(nphotons=1.0), M)),
             positions=part.positions * (M / scan.N),
@@ -253,13 +257,13 @@ def unrefined(part: CentralPart, trial: Trial) -> Trial | None:
     Trial or None
         None if refinement pays.
     """
-    first = _one(part, trial, EPOCHS[1], refine=False)
-    if first.r_factor > _one(part, trial, EPOCHS[1]).r_factor:
+    first = _one(part, trial, EPOCHS[1], refine=False, light=False)
+    if first.r_factor > _one(part, trial, EPOCHS[1], light=False).r_factor:
         return None
     shifts = np.array([-1.0, -0.5, 0.0, 0.5, 1.0]) * STEP
     near = [
         first if shift == 0 else _one(part, evolve(trial, diameter=trial.diameter + shift),
-                                      EPOCHS[1], refine=False)
+                                      EPOCHS[1], refine=False, light=False)
         for shift in shifts
     ]  # fmt: skip
     r_factors = [one.r_factor for one in near]
@@ -268,10 +272,14 @@ def unrefined(part: CentralPart, trial: Trial) -> Trial | None:
     bend, slope, _ = np.polyfit(shifts, r_factors, 2)
     lowest = -slope / (2 * bend) if bend > 0 else shifts[int(np.argmin(r_factors))]
     shift = float(np.clip(lowest, shifts[0], shifts[-1]))
-    return _one(part, evolve(trial, diameter=trial.diameter + shift), EPOCHS[1], refine=False)
+    return _one(
+        part, evolve(trial, diameter=trial.diameter + shift), EPOCHS[1], refine=False, light=False
+    )
 
 
-def _one(part: CentralPart, trial: Trial, epochs: int, *, refine: bool = True) -> Trial:
+def _one(
+    part: CentralPart, trial: Trial, epochs: int, *, refine: bool = True, light: bool = True
+) -> Trial:
     turned = part.turned(trial)
     try:
         solution = solve(
@@ -284,6 +292,7 @@ def _one(part: CentralPart, trial: Trial, epochs: int, *, refine: bool = True) -
             average=False,  # few epochs
             update_probe=refine,
             probe_start=1,
+            refine_light=light,  # a beam that flickers misleads more than a wrong probe
         )
     except DivergenceError:
         return evolve(trial, r_factor=math.inf, solution=None)

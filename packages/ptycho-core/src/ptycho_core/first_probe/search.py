@@ -29,7 +29,7 @@ from ptycho_core.first_probe.curvature import (
     search_curvature,
     unrefined,
 )
-from ptycho_core.starting_probe import JUDGED, neighbourhood, probe_verdict, refine_probe
+from ptycho_core.starting_probe import JUDGED, probe_verdict, refine_probe, spread_part
 
 __all__ = [
     "GUESSED_PROBE",
@@ -37,6 +37,7 @@ __all__ = [
     "embedded",
     "find_first_probe",
     "judged_probe",
+    "pays",
     "searched_probes",
 ]
 
@@ -52,8 +53,9 @@ REFINED_ON = 256
 ALIKE = 1.03
 #: Fidelity from which two starts were refined to one probe.
 ALIKE_PROBES = 0.7
-#: More modes pay if they lower the R-factor by this fraction.
-PAYS, MODES = 0.05, 3
+#: More modes, and light of each pattern, pay if they lower the R-factor by this fraction; they are
+#: tried where it is so many times that of photon noise.
+PAYS, MODES, UNEXPLAINED = 0.05, 3, 1.1
 
 TWIN = (
     "the twin (turned by 180 degrees, inverted phase, other sign of defocus and of both positions) "
@@ -208,7 +210,7 @@ def refined_trial(
         found = judged_probe(scan, embedded(scan, part, best), modes=modes)
     else:
         probe = embedded(scan, part, plain)
-        found = FirstProbe(probe=probe, verdict=probe_verdict(neighbourhood(scan, JUDGED), probe))
+        found = FirstProbe(probe=probe, verdict=probe_verdict(spread_part(scan, JUDGED), probe))
     curvature, diameter = defocus_of(found.probe[:1])
     tried = [{"diameter": t.diameter * scan.N, "r_factor": t.r_factor} for t in trials]
     return evolve(
@@ -234,14 +236,16 @@ def judged_probe(
     modes
         Add modes if they pay.
     """
-    part = neighbourhood(scan, REFINED_ON)
-    found = refine_probe(part, probe)
-    best, verdict = found.probe, found.verdict
-    if modes and len(best) == 1 and verdict.excess > 0 and (verdict.ratio or 2) > 1.1:
-        more = refine_probe(part, best, modes=MODES)
-        if more.verdict.r_factor < (1 - PAYS) * verdict.r_factor:
-            best, verdict = more.probe, more.verdict
-    return FirstProbe(probe=best, verdict=verdict, source=source)
+    part = spread_part(scan, REFINED_ON)
+    found, light = refine_probe(part, probe), False
+    if _unexplained(found.verdict):
+        lit = refine_probe(part, probe, light=True)
+        light = pays(lit.verdict, found.verdict)
+        found = lit if light else found
+    if modes and len(found.probe) == 1 and _unexplained(found.verdict):
+        more = refine_probe(part, found.probe, modes=MODES, light=light)
+        found = more if pays(more.verdict, found.verdict) else found
+    return FirstProbe(probe=found.probe, verdict=found.verdict, source=source)
 
 
 def embedded(scan: Scan, part: CentralPart, trial: Trial) -> NDArray[np.complex64]:
@@ -251,6 +255,15 @@ def embedded(scan: Scan, part: CentralPart, trial: Trial) -> NDArray[np.complex6
     else:
         middle = np.asarray(trial.solution.probe)
     return resample_probe(middle, scan.N, scale=1 / part.shrink)
+
+
+def pays(more: Verdict, less: Verdict) -> bool:
+    """Tell whether a fit of more is so much better that what it fits is there."""
+    return more.r_factor < (1 - PAYS) * less.r_factor
+
+
+def _unexplained(verdict: Verdict) -> bool:
+    return verdict.excess > 0 and (verdict.ratio or 2) > UNEXPLAINED
 
 
 def require_patterns(scan: Scan) -> None:

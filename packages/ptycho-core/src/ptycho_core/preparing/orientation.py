@@ -17,6 +17,7 @@ from ptycho_physics import DivergenceError, apply_symmetry_to_positions, solve
 from ptycho_core.analysis.verdict import DOUBTFUL_EXCESS, judge
 from ptycho_core.first_probe.curvature import TRIED, CentralPart, Trial, search_curvature
 from ptycho_core.first_probe.search import FirstProbe, refined_trial, require_patterns
+from ptycho_core.fitted import Fitted
 from ptycho_core.solving.solutions import reconstruction_of
 from ptycho_core.starting_probe import neighbourhood
 
@@ -32,7 +33,7 @@ BOTH_SIGNS = 3
 #: The winner's R-factor must be lower than the next by this fraction.
 MARGIN = 0.05
 #: Settings of the solver for a probe that is given.
-SOLVING: dict[str, Any] = {"epochs": 16, "batch_size": 8}
+SOLVING: dict[str, Any] = {"epochs": 16, "batch_size": 8, "refine_light": True}
 
 ProbeKnown = Literal["given", "rough", "unknown"]
 
@@ -239,7 +240,7 @@ def _with_probe(scan: Scan, *, refine: bool) -> Orientation:
         except DivergenceError:
             table.append(Candidate(symmetry=symmetry, r_factor=np.inf, r_over_noise=None))
             continue
-        verdict = judge(reconstruction_of(solution, turned), turned)
+        verdict = judge(reconstruction_of(solution, turned), turned, fitted=Fitted.of(solution))
         table.append(
             Candidate(symmetry=symmetry, r_factor=verdict.r_factor, r_over_noise=verdict.ratio)
         )
@@ -274,7 +275,8 @@ def _over_noise(scan: Scan, part: CentralPart, trial: Trial) -> float | None:
         subtracted=part.subtracted,
         domain="counts",
     )
-    return judge(reconstruction_of(trial.solution, small), small).ratio
+    found = reconstruction_of(trial.solution, small)
+    return judge(found, small, fitted=Fitted.of(trial.solution)).ratio
 
 
 def _row(one: Candidate) -> str:

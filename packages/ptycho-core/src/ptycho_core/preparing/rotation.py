@@ -35,8 +35,10 @@ log = logging.getLogger(__name__)
 PLAIN, MIRRORED = 0, 2
 #: Degrees between trials, and what two of them differ by to be no neighbours.
 STEP, APART = 15.0, 40.0
+#: Degrees between trials whose centres of mass have a curl at any angle: for comparison only.
+COMPARED = 45.0
 #: Patterns of the coarse search, and of the last one.
-COARSE, FINE = 36, 144
+COARSE, FINE = 64, 144
 #: Trials that enter the second round.
 KEPT = 5
 #: The next best angle has to explain less than this part of what the best explains.
@@ -186,12 +188,17 @@ def still_turned(scan: Scan) -> str | None:
 def _starts(coarse: CentralPart, part: CentralPart, symmetries: Sequence[int]) -> list[Trial]:
     """Return trials at all angles, or around those that the centres of mass tell."""
     period = _period(coarse)
+    centres = centres_of_mass(part.counts, part.mask)
+    guesses = {
+        symmetry: curl_free_angle(
+            centres, part.turned(Trial(diameter=0.0, symmetry=symmetry)).positions
+        )
+        for symmetry in symmetries
+    }
+    told = any(guess is not None for guess in guesses.values())
     starts = []
-    for symmetry in symmetries:
-        angles = np.arange(-period / 2, period / 2, STEP)
-        mirrored = part.turned(Trial(diameter=0.0, symmetry=symmetry))
-        centres = centres_of_mass(mirrored.counts, mirrored.mask)
-        guess = curl_free_angle(centres, mirrored.positions)
+    for symmetry, guess in guesses.items():
+        angles = np.arange(-period / 2, period / 2, COMPARED if told else STEP)
         if guess is not None:
             near = guess + STEP * np.array([-1.0, 0.0, 1.0])
             angles = np.concatenate([near + shift for shift in np.arange(0, period, 180.0)])
