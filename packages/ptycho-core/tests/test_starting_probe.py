@@ -2,6 +2,7 @@ import attrs
 import numpy as np
 import pytest
 from ptycho_core.starting_probe import (
+    light_varies,
     neighbourhood,
     refine_probe,
     similarity,
@@ -114,3 +115,14 @@ def test_a_small_scan_is_used_as_far_as_it_goes():
     part = spread_part(small, 100)
     assert part.n == 100
     assert np.ptp(part.positions, axis=0).max() == pytest.approx(1.1, abs=0.15)
+
+
+def test_light_varies_if_it_does_by_more_than_its_noise():
+    rng = np.random.default_rng(0)
+    steady = raster(10, 2.0)
+    for photons, rms, varies in ((1e2, 0.0, False), (1e6, 0.0, False), (1e2, 0.3, True),
+                                 (1e6, 0.1, True), (1e6, 0.01, False)):  # fmt: skip
+        light = 1 + rms * rng.normal(size=steady.n)
+        rates = np.full(steady.diffraction.shape, photons / 64**2) * light[:, None, None]
+        counts = rng.poisson(np.maximum(rates, 0)).astype(np.float32)
+        assert light_varies(attrs.evolve(steady, diffraction=counts)) == varies

@@ -21,7 +21,7 @@ from ptycho_core.cautions import Caution
 from ptycho_core.fitted import Fitted
 from ptycho_core.solving.solutions import reconstruction_of
 
-__all__ = ["ProbeRefinement", "refine_probe", "spread_part", "start_cautions"]
+__all__ = ["ProbeRefinement", "light_varies", "refine_probe", "spread_part", "start_cautions"]
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,8 @@ CHECK = (
 REFINEMENT: dict[str, Any] = {"epochs": 40, "batch_size": 32, "tolerance": 1e-3}
 REFINED_ON = 1024
 
+#: Relative variation of the light, beyond photon noise, from which it is fitted; standard errors.
+VARIES, ERRORS = 0.03, 3.0
 #: Patterns that tell most about a probe are so far apart, as a part of the patch; halved in area so
 #: often at most, where a scan has too few of them.
 SPACING, HALVINGS = 1 / 32, 12
@@ -184,6 +186,21 @@ def neighbourhood(scan: Scan, number: int) -> Scan:
         return scan
     distances = np.sum((scan.positions - np.median(scan.positions, axis=0)) ** 2, axis=1)
     return scan.select(np.sort(np.argpartition(distances, number)[:number]))
+
+
+def light_varies(part: Scan) -> bool:
+    """Tell whether patterns have more and less light, by more than their photon noise.
+
+    It may be the sample that absorbs: then fitting it costs little. Of a sample that does not, at
+    few photons, a light that is fitted follows the noise.
+    """
+    totals = part.intensity_totals
+    mean = float(totals.mean())
+    if not mean > 0:
+        return False
+    noise = 1 / mean if part.domain == "counts" else 0.0
+    chance = ERRORS * noise * math.sqrt(2 / part.n)  # standard error of a variance
+    return float(totals.var()) / mean**2 - noise > max(VARIES**2, chance)
 
 
 def spread_part(scan: Scan, number: int) -> Scan:

@@ -23,7 +23,7 @@ from ptycho_physics import (
 from ptycho_physics.optics import curved_probe
 from ptycho_physics.probe_sampling import resample_probe
 
-from ptycho_core.starting_probe import spread_part
+from ptycho_core.starting_probe import light_varies, spread_part
 
 __all__ = [
     "CentralPart",
@@ -72,6 +72,8 @@ class CentralPart:
         Root of the mean pattern, bad pixels interpolated.
     shrink : float
         N / M: the object's pixel relative to that of the scan.
+    light_varies : bool
+        Whether the light of each pattern is to be fitted.
     """
 
     counts: NDArray[np.float32]
@@ -82,6 +84,7 @@ class CentralPart:
     background: NDArray[np.float32] | None = None
     subtracted: NDArray[np.float32] | None = None
     known: NDArray[np.complex64] | None = None
+    light_varies: bool = False
 
     @classmethod
     def of(cls, scan: Scan, number: int = TRIED, *, known: bool = False) -> "CentralPart":
@@ -101,6 +104,7 @@ class CentralPart:
             background=None if scan.background is None else _cropped(scan.background, M),
             subtracted=None if scan.subtracted is None else _cropped(scan.subtracted, M),
             known=resample_probe(scan.probe, M, scale=scan.N / M) if known else None,
+            light_varies=light_varies(part),
         )
 
     def turned(self, trial: "Trial") -> "CentralPart":
@@ -257,13 +261,13 @@ def unrefined(part: CentralPart, trial: Trial) -> Trial | None:
     Trial or None
         None if refinement pays.
     """
-    first = _one(part, trial, EPOCHS[1], refine=False, light=False)
-    if first.r_factor > _one(part, trial, EPOCHS[1], light=False).r_factor:
+    first = _one(part, trial, EPOCHS[1], refine=False)
+    if first.r_factor > _one(part, trial, EPOCHS[1]).r_factor:
         return None
     shifts = np.array([-1.0, -0.5, 0.0, 0.5, 1.0]) * STEP
     near = [
         first if shift == 0 else _one(part, evolve(trial, diameter=trial.diameter + shift),
-                                      EPOCHS[1], refine=False, light=False)
+                                      EPOCHS[1], refine=False)
         for shift in shifts
     ]  # fmt: skip
     r_factors = [one.r_factor for one in near]
@@ -272,14 +276,10 @@ def unrefined(part: CentralPart, trial: Trial) -> Trial | None:
     bend, slope, _ = np.polyfit(shifts, r_factors, 2)
     lowest = -slope / (2 * bend) if bend > 0 else shifts[int(np.argmin(r_factors))]
     shift = float(np.clip(lowest, shifts[0], shifts[-1]))
-    return _one(
-        part, evolve(trial, diameter=trial.diameter + shift), EPOCHS[1], refine=False, light=False
-    )
+    return _one(part, evolve(trial, diameter=trial.diameter + shift), EPOCHS[1], refine=False)
 
 
-def _one(
-    part: CentralPart, trial: Trial, epochs: int, *, refine: bool = True, light: bool = True
-) -> Trial:
+def _one(part: CentralPart, trial: Trial, epochs: int, *, refine: bool = True) -> Trial:
     turned = part.turned(trial)
     try:
         solution = solve(
@@ -292,7 +292,7 @@ def _one(
             average=False,  # few epochs
             update_probe=refine,
             probe_start=1,
-            refine_light=light,  # a beam that flickers misleads more than a wrong probe
+            refine_light=part.light_varies,  # this misleads more than a wrong probe
         )
     except DivergenceError:
         return evolve(trial, r_factor=math.inf, solution=None)

@@ -19,7 +19,7 @@ from ptycho_core.first_probe.curvature import TRIED, CentralPart, Trial, search_
 from ptycho_core.first_probe.search import FirstProbe, refined_trial, require_patterns
 from ptycho_core.fitted import Fitted
 from ptycho_core.solving.solutions import reconstruction_of
-from ptycho_core.starting_probe import neighbourhood
+from ptycho_core.starting_probe import light_varies, neighbourhood
 
 __all__ = ["Candidate", "Orientation", "find_orientation", "oriented", "variant_name"]
 
@@ -33,7 +33,7 @@ BOTH_SIGNS = 3
 #: The winner's R-factor must be lower than the next by this fraction.
 MARGIN = 0.05
 #: Settings of the solver for a probe that is given.
-SOLVING: dict[str, Any] = {"epochs": 16, "batch_size": 8, "refine_light": True}
+SOLVING: dict[str, Any] = {"epochs": 16, "batch_size": 8}
 
 ProbeKnown = Literal["given", "rough", "unknown"]
 
@@ -235,6 +235,7 @@ def _with_probe(scan: Scan, *, refine: bool) -> Orientation:
                 mask=scan.bad_pixels,
                 average=False,  # few epochs, and counts in an unknown unit
                 update_probe=refine,
+                refine_light=light_varies(turned),
                 **SOLVING,
             )
         except DivergenceError:

@@ -45,6 +45,8 @@ KEPT = 5
 CLEAR = 0.5
 #: A rotation of fewer degrees, or one that lowers the R-factor by less, is none.
 FEW_DEGREES, BETTER = 1.0, 0.02
+#: Refinements of the angle with the probe and of the probe with the angle, as long as it turns.
+TURNS, SETTLED = 3, 0.3
 #: Offsets in degrees of the last rounds, through which a parabola is laid.
 LAST = ((-6.0, -3.0, 0.0, 3.0, 6.0), (-3.0, -1.5, 0.0, 1.5, 3.0))
 
@@ -161,9 +163,33 @@ def find_rotation(scan: Scan, *, probe_known: bool | None = None, mirrors: bool 
             found = evolve(found, probe=refined.probe, verdict=refined.verdict)
         if found.verdict.doubtful:  # the best of all, and wrong all the same
             return undecided
-    return evolve(
-        undecided, degrees=best.degrees, mirrored=mirrored, decided=True, first_probe=found
-    )
+        degrees, found = _with_probe(scan, best.degrees, mirrored, found)
+    else:
+        degrees = best.degrees
+    return evolve(undecided, degrees=degrees, mirrored=mirrored, decided=True, first_probe=found)
+
+
+def _with_probe(
+    scan: Scan, degrees: float, mirrored: bool, found: FirstProbe
+) -> tuple[float, FirstProbe]:
+    """Return the angle that patterns tell with the probe that was found at another one.
+
+    A curvature makes up for a part of a wrong angle, and the angle for a part of a wrong curvature:
+    in turns, each gets better.
+    """
+    for _ in range(TURNS):
+        right = evolve(turned(scan, degrees, mirrored=mirrored), probe=found.probe)
+        part, more = CentralPart.of(right, FINE, known=True), Trial(diameter=0.0)
+        for offsets in LAST:
+            more = _lowest(part, more, offsets)
+        if abs(more.degrees) < SETTLED:
+            break
+        better = judged_probe(turned(scan, degrees + more.degrees, mirrored=mirrored), found.probe)
+        if better.verdict.r_factor > found.verdict.r_factor:
+            break
+        degrees = round(_within(degrees + more.degrees), 2)
+        found = evolve(found, probe=better.probe, verdict=better.verdict)
+    return degrees, found
 
 
 def still_turned(scan: Scan) -> str | None:
