@@ -231,7 +231,7 @@ def test_a_quick_look_tells_of_light_that_varies(scan: Scan, flickering: Scan) -
     assert steady.light_rms is None
     assert "light" not in steady.describe()
     varying = quick_look(attrs.evolve(flickering, probe=probe))
-    assert varying.light_rms == pytest.approx(0.35, abs=0.1)
+    assert 0.1 < varying.light_rms < 0.4  # the object takes a part of the step
     assert f"light +-{varying.light_rms:.0%}" in varying.describe()
 
 

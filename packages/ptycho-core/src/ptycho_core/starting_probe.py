@@ -45,8 +45,9 @@ CHECK = (
 REFINEMENT: dict[str, Any] = {"epochs": 40, "batch_size": 32, "tolerance": 1e-3}
 REFINED_ON = 1024
 
-#: Relative variation of the light, beyond photon noise, from which it is fitted; standard errors.
-VARIES, ERRORS = 0.03, 3.0
+#: Relative variation of the light, beyond photon noise, from which it is fitted, and the photons of
+#: a pattern up to which it is not.
+VARIES, FEW_PHOTONS = 0.03, 1e4
 #: Patterns that tell most about a probe are so far apart, as a part of the patch; halved in area so
 #: often at most, where a scan has too few of them.
 SPACING, HALVINGS = 1 / 32, 12
@@ -191,16 +192,15 @@ def neighbourhood(scan: Scan, number: int) -> Scan:
 def light_varies(part: Scan) -> bool:
     """Tell whether patterns have more and less light, by more than their photon noise.
 
-    It may be the sample that absorbs: then fitting it costs little. Of a sample that does not, at
-    few photons, a light that is fitted follows the noise.
+    It may be the sample that absorbs: then fitting it costs little. At few photons a light that is
+    fitted follows the noise, so it is taken as steady there.
     """
     totals = part.intensity_totals
     mean = float(totals.mean())
-    if not mean > 0:
+    if not mean > (FEW_PHOTONS if part.domain == "counts" else 0):
         return False
     noise = 1 / mean if part.domain == "counts" else 0.0
-    chance = ERRORS * noise * math.sqrt(2 / part.n)  # standard error of a variance
-    return float(totals.var()) / mean**2 - noise > max(VARIES**2, chance)
+    return float(totals.var()) / mean**2 - noise > VARIES**2
 
 
 def spread_part(scan: Scan, number: int) -> Scan:
