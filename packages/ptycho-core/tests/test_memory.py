@@ -68,6 +68,7 @@ def test_estimates_grow_with_what_they_depend_on():
     assert one.parts["counts"] == two.parts["counts"] == 4 * 48 * 64**2
     assert two.parts["batch"] == 4 * one.parts["batch"]
     assert one.total == sum(one.parts.values())
+    assert memory.of_solver(SCAN, momentum=True).parts["object"] == 1.4 * one.parts["object"]
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,12 @@ PER_PATTERN = 900
 PER_SAMPLED_PIXEL = 24
 SAMPLED = 64
 
-#: The solver: counts, fields of a batch (per mode), object with gradients and weights.
+#: The solver: counts, fields of a batch (per mode), object with gradients and weights;
+#: velocity of the object, the object before, and the one that is made of both.
 SOLVER_COUNTS = 4
 SOLVER_BATCH = 60
 SOLVER_OBJECT = 60
+SOLVER_MOMENTUM = 24
 
 #: Simulation: counts as floats and integers, fields of the patterns in work, object.
 SIMULATED_COUNTS = 6
@@ -109,14 +111,16 @@ def of_solver(
     levels: int = 1,
     border: int = 0,
     points: int = 1,
+    momentum: bool = False,
     sampling: int = 1,
 ) -> Estimate:
     """Return the memory of ``ptycho reconstruct``, which holds the counts of all patterns.
 
     ``levels`` is the number of slices, ``border`` the width that is added to near-field patterns,
-    ``points`` the number of points on the path of an exposure, ``sampling`` that of the waves'
-    pixels along a side of one of a coarse detector.
+    ``points`` the number of points on the path of an exposure, ``momentum`` whether the object has
+    any, ``sampling`` the number of the waves' pixels along a side of one of a coarse detector.
     """
+    pixel = SOLVER_OBJECT + momentum * SOLVER_MOMENTUM
     N = sampling * scan.N + 2 * border
     fields = min(batch_size, scan.n) * max(modes or 1, len(scan.probe)) * points
     return Estimate(
@@ -125,7 +129,7 @@ def of_solver(
             "checks": _checks(scan),
             "counts": SOLVER_COUNTS * scan.n * (scan.N**2 + (N**2 if border else 0)),
             "batch": SOLVER_BATCH * fields * N**2 * (1 + levels) / 2,
-            "object": object_memory(scan.positions, N) * levels * SOLVER_OBJECT / 140,
+            "object": object_memory(scan.positions, N) * levels * pixel / 140,
         }
     )
 

@@ -487,6 +487,7 @@ class SolverRun:
             levels=levels,
             border=near_field_border(optics.near_field, scan.N),
             points=1 if path is None else path_points(path),
+            momentum=bool(self.settings.get("momentum")),
             sampling=self._sampling,
         )
 
