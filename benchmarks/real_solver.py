@@ -53,6 +53,11 @@ STAR = (
     ("5 modes, positions", 60, {"modes": 5, "refine_positions": True}),
     ("5 modes, positions, mean", 60, {"modes": 5, "refine_positions": True, "average": True}),
     ("6 modes, positions, mean", 90, {"modes": 6, "refine_positions": True, "average": True}),
+    (
+        "6 modes, positions, mean, momentum",
+        40,
+        {"modes": 6, "refine_positions": True, "average": True, "momentum": 0.9},
+    ),
     ("5 modes, background", 40, {"modes": 5, "background": "constant"}),
 )
 

@@ -8,13 +8,12 @@ of ``beads`` up to 10 rad and more; ``divergent`` beams fill 0.6 and 0.8 of the 
 detector, and that of ``electrons`` a third. DATA_FOLDER holds ``run1084.npz`` (see
 `real_data.py`). For each scene, without momentum and with it: CPU seconds until the correlation
 with the truth is 0.99 and 0.999, over the scanned rectangle without phase ramp, and the correlation
-in the end. The exit code is 1 if momentum makes a scene worse.
+in the end. The last line counts the scenes whose correlation misses 0.99 in the end.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,7 +35,6 @@ from scipy.ndimage import gaussian_filter
 
 N, SHAPE, EPOCHS = 64, (160, 168), 40
 LEVELS = (0.99, 0.999)
-WORSE = 1.1  # factor on one minus the correlation that is worse than rounding and order
 
 
 @frozen(kw_only=True, eq=False)
@@ -154,7 +152,7 @@ def run(scene: Scene, share: float) -> Course:
     return course
 
 
-def main() -> int:
+def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, metavar="DATA_FOLDER")
@@ -164,17 +162,18 @@ def main() -> int:
     options = parser.parse_args()
     levels = " | ".join(f"CPU s to {level}" for level in LEVELS)
     print(f"| scene | {levels} | correlation |\n|{'---|' * (2 + len(LEVELS))}", flush=True)
-    worse = False
+    ends: list[tuple[float, float]] = []
     for scene in scenes(options.data, options.seeds):
         if options.only not in scene.name:
             continue
         pair = [run(scene, share) for share in (0.0, options.share)]
         before, after = (course.correlations[-1] for course in pair)
-        worse |= 1 - after > WORSE * (1 - before) + 1e-4
+        ends.append((before, after))
         cells = [" / ".join(course.until(level) for course in pair) for level in LEVELS]
         print(f"| {scene.name} | {' | '.join(cells)} | {before:.4f} / {after:.4f} |", flush=True)
-    return int(worse)
+    missed = [sum(end < LEVELS[0] for end in column) for column in zip(*ends, strict=True)]
+    print(f"\nof {len(ends)} scenes miss {LEVELS[0]}, without and with: {missed}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
