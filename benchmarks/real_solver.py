@@ -55,7 +55,7 @@ STAR = (
     ("6 modes, positions, mean", 90, {"modes": 6, "refine_positions": True, "average": True}),
     (
         "6 modes, positions, mean, momentum",
-        40,
+        15,
         {"modes": 6, "refine_positions": True, "average": True, "momentum": 0.9},
     ),
     ("5 modes, background", 40, {"modes": 5, "background": "constant"}),

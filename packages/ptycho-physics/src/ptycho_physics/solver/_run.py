@@ -118,8 +118,8 @@ def solve(
         (`noise_relaxation`), unless ``average`` is False.
     momentum
         Share of the last steps that object and probe go on with, at least 0 and below 1: 0.9 takes
-        several times fewer epochs, and leads out of most places where a strong phase makes the run
-        stop far from the object. See `ptycho_physics.solver._momentum`.
+        fewer epochs, and leads out of many places where a strong phase makes the run stop far from
+        the object. See `ptycho_physics.solver._momentum`.
     update_probe
         Refine the probe as well, starting in epoch ``probe_start``, counted from 0.
     modes
