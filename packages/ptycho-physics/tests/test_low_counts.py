@@ -5,8 +5,14 @@ from ptycho_physics import (
     disk_probe,
     few_photons,
     modulus_ratio,
+    noise_probe_pace,
     noise_relaxation,
+    normalise_probe,
     own_share,
+    random_cells,
+    simulate_counts,
+    snake_scan,
+    solve,
 )
 from ptycho_physics._low_counts import ENOUGH, LEAST_SHARE, lit_pixels
 from scipy.stats import poisson
@@ -78,3 +84,26 @@ def test_few_photons_need_smaller_steps():
     assert relaxations == sorted(relaxations, reverse=True)
     assert relaxations[0] == pytest.approx(0.5, abs=0.01)
     assert relaxations[-1] == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_probe_takes_small_steps_where_photons_are_few():
+    probe = defocused_probe(64)
+    paces = [noise_probe_pace(photons, probe) for photons in (1.0, 1e3, 1e5, 1e9)]
+    assert paces == sorted(paces)
+    assert paces[0] == pytest.approx(0.1, abs=0.01)
+    assert paces[-1] == pytest.approx(1, abs=0.01)
+
+
+def test_small_steps_keep_noise_out_of_a_refined_probe(monkeypatch):
+    truth = random_cells((96, 100), radius=(4, 9), seed=3)
+    positions = snake_scan(truth.shape, 32, step=4.0, jitter=0.4, seed=1)
+    probe = normalise_probe(defocused_probe(32))
+    counts = simulate_counts(truth, probe, positions, 300, seed=5)
+
+    def error():
+        found = solve(counts, positions, probe, epochs=20, update_probe=True).probe
+        return 1 - abs(np.vdot(found, probe)) / np.linalg.norm(found) / np.linalg.norm(probe)
+
+    small = error()
+    monkeypatch.setattr("ptycho_physics.solver._run.noise_probe_pace", lambda *_: 1.0)
+    assert small < 0.5 * error()

@@ -25,6 +25,7 @@ from ptycho_physics._low_counts import (
     few_photons,
     lit_pixels,
     modulus_ratio,
+    noise_probe_pace,
     noise_relaxation,
     own_share,
 )
@@ -123,6 +124,7 @@ __all__ = [
     "merge_patches",
     "modulus_ratio",
     "near_field_border",
+    "noise_probe_pace",
     "noise_relaxation",
     "normalise_probe",
     "orthogonal_modes",

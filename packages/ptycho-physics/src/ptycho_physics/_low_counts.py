@@ -33,6 +33,9 @@ RELAXATION, MOST_RELAXATION = 0.1, 0.5
 HALF_WAY = 20.0
 """Photons per pattern and lit pixel at which the relaxation is in the middle."""
 
+SLOWEST = 0.1
+"""Part of a step of the probe with few photons."""
+
 
 def modulus_ratio(
     power: Array,
@@ -142,3 +145,25 @@ def noise_relaxation(photons: float, probe: Array) -> float:
     """
     share = HALF_WAY / (HALF_WAY + photons / float(lit_pixels(probe)))
     return RELAXATION + (MOST_RELAXATION - RELAXATION) * share
+
+
+def noise_probe_pace(photons: float, probe: Array) -> float:
+    """Return the part of a step that a probe takes: small where photons are few.
+
+    A full step explains the patterns of its batch as well as a probe can, with their noise. Small
+    ones average over many batches: the probe is the same in all of them.
+
+    Parameters
+    ----------
+    photons
+        Mean counts per pattern.
+    probe : (M, N, N) complex array
+        Probe modes of any power.
+
+    Returns
+    -------
+    float
+        Between `SLOWEST` and one.
+    """
+    share = HALF_WAY / (HALF_WAY + photons / float(lit_pixels(probe)))
+    return float(SLOWEST**share)

@@ -50,6 +50,8 @@ class Estimate:
         Multiplied by `centring`, so that no pattern has to be shifted.
     relaxation : float
         ``a`` of the formulas in `ptycho_physics.solver._step`.
+    probe_pace : float
+        Part of its step that the probe takes.
     propagator : Propagator
         From patches and probe to the waves on the detector.
     light : (n,) float32 array, or None
@@ -89,6 +91,7 @@ class Estimate:
     probe: Array
     relaxation: float
     xp: Any
+    probe_pace: float = 1.0
     propagator: Propagator = FarField()
     light: Array | None = None
     background: Background | None = None

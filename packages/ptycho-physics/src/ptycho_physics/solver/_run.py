@@ -11,7 +11,12 @@ from ptycho_config.errors import InvalidValueError
 from ptycho_physics._exposure import Exposure, check_path, path_points
 from ptycho_physics._forward import normalise_probe
 from ptycho_physics._gradients import raise_mmap_threshold
-from ptycho_physics._low_counts import RELAXATION, few_photons, noise_relaxation
+from ptycho_physics._low_counts import (
+    RELAXATION,
+    few_photons,
+    noise_probe_pace,
+    noise_relaxation,
+)
 from ptycho_physics._multislice import Slices
 from ptycho_physics._namespace import Array, namespace
 from ptycho_physics.solver._course import Between, Course, State
@@ -121,7 +126,8 @@ def solve(
         fewer epochs, and leads out of many places where a strong phase makes the run stop far from
         the object. See `ptycho_physics.solver._momentum`.
     update_probe
-        Refine the probe as well, starting in epoch ``probe_start``, counted from 0.
+        Refine the probe as well, starting in epoch ``probe_start``, counted from 0. Where photons
+        are few, in smaller steps (`noise_probe_pace`), unless ``average`` is False.
     modes
         Number of incoherent probe modes: weak ones are added to a ``probe`` of one mode. Needs
         ``update_probe``.
@@ -288,6 +294,8 @@ def solve(
     estimate = first_estimate(measured, positions, probe, initial, relaxation, reach, xp, optics)
     estimate.agree()
     estimate.offset, estimate.at_once = offset, at_once
+    if few:
+        estimate.probe_pace = noise_probe_pace(measured.photons, lit)
     if average or few:
         estimate.mean = xp.asarray(estimate.canvas, copy=True)
     if refine_light:

@@ -285,6 +285,6 @@ def _update_shared(estimate: Estimate, sums: Sums) -> None:
     if "variation" in sums.found and estimate.variation is not None:
         change, total = sums.of("variation", processes)
         estimate.variation.learn(change, total, xp.max(weight), processes, xp)
-    denominator = (1 - a) * weight + a * xp.max(weight)
+    denominator = ((1 - a) * weight + a * xp.max(weight)) / estimate.probe_pace
     estimate.probe = estimate.probe + gradient / denominator
     estimate.damp_probe(denominator, float(number[0]) / len(estimate.measured.used))
