@@ -37,7 +37,7 @@ def score(object_, truth):
 
 def test_few_photons_leave_less_noise_in_probe_and_object(library, scene):
     truth, probe, positions = scene
-    counts = simulate_counts(truth, probe, positions, 500, seed=0)
+    counts = simulate_counts(truth, probe, positions, 200, seed=0)
     put = library.array
     found = {}
     for radius in (None, RADIUS):

@@ -33,8 +33,9 @@ RELAXATION, MOST_RELAXATION = 0.1, 0.5
 HALF_WAY = 20.0
 """Photons per pattern and lit pixel at which the relaxation is in the middle."""
 
-SLOWEST = 0.1
-"""Part of a step of the probe with few photons."""
+SLOWEST, HALF_PACE = 0.1, 5.0
+"""Part of a step that the probe takes with few photons; photons per pattern and lit pixel at which
+it is the root of that."""
 
 
 def modulus_ratio(
@@ -165,5 +166,5 @@ def noise_probe_pace(photons: float, probe: Array) -> float:
     float
         Between `SLOWEST` and one.
     """
-    share = HALF_WAY / (HALF_WAY + photons / float(lit_pixels(probe)))
+    share = HALF_PACE / (HALF_PACE + photons / float(lit_pixels(probe)))
     return float(SLOWEST**share)

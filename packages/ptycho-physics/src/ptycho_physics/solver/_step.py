@@ -284,6 +284,7 @@ def _update_shared(estimate: Estimate, sums: Sums) -> None:
     gradient, weight, number = sums.of("probe", processes)
     if "variation" in sums.found and estimate.variation is not None:
         change, total = sums.of("variation", processes)
+        change = change * estimate.probe_pace
         estimate.variation.learn(change, total, xp.max(weight), processes, xp)
     denominator = ((1 - a) * weight + a * xp.max(weight)) / estimate.probe_pace
     estimate.probe = estimate.probe + gradient / denominator
