@@ -282,18 +282,18 @@ def draw(folder: Path, results: list[dict[str, Any]]) -> None:
     from matplotlib import pyplot as plt
 
     shown = [result for result in results if "with_object" in result]
-    figure, axes = plt.subplots(2, len(shown), figsize=(2.1 * len(shown), 4.6), squeeze=False)
+    size = (2.1 * len(shown), 4.9)
+    figure, axes = plt.subplots(2, len(shown), figsize=size, squeeze=False, layout="constrained")
     for column, result in zip(axes.T, shown, strict=True):
         for axis, label in zip(column, ("without", "with"), strict=True):
             found = result[f"{label}_object"]
-            middle = [slice(side // 2 - 60, side // 2 + 60) for side in found.shape]
+            middle = [slice(max(side // 2 - 60, 0), side // 2 + 60) for side in found.shape]
             part = found[tuple(middle)]
             axis.imshow(np.angle(part * np.exp(-1j * np.angle(part.sum()))), cmap="gray")
             axis.set_title(f"{label}: {result[label]['correlation']:.4f}", fontsize=8)
             axis.set_xticks([])
             axis.set_yticks([])
         column[0].set_title(f"{result['fault']}\n{column[0].get_title()}", fontsize=8)
-    figure.tight_layout()
     figure.savefig(folder / "solver-faults.png", dpi=110)
 
 
