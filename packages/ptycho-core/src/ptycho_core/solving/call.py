@@ -179,9 +179,7 @@ def solve_scan(
         unwrap=unwrap,
         resume=resume,
         overwrite=overwrite,
-        progress=show_progress
-        if progress and is_first_process(devices * num_nodes)
-        else no_progress,
+        progress=show_progress if progress and first else no_progress,
         callback=callback,
     )
     run.check()
