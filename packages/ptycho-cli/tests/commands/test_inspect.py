@@ -179,16 +179,20 @@ def test_what_is_known_of_experiment_and_stage(ptycho, scan_file):
 HOSTILE = "probe\nno violation of the scan contract\x1b[2J\x9b1m\u202egpj"
 
 
-@pytest.mark.parametrize("dropped", [{}, {"probeGuess": None}], ids=["valid", "invalid"])
-def test_names_in_a_file_cannot_forge_lines(ptycho, edited, dropped):
+@pytest.mark.parametrize(
+    ("dropped", "code"),
+    [({}, 0), ({"probeGuess": None}, 0), ({"xcoords": None}, 1)],
+    ids=["valid", "without probe", "invalid"],
+)
+def test_names_in_a_file_cannot_forge_lines(ptycho, edited, dropped, code):
     path = edited(f"{HOSTILE}.npz", **{HOSTILE: 1, "x" * 5000: 1}, **dropped)
     done = ptycho("inspect", path)
-    assert done.code == (1 if dropped else 0)
+    assert done.code == code
     lines = (done.out + done.err).split("\n")
     assert all(line.isprintable() for line in lines)
     assert max(map(len, lines)) < 1200
     forged = [line for line in lines if line.startswith("no violation")]
-    assert len(forged) == (0 if dropped else 1)
+    assert len(forged) == (0 if code else 1)
     for text in ("\\n", "\\x1b[2J", "\\x9b1m", "\\u202egpj"):
         assert text in done.out
 

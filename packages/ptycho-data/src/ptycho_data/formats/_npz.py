@@ -6,6 +6,7 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
+from ptycho_config.plain_text import shortened
 
 from ptycho_data._contract import (
     ALIASES,
@@ -89,7 +90,8 @@ def read_contract(opened: Opened) -> Raw:
         return _load(archive, {key: members[key] for key in sorted(keys)}, opened)
 
     others = sorted(set(archive.names) - set(KNOWN_KEYS) - set(ALIASES))
-    also = f" (but {', '.join(others[:8])})" if others else ""  # one of them may be the probe
+    named = ", ".join(shortened(name, 60) for name in others[:8])
+    also = f" (but {named})" if others else ""  # one of them may be the probe
     return Raw(
         headers=members,
         read=read,
