@@ -1,6 +1,7 @@
 """What momentum brings the solver: strong phases, divergent beams, measured data, few photons.
 
     python benchmarks/solver_momentum.py [--data DATA_FOLDER] [--seeds 3] [--share 0.9] [--only few]
+    python benchmarks/solver_momentum.py --auto --only refined
 
 Scenes are 180 patterns of 64 x 64 pixels, 1e6 photons each unless a name says otherwise, with the
 true probe, or with one of another defocus that is refined. The phase of ``rough`` has 4 rad rms and
@@ -8,14 +9,16 @@ of ``beads`` up to 10 rad and more; ``divergent`` beams fill 0.6 and 0.8 of the 
 detector, and that of ``electrons`` a third. DATA_FOLDER holds ``run1084.npz`` (see
 `real_data.py`). For each scene, without momentum and with it: CPU seconds until the correlation
 with the truth is 0.99 and 0.999, over the scanned rectangle without phase ramp, and the correlation
-in the end. The last line counts the scenes whose correlation misses 0.99 in the end.
+in the end. The last line counts the scenes whose correlation misses 0.99 in the end. With
+``--auto``, what the ladder of ``ptycho reconstruct --auto`` chooses takes the place of momentum,
+and is printed; CPU seconds are without the ladder.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ from ptycho_physics import (
 )
 from real_solver import Data, correlation, defocused, run1084
 from scipy.ndimage import gaussian_filter
+from solver_faults import ladder
 
 N, SHAPE, EPOCHS = 64, (160, 168), 40
 EVERY = 4  # epochs between comparisons, which take longer than an epoch
@@ -131,7 +135,7 @@ def scenes(folder: Path | None, seeds: int) -> Iterator[Scene]:
             yield from simulated(name, cells, "zone plate", seed, photons=photons)
 
 
-def run(scene: Scene, share: float) -> Course:
+def run(scene: Scene, settings: Mapping[str, Any]) -> Course:
     """Solve a scene, and compare it with the truth every few epochs, and in the end."""
     course, last, data = Course(), [], scene.data
     nothing = np.empty(0)  # the coverage is not asked for
@@ -150,7 +154,7 @@ def run(scene: Scene, share: float) -> Course:
     def look(so_far: Callable[..., Solution]) -> None:
         last[:] = [so_far]
 
-    options = {"epochs": scene.epochs, "update_probe": scene.refined, "momentum": share}
+    options = {"epochs": scene.epochs, "update_probe": scene.refined, **settings}
     solve(data.counts, data.positions, scene.start, callback=score, look=look, **options)
     return course
 
@@ -161,6 +165,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, metavar="DATA_FOLDER")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--share", type=float, default=0.9, help="the momentum")
+    parser.add_argument("--auto", action="store_true", help="what the ladder chooses, instead")
     parser.add_argument("--only", default="", help="scenes whose name has this in it")
     options = parser.parse_args()
     levels = " | ".join(f"CPU s to {level}" for level in LEVELS)
@@ -169,11 +174,16 @@ def main() -> None:
     for scene in scenes(options.data, options.seeds):
         if options.only not in scene.name:
             continue
-        pair = [run(scene, share) for share in (0.0, options.share)]
+        chosen: Mapping[str, Any] = {"momentum": options.share}
+        if options.auto:
+            chosen = ladder(scene.data.counts, scene.data.positions, scene.start).settings
+        pair = [run(scene, settings) for settings in ({}, chosen)]
         before, after = (course.correlations[-1] for course in pair)
         ends.append((before, after))
         cells = [" / ".join(course.until(level) for course in pair) for level in LEVELS]
         print(f"| {scene.name} | {' | '.join(cells)} | {before:.4f} / {after:.4f} |", flush=True)
+        if options.auto:
+            print(f"  chosen: {', '.join(chosen) or 'nothing'}", flush=True)
     missed = [sum(end < LEVELS[0] for end in column) for column in zip(*ends, strict=True)]
     print(f"\nof {len(ends)} scenes miss {LEVELS[0]}, without and with: {missed}")
 

@@ -25,12 +25,15 @@ RUNGS = (
 )
 
 
-def climbed(deviances, given=(), noise=0.01, **options):
+FASTER = Rung(name="momentum", settings={"momentum": 0.9}, above=3.0)
+
+
+def climbed(deviances, given=(), noise=0.01, rungs=RUNGS, **options):
     """Climb with a solver whose deviance depends on the switches, and the epoch, as stated."""
     asked = []
 
     def solve(settings, epochs):
-        names = tuple(rung.name for rung in RUNGS if set(rung.settings) <= set(settings))
+        names = tuple(rung.name for rung in rungs if set(rung.settings) <= set(settings))
         asked.append(names)
         value = deviances[names]
         if value is None:
@@ -45,7 +48,7 @@ def climbed(deviances, given=(), noise=0.01, **options):
             best=epochs,
         )
 
-    return climb(solve, dict(given), rungs=RUNGS, **options), asked
+    return climb(solve, dict(given), rungs=rungs, **options), asked
 
 
 def test_a_switch_that_helps_is_on_and_others_are_not():
@@ -84,6 +87,34 @@ def test_a_switch_brings_along_what_it_needs():
     assert ladder.switches == ("probe", "modes")
     assert ladder.settings == {"update_probe": True, "modes": 3}
     assert ladder.trials[-1].tried == "modes"
+
+
+def test_a_run_that_is_stuck_gets_momentum():
+    ladder, _ = climbed({(): 50.0, ("momentum",): lambda epoch: 1 + 100 / epoch}, rungs=(FASTER,))
+    assert ladder.settings == {"momentum": 0.9}
+    assert ladder.trials[-1].epochs == 15
+
+
+def test_a_run_that_is_explained_gets_none():
+    ladder, asked = climbed({(): 2.9}, rungs=(FASTER,))
+    assert ladder.switches == ()
+    assert asked == [()]
+
+
+def test_momentum_may_take_longer_to_be_ahead():
+    deviances = {(): 20.0, ("momentum",): lambda epoch: 1 + 600 / epoch}
+    ladder, _ = climbed(deviances, rungs=(FASTER,))
+    assert ladder.switches == ("momentum",)
+    assert [trial.epochs for trial in ladder.trials] == [15, 60]
+
+
+@pytest.mark.parametrize("end", [2.0, 4.0])
+def test_momentum_that_is_never_ahead_is_off(end):
+    """Whether the run without gets there by itself, or both stay where they are."""
+    deviances = {(): lambda epoch: end + 100 / epoch, ("momentum",): lambda epoch: 5 + 100 / epoch}
+    ladder, _ = climbed(deviances, rungs=(FASTER,))
+    assert ladder.switches == ()
+    assert not ladder.trials[-1].kept
 
 
 def test_what_diverges_is_off():

@@ -6,6 +6,7 @@ small part of itself, which is how far two runs differ that differ in nothing of
 has to fall by more than further epochs may still bring without the switch: whatever makes the
 solver faster helps a run that has not converged. Where they may, both runs are made twice as long.
 After the last rung each switch is tried without once more: what another one has made needless goes.
+A switch that only makes the solver faster is tried last, where a run seems to be stuck.
 """
 
 import math
@@ -25,15 +26,22 @@ SHARE, LARGEST_SHARE = 0.05, 0.2
 EPOCHS, LONGEST = 15, 8
 #: A gain of more standard errors, and of a larger part of the deviance, is one.
 ERRORS, PART = 3.0, 0.01
+#: Deviance per pixel above which a run may have stopped at a wrong object: noise makes about one.
+STUCK = 3.0
 
 
 @frozen(kw_only=True)
 class Rung:
-    """A switch: its name, the settings of the solver, and the name of one that it brings along."""
+    """A switch: its name, the settings of the solver, and the name of one that it brings along.
+
+    One that only leads there faster is tried where the deviance per pixel is larger than ``above``:
+    there the run may have stopped at a wrong object.
+    """
 
     name: str
     settings: Mapping[str, Any]
     needs: str = ""
+    above: float | None = None
 
 
 #: In order of cost.
@@ -45,6 +53,7 @@ RUNGS = (
     Rung(name="positions", settings={"refine_positions": True}),
     Rung(name="modes", settings={"modes": 3}, needs="probe"),
     Rung(name="variation", settings={"probe_variation": 2}, needs="probe"),
+    Rung(name="momentum", settings={"momentum": 0.9}, above=STUCK),
 )
 
 
@@ -169,6 +178,26 @@ class _Trials:
                 self.made[key] = None
         return self.made[key]
 
+    def latest(self, switches: tuple[str, ...]) -> float:
+        """Return the deviance of the longest run with these switches."""
+        lengths = [epochs for on, epochs in self.made if on == switches]
+        found = self.run(switches, max(lengths))
+        return math.inf if found is None else _mean(found)
+
+    def race(self, on: tuple[str, ...], rung: Rung) -> Trial:
+        """Return the trial of a switch that makes a run faster, in ever longer runs.
+
+        It is on as soon as it is ahead; off if it never is, or further epochs do as well.
+        """
+        epochs, more = self.epochs, (*on, rung.name)
+        while True:
+            without, having = self.run(on, epochs), self.run(more, epochs)
+            trial = evolve(judged(rung.name, without, having, epochs), switches=more)
+            there = without is not None and _mean(without) <= (rung.above or 0.0)
+            if trial.kept or there or epochs >= LONGEST * self.epochs:
+                return trial
+            epochs *= 2
+
     def compare(
         self, fewer: tuple[str, ...], more: tuple[str, ...], tried: str, *, added: bool
     ) -> Trial:
@@ -249,6 +278,10 @@ def climb(
     try:
         for rung in rungs:
             if rung.name in on:
+                continue
+            if rung.above is not None:
+                if trials.latest(on) > rung.above and note(trials.race(on, rung)):
+                    on = (*on, rung.name)
                 continue
             brought = [rung.needs] if rung.needs in names and rung.needs not in on else []
             more = (*on, *brought, rung.name)
