@@ -144,7 +144,7 @@ def noise_relaxation(photons: float, probe: Array) -> float:
     float
         Between `RELAXATION` and `MOST_RELAXATION`.
     """
-    share = HALF_WAY / (HALF_WAY + photons / float(lit_pixels(probe)))
+    share = _fewness(photons, probe, HALF_WAY)
     return RELAXATION + (MOST_RELAXATION - RELAXATION) * share
 
 
@@ -166,5 +166,10 @@ def noise_probe_pace(photons: float, probe: Array) -> float:
     float
         Between `SLOWEST` and one.
     """
-    share = HALF_PACE / (HALF_PACE + photons / float(lit_pixels(probe)))
+    share = _fewness(photons, probe, HALF_PACE)
     return float(SLOWEST**share)
+
+
+def _fewness(photons: float, probe: Array, half_way: float) -> float:
+    """Return a number from one, without photons, to zero; one half at so many per lit pixel."""
+    return half_way / (half_way + photons / float(lit_pixels(probe)))

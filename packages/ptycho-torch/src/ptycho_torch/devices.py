@@ -65,12 +65,13 @@ class Runner:
         return batches[first : first + size]
 
     def sum(self, values: Tensor) -> Tensor:
-        """Sum a tensor over all processes."""
+        """Sum a tensor over all processes; it may be overwritten."""
         if self.fabric is None:
             return values
-        plain = torch.view_as_real(values) if values.is_complex() else values
-        total: Tensor = self.fabric.all_reduce(plain.contiguous(), reduce_op="sum")
-        return torch.view_as_complex(total) if values.is_complex() else total
+        values = values.contiguous()
+        # Fabric's all_reduce waits for all processes before, which takes as long again
+        torch.distributed.all_reduce(torch.view_as_real(values) if values.is_complex() else values)
+        return values
 
     def gather(self, values: Tensor) -> Tensor:
         """Stack the tensors of all processes, of one shape, in the order of their ranks."""
@@ -146,12 +147,9 @@ def solver_arrays(accelerator: str, devices: int = 1, num_nodes: int = 1) -> Sol
         return torch.from_numpy(own).to(device)
 
     def total(values: Any) -> Any:
-        if not isinstance(values, Tensor):
-            return total(put(np.array(values))).cpu().numpy()
-        values = values.contiguous()
-        # Fabric's all_reduce waits for all processes before, which takes as long again
-        torch.distributed.all_reduce(torch.view_as_real(values) if values.is_complex() else values)
-        return values
+        if isinstance(values, Tensor):
+            return runner.sum(values)
+        return runner.sum(put(np.array(values))).cpu().numpy()
 
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
     processes = Processes()
